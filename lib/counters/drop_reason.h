@@ -1,0 +1,29 @@
+// Every packet ends in exactly one verdict; a drop has exactly one reason (counters.def).
+// Conservation, exact whenever the workers are quiet:
+//   rx + generated = tx + sum(drops) + to_kernel
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace fairlead {
+
+enum class DropReason : uint8_t {
+  kNone = 0,
+#define DROP(name, text) k_##name,
+#include "lib/counters/counters.def"
+#undef DROP
+  kCount
+};
+
+inline constexpr size_t kDropReasonCount = static_cast<size_t>(DropReason::kCount);
+
+// What becomes of a packet. kReply: the buffer now holds a packet that Fairlead made; the packet
+// that came in it is counted as dropped with reason `answered`, the reply as generated and sent.
+enum class Verdict : uint8_t { kPending = 0, kForward, kReply, kDrop, kToKernel };
+
+std::string_view DropReasonName(DropReason reason);  // "other_mac"
+std::string_view DropReasonText(DropReason reason);  // the sentence of counters.def
+
+}  // namespace fairlead

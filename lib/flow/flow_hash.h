@@ -1,0 +1,39 @@
+// The one hash that is taken of a flow, and what is read out of it.
+#pragma once
+
+#include <cstdint>
+
+#include "lib/net/flow_key.h"
+
+namespace fairlead {
+
+// Which part of the 5-tuple decides the backend (semantics.md).
+enum class HashPolicy : uint8_t {
+  kFiveTuple = 0,
+  kThreeTuple = 1,  // client address, frontend address, protocol
+  kSourceIp = 2,    // client address
+};
+
+// The part of `key` that `policy` looks at; the rest is zeroed.
+FlowKey ReduceKey(const FlowKey& key, HashPolicy policy);
+
+// The two halves of one XXH3-128.
+//   low   slot (its upper 32 bits) and, salted by the service, the flow table's 64-bit tag
+//   high  the flow table's two candidate buckets; header entropy of tunnels
+struct FlowHash {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  friend bool operator==(const FlowHash&, const FlowHash&) = default;
+};
+
+// XXH3-128 of the key's size_bytes under the group's seed. Equal on every balancer with the same
+// seed.
+FlowHash HashFlow(const FlowKey& key, uint64_t seed);
+
+// Maps the hash to a slot without division: the upper 32 bits scaled to `slot_count` (Lemire, "Fast
+// random integer generation in an interval", 2019). Bias at 65537 slots is below 2^-15 of a slot.
+inline uint32_t SlotIndex(const FlowHash& hash, uint32_t slot_count) {
+  return static_cast<uint32_t>(((hash.low >> 32) * uint64_t{slot_count}) >> 32);
+}
+
+}  // namespace fairlead

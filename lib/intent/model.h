@@ -1,0 +1,76 @@
+// The intent: what the operator wants, as plain values. The HTTP API, services.yaml and the store
+// all decode to these; one validator judges them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/flow/flow_hash.h"
+#include "lib/net/address.h"
+#include "lib/snapshot/format.h"
+
+namespace fairlead {
+
+enum class HealthCheckType : uint8_t { kNone = 0, kTcp = 1 };
+
+struct HealthCheck {
+  HealthCheckType type = HealthCheckType::kTcp;
+  uint32_t interval_ms = 2000;  // from 100
+  uint32_t timeout_ms = 1000;   // below interval_ms
+  uint32_t rise = 2;            // 1..10 passes in a row to become healthy
+  uint32_t fall = 3;            // 1..10 failures in a row to become unhealthy
+  uint16_t port = 0;            // 0 = the backend's, else the first frontend's
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
+};
+
+struct BackendSpec {
+  Endpoint endpoint;
+  uint16_t weight = 1;            // 0..1000; 0 = no new flows
+  std::optional<MacAddress> mac;  // static next hop: no neighbour resolution
+  std::optional<uint16_t> vlan;   // of the static next hop
+  friend bool operator==(const BackendSpec&, const BackendSpec&) = default;
+};
+
+struct ServiceSpec {
+  std::string name;                 // [a-z0-9][a-z0-9._-]{0,62}
+  std::vector<Frontend> frontends;  // 1..256, distinct
+  ForwardingMode forwarding = ForwardingMode::kDsr;
+  HashPolicy hash = HashPolicy::kFiveTuple;
+  std::optional<Tracking> tracking;         // unset: TCP adaptive, UDP all
+  std::optional<uint32_t> idle_timeout_ms;  // unset: TCP 350 s, UDP 120 s; 1 s..24 h
+  uint32_t drain_timeout_ms = 300'000;      // 0..3600 s
+  bool fail_open = true;                    // all backends down: use them all the same
+  uint32_t slot_count = kDefaultSlotCount;  // prime
+  HealthCheck health_check;
+  std::vector<BackendSpec> backends;
+  friend bool operator==(const ServiceSpec&, const ServiceSpec&) = default;
+};
+
+struct IntentSpec {
+  uint64_t hash_seed = 0;
+  std::vector<ServiceSpec> services;
+  friend bool operator==(const IntentSpec&, const IntentSpec&) = default;
+};
+
+inline constexpr uint32_t kMaxFrontendsPerService = 256;
+
+// The whole rule book: names, ranges, duplicates, a frontend of two services, a backend that is a
+// frontend, another port without nat, modes that this build does not have. The message names
+// service, field and value.
+Status ValidateService(const ServiceSpec& service);
+Status ValidateIntent(const IntentSpec& intent);
+
+// What a person means by an endpoint of this service: the exact one, else, when the port is one of
+// the service's frontend ports, the backend of that address without a port.
+const BackendSpec* FindBackend(const ServiceSpec& service, const Endpoint& endpoint);
+
+// Stable ids for flow records and salts: the same on every balancer and after a lost store. A hash
+// of the names; the caller resolves the rare collision by asking with the next `attempt`. Never 0.
+uint32_t ProposeBackendId(const std::string& service_name, const Endpoint& endpoint,
+                          uint32_t attempt);
+uint32_t ProposeServiceId(const std::string& service_name, uint32_t attempt);
+
+}  // namespace fairlead

@@ -1,0 +1,64 @@
+// The body of a Stats message: all counters of a dataplane at one moment, and what the sweep of the
+// flow table counted last. Flat like the snapshot: header, drop counts, worker records, service
+// records, backend records.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/counters/drop_reason.h"
+
+namespace fairlead {
+
+struct PacketTotals {  // rx + generated = tx + sum(drops) + to_kernel
+  uint64_t rx_packets = 0;
+  uint64_t rx_bytes = 0;
+  uint64_t tx_packets = 0;
+  uint64_t tx_bytes = 0;
+  uint64_t generated = 0;
+  uint64_t to_kernel = 0;
+  uint64_t drops[kDropReasonCount] = {};
+};
+
+struct FlowTotals {
+  uint64_t capacity = 0;         // records
+  uint64_t records = 0;          // live at the last sweep
+  uint64_t new_flows = 0;        // records stored, since start
+  uint64_t evicted = 0;          // live records that had to make room
+  uint64_t untracked = 0;        // packets whose record could not be stored
+  uint64_t swept_at_ms_ago = 0;  // age of `records` and of the backends' flow counts
+};
+
+struct ServiceStats {
+  uint32_t id = 0;
+  uint64_t packets = 0;  // chosen a backend
+  uint64_t bytes = 0;
+  uint64_t drops = 0;  // after the service was known
+};
+
+struct BackendStats {
+  uint32_t id = 0;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;  // of IP packets, headers included
+  uint64_t new_flows = 0;
+  uint64_t flows = 0;  // live records at the last sweep, closing ones included
+};
+
+struct DataplaneStats {
+  uint64_t generation = 0;
+  uint64_t uptime_ms = 0;
+  uint32_t worker_count = 0;
+  PacketTotals totals;
+  FlowTotals flows;
+  std::vector<ServiceStats> services;
+  std::vector<BackendStats> backends;
+};
+
+std::vector<std::byte> EncodeStats(const DataplaneStats& stats);
+// Never trusts the bytes. Drop reasons are sent with their count; an unknown count is refused.
+Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes);
+
+}  // namespace fairlead

@@ -1,0 +1,108 @@
+// The snapshot: the complete desired forwarding state as one flat binary image, made by the control
+// plane (or `fairctl snapshot build`), read by the dataplane. Little-endian, every record of fixed
+// size and aligned to 8.
+//
+//   offset 0   SnapshotHeader (128 bytes)
+//   then       FrontendRecord[frontend_count]    sorted by (address, protocol, port)
+//              ServiceRecord[service_count]      sorted by name
+//              BackendRecord[backend_count]      grouped by service, sorted by endpoint within it
+//              NextHopRecord[next_hop_count]
+//              names: UTF-8 bytes, no terminators; services refer to it by (offset, length)
+//
+// Always complete, never a delta. Nothing in it is trusted before ValidateSnapshot (validator.h)
+// has checked every count, offset, index and enum; afterwards SnapshotView reads it without further
+// checks. docs/snapshot-format.md has a worked image.
+#pragma once
+
+#include <cstdint>
+
+namespace fairlead {
+
+inline constexpr uint64_t kSnapshotMagic = 0x44454c5249414600;  // "\0FAIRLED" as it lies in memory
+inline constexpr uint32_t kSnapshotVersion = 1;
+inline constexpr uint64_t kMaxSnapshotBytes = uint64_t{256} << 20;
+inline constexpr uint32_t kMaxServices = 65535;
+inline constexpr uint32_t kMaxFrontends = 1U << 20;
+inline constexpr uint32_t kMaxBackends = 1U << 20;
+inline constexpr uint32_t kNoNextHop = 0xffffffff;
+
+enum class ForwardingMode : uint8_t { kDsr = 0, kIpip = 1, kGue = 2, kNat = 3 };
+enum class Tracking : uint8_t { kNone = 0, kAll = 1, kAdaptive = 2 };
+
+// What the control plane has decided about a backend (health, drain and fail-open already applied).
+enum class BackendState : uint8_t {
+  kActive = 0,    // gets new flows in proportion to its weight
+  kDraining = 1,  // keeps recorded flows, gets no new one
+  kDown = 2,      // gets nothing; its recorded flows are released
+};
+
+struct SectionRange {
+  uint64_t offset_bytes;  // from the image's start, multiple of 8
+  uint64_t count;         // records (bytes for names)
+};
+
+struct SnapshotHeader {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t header_bytes;  // sizeof(SnapshotHeader)
+  uint64_t total_bytes;   // of the image
+  uint64_t generation;    // strictly increasing per control plane store
+  uint64_t digest;  // XXH3-64 of everything behind this header, seeded with XXH3-64 of the header
+                    // with digest 0
+  uint64_t hash_seed;  // the group's
+  SectionRange frontends;
+  SectionRange services;
+  SectionRange backends;
+  SectionRange next_hops;
+  SectionRange names;
+};
+static_assert(sizeof(SnapshotHeader) == 128);
+
+struct FrontendRecord {
+  uint8_t address[16];  // as IpAddress::bytes
+  uint8_t family;       // 4 or 6
+  uint8_t protocol;     // 6 or 17
+  uint16_t port;        // host order; 0 = any port
+  uint32_t service_index;
+};
+static_assert(sizeof(FrontendRecord) == 24);
+
+struct ServiceRecord {
+  uint32_t name_offset;  // into names
+  uint16_t name_length;  // bytes, 1..255
+  uint8_t mode;          // ForwardingMode
+  uint8_t hash_policy;   // HashPolicy
+  uint8_t tracking_tcp;  // Tracking
+  uint8_t tracking_udp;  // Tracking
+  uint16_t gue_port;     // 0 unless mode is gue
+  uint32_t id;           // stable, unique; salts the flow table's tags
+  uint32_t slot_count;   // prime
+  uint32_t idle_timeout_tcp_ms;
+  uint32_t idle_timeout_udp_ms;
+  uint32_t first_backend;  // its backends are [first_backend, first_backend + backend_count)
+  uint32_t backend_count;  // 0..kMaxBackendsPerService
+  uint32_t reserved;       // 0
+};
+static_assert(sizeof(ServiceRecord) == 40);
+
+struct BackendRecord {
+  uint8_t address[16];
+  uint8_t family;
+  uint8_t state;            // BackendState
+  uint16_t port;            // host order; 0 = the frontend's
+  uint16_t weight;          // 0..1000
+  uint16_t reserved;        // 0
+  uint32_t id;              // stable, unique over the snapshot, never 0; what flow records hold
+  uint32_t next_hop_index;  // kNoNextHop: not resolved yet
+};
+static_assert(sizeof(BackendRecord) == 32);
+
+struct NextHopRecord {
+  uint8_t mac[6];
+  uint16_t vlan;       // VLAN id 1..4094; 0 = the packet leaves with the tags it came with
+  char interface[16];  // kernel name of the egress interface, NUL-padded; empty = the port it came
+                       // in on
+};
+static_assert(sizeof(NextHopRecord) == 24);
+
+}  // namespace fairlead

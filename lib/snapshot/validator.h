@@ -1,0 +1,17 @@
+// The one gate between received bytes and the dataplane: after it, indices are trusted.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "lib/base/result.h"
+
+namespace fairlead {
+
+// Checks length, magic, version, digest, then every count, offset, index, enum and range,
+// uniqueness of frontends and of backend ids, and that services' backend ranges tile the backends.
+// The message names record, field and value. Pure; any thread; never reads outside `image`,
+// whatever its bytes (fuzzed). REQUIRES image.data() aligned to 8.
+Status ValidateSnapshot(std::span<const std::byte> image);
+
+}  // namespace fairlead

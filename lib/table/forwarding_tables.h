@@ -1,0 +1,130 @@
+// Everything a worker looks at to place a packet: one immutable object per snapshot generation.
+//
+//   FrontendTable --service index--> ServiceEntry --slot--> local index + first_backend -->
+//   BackendEntry
+//
+// Built by the management thread from a validated snapshot; services that did not change share the
+// slot table of the previous generation. Published as one pointer; freed after all workers have
+// passed a quiescent state.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/flow/flow_hash.h"
+#include "lib/snapshot/view.h"
+#include "lib/table/frontend_table.h"
+#include "lib/table/slot_table.h"
+
+namespace fairlead {
+
+inline constexpr uint32_t kNoIndex = 0xffffffff;
+inline constexpr uint16_t kIngressPort = 0xffff;  // egress_port: leave by the port it came in on
+
+// One backend, one cache line: all that dsr needs.
+struct alignas(64) BackendEntry {
+  uint8_t destination_mac[6] = {};
+  uint8_t source_mac[6] = {};  // the egress port's; unused when egress_port is kIngressPort
+  uint16_t egress_port = kIngressPort;  // index into the EgressPorts the tables were built with
+  uint16_t vlan = 0;                    // 0 = keep the packet's tags
+  uint32_t id = 0;
+  uint32_t counter_index = 0;  // into the per-worker backend counters (CounterSlots)
+  uint32_t service_index = 0;
+  BackendState state = BackendState::kActive;
+  bool has_next_hop = false;
+  uint16_t weight = 0;
+  uint16_t port = 0;  // host order; 0 = the frontend's
+  uint8_t family = 4;
+  uint8_t reserved = 0;
+  uint8_t address[16] = {};
+};
+static_assert(sizeof(BackendEntry) == 64);
+
+struct ServiceEntry {
+  const std::atomic<uint32_t>* slots = nullptr;  // slot_table->words()
+  uint32_t slot_count = 0;
+  uint32_t first_backend = 0;
+  uint32_t backend_count = 0;
+  HashPolicy hash_policy = HashPolicy::kFiveTuple;
+  ForwardingMode mode = ForwardingMode::kDsr;
+  Tracking tracking_tcp = Tracking::kAll;
+  Tracking tracking_udp = Tracking::kAll;
+  uint32_t idle_ticks_tcp = 0;  // idle timeouts in coarse ticks (flow_table.h), at least 1
+  uint32_t idle_ticks_udp = 0;
+  FlowHash salt;  // of the flow table's keys; from the service id
+  uint32_t id = 0;
+  uint32_t counter_index = 0;
+  std::shared_ptr<const SlotTable> slot_table;
+  std::string name;
+};
+
+// What the dataplane knows of its ports when it builds tables; index = position.
+struct EgressPort {
+  std::string interface;  // kernel name, or the port's name where the kernel has none
+  MacAddress mac;
+};
+
+// Gives every backend and service id a stable place in the counter arrays over generations.
+// Management thread.
+class CounterSlots {
+ public:
+  explicit CounterSlots(uint32_t capacity) : capacity_(capacity) {}
+  // The id's slot, a new one if it has none. kNoIndex when all `capacity` are taken.
+  uint32_t Assign(uint32_t id);
+  // Frees the slots of ids not in `live` (sorted); returns the freed slots, which the caller zeroes
+  // before they are assigned again.
+  std::vector<uint32_t> Retain(std::span<const uint32_t> live);
+  uint32_t capacity() const { return capacity_; }
+
+ private:
+  uint32_t capacity_;
+  std::vector<std::pair<uint32_t, uint32_t>> slots_;  // (id, slot), sorted by id
+  std::vector<uint32_t> free_;
+  uint32_t next_ = 0;
+};
+
+class ForwardingTables {
+ public:
+  struct BuildStats {
+    uint32_t services_rebuilt = 0;  // slot tables computed anew
+    uint32_t services_shared = 0;   // slot tables taken over from `previous`
+    uint32_t slots_changed = 0;     // owners that differ from the previous generation's
+  };
+
+  // Fails with kInvalidArgument when a next hop names an interface that no port has, or a service's
+  // mode is not supported, and with kResourceExhausted when counter slots run out.
+  static Result<std::unique_ptr<ForwardingTables>> Build(const SnapshotView& snapshot,
+                                                         const ForwardingTables* previous,
+                                                         std::span<const EgressPort> ports,
+                                                         CounterSlots* backend_slots,
+                                                         CounterSlots* service_slots,
+                                                         BuildStats* stats);
+
+  uint64_t generation() const { return generation_; }
+  uint64_t hash_seed() const { return hash_seed_; }
+  const FrontendTable& frontends() const { return frontends_; }
+  std::span<const ServiceEntry> services() const { return services_; }
+  std::span<const BackendEntry> backends() const { return backends_; }
+
+  // The backend with this id, or nullptr (deleted). One or two cache lines.
+  const BackendEntry* FindBackend(uint32_t id) const;
+
+ private:
+  explicit ForwardingTables(FrontendTable frontends) : frontends_(std::move(frontends)) {}
+
+  uint64_t generation_ = 0;
+  uint64_t hash_seed_ = 0;
+  FrontendTable frontends_;
+  std::vector<ServiceEntry> services_;
+  std::vector<BackendEntry> backends_;
+  struct IdEntry {
+    uint32_t id = 0;  // 0 = free
+    uint32_t index = 0;
+  };
+  std::vector<IdEntry> ids_;  // open addressing, 2^n, at most half full
+};
+
+}  // namespace fairlead
