@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Configures and builds into build/ (or FAIRLEAD_BUILD).
+#   tools/build.sh [meson setup options] [-- ninja targets]
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=${FAIRLEAD_BUILD:-$top/build}
+
+setup=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do setup+=("$1"); shift; done
+[ $# -eq 0 ] || shift
+
+# Debian's meson and its own Python, whatever else is first on PATH.
+export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if [ ! -f "$build/build.ninja" ]; then
+  meson setup "$build" "$top" "${setup[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+elif [ ${#setup[@]} -gt 0 ]; then
+  meson configure "$build" "${setup[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+fi
+ninja -C "$build" "$@" >"$log" 2>&1 || { grep -E 'error|FAILED|undefined' "$log" | head -n 40 >&2
+                                          echo "build failed in $build" >&2; exit 1; }

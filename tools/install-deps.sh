@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Installs what Fairlead builds, tests and demonstrates with, from Debian's packages. Does nothing, and needs no
+# rights, when everything is there already.
+#   tools/install-deps.sh [build] [run] [test]      default: all of them
+set -euo pipefail
+
+build=(g++ meson ninja-build pkg-config libdpdk-dev libbpf-dev libxdp-dev libxxhash-dev libboost-dev
+       nlohmann-json3-dev libsqlite3-dev libnl-3-dev libnl-route-3-dev prometheus-cpp-dev
+       libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
+run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
+test=(clang clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-yaml
+      python3-xxhash iperf3 nftables tcpdump sqlite3 git)
+
+wanted=()
+for group in "${@:-build run test}"; do
+  for name in $group; do
+    case "$name" in
+      build) wanted+=("${build[@]}") ;;
+      run) wanted+=("${run[@]}") ;;
+      test) wanted+=("${test[@]}") ;;
+      *) echo "install-deps.sh: '$name' is not a group; use build, run or test" >&2; exit 2 ;;
+    esac
+  done
+done
+
+# One query for all: dpkg-query prints what is installed and complains about the rest on stderr.
+installed=$(dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' 2>/dev/null |
+            awk '$2 == "installed" { sub(/:.*/, "", $1); print $1 }')
+missing=()
+for package in "${wanted[@]}"; do
+  grep -qxF "$package" <<<"$installed" || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+
+sudo=()
+if [ "$(id -u)" != 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "These packages are missing and need root to install: ${missing[*]}" >&2
+    echo "As root: apt-get update && apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  sudo=(sudo)
+fi
+# A package may start its service (nginx does); nothing of ours needs it and port 80 is not ours to take.
+restore=""
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+  restore=yes
+  printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee /usr/sbin/policy-rc.d >/dev/null
+  "${sudo[@]}" chmod 755 /usr/sbin/policy-rc.d
+fi
+trap '[ -z "$restore" ] || "${sudo[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
+echo "Installing ${#missing[@]} packages: ${missing[*]}"
+log=$(mktemp)
+if ! { "${sudo[@]}" apt-get update -q &&
+       "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+         apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "Installing failed; the whole log is in $log" >&2
+  exit 1
+fi
+rm -f "$log"
