@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Holds the tree against its own rules: format, walls between folders, sizes of files.
+
+    tests/lint.py BUILD        closes with 'N passed, N failed'; each rule is one test
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+MAX_LINES = 600
+
+# (folders, what they must not include, why)
+WALLS = [
+    (["lib"], r"(rte_|dataplane/|controlplane/|tools/)", "lib/ is pure and knows nobody above it"),
+    (["dataplane"], r"controlplane/", "the dataplane knows how, not what"),
+    (["controlplane"], r"(rte_|dataplane/)", "the control plane knows no DPDK"),
+    (["tools"], r"(rte_|dataplane/|controlplane/)", "tools use lib/ and the public API"),
+    (["dataplane/pipeline"], r"rte_", "stages run without DPDK"),
+    (["lib/net", "lib/encap", "lib/maglev"], r"lib/(table|snapshot|link|intent)/", "lower layers"),
+    (["lib/snapshot", "lib/flow"], r"lib/(table|link|intent)/", "lower layers"),
+]
+
+
+def tracked(*endings):
+    names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+                           cwd=TOP, check=True, capture_output=True, text=True).stdout.split("\n")
+    return [name for name in names if name.endswith(endings) and (TOP / name).exists()]
+
+
+def check_format():
+    sources = tracked(".cc", ".h")
+    result = subprocess.run(["clang-format", "--dry-run", "-Werror", *sources], cwd=TOP,
+                            capture_output=True, text=True)
+    return [line for line in result.stderr.splitlines() if "error:" in line]
+
+
+def check_walls():
+    found = []
+    for name in tracked(".cc", ".h"):
+        for folders, forbidden, why in WALLS:
+            if not any(name.startswith(folder + "/") for folder in folders):
+                continue
+            pattern = re.compile(r'^#include *[<"]' + forbidden)
+            for number, line in enumerate((TOP / name).read_text().splitlines(), 1):
+                if pattern.match(line):
+                    found.append(f"{name}:{number}: {line.strip()} ({why})")
+    return found
+
+
+def check_sizes():
+    found = []
+    for name in tracked(".cc", ".h", ".py", ".sh"):
+        lines = len((TOP / name).read_text().splitlines())
+        if lines > MAX_LINES:
+            found.append(f"{name}: {lines} lines, at most {MAX_LINES}")
+    return found
+
+
+def check_markers():
+    """Unfinished work belongs in docs/limitations.md, not in comments."""
+    found = []
+    for name in tracked(".cc", ".h", ".py", ".sh"):
+        if name == "tests/lint.py":
+            continue
+        for number, line in enumerate((TOP / name).read_text().splitlines(), 1):
+            if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
+                found.append(f"{name}:{number}: {line.strip()}")
+    return found
+
+
+def check_links():
+    """Relative links in Markdown lead to files that exist."""
+    found = []
+    for name in tracked(".md"):
+        folder = (TOP / name).parent
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (TOP / name).read_text()):
+            if not (folder / target).exists():
+                found.append(f"{name}: link to {target}, which does not exist")
+    return found
+
+
+def main():
+    passed = failed = 0
+    for check in (check_format, check_walls, check_sizes, check_markers, check_links):
+        found = check()
+        print(f"{'ok    ' if not found else 'FAILED'} {check.__name__}")
+        for line in found[:20]:
+            print("   ", line)
+        passed, failed = passed + (not found), failed + bool(found)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
