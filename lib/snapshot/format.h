@@ -7,8 +7,10 @@
 //              ServiceRecord[service_count]      sorted by name
 //              BackendRecord[backend_count]      grouped by service, sorted by endpoint within it
 //              NextHopRecord[next_hop_count]
-//              names: UTF-8 bytes, no terminators; services refer to it by (offset, length)
+//              names: UTF-8 bytes, no terminators; services refer to it by (offset, length);
+//              zeroed up to a multiple of 8, which ends the image
 //
+// The sections follow each other without gaps, in this order: one intent has one image.
 // Always complete, never a delta. Nothing in it is trusted before ValidateSnapshot (validator.h)
 // has checked every count, offset, index and enum; afterwards SnapshotView reads it without further
 // checks. docs/snapshot-format.md has a worked image.
@@ -24,6 +26,11 @@ inline constexpr uint64_t kMaxSnapshotBytes = uint64_t{256} << 20;
 inline constexpr uint32_t kMaxServices = 65535;
 inline constexpr uint32_t kMaxFrontends = 1U << 20;
 inline constexpr uint32_t kMaxBackends = 1U << 20;
+// 64 MiB of slots. More would be a damaged image rather than a wish: shares are exact to 0.01 % at
+// a hundred thousand slots already.
+inline constexpr uint32_t kMaxSlotCount = 1U << 24;
+inline constexpr uint32_t kMaxIdleTimeoutMs = 86'400'000;  // 24 h
+inline constexpr uint16_t kMaxVlan = 4094;
 inline constexpr uint32_t kNoNextHop = 0xffffffff;
 
 enum class ForwardingMode : uint8_t { kDsr = 0, kIpip = 1, kGue = 2, kNat = 3 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "lib/base/result.h"
@@ -13,5 +14,8 @@ namespace fairlead {
 // The message names record, field and value. Pure; any thread; never reads outside `image`,
 // whatever its bytes (fuzzed). REQUIRES image.data() aligned to 8.
 Status ValidateSnapshot(std::span<const std::byte> image);
+
+// What header.digest of `image` must hold (format.h). REQUIRES image of at least a header's size.
+uint64_t SnapshotDigest(std::span<const std::byte> image);
 
 }  // namespace fairlead

@@ -1,0 +1,414 @@
+#include "lib/snapshot/validator.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <compare>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lib/flow/flow_hash.h"
+#include "lib/maglev/maglev_table.h"
+#include "lib/net/address.h"
+#include "lib/snapshot/format.h"
+#include "lib/snapshot/view.h"
+
+namespace fairlead {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "images are little-endian");
+
+constexpr uint16_t kMaxNameLength = 255;
+constexpr size_t kMaxInterfaceLength = 15;  // IFNAMSIZ - 1
+
+// "snapshot: services[3].slot_count: 65536 is not a prime"
+Status Refuse(std::string_view section, size_t index, std::string_view field, std::string value,
+              std::string_view why) {
+  std::string message = "snapshot: ";
+  message.append(section).append("[").append(std::to_string(index)).append("].").append(field);
+  message.append(": ").append(value).append(" ").append(why);
+  return InvalidArgument(std::move(message));
+}
+
+Status RefuseHeader(std::string_view field, uint64_t value, const std::string& why) {
+  return InvalidArgument("snapshot: " + std::string(field) + ": " + std::to_string(value) + " " +
+                         why);
+}
+
+std::string Number(uint64_t value) { return std::to_string(value); }
+
+// Length of the UTF-8 sequence that `text` starts with, 0 when it is none (RFC 3629: no overlong
+// forms, no surrogates, nothing above U+10FFFF) or a control character.
+size_t PrintableUtf8Length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t first = byte(0);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  if (first == 0xe0 && byte(1) < 0xa0) return 0;
+  if (first == 0xed && byte(1) > 0x9f) return 0;
+  if (first == 0xf0 && byte(1) < 0x90) return 0;
+  if (first == 0xf4 && byte(1) > 0x8f) return 0;
+  return length;
+}
+
+bool IsPrintableUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = PrintableUtf8Length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+uint64_t PaddedBytes(uint64_t bytes) { return (bytes + 7) & ~uint64_t{7}; }
+
+// The sections must lie exactly one behind the other, so that none overlaps and no byte is unread.
+class LayoutChecker {
+ public:
+  Status Section(std::string_view name, const SectionRange& range, uint64_t max_count,
+                 uint64_t record_bytes, uint64_t total_bytes) {
+    if (range.count > max_count) {
+      return RefuseHeader(std::string(name) + ".count", range.count,
+                          "is above the limit of " + Number(max_count));
+    }
+    if (range.offset_bytes != next_offset_) {
+      return RefuseHeader(std::string(name) + ".offset_bytes", range.offset_bytes,
+                          "is not " + Number(next_offset_) + ", where the section before it ends");
+    }
+    const uint64_t bytes = range.count * record_bytes;
+    if (bytes > total_bytes - next_offset_) {
+      return RefuseHeader(std::string(name) + ".count", range.count,
+                          "records do not fit into the image");
+    }
+    next_offset_ += PaddedBytes(bytes);
+    return {};
+  }
+  uint64_t next_offset() const { return next_offset_; }
+
+ private:
+  uint64_t next_offset_ = sizeof(SnapshotHeader);
+};
+
+Status CheckEnvelope(std::span<const std::byte> image, const SnapshotHeader& header) {
+  if (header.magic != kSnapshotMagic) {
+    return InvalidArgument("snapshot: magic: not a Fairlead snapshot image");
+  }
+  if (header.version != kSnapshotVersion) {
+    return RefuseHeader("version", header.version,
+                        "is not " + Number(kSnapshotVersion) + ", the only one this build reads");
+  }
+  if (header.header_bytes != sizeof(SnapshotHeader)) {
+    return RefuseHeader("header_bytes", header.header_bytes,
+                        "is not " + Number(sizeof(SnapshotHeader)));
+  }
+  if (header.total_bytes != image.size()) {
+    return RefuseHeader("total_bytes", header.total_bytes,
+                        "is not the image's length of " + Number(image.size()));
+  }
+  if (image.size() % 8 != 0) {
+    return RefuseHeader("total_bytes", header.total_bytes, "is not a multiple of 8");
+  }
+  if (header.digest != SnapshotDigest(image)) {
+    return InvalidArgument("snapshot: digest: the content is damaged");
+  }
+  return {};
+}
+
+Status CheckLayout(std::span<const std::byte> image, const SnapshotHeader& header) {
+  LayoutChecker layout;
+  const uint64_t total = header.total_bytes;
+  RETURN_IF_ERROR(
+      layout.Section("frontends", header.frontends, kMaxFrontends, sizeof(FrontendRecord), total));
+  RETURN_IF_ERROR(
+      layout.Section("services", header.services, kMaxServices, sizeof(ServiceRecord), total));
+  RETURN_IF_ERROR(
+      layout.Section("backends", header.backends, kMaxBackends, sizeof(BackendRecord), total));
+  RETURN_IF_ERROR(
+      layout.Section("next_hops", header.next_hops, kMaxBackends, sizeof(NextHopRecord), total));
+  RETURN_IF_ERROR(
+      layout.Section("names", header.names, uint64_t{kMaxServices} * kMaxNameLength, 1, total));
+  if (layout.next_offset() != total) {
+    return RefuseHeader("total_bytes", total,
+                        "is not " + Number(layout.next_offset()) + ", where the sections end");
+  }
+  const uint64_t names_end = header.names.offset_bytes + header.names.count;
+  for (uint64_t i = names_end; i < total; ++i) {
+    if (image[i] != std::byte{0}) {
+      return RefuseHeader("padding", std::to_integer<uint64_t>(image[i]), "behind names is not 0");
+    }
+  }
+  return {};
+}
+
+// Shared by frontends and backends: family, zero padding behind IPv4, usable address.
+template <typename Record>
+Status CheckAddress(std::string_view section, size_t index, const Record& record) {
+  if (record.family != 4 && record.family != 6) {
+    return Refuse(section, index, "family", Number(record.family), "is neither 4 nor 6");
+  }
+  if (record.family == 4) {
+    for (size_t i = 4; i < sizeof(record.address); ++i) {
+      if (record.address[i] != 0) {
+        return Refuse(section, index, "address", Number(record.address[i]),
+                      "behind an IPv4 address is not 0");
+      }
+    }
+  }
+  const IpAddress address = AddressOf(record);
+  if (address.IsUnusable()) {
+    return Refuse(section, index, "address", address.ToString(), "is not a usable unicast address");
+  }
+  return {};
+}
+
+std::strong_ordering CompareAddress(const auto& a, const auto& b) {
+  if (const auto order = a.family <=> b.family; order != 0) return order;
+  return std::memcmp(a.address, b.address, sizeof(a.address)) <=> 0;
+}
+
+std::strong_ordering Compare(const FrontendRecord& a, const FrontendRecord& b) {
+  if (const auto order = CompareAddress(a, b); order != 0) return order;
+  return std::pair(a.protocol, a.port) <=> std::pair(b.protocol, b.port);
+}
+
+std::strong_ordering Compare(const BackendRecord& a, const BackendRecord& b) {
+  if (const auto order = CompareAddress(a, b); order != 0) return order;
+  return a.port <=> b.port;
+}
+
+Status CheckFrontends(const SnapshotView& view) {
+  const auto records = view.frontends();
+  for (size_t i = 0; i < records.size(); ++i) {
+    const FrontendRecord& record = records[i];
+    RETURN_IF_ERROR(CheckAddress("frontends", i, record));
+    if (record.protocol != 6 && record.protocol != 17) {
+      return Refuse("frontends", i, "protocol", Number(record.protocol), "is neither 6 nor 17");
+    }
+    if (record.service_index >= view.services().size()) {
+      return Refuse("frontends", i, "service_index", Number(record.service_index),
+                    "is not below the count of services, " + Number(view.services().size()));
+    }
+    if (i == 0) continue;
+    const auto order = Compare(records[i - 1], record);
+    const std::string text = AddressOf(record).ToString() + " port " + Number(record.port) + "/" +
+                             (record.protocol == 6 ? "tcp" : "udp");
+    if (order == 0) return Refuse("frontends", i, "address", text, "appears twice");
+    if (order > 0) return Refuse("frontends", i, "address", text, "is out of order");
+  }
+  return {};
+}
+
+Status CheckServiceName(const SnapshotView& view, size_t index) {
+  const ServiceRecord& record = view.services()[index];
+  if (record.name_length == 0 || record.name_length > kMaxNameLength) {
+    return Refuse("services", index, "name_length", Number(record.name_length),
+                  "is not within 1.." + Number(kMaxNameLength));
+  }
+  if (uint64_t{record.name_offset} + record.name_length > view.header().names.count) {
+    return Refuse("services", index, "name_offset", Number(record.name_offset),
+                  "points past the end of names, " + Number(view.header().names.count) + " bytes");
+  }
+  const std::string_view name = view.name_of(record);
+  if (!IsPrintableUtf8(name)) {
+    return Refuse("services", index, "name", "(bytes at " + Number(record.name_offset) + ")",
+                  "is not printable UTF-8");
+  }
+  if (index == 0) return {};
+  const std::string_view before = view.name_of(view.services()[index - 1]);
+  if (before == name) return Refuse("services", index, "name", std::string(name), "appears twice");
+  if (before > name) return Refuse("services", index, "name", std::string(name), "is out of order");
+  return {};
+}
+
+Status CheckServicePolicy(size_t index, const ServiceRecord& record) {
+  const auto refuse = [&](std::string_view field, uint64_t value, std::string_view why) {
+    return Refuse("services", index, field, Number(value), why);
+  };
+  if (record.mode > static_cast<uint8_t>(ForwardingMode::kNat)) {
+    return refuse("mode", record.mode, "is no forwarding mode");
+  }
+  if (record.hash_policy > static_cast<uint8_t>(HashPolicy::kSourceIp)) {
+    return refuse("hash_policy", record.hash_policy, "is no hash policy");
+  }
+  if (record.tracking_tcp > static_cast<uint8_t>(Tracking::kAdaptive)) {
+    return refuse("tracking_tcp", record.tracking_tcp, "is no tracking mode");
+  }
+  if (record.tracking_udp > static_cast<uint8_t>(Tracking::kAdaptive)) {
+    return refuse("tracking_udp", record.tracking_udp, "is no tracking mode");
+  }
+  const bool is_gue = record.mode == static_cast<uint8_t>(ForwardingMode::kGue);
+  if (is_gue != (record.gue_port != 0)) {
+    return refuse("gue_port", record.gue_port,
+                  is_gue ? "is no port, which mode gue needs" : "is set, but the mode is not gue");
+  }
+  if (record.slot_count > kMaxSlotCount || !IsPrime(record.slot_count)) {
+    return refuse("slot_count", record.slot_count,
+                  "is not a prime of at most " + Number(kMaxSlotCount));
+  }
+  for (const auto& [field, value] :
+       {std::pair("idle_timeout_tcp_ms", record.idle_timeout_tcp_ms),
+        std::pair("idle_timeout_udp_ms", record.idle_timeout_udp_ms)}) {
+    if (value == 0 || value > kMaxIdleTimeoutMs) {
+      return refuse(field, value, "is not within 1.." + Number(kMaxIdleTimeoutMs));
+    }
+  }
+  if (record.reserved != 0) return refuse("reserved", record.reserved, "is not 0");
+  return {};
+}
+
+// The services' backend ranges must tile the backends: each backend has exactly one service.
+Status CheckServices(const SnapshotView& view) {
+  uint64_t next_backend = 0;
+  for (size_t i = 0; i < view.services().size(); ++i) {
+    const ServiceRecord& record = view.services()[i];
+    RETURN_IF_ERROR(CheckServiceName(view, i));
+    RETURN_IF_ERROR(CheckServicePolicy(i, record));
+    if (record.first_backend != next_backend) {
+      return Refuse("services", i, "first_backend", Number(record.first_backend),
+                    "is not " + Number(next_backend) + ", where the service before it ends");
+    }
+    if (record.backend_count > kMaxBackendsPerService) {
+      return Refuse("services", i, "backend_count", Number(record.backend_count),
+                    "is above the limit of " + Number(kMaxBackendsPerService));
+    }
+    next_backend += record.backend_count;
+    if (next_backend > view.backends().size()) {
+      return Refuse("services", i, "backend_count", Number(record.backend_count),
+                    "points past the end of backends, " + Number(view.backends().size()));
+    }
+  }
+  if (next_backend != view.backends().size()) {
+    return RefuseHeader("backends.count", view.backends().size(),
+                        "backends, but services refer to " + Number(next_backend));
+  }
+  return {};
+}
+
+Status CheckBackend(const SnapshotView& view, const ServiceRecord& service, size_t index) {
+  const BackendRecord& record = view.backends()[index];
+  RETURN_IF_ERROR(CheckAddress("backends", index, record));
+  const auto refuse = [&](std::string_view field, uint64_t value, std::string_view why) {
+    return Refuse("backends", index, field, Number(value), why);
+  };
+  if (record.state > static_cast<uint8_t>(BackendState::kDown)) {
+    return refuse("state", record.state, "is no backend state");
+  }
+  if (record.weight > kMaxWeight) {
+    return refuse("weight", record.weight, "is not within 0.." + Number(kMaxWeight));
+  }
+  if (record.reserved != 0) return refuse("reserved", record.reserved, "is not 0");
+  if (record.id == 0) return refuse("id", record.id, "is reserved for no backend");
+  if (record.next_hop_index != kNoNextHop && record.next_hop_index >= view.next_hops().size()) {
+    return refuse("next_hop_index", record.next_hop_index,
+                  "is not below the count of next hops, " + Number(view.next_hops().size()));
+  }
+  if (record.port != 0 && service.mode == static_cast<uint8_t>(ForwardingMode::kDsr)) {
+    return refuse("port", record.port, "is set, but mode dsr cannot change a packet's port");
+  }
+  return {};
+}
+
+Status CheckBackends(const SnapshotView& view) {
+  for (const ServiceRecord& service : view.services()) {
+    for (size_t i = 0; i < service.backend_count; ++i) {
+      const size_t index = service.first_backend + i;
+      RETURN_IF_ERROR(CheckBackend(view, service, index));
+      if (i == 0) continue;
+      const BackendRecord& record = view.backends()[index];
+      const auto order = Compare(view.backends()[index - 1], record);
+      const std::string text = AddressOf(record).ToString() + " port " + Number(record.port);
+      if (order == 0) return Refuse("backends", index, "address", text, "appears twice");
+      if (order > 0) return Refuse("backends", index, "address", text, "is out of order");
+    }
+  }
+  return {};
+}
+
+// `Record` has a member `id`.
+template <typename Record>
+Status CheckUniqueIds(std::string_view section, std::span<const Record> records) {
+  std::vector<std::pair<uint32_t, uint32_t>> ids;  // (id, index)
+  ids.reserve(records.size());
+  for (const Record& record : records) {
+    ids.emplace_back(record.id, static_cast<uint32_t>(ids.size()));
+  }
+  std::sort(ids.begin(), ids.end());
+  for (size_t i = 1; i < ids.size(); ++i) {
+    if (ids[i - 1].first == ids[i].first) {
+      return Refuse(
+          section, ids[i].second, "id", Number(ids[i].first),
+          "is also that of " + std::string(section) + "[" + Number(ids[i - 1].second) + "]");
+    }
+  }
+  return {};
+}
+
+Status CheckNextHops(const SnapshotView& view) {
+  for (size_t i = 0; i < view.next_hops().size(); ++i) {
+    const NextHopRecord& record = view.next_hops()[i];
+    MacAddress mac;
+    std::copy(std::begin(record.mac), std::end(record.mac), mac.bytes.begin());
+    if (mac.is_zero() || mac.is_group()) {
+      return Refuse("next_hops", i, "mac", mac.ToString(), "is not one station's address");
+    }
+    if (record.vlan > kMaxVlan) {
+      return Refuse("next_hops", i, "vlan", Number(record.vlan),
+                    "is not within 0.." + Number(kMaxVlan));
+    }
+    const auto* end = std::find(std::begin(record.interface), std::end(record.interface), '\0');
+    const std::string_view name(record.interface, static_cast<size_t>(end - record.interface));
+    const bool is_padded =
+        std::all_of(end, std::end(record.interface), [](char c) { return c == 0; });
+    if (name.size() > kMaxInterfaceLength || !is_padded || !IsPrintableUtf8(name)) {
+      return Refuse("next_hops", i, "interface", "(16 bytes)",
+                    "is not a printable name of at most 15 bytes, padded with 0");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+uint64_t SnapshotDigest(std::span<const std::byte> image) {
+  CHECK(image.size() >= sizeof(SnapshotHeader));
+  SnapshotHeader header;
+  std::memcpy(&header, image.data(), sizeof(header));
+  header.digest = 0;
+  const uint64_t seed = XXH3_64bits(&header, sizeof(header));
+  const auto content = image.subspan(sizeof(header));
+  return XXH3_64bits_withSeed(content.data(), content.size(), seed);
+}
+
+Status ValidateSnapshot(std::span<const std::byte> image) {
+  CHECK(reinterpret_cast<uintptr_t>(image.data()) % 8 == 0);
+  if (image.size() < sizeof(SnapshotHeader)) {
+    return RefuseHeader("length", image.size(),
+                        "bytes are less than a header of " + Number(sizeof(SnapshotHeader)));
+  }
+  if (image.size() > kMaxSnapshotBytes) {
+    return RefuseHeader("length", image.size(),
+                        "is above the limit of " + Number(kMaxSnapshotBytes));
+  }
+  SnapshotHeader header;
+  std::memcpy(&header, image.data(), sizeof(header));
+  RETURN_IF_ERROR(CheckEnvelope(image, header));
+  RETURN_IF_ERROR(CheckLayout(image, header));
+  const SnapshotView view(image);  // its sections are inside the image from here on
+  RETURN_IF_ERROR(CheckServices(view));
+  RETURN_IF_ERROR(CheckFrontends(view));
+  RETURN_IF_ERROR(CheckBackends(view));
+  RETURN_IF_ERROR(CheckNextHops(view));
+  RETURN_IF_ERROR(CheckUniqueIds("services", view.services()));
+  return CheckUniqueIds("backends", view.backends());
+}
+
+}  // namespace fairlead
