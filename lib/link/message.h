@@ -2,11 +2,13 @@
 // /run/fairlead/dataplane.sock. The dataplane listens, the control plane connects (and connects
 // again when either side was restarted).
 //
+// clang-format off
 //   control plane -> dataplane                    dataplane -> control plane
-//                                                 Hello           once, first
-//   Publish   (+ memfd with the image)            Published       in force in all workers, or
-//   refused GetStats                                      Stats           (+ memfd with the body,
-//   stats.h) FindFlow                                      Flow
+//                                                 Hello       once, first
+//   Publish   (+ memfd with the image)            Published   in force in all workers, or refused
+//   GetStats                                      Stats       (+ memfd with the body, stats.h)
+//   FindFlow                                      Flow
+// clang-format on
 //
 // Every message: LinkHeader, then `body_bytes` of body, all little-endian and of fixed size but for
 // the text of Published. Replies carry the request's `id`. A message of another magic or version,

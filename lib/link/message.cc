@@ -1,0 +1,239 @@
+#include "lib/link/message.h"
+
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "lib/base/check.h"
+
+namespace fairlead {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "messages are little-endian");
+
+constexpr size_t kMaxReasonBytes = 1024;
+
+template <typename T>
+concept WireInteger = std::unsigned_integral<T>;
+
+class Writer {
+ public:
+  template <WireInteger T>
+  void Put(T value) {
+    PutBytes(&value, sizeof(value));
+  }
+  void Put(const std::string& text) {
+    Put(static_cast<uint32_t>(text.size()));
+    PutBytes(text.data(), text.size());
+  }
+  void PutFlag(bool flag) { Put(static_cast<uint8_t>(flag ? 1 : 0)); }
+  std::span<const std::byte> bytes() const { return {buffer_.data(), size_}; }
+
+ private:
+  void PutBytes(const void* data, size_t length) {
+    CHECK(length <= buffer_.size() - size_);
+    if (length > 0) std::memcpy(buffer_.data() + size_, data, length);
+    size_ += length;
+  }
+
+  std::array<std::byte, kMaxLinkMessageBytes - sizeof(LinkHeader)> buffer_;
+  size_t size_ = 0;
+};
+
+// Remembers the first failure; values read after it are 0.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
+
+  template <WireInteger T>
+  void Get(T* value) {
+    *value = 0;
+    if (!ok_ || rest_.size() < sizeof(T)) {
+      ok_ = false;
+      return;
+    }
+    std::memcpy(value, rest_.data(), sizeof(T));
+    rest_ = rest_.subspan(sizeof(T));
+  }
+  void Get(std::string* text) {
+    uint32_t length = 0;
+    Get(&length);
+    if (!ok_ || length > kMaxReasonBytes || length > rest_.size()) {
+      ok_ = false;
+      return;
+    }
+    text->assign(reinterpret_cast<const char*>(rest_.data()), length);
+    rest_ = rest_.subspan(length);
+  }
+  void GetFlag(bool* flag) {
+    uint8_t byte = 0;
+    Get(&byte);
+    if (byte > 1) ok_ = false;
+    *flag = byte == 1;
+  }
+  // Everything was there and nothing is left.
+  bool Finished() const { return ok_ && rest_.empty(); }
+
+ private:
+  std::span<const std::byte> rest_;
+  bool ok_ = true;
+};
+
+constexpr LinkType TypeOf(const HelloMessage&) { return LinkType::kHello; }
+constexpr LinkType TypeOf(const PublishMessage&) { return LinkType::kPublish; }
+constexpr LinkType TypeOf(const PublishedMessage&) { return LinkType::kPublished; }
+constexpr LinkType TypeOf(const GetStatsMessage&) { return LinkType::kGetStats; }
+constexpr LinkType TypeOf(const StatsMessage&) { return LinkType::kStats; }
+constexpr LinkType TypeOf(const FindFlowMessage&) { return LinkType::kFindFlow; }
+constexpr LinkType TypeOf(const FlowMessage&) { return LinkType::kFlow; }
+
+void PutBody(Writer* out, const HelloMessage& m) {
+  out->Put(m.pid);
+  out->Put(m.generation);
+  out->Put(m.snapshot_digest);
+  out->Put(m.snapshot_version);
+  out->Put(m.worker_count);
+  out->Put(m.flow_records);
+}
+void GetBody(Reader* in, HelloMessage* m) {
+  in->Get(&m->pid);
+  in->Get(&m->generation);
+  in->Get(&m->snapshot_digest);
+  in->Get(&m->snapshot_version);
+  in->Get(&m->worker_count);
+  in->Get(&m->flow_records);
+}
+
+void PutBody(Writer* out, const PublishMessage& m) {
+  out->Put(m.generation);
+  out->Put(m.image_bytes);
+}
+void GetBody(Reader* in, PublishMessage* m) {
+  in->Get(&m->generation);
+  in->Get(&m->image_bytes);
+}
+
+void PutBody(Writer* out, const PublishedMessage& m) {
+  out->Put(m.generation);
+  out->PutFlag(m.in_force);
+  out->Put(m.apply_us);
+  out->Put(m.reason);
+}
+void GetBody(Reader* in, PublishedMessage* m) {
+  in->Get(&m->generation);
+  in->GetFlag(&m->in_force);
+  in->Get(&m->apply_us);
+  in->Get(&m->reason);
+}
+
+void PutBody(Writer*, const GetStatsMessage&) {}
+void GetBody(Reader*, GetStatsMessage*) {}
+
+void PutBody(Writer* out, const StatsMessage& m) { out->Put(m.body_bytes); }
+void GetBody(Reader* in, StatsMessage* m) { in->Get(&m->body_bytes); }
+
+void PutBody(Writer* out, const FindFlowMessage& m) {
+  out->Put(m.tag);
+  out->Put(m.buckets);
+}
+void GetBody(Reader* in, FindFlowMessage* m) {
+  in->Get(&m->tag);
+  in->Get(&m->buckets);
+}
+
+void PutBody(Writer* out, const FlowMessage& m) {
+  out->PutFlag(m.found);
+  out->Put(m.backend_id);
+  out->Put(m.age_ms);
+  out->Put(m.flags);
+}
+void GetBody(Reader* in, FlowMessage* m) {
+  in->GetFlag(&m->found);
+  in->Get(&m->backend_id);
+  in->Get(&m->age_ms);
+  in->Get(&m->flags);
+}
+
+// A default message of the wire's type number; nothing when there is no such type.
+std::optional<LinkMessage> MessageOfType(uint16_t type) {
+  switch (static_cast<LinkType>(type)) {
+    case LinkType::kHello:
+      return HelloMessage{};
+    case LinkType::kPublish:
+      return PublishMessage{};
+    case LinkType::kPublished:
+      return PublishedMessage{};
+    case LinkType::kGetStats:
+      return GetStatsMessage{};
+    case LinkType::kStats:
+      return StatsMessage{};
+    case LinkType::kFindFlow:
+      return FindFlowMessage{};
+    case LinkType::kFlow:
+      return FlowMessage{};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message) {
+  if (const auto* published = std::get_if<PublishedMessage>(&message)) {
+    CHECK(published->reason.size() <= kMaxReasonBytes);
+  }
+  Writer body;
+  LinkHeader header{kLinkMagic, kLinkVersion, 0, id, 0};
+  std::visit(
+      [&](const auto& m) {
+        header.type = static_cast<uint16_t>(TypeOf(m));
+        PutBody(&body, m);
+      },
+      message);
+  header.body_bytes = static_cast<uint32_t>(body.bytes().size());
+  std::vector<std::byte> datagram(sizeof(header) + body.bytes().size());
+  std::memcpy(datagram.data(), &header, sizeof(header));
+  if (!body.bytes().empty()) {
+    std::memcpy(datagram.data() + sizeof(header), body.bytes().data(), body.bytes().size());
+  }
+  return datagram;
+}
+
+Result<DecodedMessage> DecodeLinkMessage(std::span<const std::byte> datagram) {
+  if (datagram.size() > kMaxLinkMessageBytes) {
+    return InvalidArgument("link message of " + std::to_string(datagram.size()) +
+                           " bytes is longer than " + std::to_string(kMaxLinkMessageBytes));
+  }
+  LinkHeader header;
+  if (datagram.size() < sizeof(header)) {
+    return InvalidArgument("link message of " + std::to_string(datagram.size()) +
+                           " bytes is shorter than its header of " +
+                           std::to_string(sizeof(header)));
+  }
+  std::memcpy(&header, datagram.data(), sizeof(header));
+  if (header.magic != kLinkMagic) return InvalidArgument("link message with a foreign magic");
+  if (header.version != kLinkVersion) {
+    return InvalidArgument("link message of version " + std::to_string(header.version) +
+                           "; this build speaks version " + std::to_string(kLinkVersion));
+  }
+  const auto body = datagram.subspan(sizeof(header));
+  if (header.body_bytes != body.size()) {
+    return InvalidArgument("link message announces a body of " + std::to_string(header.body_bytes) +
+                           " bytes and has " + std::to_string(body.size()));
+  }
+  std::optional<LinkMessage> message = MessageOfType(header.type);
+  if (!message) {
+    return InvalidArgument("link message of unknown type " + std::to_string(header.type));
+  }
+  Reader in(body);
+  std::visit([&](auto& m) { GetBody(&in, &m); }, *message);
+  if (!in.Finished()) {
+    return InvalidArgument("link message of type " + std::to_string(header.type) +
+                           " has a malformed body of " + std::to_string(body.size()) + " bytes");
+  }
+  return DecodedMessage{header.id, *std::move(message)};
+}
+
+}  // namespace fairlead

@@ -1,0 +1,201 @@
+#include "lib/link/stats.h"
+
+#include <bit>
+#include <cstring>
+#include <string>
+
+namespace fairlead {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "bodies are little-endian");
+
+constexpr uint64_t kStatsMagic = 0x5354415453444c46;  // "FLDSTATS" as it lies in memory
+constexpr uint32_t kStatsVersion = 1;
+
+// Drop counts, then service records, then backend records follow, each sized by its count here.
+struct StatsHeader {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t drop_count;
+  uint64_t service_count;
+  uint64_t backend_count;
+  uint64_t generation;
+  uint64_t uptime_ms;
+  uint64_t worker_count;
+  uint64_t rx_packets;
+  uint64_t rx_bytes;
+  uint64_t tx_packets;
+  uint64_t tx_bytes;
+  uint64_t generated;
+  uint64_t to_kernel;
+  uint64_t flow_capacity;
+  uint64_t flow_records;
+  uint64_t flow_new;
+  uint64_t flow_evicted;
+  uint64_t flow_untracked;
+  uint64_t flow_swept_at_ms_ago;
+};
+static_assert(sizeof(StatsHeader) == 19 * 8);
+
+struct ServiceStatsRecord {
+  uint64_t id;
+  uint64_t packets;
+  uint64_t bytes;
+  uint64_t drops;
+};
+static_assert(sizeof(ServiceStatsRecord) == 32);
+
+struct BackendStatsRecord {
+  uint64_t id;
+  uint64_t packets;
+  uint64_t bytes;
+  uint64_t new_flows;
+  uint64_t flows;
+};
+static_assert(sizeof(BackendStatsRecord) == 40);
+
+// More could not come from one snapshot (snapshot/format.h); keeps the size arithmetic in 64 bits.
+constexpr uint64_t kMaxStatsRecords = 1U << 20;
+
+template <typename Record>
+void Append(const Record& record, std::vector<std::byte>* out) {
+  const size_t at = out->size();
+  out->resize(at + sizeof(record));
+  std::memcpy(out->data() + at, &record, sizeof(record));
+}
+
+// REQUIRES enough bytes left.
+template <typename Record>
+Record Take(std::span<const std::byte>* rest) {
+  Record record;
+  std::memcpy(&record, rest->data(), sizeof(record));
+  *rest = rest->subspan(sizeof(record));
+  return record;
+}
+
+StatsHeader MakeHeader(const DataplaneStats& stats) {
+  StatsHeader header{};
+  header.magic = kStatsMagic;
+  header.version = kStatsVersion;
+  header.drop_count = static_cast<uint32_t>(kDropReasonCount);
+  header.service_count = stats.services.size();
+  header.backend_count = stats.backends.size();
+  header.generation = stats.generation;
+  header.uptime_ms = stats.uptime_ms;
+  header.worker_count = stats.worker_count;
+  header.rx_packets = stats.totals.rx_packets;
+  header.rx_bytes = stats.totals.rx_bytes;
+  header.tx_packets = stats.totals.tx_packets;
+  header.tx_bytes = stats.totals.tx_bytes;
+  header.generated = stats.totals.generated;
+  header.to_kernel = stats.totals.to_kernel;
+  header.flow_capacity = stats.flows.capacity;
+  header.flow_records = stats.flows.records;
+  header.flow_new = stats.flows.new_flows;
+  header.flow_evicted = stats.flows.evicted;
+  header.flow_untracked = stats.flows.untracked;
+  header.flow_swept_at_ms_ago = stats.flows.swept_at_ms_ago;
+  return header;
+}
+
+DataplaneStats FromHeader(const StatsHeader& header) {
+  DataplaneStats stats;
+  stats.generation = header.generation;
+  stats.uptime_ms = header.uptime_ms;
+  stats.worker_count = static_cast<uint32_t>(header.worker_count);
+  stats.totals.rx_packets = header.rx_packets;
+  stats.totals.rx_bytes = header.rx_bytes;
+  stats.totals.tx_packets = header.tx_packets;
+  stats.totals.tx_bytes = header.tx_bytes;
+  stats.totals.generated = header.generated;
+  stats.totals.to_kernel = header.to_kernel;
+  stats.flows = {header.flow_capacity, header.flow_records,   header.flow_new,
+                 header.flow_evicted,  header.flow_untracked, header.flow_swept_at_ms_ago};
+  return stats;
+}
+
+Status CheckHeader(const StatsHeader& header, uint64_t total_bytes) {
+  const auto refuse = [](const char* field, uint64_t value, const std::string& why) {
+    return InvalidArgument("statistics: " + std::string(field) + ": " + std::to_string(value) +
+                           " " + why);
+  };
+  if (header.magic != kStatsMagic) return InvalidArgument("statistics: foreign magic");
+  if (header.version != kStatsVersion) {
+    return refuse("version", header.version, "is not " + std::to_string(kStatsVersion));
+  }
+  if (header.drop_count != kDropReasonCount) {
+    return refuse("drop_count", header.drop_count,
+                  "is not this build's " + std::to_string(kDropReasonCount) +
+                      "; control plane and dataplane are of different versions");
+  }
+  if (header.service_count > kMaxStatsRecords) {
+    return refuse("service_count", header.service_count, "is above the limit");
+  }
+  if (header.backend_count > kMaxStatsRecords) {
+    return refuse("backend_count", header.backend_count, "is above the limit");
+  }
+  if (header.worker_count > UINT32_MAX) {
+    return refuse("worker_count", header.worker_count, "is above the limit");
+  }
+  const uint64_t expected = sizeof(header) + header.drop_count * sizeof(uint64_t) +
+                            header.service_count * sizeof(ServiceStatsRecord) +
+                            header.backend_count * sizeof(BackendStatsRecord);
+  if (total_bytes != expected) {
+    return refuse("length", total_bytes, "bytes, the counts ask for " + std::to_string(expected));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
+  CHECK(stats.services.size() <= kMaxStatsRecords && stats.backends.size() <= kMaxStatsRecords);
+  std::vector<std::byte> out;
+  out.reserve(sizeof(StatsHeader) + kDropReasonCount * sizeof(uint64_t) +
+              stats.services.size() * sizeof(ServiceStatsRecord) +
+              stats.backends.size() * sizeof(BackendStatsRecord));
+  Append(MakeHeader(stats), &out);
+  for (const uint64_t drops : stats.totals.drops) Append(drops, &out);
+  for (const ServiceStats& s : stats.services) {
+    Append(ServiceStatsRecord{s.id, s.packets, s.bytes, s.drops}, &out);
+  }
+  for (const BackendStats& b : stats.backends) {
+    Append(BackendStatsRecord{b.id, b.packets, b.bytes, b.new_flows, b.flows}, &out);
+  }
+  return out;
+}
+
+Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes) {
+  if (bytes.size() < sizeof(StatsHeader)) {
+    return InvalidArgument("statistics: length: " + std::to_string(bytes.size()) +
+                           " bytes are less than a header of " +
+                           std::to_string(sizeof(StatsHeader)));
+  }
+  std::span<const std::byte> rest = bytes;
+  const auto header = Take<StatsHeader>(&rest);
+  RETURN_IF_ERROR(CheckHeader(header, bytes.size()));
+  DataplaneStats stats = FromHeader(header);
+  for (uint64_t& drops : stats.totals.drops) drops = Take<uint64_t>(&rest);
+  stats.services.reserve(header.service_count);
+  for (uint64_t i = 0; i < header.service_count; ++i) {
+    const auto r = Take<ServiceStatsRecord>(&rest);
+    if (r.id > UINT32_MAX) {
+      return InvalidArgument("statistics: services[" + std::to_string(i) +
+                             "].id: " + std::to_string(r.id) + " is above 32 bits");
+    }
+    stats.services.push_back({static_cast<uint32_t>(r.id), r.packets, r.bytes, r.drops});
+  }
+  stats.backends.reserve(header.backend_count);
+  for (uint64_t i = 0; i < header.backend_count; ++i) {
+    const auto r = Take<BackendStatsRecord>(&rest);
+    if (r.id > UINT32_MAX) {
+      return InvalidArgument("statistics: backends[" + std::to_string(i) +
+                             "].id: " + std::to_string(r.id) + " is above 32 bits");
+    }
+    stats.backends.push_back(
+        {static_cast<uint32_t>(r.id), r.packets, r.bytes, r.new_flows, r.flows});
+  }
+  return stats;
+}
+
+}  // namespace fairlead
