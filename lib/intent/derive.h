@@ -22,12 +22,17 @@ struct Observations {
   std::function<ObservedBackend(const ServiceSpec&, const BackendSpec&)> backend;
 };
 
-// Fail-open: when no backend of a service that is not draining is healthy and the service fails
-// open, the unhealthy ones are published as active.
+// States: healthy -> active; unhealthy -> down; draining -> draining, and down once released.
+// Fail-open: when no backend that may get new flows (not draining, weight above 0) is healthy and
+// the service fails open, health is ignored: the unhealthy ones are published as active (or
+// draining), with their weights. A static `mac` goes before an observed next hop; the interface is
+// the observed one's, where there is one.
+// REQUIRES a valid intent, and ids that are unique over it.
 SnapshotInput DeriveSnapshot(const IntentSpec& intent, uint64_t generation,
                              const Observations& observations);
 
 // Everything healthy, nothing draining, ids proposed in sorted order, next hops from `mac` fields.
+// Answers for the services and backends of `intent` only; keeps no reference to it.
 Observations OfflineObservations(const IntentSpec& intent);
 
 }  // namespace fairlead

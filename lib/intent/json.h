@@ -3,6 +3,7 @@
 // the value.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
@@ -13,21 +14,32 @@ namespace fairlead {
 
 // Bounded, strict parse: UTF-8, no duplicate keys, depth at most 16, at most 1 MiB (API) or as
 // `max_bytes` says.
+inline constexpr size_t kMaxJsonDepth = 16;
+inline constexpr size_t kMaxYamlBytes = size_t{16} << 20;
 Result<nlohmann::json> ParseJson(std::string_view text, size_t max_bytes = size_t{1} << 20);
 
 // "2s", "350s", "100ms", "5m", "24h"; a bare integer is refused: units end ambiguity.
 Result<uint32_t> ParseDurationMs(std::string_view text);
 std::string FormatDurationMs(uint32_t duration_ms);
 
+// Messages of the decoders start with the field's path inside what was decoded:
+// "services[0].backends[1].weight: 1001 is not within 0..1000".
 Result<ServiceSpec> ServiceFromJson(const nlohmann::json& json);  // validated
 nlohmann::json ServiceToJson(const ServiceSpec& service);
-Result<BackendSpec> BackendFromJson(
-    const nlohmann::json& json);  // "10.0.0.1" or {address, port, weight, mac, vlan}
+// "10.0.0.1", "10.0.0.1:80" or {address, port, weight, mac, vlan}. Not yet judged against its
+// service: ValidateService does that.
+Result<BackendSpec> BackendFromJson(const nlohmann::json& json);
 nlohmann::json BackendToJson(const BackendSpec& backend);
 Result<IntentSpec> IntentFromJson(const nlohmann::json& json);  // {hash_seed, services}; validated
 
-// services.yaml -> the same JSON value (yaml-cpp inside; its exceptions stay there).
+// services.yaml -> the same JSON value (yaml-cpp inside; its exceptions stay there). One document
+// of at most kMaxYamlBytes; aliases are refused, and so are duplicate keys. Plain scalars mean what
+// YAML 1.2 says: true and false are booleans, yes and no are strings.
 Result<nlohmann::json> YamlToJson(std::string_view text);
+
+// The path that a message of the decoders or of ValidateService names, "backends[1].weight"; empty
+// when it names none.
+std::string FieldOfMessage(std::string_view message);
 
 std::string_view ForwardingModeName(ForwardingMode mode);
 std::string_view HashPolicyName(HashPolicy policy);

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/base/result.h"
 #include "lib/flow/flow_hash.h"
+#include "lib/maglev/maglev_table.h"
 #include "lib/net/address.h"
 #include "lib/snapshot/format.h"
 
@@ -56,12 +58,26 @@ struct IntentSpec {
 };
 
 inline constexpr uint32_t kMaxFrontendsPerService = 256;
+inline constexpr uint32_t kMinIdleTimeoutMs = 1000;
+inline constexpr uint32_t kMaxDrainTimeoutMs = 3'600'000;
+inline constexpr uint32_t kMinCheckIntervalMs = 100;
+inline constexpr uint32_t kMaxCheckIntervalMs = 3'600'000;
+inline constexpr uint32_t kMaxRiseFall = 10;
 
 // The whole rule book: names, ranges, duplicates, a frontend of two services, a backend that is a
 // frontend, another port without nat, modes that this build does not have. The message names
-// service, field and value.
+// service, field and value: "service web: backends[1].weight: 1001 is not within 0..1000".
+// kAlreadyExists for what two services claim, kInvalidArgument for all else.
 Status ValidateService(const ServiceSpec& service);
 Status ValidateIntent(const IntentSpec& intent);
+// The same; messages start with `path` in place of "service NAME: ", for instance "services[3].".
+Status ValidateServiceAt(const ServiceSpec& service, std::string_view path);
+
+// How a backend's endpoint is stored: without its port where the mode cannot change ports and the
+// port is a frontend's anyway.
+Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint);
+// The same for all backends. ServiceFromJson does it.
+void NormalizeService(ServiceSpec* service);
 
 // What a person means by an endpoint of this service: the exact one, else, when the port is one of
 // the service's frontend ports, the backend of that address without a port.

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/utf8.h"
 #include "lib/flow/flow_hash.h"
 #include "lib/maglev/maglev_table.h"
 #include "lib/net/address.h"
@@ -41,33 +42,6 @@ Status RefuseHeader(std::string_view field, uint64_t value, const std::string& w
 }
 
 std::string Number(uint64_t value) { return std::to_string(value); }
-
-// Length of the UTF-8 sequence that `text` starts with, 0 when it is none (RFC 3629: no overlong
-// forms, no surrogates, nothing above U+10FFFF) or a control character.
-size_t PrintableUtf8Length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = byte(0);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if (first == 0xe0 && byte(1) < 0xa0) return 0;
-  if (first == 0xed && byte(1) > 0x9f) return 0;
-  if (first == 0xf0 && byte(1) < 0x90) return 0;
-  if (first == 0xf4 && byte(1) > 0x8f) return 0;
-  return length;
-}
-
-bool IsPrintableUtf8(std::string_view text) {
-  while (!text.empty()) {
-    const size_t length = PrintableUtf8Length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
 
 uint64_t PaddedBytes(uint64_t bytes) { return (bytes + 7) & ~uint64_t{7}; }
 

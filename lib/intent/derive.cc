@@ -1,0 +1,118 @@
+#include "lib/intent/derive.h"
+
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+namespace fairlead {
+namespace {
+
+constexpr uint32_t kDefaultIdleTcpMs = 350'000;
+constexpr uint32_t kDefaultIdleUdpMs = 120'000;
+
+BackendState StateOf(const ObservedBackend& observed, bool ignore_health) {
+  if (observed.released) return BackendState::kDown;
+  if (!observed.healthy && !ignore_health) return BackendState::kDown;
+  return observed.draining ? BackendState::kDraining : BackendState::kActive;
+}
+
+std::optional<SnapshotNextHop> NextHopOf(const BackendSpec& backend,
+                                         const ObservedBackend& observed) {
+  if (!backend.mac) return observed.next_hop;
+  SnapshotNextHop hop{*backend.mac, backend.vlan.value_or(0), {}};
+  if (observed.next_hop) hop.interface = observed.next_hop->interface;
+  return hop;
+}
+
+SnapshotService DeriveService(const ServiceSpec& service, const Observations& observations) {
+  SnapshotService out;
+  out.id = observations.service_id(service);
+  out.name = service.name;
+  out.frontends = service.frontends;
+  out.mode = service.forwarding;
+  out.hash_policy = service.hash;
+  out.tracking_tcp = service.tracking.value_or(Tracking::kAdaptive);
+  out.tracking_udp = service.tracking.value_or(Tracking::kAll);
+  out.slot_count = service.slot_count;
+  out.idle_timeout_tcp_ms = service.idle_timeout_ms.value_or(kDefaultIdleTcpMs);
+  out.idle_timeout_udp_ms = service.idle_timeout_ms.value_or(kDefaultIdleUdpMs);
+
+  std::vector<ObservedBackend> observed;
+  observed.reserve(service.backends.size());
+  bool any_takes_new_flows = false;
+  for (const BackendSpec& backend : service.backends) {
+    const ObservedBackend& seen = observed.emplace_back(observations.backend(service, backend));
+    const bool is_draining = seen.draining || seen.released;
+    any_takes_new_flows |= seen.healthy && !is_draining && backend.weight > 0;
+  }
+  const bool ignore_health = service.fail_open && !any_takes_new_flows;
+  for (size_t i = 0; i < service.backends.size(); ++i) {
+    const BackendSpec& backend = service.backends[i];
+    out.backends.push_back({.id = observed[i].id,
+                            .endpoint = NormalizeEndpoint(service, backend.endpoint),
+                            .weight = backend.weight,
+                            .state = StateOf(observed[i], ignore_health),
+                            .next_hop = NextHopOf(backend, observed[i])});
+  }
+  return out;
+}
+
+// The first proposal that is still free.
+uint32_t TakeId(auto propose, std::set<uint32_t>* used) {
+  for (uint32_t attempt = 0;; ++attempt) {
+    if (const uint32_t id = propose(attempt); used->insert(id).second) return id;
+  }
+}
+
+}  // namespace
+
+SnapshotInput DeriveSnapshot(const IntentSpec& intent, uint64_t generation,
+                             const Observations& observations) {
+  SnapshotInput input;
+  input.generation = generation;
+  input.hash_seed = intent.hash_seed;
+  input.services.reserve(intent.services.size());
+  for (const ServiceSpec& service : intent.services) {
+    input.services.push_back(DeriveService(service, observations));
+  }
+  return input;
+}
+
+Observations OfflineObservations(const IntentSpec& intent) {
+  struct Ids {
+    std::map<std::string, uint32_t> services;
+    std::map<std::pair<std::string, Endpoint>, uint32_t> backends;
+  };
+  auto ids = std::make_shared<Ids>();
+  for (const ServiceSpec& service : intent.services) {
+    ids->services.emplace(service.name, 0);
+    for (const BackendSpec& backend : service.backends) {
+      ids->backends.emplace(std::pair(service.name, backend.endpoint), 0);
+    }
+  }
+  std::set<uint32_t> used_services;
+  for (auto& entry : ids->services) {
+    entry.second = TakeId([&](uint32_t attempt) { return ProposeServiceId(entry.first, attempt); },
+                          &used_services);
+  }
+  std::set<uint32_t> used_backends;
+  for (auto& entry : ids->backends) {
+    const auto& [name, endpoint] = entry.first;
+    entry.second =
+        TakeId([&](uint32_t attempt) { return ProposeBackendId(name, endpoint, attempt); },
+               &used_backends);
+  }
+  Observations observations;
+  observations.service_id = [ids](const ServiceSpec& service) {
+    return ids->services.at(service.name);
+  };
+  observations.backend = [ids](const ServiceSpec& service, const BackendSpec& backend) {
+    ObservedBackend observed;
+    observed.id = ids->backends.at(std::pair(service.name, backend.endpoint));
+    return observed;
+  };
+  return observations;
+}
+
+}  // namespace fairlead

@@ -1,0 +1,294 @@
+#include "lib/intent/model.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "lib/intent/json.h"
+#include "lib/maglev/maglev_table.h"
+
+namespace fairlead {
+namespace {
+
+std::string Indexed(std::string_view path, std::string_view field, size_t index) {
+  return std::string(path).append(field).append("[").append(std::to_string(index)).append("]");
+}
+
+// "services[0].name: Web is not ..."
+Status Refuse(std::string path, std::string_view value, std::string_view why) {
+  path.append(": ").append(value).append(" ").append(why);
+  return InvalidArgument(std::move(path));
+}
+
+Status CheckRange(std::string path, uint64_t value, uint64_t min, uint64_t max) {
+  if (value >= min && value <= max) return {};
+  return Refuse(std::move(path), std::to_string(value),
+                "is not within " + std::to_string(min) + ".." + std::to_string(max));
+}
+
+Status CheckDuration(std::string path, uint32_t value_ms, uint32_t min_ms, uint32_t max_ms) {
+  if (value_ms >= min_ms && value_ms <= max_ms) return {};
+  return Refuse(std::move(path), FormatDurationMs(value_ms),
+                "is not within " + FormatDurationMs(min_ms) + ".." + FormatDurationMs(max_ms));
+}
+
+bool IsNameCharacter(char c, bool first) {
+  if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) return true;
+  return !first && (c == '.' || c == '_' || c == '-');
+}
+
+Status CheckName(const std::string& name, std::string_view path) {
+  bool good = !name.empty() && name.size() <= 63;
+  for (size_t i = 0; i < name.size(); ++i) good = good && IsNameCharacter(name[i], i == 0);
+  if (good) return {};
+  return Refuse(std::string(path) + "name", name.empty() ? "(empty)" : name.substr(0, 80),
+                "is not 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit");
+}
+
+Status CheckFrontends(const ServiceSpec& service, std::string_view path) {
+  if (service.frontends.empty()) {
+    return InvalidArgument(std::string(path) + "frontends: at least one is needed");
+  }
+  if (service.frontends.size() > kMaxFrontendsPerService) {
+    return Refuse(std::string(path) + "frontends", std::to_string(service.frontends.size()),
+                  "are more than " + std::to_string(kMaxFrontendsPerService));
+  }
+  std::set<Frontend> seen;
+  for (size_t i = 0; i < service.frontends.size(); ++i) {
+    const Frontend& frontend = service.frontends[i];
+    if (frontend.address.IsUnusable()) {
+      return Refuse(Indexed(path, "frontends", i), frontend.ToString(),
+                    "is not on a usable unicast address");
+    }
+    if (!seen.insert(frontend).second) {
+      return Refuse(Indexed(path, "frontends", i), frontend.ToString(), "appears twice");
+    }
+  }
+  return {};
+}
+
+// The one place that says which modes this build forwards.
+Status CheckForwarding(const ServiceSpec& service, std::string_view path) {
+  if (service.forwarding == ForwardingMode::kDsr) return {};
+  return Refuse(std::string(path) + "forwarding", ForwardingModeName(service.forwarding),
+                "is not in this build, which forwards dsr only");
+}
+
+Status CheckTimers(const ServiceSpec& service, std::string_view path) {
+  const std::string prefix(path);
+  if (service.idle_timeout_ms) {
+    RETURN_IF_ERROR(CheckDuration(prefix + "idle_timeout", *service.idle_timeout_ms,
+                                  kMinIdleTimeoutMs, kMaxIdleTimeoutMs));
+  }
+  return CheckDuration(prefix + "drain_timeout", service.drain_timeout_ms, 0, kMaxDrainTimeoutMs);
+}
+
+Status CheckHealthCheck(const ServiceSpec& service, std::string_view path) {
+  const HealthCheck& check = service.health_check;
+  const std::string prefix = std::string(path) + "health_check.";
+  RETURN_IF_ERROR(CheckDuration(prefix + "interval", check.interval_ms, kMinCheckIntervalMs,
+                                kMaxCheckIntervalMs));
+  if (check.timeout_ms == 0 || check.timeout_ms >= check.interval_ms) {
+    return Refuse(prefix + "timeout", FormatDurationMs(check.timeout_ms),
+                  "is not above 0s and below the interval, " + FormatDurationMs(check.interval_ms));
+  }
+  RETURN_IF_ERROR(CheckRange(prefix + "rise", check.rise, 1, kMaxRiseFall));
+  RETURN_IF_ERROR(CheckRange(prefix + "fall", check.fall, 1, kMaxRiseFall));
+  const bool needs_port = check.type != HealthCheckType::kNone && check.port == 0;
+  if (needs_port && service.frontends.front().port == 0) {
+    return InvalidArgument(prefix + "port: missing: the first frontend, " +
+                           service.frontends.front().ToString() +
+                           ", is for any port and so names none to check");
+  }
+  return {};
+}
+
+bool IsFrontendPort(const ServiceSpec& service, uint16_t port) {
+  return std::any_of(service.frontends.begin(), service.frontends.end(),
+                     [&](const Frontend& frontend) { return frontend.port == port; });
+}
+
+bool IsFrontendAddress(const ServiceSpec& service, const IpAddress& address) {
+  return std::any_of(service.frontends.begin(), service.frontends.end(),
+                     [&](const Frontend& frontend) { return frontend.address == address; });
+}
+
+Status CheckBackend(const ServiceSpec& service, const BackendSpec& backend,
+                    const std::string& path) {
+  const Endpoint& endpoint = backend.endpoint;
+  if (endpoint.address.IsUnusable()) {
+    return Refuse(path + ".address", endpoint.address.ToString(),
+                  "is not a usable unicast address");
+  }
+  if (IsFrontendAddress(service, endpoint.address)) {
+    return Refuse(path + ".address", endpoint.address.ToString(),
+                  "is a frontend of this service: packets would come back in a loop");
+  }
+  if (endpoint.port != 0 && service.forwarding != ForwardingMode::kNat &&
+      !IsFrontendPort(service, endpoint.port)) {
+    return Refuse(path + ".port", std::to_string(endpoint.port),
+                  "is not a frontend's port: another port needs nat");
+  }
+  RETURN_IF_ERROR(CheckRange(path + ".weight", backend.weight, 0, kMaxWeight));
+  if (backend.mac && (backend.mac->is_zero() || backend.mac->is_group())) {
+    return Refuse(path + ".mac", backend.mac->ToString(), "is not one station's address");
+  }
+  if (!backend.vlan) return {};
+  RETURN_IF_ERROR(CheckRange(path + ".vlan", *backend.vlan, 1, kMaxVlan));
+  if (!backend.mac) {
+    return Refuse(path + ".vlan", std::to_string(*backend.vlan),
+                  "needs mac beside it: it belongs to a static next hop");
+  }
+  return {};
+}
+
+Status CheckBackends(const ServiceSpec& service, std::string_view path) {
+  if (service.backends.size() > kMaxBackendsPerService) {
+    return Refuse(std::string(path) + "backends", std::to_string(service.backends.size()),
+                  "are more than " + std::to_string(kMaxBackendsPerService));
+  }
+  std::set<Endpoint> seen;
+  for (size_t i = 0; i < service.backends.size(); ++i) {
+    const std::string at = Indexed(path, "backends", i);
+    RETURN_IF_ERROR(CheckBackend(service, service.backends[i], at));
+    const Endpoint stored = NormalizeEndpoint(service, service.backends[i].endpoint);
+    if (!seen.insert(stored).second) return Refuse(at, stored.ToString(), "appears twice");
+  }
+  return {};
+}
+
+// What lies between services: names, frontends, backends that are another's frontend, totals.
+class NeighbourChecker {
+ public:
+  Status AddService(const ServiceSpec& service, std::string_view path) {
+    if (!names_.insert(service.name).second) {
+      return AlreadyExists(std::string(path) + "name: " + service.name + " appears twice");
+    }
+    for (size_t i = 0; i < service.frontends.size(); ++i) {
+      const auto [other, added] = frontends_.emplace(service.frontends[i], &service);
+      if (!added) {
+        return AlreadyExists(Indexed(path, "frontends", i) + ": " +
+                             service.frontends[i].ToString() + " belongs to service " +
+                             other->second->name + " already");
+      }
+      addresses_.emplace(service.frontends[i].address, &service);
+    }
+    backend_count_ += service.backends.size();
+    return {};
+  }
+
+  // After all services were added.
+  Status CheckBackendsOf(const ServiceSpec& service, std::string_view path) const {
+    for (size_t i = 0; i < service.backends.size(); ++i) {
+      const auto other = addresses_.find(service.backends[i].endpoint.address);
+      if (other == addresses_.end()) continue;
+      return Refuse(Indexed(path, "backends", i) + ".address", other->first.ToString(),
+                    "is a frontend of service " + other->second->name +
+                        ": packets would come back in a loop");
+    }
+    return {};
+  }
+
+  Status CheckTotals() const {
+    if (names_.size() > kMaxServices) {
+      return Refuse("services", std::to_string(names_.size()),
+                    "are more than " + std::to_string(kMaxServices));
+    }
+    if (frontends_.size() > kMaxFrontends) {
+      return Refuse("services", std::to_string(frontends_.size()),
+                    "frontends in all are more than " + std::to_string(kMaxFrontends));
+    }
+    if (backend_count_ > kMaxBackends) {
+      return Refuse("services", std::to_string(backend_count_),
+                    "backends in all are more than " + std::to_string(kMaxBackends));
+    }
+    return {};
+  }
+
+ private:
+  std::set<std::string_view> names_;
+  std::map<Frontend, const ServiceSpec*> frontends_;
+  std::map<IpAddress, const ServiceSpec*> addresses_;
+  size_t backend_count_ = 0;
+};
+
+// Names and endpoints hold no NUL, so the parts cannot run into each other.
+uint32_t ProposeId(const std::string& text, uint32_t attempt) {
+  const uint64_t hash = XXH3_64bits_withSeed(text.data(), text.size(), attempt);
+  const auto id = static_cast<uint32_t>(hash ^ (hash >> 32));
+  return id == 0 ? 1 : id;
+}
+
+}  // namespace
+
+Status ValidateServiceAt(const ServiceSpec& service, std::string_view path) {
+  RETURN_IF_ERROR(CheckName(service.name, path));
+  RETURN_IF_ERROR(CheckFrontends(service, path));
+  RETURN_IF_ERROR(CheckForwarding(service, path));
+  RETURN_IF_ERROR(CheckTimers(service, path));
+  RETURN_IF_ERROR(CheckHealthCheck(service, path));
+  if (service.slot_count > kMaxSlotCount || !IsPrime(service.slot_count)) {
+    return Refuse(std::string(path) + "slot_count", std::to_string(service.slot_count),
+                  "is not a prime of at most " + std::to_string(kMaxSlotCount));
+  }
+  return CheckBackends(service, path);
+}
+
+Status ValidateService(const ServiceSpec& service) {
+  return ValidateServiceAt(service, "service " + service.name.substr(0, 80) + ": ");
+}
+
+Status ValidateIntent(const IntentSpec& intent) {
+  NeighbourChecker neighbours;
+  for (size_t i = 0; i < intent.services.size(); ++i) {
+    const std::string path = Indexed("", "services", i) + ".";
+    RETURN_IF_ERROR(ValidateServiceAt(intent.services[i], path));
+    RETURN_IF_ERROR(neighbours.AddService(intent.services[i], path));
+  }
+  for (size_t i = 0; i < intent.services.size(); ++i) {
+    const std::string path = Indexed("", "services", i) + ".";
+    RETURN_IF_ERROR(neighbours.CheckBackendsOf(intent.services[i], path));
+  }
+  return neighbours.CheckTotals();
+}
+
+Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint) {
+  if (service.forwarding == ForwardingMode::kNat || !IsFrontendPort(service, endpoint.port)) {
+    return endpoint;
+  }
+  return {endpoint.address, 0};
+}
+
+void NormalizeService(ServiceSpec* service) {
+  for (BackendSpec& backend : service->backends) {
+    backend.endpoint = NormalizeEndpoint(*service, backend.endpoint);
+  }
+}
+
+const BackendSpec* FindBackend(const ServiceSpec& service, const Endpoint& endpoint) {
+  const auto find = [&](const Endpoint& wanted) -> const BackendSpec* {
+    const auto found =
+        std::find_if(service.backends.begin(), service.backends.end(),
+                     [&](const BackendSpec& backend) { return backend.endpoint == wanted; });
+    return found == service.backends.end() ? nullptr : &*found;
+  };
+  if (const BackendSpec* exact = find(endpoint)) return exact;
+  if (!IsFrontendPort(service, endpoint.port)) return nullptr;
+  return find({endpoint.address, 0});
+}
+
+uint32_t ProposeBackendId(const std::string& service_name, const Endpoint& endpoint,
+                          uint32_t attempt) {
+  return ProposeId("backend" + std::string(1, '\0') + service_name + '\0' + endpoint.ToString(),
+                   attempt);
+}
+
+uint32_t ProposeServiceId(const std::string& service_name, uint32_t attempt) {
+  return ProposeId("service" + std::string(1, '\0') + service_name, attempt);
+}
+
+}  // namespace fairlead
