@@ -10,19 +10,41 @@
 
 namespace fairlead {
 
-// Sums `length` bytes (an odd last byte is padded with zero) onto `initial`; unfolded.
+// Sums `length` bytes (an odd last byte is padded with zero) onto `initial`; unfolded. A piece that
+// is not the last must have an even length. REQUIRES `initial` to be such a sum (or 0): 64 bits
+// then hold any packet.
 uint64_t ChecksumPartial(const void* data, size_t length, uint64_t initial);
+
 // Folds to 16 bits and complements: the value to store in a checksum field.
-uint16_t ChecksumFold(uint64_t sum);
+inline uint16_t ChecksumFold(uint64_t sum) {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+
 inline uint16_t Checksum(const void* data, size_t length) {
   return ChecksumFold(ChecksumPartial(data, length, 0));
 }
+
 // Sum of the TCP/UDP/ICMPv6 pseudo header; add the segment and fold.
 uint64_t PseudoHeaderSum(const IpAddress& source, const IpAddress& destination, uint8_t protocol,
                          uint32_t length_bytes);
-// The checksum field after a 16-bit word that it covers changed from `from` to `to`. A wrong
-// checksum stays wrong.
-uint16_t ChecksumUpdate16(uint16_t checksum, uint16_t from, uint16_t to);
-uint16_t ChecksumUpdate32(uint16_t checksum, uint32_t from, uint32_t to);
+
+// The checksum field after a word that it covers changed from `from` to `to`. A wrong checksum
+// stays wrong: the sum moves by the difference, whatever it was. Of the two zeros of one's
+// complement the result is the one that a full sum would give (0x0000), except where checksum and
+// `from` were 0xffff and `to` is 0, which no header with a nonzero byte can hold.
+inline uint16_t ChecksumUpdate32(uint16_t checksum, uint32_t from, uint32_t to) {
+  return ChecksumFold(uint64_t{static_cast<uint16_t>(~checksum)} + uint32_t{~from} + to);
+}
+
+inline uint16_t ChecksumUpdate16(uint16_t checksum, uint16_t from, uint16_t to) {
+  uint32_t sum = uint32_t{static_cast<uint16_t>(~checksum)} + static_cast<uint16_t>(~from) + to;
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
 
 }  // namespace fairlead

@@ -11,17 +11,37 @@
 // Worked packet: 14 bytes of Ethernet, 20 of IPv4 (total length 60), 40 of TCP with options:
 //   l3_offset 14, l4_offset 34, l3_length 60, kind kIpv4, l4_protocol 6, tcp_flags from byte 47.
 //
+// Which defect, when there are several: the first of this list.
+//   1. bad_ip_version     against the ethertype
+//   2. bad_ip_header      IPv4: IHL below 5 or past the frame
+//   3. bad_ip_length      total length below the header, past the frame, or above 65,535 (IPv6)
+//   4. bad_extension      IPv6, header by header
+//   5. bad_source         IpAddress::IsUnusable; but a neighbour solicitation may come from ::
+//   6. ttl_zero
+//   7. fragment           IPv4: offset + total length above 65,535; IPv6: offset + payload length
+//                         above 65,535 (RFC 8200, 4.5)
+//   8. unsupported_protocol   also next header 59, ICMPv6 in IPv4 and ICMP in IPv6
+//   9. transport: fragment (first one without 20 bytes of TCP, 8 of UDP), bad_tcp_header,
+//      bad_udp_header, bad_icmp (below 8 bytes), zero_udp_checksum, port_zero
+//
 // IPv6 extension headers walked: hop-by-hop (first only), destination options, routing with
-// segments left 0, fragment (an atomic one, RFC 6946, is transparent), AH; at most 8 headers and
-// 256 bytes (RFC 8200, RFC 7112).
+// segments left 0, fragment (at most one; an atomic one, RFC 6946, is transparent), AH; at most 8
+// headers and 256 bytes (RFC 8200, RFC 7112). A hop-by-hop header's options are walked for the
+// jumbo payload option (RFC 2675). Behind a later fragment's header nothing is read: in IPv6 its
+// next header may be anything and is not judged.
+//
+// A first fragment need hold only 20 bytes of TCP or 8 of UDP: options, and what the UDP length
+// promises, may follow in later ones.
 //
 // Pure function of the bytes; any thread.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "lib/counters/drop_reason.h"
 #include "lib/net/flow_key.h"
+#include "lib/net/headers.h"
 
 namespace fairlead {
 
@@ -37,6 +57,8 @@ enum class FrameKind : uint8_t {
   kIpv6,
 };
 
+// With a defect, only kind, defect, group_mac, vlan_count and l3_offset say something; the rest is
+// zero, so that nothing half-checked can be used by mistake.
 struct ParsedPacket {
   FrameKind kind = FrameKind::kUnreadable;
   DropReason defect = DropReason::kNone;
@@ -57,8 +79,9 @@ struct ParsedPacket {
 // when only its first bytes are contiguous. REQUIRES linear_length <= frame_length; a header that
 // lies beyond linear_length but inside frame_length gives kUnreadable or a truncated defect, so the
 // caller makes at least kMaxHeaderBytes contiguous first. Fills `packet` and, for TCP and UDP with
-// no defect, `key` (5-tuple; source and destination as on the wire). For other IP packets `key` has
-// the addresses and protocol with ports 0, for kArp it is untouched.
+// no defect, `key` (5-tuple; source and destination as on the wire). For other IP packets without a
+// defect `key` has the addresses and protocol with ports 0, with a defect only the addresses; for
+// all other kinds it is untouched.
 void ParseFrame(const uint8_t* frame, uint32_t linear_length, uint32_t frame_length,
                 ParsedPacket* packet, FlowKey* key);
 
@@ -69,5 +92,87 @@ inline constexpr uint32_t kMaxHeaderBytes = 14 + 8 + 40 + 256 + 60;
 // and the fuzzer hold ParseFrame against it.
 void ParseFramePlain(const uint8_t* frame, uint32_t linear_length, uint32_t frame_length,
                      ParsedPacket* packet, FlowKey* key);
+
+namespace parse_internal {
+
+// Everything, from the Ethernet header on; what ParseFrame falls back to.
+void ParseFrameGeneral(const uint8_t* frame, uint32_t linear_length, uint32_t frame_length,
+                       ParsedPacket* packet, FlowKey* key);
+
+template <typename T>
+inline T Load(const uint8_t* bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof(value));
+  return value;
+}
+
+inline uint32_t Swap16(uint64_t raw) { return __builtin_bswap16(static_cast<uint16_t>(raw)); }
+
+// Nearly all traffic: untagged IPv4 without options or fragmentation, TCP or UDP, nothing wrong.
+// Fields are tested as they lie in a few little-endian words, and all tests but that for the
+// protocol are gathered into one branch. True: packet and key are filled. False: nothing was
+// written, ParseFrameGeneral finds out why.
+inline bool ParseCommonIpv4(const uint8_t* frame, uint32_t linear_length, uint32_t frame_length,
+                            ParsedPacket* packet, FlowKey* key) {
+  constexpr uint32_t kL3 = sizeof(EthernetHeader);
+  constexpr uint32_t kL4 = kL3 + sizeof(Ipv4Header);
+  if (linear_length < kL4 + sizeof(TcpHeader)) return false;
+  const auto front = Load<uint64_t>(frame + 12);   // ethertype, version/IHL, TOS, length, id
+  const auto middle = Load<uint64_t>(frame + 20);  // flags/offset, TTL, protocol, checksum, ...
+  const auto addresses = Load<uint64_t>(frame + 26);
+  const auto ports = Load<uint32_t>(frame + kL4);
+  if ((front & 0xffffff) != 0x450008) return false;
+  const uint32_t total = Swap16(front >> 32);
+  const auto source_first = static_cast<uint8_t>(addresses);
+  const auto protocol = static_cast<uint8_t>(middle >> 24);
+  // 0/8, 127/8 and 224/3 are unusable sources; more fragments or an offset: 0x3fff in wire order.
+  bool bad = static_cast<uint8_t>(source_first - 1) >= 223 || source_first == 127;
+  bad |= (middle & 0xff3f) != 0;
+  bad |= (middle & 0xff0000) == 0;
+  bad |= (ports & 0xffff) == 0;
+  bad |= (ports >> 16) == 0;
+  bad |= total > frame_length - kL3;
+  uint8_t tcp_flags = 0;
+  uint32_t headers;
+  uint32_t l4_end;
+  if (protocol == kIpProtoTcp) {
+    headers = sizeof(Ipv4Header) + (uint32_t{frame[kL4 + 12]} >> 4) * 4;
+    bad |= headers < sizeof(Ipv4Header) + sizeof(TcpHeader);
+    bad |= headers > total;
+    tcp_flags = frame[kL4 + 13];
+    l4_end = total;
+  } else if (protocol == kIpProtoUdp) {
+    headers = sizeof(Ipv4Header) + sizeof(UdpHeader);
+    l4_end = sizeof(Ipv4Header) + Swap16(Load<uint16_t>(frame + kL4 + 4));
+    bad |= l4_end < headers;
+    bad |= l4_end > total;
+  } else {
+    return false;
+  }
+  if (bad) return false;
+  ParsedPacket result;
+  result.kind = FrameKind::kIpv4;
+  result.l4_protocol = protocol;
+  result.tcp_flags = tcp_flags;
+  result.group_mac = (frame[0] & 1) != 0;
+  result.has_payload = l4_end > headers;
+  result.l3_offset = kL3;
+  result.l4_offset = kL4;
+  result.l3_length = static_cast<uint16_t>(total);
+  *packet = result;
+  key->words[0] = addresses;
+  key->words[1] = ports | uint64_t{protocol} << 32;
+  key->size_bytes = 16;
+  return true;
+}
+
+}  // namespace parse_internal
+
+inline void ParseFrame(const uint8_t* frame, uint32_t linear_length, uint32_t frame_length,
+                       ParsedPacket* packet, FlowKey* key) {
+  if (!parse_internal::ParseCommonIpv4(frame, linear_length, frame_length, packet, key)) {
+    parse_internal::ParseFrameGeneral(frame, linear_length, frame_length, packet, key);
+  }
+}
 
 }  // namespace fairlead

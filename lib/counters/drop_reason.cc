@@ -1,0 +1,33 @@
+#include "lib/counters/drop_reason.h"
+
+#include <array>
+
+#include "lib/base/check.h"
+
+namespace fairlead {
+namespace {
+
+struct Row {
+  std::string_view name;
+  std::string_view text;
+};
+
+constexpr std::array<Row, kDropReasonCount> kRows = {{
+    {"none", "Not dropped."},
+#define DROP(name, text) {#name, text},
+#include "lib/counters/counters.def"
+#undef DROP
+}};
+
+const Row& RowOf(DropReason reason) {
+  CHECK(reason < DropReason::kCount);
+  return kRows[static_cast<size_t>(reason)];
+}
+
+}  // namespace
+
+std::string_view DropReasonName(DropReason reason) { return RowOf(reason).name; }
+
+std::string_view DropReasonText(DropReason reason) { return RowOf(reason).text; }
+
+}  // namespace fairlead
