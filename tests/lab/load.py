@@ -1,0 +1,61 @@
+"""The load generator (loadgen.cc) as a process of the lab."""
+import json
+import pathlib
+import signal
+
+from tests.lab.process import LabError, Process
+
+
+class LoadGenerator:
+    """Runs until its duration or count is up, or stop(). See `fairlead-loadgen --help` for what the figures mean."""
+
+    def __init__(self, program, client, log_dir, name, targets, keep=0, interval_ms=100, new_per_second=0, count=0,
+                 concurrency=64, udp=0, udp_interval_ms=100, udp_new_per_second=0, duration_s=0, timeout_ms=2000,
+                 sources=None, path="/", events=False, report_ms=0, max_requests=False):
+        self.events_path = pathlib.Path(log_dir) / f"{name}.events" if events else None
+        argv = [program, "--timeout-ms", timeout_ms, "--path", path]
+        for target in targets:
+            argv += ["--target", target]
+        for source in sources if sources is not None else [client.sources4, client.sources6]:
+            argv += ["--source", source]
+        for flag, value in (("--keep", keep), ("--interval-ms", interval_ms), ("--new-per-second", new_per_second),
+                            ("--count", count), ("--concurrency", concurrency), ("--udp", udp),
+                            ("--udp-interval-ms", udp_interval_ms), ("--udp-new-per-second", udp_new_per_second),
+                            ("--duration-s", duration_s), ("--report-ms", report_ms)):
+            if value:
+                argv += [flag, value]
+        if max_requests:
+            argv.append("--back-to-back")
+        if self.events_path:
+            argv += ["--events", self.events_path]
+        self.process = Process(name, argv, log_dir, client.namespace)
+
+    def wait(self, timeout_s=60):
+        """The final figures, when it ends by itself."""
+        self.process.wait(timeout_s)
+        return self._result()
+
+    def stop(self):
+        """Ends it (what is under way is waited for, at most its timeout) and returns the final figures."""
+        self.process.stop(timeout_s=15, number=signal.SIGTERM)
+        return self._result()
+
+    def latest(self):
+        """The newest complete report so far, or None. Needs report_ms."""
+        for line in reversed(self.process.output().split("\n")[:-1]):
+            if line.startswith("{"):
+                return json.loads(line)
+        return None
+
+    def flows(self):
+        """Every new flow as (start in seconds of time.monotonic(), protocol, backend or '' when it failed). Needs events."""
+        rows = []
+        for line in self.events_path.read_text().splitlines():
+            start_us, protocol, backend = line.split(" ", 2)
+            rows.append((int(start_us) / 1e6, protocol, "" if backend == "-" else backend))
+        return rows
+
+    def _result(self):
+        if self.process.returncode != 0:
+            raise LabError(f"the load generator ended with status {self.process.returncode}\n{self.process.tail()}")
+        return self.latest()

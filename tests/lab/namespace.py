@@ -1,0 +1,129 @@
+"""Network namespaces with names that tell whose they are, and the rights to make them."""
+import ctypes
+import itertools
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from tests.lab.process import LabError, run
+
+_MARK = "FAIRLEAD_LAB_UNSHARED"
+_numbers = itertools.count(1)
+# flab-<pid>-<start time of the process in clock ticks since boot>-<number in the process>
+_NAME = re.compile(r"^flab-(\d+)-(\d+)-\d+")
+
+
+def _start_time(pid):
+    """Clock ticks since boot at which the process started; None when there is none. Tells a pid that was used again."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rsplit(")", 1)[1].split()[19])
+
+
+def new_run_name():
+    """A name that no other lab on this host has, now or earlier."""
+    return f"flab-{os.getpid()}-{_start_time(os.getpid())}-{next(_numbers)}"
+
+
+def _owner_gone(name):
+    match = _NAME.match(name)
+    return bool(match) and _start_time(int(match[1])) != int(match[2])
+
+
+def sweep():
+    """Removes namespaces, processes in them, and folders of runs whose process is gone. Returns the names removed."""
+    removed = []
+    listing = run(["ip", "netns", "list"], check=False).stdout
+    for name in (line.split()[0] for line in listing.splitlines() if line.strip()):
+        if not _owner_gone(name):
+            continue
+        for pid in run(["ip", "netns", "pids", name], check=False).stdout.split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        run(["ip", "netns", "del", name], check=False)
+        removed.append(name)
+    for folder in (pathlib.Path(tempfile.gettempdir()), pathlib.Path("/run/dpdk"), pathlib.Path("/dev/shm")):
+        for path in folder.glob("flab-*") if folder.is_dir() else []:
+            if _owner_gone(path.name) and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+                removed.append(str(path))
+    return removed
+
+
+def _has_rights():
+    if os.geteuid() != 0:
+        return False
+    return subprocess.run(["unshare", "-nm", "true"], capture_output=True, check=False).returncode == 0
+
+
+def enter_namespace_rights(before_exec=None):
+    """Makes sure that this process may make network namespaces: where it may not, starts the same program again as root of a user
+    namespace of its own, with a private /run (call this first thing). `before_exec` is called just before that."""
+    if os.environ.get(_MARK) or _has_rights():
+        return
+    probe = run(["unshare", "-Urnm", "true"], check=False)
+    if probe.returncode != 0:
+        raise LabError("making network namespaces needs root or user namespaces, and neither is allowed here "
+                       f"(unshare: {probe.stderr.strip()}); run as root, or allow them: "
+                       "sysctl kernel.unprivileged_userns_clone=1")
+    if before_exec:
+        before_exec()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.environ[_MARK] = "1"
+    script = 'mount -t tmpfs -o mode=755 none /run && ip link set lo up && exec "$@"'
+    os.execvp("unshare", ["unshare", "-Urnm", "--", "sh", "-c", script, "sh", sys.executable, *sys.orig_argv[1:]])
+
+
+class Namespace:
+    """One network namespace. `with` or delete() removes it; processes in it must have ended before."""
+
+    def __init__(self, name):
+        self.name = name
+        run(["ip", "netns", "add", name])
+        self.ip("link set lo up")
+        self.sysctl({"net.ipv6.conf.all.accept_dad": 0, "net.ipv6.conf.default.accept_dad": 0,
+                     "net.ipv6.conf.all.accept_ra": 0, "net.ipv6.conf.default.accept_ra": 0,
+                     "net.ipv4.ip_forward": 0, "net.ipv6.conf.all.forwarding": 0,
+                     "net.ipv4.conf.all.rp_filter": 0, "net.ipv4.conf.default.rp_filter": 0})
+
+    def command(self, argv):
+        return ["ip", "netns", "exec", self.name, *argv]
+
+    def run(self, *argv, **kwargs):
+        """A short command inside; see process.run."""
+        return run(self.command([str(word) for word in argv]), **kwargs)
+
+    def ip(self, *lines):
+        """`ip` commands inside, in one go: ns.ip("link set eth0 up", "route add ...")."""
+        result = subprocess.run(["ip", "-n", self.name, "-batch", "-"], input="\n".join(lines) + "\n", text=True,
+                                capture_output=True, timeout=60, check=False)
+        if result.returncode != 0:
+            raise LabError(f"in {self.name}: {'; '.join(lines[:5])}: {result.stderr.strip()}")
+
+    def sysctl(self, settings):
+        lines = [f"echo {value} > /proc/sys/{key.replace('.', '/')}" for key, value in settings.items()]
+        run(self.command(["sh", "-ec", "\n".join(lines)]))
+
+    def pids(self):
+        return [int(pid) for pid in run(["ip", "netns", "pids", self.name], check=False).stdout.split()]
+
+    def delete(self):
+        run(["ip", "netns", "del", self.name], check=False)
+
+
+def enter(namespace_name):
+    """Moves the calling thread into a namespace (for tests that open sockets there themselves). Run it in a child process or a
+    thread of its own: there is no way back."""
+    with open(f"/run/netns/{namespace_name}", "rb") as handle:
+        if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), 0x40000000) != 0:
+            raise LabError(f"setns {namespace_name}: {os.strerror(ctypes.get_errno())}")

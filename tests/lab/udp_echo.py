@@ -1,0 +1,55 @@
+#!/usr/bin/python3
+"""A UDP echo server that answers `<name> <what came>` from the address that was asked.
+
+    udp_echo.py NAME PORT        both families, every local address; ends by SIGTERM
+"""
+import select
+import socket
+import struct
+import sys
+
+IP_PKTINFO = 8
+IPV6_RECVPKTINFO, IPV6_PKTINFO = 49, 50
+
+
+def answer(sock, level, kind, name):
+    data, ancillary, _, peer = sock.recvmsg(65535, 64)
+    control = []
+    for got_level, got_kind, value in ancillary:
+        if (got_level, got_kind) != (level, kind):
+            continue
+        if kind == IP_PKTINFO:  # interface, routing source, header destination
+            address = value[8:12]
+            value = struct.pack("=i4s4s", 0, address, b"\0" * 4)
+        else:
+            value = value[:16] + struct.pack("=i", 0)
+        control = [(level, kind, value)]
+    try:
+        sock.sendmsg([name + b" " + data], control, 0, peer)
+    except OSError as error:
+        print(f"to {peer[0]}: {error}", file=sys.stderr, flush=True)
+
+
+def main():
+    name, port = sys.argv[1].encode(), int(sys.argv[2])
+    v4 = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    v4.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    v6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    v6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    v6.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+    for sock, any_address in ((v4, "0.0.0.0"), (v6, "::")):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.bind((any_address, port))
+    poll = select.poll()
+    poll.register(v4, select.POLLIN)
+    poll.register(v6, select.POLLIN)
+    while True:
+        for descriptor, _ in poll.poll():
+            if descriptor == v4.fileno():
+                answer(v4, socket.IPPROTO_IP, IP_PKTINFO, name)
+            else:
+                answer(v6, socket.IPPROTO_IPV6, IPV6_PKTINFO, name)
+
+
+if __name__ == "__main__":
+    main()
