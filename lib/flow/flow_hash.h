@@ -30,6 +30,18 @@ struct FlowHash {
 // seed.
 FlowHash HashFlow(const FlowKey& key, uint64_t seed);
 
+// HashFlow of the reduced key; spares the 5-tuple, nearly all services, the copy.
+inline FlowHash HashFlow(const FlowKey& key, HashPolicy policy, uint64_t seed) {
+  if (policy == HashPolicy::kFiveTuple) [[likely]] {
+    return HashFlow(key, seed);
+  }
+  return HashFlow(ReduceKey(key, policy), seed);
+}
+
+// What sets a service's keys in the flow table apart from other services' (RecordKey). The same in
+// every generation and process, so that records outlive both.
+FlowHash SaltOfService(uint32_t service_id);
+
 // Maps the hash to a slot without division: the upper 32 bits scaled to `slot_count` (Lemire, "Fast
 // random integer generation in an interval", 2019). Bias at 65537 slots is below 2^-15 of a slot.
 inline uint32_t SlotIndex(const FlowHash& hash, uint32_t slot_count) {

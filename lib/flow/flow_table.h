@@ -3,9 +3,9 @@
 // One fixed block of memory, shared by all workers and the management thread, lock-free,
 // position-independent (it may be a file mapping that the next dataplane process takes up again).
 //
-//   header (64 bytes) | bucket[0] | bucket[1] | ... | bucket[bucket_count - 1]        bucket_count
-//   = 2^n bucket (64 bytes, one cache line) = 4 records of 16 bytes record = tag (64 bits) | value
-//   (64 bits)
+//   header (64 bytes) | bucket[0] | bucket[1] | ... | bucket[2^n - 1]
+//   bucket  64 bytes, one cache line, four records
+//   record  16 bytes: tag (64 bits) | value (64 bits)
 //
 //   tag    0 free, 1 being written, else the flow hash's low word salted with its service
 //   value  63........32 31........8 7......0
@@ -14,20 +14,24 @@
 //
 // A flow may live in two buckets (from the hash's high word), so a lookup compares 8 tags of 64
 // bits that are independent of the bucket choice: false-match probability at most 8 * 2^-64 =
-// 2^-61.
+// 2^-61. What a false match would do: send one flow to another backend of its service
+// (SelectBackend ignores records whose backend is not the service's).
 //
 // Protocol between threads. A writer claims a record by compare-and-swap of its tag to 1, stores
 // the value, then stores the new tag (release). A reader loads tag, value, tag again; a changed tag
-// is a miss. A value of a held tag changes only by compare-and-swap, so a touch never resurrects a
-// replaced record. Nobody waits: who loses a race treats the packet as untracked (counted by the
-// caller).
+// is a miss. The value of a held tag changes only by compare-and-swap, so a touch never resurrects
+// a replaced record. Nobody waits: who loses a race treats the packet as untracked (counted by the
+// caller). Two workers that see a flow's first packets at the same moment may store it twice;
+// lookups agree on the first of the two, the other ages out. A reader could take another flow's
+// value for its own only if its record were given away and back between its two loads of the tag.
 //
-// Eviction, when all eight records are taken, in this order: idle for longer than the flow's own
-// timeout; closing; pinned (can be derived again); unconfirmed (one packet only: a SYN flood
-// displaces itself); then the oldest.
+// Eviction, when all eight records are taken, in this order: expired (idle for longer than the
+// flow's own timeout, or closed long enough); closing; pinned (can be derived again); unconfirmed
+// (one packet only: a SYN flood displaces itself); then the rest. The oldest within each.
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -40,6 +44,15 @@ namespace fairlead {
 inline constexpr uint32_t kTicksPerSecond = 4;  // coarse clock
 inline constexpr uint32_t kTickMask = (1U << 24) - 1;
 inline constexpr uint32_t kRecordsPerBucket = 4;
+
+// Workers read the clock at different moments: a record may have been seen "later" than now. Ages
+// within a minute of the full turn of 48 days are such, and mean 0.
+inline constexpr uint32_t kClockSlackTicks = 60 * kTicksPerSecond;
+
+// After a FIN or RST a flow without data counts as gone this long after its last packet. Long
+// enough for the last ACKs of a close, short enough that a drain ends soon after its last flow
+// does.
+inline constexpr uint32_t kClosingTicks = 10 * kTicksPerSecond;
 
 enum RecordFlags : uint8_t {
   kRecordPinned =
@@ -61,9 +74,18 @@ struct FlowRecord {
     return {static_cast<uint32_t>(value >> 32), static_cast<uint32_t>(value >> 8) & kTickMask,
             static_cast<uint8_t>(value)};
   }
-  // Ticks since last seen; modulo arithmetic.
-  uint32_t AgeTicks(uint32_t now_tick) const { return (now_tick - last_seen_tick) & kTickMask; }
+  // Ticks since last seen; modulo arithmetic, 0 for a record seen just after `now_tick`.
+  uint32_t AgeTicks(uint32_t now_tick) const {
+    const uint32_t age = (now_tick - last_seen_tick) & kTickMask;
+    return age > kTickMask - kClockSlackTicks ? 0 : age;
+  }
 };
+
+// True when `record` no longer stands for a live flow of a service with that idle timeout.
+inline bool IsExpired(const FlowRecord& record, uint32_t now_tick, uint32_t idle_ticks) {
+  const uint32_t age = record.AgeTicks(now_tick);
+  return age > idle_ticks || ((record.flags & kRecordClosing) != 0 && age > kClosingTicks);
+}
 
 // A flow's identity in the table: the flow hash mixed with its service's salt, since under 3-tuple
 // and source-ip two services may see the same key. `tag` gives back the slot: SlotIndex of (tag ^
@@ -80,21 +102,26 @@ struct RecordKey {
 
 class FlowTable {
  public:
-  // Rounds `records` up to a power of two of buckets; the bytes that a table of that many needs,
-  // header included.
+  // Rounds `records` up to a power of two of buckets, at least two; the bytes that a table of that
+  // many needs, header included. REQUIRES records <= 2^34.
   static size_t BytesNeeded(uint64_t records);
 
-  // Makes an empty table in `memory` (64-byte aligned, BytesNeeded(records) long, outlives the
-  // table).
+  // Makes an empty table in `memory` (64-byte aligned, at least BytesNeeded(records) long, outlives
+  // the table).
   static FlowTable Format(std::span<std::byte> memory, uint64_t records);
 
   // Takes up a table that an earlier process left in `memory`. Fails when layout version, size or
-  // magic differ. Records left half-written are freed. REQUIRES no concurrent user.
+  // magic differ. Records left half-written are freed. REQUIRES no concurrent user, 64-byte
+  // alignment.
   static Result<FlowTable> Attach(std::span<std::byte> memory);
 
   uint64_t capacity_records() const { return (bucket_mask_ + 1) * kRecordsPerBucket; }
 
-  void Prefetch(const RecordKey& key) const;
+  // Fetches both candidate buckets. Over a burst, prefetch all before the first Find.
+  void Prefetch(const RecordKey& key) const {
+    __builtin_prefetch(&buckets_[FirstBucket(key)]);
+    __builtin_prefetch(&buckets_[SecondBucket(key)]);
+  }
 
   // A place where a record was found; valid until the record is replaced (then updates through it
   // do nothing).
@@ -105,15 +132,18 @@ class FlowTable {
   };
 
   // Any thread. True and fills `handle` when the flow has a record, whatever its age.
-  bool Find(const RecordKey& key, Handle* handle) const;
+  bool Find(const RecordKey& key, Handle* handle) const {
+    return FindIn(FirstBucket(key), key.tag, handle) || FindIn(SecondBucket(key), key.tag, handle);
+  }
 
   // Any thread. Replaces the value of the record at `handle` if it is still `handle->value` of the
   // same tag. False when somebody else was faster.
   bool Update(const RecordKey& key, const Handle& handle, const FlowRecord& record);
 
-  // Any worker. Stores a record for a flow that has none. `idle_ticks`: the flow's service's idle
-  // timeout, by which others' age is judged. Outcome: kStored, kEvicted (stored in place of a live
-  // record), or kContended (a race was lost; nothing stored).
+  // Any worker. Stores a record for a flow that has none; its last_seen_tick is the present.
+  // `idle_ticks`: the flow's service's idle timeout, by which others' age is judged. Outcome:
+  // kStored, kEvicted (stored in place of a live record), or kContended (a race was lost; nothing
+  // stored).
   enum class InsertResult : uint8_t { kStored, kEvicted, kContended };
   InsertResult Insert(const RecordKey& key, const FlowRecord& record, uint32_t idle_ticks);
 
@@ -136,20 +166,56 @@ class FlowTable {
     Record records[kRecordsPerBucket];
   };
   static_assert(sizeof(Record) == 16 && sizeof(Bucket) == 64);
+  static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+  struct Header;
+  struct Place;  // where Insert would store
+
+  FlowTable(Bucket* buckets, uint64_t bucket_mask) : buckets_(buckets), bucket_mask_(bucket_mask) {}
+
+  uint64_t FirstBucket(const RecordKey& key) const { return key.buckets & bucket_mask_; }
+  // Never the first one: two buckets at least.
+  uint64_t SecondBucket(const RecordKey& key) const {
+    const uint64_t second = (key.buckets >> 32) & bucket_mask_;
+    return second == FirstBucket(key) ? second ^ 1 : second;
+  }
+
+  bool FindIn(uint64_t bucket, uint64_t tag, Handle* handle) const;
+  Place ChoosePlace(const RecordKey& key, const FlowRecord& record, uint32_t idle_ticks) const;
+  static bool Claim(Record* record, uint64_t tag, uint64_t value);
 
   Bucket* buckets_ = nullptr;
   uint64_t bucket_mask_ = 0;
 };
 
+// Four compares without a branch between them, then one: which of the four it is cannot be
+// predicted, whether it is there nearly always can.
+inline bool FlowTable::FindIn(uint64_t bucket, uint64_t tag, Handle* handle) const {
+  const Bucket& line = buckets_[bucket];
+  uint32_t matches = 0;
+  for (uint32_t i = 0; i < kRecordsPerBucket; ++i) {
+    const bool match = line.records[i].tag.load(std::memory_order_acquire) == tag;
+    matches |= static_cast<uint32_t>(match) << i;
+  }
+  if (matches == 0) return false;
+  const auto index = static_cast<uint32_t>(std::countr_zero(matches));
+  const Record& record = line.records[index];
+  const uint64_t value = record.value.load(std::memory_order_acquire);
+  // The value's load is an acquire of the writer's release: who read a new value sees the claim.
+  if (record.tag.load(std::memory_order_relaxed) != tag) return false;
+  *handle = {static_cast<uint32_t>(bucket), index, value};
+  return true;
+}
+
 template <typename Visitor>
 void FlowTable::Sweep(uint64_t first, uint64_t count, Visitor&& visit) const {
-  for (uint64_t b = first; b < first + count && b <= bucket_mask_; ++b) {
+  for (uint64_t b = first; b <= bucket_mask_ && b - first < count; ++b) {
     for (uint32_t i = 0; i < kRecordsPerBucket; ++i) {
       const Record& record = buckets_[b].records[i];
       const uint64_t tag = record.tag.load(std::memory_order_acquire);
       if (tag < 2) continue;
       const uint64_t value = record.value.load(std::memory_order_acquire);
-      if (record.tag.load(std::memory_order_acquire) != tag) continue;
+      if (record.tag.load(std::memory_order_relaxed) != tag) continue;
       visit(static_cast<uint32_t>(b), i, tag, FlowRecord::Unpack(value));
     }
   }

@@ -1,8 +1,11 @@
 // Weighted Maglev: fills a table of M slots (M prime) so that every backend owns a share
 // proportional to its weight, and a change of one backend moves little else. Eisenbud et al.,
-// "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, section 3.4. Weights: in
-// each round a backend gains weight / max_weight of a turn and takes a turn whenever it has a whole
-// one.
+// "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, section 3.4.
+//
+// Each backend has its own permutation of the slots, from its identity and the seed. In turns, each
+// takes the first slot of its permutation that is still free. Weights: in each round a backend
+// gains weight / max_weight of a turn and takes a turn whenever it has a whole one. Within a round
+// turns go by identity.
 //
 // Deterministic: the result depends on (identities, weights, seed, M) only, not on the order of the
 // input. Pure; any thread.
@@ -11,8 +14,6 @@
 #include <cstdint>
 #include <span>
 #include <vector>
-
-#include "lib/base/result.h"
 
 namespace fairlead {
 
@@ -30,7 +31,8 @@ struct MaglevBackend {
 
 bool IsPrime(uint32_t n);
 
-// The owner of each of `slot_count` slots. All kNoBackend when no backend has weight.
+// The owner of each of `slot_count` slots. All kNoBackend when no backend has weight. With more
+// backends than slots, those first by identity get one each.
 // REQUIRES slot_count prime, weights <= kMaxWeight, identities distinct.
 std::vector<uint16_t> BuildMaglev(std::span<const MaglevBackend> backends, uint32_t slot_count,
                                   uint64_t seed);

@@ -1,0 +1,198 @@
+#include "lib/flow/flow_table.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string>
+#include <tuple>
+
+#include "lib/base/check.h"
+
+namespace fairlead {
+namespace {
+
+constexpr uint64_t kMagic = 0x45'4c42'4154'4c46;  // "FLTABLE" as it lies in memory
+constexpr uint32_t kLayoutVersion = 1;
+constexpr uint64_t kMinBuckets = 2;
+constexpr uint64_t kMaxBuckets = uint64_t{1} << 32;  // a candidate is 32 bits of the hash
+
+constexpr uint64_t kFree = 0;
+constexpr uint64_t kBeingWritten = 1;
+
+uint64_t BucketsFor(uint64_t records) {
+  const uint64_t buckets = (records + kRecordsPerBucket - 1) / kRecordsPerBucket;
+  CHECK(buckets <= kMaxBuckets);
+  return std::bit_ceil(std::max(buckets, kMinBuckets));
+}
+
+// Lower goes first. A closing record that is expired has been sorted out before.
+uint32_t EvictionRank(const FlowRecord& record) {
+  if ((record.flags & kRecordClosing) != 0) return 1;
+  if ((record.flags & kRecordPinned) != 0) return 2;
+  if ((record.flags & kRecordConfirmed) == 0) return 3;
+  return 4;
+}
+
+}  // namespace
+
+struct FlowTable::Header {
+  uint64_t magic;
+  uint32_t layout_version;
+  uint32_t record_bytes;
+  uint64_t bucket_count;
+  uint64_t reserved[5];
+};
+
+struct FlowTable::Place {
+  Record* record = nullptr;  // null: the flow has a record already
+  uint64_t tag = kFree;      // what it held when it was chosen
+  uint64_t value = 0;
+  bool live = false;  // it held a flow that is not expired
+};
+
+size_t FlowTable::BytesNeeded(uint64_t records) {
+  static_assert(sizeof(Header) == 64);
+  return sizeof(Header) + BucketsFor(records) * sizeof(Bucket);
+}
+
+FlowTable FlowTable::Format(std::span<std::byte> memory, uint64_t records) {
+  const uint64_t bucket_count = BucketsFor(records);
+  CHECK(memory.size() >= BytesNeeded(records));
+  CHECK(reinterpret_cast<uintptr_t>(memory.data()) % alignof(Bucket) == 0);
+  auto* buckets = reinterpret_cast<Bucket*>(memory.data() + sizeof(Header));
+  for (uint64_t b = 0; b < bucket_count; ++b) new (&buckets[b]) Bucket{};
+  const Header header{kMagic, kLayoutVersion, sizeof(Record), bucket_count, {}};
+  std::memcpy(memory.data(), &header, sizeof(header));
+  return {buckets, bucket_count - 1};
+}
+
+// Only the frame can be checked: any 16 bytes are a possible record. A damaged one costs a lookup
+// that finds a backend id which is unknown or not its service's, and is replaced.
+Result<FlowTable> FlowTable::Attach(std::span<std::byte> memory) {
+  CHECK(reinterpret_cast<uintptr_t>(memory.data()) % alignof(Bucket) == 0);
+  Header header;
+  if (memory.size() < sizeof(header)) {
+    return DataLoss("flow table: " + std::to_string(memory.size()) +
+                    " bytes are too short for a header");
+  }
+  std::memcpy(&header, memory.data(), sizeof(header));
+  if (header.magic != kMagic) return DataLoss("flow table: magic: this is no flow table");
+  if (header.layout_version != kLayoutVersion || header.record_bytes != sizeof(Record)) {
+    return FailedPrecondition(
+        "flow table: layout version: " + std::to_string(header.layout_version) + " is not " +
+        std::to_string(kLayoutVersion) + ", the only one this build takes");
+  }
+  if (!std::has_single_bit(header.bucket_count) || header.bucket_count < kMinBuckets ||
+      header.bucket_count > kMaxBuckets ||
+      memory.size() - sizeof(header) < header.bucket_count * sizeof(Bucket)) {
+    return DataLoss("flow table: bucket count: " + std::to_string(header.bucket_count) +
+                    " does not fit a mapping of " + std::to_string(memory.size()) + " bytes");
+  }
+  auto* buckets = reinterpret_cast<Bucket*>(memory.data() + sizeof(Header));
+  for (uint64_t b = 0; b < header.bucket_count; ++b) {
+    for (Record& record : buckets[b].records) {
+      if (record.tag.load(std::memory_order_relaxed) == kBeingWritten) {
+        record.tag.store(kFree, std::memory_order_relaxed);
+      }
+    }
+  }
+  return FlowTable(buckets, header.bucket_count - 1);
+}
+
+// Takes `record` from (tag, value) to being written; false, and nothing changed, if it holds
+// something else by now. On success the caller stores value (release), then tag (release).
+bool FlowTable::Claim(Record* record, uint64_t tag, uint64_t value) {
+  uint64_t expected = tag;
+  if (!record->tag.compare_exchange_strong(expected, kBeingWritten, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed)) {
+    return false;
+  }
+  // Of a free record only the tag counts. Else a touch may have come in between: then this is not
+  // the record that the caller has judged.
+  if (tag == kFree || record->value.load(std::memory_order_acquire) == value) return true;
+  record->tag.store(tag, std::memory_order_release);
+  return false;
+}
+
+bool FlowTable::Update(const RecordKey& key, const Handle& handle, const FlowRecord& record) {
+  Record& place = buckets_[handle.bucket].records[handle.index];
+  const uint64_t desired = record.Pack();
+  uint64_t expected = handle.value;
+  if (FlowRecord::Unpack(handle.value).backend_id == record.backend_id) {
+    // A touch: lookups go on meanwhile. Should another flow have taken the record since, then with
+    // this very value (else the exchange fails): same backend, seen in the same tick, so that what
+    // changes for it is at most its flags.
+    return place.tag.load(std::memory_order_acquire) == key.tag &&
+           place.value.compare_exchange_strong(expected, desired, std::memory_order_acq_rel,
+                                               std::memory_order_relaxed);
+  }
+  // Another backend: the tag must be held, or this could move another flow.
+  if (!Claim(&place, key.tag, handle.value)) return false;
+  // By exchange all the same: a touch that read the tag before the claim may still come.
+  const bool changed = place.value.compare_exchange_strong(
+      expected, desired, std::memory_order_acq_rel, std::memory_order_relaxed);
+  place.tag.store(key.tag, std::memory_order_release);
+  return changed;
+}
+
+FlowTable::Place FlowTable::ChoosePlace(const RecordKey& key, const FlowRecord& record,
+                                        uint32_t idle_ticks) const {
+  Place free_place;
+  uint32_t most_free = 0;
+  Place victim;
+  // (rank, age inverted): the smallest goes.
+  std::pair<uint32_t, uint32_t> victim_order(UINT32_MAX, UINT32_MAX);
+  for (const uint64_t b : {FirstBucket(key), SecondBucket(key)}) {
+    uint32_t free_count = 0;
+    Record* free_record = nullptr;
+    for (Record& candidate : buckets_[b].records) {
+      const uint64_t tag = candidate.tag.load(std::memory_order_acquire);
+      if (tag == key.tag) return {};
+      if (tag == kFree) {
+        ++free_count;
+        if (free_record == nullptr) free_record = &candidate;
+      }
+      if (tag < 2) continue;
+      const uint64_t value = candidate.value.load(std::memory_order_acquire);
+      const FlowRecord held = FlowRecord::Unpack(value);
+      const bool live = !IsExpired(held, record.last_seen_tick, idle_ticks);
+      const std::pair<uint32_t, uint32_t> order(live ? EvictionRank(held) : 0,
+                                                kTickMask - held.AgeTicks(record.last_seen_tick));
+      if (order < victim_order) {
+        victim_order = order;
+        victim = {&candidate, tag, value, live};
+      }
+    }
+    // The emptier bucket, so that both fill evenly: the first eviction comes at some 90 % full
+    // rather than at 50 %.
+    if (free_count > most_free) {
+      most_free = free_count;
+      free_place = {free_record, kFree, 0, false};
+    }
+  }
+  return free_place.record != nullptr ? free_place : victim;
+}
+
+FlowTable::InsertResult FlowTable::Insert(const RecordKey& key, const FlowRecord& record,
+                                          uint32_t idle_ticks) {
+  DCHECK(key.tag > kBeingWritten);
+  // A lost race is tried once more; never longer.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const Place place = ChoosePlace(key, record, idle_ticks);
+    if (place.record == nullptr) break;
+    if (!Claim(place.record, place.tag, place.value)) continue;
+    place.record->value.store(record.Pack(), std::memory_order_release);
+    place.record->tag.store(key.tag, std::memory_order_release);
+    return place.live ? InsertResult::kEvicted : InsertResult::kStored;
+  }
+  return InsertResult::kContended;
+}
+
+bool FlowTable::Erase(uint32_t bucket, uint32_t index, uint64_t tag, uint64_t value) {
+  Record& record = buckets_[bucket].records[index];
+  if (tag <= kBeingWritten || !Claim(&record, tag, value)) return false;
+  record.tag.store(kFree, std::memory_order_release);
+  return true;
+}
+
+}  // namespace fairlead
