@@ -29,6 +29,7 @@ http {{
   scgi_temp_path {dir}; default_type text/plain; server_tokens off; sendfile on; reset_timedout_connection off;
   server {{
     {listen}
+    add_header X-Backend {name};
     add_header X-Client $remote_addr:$remote_port;
     location = / {{ return 200 "{name}\\n"; }}
     location /files/ {{ root {dir}; }}
