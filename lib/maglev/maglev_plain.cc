@@ -10,7 +10,7 @@ namespace fairlead {
 std::vector<uint16_t> BuildMaglevPlain(std::span<const MaglevBackend> backends, uint32_t slot_count,
                                        uint64_t seed) {
   CHECK(IsPrime(slot_count));
-  std::vector<uint16_t> owners(slot_count, kNoBackend);
+  std::vector<uint16_t> owners(slot_count, kNoOwner);
   const std::vector<MaglevBackend> order = InTurnOrder(backends);
   if (order.empty()) return owners;
   const uint32_t max_weight =
@@ -29,7 +29,7 @@ std::vector<uint16_t> BuildMaglevPlain(std::span<const MaglevBackend> backends, 
       uint64_t slot = 0;
       do {
         slot = (walk.offset + next[i]++ * walk.skip) % slot_count;
-      } while (owners[slot] != kNoBackend);
+      } while (owners[slot] != kNoOwner);
       owners[slot] = order[i].index;
       if (++filled == slot_count) return owners;
     }

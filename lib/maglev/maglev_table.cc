@@ -120,7 +120,7 @@ std::vector<uint16_t> BuildMaglev(std::span<const MaglevBackend> backends, uint3
                                   uint64_t seed) {
   CHECK(IsPrime(slot_count));
   CHECK(slot_count < UINT32_MAX / 2);  // SlotFiller::Step
-  std::vector<uint16_t> owners(slot_count, kNoBackend);
+  std::vector<uint16_t> owners(slot_count, kNoOwner);
   const std::vector<MaglevBackend> order = InTurnOrder(backends);
   if (order.empty()) return owners;
   std::vector<MaglevWalk> walks;  // offset: where the backend's walk goes on

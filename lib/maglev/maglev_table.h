@@ -19,8 +19,8 @@ namespace fairlead {
 
 inline constexpr uint32_t kDefaultSlotCount = 65537;
 inline constexpr uint32_t kMaxWeight = 1000;
-inline constexpr uint16_t kNoBackend = 0x7fff;  // slot value of an empty table (15 bits)
-inline constexpr uint32_t kMaxBackendsPerService = kNoBackend;  // indices 0 .. 0x7ffe
+inline constexpr uint16_t kNoOwner = 0x7fff;  // slot value of an empty table (15 bits)
+inline constexpr uint32_t kMaxBackendsPerService = kNoOwner;  // indices 0 .. 0x7ffe
 
 struct MaglevBackend {
   uint64_t identity =
@@ -31,7 +31,7 @@ struct MaglevBackend {
 
 bool IsPrime(uint32_t n);
 
-// The owner of each of `slot_count` slots. All kNoBackend when no backend has weight. With more
+// The owner of each of `slot_count` slots. All kNoOwner when no backend has weight. With more
 // backends than slots, those first by identity get one each.
 // REQUIRES slot_count prime, weights <= kMaxWeight, identities distinct.
 std::vector<uint16_t> BuildMaglev(std::span<const MaglevBackend> backends, uint32_t slot_count,

@@ -8,13 +8,18 @@
 // passed a quiescent state.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "lib/base/result.h"
 #include "lib/flow/flow_hash.h"
+#include "lib/net/address.h"
 #include "lib/snapshot/view.h"
 #include "lib/table/frontend_table.h"
 #include "lib/table/slot_table.h"
@@ -43,7 +48,8 @@ struct alignas(64) BackendEntry {
 };
 static_assert(sizeof(BackendEntry) == 64);
 
-struct ServiceEntry {
+// The first cache line of it is what a packet reads.
+struct alignas(64) ServiceEntry {
   const std::atomic<uint32_t>* slots = nullptr;  // slot_table->words()
   uint32_t slot_count = 0;
   uint32_t first_backend = 0;
@@ -74,14 +80,14 @@ class CounterSlots {
   explicit CounterSlots(uint32_t capacity) : capacity_(capacity) {}
   // The id's slot, a new one if it has none. kNoIndex when all `capacity` are taken.
   uint32_t Assign(uint32_t id);
-  // Frees the slots of ids not in `live` (sorted); returns the freed slots, which the caller zeroes
-  // before they are assigned again.
+  // Frees the slots of ids not in `live` (sorted); returns the freed slots, ascending, which the
+  // caller zeroes before they are assigned again.
   std::vector<uint32_t> Retain(std::span<const uint32_t> live);
   uint32_t capacity() const { return capacity_; }
 
  private:
   uint32_t capacity_;
-  std::vector<std::pair<uint32_t, uint32_t>> slots_;  // (id, slot), sorted by id
+  std::unordered_map<uint32_t, uint32_t> slots_;  // by id
   std::vector<uint32_t> free_;
   uint32_t next_ = 0;
 };
@@ -95,7 +101,8 @@ class ForwardingTables {
   };
 
   // Fails with kInvalidArgument when a next hop names an interface that no port has, or a service's
-  // mode is not supported, and with kResourceExhausted when counter slots run out.
+  // mode is not supported, and with kResourceExhausted when counter slots run out. Ids of a failed
+  // build may keep counter slots until the next Retain. `previous` may be null; `stats` too.
   static Result<std::unique_ptr<ForwardingTables>> Build(const SnapshotView& snapshot,
                                                          const ForwardingTables* previous,
                                                          std::span<const EgressPort> ports,
@@ -110,10 +117,20 @@ class ForwardingTables {
   std::span<const BackendEntry> backends() const { return backends_; }
 
   // The backend with this id, or nullptr (deleted). One or two cache lines.
-  const BackendEntry* FindBackend(uint32_t id) const;
+  const BackendEntry* FindBackend(uint32_t id) const {
+    for (uint64_t i = HomeOf(id);; i = (i + 1) & id_mask_) {
+      if (ids_[i].id == id && id != 0) return &backends_[ids_[i].index];
+      if (ids_[i].id == 0) return nullptr;
+    }
+  }
 
  private:
+  friend class TablesBuilder;
   explicit ForwardingTables(FrontendTable frontends) : frontends_(std::move(frontends)) {}
+
+  // Ids count up from 1: consecutive ones must not make a run of neighbours that lookups of others
+  // would have to walk through (2^64 / golden ratio).
+  uint64_t HomeOf(uint32_t id) const { return (id * 0x9e3779b97f4a7c15) >> 32 & id_mask_; }
 
   uint64_t generation_ = 0;
   uint64_t hash_seed_ = 0;
@@ -125,6 +142,7 @@ class ForwardingTables {
     uint32_t index = 0;
   };
   std::vector<IdEntry> ids_;  // open addressing, 2^n, at most half full
+  uint64_t id_mask_ = 0;
 };
 
 }  // namespace fairlead

@@ -4,12 +4,18 @@
 // Open addressing, linear probing, 32-byte entries, at most half full; addresses stand beside as
 // entries of their own kind, so that "is this address a frontend's?" is one more lookup, not a
 // second table.
+//
+// Inline, because each packet asks two or three times (source, destination, any port) and nearly
+// always finds its answer in the first entry.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
+#include "lib/base/endian.h"
 #include "lib/net/flow_key.h"
 #include "lib/snapshot/format.h"
 
@@ -22,29 +28,101 @@ class FrontendTable {
   explicit FrontendTable(std::span<const FrontendRecord> frontends);
 
   // The service for this destination: exact port first, then the any-port frontend; kNoService if
-  // neither. `address`: 16 bytes, IPv4 in the first four and the rest zero. `port` in host order.
-  uint32_t Find(const uint8_t* address, Family family, uint8_t protocol, uint16_t port) const;
+  // neither, or if `port` is 0. `address`: 16 bytes, IPv4 in the first four and the rest zero.
+  // `port` in host order.
+  uint32_t Find(const uint8_t* address, Family family, uint8_t protocol, uint16_t port) const {
+    const Words words = Load(address);
+    return FindWords(words, MetaOf(family, protocol, Be16::FromHost(port).raw()));
+  }
 
   // The same for the destination half of a parsed key (the per-packet path).
-  uint32_t FindDestination(const FlowKey& key) const;
+  uint32_t FindDestination(const FlowKey& key) const {
+    const uint64_t last = key.words[key.size_bytes / 8 - 1];
+    return FindWords(DestinationOf(key), MetaOf(key.family(), static_cast<uint8_t>(last >> 32),
+                                                static_cast<uint16_t>(last >> 16)));
+  }
 
   // True when some frontend, of whatever protocol and port, has this address.
-  bool HasAddress(const uint8_t* address, Family family) const;
+  bool HasAddress(const uint8_t* address, Family family) const {
+    return HasWords(Load(address), family);
+  }
+  // The same for either address of a parsed key.
+  bool HasSource(const FlowKey& key) const { return HasWords(SourceOf(key), key.family()); }
+  bool HasDestination(const FlowKey& key) const {
+    return HasWords(DestinationOf(key), key.family());
+  }
 
  private:
+  struct Words {  // an address as two little-endian numbers
+    uint64_t a0;
+    uint64_t a1;
+  };
   struct Entry {
     uint64_t address[2] = {0, 0};
-    uint64_t meta = 0;  // port | protocol << 16 | family << 24 | kind bits; 0 = free
+    uint64_t meta = 0;  // port (wire order) | protocol << 16 | family << 24 | kind; 0 = free
     uint32_t service_index = kNoService;
     uint32_t reserved = 0;
   };
   static_assert(sizeof(Entry) == 32);
 
-  const Entry* Probe(uint64_t a0, uint64_t a1, uint64_t meta) const;
-  void Add(uint64_t a0, uint64_t a1, uint64_t meta, uint32_t service_index);
+  static constexpr uint64_t kPortMask = 0xffff;
+  static constexpr uint64_t kKindAddress = uint64_t{1} << 32;  // stands for the address alone
+
+  static uint64_t MetaOf(Family family, uint8_t protocol, uint16_t raw_port) {
+    return uint64_t{raw_port} | uint64_t{protocol} << 16 |
+           uint64_t{static_cast<uint8_t>(family)} << 24;
+  }
+  static Words Load(const uint8_t* address) {
+    Words words;
+    std::memcpy(&words, address, sizeof(words));
+    return words;
+  }
+  static Words SourceOf(const FlowKey& key) {
+    return key.size_bytes == 16 ? Words{key.words[0] & 0xffffffff, 0}
+                                : Words{key.words[0], key.words[1]};
+  }
+  static Words DestinationOf(const FlowKey& key) {
+    return key.size_bytes == 16 ? Words{key.words[0] >> 32, 0} : Words{key.words[2], key.words[3]};
+  }
+
+  uint64_t HomeOf(const Words& words, uint64_t meta) const;
+  // The entry, or the free one where it would be.
+  const Entry& Probe(const Words& words, uint64_t meta) const;
+  uint32_t FindWords(const Words& words, uint64_t meta) const;
+  bool HasWords(const Words& words, Family family) const {
+    return Probe(words, kKindAddress | MetaOf(family, 0, 0)).meta != 0;
+  }
+  void Add(const Words& words, uint64_t meta, uint32_t service_index);
 
   std::vector<Entry> entries_;  // 2^n
   uint64_t mask_ = 0;
+  bool any_port_ = false;  // some frontend has port 0
 };
+
+// Three independent multiplications, then one that folds high bits down. The multipliers are odd
+// and without pattern (the fractions of sqrt 2, 3, 5, 7).
+inline uint64_t FrontendTable::HomeOf(const Words& words, uint64_t meta) const {
+  uint64_t hash =
+      words.a0 * 0x6a09e667f3bcc909 + words.a1 * 0xbb67ae8584caa73b + meta * 0x3c6ef372fe94f82b;
+  hash = (hash ^ (hash >> 32)) * 0xa54ff53a5f1d36f1;
+  return (hash >> 32) & mask_;
+}
+
+inline const FrontendTable::Entry& FrontendTable::Probe(const Words& words, uint64_t meta) const {
+  for (uint64_t i = HomeOf(words, meta);; i = (i + 1) & mask_) {
+    const Entry& entry = entries_[i];
+    if (entry.meta == 0) return entry;
+    if (entry.meta == meta && entry.address[0] == words.a0 && entry.address[1] == words.a1) {
+      return entry;
+    }
+  }
+}
+
+inline uint32_t FrontendTable::FindWords(const Words& words, uint64_t meta) const {
+  if ((meta & kPortMask) == 0) return kNoService;
+  const Entry& exact = Probe(words, meta);
+  if (exact.meta != 0 || !any_port_) return exact.service_index;
+  return Probe(words, meta & ~kPortMask).service_index;
+}
 
 }  // namespace fairlead

@@ -30,8 +30,8 @@ namespace fairlead {
 enum class SlotState : uint8_t { kSettled = 0, kShifting = 1, kPinned = 2 };
 
 struct Slot {
-  uint16_t current = kNoBackend;
-  uint16_t stable = kNoBackend;
+  uint16_t current = kNoOwner;
+  uint16_t stable = kNoOwner;
   SlotState state = SlotState::kSettled;
 
   uint32_t Pack() const {

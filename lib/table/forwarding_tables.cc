@@ -1,0 +1,288 @@
+#include "lib/table/forwarding_tables.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <string_view>
+
+#include "lib/base/check.h"
+#include "lib/flow/flow_table.h"
+#include "lib/maglev/maglev_table.h"
+
+namespace fairlead {
+namespace {
+
+// What a backend weighs in its service's slots: only who may get new flows owns any.
+uint16_t EffectiveWeight(const BackendEntry& backend) {
+  return backend.state == BackendState::kActive ? backend.weight : uint16_t{0};
+}
+
+// The same on every balancer of a group: from the endpoint and the group's seed, nothing else.
+uint64_t IdentityOf(const BackendEntry& backend, uint64_t hash_seed) {
+  uint8_t bytes[sizeof(backend.address) + 3];
+  std::memcpy(bytes, backend.address, sizeof(backend.address));
+  bytes[16] = backend.family;
+  bytes[17] = static_cast<uint8_t>(backend.port >> 8);
+  bytes[18] = static_cast<uint8_t>(backend.port);
+  return XXH3_64bits_withSeed(bytes, sizeof(bytes), hash_seed);
+}
+
+bool SameEndpoint(const BackendEntry& a, const BackendEntry& b) {
+  return a.family == b.family && a.port == b.port &&
+         std::memcmp(a.address, b.address, sizeof(a.address)) == 0;
+}
+
+// True when both lists give the same slots to the same local indices. Who owns no slot does not
+// count, be it there or not.
+bool SameOwners(std::span<const BackendEntry> a, std::span<const BackendEntry> b) {
+  const size_t common = std::min(a.size(), b.size());
+  for (size_t i = 0; i < common; ++i) {
+    const uint16_t weight = EffectiveWeight(a[i]);
+    if (weight != EffectiveWeight(b[i])) return false;
+    if (weight != 0 && !SameEndpoint(a[i], b[i])) return false;
+  }
+  const auto idle = [](const BackendEntry& backend) { return EffectiveWeight(backend) == 0; };
+  return std::all_of(a.begin() + static_cast<ptrdiff_t>(common), a.end(), idle) &&
+         std::all_of(b.begin() + static_cast<ptrdiff_t>(common), b.end(), idle);
+}
+
+uint32_t TicksFor(uint32_t timeout_ms) {
+  return std::max(1U, (timeout_ms * kTicksPerSecond + 999) / 1000);  // at most 24 h: no overflow
+}
+
+}  // namespace
+
+uint32_t CounterSlots::Assign(uint32_t id) {
+  if (const auto found = slots_.find(id); found != slots_.end()) return found->second;
+  uint32_t slot = kNoIndex;
+  if (!free_.empty()) {
+    slot = free_.back();
+    free_.pop_back();
+  } else if (next_ < capacity_) {
+    slot = next_++;
+  } else {
+    return kNoIndex;
+  }
+  slots_.emplace(id, slot);
+  return slot;
+}
+
+std::vector<uint32_t> CounterSlots::Retain(std::span<const uint32_t> live) {
+  std::vector<uint32_t> freed;
+  for (auto it = slots_.begin(); it != slots_.end();) {
+    if (std::binary_search(live.begin(), live.end(), it->first)) {
+      ++it;
+      continue;
+    }
+    freed.push_back(it->second);
+    it = slots_.erase(it);
+  }
+  std::sort(freed.begin(), freed.end());
+  free_.insert(free_.end(), freed.rbegin(), freed.rend());  // the lowest is assigned first
+  return freed;
+}
+
+// One Build: what it was given, and the tables that come of it.
+class TablesBuilder {
+ public:
+  TablesBuilder(const SnapshotView& snapshot, const ForwardingTables* previous,
+                std::span<const EgressPort> ports)
+      : snapshot_(snapshot),
+        previous_(previous),
+        ports_(ports),
+        tables_(new ForwardingTables(FrontendTable(snapshot.frontends()))) {}
+
+  Result<std::unique_ptr<ForwardingTables>> Build(CounterSlots* backend_slots,
+                                                  CounterSlots* service_slots,
+                                                  ForwardingTables::BuildStats* stats) {
+    tables_->generation_ = snapshot_.header().generation;
+    tables_->hash_seed_ = snapshot_.header().hash_seed;
+    RETURN_IF_ERROR(AddServices());
+    RETURN_IF_ERROR(AddBackends());
+    AddIds();
+    // Last, so that a snapshot refused for what it says takes no counter slots.
+    RETURN_IF_ERROR(AssignCounters(backend_slots, service_slots));
+    AddSlots();
+    if (stats != nullptr) *stats = stats_;
+    return std::move(tables_);
+  }
+
+ private:
+  Status AddServices() {
+    for (const ServiceRecord& record : snapshot_.services()) {
+      ServiceEntry entry;
+      entry.name = snapshot_.name_of(record);
+      entry.slot_count = record.slot_count;
+      entry.first_backend = record.first_backend;
+      entry.backend_count = record.backend_count;
+      entry.hash_policy = static_cast<HashPolicy>(record.hash_policy);
+      entry.mode = static_cast<ForwardingMode>(record.mode);
+      entry.tracking_tcp = static_cast<Tracking>(record.tracking_tcp);
+      entry.tracking_udp = static_cast<Tracking>(record.tracking_udp);
+      entry.idle_ticks_tcp = TicksFor(record.idle_timeout_tcp_ms);
+      entry.idle_ticks_udp = TicksFor(record.idle_timeout_udp_ms);
+      entry.salt = SaltOfService(record.id);
+      entry.id = record.id;
+      if (entry.mode != ForwardingMode::kDsr) {
+        return InvalidArgument("service " + entry.name + ": forwarding mode " +
+                               std::to_string(record.mode) +
+                               " is not supported by this dataplane; use dsr");
+      }
+      tables_->services_.push_back(std::move(entry));
+    }
+    return {};
+  }
+
+  Status AddBackends() {
+    const auto records = snapshot_.backends();
+    tables_->backends_.resize(records.size());
+    for (uint32_t s = 0; s < tables_->services_.size(); ++s) {
+      const ServiceEntry& service = tables_->services_[s];
+      for (uint32_t local = 0; local < service.backend_count; ++local) {
+        const uint32_t i = service.first_backend + local;
+        tables_->backends_[i].service_index = s;
+        RETURN_IF_ERROR(FillBackend(records[i], service, &tables_->backends_[i]));
+      }
+    }
+    return {};
+  }
+
+  Status FillBackend(const BackendRecord& record, const ServiceEntry& service,
+                     BackendEntry* entry) const {
+    entry->id = record.id;
+    entry->state = static_cast<BackendState>(record.state);
+    entry->weight = record.weight;
+    entry->port = record.port;
+    entry->family = record.family;
+    std::memcpy(entry->address, record.address, sizeof(entry->address));
+    if (record.next_hop_index == kNoNextHop) return {};
+    const NextHopRecord& hop = snapshot_.next_hops()[record.next_hop_index];
+    std::memcpy(entry->destination_mac, hop.mac, sizeof(hop.mac));
+    entry->vlan = hop.vlan;
+    entry->has_next_hop = true;
+    const std::string_view interface(hop.interface, strnlen(hop.interface, sizeof(hop.interface)));
+    if (interface.empty()) return {};
+    const auto port = std::find_if(ports_.begin(), ports_.end(), [&](const EgressPort& candidate) {
+      return candidate.interface == interface;
+    });
+    if (port == ports_.end()) {
+      return InvalidArgument("service " + service.name + ": backend " +
+                             AddressOf(record).ToString() + ": next hop's interface '" +
+                             std::string(interface) + "' is no port of this dataplane");
+    }
+    entry->egress_port = static_cast<uint16_t>(port - ports_.begin());
+    std::memcpy(entry->source_mac, port->mac.bytes.data(), port->mac.bytes.size());
+    return {};
+  }
+
+  void AddIds() {
+    auto& ids = tables_->ids_;
+    ids.resize(std::bit_ceil(tables_->backends_.size() * 2 + 2));
+    tables_->id_mask_ = ids.size() - 1;
+    for (uint32_t index = 0; index < tables_->backends_.size(); ++index) {
+      const uint32_t id = tables_->backends_[index].id;
+      uint64_t i = tables_->HomeOf(id);
+      while (ids[i].id != 0) i = (i + 1) & tables_->id_mask_;
+      ids[i] = {id, index};
+    }
+  }
+
+  Status AssignCounters(CounterSlots* backend_slots, CounterSlots* service_slots) {
+    for (ServiceEntry& service : tables_->services_) {
+      service.counter_index = service_slots->Assign(service.id);
+      if (service.counter_index == kNoIndex) {
+        return ResourceExhausted("service " + service.name + ": all " +
+                                 std::to_string(service_slots->capacity()) +
+                                 " counter slots of services are taken");
+      }
+    }
+    for (BackendEntry& backend : tables_->backends_) {
+      backend.counter_index = backend_slots->Assign(backend.id);
+      if (backend.counter_index == kNoIndex) {
+        return ResourceExhausted("backend id " + std::to_string(backend.id) + ": all " +
+                                 std::to_string(backend_slots->capacity()) +
+                                 " counter slots of backends are taken");
+      }
+    }
+    return {};
+  }
+
+  void AddSlots() {
+    std::unordered_map<uint32_t, const ServiceEntry*> before;
+    if (previous_ != nullptr) {
+      for (const ServiceEntry& service : previous_->services()) before[service.id] = &service;
+    }
+    for (ServiceEntry& service : tables_->services_) {
+      const auto found = before.find(service.id);
+      const ServiceEntry* old = found == before.end() ? nullptr : found->second;
+      if (old != nullptr && MayShare(service, *old)) {
+        service.slot_table = old->slot_table;
+        ++stats_.services_shared;
+      } else {
+        service.slot_table = MakeSlots(service);
+        ++stats_.services_rebuilt;
+        stats_.slots_changed += CountChanged(service, old);
+      }
+      service.slots = service.slot_table->words();
+    }
+  }
+
+  std::span<const BackendEntry> BackendsOf(const ForwardingTables& tables,
+                                           const ServiceEntry& service) const {
+    return tables.backends().subspan(service.first_backend, service.backend_count);
+  }
+
+  bool MayShare(const ServiceEntry& service, const ServiceEntry& old) const {
+    return previous_->hash_seed() == tables_->hash_seed_ && old.slot_count == service.slot_count &&
+           SameOwners(BackendsOf(*tables_, service), BackendsOf(*previous_, old));
+  }
+
+  std::shared_ptr<const SlotTable> MakeSlots(const ServiceEntry& service) const {
+    const auto backends = BackendsOf(*tables_, service);
+    std::vector<MaglevBackend> members;
+    members.reserve(backends.size());
+    for (size_t i = 0; i < backends.size(); ++i) {
+      members.push_back({IdentityOf(backends[i], tables_->hash_seed_), EffectiveWeight(backends[i]),
+                         static_cast<uint16_t>(i)});
+    }
+    return std::make_shared<const SlotTable>(
+        BuildMaglev(members, service.slot_count, tables_->hash_seed_));
+  }
+
+  // Slots whose owner is another endpoint than before; all of them where there was nothing to
+  // compare with.
+  uint32_t CountChanged(const ServiceEntry& service, const ServiceEntry* old) const {
+    if (old == nullptr || old->slot_count != service.slot_count) return service.slot_count;
+    const auto now = BackendsOf(*tables_, service);
+    const auto then = BackendsOf(*previous_, *old);
+    uint32_t changed = 0;
+    for (uint32_t i = 0; i < service.slot_count; ++i) {
+      const uint16_t a = service.slot_table->Load(i).current;
+      const uint16_t b = old->slot_table->Load(i).current;
+      const bool same = a == kNoOwner || b == kNoOwner ? a == b : SameEndpoint(now[a], then[b]);
+      changed += same ? 0 : 1;
+    }
+    return changed;
+  }
+
+  const SnapshotView& snapshot_;
+  const ForwardingTables* previous_;
+  std::span<const EgressPort> ports_;
+  std::unique_ptr<ForwardingTables> tables_;
+  ForwardingTables::BuildStats stats_;
+};
+
+Result<std::unique_ptr<ForwardingTables>> ForwardingTables::Build(const SnapshotView& snapshot,
+                                                                  const ForwardingTables* previous,
+                                                                  std::span<const EgressPort> ports,
+                                                                  CounterSlots* backend_slots,
+                                                                  CounterSlots* service_slots,
+                                                                  BuildStats* stats) {
+  CHECK(ports.size() < kIngressPort);
+  return TablesBuilder(snapshot, previous, ports).Build(backend_slots, service_slots, stats);
+}
+
+}  // namespace fairlead

@@ -1,0 +1,163 @@
+#include "lib/table/select.h"
+
+#include <optional>
+
+#include "lib/base/check.h"
+#include "lib/net/headers.h"
+
+namespace fairlead {
+namespace {
+
+// What SelectBackend does to the flow table.
+enum class RecordAction : uint8_t { kNothing, kTouch, kInsert, kReplace };
+
+struct Decision {
+  Selection selection;
+  RecordAction action = RecordAction::kNothing;
+  FlowRecord record;  // for all but kNothing
+};
+
+// A packet's place in its flow's life. UDP has neither beginning nor end.
+struct Signals {
+  Signals(const PacketFacts& facts)  // NOLINT: implicit
+      : udp(facts.protocol == kIpProtoUdp) {
+    if (udp) return;
+    const uint8_t kDecisive = kTcpSyn | kTcpAck | kTcpFin | kTcpRst;
+    syn = (facts.tcp_flags & kDecisive) == kTcpSyn;
+    reset = (facts.tcp_flags & kTcpRst) != 0;
+    ending = (facts.tcp_flags & (kTcpFin | kTcpRst)) != 0;
+    payload = facts.has_payload;
+  }
+  bool udp;
+  bool syn = false;
+  bool reset = false;
+  bool ending = false;
+  bool payload = false;
+};
+
+// The backend that `record` names, if it is there, this service's, and may serve.
+const BackendEntry* RecordedBackend(const ForwardingTables& tables, const ServiceEntry& service,
+                                    const FlowRecord& record) {
+  const BackendEntry* backend = tables.FindBackend(record.backend_id);
+  if (backend == nullptr || backend->state == BackendState::kDown) return nullptr;
+  const auto index = static_cast<uint32_t>(backend - tables.backends().data());
+  return index - service.first_backend < service.backend_count ? backend : nullptr;
+}
+
+// `record` after one more packet of its flow.
+FlowRecord Touched(FlowRecord record, const Signals& signals, uint32_t now_tick) {
+  if (!signals.syn) record.flags |= kRecordConfirmed;
+  if (signals.ending) {
+    record.flags |= kRecordClosing;
+  } else if (signals.payload) {
+    record.flags &= static_cast<uint8_t>(~kRecordClosing);
+  }
+  // Another worker's clock may be ahead: never back.
+  if (record.AgeTicks(now_tick) != 0) record.last_seen_tick = now_tick & kTickMask;
+  return record;
+}
+
+Decision DecideByOwner(const ForwardingTables& tables, const ServiceEntry& service,
+                       const FlowHash& hash, const Signals& signals, uint32_t now_tick,
+                       bool has_record) {
+  const uint32_t owner = SlotOwner(service, hash);
+  if (owner == kNoIndex) return {};
+  if (signals.reset) return {{owner, SelectReason::kSlot, false}, RecordAction::kNothing, {}};
+  Decision decision;
+  decision.selection = {owner, has_record ? SelectReason::kReplaced : SelectReason::kNewFlow,
+                        false};
+  decision.action = has_record ? RecordAction::kReplace : RecordAction::kInsert;
+  decision.record.backend_id = tables.backends()[owner].id;
+  decision.record.last_seen_tick = now_tick & kTickMask;
+  if (!signals.syn && !signals.udp) decision.record.flags |= kRecordPinned;
+  if (signals.ending) decision.record.flags |= kRecordClosing;
+  return decision;
+}
+
+// The table in select.h for services that track. `record` null = none.
+Decision Decide(const ForwardingTables& tables, const ServiceEntry& service, const FlowHash& hash,
+                const PacketFacts& facts, uint32_t now_tick, const FlowRecord* record) {
+  const Signals signals(facts);
+  if (record != nullptr && !IsExpired(*record, now_tick, IdleTicksOf(service, facts.protocol))) {
+    const BackendEntry* backend = RecordedBackend(tables, service, *record);
+    const bool begins_anew =
+        signals.syn && backend != nullptr &&
+        ((record->flags & kRecordClosing) != 0 || backend->state == BackendState::kDraining);
+    if (backend != nullptr && !begins_anew) {
+      const auto index = static_cast<uint32_t>(backend - tables.backends().data());
+      return {{index, SelectReason::kRecorded, false},
+              RecordAction::kTouch,
+              Touched(*record, signals, now_tick)};
+    }
+  }
+  return DecideByOwner(tables, service, hash, signals, now_tick, record != nullptr);
+}
+
+}  // namespace
+
+std::string_view SelectReasonText(SelectReason reason) {
+  switch (reason) {
+    case SelectReason::kSlot:
+      return "The hash slot's owner; no flow record is used.";
+    case SelectReason::kRecorded:
+      return "The flow is recorded with this backend and stays there.";
+    case SelectReason::kNewFlow:
+      return "The flow has no record: the hash slot's owner, which is recorded.";
+    case SelectReason::kReplaced:
+      return "The flow's record is of no more use: the hash slot's owner, which replaces it.";
+    case SelectReason::kUntracked:
+      return "The hash slot's owner; a flow record was due but could not be stored.";
+    case SelectReason::kNoBackend:
+      return "No backend may serve: all are down, draining or of weight 0.";
+  }
+  return "";
+}
+
+Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& service,
+                        const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
+                        FlowTable* flows) {
+  DCHECK(flows != nullptr);
+  const RecordKey key = RecordKey::Make(hash, service.salt);
+  FlowTable::Handle handle;
+  FlowRecord record;
+  const bool found = flows->Find(key, &handle);
+  if (found) record = FlowRecord::Unpack(handle.value);
+  Decision decision = Decide(tables, service, hash, facts, now_tick, found ? &record : nullptr);
+  Selection& selection = decision.selection;
+  switch (decision.action) {
+    case RecordAction::kNothing:
+      break;
+    case RecordAction::kTouch:
+      // Mostly nothing has changed, and the cache line stays clean. A lost race is another packet's
+      // touch: as good.
+      if (decision.record.Pack() != handle.value) flows->Update(key, handle, decision.record);
+      break;
+    case RecordAction::kReplace:
+      if (!flows->Update(key, handle, decision.record)) selection.reason = SelectReason::kUntracked;
+      break;
+    case RecordAction::kInsert:
+      switch (flows->Insert(key, decision.record, IdleTicksOf(service, facts.protocol))) {
+        case FlowTable::InsertResult::kStored:
+          break;
+        case FlowTable::InsertResult::kEvicted:
+          selection.evicted = true;
+          break;
+        case FlowTable::InsertResult::kContended:
+          selection.reason = SelectReason::kUntracked;
+          break;
+      }
+      break;
+  }
+  return selection;
+}
+
+Selection ExplainBackend(const ForwardingTables& tables, const ServiceEntry& service,
+                         const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
+                         const FlowRecord* record) {
+  if (TrackingOf(service, facts.protocol) == Tracking::kNone) {
+    return SelectBackend(tables, service, hash, facts, now_tick, nullptr);
+  }
+  return Decide(tables, service, hash, facts, now_tick, record).selection;
+}
+
+}  // namespace fairlead
