@@ -59,9 +59,9 @@ SnapshotService DeriveService(const ServiceSpec& service, const Observations& ob
 }
 
 // The first proposal that is still free.
-uint32_t TakeId(auto propose, std::set<uint32_t>* used) {
+uint32_t TakeId(std::set<uint32_t>* used, auto propose, const auto&... subject) {
   for (uint32_t attempt = 0;; ++attempt) {
-    if (const uint32_t id = propose(attempt); used->insert(id).second) return id;
+    if (const uint32_t id = propose(subject..., attempt); used->insert(id).second) return id;
   }
 }
 
@@ -92,16 +92,12 @@ Observations OfflineObservations(const IntentSpec& intent) {
     }
   }
   std::set<uint32_t> used_services;
-  for (auto& entry : ids->services) {
-    entry.second = TakeId([&](uint32_t attempt) { return ProposeServiceId(entry.first, attempt); },
-                          &used_services);
+  for (auto& [name, id] : ids->services) {
+    id = TakeId(&used_services, ProposeServiceId, name);
   }
   std::set<uint32_t> used_backends;
-  for (auto& entry : ids->backends) {
-    const auto& [name, endpoint] = entry.first;
-    entry.second =
-        TakeId([&](uint32_t attempt) { return ProposeBackendId(name, endpoint, attempt); },
-               &used_backends);
+  for (auto& [backend, id] : ids->backends) {
+    id = TakeId(&used_backends, ProposeBackendId, backend.first, backend.second);
   }
   Observations observations;
   observations.service_id = [ids](const ServiceSpec& service) {

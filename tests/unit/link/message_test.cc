@@ -1,0 +1,174 @@
+#include "lib/link/message.h"
+
+#include <cstring>
+#include <random>
+#include <string>
+#include <tuple>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace fairlead {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Row {
+  const char* name;
+  LinkMessage message;
+};
+
+const Row kRows[] = {
+    {"Hello", HelloMessage{1, 2, 3, 4, 5, 6}},
+    {"Publish", PublishMessage{7, 8}},
+    {"PublishedInForce", PublishedMessage{9, true, 10, ""}},
+    {"PublishedRefused", PublishedMessage{9, false, 10, "backends[3].weight: 1001"}},
+    {"PublishedLongestReason", PublishedMessage{1, false, 2, std::string(1024, 'x')}},
+    {"GetStats", GetStatsMessage{}},
+    {"Stats", StatsMessage{4711}},
+    {"FindFlow", FindFlowMessage{~uint64_t{0}, 12}},
+    {"Flow", FlowMessage{true, 13, 14, 15}},
+};
+
+// The members of a message, so that two can be compared.
+auto Members(const HelloMessage& m) {
+  return std::tuple(m.pid, m.generation, m.snapshot_digest, m.snapshot_version, m.worker_count,
+                    m.flow_records);
+}
+auto Members(const PublishMessage& m) { return std::tuple(m.generation, m.image_bytes); }
+auto Members(const PublishedMessage& m) {
+  return std::tuple(m.generation, m.in_force, m.apply_us, m.reason);
+}
+auto Members(const GetStatsMessage&) { return std::tuple(); }
+auto Members(const StatsMessage& m) { return std::tuple(m.body_bytes); }
+auto Members(const FindFlowMessage& m) { return std::tuple(m.tag, m.buckets); }
+auto Members(const FlowMessage& m) { return std::tuple(m.found, m.backend_id, m.age_ms, m.flags); }
+
+LinkHeader HeaderOf(const std::vector<std::byte>& datagram) {
+  LinkHeader header;
+  std::memcpy(&header, datagram.data(), sizeof(header));
+  return header;
+}
+
+void SetHeader(const LinkHeader& header, std::vector<std::byte>* datagram) {
+  std::memcpy(datagram->data(), &header, sizeof(header));
+}
+
+class LinkMessages : public ::testing::TestWithParam<Row> {};
+
+TEST_P(LinkMessages, ComeBackAsTheyWereSent) {
+  const auto datagram = EncodeLinkMessage(77, GetParam().message);
+  EXPECT_LE(datagram.size(), kMaxLinkMessageBytes);
+  const Result<DecodedMessage> decoded = DecodeLinkMessage(datagram);
+  ASSERT_TRUE(decoded.ok()) << decoded.status().message();
+  EXPECT_EQ(decoded->id, 77U);
+  ASSERT_EQ(decoded->message.index(), GetParam().message.index());
+  std::visit(
+      [&](const auto& sent) {
+        using Message = std::decay_t<decltype(sent)>;
+        EXPECT_EQ(Members(sent), Members(std::get<Message>(decoded->message)));
+      },
+      GetParam().message);
+}
+
+TEST_P(LinkMessages, AreRefusedWhenCutAtAnyByte) {
+  const auto datagram = EncodeLinkMessage(1, GetParam().message);
+  for (size_t length = 0; length < datagram.size(); ++length) {
+    EXPECT_FALSE(DecodeLinkMessage(std::span(datagram).first(length)).ok()) << length;
+  }
+}
+
+TEST_P(LinkMessages, AreRefusedWhenCutAtAnyByteWithAFittingLength) {
+  const auto datagram = EncodeLinkMessage(1, GetParam().message);
+  for (size_t length = sizeof(LinkHeader); length < datagram.size(); ++length) {
+    std::vector<std::byte> cut(datagram.begin(),
+                               datagram.begin() + static_cast<std::ptrdiff_t>(length));
+    LinkHeader header = HeaderOf(cut);
+    header.body_bytes = static_cast<uint32_t>(length - sizeof(header));
+    SetHeader(header, &cut);
+    EXPECT_THAT(DecodeLinkMessage(cut).status().message(), HasSubstr("malformed body")) << length;
+  }
+}
+
+TEST_P(LinkMessages, AreRefusedWithBytesBehindThem) {
+  auto datagram = EncodeLinkMessage(1, GetParam().message);
+  datagram.push_back(std::byte{0});
+  EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
+  LinkHeader header = HeaderOf(datagram);
+  ++header.body_bytes;
+  SetHeader(header, &datagram);
+  EXPECT_THAT(DecodeLinkMessage(datagram).status().message(), HasSubstr("malformed body"));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LinkMessages, ::testing::ValuesIn(kRows),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+struct BadHeader {
+  const char* name;
+  void (*change)(LinkHeader*);
+  const char* message;
+};
+
+const BadHeader kBadHeaders[] = {
+    {"Magic", [](LinkHeader* h) { h->magic ^= 1; }, "foreign magic"},
+    {"Version", [](LinkHeader* h) { h->version = 2; }, "version 2; this build speaks version 1"},
+    {"TypeZero", [](LinkHeader* h) { h->type = 0; }, "unknown type 0"},
+    {"TypeAboveTheLast", [](LinkHeader* h) { h->type = 8; }, "unknown type 8"},
+    {"Length", [](LinkHeader* h) { h->body_bytes = 0xffffffff; },
+     "announces a body of 4294967295 bytes and has 16"},
+};
+
+class LinkHeaders : public ::testing::TestWithParam<BadHeader> {};
+
+TEST_P(LinkHeaders, AreRefusedByName) {
+  auto datagram = EncodeLinkMessage(1, PublishMessage{1, 2});
+  LinkHeader header = HeaderOf(datagram);
+  GetParam().change(&header);
+  SetHeader(header, &datagram);
+  EXPECT_THAT(DecodeLinkMessage(datagram).status().message(), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LinkHeaders, ::testing::ValuesIn(kBadHeaders),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST(DecodeLinkMessage, RefusesAFlagThatIsNeitherZeroNorOne) {
+  auto datagram = EncodeLinkMessage(1, PublishedMessage{1, true, 2, ""});
+  datagram[sizeof(LinkHeader) + sizeof(uint64_t)] = std::byte{2};
+  EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
+}
+
+TEST(DecodeLinkMessage, RefusesAReasonLongerThanItsLimit) {
+  auto datagram = EncodeLinkMessage(1, PublishedMessage{1, false, 2, std::string(1024, 'x')});
+  const uint32_t length = 1025;
+  std::memcpy(datagram.data() + sizeof(LinkHeader) + 17, &length, sizeof(length));
+  datagram.push_back(std::byte{'x'});
+  LinkHeader header = HeaderOf(datagram);
+  ++header.body_bytes;
+  SetHeader(header, &datagram);
+  EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
+}
+
+TEST(DecodeLinkMessage, RefusesADatagramAboveTheLimit) {
+  const std::vector<std::byte> datagram(kMaxLinkMessageBytes + 1);
+  EXPECT_THAT(DecodeLinkMessage(datagram).status().message(), HasSubstr("is longer than 4096"));
+}
+
+TEST(DecodeLinkMessage, TakesAnyBytesWithoutHarm) {
+  constexpr uint64_t kSeed = 20250110;
+  SCOPED_TRACE("seed " + std::to_string(kSeed));
+  std::mt19937_64 random(kSeed);
+  size_t accepted = 0;
+  for (int round = 0; round < 50'000; ++round) {
+    auto datagram = EncodeLinkMessage(1, kRows[random() % std::size(kRows)].message);
+    for (uint64_t i = random() % 3; i > 0; --i) {
+      datagram[random() % datagram.size()] = std::byte{static_cast<uint8_t>(random())};
+    }
+    if (random() % 4 == 0) datagram.resize(random() % (datagram.size() + 8));
+    if (DecodeLinkMessage(datagram).ok()) ++accepted;
+  }
+  EXPECT_GT(accepted, 1000U);  // those of which nothing, or only a value, was changed
+  EXPECT_LT(accepted, 49'000U);
+}
+
+}  // namespace
+}  // namespace fairlead

@@ -1,0 +1,147 @@
+#include "lib/link/stats.h"
+
+#include <cstring>
+#include <random>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace fairlead {
+namespace {
+
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
+
+// Offsets of the header's fields (stats.cc).
+constexpr size_t kVersionAt = 8;
+constexpr size_t kDropCountAt = 12;
+constexpr size_t kServiceCountAt = 16;
+constexpr size_t kBackendCountAt = 24;
+constexpr size_t kWorkerCountAt = 48;
+constexpr size_t kHeaderBytes = 152;
+
+DataplaneStats SampleStats() {
+  DataplaneStats stats;
+  stats.generation = 1;
+  stats.uptime_ms = 2;
+  stats.worker_count = 3;
+  stats.totals.rx_packets = 4;
+  stats.totals.rx_bytes = 5;
+  stats.totals.tx_packets = 6;
+  stats.totals.tx_bytes = 7;
+  stats.totals.generated = 8;
+  stats.totals.to_kernel = 9;
+  for (size_t i = 0; i < kDropReasonCount; ++i) stats.totals.drops[i] = 100 + i;
+  stats.flows = {10, 11, 12, 13, 14, 15};
+  stats.services = {{16, 17, 18, 19}, {20, 21, 22, 23}};
+  stats.backends = {{24, 25, 26, 27, 28}};
+  return stats;
+}
+
+template <typename T>
+void Poke(size_t at, T value, std::vector<std::byte>* bytes) {
+  std::memcpy(bytes->data() + at, &value, sizeof(value));
+}
+
+TEST(Stats, ComeBackAsTheyWereSent) {
+  const DataplaneStats sent = SampleStats();
+  const Result<DataplaneStats> got = DecodeStats(EncodeStats(sent));
+  ASSERT_TRUE(got.ok()) << got.status().message();
+  EXPECT_EQ(got->generation, 1U);
+  EXPECT_EQ(got->uptime_ms, 2U);
+  EXPECT_EQ(got->worker_count, 3U);
+  const PacketTotals& totals = got->totals;
+  EXPECT_THAT((std::vector{totals.rx_packets, totals.rx_bytes, totals.tx_packets, totals.tx_bytes,
+                           totals.generated, totals.to_kernel}),
+              ElementsAreArray({4U, 5U, 6U, 7U, 8U, 9U}));
+  EXPECT_THAT(totals.drops, ElementsAreArray(sent.totals.drops));
+  const FlowTotals& flows = got->flows;
+  EXPECT_THAT((std::vector{flows.capacity, flows.records, flows.new_flows, flows.evicted,
+                           flows.untracked, flows.swept_at_ms_ago}),
+              ElementsAreArray({10U, 11U, 12U, 13U, 14U, 15U}));
+  ASSERT_EQ(got->services.size(), 2U);
+  const ServiceStats& service = got->services[1];
+  EXPECT_EQ(service.id, 20U);
+  EXPECT_THAT((std::vector{service.packets, service.bytes, service.drops}),
+              ElementsAreArray({21U, 22U, 23U}));
+  ASSERT_EQ(got->backends.size(), 1U);
+  const BackendStats& backend = got->backends[0];
+  EXPECT_EQ(backend.id, 24U);
+  EXPECT_THAT((std::vector{backend.packets, backend.bytes, backend.new_flows, backend.flows}),
+              ElementsAreArray({25U, 26U, 27U, 28U}));
+}
+
+TEST(Stats, AreRefusedWhenCutAtAnyByte) {
+  const auto bytes = EncodeStats(SampleStats());
+  for (size_t length = 0; length < bytes.size(); ++length) {
+    EXPECT_FALSE(DecodeStats(std::span(bytes).first(length)).ok()) << length;
+  }
+}
+
+TEST(Stats, AreRefusedWithBytesBehindThem) {
+  auto bytes = EncodeStats(SampleStats());
+  bytes.push_back(std::byte{0});
+  EXPECT_THAT(DecodeStats(bytes).status().message(), HasSubstr("statistics: length: "));
+}
+
+struct BadField {
+  const char* name;
+  void (*change)(std::vector<std::byte>*);
+  const char* message;
+};
+
+constexpr size_t kFirstServiceAt = kHeaderBytes + kDropReasonCount * 8;
+
+const BadField kBadFields[] = {
+    {"Magic", [](auto* bytes) { Poke<uint8_t>(0, 0, bytes); }, "foreign magic"},
+    {"Version", [](auto* bytes) { Poke<uint32_t>(kVersionAt, 9, bytes); },
+     "statistics: version: 9 is not 1"},
+    {"DropCount", [](auto* bytes) { Poke<uint32_t>(kDropCountAt, 1, bytes); },
+     "statistics: drop_count: 1 is not this build's"},
+    {"ServiceCount", [](auto* bytes) { Poke<uint64_t>(kServiceCountAt, ~uint64_t{0}, bytes); },
+     "statistics: service_count: 18446744073709551615 is above the limit"},
+    {"ServiceCountOffByOne", [](auto* bytes) { Poke<uint64_t>(kServiceCountAt, 3, bytes); },
+     "statistics: length: "},
+    {"BackendCount", [](auto* bytes) { Poke<uint64_t>(kBackendCountAt, 1U << 21, bytes); },
+     "statistics: backend_count: 2097152 is above the limit"},
+    {"WorkerCount", [](auto* bytes) { Poke<uint64_t>(kWorkerCountAt, uint64_t{1} << 32, bytes); },
+     "statistics: worker_count: 4294967296 is above the limit"},
+    {"ServiceId", [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt, uint64_t{1} << 32, bytes); },
+     "statistics: services[0].id: 4294967296 is above 32 bits"},
+    {"BackendId",
+     [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt + 64, uint64_t{1} << 32, bytes); },
+     "statistics: backends[0].id: 4294967296 is above 32 bits"},
+};
+
+class StatsFields : public ::testing::TestWithParam<BadField> {};
+
+TEST_P(StatsFields, AreRefusedByName) {
+  auto bytes = EncodeStats(SampleStats());
+  GetParam().change(&bytes);
+  EXPECT_THAT(DecodeStats(bytes).status().message(), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StatsFields, ::testing::ValuesIn(kBadFields),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Stats, TakeAnyBytesWithoutHarm) {
+  constexpr uint64_t kSeed = 20250111;
+  SCOPED_TRACE("seed " + std::to_string(kSeed));
+  std::mt19937_64 random(kSeed);
+  const auto good = EncodeStats(SampleStats());
+  size_t refused = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    auto bytes = good;
+    for (uint64_t i = 1 + random() % 4; i > 0; --i) {
+      bytes[random() % kHeaderBytes] = std::byte{static_cast<uint8_t>(random())};
+    }
+    if (random() % 4 == 0) bytes.resize(random() % (bytes.size() + 64));
+    if (!DecodeStats(bytes).ok()) ++refused;
+  }
+  EXPECT_GT(refused, 5'000U);
+  EXPECT_LT(refused, 20'000U);
+}
+
+}  // namespace
+}  // namespace fairlead
