@@ -1,0 +1,178 @@
+#include "lib/table/explain.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "lib/table/frontend_table.h"
+
+namespace fairlead {
+namespace {
+
+constexpr uint8_t kTcpSyn = 0x02;
+constexpr uint8_t kTcpAck = 0x10;
+
+SnapshotNextHop NextHopOf(const NextHopRecord& record) {
+  SnapshotNextHop hop;
+  std::copy(std::begin(record.mac), std::end(record.mac), hop.mac.bytes.begin());
+  hop.vlan = record.vlan;
+  hop.interface = std::string(record.interface, strnlen(record.interface, 16));
+  return hop;
+}
+
+// The snapshot with nothing in it but this service.
+SnapshotInput OnlyService(const SnapshotView& snapshot, uint32_t service_index) {
+  const ServiceRecord& record = snapshot.services()[service_index];
+  SnapshotService service;
+  service.id = record.id;
+  service.name = std::string(snapshot.name_of(record));
+  service.mode = static_cast<ForwardingMode>(record.mode);
+  service.hash_policy = static_cast<HashPolicy>(record.hash_policy);
+  service.tracking_tcp = static_cast<Tracking>(record.tracking_tcp);
+  service.tracking_udp = static_cast<Tracking>(record.tracking_udp);
+  service.gue_port = record.gue_port;
+  service.slot_count = record.slot_count;
+  service.idle_timeout_tcp_ms = record.idle_timeout_tcp_ms;
+  service.idle_timeout_udp_ms = record.idle_timeout_udp_ms;
+  for (const FrontendRecord& frontend : snapshot.frontends()) {
+    if (frontend.service_index != service_index) continue;
+    service.frontends.push_back(
+        {AddressOf(frontend), frontend.port, static_cast<Protocol>(frontend.protocol)});
+  }
+  for (const BackendRecord& backend : snapshot.backends_of(record)) {
+    SnapshotBackend copy;
+    copy.id = backend.id;
+    copy.endpoint = {AddressOf(backend), backend.port};
+    copy.weight = backend.weight;
+    copy.state = static_cast<BackendState>(backend.state);
+    if (backend.next_hop_index != kNoNextHop) {
+      copy.next_hop = NextHopOf(snapshot.next_hops()[backend.next_hop_index]);
+    }
+    service.backends.push_back(std::move(copy));
+  }
+  return {snapshot.header().generation, snapshot.header().hash_seed, {std::move(service)}};
+}
+
+// Ports as the next hops name them: whether they exist is the dataplane's affair.
+std::vector<EgressPort> PortsOf(const SnapshotView& snapshot) {
+  std::vector<EgressPort> ports;
+  for (const NextHopRecord& record : snapshot.next_hops()) {
+    std::string interface = NextHopOf(record).interface;
+    const bool known = std::any_of(ports.begin(), ports.end(), [&](const EgressPort& port) {
+      return port.interface == interface;
+    });
+    if (!interface.empty() && !known) ports.push_back({std::move(interface), {}});
+  }
+  return ports;
+}
+
+FlowRecord ToFlowRecord(const ExplainRecord& record) {
+  const uint64_t age_ticks = uint64_t{record.age_ms} * kTicksPerSecond / 1000;
+  const auto seen = static_cast<uint32_t>(0 - std::min<uint64_t>(age_ticks, kTickMask));
+  return {record.backend_id, seen & kTickMask, record.flags};
+}
+
+std::string Sentences(const Explanation& explanation, const ServiceEntry& service) {
+  std::string text = "The flow's hash falls into slot " + std::to_string(explanation.slot) +
+                     " of the " + std::to_string(service.slot_count) + " of service " +
+                     service.name + ". ";
+  text += SelectReasonText(explanation.reason);
+  if (explanation.drop_reason == DropReason::k_no_next_hop) {
+    text.append(" ").append(DropReasonText(explanation.drop_reason));
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<Explainer> Explainer::Make(const SnapshotView& snapshot, const FlowKey& key) {
+  Explainer explainer;
+  explainer.key_ = key;
+  const FrontendTable frontends(snapshot.frontends());
+  const IpAddress destination = key.destination();
+  explainer.is_frontend_address_ =
+      frontends.HasAddress(destination.bytes().data(), destination.family());
+  const uint32_t index = frontends.FindDestination(key);
+  if (index == kNoService) return explainer;
+
+  ASSIGN_OR_RETURN(explainer.image_, BuildSnapshot(OnlyService(snapshot, index)));
+  const SnapshotView view(explainer.image_.bytes());
+  CounterSlots backend_slots(kMaxBackendsPerService);
+  CounterSlots service_slots(1);
+  ForwardingTables::BuildStats stats;
+  ASSIGN_OR_RETURN(explainer.tables_,
+                   ForwardingTables::Build(view, nullptr, PortsOf(view), &backend_slots,
+                                           &service_slots, &stats));
+  const ServiceEntry& service = explainer.tables_->services().front();
+  explainer.hash_ = HashFlow(ReduceKey(key, service.hash_policy), explainer.tables_->hash_seed());
+  return explainer;
+}
+
+std::optional<RecordKey> Explainer::record_key() const {
+  if (tables_ == nullptr) return std::nullopt;
+  const ServiceEntry& service = tables_->services().front();
+  const bool is_tcp = key_.protocol() == static_cast<uint8_t>(Protocol::kTcp);
+  if ((is_tcp ? service.tracking_tcp : service.tracking_udp) == Tracking::kNone) {
+    return std::nullopt;
+  }
+  return RecordKey::Make(hash_, service.salt);
+}
+
+Explanation Explainer::ExplainWithoutService() const {
+  Explanation explanation;
+  if (is_frontend_address_) {
+    explanation.verdict = Verdict::kDrop;
+    explanation.drop_reason = DropReason::k_no_frontend;
+    explanation.why = DropReasonText(DropReason::k_no_frontend);
+  } else {
+    explanation.why = "No frontend has the address " + key_.destination().ToString() +
+                      ": the packet is left to the kernel.";
+  }
+  return explanation;
+}
+
+Explanation Explainer::Explain(const std::optional<ExplainRecord>& record) const {
+  if (tables_ == nullptr) return ExplainWithoutService();
+  const ServiceEntry& service = tables_->services().front();
+  const SnapshotView view(image_.bytes());
+
+  PacketFacts facts;
+  facts.protocol = key_.protocol();
+  if (facts.protocol == static_cast<uint8_t>(Protocol::kTcp)) {
+    facts.tcp_flags = record ? kTcpAck : kTcpSyn;
+  }
+  facts.has_payload = record.has_value();
+  const FlowRecord flow_record = record ? ToFlowRecord(*record) : FlowRecord{};
+  const Selection selection = ExplainBackend(*tables_, service, hash_, facts, /*now_tick=*/0,
+                                             record ? &flow_record : nullptr);
+
+  Explanation explanation;
+  explanation.hash = hash_;
+  explanation.service = service.name;
+  explanation.slot = SlotIndex(hash_, service.slot_count);
+  explanation.slot_count = service.slot_count;
+  explanation.reason = selection.reason;
+  explanation.record = record;
+  for (const BackendRecord& backend : view.backends()) {
+    if (record && backend.id == record->backend_id) {
+      explanation.recorded_backend = Endpoint{AddressOf(backend), backend.port};
+    }
+  }
+  explanation.verdict = Verdict::kDrop;
+  explanation.drop_reason = DropReason::k_no_backend;
+  if (selection.backend_index != kNoIndex) {
+    const BackendRecord& backend = view.backends()[selection.backend_index];
+    explanation.backend = Endpoint{AddressOf(backend), backend.port};
+    explanation.drop_reason = DropReason::k_no_next_hop;
+    if (backend.next_hop_index != kNoNextHop) {
+      explanation.next_hop = NextHopOf(view.next_hops()[backend.next_hop_index]);
+      explanation.drop_reason = DropReason::kNone;
+      explanation.verdict = Verdict::kForward;
+    }
+  }
+  explanation.why = Sentences(explanation, service);
+  return explanation;
+}
+
+}  // namespace fairlead

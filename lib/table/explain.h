@@ -1,0 +1,67 @@
+// "Which backend, and why": what a worker would do with a packet of one flow, in words. Runs the
+// code that the pipeline runs (FrontendTable, HashFlow, BuildMaglev, ExplainBackend) on the
+// snapshot, so that an answer cannot differ from the forwarding. Used by fairleadd (/v1/explain)
+// and by `fairctl explain --snapshot`. explain_json.h has its JSON form.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lib/counters/drop_reason.h"
+#include "lib/flow/flow_table.h"
+#include "lib/snapshot/builder.h"
+#include "lib/snapshot/view.h"
+#include "lib/table/forwarding_tables.h"
+#include "lib/table/select.h"
+
+namespace fairlead {
+
+// A flow's record as the dataplane reported it (link/message.h, FlowMessage).
+struct ExplainRecord {
+  uint32_t backend_id = 0;
+  uint32_t age_ms = 0;  // since last seen
+  uint8_t flags = 0;    // RecordFlags
+};
+
+struct Explanation {
+  Verdict verdict = Verdict::kToKernel;        // kForward, kDrop or kToKernel
+  DropReason drop_reason = DropReason::kNone;  // unless kDrop
+  FlowHash hash;                               // of the reduced key; meaningful with a service
+  std::string service;                         // empty: no service
+  uint32_t slot = kNoIndex;                    // kNoIndex: no service
+  uint32_t slot_count = 0;
+  SelectReason reason = SelectReason::kNoBackend;
+  std::optional<Endpoint> backend;
+  std::optional<SnapshotNextHop> next_hop;   // the backend's
+  std::optional<ExplainRecord> record;       // as given
+  std::optional<Endpoint> recorded_backend;  // the record's, if it still exists
+  std::string why;                           // one or two plain sentences
+};
+
+class Explainer {
+ public:
+  // Copies what it needs of `snapshot`: the one service that `key` is for, whose slots it computes
+  // (milliseconds). Fails when that service cannot be built (ForwardingTables::Build says why).
+  static Result<Explainer> Make(const SnapshotView& snapshot, const FlowKey& key);
+
+  // Where the dataplane would keep this flow's record; nothing when the flow is not recorded.
+  std::optional<RecordKey> record_key() const;
+
+  // For an ordinary packet of the flow: one that carries it on when there is a record, one that
+  // opens it (SYN) when there is none.
+  Explanation Explain(const std::optional<ExplainRecord>& record) const;
+
+ private:
+  Explainer() = default;
+  Explanation ExplainWithoutService() const;
+
+  FlowKey key_;
+  FlowHash hash_;
+  bool is_frontend_address_ = false;
+  SnapshotImage image_;                       // of the one service
+  std::unique_ptr<ForwardingTables> tables_;  // null: no service
+};
+
+}  // namespace fairlead

@@ -1,0 +1,53 @@
+// An Explanation as /v1/explain and `fairctl explain --json` give it.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/table/explain.h"
+
+namespace fairlead {
+
+inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
+  using Json = nlohmann::json;
+  const bool has_service = !explanation.service.empty();
+  char hash[40];
+  std::snprintf(hash, sizeof(hash), "0x%016llx%016llx",
+                static_cast<unsigned long long>(explanation.hash.high),
+                static_cast<unsigned long long>(explanation.hash.low));
+  const auto text = [](const std::optional<Endpoint>& endpoint) {
+    return endpoint ? Json(endpoint->ToString()) : Json(nullptr);
+  };
+  Json json;
+  json["verdict"] = explanation.verdict == Verdict::kForward ? "forward"
+                    : explanation.verdict == Verdict::kDrop  ? "drop"
+                                                             : "to_kernel";
+  json["drop_reason"] = explanation.verdict == Verdict::kDrop
+                            ? Json(DropReasonName(explanation.drop_reason))
+                            : Json(nullptr);
+  json["service"] = has_service ? Json(explanation.service) : Json(nullptr);
+  json["backend"] = text(explanation.backend);
+  json["slot"] = has_service ? Json(explanation.slot) : Json(nullptr);
+  json["slot_count"] = has_service ? Json(explanation.slot_count) : Json(nullptr);
+  json["hash"] = has_service ? Json(hash) : Json(nullptr);
+  json["record"] = nullptr;
+  if (explanation.record) {
+    json["record"] = {{"backend", text(explanation.recorded_backend)},
+                      {"age_ms", explanation.record->age_ms},
+                      {"pinned", (explanation.record->flags & kRecordPinned) != 0},
+                      {"confirmed", (explanation.record->flags & kRecordConfirmed) != 0},
+                      {"closing", (explanation.record->flags & kRecordClosing) != 0}};
+  }
+  json["next_hop"] = nullptr;
+  if (explanation.next_hop) {
+    json["next_hop"] = {{"mac", explanation.next_hop->mac.ToString()},
+                        {"vlan", explanation.next_hop->vlan},
+                        {"interface", explanation.next_hop->interface}};
+  }
+  json["why"] = explanation.why;
+  return json;
+}
+
+}  // namespace fairlead
