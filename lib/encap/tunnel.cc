@@ -1,0 +1,262 @@
+#include "lib/encap/tunnel.h"
+
+#include <bit>
+#include <cstddef>
+#include <cstring>
+#include <string>
+
+#include "lib/base/check.h"
+#include "lib/net/checksum.h"
+#include "lib/net/headers.h"
+
+namespace fairlead {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr uint8_t kOuterTtl = 64;
+constexpr uint32_t kGueBaseBytes = 4;
+
+template <typename T>
+T Load(const uint8_t* bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof(value));
+  return value;
+}
+
+template <typename T>
+void Store(uint8_t* bytes, T value) {
+  std::memcpy(bytes, &value, sizeof(value));
+}
+
+// What of the inner packet shows in the outer headers.
+struct Inner {
+  uint8_t traffic_class;  // DSCP and ECN
+  uint8_t protocol;       // as it is called inside something: 4 or 41
+  uint32_t length;        // bytes behind the outer headers, GUE data included
+};
+
+Inner ReadInner(const uint8_t* l3, const ParsedPacket& packet) {
+  if (packet.kind == FrameKind::kIpv4) return {l3[1], kIpProtoIpIp, packet.l3_length};
+  const auto traffic_class = static_cast<uint8_t>(l3[0] << 4 | l3[1] >> 4);
+  return {traffic_class, kIpProtoIpv6, packet.l3_length};
+}
+
+void PatchIpv4(const TunnelTemplate& tunnel, const Inner& inner, uint8_t protocol, uint64_t entropy,
+               uint8_t* outer) {
+  const auto total = static_cast<uint16_t>(tunnel.overhead_bytes + inner.length);
+  const uint16_t total_raw = __builtin_bswap16(total);
+  const auto host_bits = static_cast<uint32_t>(entropy & tunnel.source_mask);
+  outer[1] = inner.traffic_class;
+  Store(outer + offsetof(Ipv4Header, total_length), total_raw);
+  outer[offsetof(Ipv4Header, protocol)] = protocol;
+  Store(outer + offsetof(Ipv4Header, source),
+        Load<uint32_t>(tunnel.header + offsetof(Ipv4Header, source)) | host_bits);
+  const uint64_t sum = uint64_t{tunnel.fixed_sum} + (uint32_t{inner.traffic_class} << 8) +
+                       total_raw + (uint32_t{protocol} << 8) + host_bits;
+  Store(outer + offsetof(Ipv4Header, checksum), ChecksumFold(sum));
+}
+
+void PatchIpv6(const TunnelTemplate& tunnel, const Inner& inner, uint8_t protocol, uint64_t entropy,
+               uint8_t* outer) {
+  constexpr size_t kSourceLow = offsetof(Ipv6Header, source) + 8;
+  const auto label = static_cast<uint32_t>(entropy >> 44);
+  const uint32_t word = uint32_t{6} << 28 | uint32_t{inner.traffic_class} << 20 |
+                        (label | static_cast<uint32_t>(label == 0));
+  const uint32_t payload = tunnel.overhead_bytes + inner.length - uint32_t{sizeof(Ipv6Header)};
+  Store(outer, __builtin_bswap32(word));
+  Store(outer + offsetof(Ipv6Header, payload_length),
+        __builtin_bswap16(static_cast<uint16_t>(payload)));
+  outer[offsetof(Ipv6Header, next_header)] = protocol;
+  Store(outer + kSourceLow,
+        Load<uint64_t>(tunnel.header + kSourceLow) | (entropy & tunnel.source_mask));
+}
+
+void PatchGue(const Inner& inner, uint32_t data_bytes, uint64_t entropy, uint8_t* udp) {
+  const auto port = static_cast<uint16_t>(kGueFirstSourcePort | (entropy >> 50));
+  const auto length = static_cast<uint16_t>(sizeof(UdpHeader) + kGueBaseBytes + inner.length);
+  Store(udp, __builtin_bswap16(port));
+  Store(udp + offsetof(UdpHeader, length), __builtin_bswap16(length));
+  udp[sizeof(UdpHeader)] = static_cast<uint8_t>(data_bytes / 4);
+  udp[sizeof(UdpHeader) + 1] = inner.protocol;
+}
+
+// Every size a constant: the copy is two to four vector moves.
+template <TunnelKind kKind, Family kFamily>
+void WriteOuter(const TunnelTemplate& tunnel, const Inner& inner, uint32_t data_bytes,
+                uint64_t entropy, uint8_t* outer) {
+  constexpr uint32_t kOverhead = TunnelOverhead(kKind, kFamily);
+  std::memcpy(outer, tunnel.header, kOverhead);
+  const uint8_t protocol = kKind == TunnelKind::kGue ? uint8_t{kIpProtoUdp} : inner.protocol;
+  if constexpr (kFamily == Family::kIpv4) {
+    PatchIpv4(tunnel, inner, protocol, entropy, outer);
+  } else {
+    PatchIpv6(tunnel, inner, protocol, entropy, outer);
+  }
+  if constexpr (kKind == TunnelKind::kGue) {
+    PatchGue(inner, data_bytes, entropy, outer + TunnelOverhead(TunnelKind::kIpip, kFamily));
+  }
+}
+
+Status CheckSettings(const TunnelSettings& settings) {
+  const IpAddress& source = settings.source;
+  const IpAddress& destination = settings.destination;
+  if (destination.IsUnusable()) {
+    return InvalidArgument("tunnel destination " + destination.ToString() +
+                           ": not an address that a backend can have");
+  }
+  if (source.IsUnusable()) {
+    return InvalidArgument("tunnel source " + source.ToString() +
+                           ": not an address that a port can have");
+  }
+  if (source.family() != destination.family()) {
+    return InvalidArgument("tunnel source " + source.ToString() + " to " + destination.ToString() +
+                           ": the families differ; give the port an address of the backend's");
+  }
+  if (settings.kind == TunnelKind::kGue && settings.gue_port == 0) {
+    return InvalidArgument("gue_port 0: give a UDP port, by default 6080");
+  }
+  return {};
+}
+
+uint8_t AddressBits(const IpAddress& address) { return address.is_v4() ? 32 : 128; }
+
+// Host bits within the address's last 4 or 8 bytes, as loaded from memory.
+uint64_t HostMask(const IpAddress& address, uint32_t prefix_bits) {
+  const uint32_t host_bits = AddressBits(address) - prefix_bits;
+  if (address.is_v4()) return __builtin_bswap32((uint32_t{1} << host_bits) - 1);
+  return host_bits >= 64 ? ~uint64_t{0} : __builtin_bswap64((uint64_t{1} << host_bits) - 1);
+}
+
+Status CheckPrefix(const TunnelSettings& settings) {
+  const IpAddress& source = settings.source;
+  const uint32_t bits = settings.source_prefix_bits;
+  const std::string name = "source_prefix " + source.ToString() + "/" + std::to_string(bits) + ": ";
+  if (settings.kind != TunnelKind::kIpip) {
+    return InvalidArgument(name + "only ipip spreads by source address; gue does by source port");
+  }
+  const uint32_t shortest = source.is_v4() ? 8 : 16;
+  if (bits < shortest || bits >= AddressBits(source)) {
+    return InvalidArgument(name + "the length must be " + std::to_string(shortest) + " to " +
+                           std::to_string(AddressBits(source) - 1));
+  }
+  for (uint32_t bit = bits; bit < AddressBits(source); ++bit) {
+    if ((source.bytes()[bit / 8] >> (7 - bit % 8) & 1) != 0) {
+      return InvalidArgument(name + "bits behind the prefix are set");
+    }
+  }
+  return {};
+}
+
+void LayIpv4(const TunnelSettings& settings, TunnelTemplate* tunnel) {
+  auto* ip = reinterpret_cast<Ipv4Header*>(tunnel->header);
+  ip->version_ihl = 0x45;
+  ip->flags_fragment = Be16::FromHost(kIpv4DontFragment);
+  ip->ttl = kOuterTtl;
+  std::memcpy(ip->source.bytes, settings.source.wire().data(), sizeof(ip->source));
+  std::memcpy(ip->destination.bytes, settings.destination.wire().data(), sizeof(ip->destination));
+  tunnel->fixed_sum = static_cast<uint16_t>(~Checksum(ip, sizeof(*ip)));
+}
+
+void LayIpv6(const TunnelSettings& settings, TunnelTemplate* tunnel) {
+  auto* ip = reinterpret_cast<Ipv6Header*>(tunnel->header);
+  ip->hop_limit = kOuterTtl;
+  std::memcpy(ip->source, settings.source.wire().data(), sizeof(ip->source));
+  std::memcpy(ip->destination, settings.destination.wire().data(), sizeof(ip->destination));
+}
+
+}  // namespace
+
+Result<TunnelTemplate> MakeTunnelTemplate(const TunnelSettings& settings) {
+  RETURN_IF_ERROR(CheckSettings(settings));
+  TunnelTemplate tunnel;
+  const Family outer = settings.destination.family();
+  tunnel.kind = settings.kind;
+  tunnel.overhead_bytes = static_cast<uint8_t>(TunnelOverhead(settings.kind, outer));
+  if (settings.source_prefix_bits != 0) {
+    RETURN_IF_ERROR(CheckPrefix(settings));
+    tunnel.source_mask = HostMask(settings.source, settings.source_prefix_bits);
+  }
+  if (outer == Family::kIpv4) {
+    LayIpv4(settings, &tunnel);
+  } else {
+    LayIpv6(settings, &tunnel);
+  }
+  if (settings.kind == TunnelKind::kGue) {
+    auto* udp =
+        reinterpret_cast<UdpHeader*>(tunnel.header + TunnelOverhead(TunnelKind::kIpip, outer));
+    udp->destination_port = Be16::FromHost(settings.gue_port);
+  }
+  return tunnel;
+}
+
+uint32_t Encapsulate(const TunnelTemplate& tunnel, uint8_t* frame, uint32_t headroom_bytes,
+                     const ParsedPacket& packet, uint64_t entropy, const uint8_t* destination_mac,
+                     const uint8_t* source_mac, std::span<const uint8_t> gue_data) {
+  DCHECK(packet.kind == FrameKind::kIpv4 || packet.kind == FrameKind::kIpv6);
+  DCHECK(packet.l3_offset >= 14 && packet.l3_offset <= 22);
+  DCHECK(gue_data.size() % 4 == 0 && gue_data.size() <= kMaxGueDataBytes);
+  DCHECK(gue_data.empty() || tunnel.kind == TunnelKind::kGue);
+  const auto data_bytes = static_cast<uint32_t>(gue_data.size());
+  const uint32_t prepended = tunnel.overhead_bytes + data_bytes;
+  if (headroom_bytes < prepended) return 0;
+  uint8_t* l3 = frame + packet.l3_offset;
+  Inner inner = ReadInner(l3, packet);
+  inner.length += data_bytes;
+  DCHECK(tunnel.overhead_bytes + inner.length <= 65535);
+  // The outer headers overwrite the old Ethernet header, so its tags are taken up first: at most
+  // two, behind the addresses. The load stays inside the frame, whose IP header has 20 bytes.
+  const auto tags = Load<uint64_t>(frame + 12);
+  if (data_bytes != 0) std::memcpy(l3 - data_bytes, gue_data.data(), data_bytes);
+  uint8_t* outer = l3 - prepended;
+  uint16_t ether_type = kEtherTypeIpv4;
+  switch (tunnel.overhead_bytes) {
+    case TunnelOverhead(TunnelKind::kIpip, Family::kIpv4):
+      WriteOuter<TunnelKind::kIpip, Family::kIpv4>(tunnel, inner, data_bytes, entropy, outer);
+      break;
+    case TunnelOverhead(TunnelKind::kGue, Family::kIpv4):
+      WriteOuter<TunnelKind::kGue, Family::kIpv4>(tunnel, inner, data_bytes, entropy, outer);
+      break;
+    case TunnelOverhead(TunnelKind::kIpip, Family::kIpv6):
+      WriteOuter<TunnelKind::kIpip, Family::kIpv6>(tunnel, inner, data_bytes, entropy, outer);
+      ether_type = kEtherTypeIpv6;
+      break;
+    default:
+      WriteOuter<TunnelKind::kGue, Family::kIpv6>(tunnel, inner, data_bytes, entropy, outer);
+      ether_type = kEtherTypeIpv6;
+      break;
+  }
+  uint8_t* moved = frame - prepended;
+  std::memcpy(moved, destination_mac, 6);
+  std::memcpy(moved + 6, source_mac, 6);
+  if (packet.l3_offset != sizeof(EthernetHeader)) {
+    if (packet.l3_offset == sizeof(EthernetHeader) + sizeof(VlanTag)) {
+      Store(moved + 12, static_cast<uint32_t>(tags));
+    } else {
+      Store(moved + 12, tags);
+    }
+  }
+  Store(outer - 2, __builtin_bswap16(ether_type));
+  return prepended;
+}
+
+void SetGueChecksum(uint8_t* outer, uint64_t inner_sum) {
+  const bool v4 = outer[0] >> 4 == 4;
+  uint8_t* udp = outer + TunnelOverhead(TunnelKind::kIpip, v4 ? Family::kIpv4 : Family::kIpv6);
+  // Source and destination lie one behind the other in both families; the pseudo header's length
+  // and protocol add up the same in both (RFC 768, RFC 8200 8.1).
+  const uint64_t addresses =
+      v4 ? ChecksumPartial(outer + offsetof(Ipv4Header, source), 8, inner_sum)
+         : ChecksumPartial(outer + offsetof(Ipv6Header, source), 32, inner_sum);
+  Store(udp + offsetof(UdpHeader, checksum), uint16_t{0});
+  const uint32_t headers = static_cast<uint32_t>(sizeof(UdpHeader)) + kGueBaseBytes +
+                           uint32_t{udp[sizeof(UdpHeader)] & 0x1fU} * 4;
+  const uint64_t sum = ChecksumPartial(udp, headers, addresses) +
+                       Load<uint16_t>(udp + offsetof(UdpHeader, length)) +
+                       (uint32_t{kIpProtoUdp} << 8);
+  const uint16_t checksum = ChecksumFold(sum);
+  Store(udp + offsetof(UdpHeader, checksum),
+        checksum == 0 ? uint16_t{0xffff} : checksum);  // RFC 768: zero means none
+}
+
+}  // namespace fairlead
