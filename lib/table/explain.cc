@@ -5,13 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "lib/net/headers.h"
 #include "lib/table/frontend_table.h"
 
 namespace fairlead {
 namespace {
-
-constexpr uint8_t kTcpSyn = 0x02;
-constexpr uint8_t kTcpAck = 0x10;
 
 SnapshotNextHop NextHopOf(const NextHopRecord& record) {
   SnapshotNextHop hop;
@@ -74,10 +72,10 @@ FlowRecord ToFlowRecord(const ExplainRecord& record) {
 }
 
 std::string Sentences(const Explanation& explanation, const ServiceEntry& service) {
-  std::string text = "The flow's hash falls into slot " + std::to_string(explanation.slot) +
-                     " of the " + std::to_string(service.slot_count) + " of service " +
-                     service.name + ". ";
-  text += SelectReasonText(explanation.reason);
+  std::string text = "Service " + service.name + ", slot " + std::to_string(explanation.slot) +
+                     " of " + std::to_string(service.slot_count);
+  if (explanation.backend) text += ", backend " + explanation.backend->ToString();
+  text.append(". ").append(SelectReasonText(explanation.reason));
   if (explanation.drop_reason == DropReason::k_no_next_hop) {
     text.append(" ").append(DropReasonText(explanation.drop_reason));
   }
