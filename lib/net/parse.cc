@@ -215,11 +215,17 @@ DropReason WalkExtensions(const Frame& frame, uint32_t end, Chain* chain, Parsed
 }
 
 // Duplicate address detection (RFC 4862, 5.4.2) asks from ::, and must be answered.
-bool IsSolicitation(const Frame& frame, const Chain& chain, uint32_t end,
-                    const ParsedPacket& packet) {
-  return chain.protocol == kIpProtoIcmpv6 && !packet.is_fragment &&
-         end - chain.l4 >= sizeof(IcmpHeader) && frame.linear >= chain.l4 + sizeof(IcmpHeader) &&
-         At<IcmpHeader>(frame, chain.l4).type == kIcmpv6NeighbourSolicitation;
+DropReason JudgeSource(const Frame& frame, const uint8_t* source, const Chain& chain, uint32_t end,
+                       const ParsedPacket& packet) {
+  if (!UnusableIpv6(source)) return DropReason::kNone;
+  if (!IsUnspecifiedIpv6(source) || chain.protocol != kIpProtoIcmpv6 || packet.is_fragment ||
+      end - chain.l4 < sizeof(IcmpHeader)) {
+    return DropReason::k_bad_source;
+  }
+  if (frame.linear < chain.l4 + sizeof(IcmpHeader)) return DropReason::k_truncated;
+  return At<IcmpHeader>(frame, chain.l4).type == kIcmpv6NeighbourSolicitation
+             ? DropReason::kNone
+             : DropReason::k_bad_source;
 }
 
 DropReason ParseIpv6(const Frame& frame, ParsedPacket* packet, uint32_t* ports) {
@@ -235,10 +241,8 @@ DropReason ParseIpv6(const Frame& frame, ParsedPacket* packet, uint32_t* ports) 
     const DropReason defect = WalkExtensions(frame, end, &chain, packet);
     if (defect != DropReason::kNone) return defect;
   }
-  if (UnusableIpv6(ip.source) &&
-      !(IsUnspecifiedIpv6(ip.source) && IsSolicitation(frame, chain, end, *packet))) {
-    return DropReason::k_bad_source;
-  }
+  const DropReason source_defect = JudgeSource(frame, ip.source, chain, end, *packet);
+  if (source_defect != DropReason::kNone) return source_defect;
   if (ip.hop_limit == 0) return DropReason::k_ttl_zero;
   if (packet->later_fragment &&
       chain.fragment_offset + payload_length - sizeof(Ipv6FragmentHeader) > 65535) {

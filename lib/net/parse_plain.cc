@@ -179,10 +179,11 @@ DropReason PlainParser::Ipv6(Findings* found) const {
   if (defect != DropReason::kNone) return defect;
   const IpAddress source = AddressAt(l3_ + 8);
   if (source.IsUnusable()) {
-    const bool solicitation =
-        next == 58 && !found->is_fragment && at + 8 <= end && Has(at, 8) && Number(at, 1) == 135;
     const bool unspecified = source == IpAddress::FromV6(std::array<uint8_t, 16>{});
-    if (!unspecified || !solicitation) return DropReason::k_bad_source;
+    const bool icmp = next == 58 && !found->is_fragment && at + 8 <= end;
+    if (!unspecified || !icmp) return DropReason::k_bad_source;
+    if (!Has(at, 8)) return DropReason::k_truncated;
+    if (Number(at, 1) != 135) return DropReason::k_bad_source;  // neighbour solicitation
   }
   if (Number(l3_ + 7, 1) == 0) return DropReason::k_ttl_zero;
   // Reassembled, the fragment header (8 bytes) is gone.

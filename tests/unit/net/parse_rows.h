@@ -1,0 +1,30 @@
+// The parsing rules as rows: a frame, and what is to be found in it. Used by the rule tests and, as
+// seeds, by the differential test.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lib/net/parse.h"
+#include "tests/unit/net/frame_builder.h"
+
+namespace fairlead::testing {
+
+struct ParseRow {
+  std::string name;  // states the behaviour
+  Bytes frame;
+  FrameKind kind;
+  DropReason defect;
+  // What else is to be found; checked with no defect and for the kinds that have them.
+  uint8_t protocol = 0;
+  uint16_t l3_offset = 14;
+  uint16_t l4_offset = 0;
+  uint8_t vlan_count = 0;
+};
+
+std::vector<ParseRow> EthernetRows();
+std::vector<ParseRow> Ipv4Rows();
+std::vector<ParseRow> Ipv6Rows();
+std::vector<ParseRow> AllParseRows();
+
+}  // namespace fairlead::testing
