@@ -1,0 +1,4 @@
+// The parts of Asio and Beast that need not be compiled anew in every file
+// (BOOST_ASIO_SEPARATE_COMPILATION).
+#include <boost/asio/impl/src.hpp>
+#include <boost/beast/src.hpp>

@@ -1,0 +1,163 @@
+#include "controlplane/daemon.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "controlplane/common/log.h"
+#include "lib/intent/json.h"
+
+namespace fairlead {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::chrono::milliseconds kStopTimeout{5000};
+
+Result<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (file) text << file.rdbuf();
+  if (!file || !text) return NotFound(path + ": cannot be read");
+  return text.str();
+}
+
+Result<IntentSpec> ReadServicesFile(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  Result<nlohmann::json> json = YamlToJson(text);
+  if (!json.ok()) return InvalidArgument(path + ": " + json.status().message());
+  Result<IntentSpec> intent = IntentFromJson(*json);
+  if (!intent.ok()) return InvalidArgument(path + ": " + intent.status().message());
+  return intent;
+}
+
+Status MakeParentDirectory(const std::string& path) {
+  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  if (directory.empty()) return {};
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return Unavailable(directory.string() + ": " + error.message());
+  return {};
+}
+
+}  // namespace
+
+Daemon::Daemon(asio::io_context* context, DaemonOptions options)
+    : context_(context), options_(std::move(options)) {}
+
+Daemon::~Daemon() {
+  if (socket_.fd.valid()) RemoveSocket(socket_);
+}
+
+Status Daemon::Start() {
+  RETURN_IF_ERROR(MakeParentDirectory(options_.store_path));
+  ASSIGN_OR_RETURN(store_, Store::Open(options_.store_path));
+  registry_ = std::make_unique<Registry>(store_.get(), &clock_);
+  RETURN_IF_ERROR(registry_->Load());
+  if (!options_.services_path.empty()) RETURN_IF_ERROR(ImportServices());
+  ASSIGN_OR_RETURN(socket_, ListenUnix(options_.socket_path));
+
+  const asio::any_io_executor executor = context_->get_executor();
+  drains_ = std::make_unique<Drains>(registry_.get(), &clock_);
+  next_hops_ = std::make_unique<NextHops>(executor, [this] { OnNextHopChange(); });
+  if (options_.follow_neighbours) {
+    if (Status status = next_hops_->Start(); !status.ok()) {
+      Log(LogLevel::kWarning, "neighbours_not_followed", {{"reason", status.message()}});
+    }
+  }
+  publisher_ = std::make_unique<Publisher>(
+      executor, options_.link_path,
+      Publisher::Parts{registry_.get(), drains_.get(), &clock_, [this] { return Settled(); }});
+  checks_ = std::make_unique<HealthChecks>(executor, registry_.get(), TcpProber(),
+                                           [this] { publisher_->Kick(); });
+  registry_->OnChange([this] { OnIntentChange(); });
+  OnIntentChange();
+
+  api_.registry = registry_.get();
+  api_.publisher = publisher_.get();
+  api_.drains = drains_.get();
+  api_.next_hops = next_hops_.get();
+  api_.clock = &clock_;
+  api_.started_at = clock_.Steady();
+  AddRoutes(&api_, &router_);
+  server_ = std::make_unique<HttpServer>(
+      executor, &router_, options_.http,
+      [this](const std::string& method, const std::string& pattern, unsigned status) {
+        ++api_.requests[{method, pattern, status}];
+      });
+  server_->Start(socket_);
+  publisher_->Start();
+  return {};
+}
+
+Status Daemon::ImportServices() {
+  if (registry_->ever_configured()) {
+    Log(LogLevel::kInfo, "services_file_not_read",
+        {{"path", options_.services_path}, {"reason", "the store is not empty"}});
+    return {};
+  }
+  ASSIGN_OR_RETURN(const IntentSpec intent, ReadServicesFile(options_.services_path));
+  RETURN_IF_ERROR(registry_->Import(intent));
+  Log(LogLevel::kInfo, "services_imported",
+      {{"path", options_.services_path}, {"services", intent.services.size()}});
+  return {};
+}
+
+void Daemon::OnIntentChange() {
+  WatchNextHops();
+  drains_->Sync();
+  checks_->Sync();
+  publisher_->Kick();
+}
+
+void Daemon::OnNextHopChange() {
+  WatchNextHops();
+  publisher_->Kick();
+}
+
+// Brings the resolver's answers into the registry; backends with a static MAC need none.
+void Daemon::WatchNextHops() {
+  std::set<IpAddress> addresses;
+  for (const ServiceSpec& service : registry_->intent().services) {
+    for (const BackendSpec& backend : service.backends) {
+      if (!backend.mac.has_value()) addresses.insert(backend.endpoint.address);
+    }
+  }
+  next_hops_->Watch(addresses);
+  for (const ServiceSpec& service : registry_->intent().services) {
+    for (const BackendSpec& backend : service.backends) {
+      if (backend.mac.has_value()) continue;
+      registry_->FindRuntime(service.name, backend.endpoint)->next_hop =
+          next_hops_->Find(backend.endpoint.address);
+    }
+  }
+}
+
+bool Daemon::Settled() const {
+  for (const auto& [name, service] : registry_->services()) {
+    for (const auto& [endpoint, backend] : service.backends) {
+      if (backend.health.state == HealthState::kInitial || !backend.next_hop.has_value()) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+void Daemon::Stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  Spawn(context_->get_executor(), "shutdown", Shutdown());
+}
+
+asio::awaitable<void> Daemon::Shutdown() {
+  RemoveSocket(socket_);
+  co_await server_->Stop(kStopTimeout);
+  checks_->Stop();
+  next_hops_->Stop();
+  publisher_->Stop();
+  if (Status status = registry_->Flush(0); !status.ok()) {
+    Log(LogLevel::kError, "store_not_written", {{"reason", status.message()}});
+  }
+}
+
+}  // namespace fairlead

@@ -1,0 +1,55 @@
+// When a drain is over, apart from sockets and clocks. Pure; one thread.
+//
+//   draining --- a sweep of the flow table that began after the drain was in force counts 0
+//            \-- the deadline passes, whatever is known of flows           --> drained
+//
+// Counts from before the drain was in force say nothing: a new flow may have come since. Nor do
+// counts of a dataplane that has not confirmed the drain (it was restarted, or the link is down):
+// the drain then stays until its deadline.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "controlplane/common/time.h"
+
+namespace fairlead {
+
+// Flows of the backend as one statistics answer told them.
+struct FlowCount {
+  SteadyTime counted_at;  // never later than the moment the count began
+  uint64_t flows = 0;
+};
+
+class DrainMachine {
+ public:
+  // `keeps_records`: false for a service that records no flows, where there is nothing to count.
+  DrainMachine(uint64_t generation, SteadyTime deadline, bool keeps_records)
+      : generation_(generation), deadline_(deadline), keeps_records_(keeps_records) {}
+
+  void set_deadline(SteadyTime deadline) { deadline_ = deadline; }
+  SteadyTime deadline() const { return deadline_; }
+
+  // The dataplane confirmed `generation`.
+  void OnInForce(uint64_t generation, SteadyTime now);
+  // The dataplane is gone, or another one is there: what it confirmed counts no more. `generation`:
+  // the first one that the next dataplane can confirm.
+  void OnDisconnect(uint64_t generation);
+  void OnCount(const FlowCount& count);
+
+  // Known from a count that means something.
+  std::optional<uint64_t> remaining() const { return remaining_; }
+
+  // The reason why the drain is over, if it is.
+  std::optional<std::string> Finished(SteadyTime now) const;
+
+ private:
+  uint64_t generation_;
+  SteadyTime deadline_;
+  bool keeps_records_;
+  std::optional<SteadyTime> in_force_at_;
+  std::optional<uint64_t> remaining_;
+};
+
+}  // namespace fairlead

@@ -1,0 +1,41 @@
+// A request and its reply as handlers see them, apart from the HTTP library.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/result.h"
+
+namespace fairlead {
+
+struct HttpRequest {
+  std::string method;  // "GET"
+  std::string target;  // as sent, "/v1/services/web"
+  std::string body;
+  std::map<std::string, std::string> parameters;  // of the route, percent-decoded
+};
+
+struct HttpReply {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+HttpReply JsonReply(unsigned status, const nlohmann::json& json);
+
+// The error body of the API: {"error": {"code", "message", "field"?}}; the field is read off the
+// message of lib/intent's decoders.
+HttpReply ErrorReply(const Status& status);
+HttpReply ErrorReply(unsigned http_status, std::string_view code, const std::string& message,
+                     const std::string& field = {});
+
+// "invalid_argument" and so on.
+std::string_view ErrorCodeName(ErrorCode code);
+
+}  // namespace fairlead

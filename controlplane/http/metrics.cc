@@ -1,0 +1,182 @@
+#include "controlplane/http/metrics.h"
+
+#include <sstream>
+
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "controlplane/http/views.h"
+
+namespace fairlead {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+class Family {
+ public:
+  Family(MetricType type, std::string name, std::string help) {
+    family_.type = type;
+    family_.name = std::move(name);
+    family_.help = std::move(help);
+  }
+  template <typename Number>
+  Family& Add(Labels labels, Number value) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    if (family_.type == MetricType::Counter) {
+      metric.counter.value = static_cast<double>(value);
+    } else {
+      metric.gauge.value = static_cast<double>(value);
+    }
+    family_.metric.push_back(std::move(metric));
+    return *this;
+  }
+  MetricFamily Take() { return std::move(family_); }
+
+ private:
+  MetricFamily family_;
+};
+
+Family Counter(std::string name, std::string help) {
+  return {MetricType::Counter, std::move(name), std::move(help)};
+}
+Family Gauge(std::string name, std::string help) {
+  return {MetricType::Gauge, std::move(name), std::move(help)};
+}
+
+// Looks at the API's state whenever it is asked: there is nothing to keep in step.
+class Collector : public prometheus::Collectable {
+ public:
+  explicit Collector(const Api& api) : api_(api) {}
+  std::vector<MetricFamily> Collect() const override {
+    std::vector<MetricFamily> families;
+    AddControl(&families);
+    if (api_.publisher->stats() != nullptr) {
+      AddTotals(api_.publisher->stats()->stats, &families);
+      AddServices(*api_.publisher->stats(), &families);
+    }
+    AddBackends(&families);
+    return families;
+  }
+
+ private:
+  void AddControl(std::vector<MetricFamily>* families) const;
+  void AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
+  void AddServices(const StatsBook& book, std::vector<MetricFamily>* families) const;
+  void AddBackends(std::vector<MetricFamily>* families) const;
+
+  const Api& api_;
+};
+
+void Collector::AddControl(std::vector<MetricFamily>* families) const {
+  const Publisher& publisher = *api_.publisher;
+  families->push_back(Gauge("fairlead_generation", "Generation of the intent.")
+                          .Add({}, api_.registry->generation())
+                          .Take());
+  families->push_back(Gauge("fairlead_dataplane_connected", "1 while the dataplane is connected.")
+                          .Add({}, publisher.link().connected() ? 1 : 0)
+                          .Take());
+  families->push_back(
+      Gauge("fairlead_dataplane_generation", "Generation in force in all workers; 0: unknown.")
+          .Add({}, publisher.in_force_generation())
+          .Take());
+  families->push_back(
+      Gauge("fairlead_dataplane_apply_seconds",
+            "From receipt of the last snapshot to its being in force in all workers.")
+          .Add({}, static_cast<double>(publisher.applied_us()) / 1e6)
+          .Take());
+  Family requests = Counter("fairlead_api_requests_total", "Requests answered by the HTTP API.");
+  for (const auto& [key, count] : api_.requests) {
+    const auto& [method, route, status] = key;
+    requests.Add({{"method", method}, {"route", route}, {"status", std::to_string(status)}}, count);
+  }
+  families->push_back(requests.Take());
+}
+
+void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
+  const PacketTotals& totals = stats.totals;
+  families->push_back(Counter("fairlead_packets_total", "Packets by what became of them.")
+                          .Add({{"direction", "rx"}}, totals.rx_packets)
+                          .Add({{"direction", "tx"}}, totals.tx_packets)
+                          .Add({{"direction", "generated"}}, totals.generated)
+                          .Add({{"direction", "to_kernel"}}, totals.to_kernel)
+                          .Take());
+  families->push_back(Counter("fairlead_bytes_total", "Bytes received and sent.")
+                          .Add({{"direction", "rx"}}, totals.rx_bytes)
+                          .Add({{"direction", "tx"}}, totals.tx_bytes)
+                          .Take());
+  Family drops = Counter("fairlead_drops_total", "Packets dropped, by reason (docs/counters.md).");
+  for (size_t reason = 1; reason < kDropReasonCount; ++reason) {
+    drops.Add({{"reason", std::string(DropReasonName(static_cast<DropReason>(reason)))}},
+              totals.drops[reason]);
+  }
+  families->push_back(drops.Take());
+  families->push_back(Gauge("fairlead_flow_table_capacity", "Records that the flow table holds.")
+                          .Add({}, stats.flows.capacity)
+                          .Take());
+  families->push_back(Gauge("fairlead_flow_table_records", "Live records at the last sweep.")
+                          .Add({}, stats.flows.records)
+                          .Take());
+  families->push_back(Counter("fairlead_flow_records_total", "Flow records by what happened.")
+                          .Add({{"event", "stored"}}, stats.flows.new_flows)
+                          .Add({{"event", "evicted"}}, stats.flows.evicted)
+                          .Add({{"event", "untracked"}}, stats.flows.untracked)
+                          .Take());
+}
+
+void Collector::AddServices(const StatsBook& book, std::vector<MetricFamily>* families) const {
+  Family packets = Counter("fairlead_service_packets_total", "Packets that got a backend.");
+  Family bytes = Counter("fairlead_service_bytes_total", "Bytes of those packets.");
+  Family drops = Counter("fairlead_service_drops_total", "Packets of the service dropped.");
+  for (const auto& [name, runtime] : api_.registry->services()) {
+    const auto stats = book.services.find(runtime.id);
+    if (stats == book.services.end()) continue;
+    packets.Add({{"service", name}}, stats->second->packets);
+    bytes.Add({{"service", name}}, stats->second->bytes);
+    drops.Add({{"service", name}}, stats->second->drops);
+  }
+  for (Family* family : {&packets, &bytes, &drops}) families->push_back(family->Take());
+}
+
+void Collector::AddBackends(std::vector<MetricFamily>* families) const {
+  Family packets = Counter("fairlead_backend_packets_total", "Packets sent to the backend.");
+  Family bytes = Counter("fairlead_backend_bytes_total", "Bytes of those packets.");
+  Family new_flows = Counter("fairlead_backend_new_flows_total", "Flows recorded for the backend.");
+  Family flows = Gauge("fairlead_backend_flows", "Live flow records at the last sweep.");
+  Family healthy = Gauge("fairlead_backend_healthy", "1 when the backend's check passes.");
+  Family state = Gauge("fairlead_backend_state", "1 for the state that the backend is in.");
+  const auto& book = api_.publisher->stats();
+  for (const ServiceSpec& service : api_.registry->intent().services) {
+    for (const BackendSpec& spec : service.backends) {
+      const BackendRuntime* backend = api_.registry->FindRuntime(service.name, spec.endpoint);
+      const Labels labels = {{"service", service.name}, {"backend", spec.endpoint.ToString()}};
+      healthy.Add(labels, backend->health.state == HealthState::kHealthy ? 1 : 0);
+      Labels with_state = labels;
+      with_state.push_back({"state", std::string(ConditionOf(spec, *backend).state)});
+      state.Add(with_state, 1);
+      if (book == nullptr || !book->backends.contains(backend->id)) continue;
+      const BackendStats& stats = *book->backends.at(backend->id);
+      packets.Add(labels, stats.packets);
+      bytes.Add(labels, stats.bytes);
+      new_flows.Add(labels, stats.new_flows);
+      flows.Add(labels, stats.flows);
+    }
+  }
+  for (Family* family : {&packets, &bytes, &new_flows, &flows, &healthy, &state}) {
+    families->push_back(family->Take());
+  }
+}
+
+}  // namespace
+
+std::string MetricsText(const Api& api) {
+  std::ostringstream text;
+  prometheus::TextSerializer().Serialize(text, Collector(api).Collect());
+  return text.str();
+}
+
+}  // namespace fairlead

@@ -1,0 +1,238 @@
+#include "controlplane/http/server.h"
+
+#include <unistd.h>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include "controlplane/common/log.h"
+
+namespace fairlead {
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using std::chrono::milliseconds;
+using ErrorCondition = boost::system::error_code;
+
+namespace {
+
+using Stream = beast::basic_stream<asio::local::stream_protocol>;
+
+// What a refused client may still be sending is read and dropped for this long, so that closing
+// does not take the reply away from it.
+constexpr milliseconds kLinger{500};
+constexpr milliseconds kAcceptRetry{100};
+
+constexpr std::string_view kBusyReply =
+    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 74\r\n\r\n"
+    "{\"error\":{\"code\":\"unavailable\",\"message\":\"too many connections at once\"}}\n";
+
+// What went wrong with a request, as the client is told. Status 0: nobody is there to be told.
+struct BadRequest {
+  unsigned status = 0;
+  std::string_view code = "invalid_argument";
+  std::string message;
+};
+
+BadRequest Judge(const ErrorCondition& error, const HttpLimits& limits) {
+  if (error == http::error::header_limit) {
+    return {431, "resource_exhausted",
+            "the header is longer than " + std::to_string(limits.header_bytes) + " bytes"};
+  }
+  if (error == http::error::body_limit) {
+    return {413, "resource_exhausted",
+            "the body is longer than " + std::to_string(limits.body_bytes) + " bytes"};
+  }
+  if (error == beast::error::timeout) return {408, "unavailable", "the request came too slowly"};
+  if (error == http::error::buffer_overflow) {
+    return {431, "resource_exhausted", "the header is too long"};
+  }
+  static const boost::system::error_category& http_category =
+      http::make_error_code(http::error::bad_method).category();
+  if (error.category() == http_category && error != http::error::end_of_stream &&
+      error != http::error::partial_message) {
+    return {400, "invalid_argument", "not a request of HTTP/1.1: " + error.message()};
+  }
+  return {};
+}
+
+}  // namespace
+
+struct HttpServer::Session {
+  explicit Session(asio::local::stream_protocol::socket socket, uint32_t buffer_bytes)
+      : stream(std::move(socket)), buffer(buffer_bytes) {}
+
+  Stream stream;
+  beast::flat_buffer buffer;
+  bool idle = true;
+  std::list<std::shared_ptr<Session>>::iterator place;
+};
+
+HttpServer::HttpServer(asio::any_io_executor executor, const Router* router, HttpLimits limits,
+                       Observer observer)
+    : executor_(executor),
+      router_(router),
+      limits_(limits),
+      observer_(std::move(observer)),
+      closed_(executor) {}
+
+HttpServer::~HttpServer() = default;
+
+void HttpServer::Start(const ListeningSocket& socket) {
+  acceptor_ = std::make_unique<asio::local::stream_protocol::acceptor>(
+      executor_, asio::local::stream_protocol(), ::dup(socket.fd.get()));
+  Spawn(executor_, "accept", Accept());
+}
+
+asio::awaitable<void> HttpServer::Stop(milliseconds timeout) {
+  stopping_ = true;
+  ErrorCondition ignored;
+  if (acceptor_ != nullptr) acceptor_->close(ignored);
+  for (const auto& session : sessions_) {
+    if (session->idle) session->stream.socket().close(ignored);
+  }
+  const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
+  while (!sessions_.empty()) {
+    const bool notified = co_await closed_.Wait(deadline);
+    if (!notified) break;
+  }
+  for (const auto& session : sessions_) session->stream.socket().close(ignored);
+}
+
+bool HttpServer::CloseLongestIdle() {
+  for (const auto& session : sessions_) {
+    if (!session->idle || !session->stream.socket().is_open()) continue;
+    ErrorCondition ignored;
+    session->stream.socket().close(ignored);
+    return true;
+  }
+  return false;
+}
+
+asio::awaitable<void> HttpServer::Accept() {
+  asio::steady_timer retry(executor_);
+  while (!stopping_) {
+    ErrorCondition error;
+    asio::local::stream_protocol::socket socket =
+        co_await acceptor_->async_accept(asio::redirect_error(asio::use_awaitable, error));
+    if (stopping_) co_return;
+    if (error) {
+      // Out of descriptors: wait rather than spin.
+      Log(LogLevel::kWarning, "accept_failed", {{"reason", error.message()}});
+      co_await SleepUntil(&retry, std::chrono::steady_clock::now() + kAcceptRetry);
+      continue;
+    }
+    const bool full = sessions_.size() >= limits_.connections;
+    if (full && !CloseLongestIdle()) {
+      Log(LogLevel::kWarning, "connection_refused", {{"connections", sessions_.size()}});
+      // Fits into the empty socket buffer: this does not wait.
+      socket.non_blocking(true, error);
+      socket.write_some(asio::buffer(kBusyReply), error);
+      continue;  // closes it
+    }
+    const auto session =
+        std::make_shared<Session>(std::move(socket), limits_.header_bytes + 64 * 1024);
+    session->place = sessions_.insert(sessions_.end(), session);
+    Spawn(executor_, "session", Serve(session));
+  }
+}
+
+asio::awaitable<void> HttpServer::Serve(std::shared_ptr<Session> session) {
+  bool more = true;
+  while (more && !stopping_) more = co_await ServeOne(session.get());
+  ErrorCondition ignored;
+  session->stream.socket().shutdown(asio::local::stream_protocol::socket::shutdown_both, ignored);
+  session->stream.socket().close(ignored);
+  sessions_.erase(session->place);
+  closed_.Notify();
+}
+
+asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
+  ErrorCondition error;
+  if (session->buffer.size() == 0) {
+    session->idle = true;
+    sessions_.splice(sessions_.end(), sessions_, session->place);
+    session->stream.expires_after(limits_.idle);
+    asio::mutable_buffer space = session->buffer.prepare(4096);
+    const size_t count = co_await session->stream.async_read_some(
+        space, asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return false;
+    session->buffer.commit(count);
+    session->idle = false;
+  }
+  session->stream.expires_after(limits_.request);
+  http::request_parser<http::string_body> parser;
+  parser.header_limit(limits_.header_bytes);
+  parser.body_limit(limits_.body_bytes);
+  co_await http::async_read_header(session->stream, session->buffer, parser,
+                                   asio::redirect_error(asio::use_awaitable, error));
+  if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    http::response<http::empty_body> go_on(http::status::continue_, parser.get().version());
+    co_await http::async_write(session->stream, go_on,
+                               asio::redirect_error(asio::use_awaitable, error));
+  }
+  if (!error) {
+    co_await http::async_read(session->stream, session->buffer, parser,
+                              asio::redirect_error(asio::use_awaitable, error));
+  }
+  if (error) {
+    const BadRequest bad = Judge(error, limits_);
+    if (bad.status != 0) co_await Refuse(session, bad.status, bad.code, bad.message);
+    co_return false;
+  }
+  HttpRequest request;
+  request.method = std::string(parser.get().method_string());
+  request.target = std::string(parser.get().target());
+  request.body = std::move(parser.get().body());
+  const unsigned version = parser.get().version();
+  const bool keep_alive = parser.get().keep_alive() && !stopping_;
+  std::string pattern;
+  const HttpHandler handler = router_->Find(&request, &pattern);
+  session->stream.expires_never();
+  HttpReply reply = co_await handler(request);
+  observer_(request.method, pattern, reply.status);
+  co_return co_await Reply(session, std::move(reply), version, keep_alive,
+                           request.method == "HEAD");
+}
+
+asio::awaitable<bool> HttpServer::Reply(Session* session, HttpReply reply, unsigned version,
+                                        bool keep_alive, bool head) {
+  http::response<http::string_body> response(static_cast<http::status>(reply.status), version);
+  response.set(http::field::server, "fairleadd");
+  if (!reply.content_type.empty() && reply.status != 204) {
+    response.set(http::field::content_type, reply.content_type);
+  }
+  for (const auto& [name, value] : reply.headers) response.set(name, value);
+  response.keep_alive(keep_alive);
+  if (!head) response.body() = std::move(reply.body);
+  response.prepare_payload();
+  if (reply.status == 204) response.erase(http::field::content_length);
+  session->stream.expires_after(limits_.reply);
+  ErrorCondition error;
+  co_await http::async_write(session->stream, response,
+                             asio::redirect_error(asio::use_awaitable, error));
+  co_return !error && keep_alive;
+}
+
+asio::awaitable<void> HttpServer::Refuse(Session* session, unsigned status, std::string_view code,
+                                         std::string message) {
+  observer_("", "", status);
+  // After a time-out Beast has closed the stream: nobody can be told.
+  if (!session->stream.socket().is_open()) co_return;
+  HttpReply reply = ErrorReply(status, code, message);
+  co_await Reply(session, std::move(reply), 11, false, false);
+  ErrorCondition error;
+  session->stream.socket().shutdown(asio::local::stream_protocol::socket::shutdown_send, error);
+  session->stream.expires_after(kLinger);
+  while (!error) {
+    session->buffer.clear();
+    asio::mutable_buffer space = session->buffer.prepare(16 * 1024);
+    co_await session->stream.async_read_some(space,
+                                             asio::redirect_error(asio::use_awaitable, error));
+  }
+}
+
+}  // namespace fairlead

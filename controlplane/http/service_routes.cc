@@ -1,0 +1,88 @@
+// /v1/services and /v1/services/NAME
+#include "controlplane/http/api.h"
+#include "controlplane/http/views.h"
+#include "lib/intent/json.h"
+
+namespace fairlead {
+namespace asio = boost::asio;
+namespace {
+
+using Json = nlohmann::json;
+
+HttpReply ListServices(const Api& api) {
+  Json services = Json::array();
+  for (const ServiceSpec& service : api.registry->intent().services) {
+    services.push_back(ServiceView(api, service));
+  }
+  return JsonReply(200, {{"services", std::move(services)}});
+}
+
+HttpReply ShowService(const Api& api, const HttpRequest& request) {
+  const auto service = api.registry->FindService(request.parameters.at("service"));
+  if (!service.ok()) return ErrorReply(service.status());
+  return JsonReply(200, ServiceView(api, **service));
+}
+
+Result<ServiceSpec> ParseService(const std::string& body) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(body));
+  return ServiceFromJson(json);
+}
+
+// The view is made after the wait, so that it shows what the change led to.
+asio::awaitable<HttpReply> ReplyWithService(Api* api, unsigned status, std::string name,
+                                            Result<uint64_t> generation) {
+  if (!generation.ok()) co_return ErrorReply(generation.status());
+  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
+  const auto service = api->registry->FindService(name);
+  if (!service.ok()) co_return ErrorReply(service.status());  // removed while we waited
+  Json view = ServiceView(*api, **service);
+  co_return ChangeReply(status, std::move(view), *generation, in_force);
+}
+
+asio::awaitable<HttpReply> CreateService(Api* api, const HttpRequest& request) {
+  Result<ServiceSpec> service = ParseService(request.body);
+  if (!service.ok()) co_return ErrorReply(service.status());
+  std::string name = service->name;
+  Result<uint64_t> generation = api->registry->AddService(*std::move(service));
+  co_return co_await ReplyWithService(api, 201, std::move(name), std::move(generation));
+}
+
+asio::awaitable<HttpReply> ReplaceService(Api* api, const HttpRequest& request) {
+  const std::string& name = request.parameters.at("service");
+  Result<ServiceSpec> service = ParseService(request.body);
+  if (!service.ok()) co_return ErrorReply(service.status());
+  if (service->name != name) {
+    co_return ErrorReply(InvalidArgument("name: \"" + service->name +
+                                         "\" is not the name in the path, \"" + name + "\""));
+  }
+  Result<uint64_t> generation = api->registry->ReplaceService(*std::move(service));
+  co_return co_await ReplyWithService(api, 200, name, std::move(generation));
+}
+
+asio::awaitable<HttpReply> RemoveService(Api* api, const HttpRequest& request) {
+  const Result<uint64_t> generation =
+      api->registry->RemoveService(request.parameters.at("service"));
+  if (!generation.ok()) co_return ErrorReply(generation.status());
+  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
+  co_return ChangeReply(204, nullptr, *generation, in_force);
+}
+
+}  // namespace
+
+void AddServiceRoutes(Api* api, Router* router) {
+  router->Add("GET", "/v1/services", [api](const HttpRequest&) -> asio::awaitable<HttpReply> {
+    co_return ListServices(*api);
+  });
+  router->Add("POST", "/v1/services",
+              [api](const HttpRequest& request) { return CreateService(api, request); });
+  router->Add("GET", "/v1/services/{service}",
+              [api](const HttpRequest& request) -> asio::awaitable<HttpReply> {
+                co_return ShowService(*api, request);
+              });
+  router->Add("PUT", "/v1/services/{service}",
+              [api](const HttpRequest& request) { return ReplaceService(api, request); });
+  router->Add("DELETE", "/v1/services/{service}",
+              [api](const HttpRequest& request) { return RemoveService(api, request); });
+}
+
+}  // namespace fairlead

@@ -1,0 +1,97 @@
+// /v1/status, /v1/stats, /v1/explain and /metrics
+#include "controlplane/http/api.h"
+#include "controlplane/http/metrics.h"
+#include "controlplane/http/views.h"
+#include "lib/intent/json.h"
+#include "lib/table/explain.h"
+#include "lib/table/explain_json.h"
+
+namespace fairlead {
+namespace asio = boost::asio;
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::chrono::milliseconds kFindFlowTimeout{500};
+
+Result<Endpoint> ParseEnd(const Json& json, const char* name) {
+  const std::string what(name);
+  if (!json.contains(name)) return InvalidArgument(what + ": missing");
+  Result<Endpoint> end = json[name].is_string() ? Endpoint::Parse(json[name].get<std::string>())
+                                                : InvalidArgument("not text");
+  if (!end.ok() || end->port == 0) {
+    return InvalidArgument(what +
+                           ": is not an address with a port, such as 198.51.100.7:40000 or "
+                           "[2001:db8::7]:40000");
+  }
+  return end;
+}
+
+Result<FlowKey> ParseFlow(const std::string& body) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(body));
+  if (!json.is_object()) return InvalidArgument("the body is not an object");
+  for (const auto& [name, value] : json.items()) {
+    if (name != "protocol" && name != "source" && name != "destination") {
+      return InvalidArgument(
+          "the body has a field that is not known; a flow has protocol, source, destination");
+    }
+  }
+  if (!json.contains("protocol")) return InvalidArgument("protocol: missing");
+  const Result<Protocol> protocol = json["protocol"].is_string()
+                                        ? ParseProtocol(json["protocol"].get<std::string>())
+                                        : InvalidArgument("not text");
+  if (!protocol.ok()) return InvalidArgument("protocol: is neither tcp nor udp");
+  ASSIGN_OR_RETURN(const Endpoint source, ParseEnd(json, "source"));
+  ASSIGN_OR_RETURN(const Endpoint destination, ParseEnd(json, "destination"));
+  if (source.address.family() != destination.address.family()) {
+    return InvalidArgument("source: is of another address family than destination");
+  }
+  return FlowKey::Make(source.address, source.port, destination.address, destination.port,
+                       static_cast<uint8_t>(*protocol));
+}
+
+asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
+  const Result<FlowKey> key = ParseFlow(request.body);
+  if (!key.ok()) co_return ErrorReply(key.status());
+  if (Status status = api->publisher->Refresh(); !status.ok()) co_return ErrorReply(status);
+  const std::shared_ptr<const SnapshotImage> image = api->publisher->image();
+  if (image == nullptr) {
+    co_return ErrorReply(FailedPrecondition("no service was ever configured; add one first"));
+  }
+  const SnapshotView view(image->bytes());
+  const Result<Explainer> explainer = Explainer::Make(view, *key);
+  if (!explainer.ok()) co_return ErrorReply(explainer.status());
+  std::optional<ExplainRecord> record;
+  const std::optional<RecordKey> record_key = explainer->record_key();
+  if (record_key.has_value() && api->publisher->link().connected()) {
+    const Result<FlowMessage> flow = co_await api->publisher->link().FindFlow(
+        record_key->tag, record_key->buckets, kFindFlowTimeout);
+    if (!flow.ok()) co_return ErrorReply(flow.status());
+    if (flow->found) record = ExplainRecord{flow->backend_id, flow->age_ms, flow->flags};
+  }
+  Json json = ExplanationToJson(explainer->Explain(record));
+  json["generation"] = view.header().generation;
+  json["in_force"] = api->publisher->in_force_generation() == view.header().generation;
+  co_return JsonReply(200, json);
+}
+
+}  // namespace
+
+void AddStatusRoutes(Api* api, Router* router) {
+  router->Add("GET", "/v1/status", [api](const HttpRequest&) -> asio::awaitable<HttpReply> {
+    co_return JsonReply(200, StatusView(*api));
+  });
+  router->Add("GET", "/v1/stats", [api](const HttpRequest&) -> asio::awaitable<HttpReply> {
+    co_return JsonReply(200, StatsView(*api));
+  });
+  router->Add("POST", "/v1/explain",
+              [api](const HttpRequest& request) { return Explain(api, request); });
+  router->Add("GET", "/metrics", [api](const HttpRequest&) -> asio::awaitable<HttpReply> {
+    HttpReply reply;
+    reply.content_type = "text/plain; version=0.0.4";
+    reply.body = MetricsText(*api);
+    co_return reply;
+  });
+}
+
+}  // namespace fairlead

@@ -1,0 +1,193 @@
+#include "controlplane/http/views.h"
+
+#include <unistd.h>
+
+#include "controlplane/common/time.h"
+#include "lib/intent/json.h"
+
+namespace fairlead {
+namespace {
+
+using Json = nlohmann::json;
+
+// Counters of a backend that the dataplane has not told of yet are zero.
+BackendStats StatsOf(const Api& api, uint32_t backend_id) {
+  const auto& book = api.publisher->stats();
+  if (book == nullptr) return {};
+  const auto found = book->backends.find(backend_id);
+  return found == book->backends.end() ? BackendStats{} : *found->second;
+}
+
+ServiceStats ServiceStatsOf(const Api& api, uint32_t service_id) {
+  const auto& book = api.publisher->stats();
+  if (book == nullptr) return {};
+  const auto found = book->services.find(service_id);
+  return found == book->services.end() ? ServiceStats{} : *found->second;
+}
+
+Json EndpointJson(const Endpoint& endpoint) {
+  Json json = {{"address", endpoint.address.ToString()}};
+  if (endpoint.port != 0) json["port"] = endpoint.port;
+  return json;
+}
+
+Json BackendStatsJson(const Api& api, const ServiceRuntime& runtime) {
+  Json backends = Json::array();
+  for (const auto& [endpoint, backend] : runtime.backends) {
+    const BackendStats stats = StatsOf(api, backend.id);
+    Json json = EndpointJson(endpoint);
+    json["packets"] = stats.packets;
+    json["bytes"] = stats.bytes;
+    json["flows"] = stats.flows;
+    json["new_flows"] = stats.new_flows;
+    backends.push_back(std::move(json));
+  }
+  return backends;
+}
+
+Json TotalsJson(const PacketTotals& totals) {
+  Json drops = Json::object();
+  for (size_t reason = 1; reason < kDropReasonCount; ++reason) {
+    if (totals.drops[reason] == 0) continue;
+    drops[std::string(DropReasonName(static_cast<DropReason>(reason)))] = totals.drops[reason];
+  }
+  return {{"rx", totals.rx_packets},       {"tx", totals.tx_packets},
+          {"generated", totals.generated}, {"to_kernel", totals.to_kernel},
+          {"rx_bytes", totals.rx_bytes},   {"tx_bytes", totals.tx_bytes},
+          {"drops", std::move(drops)}};
+}
+
+}  // namespace
+
+BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend) {
+  if (backend.drain.has_value()) {
+    const DrainRecord& drain = *backend.drain;
+    if (drain.finished()) return {"drained", drain.reason, drain.finished_ms};
+    return {"draining",
+            "no new flows until undrained; flows that remain are kept until the deadline",
+            drain.started_ms};
+  }
+  const Health& health = backend.health;
+  switch (health.state) {
+    case HealthState::kInitial:
+      return {"initial", "waiting for the first check's verdict", health.since_ms};
+    case HealthState::kUnhealthy:
+      return {"unhealthy", health.reason, health.since_ms};
+    case HealthState::kHealthy:
+      break;
+  }
+  if (spec.weight == 0) return {"unused", "weight 0: takes no new flows", health.since_ms};
+  return {"healthy", health.reason, health.since_ms};
+}
+
+Json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& backend) {
+  Json json = BackendToJson(spec);
+  BackendCondition condition = ConditionOf(spec, backend);
+  json["id"] = backend.id;
+  json["state"] = condition.state;
+  if (!backend.next_hop.has_value()) {
+    condition.reason +=
+        "; its packets are dropped: " + api.next_hops->Missing(spec.endpoint.address);
+  }
+  json["reason"] = std::move(condition.reason);
+  json["since"] = FormatRfc3339(condition.since_ms);
+  json["next_hop"] = nullptr;
+  if (backend.next_hop.has_value()) {
+    json["next_hop"] = {{"mac", backend.next_hop->mac.ToString()},
+                        {"interface", backend.next_hop->interface}};
+    if (backend.next_hop->vlan != 0) json["next_hop"]["vlan"] = backend.next_hop->vlan;
+  }
+  const BackendStats stats = StatsOf(api, backend.id);
+  json["flows"] = stats.flows;
+  json["new_flows"] = stats.new_flows;
+  json["packets"] = stats.packets;
+  json["bytes"] = stats.bytes;
+  json["drain"] = backend.drain.has_value() ? DrainView(api, backend) : Json(nullptr);
+  return json;
+}
+
+Json ServiceView(const Api& api, const ServiceSpec& service) {
+  Json json = ServiceToJson(service);
+  Json backends = Json::array();
+  for (const BackendSpec& spec : service.backends) {
+    const BackendRuntime* backend = api.registry->FindRuntime(service.name, spec.endpoint);
+    backends.push_back(BackendView(api, spec, *backend));
+  }
+  json["backends"] = std::move(backends);
+  return json;
+}
+
+Json DrainView(const Api& api, const BackendRuntime& backend) {
+  const DrainRecord& drain = *backend.drain;
+  const std::optional<uint64_t> remaining = api.drains->Remaining(backend);
+  Json json = {{"state", drain.finished() ? "drained" : "draining"},
+               {"started", FormatRfc3339(drain.started_ms)},
+               {"deadline", FormatRfc3339(drain.deadline_ms)},
+               {"remaining_flows", nullptr},
+               {"reason", drain.reason}};
+  if (remaining.has_value()) json["remaining_flows"] = *remaining;
+  if (drain.finished()) {
+    json["finished"] = FormatRfc3339(drain.finished_ms);
+  } else if (!remaining.has_value()) {
+    json["reason"] = "waiting for the dataplane to count the flows that remain";
+  } else {
+    json["reason"] = "flows remain";
+  }
+  return json;
+}
+
+Json StatusView(const Api& api) {
+  const Publisher& publisher = *api.publisher;
+  const bool connected = publisher.link().connected();
+  Json dataplane = {{"connected", connected},
+                    {"generation", publisher.in_force_generation()},
+                    {"pid", connected ? publisher.link().hello().pid : 0},
+                    {"workers", connected ? publisher.link().hello().worker_count : 0},
+                    {"applied_us", publisher.applied_us()},
+                    {"error", publisher.error()}};
+  Json backends = {{"initial", 0},  {"healthy", 0}, {"unhealthy", 0},
+                   {"draining", 0}, {"drained", 0}, {"unused", 0}};
+  for (const ServiceSpec& service : api.registry->intent().services) {
+    for (const BackendSpec& spec : service.backends) {
+      const BackendRuntime* backend = api.registry->FindRuntime(service.name, spec.endpoint);
+      Json& count = backends[std::string(ConditionOf(spec, *backend).state)];
+      count = count.get<uint64_t>() + 1;
+    }
+  }
+  const auto uptime =
+      std::chrono::duration_cast<std::chrono::seconds>(api.clock->Steady() - api.started_at);
+  return {{"version", FAIRLEAD_VERSION},       {"pid", ::getpid()},
+          {"uptime_s", uptime.count()},        {"generation", api.registry->generation()},
+          {"dataplane", std::move(dataplane)}, {"services", api.registry->intent().services.size()},
+          {"backends", std::move(backends)}};
+}
+
+Json StatsView(const Api& api) {
+  const DataplaneStats none;
+  const auto& book = api.publisher->stats();
+  const DataplaneStats& stats = book == nullptr ? none : book->stats;
+  Json services = Json::array();
+  for (const auto& [name, runtime] : api.registry->services()) {
+    const ServiceStats service = ServiceStatsOf(api, runtime.id);
+    services.push_back({{"name", name},
+                        {"packets", service.packets},
+                        {"bytes", service.bytes},
+                        {"drops", service.drops},
+                        {"backends", BackendStatsJson(api, runtime)}});
+  }
+  return {{"totals", TotalsJson(stats.totals)},
+          {"flows",
+           {{"capacity", stats.flows.capacity},
+            {"records", stats.flows.records},
+            {"new", stats.flows.new_flows},
+            {"evicted", stats.flows.evicted},
+            {"untracked", stats.flows.untracked}}},
+          {"services", std::move(services)},
+          {"dataplane",
+           {{"connected", api.publisher->link().connected()},
+            {"generation", stats.generation},
+            {"uptime_ms", stats.uptime_ms},
+            {"workers", stats.worker_count}}}};
+}
+
+}  // namespace fairlead

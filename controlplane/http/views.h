@@ -1,0 +1,25 @@
+// The API's objects as JSON.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "controlplane/http/api.h"
+
+namespace fairlead {
+
+// The one word for a backend's condition and the sentence that goes with it.
+struct BackendCondition {
+  std::string_view state;  // initial | healthy | unhealthy | draining | drained | unused
+  std::string reason;
+  int64_t since_ms = 0;
+};
+BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend);
+
+nlohmann::json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& backend);
+nlohmann::json ServiceView(const Api& api, const ServiceSpec& service);
+// REQUIRES backend.drain.
+nlohmann::json DrainView(const Api& api, const BackendRuntime& backend);
+nlohmann::json StatusView(const Api& api);
+nlohmann::json StatsView(const Api& api);
+
+}  // namespace fairlead

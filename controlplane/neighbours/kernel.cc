@@ -1,0 +1,230 @@
+#include "controlplane/neighbours/kernel.h"
+
+#include <cerrno>
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netlink/cache.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+#include <netlink/route/link/vlan.h>
+#include <netlink/route/neighbour.h>
+#include <netlink/route/route.h>
+#include <sys/socket.h>
+
+#include "controlplane/common/unique_fd.h"
+
+namespace fairlead {
+namespace {
+
+template <typename T, void (*kFree)(T*)>
+struct Freer {
+  void operator()(T* object) const { kFree(object); }
+};
+using AddressPtr = std::unique_ptr<nl_addr, Freer<nl_addr, nl_addr_put>>;
+using ObjectPtr = std::unique_ptr<nl_object, Freer<nl_object, nl_object_put>>;
+using CachePtr = std::unique_ptr<nl_cache, Freer<nl_cache, nl_cache_free>>;
+using LinkPtr = std::unique_ptr<rtnl_link, Freer<rtnl_link, rtnl_link_put>>;
+using NeighbourPtr = std::unique_ptr<rtnl_neigh, Freer<rtnl_neigh, rtnl_neigh_put>>;
+
+constexpr int kUsableStates =
+    NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
+constexpr int kEventBufferBytes = 4 << 20;
+constexpr uint16_t kDiscardPort = 9;
+
+Status NetlinkFailure(const std::string& what, int code) {
+  return Unavailable(what + ": " + nl_geterror(code));
+}
+
+AddressPtr ToNetlink(const IpAddress& address) {
+  return AddressPtr(nl_addr_build(address.is_v4() ? AF_INET : AF_INET6, address.wire().data(),
+                                  address.wire().size()));
+}
+
+std::optional<IpAddress> FromNetlink(nl_addr* address) {
+  if (address == nullptr) return std::nullopt;
+  const auto* bytes = static_cast<const uint8_t*>(nl_addr_get_binary_addr(address));
+  if (nl_addr_get_family(address) == AF_INET && nl_addr_get_len(address) == 4) {
+    return IpAddress::FromV4(std::span<const uint8_t, 4>(bytes, 4));
+  }
+  if (nl_addr_get_family(address) == AF_INET6 && nl_addr_get_len(address) == 16) {
+    return IpAddress::FromV6(std::span<const uint8_t, 16>(bytes, 16));
+  }
+  return std::nullopt;
+}
+
+std::optional<NeighbourEvent> ToEvent(rtnl_neigh* neighbour, bool deleted) {
+  const std::optional<IpAddress> address = FromNetlink(rtnl_neigh_get_dst(neighbour));
+  if (!address.has_value()) return std::nullopt;
+  NeighbourEvent event{rtnl_neigh_get_ifindex(neighbour), *address, std::nullopt};
+  nl_addr* lladdr = rtnl_neigh_get_lladdr(neighbour);
+  if (deleted || (rtnl_neigh_get_state(neighbour) & kUsableStates) == 0 || lladdr == nullptr ||
+      nl_addr_get_len(lladdr) != 6) {
+    return event;
+  }
+  MacAddress mac;
+  std::copy_n(static_cast<const uint8_t*>(nl_addr_get_binary_addr(lladdr)), mac.bytes.size(),
+              mac.bytes.begin());
+  // Loopback and point-to-point links have no stations to address.
+  if (!mac.is_zero() && !mac.is_group()) event.mac = mac;
+  return event;
+}
+
+struct EventSink {
+  const KernelNetwork::Callbacks* callbacks;
+  bool routes_or_links = false;
+};
+
+void TakeObject(nl_object* object, void* argument) {
+  auto* sink = static_cast<EventSink*>(argument);
+  const std::string_view type = nl_object_get_type(object);
+  if (type != "route/neigh") {
+    sink->routes_or_links = true;
+    return;
+  }
+  const bool deleted = nl_object_get_msgtype(object) == RTM_DELNEIGH;
+  if (const auto event = ToEvent(reinterpret_cast<rtnl_neigh*>(object), deleted)) {
+    sink->callbacks->on_neighbour(*event);
+  }
+}
+
+int TakeMessage(nl_msg* message, void* argument) {
+  nl_msg_parse(message, TakeObject, argument);
+  return NL_OK;
+}
+
+// Where the kernel does not let us ask for resolution, a datagram that nobody expects does.
+void SendDiscardDatagram(const IpAddress& address, int interface_index) {
+  const UniqueFd socket(
+      ::socket(address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return;
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  if (address.is_v4()) {
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(kDiscardPort);
+    std::copy_n(address.bytes().begin(), 4, reinterpret_cast<uint8_t*>(&v4->sin_addr));
+    length = sizeof(*v4);
+  } else {
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(kDiscardPort);
+    std::copy_n(address.bytes().begin(), 16, v6->sin6_addr.s6_addr);
+    if (IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)) {
+      v6->sin6_scope_id = static_cast<uint32_t>(interface_index);
+    }
+    length = sizeof(*v6);
+  }
+  (void)::sendto(socket.get(), "", 0, MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&storage),
+                 length);
+}
+
+}  // namespace
+
+void KernelNetwork::FreeSocket::operator()(nl_sock* socket) const { nl_socket_free(socket); }
+
+KernelNetwork::KernelNetwork() : questions_(nl_socket_alloc()), events_(nl_socket_alloc()) {}
+KernelNetwork::~KernelNetwork() = default;
+
+Result<std::unique_ptr<KernelNetwork>> KernelNetwork::Open() {
+  std::unique_ptr<KernelNetwork> kernel(new KernelNetwork);
+  nl_sock* events = kernel->events_.get();
+  if (kernel->questions_ == nullptr || events == nullptr) return Internal("netlink: no memory");
+  if (const int code = nl_connect(kernel->questions_.get(), NETLINK_ROUTE); code < 0) {
+    return NetlinkFailure("netlink socket", code);
+  }
+  nl_socket_disable_seq_check(events);
+  if (const int code = nl_connect(events, NETLINK_ROUTE); code < 0) {
+    return NetlinkFailure("netlink event socket", code);
+  }
+  (void)nl_socket_set_buffer_size(events, kEventBufferBytes, 0);
+  if (const int code = nl_socket_set_nonblocking(events); code < 0) {
+    return NetlinkFailure("netlink event socket", code);
+  }
+  if (const int code =
+          nl_socket_add_memberships(events, RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE,
+                                    RTNLGRP_IPV6_ROUTE, RTNLGRP_NONE);
+      code < 0) {
+    return NetlinkFailure("netlink subscription", code);
+  }
+  return kernel;
+}
+
+int KernelNetwork::event_fd() const { return nl_socket_get_fd(events_.get()); }
+
+Result<RouteAnswer> KernelNetwork::FindRoute(const IpAddress& destination) {
+  const AddressPtr address = ToNetlink(destination);
+  nl_object* raw = nullptr;
+  const int code =
+      rtnl_route_lookup(questions_.get(), address.get(), reinterpret_cast<rtnl_route**>(&raw));
+  const ObjectPtr owner(raw);
+  if (code < 0 || raw == nullptr) {
+    return NotFound("no route to " + destination.ToString() + ": " + nl_geterror(code));
+  }
+  auto* route = reinterpret_cast<rtnl_route*>(raw);
+  if (rtnl_route_get_type(route) != RTN_UNICAST || rtnl_route_get_nnexthops(route) < 1) {
+    return NotFound("no unicast route to " + destination.ToString());
+  }
+  rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
+  RouteAnswer answer;
+  answer.interface_index = rtnl_route_nh_get_ifindex(hop);
+  nl_addr* gateway = rtnl_route_nh_get_gateway(hop);
+  if (gateway == nullptr) gateway = rtnl_route_nh_get_via(hop);
+  answer.neighbour = FromNetlink(gateway).value_or(destination);
+  return answer;
+}
+
+Result<LinkAnswer> KernelNetwork::FindLink(int interface_index) {
+  LinkAnswer answer;
+  // A tag of a tag is beyond what a next hop can say.
+  for (int depth = 0; depth < 2; ++depth) {
+    rtnl_link* raw = nullptr;
+    const int code = rtnl_link_get_kernel(questions_.get(), interface_index, nullptr, &raw);
+    const LinkPtr link(raw);
+    if (code < 0) return NetlinkFailure("link " + std::to_string(interface_index), code);
+    answer.interface = rtnl_link_get_name(raw);
+    if (!rtnl_link_is_vlan(raw) || answer.vlan != 0) return answer;
+    answer.vlan = static_cast<uint16_t>(rtnl_link_vlan_get_id(raw));
+    interface_index = rtnl_link_get_link(raw);
+  }
+  return answer;
+}
+
+Status KernelNetwork::ListNeighbours(const std::function<void(const NeighbourEvent&)>& visit) {
+  nl_cache* raw = nullptr;
+  if (const int code = rtnl_neigh_alloc_cache(questions_.get(), &raw); code < 0) {
+    return NetlinkFailure("list of neighbours", code);
+  }
+  const CachePtr cache(raw);
+  for (nl_object* each = nl_cache_get_first(raw); each != nullptr; each = nl_cache_get_next(each)) {
+    const auto event = ToEvent(reinterpret_cast<rtnl_neigh*>(each), false);
+    if (event.has_value() && event->mac.has_value()) visit(*event);
+  }
+  return {};
+}
+
+void KernelNetwork::TriggerResolution(const RouteAnswer& route) {
+  const AddressPtr address = ToNetlink(route.neighbour);
+  const NeighbourPtr neighbour(rtnl_neigh_alloc());
+  rtnl_neigh_set_ifindex(neighbour.get(), route.interface_index);
+  rtnl_neigh_set_dst(neighbour.get(), address.get());
+  rtnl_neigh_set_flags(neighbour.get(), NTF_USE);
+  rtnl_neigh_set_state(neighbour.get(), NUD_NONE);
+  const int code = rtnl_neigh_add(questions_.get(), neighbour.get(), NLM_F_CREATE | NLM_F_REPLACE);
+  if (code < 0) SendDiscardDatagram(route.neighbour, route.interface_index);
+}
+
+Status KernelNetwork::ReadEvents(const Callbacks& callbacks) {
+  EventSink sink{&callbacks};
+  nl_socket_modify_cb(events_.get(), NL_CB_VALID, NL_CB_CUSTOM, TakeMessage, &sink);
+  int code = 0;
+  do {
+    code = nl_recvmsgs_default(events_.get());
+  } while (code >= 0);
+  if (sink.routes_or_links) callbacks.on_routes_or_links();
+  if (code == -NLE_AGAIN) return {};
+  return DataLoss(std::string("netlink events: ") + nl_geterror(code));
+}
+
+}  // namespace fairlead

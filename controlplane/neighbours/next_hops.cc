@@ -1,0 +1,198 @@
+#include "controlplane/neighbours/next_hops.h"
+
+#include <algorithm>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "controlplane/common/log.h"
+
+namespace fairlead {
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+namespace {
+
+// Route changes come in bursts (a BGP session that starts); they are looked at together.
+constexpr milliseconds kRouteSettle{50};
+// An unresolved neighbour is asked for again this often, a known one confirmed that often, so that
+// a backend that moved to another MAC without announcing it is found.
+constexpr milliseconds kRetryUnresolved{500};
+constexpr milliseconds kConfirm{15'000};
+
+SteadyTime Now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+NextHops::NextHops(asio::any_io_executor executor, std::function<void()> on_change)
+    : executor_(executor), on_change_(std::move(on_change)), wake_(executor) {}
+
+NextHops::~NextHops() { Stop(); }
+
+Status NextHops::Start() {
+  ASSIGN_OR_RETURN(kernel_, KernelNetwork::Open());
+  ReloadNeighbours();
+  // The descriptor stays libnl's: Stop() releases it before libnl closes it.
+  events_ = std::make_unique<asio::posix::stream_descriptor>(executor_, kernel_->event_fd());
+  Spawn(executor_, "netlink", ReadLoop());
+  Spawn(executor_, "next_hops", RefreshLoop());
+  return {};
+}
+
+void NextHops::Stop() {
+  stopped_ = true;
+  wake_.Notify();
+  if (events_ != nullptr && events_->is_open()) events_->release();
+}
+
+void NextHops::Watch(const std::set<IpAddress>& addresses) {
+  std::erase_if(entries_, [&](const auto& entry) { return !addresses.contains(entry.first); });
+  if (kernel_ == nullptr) return;
+  bool unresolved = false;
+  for (const IpAddress& address : addresses) {
+    const auto [entry, added] = entries_.try_emplace(address);
+    if (!added) continue;
+    Route(address, &entry->second);
+    if (entry->second.next_hop.has_value() || !entry->second.route.has_value()) continue;
+    kernel_->TriggerResolution(*entry->second.route);
+    unresolved = true;
+  }
+  if (unresolved) wake_.Notify();
+}
+
+std::optional<SnapshotNextHop> NextHops::Find(const IpAddress& address) const {
+  const auto entry = entries_.find(address);
+  return entry == entries_.end() ? std::nullopt : entry->second.next_hop;
+}
+
+std::string NextHops::Missing(const IpAddress& address) const {
+  const auto entry = entries_.find(address);
+  if (entry == entries_.end()) return "neighbours are not followed here; give the backend a mac";
+  return entry->second.missing;
+}
+
+bool NextHops::Route(const IpAddress& address, Entry* entry) {
+  Result<RouteAnswer> route = kernel_->FindRoute(address);
+  if (!route.ok()) {
+    const bool changed = entry->next_hop.has_value();
+    *entry = {std::nullopt, std::nullopt, route.status().message()};
+    return changed;
+  }
+  const bool moved = entry->route.has_value() && *entry->route != *route;
+  entry->route = *route;
+  // Another way: the old next hop would send packets where the kernel no longer does.
+  const bool lost = moved && entry->next_hop.has_value();
+  if (moved) entry->next_hop.reset();
+  return Resolve(address, entry) || lost;
+}
+
+bool NextHops::Resolve(const IpAddress& address, Entry* entry) {
+  const auto neighbour = neighbours_.find({entry->route->interface_index, entry->route->neighbour});
+  Result<LinkAnswer> link = kernel_->FindLink(entry->route->interface_index);
+  if (neighbour == neighbours_.end() || !link.ok()) {
+    if (!entry->next_hop.has_value()) {
+      entry->missing = link.ok() ? "waiting for the MAC of " + entry->route->neighbour.ToString() +
+                                       " on " + link->interface
+                                 : link.status().message();
+    }
+    return false;
+  }
+  const SnapshotNextHop next_hop{neighbour->second, link->vlan, link->interface};
+  entry->missing.clear();
+  if (entry->next_hop == next_hop) return false;
+  entry->next_hop = next_hop;
+  Log(LogLevel::kInfo, "next_hop",
+      {{"address", address.ToString()},
+       {"mac", next_hop.mac.ToString()},
+       {"interface", next_hop.interface}});
+  return true;
+}
+
+void NextHops::OnNeighbour(const NeighbourEvent& event) {
+  const NeighbourKey key{event.interface_index, event.address};
+  if (!event.mac.has_value()) {
+    neighbours_.erase(key);
+    return;
+  }
+  neighbours_[key] = *event.mac;
+  bool changed = false;
+  for (auto& [address, entry] : entries_) {
+    if (!entry.route.has_value() || entry.route->neighbour != event.address ||
+        entry.route->interface_index != event.interface_index) {
+      continue;
+    }
+    changed |= Resolve(address, &entry);
+  }
+  if (changed) on_change_();
+}
+
+void NextHops::ReloadNeighbours() {
+  neighbours_.clear();
+  const Status status = kernel_->ListNeighbours([this](const NeighbourEvent& event) {
+    neighbours_[{event.interface_index, event.address}] = *event.mac;
+  });
+  if (!status.ok()) Log(LogLevel::kError, "netlink_failed", {{"reason", status.message()}});
+}
+
+void NextHops::RouteAll(bool only_missing) {
+  bool changed = false;
+  for (auto& [address, entry] : entries_) {
+    if (only_missing && entry.next_hop.has_value()) continue;
+    changed |= Route(address, &entry);
+    if (entry.route.has_value() && !entry.next_hop.has_value()) {
+      kernel_->TriggerResolution(*entry.route);
+    }
+  }
+  if (changed) on_change_();
+}
+
+asio::awaitable<void> NextHops::ReadLoop() {
+  const KernelNetwork::Callbacks callbacks{
+      [this](const NeighbourEvent& event) { OnNeighbour(event); },
+      [this] {
+        routes_changed_ = true;
+        wake_.Notify();
+      }};
+  while (!stopped_) {
+    boost::system::error_code error;
+    co_await events_->async_wait(asio::posix::stream_descriptor::wait_read,
+                                 asio::redirect_error(asio::use_awaitable, error));
+    if (error || stopped_) co_return;
+    if (Status status = kernel_->ReadEvents(callbacks); !status.ok()) {
+      Log(LogLevel::kWarning, "netlink_resync", {{"reason", status.message()}});
+      ReloadNeighbours();
+      routes_changed_ = true;
+      wake_.Notify();
+    }
+  }
+}
+
+asio::awaitable<void> NextHops::RefreshLoop() {
+  asio::steady_timer settle(executor_);
+  SteadyTime next_confirm = Now() + kConfirm;
+  SteadyTime next_retry = Now() + kRetryUnresolved;
+  while (!stopped_) {
+    const bool unresolved = std::ranges::any_of(
+        entries_, [](const auto& entry) { return !entry.second.next_hop.has_value(); });
+    if (!routes_changed_) {
+      co_await wake_.Wait(unresolved ? std::min(next_retry, next_confirm) : next_confirm);
+    }
+    if (stopped_) co_return;
+    if (routes_changed_) {
+      co_await SleepUntil(&settle, Now() + kRouteSettle);
+      if (stopped_) co_return;
+      routes_changed_ = false;
+      RouteAll(false);
+    } else if (unresolved && Now() >= next_retry) {
+      next_retry = Now() + kRetryUnresolved;
+      RouteAll(true);
+    }
+    if (Now() < next_confirm) continue;
+    next_confirm = Now() + kConfirm;
+    for (const auto& [address, entry] : entries_) {
+      if (entry.route.has_value()) kernel_->TriggerResolution(*entry.route);
+    }
+  }
+}
+
+}  // namespace fairlead

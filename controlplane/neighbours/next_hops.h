@@ -1,0 +1,74 @@
+// Keeps the next hop (MAC, interface, VLAN) of every address that backends have, as the kernel
+// routes it. The kernel is the authority: each address has its route asked for, its neighbour
+// resolved by the kernel, and both are followed by netlink events.
+//
+// A MAC that the kernel forgets (its neighbour entries are garbage collected) stays in use until
+// another one is known or the route goes elsewhere; whether the backend answers is the health
+// check's business. One thread (the executor's).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "controlplane/common/event.h"
+#include "controlplane/neighbours/kernel.h"
+#include "lib/snapshot/builder.h"
+
+namespace fairlead {
+
+class NextHops {
+ public:
+  // `on_change`: the next hop of some address changed.
+  NextHops(boost::asio::any_io_executor executor, std::function<void()> on_change);
+  ~NextHops();
+
+  // Without netlink (kUnavailable) only static next hops work.
+  Status Start();
+  void Stop();
+
+  // The addresses to follow from now on. New ones that the kernel has resolved already are known
+  // when this returns.
+  void Watch(const std::set<IpAddress>& addresses);
+  std::optional<SnapshotNextHop> Find(const IpAddress& address) const;
+  // Why Find() has nothing: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
+  // eth1".
+  std::string Missing(const IpAddress& address) const;
+
+ private:
+  using NeighbourKey = std::pair<int, IpAddress>;
+  struct Entry {
+    std::optional<RouteAnswer> route;
+    std::optional<SnapshotNextHop> next_hop;
+    std::string missing;
+  };
+
+  boost::asio::awaitable<void> ReadLoop();
+  boost::asio::awaitable<void> RefreshLoop();
+  void OnNeighbour(const NeighbourEvent& event);
+  void ReloadNeighbours();
+  // True when the entry's next hop changed.
+  bool Route(const IpAddress& address, Entry* entry);
+  bool Resolve(const IpAddress& address, Entry* entry);
+  void RouteAll(bool only_missing);
+
+  boost::asio::any_io_executor executor_;
+  std::function<void()> on_change_;
+  std::unique_ptr<KernelNetwork> kernel_;
+  std::unique_ptr<boost::asio::posix::stream_descriptor> events_;
+  Event wake_;  // wakes RefreshLoop
+  bool routes_changed_ = false;
+  bool stopped_ = false;
+  std::map<IpAddress, Entry> entries_;
+  std::map<NeighbourKey, MacAddress> neighbours_;  // all that the kernel has, by last event
+};
+
+}  // namespace fairlead

@@ -1,0 +1,209 @@
+#include "controlplane/publish/link_client.h"
+
+#include <algorithm>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "controlplane/common/log.h"
+
+namespace fairlead {
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr milliseconds kFirstRetry{50};
+constexpr milliseconds kLongestRetry{500};
+constexpr milliseconds kHelloTimeout{2000};
+// A dataplane's counters: 1 Mi backends of 40 bytes and some.
+constexpr uint64_t kMaxStatsBytes = uint64_t{256} << 20;
+
+}  // namespace
+
+LinkClient::LinkClient(asio::any_io_executor executor, std::string path, Callbacks callbacks)
+    : executor_(std::move(executor)),
+      path_(std::move(path)),
+      callbacks_(std::move(callbacks)),
+      timer_(executor_) {}
+
+LinkClient::~LinkClient() = default;
+
+void LinkClient::Start() { Spawn(executor_, "link", Run()); }
+
+void LinkClient::Stop() {
+  stopped_ = true;
+  timer_.cancel();
+  Disconnect("stopping");
+}
+
+asio::awaitable<void> LinkClient::Run() {
+  milliseconds retry = kFirstRetry;
+  while (!stopped_) {
+    Result<UniqueFd> socket = ConnectSeqpacket(path_);
+    if (socket.ok()) {
+      socket_ = std::make_unique<asio::posix::stream_descriptor>(executor_, socket->Release());
+      co_await Read();
+      if (stopped_) co_return;
+      retry = kFirstRetry;
+    } else if (error_ != socket.status().message()) {
+      error_ = socket.status().message();
+      Log(LogLevel::kWarning, "dataplane_not_reached", {{"reason", error_}});
+    }
+    co_await SleepUntil(&timer_, std::chrono::steady_clock::now() + retry);
+    retry = std::min(retry * 2, kLongestRetry);
+  }
+}
+
+// Reads until the connection ends.
+asio::awaitable<void> LinkClient::Read() {
+  asio::steady_timer hello_timer(executor_);
+  hello_timer.expires_after(kHelloTimeout);
+  hello_timer.async_wait([this, socket = socket_.get()](const boost::system::error_code& error) {
+    if (!error && socket_.get() == socket && !hello_) Disconnect("no Hello within 2s");
+  });
+  while (socket_ != nullptr) {
+    boost::system::error_code error;
+    co_await socket_->async_wait(asio::posix::stream_descriptor::wait_read,
+                                 asio::redirect_error(asio::use_awaitable, error));
+    if (error || socket_ == nullptr) break;
+    if (!ReceiveAll()) break;
+  }
+  hello_timer.cancel();
+}
+
+bool LinkClient::ReceiveAll() {
+  while (socket_ != nullptr) {
+    Result<std::optional<Datagram>> datagram =
+        ReceiveDatagram(socket_->native_handle(), kMaxLinkMessageBytes);
+    if (!datagram.ok()) {
+      Disconnect(datagram.status().message());
+      return false;
+    }
+    if (!datagram->has_value()) return true;
+    if ((*datagram)->bytes.empty()) {
+      Disconnect("closed by the dataplane");
+      return false;
+    }
+    if (!Receive(**std::move(datagram))) return false;
+  }
+  return false;
+}
+
+bool LinkClient::Receive(Datagram datagram) {
+  Result<DecodedMessage> decoded = DecodeLinkMessage(datagram.bytes);
+  if (!decoded.ok()) {
+    Disconnect(decoded.status().message());
+    return false;
+  }
+  if (const auto* hello = std::get_if<HelloMessage>(&decoded->message)) {
+    if (hello_.has_value()) {
+      Disconnect("a second Hello");
+      return false;
+    }
+    hello_ = *hello;
+    error_.clear();
+    Log(LogLevel::kInfo, "dataplane_connected",
+        {{"pid", hello->pid}, {"generation", hello->generation}, {"workers", hello->worker_count}});
+    callbacks_.on_connect(*hello_);
+    return true;
+  }
+  // An answer nobody waits for any more (timed out) is dropped, with its descriptor.
+  const auto question = questions_.find(decoded->id);
+  if (question == questions_.end()) return true;
+  question->second->answer = Answer{std::move(decoded->message), std::move(datagram.fd)};
+  question->second->event.Notify();
+  questions_.erase(question);
+  return true;
+}
+
+void LinkClient::Disconnect(const std::string& why) {
+  if (socket_ == nullptr) return;
+  boost::system::error_code ignored;
+  // Read() is still waiting on it and is resumed with an error; it looks at socket_ then.
+  socket_->cancel(ignored);
+  const std::unique_ptr<asio::posix::stream_descriptor> socket = std::move(socket_);
+  socket->close(ignored);
+  const bool was_connected = hello_.has_value();
+  hello_.reset();
+  error_ = why;
+  if (!stopped_) Log(LogLevel::kWarning, "dataplane_disconnected", {{"reason", why}});
+  std::map<uint32_t, std::shared_ptr<Question>> questions;
+  questions.swap(questions_);
+  for (const auto& [id, question] : questions) {
+    question->broken = true;
+    question->event.Notify();
+  }
+  if (was_connected) callbacks_.on_disconnect();
+}
+
+asio::awaitable<Result<LinkClient::Answer>> LinkClient::Ask(LinkMessage message, int fd,
+                                                            milliseconds timeout) {
+  if (!connected()) co_return Unavailable("no dataplane is connected: " + error_);
+  const uint32_t id = next_id_++;
+  if (Status sent = SendDatagram(socket_->native_handle(), EncodeLinkMessage(id, message), fd);
+      !sent.ok()) {
+    Disconnect(sent.message());
+    co_return sent;
+  }
+  const auto question = std::make_shared<Question>(executor_);
+  questions_[id] = question;
+  const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
+  while (!question->answer.has_value() && !question->broken) {
+    const bool notified = co_await question->event.Wait(deadline);
+    if (!notified) break;
+  }
+  questions_.erase(id);
+  if (question->answer.has_value()) co_return std::move(*question->answer);
+  if (question->broken) co_return Unavailable("the link to the dataplane broke");
+  co_return Unavailable("the dataplane did not answer in time");
+}
+
+asio::awaitable<Result<PublishedMessage>> LinkClient::Publish(uint64_t generation,
+                                                              std::span<const std::byte> image,
+                                                              milliseconds timeout) {
+  Result<UniqueFd> memfd = MakeSealedMemfd("fairlead-snapshot", image);
+  if (!memfd.ok()) co_return memfd.status();
+  LinkMessage message = PublishMessage{generation, image.size()};
+  Result<Answer> answer = co_await Ask(std::move(message), memfd->get(), timeout);
+  if (!answer.ok()) {
+    // What the dataplane has in force is unknown now; its next Hello says.
+    Disconnect(answer.status().message());
+    co_return answer.status();
+  }
+  auto* published = std::get_if<PublishedMessage>(&answer->message);
+  if (published == nullptr) {
+    Disconnect("an answer to Publish that is not Published");
+    co_return Unavailable("the dataplane gave a wrong answer");
+  }
+  co_return std::move(*published);
+}
+
+asio::awaitable<Result<DataplaneStats>> LinkClient::GetStats(milliseconds timeout) {
+  LinkMessage message = GetStatsMessage{};
+  Result<Answer> answer = co_await Ask(std::move(message), -1, timeout);
+  if (!answer.ok()) co_return answer.status();
+  const auto* stats = std::get_if<StatsMessage>(&answer->message);
+  if (stats == nullptr || !answer->fd.valid() || stats->body_bytes > kMaxStatsBytes) {
+    Disconnect("an answer to GetStats without usable statistics");
+    co_return Unavailable("the dataplane gave a wrong answer");
+  }
+  Result<std::vector<std::byte>> body = ReadDescriptor(answer->fd.get(), stats->body_bytes);
+  if (!body.ok()) co_return body.status();
+  co_return DecodeStats(*body);
+}
+
+asio::awaitable<Result<FlowMessage>> LinkClient::FindFlow(uint64_t tag, uint64_t buckets,
+                                                          milliseconds timeout) {
+  LinkMessage message = FindFlowMessage{tag, buckets};
+  Result<Answer> answer = co_await Ask(std::move(message), -1, timeout);
+  if (!answer.ok()) co_return answer.status();
+  const auto* flow = std::get_if<FlowMessage>(&answer->message);
+  if (flow == nullptr) {
+    Disconnect("an answer to FindFlow that is not Flow");
+    co_return Unavailable("the dataplane gave a wrong answer");
+  }
+  co_return *flow;
+}
+
+}  // namespace fairlead

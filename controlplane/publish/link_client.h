@@ -1,0 +1,84 @@
+// The control plane's end of the link to the dataplane: connects, connects again whenever the link
+// breaks, asks and matches answers. One thread (the executor's).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "controlplane/common/event.h"
+#include "controlplane/publish/seqpacket.h"
+#include "lib/link/message.h"
+#include "lib/link/stats.h"
+
+namespace fairlead {
+
+class LinkClient {
+ public:
+  struct Callbacks {
+    std::function<void(const HelloMessage&)> on_connect;
+    std::function<void()> on_disconnect;
+  };
+
+  LinkClient(boost::asio::any_io_executor executor, std::string path, Callbacks callbacks);
+  ~LinkClient();
+
+  void Start();
+  void Stop();
+
+  bool connected() const { return hello_.has_value(); }
+  // Of the dataplane that is connected. REQUIRES connected().
+  const HelloMessage& hello() const { return *hello_; }
+  // Why there is no link; empty while there is one.
+  const std::string& error() const { return error_; }
+
+  // Each fails with kUnavailable when the link is down, breaks, or the answer does not come in
+  // time. An answer of another kind breaks the link.
+  boost::asio::awaitable<Result<PublishedMessage>> Publish(uint64_t generation,
+                                                           std::span<const std::byte> image,
+                                                           std::chrono::milliseconds timeout);
+  boost::asio::awaitable<Result<DataplaneStats>> GetStats(std::chrono::milliseconds timeout);
+  boost::asio::awaitable<Result<FlowMessage>> FindFlow(uint64_t tag, uint64_t buckets,
+                                                       std::chrono::milliseconds timeout);
+
+ private:
+  struct Answer {
+    LinkMessage message;
+    UniqueFd fd;
+  };
+  struct Question {
+    explicit Question(boost::asio::any_io_executor executor) : event(std::move(executor)) {}
+    Event event;
+    std::optional<Answer> answer;
+    bool broken = false;
+  };
+
+  boost::asio::awaitable<void> Run();
+  boost::asio::awaitable<void> Read();
+  boost::asio::awaitable<Result<Answer>> Ask(LinkMessage message, int fd,
+                                             std::chrono::milliseconds timeout);
+  // False ends the connection, with error_ set.
+  bool Receive(Datagram datagram);
+  bool ReceiveAll();
+  void Disconnect(const std::string& why);
+
+  boost::asio::any_io_executor executor_;
+  std::string path_;
+  Callbacks callbacks_;
+  boost::asio::steady_timer timer_;
+  std::unique_ptr<boost::asio::posix::stream_descriptor> socket_;
+  std::optional<HelloMessage> hello_;
+  std::map<uint32_t, std::shared_ptr<Question>> questions_;  // by id
+  uint32_t next_id_ = 1;
+  std::string error_;
+  bool stopped_ = false;
+};
+
+}  // namespace fairlead

@@ -1,0 +1,224 @@
+#include "controlplane/publish/publisher.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "controlplane/common/log.h"
+
+namespace fairlead {
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr milliseconds kPublishTimeout{10'000};
+constexpr milliseconds kRetryAfterRefusal{1000};
+constexpr milliseconds kStatsPeriod{1000};
+constexpr milliseconds kStatsPeriodDraining{200};
+constexpr milliseconds kStatsTimeout{1000};
+constexpr milliseconds kSettlePoll{20};
+
+SnapshotHeader HeaderOf(const SnapshotImage& image) {
+  SnapshotHeader header;
+  CHECK(image.bytes().size() >= sizeof(header));
+  std::memcpy(&header, image.bytes().data(), sizeof(header));
+  return header;
+}
+
+bool SameBytes(const SnapshotImage& a, const SnapshotImage& b) {
+  return std::ranges::equal(a.bytes(), b.bytes());
+}
+
+SteadyTime Now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+Publisher::Publisher(asio::any_io_executor executor, std::string link_path, Parts parts)
+    : executor_(executor),
+      parts_(std::move(parts)),
+      link_(executor, std::move(link_path),
+            {[this](const HelloMessage& hello) { OnConnect(hello); }, [this] { OnDisconnect(); }}),
+      changed_(executor),
+      drains_changed_(executor),
+      in_force_(executor) {}
+
+void Publisher::Start() {
+  started_at_ = Now();
+  link_.Start();
+  Spawn(executor_, "publish", PublishLoop());
+  Spawn(executor_, "stats", StatsLoop());
+}
+
+void Publisher::Stop() {
+  stopped_ = true;
+  link_.Stop();
+  changed_.Notify();
+  drains_changed_.Notify();
+  in_force_.Notify();
+}
+
+void Publisher::Kick() {
+  dirty_ = true;
+  stale_ = true;
+  changed_.Notify();
+  if (parts_.drains->any_running()) drains_changed_.Notify();
+}
+
+void Publisher::OnConnect(const HelloMessage& hello) {
+  lowest_generation_ = hello.generation + 1;
+  in_force_generation_ = 0;
+  refused_generation_ = 0;
+  dirty_ = true;
+  stale_ = true;
+  changed_.Notify();
+}
+
+void Publisher::OnDisconnect() {
+  in_force_generation_ = 0;
+  parts_.drains->OnDisconnect();
+  in_force_.Notify();
+}
+
+void Publisher::InForce(uint64_t generation) {
+  in_force_generation_ = generation;
+  parts_.drains->OnInForce(generation);
+  in_force_.Notify();
+}
+
+Status Publisher::Refresh() {
+  if (!stale_) return {};
+  if (!parts_.registry->ever_configured()) {
+    // Nothing was ever said about what to forward: an empty state never replaces a good one.
+    stale_ = false;
+    return {};
+  }
+  uint64_t generation = parts_.registry->generation();
+  ASSIGN_OR_RETURN(SnapshotImage image, BuildSnapshot(parts_.registry->Derive(generation)));
+  const bool same = image_ != nullptr && SameBytes(image, *image_);
+  if (same && image_generation_ == in_force_generation_) {
+    stale_ = false;
+    return parts_.registry->Flush(generation);
+  }
+  const HelloMessage* hello = link_.connected() ? &link_.hello() : nullptr;
+  const bool dataplane_has_it = hello != nullptr && hello->generation == generation &&
+                                hello->snapshot_digest == HeaderOf(image).digest;
+  uint64_t lowest = dataplane_has_it || hello == nullptr ? 0 : lowest_generation_;
+  // What was observed changed, and the generation with the old content may have been published.
+  if (!same && image_ != nullptr && generation == image_generation_) lowest = generation + 1;
+  if (generation < lowest) {
+    generation = lowest;
+    ASSIGN_OR_RETURN(image, BuildSnapshot(parts_.registry->Derive(generation)));
+  }
+  RETURN_IF_ERROR(parts_.registry->Flush(generation));
+  image_ = std::make_shared<SnapshotImage>(std::move(image));
+  image_generation_ = generation;
+  stale_ = false;
+  if (dataplane_has_it && in_force_generation_ == 0) InForce(generation);
+  return {};
+}
+
+asio::awaitable<void> Publisher::HoldAfterStart() {
+  asio::steady_timer timer(executor_);
+  while (!stopped_ && link_.connected() && !parts_.settled() && Now() < started_at_ + kStartGrace) {
+    co_await SleepUntil(&timer, Now() + kSettlePoll);
+  }
+}
+
+asio::awaitable<void> Publisher::PublishLoop() {
+  while (!stopped_) {
+    if (!dirty_) {
+      co_await changed_.Wait(Now() + std::chrono::hours(1));
+      continue;
+    }
+    if (first_publish_ && link_.connected() && link_.hello().generation != 0) {
+      co_await HoldAfterStart();
+    }
+    dirty_ = false;
+    co_await PublishOnce();
+  }
+}
+
+asio::awaitable<void> Publisher::PublishOnce() {
+  if (Status status = Refresh(); !status.ok()) {
+    if (error_ != status.message()) {
+      Log(LogLevel::kError, "snapshot_not_made", {{"reason", status.message()}});
+    }
+    error_ = status.message();
+    co_await changed_.Wait(Now() + kRetryAfterRefusal);
+    dirty_ = true;
+    co_return;
+  }
+  if (!link_.connected() || image_ == nullptr || in_force_generation_ == image_generation_) {
+    if (in_force_generation_ == image_generation_) error_.clear();
+    co_return;
+  }
+  first_publish_ = false;
+  const std::shared_ptr<const SnapshotImage> image = image_;
+  const uint64_t generation = image_generation_;
+  const Result<PublishedMessage> published =
+      co_await link_.Publish(generation, image->bytes(), kPublishTimeout);
+  if (!published.ok()) co_return;  // the link broke; OnConnect() starts anew
+  if (published->in_force) {
+    error_.clear();
+    applied_us_ = published->apply_us;
+    lowest_generation_ = generation + 1;
+    Log(LogLevel::kDebug, "published",
+        {{"generation", generation}, {"bytes", image->bytes().size()}, {"apply_us", applied_us_}});
+    InForce(generation);
+    co_return;
+  }
+  if (error_ != published->reason) {
+    Log(LogLevel::kError, "snapshot_refused",
+        {{"generation", generation}, {"reason", published->reason}});
+  }
+  error_ = published->reason;
+  refused_generation_ = generation;
+  in_force_.Notify();
+  if (dirty_) co_return;
+  co_await changed_.Wait(Now() + kRetryAfterRefusal);
+  dirty_ = true;
+}
+
+asio::awaitable<bool> Publisher::WaitInForce(uint64_t generation, milliseconds timeout) {
+  const SteadyTime deadline = Now() + timeout;
+  while (in_force_generation_ < generation) {
+    if (stopped_ || !link_.connected() || refused_generation_ >= generation) co_return false;
+    const bool notified = co_await in_force_.Wait(deadline);
+    if (!notified) break;
+  }
+  co_return in_force_generation_ >= generation;
+}
+
+asio::awaitable<void> Publisher::StatsLoop() {
+  SteadyTime last = Now();
+  while (!stopped_) {
+    const bool draining = parts_.drains->any_running();
+    const SteadyTime next = last + (draining ? kStatsPeriodDraining : kStatsPeriod);
+    if (Now() < next) {
+      co_await drains_changed_.Wait(next);
+      continue;
+    }
+    last = Now();
+    if (link_.connected()) co_await AskStats();
+    if (!stopped_) parts_.drains->Tick();
+  }
+}
+
+asio::awaitable<void> Publisher::AskStats() {
+  const SteadyTime asked_at = parts_.clock->Steady();
+  Result<DataplaneStats> stats = co_await link_.GetStats(kStatsTimeout);
+  if (!stats.ok()) {
+    Log(LogLevel::kWarning, "no_statistics", {{"reason", stats.status().message()}});
+    co_return;
+  }
+  const auto book = std::make_shared<StatsBook>();
+  book->stats = *std::move(stats);
+  for (const BackendStats& backend : book->stats.backends) book->backends[backend.id] = &backend;
+  for (const ServiceStats& service : book->stats.services) book->services[service.id] = &service;
+  stats_ = book;
+  parts_.drains->OnStats(book->stats, asked_at);
+}
+
+}  // namespace fairlead

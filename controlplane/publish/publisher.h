@@ -1,0 +1,107 @@
+// Keeps the dataplane on the present state: derives the snapshot when something changed, publishes
+// it, and asks for statistics. At most one snapshot is on its way; what changes meanwhile is
+// published after it, all at once (newest wins). After a reconnect the whole state is published
+// again, unless the dataplane has exactly that image in force.
+//
+// After a start, a dataplane that forwards already keeps what it has until every backend has its
+// verdict and next hop again, at most kStartGrace: a restart of the control plane must not take
+// backends out of service.
+//
+// One thread (the executor's).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "controlplane/common/event.h"
+#include "controlplane/drain/drains.h"
+#include "controlplane/publish/link_client.h"
+#include "controlplane/state/registry.h"
+#include "lib/snapshot/builder.h"
+
+namespace fairlead {
+
+inline constexpr std::chrono::milliseconds kStartGrace{1500};
+inline constexpr std::chrono::milliseconds kInForceWait{2000};
+
+// The dataplane's last counters, by id.
+struct StatsBook {
+  DataplaneStats stats;
+  std::unordered_map<uint32_t, const BackendStats*> backends;
+  std::unordered_map<uint32_t, const ServiceStats*> services;
+};
+
+class Publisher {
+ public:
+  struct Parts {
+    Registry* registry;
+    Drains* drains;
+    const Clock* clock;
+    // True when nothing observed is still to come: every backend has a verdict and a next hop.
+    std::function<bool()> settled;
+  };
+
+  Publisher(boost::asio::any_io_executor executor, std::string link_path, Parts parts);
+
+  void Start();
+  void Stop();
+
+  // Something that the snapshot is derived from has changed.
+  void Kick();
+
+  // True: a snapshot with `generation` is in force in all workers. False: no dataplane is
+  // connected, it refused, or it took longer than `timeout`.
+  boost::asio::awaitable<bool> WaitInForce(uint64_t generation, std::chrono::milliseconds timeout);
+
+  LinkClient& link() { return link_; }
+  const LinkClient& link() const { return link_; }
+  uint64_t in_force_generation() const { return in_force_generation_; }
+  uint64_t applied_us() const { return applied_us_; }
+  // What stands between the present state and the dataplane; empty when nothing does.
+  const std::string& error() const { return error_.empty() ? link_.error() : error_; }
+  // Null before the first answer. Replaced by each new one.
+  const std::shared_ptr<const StatsBook>& stats() const { return stats_; }
+  // The image of the present state; empty while nothing was ever configured.
+  const std::shared_ptr<const SnapshotImage>& image() const { return image_; }
+  // Derives anew when something changed. Called by the publisher itself; explain calls it to see
+  // the present state although no dataplane is there.
+  Status Refresh();
+
+ private:
+  void OnConnect(const HelloMessage& hello);
+  void OnDisconnect();
+  boost::asio::awaitable<void> PublishLoop();
+  boost::asio::awaitable<void> PublishOnce();
+  boost::asio::awaitable<void> StatsLoop();
+  boost::asio::awaitable<void> AskStats();
+  boost::asio::awaitable<void> HoldAfterStart();
+  void InForce(uint64_t generation);
+
+  boost::asio::any_io_executor executor_;
+  Parts parts_;
+  LinkClient link_;
+  Event changed_;         // wakes PublishLoop
+  Event drains_changed_;  // wakes StatsLoop
+  Event in_force_;        // wakes WaitInForce
+  bool dirty_ = true;
+  bool stale_ = true;  // image_ may differ from the present state
+  bool stopped_ = false;
+  bool first_publish_ = true;
+  SteadyTime started_at_{};
+  std::shared_ptr<const SnapshotImage> image_;
+  uint64_t image_generation_ = 0;
+  uint64_t lowest_generation_ = 0;  // above what the connected dataplane has
+  uint64_t in_force_generation_ = 0;
+  uint64_t refused_generation_ = 0;
+  uint64_t applied_us_ = 0;
+  std::string error_;
+  std::shared_ptr<const StatsBook> stats_;
+};
+
+}  // namespace fairlead

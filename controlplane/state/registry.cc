@@ -1,0 +1,384 @@
+#include "controlplane/state/registry.h"
+
+#include <algorithm>
+
+namespace fairlead {
+namespace {
+
+void Sort(IntentSpec* intent) {
+  std::ranges::sort(intent->services, {}, &ServiceSpec::name);
+  for (ServiceSpec& service : intent->services) {
+    std::ranges::sort(service.backends, {}, &BackendSpec::endpoint);
+  }
+}
+
+// Services are compared and stored without their backends, which have rows of their own.
+bool SameSettings(const ServiceSpec& a, const ServiceSpec& b) {
+  ServiceSpec left = a;
+  ServiceSpec right = b;
+  left.backends.clear();
+  right.backends.clear();
+  return left == right;
+}
+
+const ServiceSpec* FindByName(const IntentSpec& intent, const std::string& name) {
+  const auto found = std::ranges::lower_bound(intent.services, name, {}, &ServiceSpec::name);
+  return found != intent.services.end() && found->name == name ? &*found : nullptr;
+}
+
+const BackendSpec* FindExact(const ServiceSpec& service, const Endpoint& endpoint) {
+  const auto found =
+      std::ranges::lower_bound(service.backends, endpoint, {}, &BackendSpec::endpoint);
+  return found != service.backends.end() && found->endpoint == endpoint ? &*found : nullptr;
+}
+
+Status NoService(const std::string& name) { return NotFound("no service is named '" + name + "'"); }
+
+// Static next hops need no resolution; others stay as they were resolved.
+void ApplyStaticNextHop(const BackendSpec& spec, BackendRuntime* runtime) {
+  if (spec.mac.has_value()) {
+    runtime->next_hop = SnapshotNextHop{*spec.mac, spec.vlan.value_or(0), ""};
+  }
+}
+
+}  // namespace
+
+Status Registry::Load() {
+  ASSIGN_OR_RETURN(const StoredState state, store_->Load());
+  generation_ = state.generation;
+  intent_generation_ = state.intent_generation;
+  intent_.hash_seed = state.hash_seed;
+  for (const StoredService& stored : state.services) {
+    ServiceSpec spec = stored.spec;
+    ServiceRuntime& runtime = services_[spec.name];
+    runtime.id = stored.id;
+    for (const StoredBackend& backend : stored.backends) {
+      spec.backends.push_back(backend.spec);
+      BackendRuntime& entry = runtime.backends[backend.spec.endpoint];
+      entry = {backend.id,    spec.name,   backend.spec.endpoint, backend.health.value_or(Health{}),
+               backend.drain, std::nullopt};
+      ApplyStaticNextHop(backend.spec, &entry);
+    }
+    intent_.services.push_back(std::move(spec));
+  }
+  Sort(&intent_);
+  if (Status status = ValidateIntent(intent_); !status.ok()) {
+    return DataLoss("the store holds what this fairleadd refuses: " + status.message());
+  }
+  Reindex();
+  return {};
+}
+
+Status Registry::Import(const IntentSpec& intent) {
+  if (ever_configured()) return FailedPrecondition("the store is not empty");
+  IntentSpec candidate = intent;
+  // A file without a seed leaves the random one of the first start in place.
+  if (candidate.hash_seed == 0) candidate.hash_seed = intent_.hash_seed;
+  return Apply(std::move(candidate)).status();
+}
+
+Result<const ServiceSpec*> Registry::FindService(const std::string& name) const {
+  const ServiceSpec* service = FindByName(intent_, name);
+  if (service == nullptr) return NoService(name);
+  return service;
+}
+
+Result<const BackendSpec*> Registry::FindBackendSpec(const std::string& service,
+                                                     const Endpoint& endpoint) const {
+  ASSIGN_OR_RETURN(const ServiceSpec* spec, FindService(service));
+  const BackendSpec* backend = FindBackend(*spec, endpoint);
+  if (backend == nullptr) {
+    return NotFound("service '" + service + "' has no backend " + endpoint.ToString());
+  }
+  return backend;
+}
+
+const BackendSpec& Registry::SpecOf(const BackendRuntime& backend) const {
+  const ServiceSpec* service = FindByName(intent_, backend.service);
+  CHECK(service != nullptr);
+  const BackendSpec* spec = FindExact(*service, backend.endpoint);
+  CHECK(spec != nullptr);
+  return *spec;
+}
+
+BackendRuntime* Registry::FindRuntime(const std::string& service, const Endpoint& endpoint) {
+  const auto owner = services_.find(service);
+  if (owner == services_.end()) return nullptr;
+  const auto backend = owner->second.backends.find(endpoint);
+  return backend == owner->second.backends.end() ? nullptr : &backend->second;
+}
+
+const BackendRuntime* Registry::FindRuntime(const std::string& service,
+                                            const Endpoint& endpoint) const {
+  return const_cast<Registry*>(this)->FindRuntime(service, endpoint);
+}
+
+BackendRuntime* Registry::FindRuntime(uint32_t backend_id) {
+  const auto found = by_id_.find(backend_id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+ServiceSpec* Registry::Find(IntentSpec* intent, const std::string& name) const {
+  return const_cast<ServiceSpec*>(FindByName(*intent, name));
+}
+
+Result<uint64_t> Registry::AddService(ServiceSpec service) {
+  if (FindByName(intent_, service.name) != nullptr) {
+    return AlreadyExists("a service is named '" + service.name + "' already");
+  }
+  IntentSpec candidate = intent_;
+  candidate.services.push_back(std::move(service));
+  return Apply(std::move(candidate));
+}
+
+Result<uint64_t> Registry::ReplaceService(ServiceSpec service) {
+  IntentSpec candidate = intent_;
+  ServiceSpec* present = Find(&candidate, service.name);
+  if (present == nullptr) return NoService(service.name);
+  *present = std::move(service);
+  return Apply(std::move(candidate));
+}
+
+Result<uint64_t> Registry::RemoveService(const std::string& name) {
+  IntentSpec candidate = intent_;
+  if (std::erase_if(candidate.services, [&](const auto& each) { return each.name == name; }) == 0) {
+    return NoService(name);
+  }
+  return Apply(std::move(candidate));
+}
+
+Result<uint64_t> Registry::AddBackends(const std::string& service,
+                                       std::vector<BackendSpec> backends) {
+  IntentSpec candidate = intent_;
+  ServiceSpec* present = Find(&candidate, service);
+  if (present == nullptr) return NoService(service);
+  // Judged apart from those that are there, so that a message's index is the request's.
+  ServiceSpec added = *present;
+  added.backends = backends;
+  RETURN_IF_ERROR(ValidateServiceAt(added, ""));
+  for (BackendSpec& backend : backends) {
+    backend.endpoint = NormalizeEndpoint(*present, backend.endpoint);
+    if (FindExact(*FindByName(intent_, service), backend.endpoint) != nullptr) {
+      return AlreadyExists("service '" + service + "' has a backend " +
+                           backend.endpoint.ToString() + " already");
+    }
+    present->backends.push_back(std::move(backend));
+  }
+  return Apply(std::move(candidate));
+}
+
+Result<uint64_t> Registry::UpdateBackend(const std::string& service, const BackendSpec& backend) {
+  IntentSpec candidate = intent_;
+  ServiceSpec* present = Find(&candidate, service);
+  if (present == nullptr) return NoService(service);
+  const auto found = std::ranges::find(present->backends, backend.endpoint, &BackendSpec::endpoint);
+  if (found == present->backends.end()) {
+    return NotFound("service '" + service + "' has no backend " + backend.endpoint.ToString());
+  }
+  *found = backend;
+  return Apply(std::move(candidate));
+}
+
+Result<uint64_t> Registry::RemoveBackend(const std::string& service, const Endpoint& endpoint) {
+  IntentSpec candidate = intent_;
+  ServiceSpec* present = Find(&candidate, service);
+  if (present == nullptr) return NoService(service);
+  const auto same = [&](const BackendSpec& each) { return each.endpoint == endpoint; };
+  if (std::erase_if(present->backends, same) == 0) {
+    return NotFound("service '" + service + "' has no backend " + endpoint.ToString());
+  }
+  return Apply(std::move(candidate));
+}
+
+Result<uint64_t> Registry::PutDrain(BackendRuntime* backend, const DrainRecord& drain) {
+  ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
+  RETURN_IF_ERROR(transaction.PutDrain(backend->id, drain));
+  RETURN_IF_ERROR(transaction.SetGeneration(generation_ + 1));
+  RETURN_IF_ERROR(transaction.Commit());
+  backend->drain = drain;
+  ++generation_;
+  if (on_change_) on_change_();
+  return generation_;
+}
+
+Result<uint64_t> Registry::RemoveDrain(BackendRuntime* backend) {
+  ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
+  RETURN_IF_ERROR(transaction.DeleteDrain(backend->id));
+  RETURN_IF_ERROR(transaction.SetGeneration(generation_ + 1));
+  RETURN_IF_ERROR(transaction.Commit());
+  backend->drain.reset();
+  ++generation_;
+  if (on_change_) on_change_();
+  return generation_;
+}
+
+void Registry::SetHealth(BackendRuntime* backend, HealthState state, std::string reason) {
+  const bool same = backend->health.state == state;
+  backend->health = {state, same ? backend->health.since_ms : clock_->WallMs(), std::move(reason)};
+  unsaved_health_.insert(backend->id);
+}
+
+Status Registry::Flush(uint64_t generation) {
+  if (unsaved_health_.empty() && generation <= generation_) return {};
+  ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
+  for (const uint32_t id : unsaved_health_) {
+    const BackendRuntime* backend = FindRuntime(id);
+    if (backend != nullptr) RETURN_IF_ERROR(transaction.PutHealth(id, backend->health));
+  }
+  if (generation > generation_) RETURN_IF_ERROR(transaction.SetGeneration(generation));
+  RETURN_IF_ERROR(transaction.Commit());
+  unsaved_health_.clear();
+  generation_ = std::max(generation_, generation);
+  return {};
+}
+
+SnapshotInput Registry::Derive(uint64_t generation) const {
+  return DeriveFrom(intent_, services_, generation);
+}
+
+SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services,
+                                   uint64_t generation) const {
+  Observations observations;
+  observations.service_id = [&](const ServiceSpec& service) {
+    return services.at(service.name).id;
+  };
+  observations.backend = [&](const ServiceSpec& service, const BackendSpec& spec) {
+    const BackendRuntime& backend = services.at(service.name).backends.at(spec.endpoint);
+    ObservedBackend observed;
+    observed.id = backend.id;
+    observed.next_hop = backend.next_hop;
+    const bool checked = service.health_check.type != HealthCheckType::kNone;
+    observed.healthy = !checked || backend.health.state == HealthState::kHealthy;
+    // A backend without its first verdict gets nothing, and does not count for fail-open, which
+    // is about backends that failed.
+    const bool unjudged = checked && backend.health.state == HealthState::kInitial;
+    observed.draining = backend.drain.has_value() || unjudged;
+    observed.released = (backend.drain.has_value() && backend.drain->finished()) || unjudged;
+    return observed;
+  };
+  return DeriveSnapshot(intent, generation, observations);
+}
+
+Registry::Ids Registry::AssignIds(const IntentSpec& candidate) const {
+  std::set<uint32_t> taken_services;
+  std::set<uint32_t> taken_backends;
+  for (const auto& [name, service] : services_) {
+    taken_services.insert(service.id);
+    for (const auto& [endpoint, backend] : service.backends) taken_backends.insert(backend.id);
+  }
+  const auto unused = [](std::set<uint32_t>* taken, const auto& propose) {
+    for (uint32_t attempt = 0;; ++attempt) {
+      const uint32_t id = propose(attempt);
+      if (taken->insert(id).second) return id;
+    }
+  };
+  Ids ids;
+  for (const ServiceSpec& spec : candidate.services) {
+    const auto present = services_.find(spec.name);
+    ServiceRuntime& service = ids[spec.name];
+    service.id =
+        present != services_.end()
+            ? present->second.id
+            : unused(&taken_services, [&](uint32_t n) { return ProposeServiceId(spec.name, n); });
+    for (const BackendSpec& backend_spec : spec.backends) {
+      BackendRuntime& backend = service.backends[backend_spec.endpoint];
+      const BackendRuntime* known = FindRuntime(spec.name, backend_spec.endpoint);
+      if (known != nullptr) {
+        backend = *known;
+        const bool was_static = SpecOf(*known).mac.has_value();
+        if (was_static && !backend_spec.mac.has_value()) backend.next_hop.reset();
+      } else {
+        backend.id = unused(&taken_backends, [&](uint32_t n) {
+          return ProposeBackendId(spec.name, backend_spec.endpoint, n);
+        });
+        backend.service = spec.name;
+        backend.endpoint = backend_spec.endpoint;
+        backend.health.since_ms = clock_->WallMs();
+      }
+      ApplyStaticNextHop(backend_spec, &backend);
+    }
+  }
+  return ids;
+}
+
+Result<uint64_t> Registry::Apply(IntentSpec candidate) {
+  RETURN_IF_ERROR(ValidateIntent(candidate));
+  for (ServiceSpec& service : candidate.services) NormalizeService(&service);
+  Sort(&candidate);
+  Ids ids = AssignIds(candidate);
+  const uint64_t generation = generation_ + 1;
+  if (Result<SnapshotImage> image = BuildSnapshot(DeriveFrom(candidate, ids, generation));
+      !image.ok()) {
+    return InvalidArgument("the change cannot be published: " + image.status().message());
+  }
+  ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
+  RETURN_IF_ERROR(StoreDifference(&transaction, candidate, ids));
+  RETURN_IF_ERROR(transaction.SetGeneration(generation));
+  RETURN_IF_ERROR(transaction.SetIntentGeneration(generation));
+  RETURN_IF_ERROR(transaction.Commit());
+  TakeOver(std::move(candidate), std::move(ids), generation);
+  return generation;
+}
+
+Status Registry::StoreDifference(Store::Transaction* transaction, const IntentSpec& candidate,
+                                 const Ids& services) const {
+  if (candidate.hash_seed != intent_.hash_seed) {
+    RETURN_IF_ERROR(transaction->SetHashSeed(candidate.hash_seed));
+  }
+  for (const auto& [name, service] : services_) {
+    const auto kept = services.find(name);
+    for (const auto& [endpoint, backend] : service.backends) {
+      if (kept != services.end() && kept->second.backends.contains(endpoint)) continue;
+      RETURN_IF_ERROR(transaction->DeleteBackend(backend.id));
+    }
+    if (kept == services.end()) RETURN_IF_ERROR(transaction->DeleteService(name));
+  }
+  for (const ServiceSpec& service : candidate.services) {
+    const ServiceSpec* present = FindByName(intent_, service.name);
+    const ServiceRuntime& runtime = services.at(service.name);
+    if (present == nullptr || !SameSettings(*present, service)) {
+      RETURN_IF_ERROR(transaction->PutService(runtime.id, service));
+    }
+    for (const BackendSpec& backend : service.backends) {
+      const BackendSpec* old = present == nullptr ? nullptr : FindExact(*present, backend.endpoint);
+      if (old != nullptr && *old == backend) continue;
+      RETURN_IF_ERROR(
+          transaction->PutBackend(runtime.backends.at(backend.endpoint).id, service.name, backend));
+    }
+  }
+  return {};
+}
+
+void Registry::TakeOver(IntentSpec candidate, Ids services, uint64_t generation) {
+  // Backends that stay keep their node, and with it the pointers that others hold.
+  for (auto& [name, service] : services) {
+    const auto present = services_.find(name);
+    if (present == services_.end()) continue;
+    std::map<Endpoint, BackendRuntime> merged;
+    for (auto& [endpoint, backend] : service.backends) {
+      auto node = present->second.backends.extract(endpoint);
+      if (node.empty()) {
+        merged.emplace(endpoint, std::move(backend));
+      } else {
+        node.mapped() = std::move(backend);
+        merged.insert(std::move(node));
+      }
+    }
+    service.backends = std::move(merged);
+  }
+  services_ = std::move(services);
+  intent_ = std::move(candidate);
+  generation_ = generation;
+  intent_generation_ = generation;
+  Reindex();
+  if (on_change_) on_change_();
+}
+
+void Registry::Reindex() {
+  by_id_.clear();
+  for (auto& [name, service] : services_) {
+    for (auto& [endpoint, backend] : service.backends) by_id_[backend.id] = &backend;
+  }
+}
+
+}  // namespace fairlead

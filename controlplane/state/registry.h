@@ -1,0 +1,112 @@
+// The intent in memory and what is known of each backend: ids, health, drain, next hop. Every
+// change of the intent goes the same way: a candidate intent is made, judged by the one validator,
+// built once as a snapshot to see that it can be published, committed to the store, and only then
+// taken over here. A change that fails anywhere changes nothing.
+//
+// One thread. Pointers to BackendRuntime stay valid until the backend is removed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "controlplane/common/time.h"
+#include "controlplane/state/types.h"
+#include "controlplane/store/store.h"
+#include "lib/intent/derive.h"
+#include "lib/intent/model.h"
+
+namespace fairlead {
+
+struct BackendRuntime {
+  uint32_t id = 0;
+  std::string service;
+  Endpoint endpoint;
+  Health health;
+  std::optional<DrainRecord> drain;
+  std::optional<SnapshotNextHop> next_hop;  // as resolved, or the specification's static one
+};
+
+struct ServiceRuntime {
+  uint32_t id = 0;
+  std::map<Endpoint, BackendRuntime> backends;
+};
+
+class Registry {
+ public:
+  Registry(Store* store, const Clock* clock) : store_(store), clock_(clock) {}
+
+  // Takes the store's state up. REQUIRES an empty registry.
+  Status Load();
+  // Makes `intent` the first content of a store that was never configured.
+  Status Import(const IntentSpec& intent);
+  bool ever_configured() const { return intent_generation_ != 0; }
+
+  const IntentSpec& intent() const { return intent_; }  // services by name, backends by endpoint
+  uint64_t generation() const { return generation_; }
+  const std::map<std::string, ServiceRuntime>& services() const { return services_; }
+
+  Result<const ServiceSpec*> FindService(const std::string& name) const;
+  // What a person means by `endpoint` (FindBackend of lib/intent/model.h).
+  Result<const BackendSpec*> FindBackendSpec(const std::string& service,
+                                             const Endpoint& endpoint) const;
+  const BackendSpec& SpecOf(const BackendRuntime& backend) const;
+  BackendRuntime* FindRuntime(const std::string& service, const Endpoint& endpoint);
+  const BackendRuntime* FindRuntime(const std::string& service, const Endpoint& endpoint) const;
+  BackendRuntime* FindRuntime(uint32_t backend_id);
+
+  // Changes of the intent. Each returns the generation that holds it, after it is durable.
+  Result<uint64_t> AddService(ServiceSpec service);
+  Result<uint64_t> ReplaceService(ServiceSpec service);
+  Result<uint64_t> RemoveService(const std::string& name);
+  Result<uint64_t> AddBackends(const std::string& service, std::vector<BackendSpec> backends);
+  // `backend.endpoint` names the one to replace.
+  Result<uint64_t> UpdateBackend(const std::string& service, const BackendSpec& backend);
+  Result<uint64_t> RemoveBackend(const std::string& service, const Endpoint& endpoint);
+  // Starts a drain, or changes or ends it.
+  Result<uint64_t> PutDrain(BackendRuntime* backend, const DrainRecord& drain);
+  Result<uint64_t> RemoveDrain(BackendRuntime* backend);
+
+  // What was observed. Kept here at once, stored with the next Flush().
+  void SetHealth(BackendRuntime* backend, HealthState state, std::string reason);
+
+  // Writes what was observed since the last call, with `generation` when it is above the present
+  // one.
+  Status Flush(uint64_t generation);
+
+  // Snapshot input of the present state. `generation` as the caller will publish it.
+  SnapshotInput Derive(uint64_t generation) const;
+
+  // Called after each change of the intent or of a drain.
+  void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
+
+ private:
+  using Ids = std::map<std::string, ServiceRuntime>;
+
+  SnapshotInput DeriveFrom(const IntentSpec& intent, const Ids& services,
+                           uint64_t generation) const;
+  Ids AssignIds(const IntentSpec& candidate) const;
+  Result<uint64_t> Apply(IntentSpec candidate);
+  Status StoreDifference(Store::Transaction* transaction, const IntentSpec& candidate,
+                         const Ids& services) const;
+  void TakeOver(IntentSpec candidate, Ids services, uint64_t generation);
+  void Reindex();
+  ServiceSpec* Find(IntentSpec* intent, const std::string& name) const;
+
+  Store* store_;
+  const Clock* clock_;
+  IntentSpec intent_;
+  Ids services_;
+  std::unordered_map<uint32_t, BackendRuntime*> by_id_;
+  std::set<uint32_t> unsaved_health_;
+  uint64_t generation_ = 0;
+  uint64_t intent_generation_ = 0;
+  std::function<void()> on_change_;
+};
+
+}  // namespace fairlead

@@ -1,0 +1,109 @@
+#include "controlplane/store/sqlite.h"
+
+#include <sqlite3.h>
+
+namespace fairlead {
+namespace {
+
+Status Failure(sqlite3* database, int code) {
+  std::string message = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
+  switch (code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return DataLoss(std::move(message));
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return FailedPrecondition("in use by another process: " + message);
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+      return Unavailable(std::move(message));
+    default:
+      return Internal(std::move(message));
+  }
+}
+
+}  // namespace
+
+void SqliteStatement::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+SqliteStatement& SqliteStatement::Bind(std::string_view text) {
+  const int code = sqlite3_bind_text64(statement_.get(), next_position_++, text.data(), text.size(),
+                                       SQLITE_TRANSIENT, SQLITE_UTF8);
+  if (code != SQLITE_OK) bind_error_ = code;
+  return *this;
+}
+
+SqliteStatement& SqliteStatement::Bind(int64_t number) {
+  const int code = sqlite3_bind_int64(statement_.get(), next_position_++, number);
+  if (code != SQLITE_OK) bind_error_ = code;
+  return *this;
+}
+
+Result<bool> SqliteStatement::Step() {
+  if (bind_error_ != SQLITE_OK) return Failure(nullptr, bind_error_);
+  const int code = sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return Failure(database_, code);
+}
+
+Status SqliteStatement::Run() {
+  ASSIGN_OR_RETURN(const bool row, Step());
+  if (row) return Internal("a statement that should change rows returned one");
+  return {};
+}
+
+int64_t SqliteStatement::Integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+std::string SqliteStatement::Text(int column) const {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  if (text == nullptr) return {};
+  return {text, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+void SqliteDatabase::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+
+Result<SqliteDatabase> SqliteDatabase::Open(const std::string& path) {
+  sqlite3* raw = nullptr;
+  const int code =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  SqliteDatabase database(raw);
+  if (code != SQLITE_OK) return Failure(raw, code);
+  return database;
+}
+
+Status SqliteDatabase::Execute(const char* sql) {
+  const int code = sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return Failure(database_.get(), code);
+  return {};
+}
+
+Result<SqliteStatement> SqliteDatabase::Prepare(const char* sql) {
+  sqlite3_stmt* statement = nullptr;
+  const int code = sqlite3_prepare_v2(database_.get(), sql, -1, &statement, nullptr);
+  if (code != SQLITE_OK) return Failure(database_.get(), code);
+  return SqliteStatement(database_.get(), statement);
+}
+
+Result<int64_t> SqliteDatabase::QueryInteger(const char* sql) {
+  ASSIGN_OR_RETURN(SqliteStatement statement, Prepare(sql));
+  ASSIGN_OR_RETURN(const bool row, statement.Step());
+  if (!row) return DataLoss(std::string("no row for: ") + sql);
+  return statement.Integer(0);
+}
+
+Result<std::string> SqliteDatabase::QueryText(const char* sql) {
+  ASSIGN_OR_RETURN(SqliteStatement statement, Prepare(sql));
+  ASSIGN_OR_RETURN(const bool row, statement.Step());
+  if (!row) return DataLoss(std::string("no row for: ") + sql);
+  return statement.Text(0);
+}
+
+}  // namespace fairlead
