@@ -1,0 +1,217 @@
+#include <memory>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/intent/json.h"
+#include "tools/fairctl/commands.h"
+#include "tools/fairctl/format.h"
+
+namespace fairlead::fairctl {
+namespace {
+
+struct BackendOptions {
+  std::string service;
+  std::vector<std::string> endpoints;
+  int weight = 1;
+  std::string mac;
+  int vlan = 0;
+};
+
+std::string NextHopText(const Json& next_hop) {
+  if (next_hop.is_null()) return "unknown";
+  const std::string mac = Shown(Member(next_hop, "mac"));
+  const std::string interface = TextOf(Member(next_hop, "interface"));
+  return interface.empty() ? mac : mac + " " + interface;
+}
+
+std::string FlowsText(const Json& backend) {
+  const Json& remaining = Member(Member(backend, "drain"), "remaining_flows");
+  return Shown(remaining.is_number() ? remaining : Member(backend, "flows"));
+}
+
+Result<Json> ToJson(const BackendOptions& options) {
+  Json backends = Json::array();
+  for (const std::string& text : options.endpoints) {
+    ASSIGN_OR_RETURN(const Endpoint endpoint, Endpoint::Parse(text));
+    Json backend = {{"address", endpoint.address.ToString()}, {"weight", options.weight}};
+    if (endpoint.port != 0) backend["port"] = endpoint.port;
+    if (!options.mac.empty()) backend["mac"] = options.mac;
+    if (options.vlan != 0) backend["vlan"] = options.vlan;
+    backends.push_back(std::move(backend));
+  }
+  return Json{{"backends", std::move(backends)}};
+}
+
+int Add(Context* context, const BackendOptions& options) {
+  const Result<Json> body = ToJson(options);
+  if (!body.ok()) return context->FailUsage(body.status().message());
+  const Result<Json> reply =
+      context->Call("POST", ServicePath(options.service) + "/backends", *body);
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  std::string names;
+  for (const std::string& text : options.endpoints) {
+    names.append(names.empty() ? "" : ", ").append(text);
+  }
+  context->out() << (options.endpoints.size() == 1 ? "backend " : "backends ") << names
+                 << " added to " << options.service << InForceText(*reply) << '\n';
+  return kExitOk;
+}
+
+int ListBackends(Context* context, const std::string& service) {
+  const Result<Json> reply = context->Call("GET", ServicePath(service) + "/backends");
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  const Json& backends = List(Member(*reply, "backends"));
+  if (backends.empty()) {
+    context->out() << "Service " << service
+                   << " has no backends yet; add some with: fairctl backend add " << service
+                   << " ADDRESS\n";
+    return kExitOk;
+  }
+  PrintBackends(context, backends);
+  return kExitOk;
+}
+
+// The commands about one backend of one service.
+struct Target {
+  std::string service;
+  std::string backend;
+};
+
+// Sends a change of one backend and says `done` ("removed from").
+int Change(Context* context, const Target& target, const char* method, const char* below,
+           const std::optional<Json>& body, const std::string& done) {
+  const Result<Endpoint> endpoint = Endpoint::Parse(target.backend);
+  if (!endpoint.ok()) return context->FailUsage(endpoint.status().message());
+  const Result<Json> reply =
+      context->Call(method, BackendPath(target.service, *endpoint) + below, body);
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  context->out() << "backend " << endpoint->ToString() << " of " << target.service << done
+                 << InForceText(*reply) << '\n';
+  return kExitOk;
+}
+
+std::shared_ptr<Target> AddTarget(CLI::App* command) {
+  auto target = std::make_shared<Target>();
+  command->add_option("service", target->service, "the service")->required();
+  command->add_option("backend", target->backend, "ADDRESS or ADDRESS:PORT")->required();
+  return target;
+}
+
+void AddAddCommand(CLI::App* backend, Context* context) {
+  auto options = std::make_shared<BackendOptions>();
+  CLI::App* add = backend->add_subcommand("add", "Add backends to a service: all or none");
+  add->add_option("service", options->service, "the service")->required();
+  add->add_option("backend", options->endpoints, "ADDRESS or ADDRESS:PORT, one or more")
+      ->required();
+  add->add_option("--weight", options->weight, "share of new flows; 0 = none")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  add->add_option("--mac", options->mac, "static next hop; default: asked of the kernel");
+  add->add_option("--vlan", options->vlan, "VLAN of the static next hop")
+      ->check(CLI::Range(1, 4094));
+  add->callback([=] { context->action = [=] { return Add(context, *options); }; });
+}
+
+void AddDrainCommands(CLI::App* backend, Context* context) {
+  auto options = std::make_shared<DrainOptions>();
+  CLI::App* drain = backend->add_subcommand(
+      "drain", "Give a backend no new flow, so that it can be stopped once its flows have ended");
+  drain->add_option("service", options->service, "the service")->required();
+  drain->add_option("backend", options->backend, "ADDRESS or ADDRESS:PORT")->required();
+  drain->add_option("--timeout", options->timeout,
+                    "when to release what remains, such as 60s; default: the service's");
+  drain->add_flag("--wait", options->wait, "return when it is safe to stop the backend");
+  drain->callback([=] { context->action = [=] { return Drain(context, *options); }; });
+
+  CLI::App* undrain = backend->add_subcommand("undrain", "Take a drained backend back");
+  auto target = AddTarget(undrain);
+  undrain->callback([=] {
+    context->action = [=] {
+      return Change(context, *target, "DELETE", "/drain", std::nullopt, " takes new flows again");
+    };
+  });
+}
+
+}  // namespace
+
+void PrintBackends(Context* context, const Json& backends) {
+  using enum Align;
+  Table table({{"BACKEND"},
+               {"WEIGHT", kRight},
+               {"STATE"},
+               {"FOR", kRight},
+               {"FLOWS", kRight},
+               {"PACKETS", kRight},
+               {"BYTES", kRight},
+               {"NEXT HOP"},
+               {"REASON"}});
+  const int64_t now_ms = context->environment().now_ms();
+  for (const Json& backend : List(backends)) {
+    const std::string state = Shown(Member(backend, "state"));
+    table.Add({EndpointText(backend),
+               Shown(Member(backend, "weight")),
+               {state, ColourOfState(state)},
+               FormatAge(TextOf(Member(backend, "since")), now_ms),
+               FlowsText(backend),
+               Shown(Member(backend, "packets")),
+               FormatBytes(NumberOf(Member(backend, "bytes"))),
+               NextHopText(Member(backend, "next_hop")),
+               Shown(Member(backend, "reason"))});
+  }
+  if (table.empty()) {
+    context->out() << "no backends\n";
+    return;
+  }
+  table.Print(context->out(), context->colour());
+}
+
+std::string InForceText(const Json& reply) {
+  const Json& generation = Member(reply, "generation");
+  if (generation.is_null()) return "";
+  return " (generation " + Shown(generation) +
+         (IsTrue(Member(reply, "in_force"))
+              ? ", in force)"
+              : ", stored but not in force: `fairctl status` says why)");
+}
+
+void AddBackendCommands(CLI::App* app, Context* context) {
+  CLI::App* backend =
+      app->add_subcommand("backend", "Backends: add, list, drain, undrain, weight, remove");
+  backend->require_subcommand(1);
+  AddAddCommand(backend, context);
+  AddDrainCommands(backend, context);
+
+  auto service = std::make_shared<std::string>();
+  CLI::App* list = backend->add_subcommand("list", "The backends of a service");
+  list->add_option("service", *service, "the service")->required();
+  list->callback([=] { context->action = [=] { return ListBackends(context, *service); }; });
+
+  CLI::App* weight = backend->add_subcommand("weight", "Change a backend's share of new flows");
+  auto weighed = AddTarget(weight);
+  auto value = std::make_shared<int>();
+  weight->add_option("weight", *value, "0..1000; 0 = no new flows")
+      ->required()
+      ->check(CLI::Range(0, 1000));
+  weight->callback([=] {
+    context->action = [=] {
+      return Change(context, *weighed, "PATCH", "", Json{{"weight", *value}},
+                    " has weight " + std::to_string(*value));
+    };
+  });
+
+  CLI::App* remove =
+      backend->add_subcommand("remove", "Remove a backend at once; drain it first to spare flows");
+  auto removed = AddTarget(remove);
+  remove->callback([=] {
+    context->action = [=] {
+      return Change(context, *removed, "DELETE", "", std::nullopt, " removed");
+    };
+  });
+}
+
+}  // namespace fairlead::fairctl

@@ -1,0 +1,65 @@
+#include "tools/fairctl/cli.h"
+
+#include <algorithm>
+#include <ostream>
+#include <utility>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "lib/intent/json.h"
+#include "tools/fairctl/commands.h"
+
+namespace fairlead::fairctl {
+namespace {
+
+void Declare(CLI::App* app, Context* context) {
+  app->set_version_flag("--version", std::string("fairctl ") + FAIRLEAD_VERSION);
+  app->footer(kExitCodeHelp);
+  app->require_subcommand(1);
+  app->fallthrough();  // global options may stand behind the command too
+  app->add_option("--socket", context->socket_path, "fairleadd's control socket")
+      ->envname("FAIRLEAD_SOCKET")
+      ->capture_default_str();
+  app->add_flag("--json", context->json, "print JSON, for programs");
+  app->add_option("--request-timeout", context->request_timeout,
+                  "how long to wait for each of fairleadd's answers")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        const Result<uint32_t> duration = ParseDurationMs(text);
+        return duration.ok() ? std::string() : duration.status().message();
+      });
+  AddServiceCommands(app, context);
+  AddBackendCommands(app, context);
+  AddStatusCommands(app, context);
+  AddExplainCommand(app, context);
+  AddSnapshotCommands(app, context);
+}
+
+}  // namespace
+
+int RunFairctl(std::vector<std::string> arguments, Environment* environment) {
+  Context context(environment);
+  CLI::App app("Operates the Fairlead load balancer.", "fairctl");
+  Declare(&app, &context);
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::Success& success) {  // --help, --version
+    app.exit(success, context.out(), context.err());
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    context.err() << "fairctl: " << error.what() << "\nRun with --help for what it takes.\n";
+    return kExitUsage;
+  }
+  const int exit_code = context.action();
+  context.out().flush();
+  if (!context.out()) {
+    context.err() << "fairctl: cannot write the output\n";
+    return kExitFailed;
+  }
+  return exit_code;
+}
+
+}  // namespace fairlead::fairctl

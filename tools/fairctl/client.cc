@@ -1,0 +1,116 @@
+#include "tools/fairctl/client.h"
+
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <sys/un.h>
+
+namespace fairlead::fairctl {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using Stream = beast::basic_stream<asio::local::stream_protocol>;
+
+constexpr uint64_t kMaxBodyBytes = uint64_t{256} << 20;
+
+std::string StartHint(const std::string& path) {
+  if (path == kDefaultControlPath) return "start it with: fairleadd";
+  return "start it with: fairleadd --socket " + path;
+}
+
+Status ConnectError(const std::string& path, const error_code& error) {
+  if (error == boost::system::errc::no_such_file_or_directory) {
+    return Unavailable("fairleadd is not running (" + path + ": no such file); " + StartHint(path));
+  }
+  if (error == boost::system::errc::connection_refused) {
+    return Unavailable("fairleadd is not running (" + path +
+                       ": nobody listens on this socket any more); " + StartHint(path));
+  }
+  if (error == boost::system::errc::permission_denied) {
+    return Unavailable("no permission for " + path +
+                       "; run fairctl with sudo, or as a member of the socket's group");
+  }
+  return Unavailable("cannot connect to fairleadd (" + path + ": " + error.message() + ")");
+}
+
+class UnixTransport final : public Transport {
+ public:
+  UnixTransport(std::string path, std::chrono::milliseconds timeout)
+      : path_(std::move(path)), timeout_(timeout) {}
+
+  Result<HttpReply> Send(const std::string& method, const std::string& target,
+                         const std::string& body) override {
+    if (path_.size() >= sizeof(sockaddr_un{}.sun_path)) {
+      return InvalidArgument("the socket's path is longer than " +
+                             std::to_string(sizeof(sockaddr_un{}.sun_path) - 1) +
+                             " bytes: " + path_);
+    }
+    asio::io_context io;
+    Stream stream(io);
+    stream.expires_after(timeout_);
+    if (const error_code error = Await(&io, [&](auto done) {
+          stream.async_connect(asio::local::stream_protocol::endpoint(path_), done);
+        })) {
+      return ConnectError(path_, error);
+    }
+    http::request<http::string_body> request(http::string_to_verb(method), target, 11);
+    request.set(http::field::host, "fairlead");
+    request.set(http::field::connection, "close");
+    if (!body.empty()) request.set(http::field::content_type, "application/json");
+    request.body() = body;
+    request.prepare_payload();
+    if (const error_code error =
+            Await(&io, [&](auto done) { http::async_write(stream, request, done); })) {
+      return ExchangeError(error);
+    }
+    beast::flat_buffer buffer;
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(kMaxBodyBytes);
+    if (const error_code error =
+            Await(&io, [&](auto done) { http::async_read(stream, buffer, parser, done); })) {
+      return ExchangeError(error);
+    }
+    return HttpReply{parser.get().result_int(), std::move(parser.get().body())};
+  }
+
+ private:
+  // Runs one asynchronous step to its end: only those have deadlines.
+  template <typename Start>
+  static error_code Await(asio::io_context* io, Start start) {
+    error_code result;
+    start([&result](const error_code& error, auto&&...) { result = error; });
+    io->restart();
+    io->run();
+    return result;
+  }
+
+  Status ExchangeError(const error_code& error) const {
+    if (error == beast::error::timeout) {
+      return Unavailable("fairleadd did not answer within " + std::to_string(timeout_.count()) +
+                         " ms (" + path_ +
+                         "); look at its log, or allow more with "
+                         "--request-timeout");
+    }
+    return Unavailable("fairleadd broke off the exchange (" + path_ + ": " + error.message() +
+                       "); look at its log");
+  }
+
+  std::string path_;
+  std::chrono::milliseconds timeout_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> MakeUnixTransport(const std::string& socket_path,
+                                             std::chrono::milliseconds timeout) {
+  return std::make_unique<UnixTransport>(socket_path, timeout);
+}
+
+}  // namespace fairlead::fairctl

@@ -1,0 +1,31 @@
+// HTTP/1.1 over fairleadd's Unix socket: one request, one connection, every step with a deadline.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "lib/base/result.h"
+
+namespace fairlead::fairctl {
+
+inline constexpr const char* kDefaultControlPath = "/run/fairlead/control.sock";
+
+struct HttpReply {
+  unsigned status = 0;
+  std::string body;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // `body` empty = none. Fails with kUnavailable when there is nobody to answer; the message says
+  // what to do. Any HTTP status is a success here.
+  virtual Result<HttpReply> Send(const std::string& method, const std::string& target,
+                                 const std::string& body) = 0;
+};
+
+std::unique_ptr<Transport> MakeUnixTransport(const std::string& socket_path,
+                                             std::chrono::milliseconds timeout);
+
+}  // namespace fairlead::fairctl

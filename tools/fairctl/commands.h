@@ -1,0 +1,32 @@
+// The command groups. Each declares its subcommands on `app` and, once parsed, sets
+// context->action.
+#pragma once
+
+#include <CLI/App.hpp>
+
+#include "tools/fairctl/context.h"
+
+namespace fairlead::fairctl {
+
+void AddServiceCommands(CLI::App* app, Context* context);
+void AddBackendCommands(CLI::App* app, Context* context);
+void AddStatusCommands(CLI::App* app, Context* context);
+void AddExplainCommand(CLI::App* app, Context* context);
+void AddSnapshotCommands(CLI::App* app, Context* context);
+
+// `backend drain` with all its waiting (drain.cc).
+struct DrainOptions {
+  std::string service;
+  std::string backend;
+  std::string timeout;  // empty: the service's
+  bool wait = false;
+};
+int Drain(Context* context, const DrainOptions& options);
+
+// "... (generation 18, in force)" for the reply to a change.
+std::string InForceText(const Json& reply);
+
+// The backends of one service, as a table.
+void PrintBackends(Context* context, const Json& backends);
+
+}  // namespace fairlead::fairctl

@@ -1,0 +1,74 @@
+// What every command works with: the world outside (replaced in tests), the global options, and the
+// exchange with fairleadd.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/result.h"
+#include "lib/net/address.h"
+#include "tools/fairctl/client.h"
+#include "tools/fairctl/exit_code.h"
+#include "tools/fairctl/table.h"
+
+namespace fairlead::fairctl {
+
+using Json = nlohmann::json;
+
+struct Environment {
+  std::ostream* out = nullptr;
+  std::ostream* err = nullptr;
+  bool out_is_tty = false;
+  bool colour = false;
+  std::function<std::unique_ptr<Transport>(const std::string& socket,
+                                           std::chrono::milliseconds timeout)>
+      connect = MakeUnixTransport;
+  std::function<void(std::chrono::milliseconds)> sleep;
+  std::function<int64_t()> now_ms;  // since 1970, UTC
+};
+
+class Context {
+ public:
+  explicit Context(Environment* environment) : environment_(environment) {}
+
+  // Global options, filled by the command line.
+  std::string socket_path = kDefaultControlPath;
+  std::string request_timeout = "10s";
+  bool json = false;
+
+  // The chosen command; run once the command line is complete.
+  std::function<int()> action;
+
+  Environment& environment() { return *environment_; }
+  std::ostream& out() { return *environment_->out; }
+  std::ostream& err() { return *environment_->err; }
+  bool colour() const { return environment_->colour; }
+
+  // One request. The reply's JSON (null when it has no body), or fairleadd's error as Status.
+  Result<Json> Call(const std::string& method, const std::string& target,
+                    const std::optional<Json>& body = std::nullopt);
+
+  // Prints why it failed, for people or as JSON; returns the exit code for it.
+  int Fail(const Status& status);
+  // The command line is wrong in a way that the parser did not see.
+  int FailUsage(const std::string& message);
+  // With --json: prints `value` and returns true.
+  bool PrintJson(const Json& value);
+
+ private:
+  Environment* environment_;
+  std::unique_ptr<Transport> transport_;
+};
+
+// "/v1/services/NAME" and what lies below it; names and endpoints are escaped.
+std::string ServicePath(const std::string& service);
+std::string BackendPath(const std::string& service, const Endpoint& endpoint);
+
+}  // namespace fairlead::fairctl

@@ -1,0 +1,34 @@
+// What fairctl's exit status means; `fairctl --help` lists them from here.
+#pragma once
+
+#include "lib/base/result.h"
+
+namespace fairlead::fairctl {
+
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,       // refused by fairleadd, or failed
+  kExitUsage = 2,        // the command line is wrong
+  kExitUnreachable = 3,  // fairleadd does not answer
+  kExitNotFound = 4,     // no such service or backend
+  kExitWaitTimeout = 5,  // drain --wait: not drained in time
+};
+
+inline constexpr const char* kExitCodeHelp =
+    "Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 fairleadd not reachable,\n"
+    "4 no such service or backend, 5 drain --wait ended before the backend was drained.";
+
+inline ExitCode ExitCodeOf(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kOk:
+      return kExitOk;
+    case ErrorCode::kNotFound:
+      return kExitNotFound;
+    case ErrorCode::kUnavailable:
+      return kExitUnreachable;
+    default:
+      return kExitFailed;
+  }
+}
+
+}  // namespace fairlead::fairctl

@@ -1,0 +1,42 @@
+// JSON of fairleadd to words and figures. Nothing here fails: what is missing or of another type
+// than agreed is shown as it is, or as "-".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "tools/fairctl/table.h"
+
+namespace fairlead::fairctl {
+
+// The member, or null.
+const nlohmann::json& Member(const nlohmann::json& object, std::string_view name);
+// The list's elements; an empty list when it is none.
+const nlohmann::json& List(const nlohmann::json& value);
+// The text; empty when it is none.
+std::string TextOf(const nlohmann::json& value);
+uint64_t NumberOf(const nlohmann::json& value);  // 0 when it is none
+bool IsTrue(const nlohmann::json& value);
+
+// For a cell: text as it is, numbers in digits, "-" for null.
+std::string Shown(const nlohmann::json& value);
+
+std::string FormatBytes(uint64_t bytes);       // "999 B", "1.5 KiB"
+std::string FormatDuration(uint64_t seconds);  // "45s", "3m12s", "2h05m", "3d04h"
+std::string FormatRate(double per_second);     // "950", "12.3k", "1.20M"
+// Milliseconds since 1970 of "2025-01-09T12:00:00.250Z" (fraction optional); nothing when it is none.
+std::optional<int64_t> ParseRfc3339Ms(const std::string& text);
+std::string FormatAge(const std::string& rfc3339,
+                      int64_t now_ms);  // "3m12s"; the text if it is no time
+std::string JoinList(const nlohmann::json& list, std::string_view separator);
+
+// "10.0.0.11", "[2001:db8::11]:80" of a backend object.
+std::string EndpointText(const nlohmann::json& backend);
+
+Colour ColourOfState(std::string_view state);
+
+}  // namespace fairlead::fairctl

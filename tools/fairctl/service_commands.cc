@@ -1,0 +1,195 @@
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "lib/net/address.h"
+#include "tools/fairctl/commands.h"
+#include "tools/fairctl/format.h"
+
+namespace fairlead::fairctl {
+namespace {
+
+struct ServiceOptions {
+  std::string name;
+  std::vector<std::string> frontends;
+  std::vector<std::string> backends;
+  std::string forwarding;
+  std::string hash;
+  std::string tracking;
+  std::string idle_timeout;
+  std::string drain_timeout;
+  bool fail_closed = false;
+  std::string check_type;
+  std::string check_interval;
+  std::string check_timeout;
+  int rise = 0;
+  int fall = 0;
+  int check_port = 0;
+};
+
+void SetText(const char* field, const std::string& value, Json* json) {
+  if (!value.empty()) (*json)[field] = value;
+}
+
+void SetNumber(const char* field, int value, Json* json) {
+  if (value != 0) (*json)[field] = value;
+}
+
+// Only what was said: the rest is fairleadd's defaults.
+Json ToJson(const ServiceOptions& options) {
+  Json json = {{"name", options.name}, {"frontends", options.frontends}};
+  SetText("forwarding", options.forwarding, &json);
+  SetText("hash", options.hash, &json);
+  SetText("tracking", options.tracking, &json);
+  SetText("idle_timeout", options.idle_timeout, &json);
+  SetText("drain_timeout", options.drain_timeout, &json);
+  if (options.fail_closed) json["fail_open"] = false;
+  Json check = Json::object();
+  SetText("type", options.check_type, &check);
+  SetText("interval", options.check_interval, &check);
+  SetText("timeout", options.check_timeout, &check);
+  SetNumber("rise", options.rise, &check);
+  SetNumber("fall", options.fall, &check);
+  SetNumber("port", options.check_port, &check);
+  if (!check.empty()) json["health_check"] = check;
+  if (!options.backends.empty()) json["backends"] = options.backends;
+  return json;
+}
+
+// "2/3 healthy"
+std::string HealthySummary(const Json& service) {
+  size_t healthy = 0;
+  const Json& backends = List(Member(service, "backends"));
+  for (const Json& backend : backends) {
+    if (TextOf(Member(backend, "state")) == "healthy") ++healthy;
+  }
+  if (backends.empty()) return "none";
+  return std::to_string(healthy) + "/" + std::to_string(backends.size()) + " healthy";
+}
+
+int Add(Context* context, const ServiceOptions& options) {
+  const Result<Json> reply = context->Call("POST", "/v1/services", ToJson(options));
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  context->out() << "service " << options.name << " added" << InForceText(*reply) << '\n';
+  if (options.backends.empty()) {
+    context->out() << "It has no backends yet; add some with: fairctl backend add " << options.name
+                   << " ADDRESS\n";
+  }
+  return kExitOk;
+}
+
+int ListAll(Context* context) {
+  const Result<Json> reply = context->Call("GET", "/v1/services");
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  Table table({{"NAME"}, {"FRONTENDS"}, {"FORWARDING"}, {"HASH"}, {"BACKENDS"}});
+  for (const Json& service : List(Member(*reply, "services"))) {
+    table.Add({Shown(Member(service, "name")), JoinList(Member(service, "frontends"), ", "),
+               Shown(Member(service, "forwarding")), Shown(Member(service, "hash")),
+               HealthySummary(service)});
+  }
+  if (table.empty()) {
+    context->out() << "No services yet; add one with: fairctl service add NAME --frontend "
+                      "ADDRESS:PORT/tcp\n";
+    return kExitOk;
+  }
+  table.Print(context->out(), context->colour());
+  return kExitOk;
+}
+
+std::string CheckText(const Json& check) {
+  if (TextOf(Member(check, "type")) == "none") return "none";
+  std::string text = Shown(Member(check, "type"));
+  if (Member(check, "port").is_number()) text += " port " + Shown(Member(check, "port"));
+  return text + " every " + Shown(Member(check, "interval")) + ", timeout " +
+         Shown(Member(check, "timeout")) + ", rise " + Shown(Member(check, "rise")) + ", fall " +
+         Shown(Member(check, "fall"));
+}
+
+int Show(Context* context, const std::string& name) {
+  const Result<Json> reply = context->Call("GET", ServicePath(name));
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  const Json& service = *reply;
+  const Json& tracking = Member(service, "tracking");
+  const Json& idle = Member(service, "idle_timeout");
+  const bool fails_open = IsTrue(Member(service, "fail_open"));
+  std::ostream& out = context->out();
+  out << "name           " << Shown(Member(service, "name")) << '\n'
+      << "frontends      " << JoinList(Member(service, "frontends"), ", ") << '\n'
+      << "forwarding     " << Shown(Member(service, "forwarding")) << '\n'
+      << "hash           " << Shown(Member(service, "hash")) << '\n'
+      << "tracking       " << (tracking.is_null() ? "tcp adaptive, udp all" : Shown(tracking))
+      << '\n'
+      << "idle timeout   " << (idle.is_null() ? "tcp 350s, udp 120s" : Shown(idle)) << '\n'
+      << "drain timeout  " << Shown(Member(service, "drain_timeout")) << '\n'
+      << "health check   " << CheckText(Member(service, "health_check")) << '\n'
+      << "all down       " << (fails_open ? "use them all the same (fail open)" : "drop packets")
+      << "\n\n";
+  PrintBackends(context, Member(service, "backends"));
+  return kExitOk;
+}
+
+int Remove(Context* context, const std::string& name) {
+  const Result<Json> reply = context->Call("DELETE", ServicePath(name));
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  context->out() << "service " << name << " removed" << InForceText(*reply) << '\n';
+  return kExitOk;
+}
+
+void AddAddCommand(CLI::App* service, Context* context) {
+  auto options = std::make_shared<ServiceOptions>();
+  CLI::App* add = service->add_subcommand("add", "Add a service");
+  add->add_option("name", options->name, "a-z 0-9 . _ -")->required();
+  add->add_option("--frontend", options->frontends,
+                  "ADDRESS:PORT/tcp or /udp, [IPV6]:PORT/tcp; may be repeated")
+      ->required()
+      ->allow_extra_args(false)
+      ->take_all();
+  add->add_option("--backend", options->backends, "ADDRESS of a first backend; may be repeated")
+      ->allow_extra_args(false)
+      ->take_all();
+  add->add_option("--forwarding", options->forwarding, "dsr | ipip | gue | nat (default dsr)");
+  add->add_option("--hash", options->hash, "5-tuple | 3-tuple | source-ip (default 5-tuple)");
+  add->add_option("--tracking", options->tracking,
+                  "adaptive | all | none (default: adaptive for TCP, all for UDP)");
+  add->add_option("--idle-timeout", options->idle_timeout, "such as 350s");
+  add->add_option("--drain-timeout", options->drain_timeout, "such as 300s");
+  add->add_flag("--fail-closed", options->fail_closed,
+                "drop packets when all backends are down (default: use them all the same)");
+  add->add_option("--health-check", options->check_type, "tcp | none (default tcp)");
+  add->add_option("--check-interval", options->check_interval, "default 2s");
+  add->add_option("--check-timeout", options->check_timeout, "default 1s, below the interval");
+  add->add_option("--rise", options->rise, "passes to become healthy, default 2")
+      ->check(CLI::Range(1, 10));
+  add->add_option("--fall", options->fall, "failures to become unhealthy, default 3")
+      ->check(CLI::Range(1, 10));
+  add->add_option("--check-port", options->check_port, "default: the frontend's")
+      ->check(CLI::Range(1, 65535));
+  add->callback([=] { context->action = [=] { return Add(context, *options); }; });
+}
+
+void AddNamedCommand(CLI::App* service, Context* context, const char* command, const char* what,
+                     int (*run)(Context*, const std::string&)) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* sub = service->add_subcommand(command, what);
+  sub->add_option("name", *name, "the service")->required();
+  sub->callback([=] { context->action = [=] { return run(context, *name); }; });
+}
+
+}  // namespace
+
+void AddServiceCommands(CLI::App* app, Context* context) {
+  CLI::App* service = app->add_subcommand("service", "Services: add, list, show, remove");
+  service->require_subcommand(1);
+  AddAddCommand(service, context);
+  CLI::App* list = service->add_subcommand("list", "All services");
+  list->callback([=] { context->action = [=] { return ListAll(context); }; });
+  AddNamedCommand(service, context, "show", "One service and its backends", Show);
+  AddNamedCommand(service, context, "remove", "Remove a service; its flows end", Remove);
+}
+
+}  // namespace fairlead::fairctl

@@ -1,0 +1,186 @@
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+
+#include "lib/intent/json.h"
+#include "tools/fairctl/commands.h"
+#include "tools/fairctl/format.h"
+
+namespace fairlead::fairctl {
+namespace {
+
+struct StatsOptions {
+  bool watch = false;
+  std::string interval = "1s";
+  unsigned count = 0;  // 0 = until interrupted
+};
+
+// "3 healthy, 1 draining"
+std::string CountsText(const Json& counts) {
+  std::string text;
+  if (!counts.is_object()) return "-";
+  for (const auto& [state, count] : counts.items()) {
+    if (NumberOf(count) == 0) continue;
+    text += (text.empty() ? "" : ", ") + Shown(count) + " " + state;
+  }
+  return text.empty() ? "none" : text;
+}
+
+std::string DataplaneText(const Json& dataplane, const Json& generation) {
+  const std::string error = TextOf(Member(dataplane, "error"));
+  if (!IsTrue(Member(dataplane, "connected"))) {
+    return "not connected" + (error.empty() ? "" : ": " + error) +
+           "; changes are stored and will be sent once it runs";
+  }
+  std::string text = "connected, pid " + Shown(Member(dataplane, "pid")) + ", " +
+                     Shown(Member(dataplane, "workers")) + " worker(s), generation " +
+                     Shown(Member(dataplane, "generation"));
+  if (Member(dataplane, "generation") == generation) {
+    text += " in force (applied in " + Shown(Member(dataplane, "applied_us")) + " us)";
+  } else {
+    text += " in force, not yet " + Shown(generation);
+  }
+  return error.empty() ? text : text + "; " + error;
+}
+
+int ShowStatus(Context* context) {
+  const Result<Json> reply = context->Call("GET", "/v1/status");
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  const Json& status = *reply;
+  const Json& dataplane = Member(status, "dataplane");
+  const Colour colour = IsTrue(Member(dataplane, "connected")) ? Colour::kGreen : Colour::kRed;
+  const std::string dataplane_text = DataplaneText(dataplane, Member(status, "generation"));
+  context->out() << "fairleadd   " << Shown(Member(status, "version")) << ", pid "
+                 << Shown(Member(status, "pid")) << ", up "
+                 << FormatDuration(NumberOf(Member(status, "uptime_s"))) << '\n'
+                 << "generation  " << Shown(Member(status, "generation")) << '\n'
+                 << "dataplane   " << Coloured(dataplane_text, colour, context->colour()) << '\n'
+                 << "services    " << Shown(Member(status, "services")) << '\n'
+                 << "backends    " << CountsText(Member(status, "backends")) << '\n';
+  return kExitOk;
+}
+
+// Rates of counters between two answers; "-" at the first.
+class Rates {
+ public:
+  // Call before the figures of a new answer are asked for.
+  void Begin(int64_t now_ms) {
+    elapsed_s_ = then_ms_ ? static_cast<double>(now_ms - *then_ms_) / 1000 : 0;
+    then_ms_ = now_ms;
+  }
+  // Per second since the last time that `name` was asked for.
+  std::string Of(const std::string& name, uint64_t value) {
+    const auto [entry, first] = last_.try_emplace(name, value);
+    const uint64_t before = entry->second;
+    entry->second = value;
+    // Below what it was: the dataplane was restarted.
+    if (first || elapsed_s_ <= 0 || value < before) return "-";
+    return FormatRate(static_cast<double>(value - before) / elapsed_s_);
+  }
+
+ private:
+  std::optional<int64_t> then_ms_;
+  double elapsed_s_ = 0;
+  std::map<std::string, uint64_t> last_;
+};
+
+void PrintTotals(Context* context, const Json& stats, Rates* rates) {
+  const Json& totals = Member(stats, "totals");
+  const Json& drops = Member(totals, "drops");
+  Table table({{"PACKETS"}, {"TOTAL", Align::kRight}, {"PER SECOND", Align::kRight}});
+  const auto add = [&](const std::string& name, const Json& value) {
+    table.Add({name, Shown(value), rates->Of("total " + name, NumberOf(value))});
+  };
+  add("received", Member(totals, "rx"));
+  add("sent", Member(totals, "tx"));
+  add("generated", Member(totals, "generated"));
+  add("to kernel", Member(totals, "to_kernel"));
+  if (drops.is_object()) {
+    for (const auto& [reason, count] : drops.items()) {
+      if (NumberOf(count) != 0) add("dropped: " + reason, count);
+    }
+  }
+  table.Print(context->out(), context->colour());
+  const Json& flows = Member(stats, "flows");
+  context->out() << "\nflows: " << Shown(Member(flows, "records")) << " recorded of at most "
+                 << Shown(Member(flows, "capacity")) << ", " << Shown(Member(flows, "new"))
+                 << " new since start, " << Shown(Member(flows, "evicted")) << " evicted, "
+                 << Shown(Member(flows, "untracked")) << " packets untracked\n\n";
+}
+
+void PrintServices(Context* context, const Json& stats, Rates* rates) {
+  using enum Align;
+  Table table({{"SERVICE"},
+               {"BACKEND"},
+               {"PACKETS", kRight},
+               {"PER SECOND", kRight},
+               {"BYTES", kRight},
+               {"FLOWS", kRight},
+               {"NEW FLOWS", kRight},
+               {"DROPS", kRight}});
+  for (const Json& service : List(Member(stats, "services"))) {
+    const std::string name = Shown(Member(service, "name"));
+    const auto add = [&](const std::string& backend, const Json& row) {
+      const Json& packets = Member(row, "packets");
+      table.Add({backend.empty() ? name : "", backend, Shown(packets),
+                 rates->Of(name + " " + backend, NumberOf(packets)),
+                 FormatBytes(NumberOf(Member(row, "bytes"))),
+                 backend.empty() ? "" : Shown(Member(row, "flows")),
+                 backend.empty() ? "" : Shown(Member(row, "new_flows")),
+                 backend.empty() ? Shown(Member(row, "drops")) : ""});
+    };
+    add("", service);
+    for (const Json& backend : List(Member(service, "backends"))) {
+      add(EndpointText(backend), backend);
+    }
+  }
+  if (!table.empty()) table.Print(context->out(), context->colour());
+}
+
+int ShowStats(Context* context, const StatsOptions& options) {
+  const Result<uint32_t> interval_ms = ParseDurationMs(options.interval);
+  if (!interval_ms.ok()) return context->FailUsage("--interval: " + interval_ms.status().message());
+  Environment& environment = context->environment();
+  Rates rates;
+  for (unsigned round = 1;; ++round) {
+    const Result<Json> reply = context->Call("GET", "/v1/stats");
+    if (!reply.ok()) return context->Fail(reply.status());
+    if (context->json && options.watch) {
+      context->out() << reply->dump() << std::endl;  // one object a line
+    } else if (!context->PrintJson(*reply)) {
+      rates.Begin(environment.now_ms());
+      if (options.watch && environment.out_is_tty) context->out() << "\x1b[H\x1b[2J";
+      if (options.watch && !environment.out_is_tty && round > 1) context->out() << '\n';
+      PrintTotals(context, *reply, &rates);
+      PrintServices(context, *reply, &rates);
+      context->out() << std::flush;
+    }
+    if (!options.watch || round == options.count || !context->out()) return kExitOk;
+    environment.sleep(std::chrono::milliseconds(*interval_ms));
+  }
+}
+
+}  // namespace
+
+void AddStatusCommands(CLI::App* app, Context* context) {
+  CLI::App* status = app->add_subcommand("status", "Is everything running, and what is in force");
+  status->callback([=] { context->action = [=] { return ShowStatus(context); }; });
+
+  auto options = std::make_shared<StatsOptions>();
+  CLI::App* stats = app->add_subcommand("stats", "Packets, drops and flows");
+  CLI::Option* watch =
+      stats->add_flag("--watch", options->watch, "again and again, with rates, until Ctrl-C");
+  stats->add_option("--interval", options->interval, "between two rounds of --watch")
+      ->capture_default_str()
+      ->needs(watch);
+  stats->add_option("--count", options->count, "end --watch after this many rounds")
+      ->needs(watch)
+      ->check(CLI::Range(1U, 1000000000U));
+  stats->callback([=] { context->action = [=] { return ShowStats(context, *options); }; });
+}
+
+}  // namespace fairlead::fairctl
