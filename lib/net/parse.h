@@ -111,7 +111,9 @@ inline uint32_t Swap16(uint64_t raw) { return __builtin_bswap16(static_cast<uint
 // Nearly all traffic: untagged IPv4 without options or fragmentation, TCP or UDP, nothing wrong.
 // Fields are tested as they lie in a few little-endian words, and all tests but that for the
 // protocol are gathered into one branch. True: packet and key are filled. False: nothing was
-// written, ParseFrameGeneral finds out why.
+// written, ParseFrameGeneral finds out why. Why there are two: 4.2 ns a packet here, 7.4 ns there
+// (bench/micro_net.cc, Parse and ParseGeneral, v4_tcp, frames:32, interleaved; Xeon at 2.6 GHz,
+// 2026-11-24).
 inline bool ParseCommonIpv4(const uint8_t* frame, uint32_t linear_length, uint32_t frame_length,
                             ParsedPacket* packet, FlowKey* key) {
   constexpr uint32_t kL3 = sizeof(EthernetHeader);

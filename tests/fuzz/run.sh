@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Runs every fuzzer of a build for some seconds on its seed corpus; closes with 'N passed, N failed'.
+#   tests/fuzz/run.sh SECONDS BUILD_DIR [NAME ...]
+# What a fuzzer finds stays in BUILD_DIR/fuzz-findings/NAME: run the fuzzer on that file to see it again.
+set -euo pipefail
+if [ $# -lt 2 ]; then sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
+seconds=$1
+programs=$(realpath "$2")/tests/fuzz
+findings=$(realpath "$2")/fuzz-findings
+shift 2
+seeds=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/corpus
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+wanted() {  # NAME, the names asked for
+  local name=$1
+  shift
+  [ $# -eq 0 ] || [[ " $* " == *" $name "* ]]
+}
+
+passed=0
+failed=0
+for program in "$programs"/*_fuzzer; do
+  [ -x "$program" ] || continue
+  name=$(basename "${program%_fuzzer}")
+  wanted "$name" "$@" || continue
+  mkdir -p "$work/$name" "$findings/$name"
+  if [ -d "$seeds/$name" ]; then cp -r "$seeds/$name/." "$work/$name"; fi
+  if [ -x "${program%_fuzzer}_seeds" ]; then "${program%_fuzzer}_seeds" "$work/$name"; fi
+  seed_count=$(find "$work/$name" -type f | wc -l)
+  log=$findings/$name.log
+  # A run that began without seeds, or ended without a round, has tested nothing.
+  if [ "$seed_count" -gt 0 ] &&
+     "$program" "$work/$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+       -print_final_stats=1 -artifact_prefix="$findings/$name/" >"$log" 2>&1 &&
+     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log") && [ "${runs:-0}" -gt 0 ]; then
+    printf 'ok      %-12s %s runs from %s seeds in %s s\n' "$name" "$runs" "$seed_count" "$seconds"
+    passed=$((passed + 1))
+  else
+    printf 'FAILED  %-12s %s seeds; see %s\n' "$name" "$seed_count" "$log"
+    grep -E 'ERROR|CHECK|runtime error|SUMMARY|Test unit written' "$log" | head -n 20 || true
+    failed=$((failed + 1))
+  fi
+done
+if [ $((passed + failed)) -eq 0 ]; then
+  echo "no fuzzer in $programs: build the target 'fuzzers' first"
+  failed=1
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
