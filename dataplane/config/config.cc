@@ -1,0 +1,240 @@
+#include "dataplane/config/config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <initializer_list>
+#include <set>
+
+#include <yaml-cpp/yaml.h>
+
+#include "dataplane/pipeline/pipeline.h"
+
+namespace fairlead {
+namespace {
+
+// Where in the file a value stands, for messages.
+struct Place {
+  const std::string& source;
+  std::string path;  // "ports[0].mtu"
+
+  Place Key(const std::string& key) const {
+    return {source, path.empty() ? key : path + "." + key};
+  }
+  Place Item(size_t index) const {
+    return {source, std::string(path).append("[").append(std::to_string(index)).append("]")};
+  }
+  Status Error(const std::string& what) const {
+    return InvalidArgument(source + ": " + (path.empty() ? "" : path + ": ") + what);
+  }
+};
+
+Status CheckKeys(const YAML::Node& node, const Place& place,
+                 std::initializer_list<std::string_view> known) {
+  if (!node.IsMap()) return place.Error("a mapping is expected here");
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const std::string key = entry.first.Scalar();
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      return place.Key(key).Error("this key is not known");
+    }
+    if (!seen.insert(key).second) return place.Key(key).Error("this key stands here twice");
+  }
+  return {};
+}
+
+Result<std::string> ReadText(const YAML::Node& node, const Place& place) {
+  if (!node || !node.IsScalar() || node.Scalar().empty())
+    return place.Error("a text is expected here");
+  return node.Scalar();
+}
+
+Result<uint64_t> ReadNumber(const YAML::Node& node, const Place& place, uint64_t low,
+                            uint64_t high) {
+  const std::string text = node && node.IsScalar() ? node.Scalar() : "";
+  uint64_t value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || stop != text.data() + text.size() || value < low ||
+      value > high) {
+    return place.Error("'" + text + "' is not a number from " + std::to_string(low) + " to " +
+                       std::to_string(high));
+  }
+  return value;
+}
+
+// Every item of a list, or the one scalar that stands in its place.
+template <typename Parse>
+Status ReadList(const YAML::Node& node, const Place& place, Parse&& parse) {
+  if (node.IsScalar()) return parse(node, place);
+  if (!node.IsSequence()) return place.Error("a list is expected here");
+  for (size_t i = 0; i < node.size(); ++i) RETURN_IF_ERROR(parse(node[i], place.Item(i)));
+  return {};
+}
+
+template <typename T>
+Status AppendParsed(const YAML::Node& node, const Place& place, std::vector<T>* out) {
+  ASSIGN_OR_RETURN(const std::string text, ReadText(node, place));
+  Result<T> value = T::Parse(text);
+  if (!value.ok()) return place.Error(value.status().message());
+  out->push_back(*value);
+  return {};
+}
+
+Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
+  RETURN_IF_ERROR(CheckKeys(node, place, {"name", "device", "mac", "mtu", "addresses"}));
+  PortConfig port;
+  ASSIGN_OR_RETURN(port.name, ReadText(node["name"], place.Key("name")));
+  ASSIGN_OR_RETURN(const std::string device, ReadText(node["device"], place.Key("device")));
+  Result<DeviceSpec> spec = ParseDevice(device);
+  if (!spec.ok()) return place.Key("device").Error(spec.status().message());
+  port.device = *std::move(spec);
+  if (node["mac"]) {
+    RETURN_IF_ERROR(
+        ReadList(node["mac"], place.Key("mac"), [&](const YAML::Node& item, const Place& at) {
+          return AppendParsed(item, at, &port.macs);
+        }));
+  }
+  if (node["mtu"]) {
+    ASSIGN_OR_RETURN(const uint64_t mtu,
+                     ReadNumber(node["mtu"], place.Key("mtu"), kMinMtu, kMaxMtu));
+    port.mtu = static_cast<uint16_t>(mtu);
+  }
+  if (node["addresses"]) {
+    RETURN_IF_ERROR(ReadList(node["addresses"], place.Key("addresses"),
+                             [&](const YAML::Node& item, const Place& at) {
+                               return AppendParsed(item, at, &port.addresses);
+                             }));
+  }
+  return port;
+}
+
+Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* config) {
+  if (root["cores"]) {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(root["cores"], place.Key("cores")));
+    Result<std::vector<uint32_t>> cores = ParseCores(text);
+    if (!cores.ok()) return place.Key("cores").Error(cores.status().message());
+    config->cores = *std::move(cores);
+  }
+  if (root["idle"]) {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(root["idle"], place.Key("idle")));
+    Result<IdleMode> idle = ParseIdleMode(text);
+    if (!idle.ok()) return place.Key("idle").Error(idle.status().message());
+    config->idle = *idle;
+  }
+  if (root["flow_table"]) {
+    const Place table = place.Key("flow_table");
+    RETURN_IF_ERROR(CheckKeys(root["flow_table"], table, {"records"}));
+    ASSIGN_OR_RETURN(config->flow_records,
+                     ReadNumber(root["flow_table"]["records"], table.Key("records"),
+                                kMinFlowRecords, kMaxFlowRecords));
+  }
+  if (root["limits"]) {
+    const Place limits = place.Key("limits");
+    RETURN_IF_ERROR(CheckKeys(root["limits"], limits, {"replies_per_second"}));
+    ASSIGN_OR_RETURN(const uint64_t replies,
+                     ReadNumber(root["limits"]["replies_per_second"],
+                                limits.Key("replies_per_second"), 0, 1'000'000));
+    config->replies_per_second = static_cast<uint32_t>(replies);
+  }
+  return {};
+}
+
+Result<DataplaneConfig> ReadConfig(const YAML::Node& root, const std::string& source) {
+  const Place place{source, ""};
+  DataplaneConfig config;
+  if (root.IsNull()) return config;
+  RETURN_IF_ERROR(
+      CheckKeys(root, place, {"workers", "cores", "idle", "ports", "flow_table", "limits"}));
+  if (root["workers"]) {
+    ASSIGN_OR_RETURN(const uint64_t workers,
+                     ReadNumber(root["workers"], place.Key("workers"), 1, kMaxWorkers));
+    config.workers = static_cast<uint32_t>(workers);
+  }
+  RETURN_IF_ERROR(ReadRest(root, place, &config));
+  if (const YAML::Node ports = root["ports"]) {
+    if (!ports.IsSequence()) return place.Key("ports").Error("a list is expected here");
+    for (size_t i = 0; i < ports.size(); ++i) {
+      ASSIGN_OR_RETURN(PortConfig port, ReadPort(ports[i], place.Key("ports").Item(i)));
+      config.ports.push_back(std::move(port));
+    }
+  }
+  Status checked = CheckConfig(config);
+  if (!checked.ok()) return place.Error(checked.message());
+  return config;
+}
+
+}  // namespace
+
+Result<std::vector<uint32_t>> ParseCores(std::string_view text) {
+  constexpr uint32_t kLastCpu = 1023;  // what a cpu_set_t holds
+  const Status error = InvalidArgument("'" + std::string(text) +
+                                       "' is no list of CPUs; write 2-3 or 1,4-5, each once");
+  std::set<uint32_t> cores;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (true) {
+    uint32_t first = 0;
+    std::from_chars_result parsed = std::from_chars(at, end, first);
+    uint32_t last = first;
+    if (parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == '-') {
+      parsed = std::from_chars(parsed.ptr + 1, end, last);
+    }
+    if (parsed.ec != std::errc() || last < first || last > kLastCpu) return error;
+    for (uint32_t core = first; core <= last; ++core) {
+      if (!cores.insert(core).second) return error;
+    }
+    if (parsed.ptr == end) return std::vector<uint32_t>(cores.begin(), cores.end());
+    if (*parsed.ptr != ',') return error;
+    at = parsed.ptr + 1;
+  }
+}
+
+Result<DataplaneConfig> ParseConfig(const std::string& text, const std::string& source) {
+  try {
+    return ReadConfig(YAML::Load(text), source);
+  } catch (const YAML::Exception& error) {
+    return InvalidArgument(source + ": line " + std::to_string(error.mark.line + 1) + ": " +
+                           error.msg);
+  }
+}
+
+Result<IdleMode> ParseIdleMode(std::string_view text) {
+  if (text == "adaptive") return IdleMode::kAdaptive;
+  if (text == "busy") return IdleMode::kBusy;
+  return InvalidArgument("'" + std::string(text) + "' is neither adaptive nor busy");
+}
+
+Status CheckConfig(const DataplaneConfig& config) {
+  if (config.ports.size() > kMaxPorts) {
+    return InvalidArgument(std::to_string(config.ports.size()) + " ports, at most " +
+                           std::to_string(kMaxPorts) + " are possible");
+  }
+  if (config.workers && !config.cores.empty() && *config.workers != config.cores.size()) {
+    return InvalidArgument("workers: " + std::to_string(*config.workers) + ", but cores lists " +
+                           std::to_string(config.cores.size()) +
+                           "; leave workers out, one runs on each core");
+  }
+  std::set<std::string> names;
+  std::set<std::string> claims;
+  for (const PortConfig& port : config.ports) {
+    if (!names.insert(port.name).second) {
+      return InvalidArgument("two ports are named '" + port.name + "'");
+    }
+    const std::string claim = port.device.claim();
+    if (!claim.empty() && !claims.insert(claim).second) {
+      return InvalidArgument("port " + port.name + ": device " + port.device.text +
+                             " is already in use by another port");
+    }
+    if (port.macs.size() > kMaxPortMacs) {
+      return InvalidArgument("port " + port.name + ": more than " + std::to_string(kMaxPortMacs) +
+                             " MAC addresses");
+    }
+    for (const MacAddress& mac : port.macs) {
+      if (!mac.is_group() && !mac.is_zero()) continue;
+      return InvalidArgument("port " + port.name + ": " + mac.ToString() +
+                             " cannot be a station's MAC address");
+    }
+  }
+  return {};
+}
+
+}  // namespace fairlead

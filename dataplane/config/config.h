@@ -1,0 +1,65 @@
+// dataplane.yaml: what belongs to the host. Strict: an unknown key, a wrong type or a value out of
+// range is an error that names file, key and value.
+//
+//   workers: 2                     # or cores: 2-3 (also "2,4-5"): workers pinned to those CPUs
+//   idle: adaptive                 # adaptive | busy
+//   ports:
+//     - name: wan
+//       device: af_packet:eth1     # device.h
+//       mac: 02:00:00:00:00:01     # or a list: the port's own, then others whose frames are ours
+//       mtu: 1500
+//       addresses: [192.0.2.1]     # the port's own, source of what Fairlead originates
+//   flow_table: {records: 1048576}
+//   limits: {replies_per_second: 1000}   # ARP, neighbour and echo replies, per worker
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/config/device.h"
+#include "lib/base/result.h"
+#include "lib/net/address.h"
+
+namespace fairlead {
+
+enum class IdleMode : uint8_t { kAdaptive, kBusy };
+
+inline constexpr uint32_t kMaxPorts = 32;
+inline constexpr uint32_t kMaxWorkers = 64;
+inline constexpr uint16_t kMinMtu = 68;  // RFC 791
+inline constexpr uint16_t kMaxMtu =
+    16000;  // beyond any NIC's jumbo frames; a buffer's length has 16 bits
+inline constexpr uint64_t kMinFlowRecords = 64;
+inline constexpr uint64_t kMaxFlowRecords = uint64_t{1} << 32;
+
+struct PortConfig {
+  std::string name;
+  DeviceSpec device;
+  std::vector<MacAddress> macs;  // the port's own first; empty = the device's
+  std::optional<uint16_t> mtu;   // unset = the interface's, else 1500
+  std::vector<IpAddress> addresses;
+};
+
+struct DataplaneConfig {
+  std::optional<uint32_t> workers;  // unset = 1, or one per core of `cores`
+  std::vector<uint32_t> cores;      // empty = any CPU this process may use
+  IdleMode idle = IdleMode::kAdaptive;
+  std::vector<PortConfig> ports;
+  uint64_t flow_records = 1U << 20;
+  uint32_t replies_per_second = 1000;
+};
+
+// `source` names the text in messages. Also the result of CheckConfig.
+Result<DataplaneConfig> ParseConfig(const std::string& text, const std::string& source);
+
+// "2-3", "1,4-5" -> distinct, ascending CPU numbers.
+Result<std::vector<uint32_t>> ParseCores(std::string_view text);
+Result<IdleMode> ParseIdleMode(std::string_view text);
+
+// What must hold over all fields, whether from file or command line: port names and devices
+// distinct, workers and cores agree.
+Status CheckConfig(const DataplaneConfig& config);
+
+}  // namespace fairlead

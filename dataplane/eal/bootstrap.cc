@@ -1,0 +1,128 @@
+#include "dataplane/eal/bootstrap.h"
+
+#include <fcntl.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "dataplane/eal/log.h"
+
+namespace fairlead {
+namespace {
+
+uint64_t CountFreeHugepages() {
+  uint64_t count = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/kernel/mm/hugepages", error)) {
+    uint64_t pages = 0;
+    std::ifstream(entry.path() / "free_hugepages") >> pages;
+    count += pages;
+  }
+  return count;
+}
+
+// EAL prints its usage to stdout when it dislikes an argument; stdout is ours, for one JSON line.
+class SilencedStdout {
+ public:
+  SilencedStdout() : saved_(dup(STDOUT_FILENO)) {
+    const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (saved_ < 0 || null < 0) return;
+    dup2(null, STDOUT_FILENO);
+    close(null);
+  }
+  ~SilencedStdout() {
+    if (saved_ < 0) return;
+    std::fflush(stdout);
+    dup2(saved_, STDOUT_FILENO);
+    close(saved_);
+  }
+  SilencedStdout(const SilencedStdout&) = delete;
+  SilencedStdout& operator=(const SilencedStdout&) = delete;
+
+ private:
+  int saved_;
+};
+
+std::string LastLine(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  const size_t start = text.rfind('\n');
+  return start == std::string::npos ? text : text.substr(start + 1);
+}
+
+Status ExplainFailure(int error) {
+  const std::string log = TakeKeptEalLog();
+  if (log.find("Is another primary process running?") != std::string::npos) {
+    return FailedPrecondition(
+        "another fairlead-dataplane runs with the same link path (or --file-prefix); stop it or "
+        "choose another --link");
+  }
+  if (log.find("hugepage") != std::string::npos || log.find("Hugepage") != std::string::npos) {
+    return FailedPrecondition("hugepages cannot be used (" + LastLine(log) +
+                              "); mount hugetlbfs, or do without: -- --no-huge");
+  }
+  std::string message = "DPDK does not start";
+  if (error == EACCES || error == EPERM) message += " for want of rights";
+  if (error == EINVAL) message += ": it does not accept the EAL arguments behind --";
+  const std::string last = LastLine(log);
+  if (!last.empty()) return FailedPrecondition(message + " (" + last + ")");
+  return FailedPrecondition(error == 0 ? message
+                                       : message + " (" + std::string(std::strerror(error)) + ")");
+}
+
+}  // namespace
+
+HostFacts ReadHostFacts() {
+  HostFacts host;
+  host.pid = getpid();
+  host.free_hugepages = CountFreeHugepages();
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+    for (uint32_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) host.cpus.push_back(cpu);
+    }
+  }
+  return host;
+}
+
+Result<Eal> Eal::Start(const EalPlan& plan, bool verbose) {
+  if (!CatchEalLog()) return Internal("DPDK's log cannot be redirected");
+  // EAL keeps pointers into argv, and reorders it: both live as long as the process.
+  static std::vector<std::string> strings;
+  static std::vector<char*> argv;
+  strings = plan.arguments;
+  for (std::string& argument : strings) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  int result;
+  {
+    const SilencedStdout silence;
+    result = rte_eal_init(static_cast<int>(strings.size()), argv.data());
+  }
+  if (result < 0) return ExplainFailure(rte_errno);
+  PassEalLogOn(verbose);
+  return Eal(plan.remove_runtime_dir);
+}
+
+Eal::Eal(Eal&& other) noexcept
+    : active_(std::exchange(other.active_, false)),
+      remove_runtime_dir_(other.remove_runtime_dir_) {}
+
+Eal::~Eal() {
+  if (!active_) return;
+  const std::string runtime_dir = rte_eal_get_runtime_dir();
+  rte_eal_cleanup();
+  if (remove_runtime_dir_) {
+    std::error_code ignored;
+    std::filesystem::remove_all(runtime_dir, ignored);
+  }
+}
+
+std::string TakeLastEalError() { return LastLine(TakeKeptEalLog()); }
+
+}  // namespace fairlead

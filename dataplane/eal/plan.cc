@@ -1,0 +1,108 @@
+#include "dataplane/eal/plan.h"
+
+#include <algorithm>
+
+namespace fairlead {
+namespace {
+
+// FNV-1a: a short name for a path. Not for security; equal paths must give equal names.
+uint32_t ShortHash(const std::string& text) {
+  uint32_t hash = 2166136261U;
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619U;
+  return hash;
+}
+
+std::string Hex(uint32_t value) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (int shift = 28; shift >= 0; shift -= 4) text += kDigits[(value >> shift) & 15];
+  return text;
+}
+
+std::string Join(const std::vector<uint32_t>& numbers) {
+  std::string text;
+  for (const uint32_t number : numbers) text += (text.empty() ? "" : ",") + std::to_string(number);
+  return text;
+}
+
+// "0@(0,1),1@1": see the header.
+Result<std::string> PlanLcores(const DataplaneConfig& config, const HostFacts& host) {
+  std::vector<uint32_t> pinned = config.cores;
+  if (pinned.empty()) {
+    const uint32_t workers = config.workers.value_or(1);
+    if (workers > host.cpus.size()) {
+      return InvalidArgument("workers: " + std::to_string(workers) + ", but this process may use " +
+                             std::to_string(host.cpus.size()) + " CPUs (" + Join(host.cpus) + ")");
+    }
+    pinned.assign(host.cpus.rbegin(), host.cpus.rbegin() + workers);
+  }
+  std::string text = "0@(" + Join(host.cpus) + ")";
+  for (size_t i = 0; i < pinned.size(); ++i) {
+    if (!std::binary_search(host.cpus.begin(), host.cpus.end(), pinned[i])) {
+      return InvalidArgument("cores: CPU " + std::to_string(pinned[i]) +
+                             " is none that this process may use (" + Join(host.cpus) + ")");
+    }
+    text += "," + std::to_string(i + 1) + "@" + std::to_string(pinned[i]);
+  }
+  return text;
+}
+
+bool IsPci(const PortConfig& port) { return port.device.kind == DeviceKind::kPci; }
+
+}  // namespace
+
+bool HasEalOption(const std::vector<std::string>& arguments, const std::string& name) {
+  const bool is_short = name.size() == 2;
+  return std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
+    return argument == name || argument.starts_with(name + "=") ||
+           (is_short && argument.starts_with(name) && !argument.starts_with("--"));
+  });
+}
+
+Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t memory_mib) {
+  const std::vector<std::string>& given = options.eal_arguments;
+  const auto has = [&](const std::string& name) { return HasEalOption(given, name); };
+  const DataplaneConfig& config = options.config;
+  if (config.ports.empty() && !has("--vdev") && !has("-a") && !has("--allow")) {
+    return InvalidArgument(
+        "no ports: name some in dataplane.yaml, by --port NAME=DEVICE or by -- --vdev ...");
+  }
+  if (!has("--no-huge") && host.free_hugepages == 0) {
+    return FailedPrecondition(
+        "no hugepages are free; reserve some (echo 512 > "
+        "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages) or do without: -- --no-huge");
+  }
+
+  EalPlan plan;
+  plan.arguments = {"fairlead-dataplane", "--log-level=*:warning"};
+  plan.own_lcores = !has("-l") && !has("-c") && !has("--lcores");
+  if (plan.own_lcores) {
+    ASSIGN_OR_RETURN(const std::string lcores, PlanLcores(config, host));
+    plan.arguments.push_back("--lcores=" + lcores);
+    plan.arguments.emplace_back("--main-lcore=0");
+  }
+  if (!has("--file-prefix")) {
+    // With a link, the path is what two instances must not share, and files of a killed one are
+    // taken over; without, every process is on its own.
+    const bool linked = options.link_path.has_value();
+    plan.arguments.push_back("--file-prefix=fairlead-" + (linked
+                                                              ? Hex(ShortHash(*options.link_path))
+                                                              : std::to_string(host.pid)));
+    plan.remove_runtime_dir = !linked;
+  }
+  const bool any_pci = std::any_of(config.ports.begin(), config.ports.end(), IsPci);
+  if (!any_pci && !config.ports.empty() && !has("--no-pci") && !has("-a") && !has("--allow")) {
+    plan.arguments.emplace_back("--no-pci");
+  }
+  for (const PortConfig& port : config.ports) {
+    if (IsPci(port)) plan.arguments.push_back("--allow=" + port.device.target);
+  }
+  if (has("--no-huge") && !has("-m")) {
+    plan.arguments.emplace_back("-m");
+    plan.arguments.push_back(std::to_string(memory_mib));
+  }
+  plan.arguments.insert(plan.arguments.end(), given.begin(), given.end());
+  return plan;
+}
+
+}  // namespace fairlead

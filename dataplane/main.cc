@@ -1,0 +1,263 @@
+// fairlead-dataplane: puts the parts together, runs them, and takes them apart again.
+//
+//   main thread (lcore 0)   options -> EAL -> ports -> workers; then the management loop
+//   lcores 1..N             Worker::Run
+//
+// Only this file exits. Status 0: a clean end, with one JSON line of counters on stdout. Status 1: a
+// refusal, with one sentence on stderr.
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+
+#include "dataplane/config/options.h"
+#include "dataplane/eal/bootstrap.h"
+#include "dataplane/manage/flow_memory.h"
+#include "dataplane/manage/image_file.h"
+#include "dataplane/manage/link_server.h"
+#include "dataplane/manage/manager.h"
+#include "dataplane/manage/telemetry.h"
+#include "dataplane/port/port.h"
+#include "dataplane/worker/worker.h"
+
+namespace fairlead {
+namespace {
+
+constexpr uint32_t kOtherMebibytes = 64;  // of EAL memory, besides packet buffers
+
+// Makes SIGINT and SIGTERM readable from a descriptor. Before any thread is started, so that all
+// inherit the mask.
+Result<int> CatchSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  signal(SIGPIPE, SIG_IGN);
+  if (pthread_sigmask(SIG_BLOCK, &set, nullptr) != 0) return Internal("signals cannot be masked");
+  const int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd < 0) return Internal(std::string("no signalfd: ") + std::strerror(errno));
+  return fd;
+}
+
+void SetUpLog(bool verbose) {
+  auto logger = spdlog::stderr_color_mt("fairlead-dataplane");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  logger->set_level(verbose ? spdlog::level::info : spdlog::level::warn);
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+// The image to start with, if there is one: the one asked for, else the last good one. An unusable
+// last image is no reason not to start: the control plane will publish.
+Result<std::optional<SnapshotImage>> FirstImage(const Options& options,
+                                                const std::optional<std::string>& last_path) {
+  if (options.snapshot) {
+    ASSIGN_OR_RETURN(SnapshotImage image, LoadImageFile(*options.snapshot));
+    return std::optional(std::move(image));
+  }
+  if (!last_path) return std::optional<SnapshotImage>();
+  Result<SnapshotImage> image = LoadImageFile(*last_path);
+  if (image.ok()) return std::optional(*std::move(image));
+  if (image.status().code() != ErrorCode::kNotFound) {
+    spdlog::warn("{}; starting without", image.status().message());
+  }
+  return std::optional<SnapshotImage>();
+}
+
+// The lcores that workers run on, in order.
+Result<std::vector<unsigned>> WorkerLcores(const DataplaneConfig& config) {
+  std::vector<unsigned> lcores;
+  unsigned lcore;
+  RTE_LCORE_FOREACH_WORKER(lcore) { lcores.push_back(lcore); }
+  if (lcores.empty()) {
+    return InvalidArgument(
+        "EAL has one lcore only, and the management thread needs it; name at least two behind --");
+  }
+  if (config.workers) {
+    if (*config.workers > lcores.size()) {
+      return InvalidArgument("workers: " + std::to_string(*config.workers) +
+                             ", but the EAL arguments leave " + std::to_string(lcores.size()) +
+                             " lcores for them");
+    }
+    lcores.resize(*config.workers);
+  }
+  return lcores;
+}
+
+// Everything between EAL's start and its end, in the order of construction.
+class Dataplane {
+ public:
+  explicit Dataplane(const Options& options) : options_(options) {}
+
+  Status SetUp(uint16_t largest_mtu) {
+    const DataplaneConfig& config = options_.config;
+    ASSIGN_OR_RETURN(lcores_, WorkerLcores(config));
+    const auto worker_count = static_cast<uint32_t>(lcores_.size());
+    const uint32_t buffers = BufferCount(config.ports.size(), worker_count);
+    ASSIGN_OR_RETURN(pool_, CreatePool(buffers, largest_mtu));
+    ASSIGN_OR_RETURN(PortSet ports, PortSet::Open(config.ports, worker_count, pool_.get()));
+    ports_.emplace(std::move(ports));
+    ASSIGN_OR_RETURN(FlowMemory memory,
+                     FlowMemory::Allocate(FlowTable::BytesNeeded(config.flow_records)));
+    flow_memory_.emplace(std::move(memory));
+    flows_.emplace(FlowTable::Format(flow_memory_->bytes(), config.flow_records));
+    ASSIGN_OR_RETURN(rcu_, RcuState::Create(worker_count));
+    FillShared();
+    for (uint32_t index = 0; index < worker_count; ++index) {
+      ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker, Worker::Create(index, &shared_));
+      workers_.push_back(std::move(worker));
+    }
+    return {};
+  }
+
+  Manager::Environment ManagerEnvironment(std::optional<std::string> last_image_path) {
+    Manager::Environment environment;
+    environment.publisher.published = &shared_.tables;
+    environment.publisher.grace = rcu_.get();
+    environment.publisher.ports = ports_->EgressPorts();
+    environment.publisher.reset_backend = [this](uint32_t slot) {
+      for (const auto& worker : workers_) worker->mutable_counters().backend(slot) = {};
+    };
+    environment.publisher.reset_service = [this](uint32_t slot) {
+      for (const auto& worker : workers_) worker->mutable_counters().service(slot) = {};
+    };
+    environment.flows = &*flows_;
+    for (const auto& worker : workers_) environment.workers.push_back(&worker->counters());
+    environment.now_tick = [this] { return Clock::Tick(shared_.clock.Microseconds(rte_rdtsc())); };
+    environment.idle_ms = [this] { return IdleMilliseconds(); };
+    environment.last_image_path = std::move(last_image_path);
+    return environment;
+  }
+
+  void StartWorkers() {
+    started_tsc_ = rte_rdtsc();
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      const auto run = [](void* worker) {
+        static_cast<Worker*>(worker)->Run();
+        return 0;
+      };
+      rte_eal_remote_launch(run, workers_[i].get(), lcores_[i]);
+    }
+  }
+
+  void StopWorkers() {
+    shared_.stop.store(true);
+    for (const unsigned lcore : lcores_) rte_eal_wait_lcore(lcore);
+  }
+
+  // Closes the ports; the buffers that nobody gave back.
+  uint32_t ClosePorts() {
+    ports_->Close();
+    return rte_mempool_in_use_count(pool_.get());
+  }
+
+  const PortSet& ports() const { return *ports_; }
+  size_t worker_count() const { return workers_.size(); }
+
+ private:
+  void FillShared() {
+    shared_.flows = &*flows_;
+    shared_.ports = ports_->Views();
+    for (const Port& port : ports_->ports()) shared_.port_ids.push_back(port.id);
+    shared_.rcu = rcu_.get();
+    shared_.idle = options_.config.idle;
+    shared_.replies_per_second = options_.config.replies_per_second;
+  }
+
+  uint64_t IdleMilliseconds() const {
+    uint64_t last_tsc = started_tsc_;
+    for (const auto& worker : workers_) last_tsc = std::max(last_tsc, worker->last_packet_tsc());
+    const uint64_t now_tsc = rte_rdtsc();  // another core's TSC may be a little ahead
+    return now_tsc <= last_tsc ? 0 : (now_tsc - last_tsc) / (rte_get_tsc_hz() / 1000);
+  }
+
+  const Options& options_;
+  std::vector<unsigned> lcores_;
+  PoolPointer pool_;
+  std::optional<PortSet> ports_;
+  std::optional<FlowMemory> flow_memory_;
+  std::optional<FlowTable> flows_;
+  std::unique_ptr<RcuState> rcu_;
+  WorkerShared shared_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  uint64_t started_tsc_ = 0;
+};
+
+// Runs `dataplane` until it is time to end, and prints the report.
+Status Operate(const Options& options, std::optional<SnapshotImage> image,
+               std::optional<std::string> last_path, std::optional<LinkServer> link, int signal_fd,
+               Dataplane* dataplane) {
+  Manager manager(dataplane->ManagerEnvironment(std::move(last_path)));
+  if (image) {
+    const Result<Publisher::Outcome> outcome = manager.Apply(*std::move(image), false);
+    if (!outcome.ok() && options.snapshot) {
+      return Status(outcome.status().code(),
+                    "snapshot " + *options.snapshot + " is refused: " + outcome.status().message());
+    }
+    if (!outcome.ok()) spdlog::warn("the last image is refused: {}", outcome.status().message());
+  }
+  if (link) manager.AttachLink(*std::move(link));
+  dataplane->StartWorkers();
+  if (!StartTelemetry(&manager, &dataplane->ports())) spdlog::warn("telemetry is not available");
+  spdlog::info("{} ports, {} workers: running", dataplane->ports().ports().size(),
+               dataplane->worker_count());
+  manager.Run(signal_fd, options.idle_exit_ms);
+  dataplane->StopWorkers();
+  StopTelemetry();
+  const uint32_t mbufs_in_use = dataplane->ClosePorts();
+  manager.WithStats([&](const DataplaneStats& stats, const ForwardingTables* tables) {
+    std::printf("%s\n", ReportJson(stats, tables, mbufs_in_use).c_str());
+  });
+  std::fflush(stdout);
+  return {};
+}
+
+Status Run(const Options& options) {
+  ASSIGN_OR_RETURN(const int signal_fd, CatchSignals());
+  std::optional<LinkServer> link;
+  std::optional<std::string> last_path;
+  if (options.link_path) {
+    ASSIGN_OR_RETURN(LinkServer server, LinkServer::Listen(*options.link_path));
+    link.emplace(std::move(server));
+    last_path = std::filesystem::path(*options.link_path).replace_filename("snapshot.last");
+  }
+  ASSIGN_OR_RETURN(std::optional<SnapshotImage> image, FirstImage(options, last_path));
+  ASSIGN_OR_RETURN(const uint16_t largest_mtu, LargestMtu(options.config.ports));
+  const auto most_workers = static_cast<uint32_t>(
+      std::max<size_t>(options.config.workers.value_or(1), options.config.cores.size()));
+  const uint32_t buffers = BufferCount(options.config.ports.size(), most_workers);
+  ASSIGN_OR_RETURN(
+      const EalPlan plan,
+      PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
+  ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan, options.verbose));
+  Dataplane dataplane(options);
+  RETURN_IF_ERROR(dataplane.SetUp(largest_mtu));
+  return Operate(options, std::move(image), std::move(last_path), std::move(link), signal_fd,
+                 &dataplane);
+}
+
+}  // namespace
+}  // namespace fairlead
+
+int main(int argc, char** argv) {
+  const fairlead::ParsedOptions parsed = fairlead::ParseOptions(argc, argv);
+  if (!parsed.options) return parsed.exit_status;
+  fairlead::SetUpLog(parsed.options->verbose);
+  const fairlead::Status status = fairlead::Run(*parsed.options);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "fairlead-dataplane: %s\n", status.message().c_str());
+  return 1;
+}

@@ -1,0 +1,23 @@
+// Snapshot images in files and memfds.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "lib/base/result.h"
+#include "lib/snapshot/builder.h"
+
+namespace fairlead {
+
+// Reads and validates. Fails with kNotFound when there is no such file.
+Result<SnapshotImage> LoadImageFile(const std::string& path);
+
+// Copies `bytes` of the regular file (memfd) behind `fd` and validates the copy: what the sender
+// does to the file afterwards changes nothing. Fails when the file is not of exactly that size.
+Result<SnapshotImage> LoadImageFd(int fd, uint64_t bytes);
+
+// Replaces the file in one step (rename), so that a reader finds the old or the new image whole.
+Status StoreImageFile(const std::string& path, std::span<const std::byte> image);
+
+}  // namespace fairlead

@@ -1,0 +1,267 @@
+#include "dataplane/manage/link_server.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+namespace fairlead {
+namespace {
+
+constexpr size_t kMaxClients = 16;
+constexpr size_t kMaxRequestsAtOnce = 64;  // of one client, before the others' turn
+constexpr size_t kMaxFds = 16;             // in one message; the kernel closes what is beyond
+
+std::string ErrorText() { return std::strerror(errno); }
+
+Result<sockaddr_un> AddressOf(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+    return InvalidArgument("link path '" + path + "' is empty or longer than " +
+                           std::to_string(sizeof(address.sun_path) - 1) + " bytes");
+  }
+  path.copy(address.sun_path, path.size());
+  return address;
+}
+
+bool SomebodyListens(const sockaddr_un& address) {
+  const int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return true;  // cannot tell: do not take it away from anybody
+  const int result = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  const bool alone = result != 0 && (errno == ECONNREFUSED || errno == ENOENT);
+  close(probe);
+  return !alone;
+}
+
+// Makes room at `path`: nothing there, or the socket of a process that is no more.
+Status ClearPath(const std::string& path, const sockaddr_un& address) {
+  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  if (!directory.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (error) {
+      return FailedPrecondition(directory.string() + " cannot be made: " + error.message());
+    }
+  }
+  struct stat info = {};
+  if (lstat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return {};
+    return FailedPrecondition("link path " + path + " cannot be examined: " + ErrorText());
+  }
+  if (!S_ISSOCK(info.st_mode)) {
+    return FailedPrecondition(
+        "link path " + path +
+        (S_ISLNK(info.st_mode) ? " is a symbolic link" : " is a file that is no socket") +
+        "; it is left alone");
+  }
+  if (SomebodyListens(address)) {
+    return FailedPrecondition("another fairlead-dataplane listens at " + path +
+                              "; stop it or choose another --link");
+  }
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return FailedPrecondition("stale socket " + path + " cannot be removed: " + ErrorText());
+  }
+  return {};
+}
+
+// Sends one datagram, with `fd` unless it is -1. False when the client does not take it.
+bool Send(int client, std::span<const std::byte> datagram, int fd) {
+  iovec part = {const_cast<std::byte*>(datagram.data()), datagram.size()};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+  }
+  const ssize_t sent = sendmsg(client, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent == static_cast<ssize_t>(datagram.size());
+}
+
+// A sealed memfd with these bytes, or -1.
+int MakeMemfd(std::span<const std::byte> bytes) {
+  const int fd = memfd_create("fairlead-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return -1;
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count = write(fd, bytes.data() + done, bytes.size() - done);
+    if (count <= 0) {
+      close(fd);
+      return -1;
+    }
+    done += static_cast<size_t>(count);
+  }
+  fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  return fd;
+}
+
+bool SendStats(int client, uint32_t id, const DataplaneStats& stats) {
+  const std::vector<std::byte> body = EncodeStats(stats);
+  const int fd = MakeMemfd(body);
+  if (fd < 0) return false;
+  const bool sent = Send(client, EncodeLinkMessage(id, StatsMessage{body.size()}), fd);
+  close(fd);
+  return sent;
+}
+
+}  // namespace
+
+// One datagram with the descriptors that came along; closes what nobody took.
+struct LinkServer::Received {
+  std::array<std::byte, kMaxLinkMessageBytes> bytes;
+  size_t length = 0;
+  bool truncated = false;
+  std::vector<int> fds;
+
+  Received() = default;
+  ~Received() {
+    for (const int fd : fds) close(fd);
+  }
+  Received(const Received&) = delete;
+  Received& operator=(const Received&) = delete;
+
+  // As recvmsg: 0 at the end, -1 with errno.
+  ssize_t From(int client) {
+    iovec part = {bytes.data(), bytes.size()};
+    msghdr message = {};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)] = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    const ssize_t count = recvmsg(client, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (count < 0) return count;
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
+      if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+      fds.resize(fds.size() + (header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+      const size_t added = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      std::memcpy(fds.data() + fds.size() - added, CMSG_DATA(header), added * sizeof(int));
+    }
+    length = static_cast<size_t>(count);
+    truncated = (message.msg_flags & MSG_TRUNC) != 0;
+    return count;
+  }
+};
+
+Result<LinkServer> LinkServer::Listen(const std::string& path) {
+  ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  RETURN_IF_ERROR(ClearPath(path, address));
+  const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (listener < 0) return Internal("no socket for the link: " + ErrorText());
+  // With the right mode from the first moment on. No other thread makes files at this time.
+  const mode_t mask = umask(0117);
+  const int bound = bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  const int error = errno;
+  umask(mask);
+  if (bound != 0 || listen(listener, static_cast<int>(kMaxClients)) != 0) {
+    close(listener);
+    return FailedPrecondition("link path " + path + " cannot be listened on: " +
+                              std::strerror(bound != 0 ? error : errno));
+  }
+  return LinkServer(path, listener);
+}
+
+LinkServer::LinkServer(LinkServer&& other) noexcept
+    : path_(std::move(other.path_)),
+      listener_(std::exchange(other.listener_, -1)),
+      clients_(std::move(other.clients_)) {}
+
+LinkServer::~LinkServer() {
+  if (listener_ < 0) return;
+  for (const int client : clients_) close(client);
+  close(listener_);
+  unlink(path_.c_str());
+}
+
+void LinkServer::AddPollFds(std::vector<pollfd>* fds) const {
+  fds->push_back({listener_, POLLIN, 0});
+  for (const int client : clients_) fds->push_back({client, POLLIN, 0});
+}
+
+void LinkServer::Serve(LinkHandler* handler) {
+  AcceptClients(handler);
+  std::erase_if(clients_, [&](int client) {
+    if (ServeClient(client, handler)) return false;
+    close(client);
+    return true;
+  });
+}
+
+void LinkServer::AcceptClients(LinkHandler* handler) {
+  while (true) {
+    const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (client < 0) return;
+    if (clients_.size() >= kMaxClients) {
+      spdlog::warn("link: more than {} clients; one more is turned away", kMaxClients);
+      close(client);
+      continue;
+    }
+    if (!Send(client, EncodeLinkMessage(0, handler->Hello()), -1)) {
+      close(client);
+      continue;
+    }
+    clients_.push_back(client);
+  }
+}
+
+bool LinkServer::ServeClient(int client, LinkHandler* handler) {
+  for (size_t n = 0; n < kMaxRequestsAtOnce; ++n) {
+    Received received;
+    const ssize_t count = received.From(client);
+    if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    if (count == 0) return false;  // the client has gone
+    if (received.truncated) {
+      spdlog::warn("link: a message longer than {} bytes; disconnecting", kMaxLinkMessageBytes);
+      return false;
+    }
+    const Result<DecodedMessage> decoded =
+        DecodeLinkMessage({received.bytes.data(), received.length});
+    if (!decoded.ok()) {
+      spdlog::warn("link: {}; disconnecting", decoded.status().message());
+      return false;
+    }
+    const uint32_t id = decoded->id;
+    bool sent = false;
+    if (const auto* publish = std::get_if<PublishMessage>(&decoded->message)) {
+      PublishedMessage reply;
+      if (received.fds.size() == 1) {
+        reply = handler->Publish(*publish, received.fds[0]);
+      } else {
+        reply.generation = publish->generation;
+        reply.reason = "a publish message comes with one file descriptor, not with " +
+                       std::to_string(received.fds.size());
+      }
+      sent = Send(client, EncodeLinkMessage(id, reply), -1);
+    } else if (std::holds_alternative<GetStatsMessage>(decoded->message)) {
+      sent = SendStats(client, id, handler->Stats());
+    } else if (const auto* find = std::get_if<FindFlowMessage>(&decoded->message)) {
+      sent = Send(client, EncodeLinkMessage(id, handler->FindFlow(*find)), -1);
+    } else {
+      spdlog::warn("link: a message that only a dataplane sends; disconnecting");
+    }
+    if (!sent) return false;
+  }
+  return true;
+}
+
+}  // namespace fairlead

@@ -1,0 +1,159 @@
+#include "dataplane/manage/manager.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "dataplane/manage/image_file.h"
+#include "lib/snapshot/view.h"
+
+namespace fairlead {
+namespace {
+
+constexpr std::chrono::milliseconds kSweepPeriod{1000};
+constexpr int kLongestWaitMs = 1000;
+constexpr int kIdleCheckMs = 20;  // how exactly --exit-when-idle is kept
+constexpr size_t kMaxReasonBytes = 1024;
+
+uint64_t MillisecondsSince(std::chrono::steady_clock::time_point start) {
+  const auto elapsed = std::chrono::steady_clock::now() - start;
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count());
+}
+
+}  // namespace
+
+Manager::Manager(Environment environment)
+    : environment_(std::move(environment)),
+      publisher_(environment_.publisher),
+      sweeper_(environment_.flows),
+      started_(SteadyClock::now()),
+      swept_(started_),
+      next_sweep_(started_ + kSweepPeriod) {}
+
+Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
+  Result<Publisher::Outcome> outcome = [&] {
+    const std::lock_guard lock(mutex_);
+    Result<Publisher::Outcome> published = publisher_.Publish(std::move(image));
+    // The pass under way, if any, held pointers into the old tables. The counts of drained
+    // backends are waited for: count anew at once.
+    sweeper_.Begin(publisher_.tables(), publisher_.sweep_idle_ticks());
+    return published;
+  }();
+  if (!outcome.ok()) return outcome;
+  spdlog::info(
+      "generation {} is in force: {} services built, {} taken over, {} slots changed, {} us",
+      outcome->generation, outcome->build.services_rebuilt, outcome->build.services_shared,
+      outcome->build.slots_changed, outcome->apply_us);
+  if (keep && environment_.last_image_path) {
+    const Status stored = StoreImageFile(*environment_.last_image_path, publisher_.image());
+    if (!stored.ok()) {
+      spdlog::warn("a restart would begin without a snapshot: {}", stored.message());
+    }
+  }
+  return outcome;
+}
+
+void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
+  std::vector<pollfd> fds;
+  while (true) {
+    int wait_ms = SweepSome();
+    if (idle_exit_ms) {
+      if (environment_.idle_ms() >= *idle_exit_ms) return;
+      wait_ms = std::min(wait_ms, kIdleCheckMs);
+    }
+    fds.clear();
+    fds.push_back({signal_fd, POLLIN, 0});
+    if (link_) link_->AddPollFds(&fds);
+    if (poll(fds.data(), fds.size(), wait_ms) <= 0) continue;
+    if (fds[0].revents != 0) return;
+    if (link_) link_->Serve(this);
+  }
+}
+
+int Manager::SweepSome() {
+  const std::lock_guard lock(mutex_);
+  const auto now = SteadyClock::now();
+  if (!sweeper_.is_running() && now >= next_sweep_) {
+    sweeper_.Begin(publisher_.tables(), publisher_.sweep_idle_ticks());
+  }
+  if (sweeper_.is_running()) {
+    if (!sweeper_.Step(environment_.now_tick())) return 0;
+    swept_ = SteadyClock::now();
+    next_sweep_ = swept_ + kSweepPeriod;
+  }
+  const auto rest = std::chrono::ceil<std::chrono::milliseconds>(next_sweep_ - now).count();
+  return static_cast<int>(std::clamp<int64_t>(rest, 0, kLongestWaitMs));
+}
+
+DataplaneStats Manager::Collect() const {
+  StatsSource source;
+  source.workers = environment_.workers;
+  source.tables = publisher_.tables();
+  source.sweeper = &sweeper_;
+  source.flow_capacity = environment_.flows->capacity_records();
+  source.uptime_ms = MillisecondsSince(started_);
+  source.swept_ms_ago = MillisecondsSince(swept_);
+  return CollectStats(source);
+}
+
+HelloMessage Manager::Hello() {
+  HelloMessage hello;
+  hello.pid = static_cast<uint64_t>(getpid());
+  hello.snapshot_version = kSnapshotVersion;
+  hello.worker_count = static_cast<uint32_t>(environment_.workers.size());
+  hello.flow_records = environment_.flows->capacity_records();
+  if (publisher_.tables() != nullptr) {
+    const SnapshotView view(publisher_.image());
+    hello.generation = view.header().generation;
+    hello.snapshot_digest = view.header().digest;
+  }
+  return hello;
+}
+
+PublishedMessage Manager::Publish(const PublishMessage& message, int fd) {
+  PublishedMessage reply;
+  reply.generation = message.generation;
+  const auto start = SteadyClock::now();
+  const auto refuse = [&](const Status& status) {
+    spdlog::warn("generation {} is refused: {}", message.generation, status.message());
+    reply.reason = status.message().substr(0, kMaxReasonBytes);
+    return reply;
+  };
+  Result<SnapshotImage> image = LoadImageFd(fd, message.image_bytes);
+  if (!image.ok()) return refuse(image.status());
+  const uint64_t generation = SnapshotView(image->bytes()).header().generation;
+  if (generation != message.generation) {
+    return refuse(InvalidArgument("the image is of generation " + std::to_string(generation) +
+                                  ", the message of generation " +
+                                  std::to_string(message.generation)));
+  }
+  const Result<Publisher::Outcome> outcome = Apply(*std::move(image), true);
+  if (!outcome.ok()) return refuse(outcome.status());
+  reply.in_force = true;
+  reply.apply_us = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - start).count());
+  return reply;
+}
+
+DataplaneStats Manager::Stats() {
+  const std::lock_guard lock(mutex_);
+  return Collect();
+}
+
+FlowMessage Manager::FindFlow(const FindFlowMessage& message) {
+  FlowMessage reply;
+  FlowTable::Handle handle;
+  if (!environment_.flows->Find({message.tag, message.buckets}, &handle)) return reply;
+  const FlowRecord record = FlowRecord::Unpack(handle.value);
+  reply.found = true;
+  reply.backend_id = record.backend_id;
+  reply.age_ms = record.AgeTicks(environment_.now_tick()) * (1000 / kTicksPerSecond);
+  reply.flags = record.flags;
+  return reply;
+}
+
+}  // namespace fairlead

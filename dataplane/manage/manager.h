@@ -1,0 +1,74 @@
+// The management thread: takes snapshots and questions over the link, sweeps the flow table, and
+// notices when it is time to end. The workers never wait for it.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/manage/link_server.h"
+#include "dataplane/manage/publisher.h"
+#include "dataplane/manage/stats.h"
+#include "dataplane/manage/sweeper.h"
+#include "lib/flow/flow_table.h"
+
+namespace fairlead {
+
+class Manager final : public LinkHandler {
+ public:
+  struct Environment {
+    Publisher::Environment publisher;
+    FlowTable* flows;
+    std::vector<const WorkerCounters*> workers;
+    std::function<uint32_t()> now_tick;  // the workers' coarse clock
+    // Milliseconds since a worker last received a packet (since start, if none did).
+    std::function<uint64_t()> idle_ms;
+    std::optional<std::string> last_image_path;  // where good images are kept; unset = nowhere
+  };
+
+  explicit Manager(Environment environment);
+
+  // Takes the link over. At most once.
+  void AttachLink(LinkServer link) { link_.emplace(std::move(link)); }
+
+  // Brings an image into force. `keep`: also as the one to start with next time.
+  Result<Publisher::Outcome> Apply(SnapshotImage image, bool keep);
+
+  // Runs until `signal_fd` (a signalfd) is readable, or no worker has seen a packet for
+  // `idle_exit_ms`.
+  void Run(int signal_fd, std::optional<uint32_t> idle_exit_ms);
+
+  // Any thread: a snapshot of all counters, with the tables that they belong to locked meanwhile.
+  template <typename Visitor>
+  void WithStats(Visitor&& visit) {
+    const std::lock_guard lock(mutex_);
+    visit(Collect(), publisher_.tables());
+  }
+
+  HelloMessage Hello() override;
+  PublishedMessage Publish(const PublishMessage& message, int fd) override;
+  DataplaneStats Stats() override;
+  FlowMessage FindFlow(const FindFlowMessage& message) override;
+
+ private:
+  using SteadyClock = std::chrono::steady_clock;
+
+  DataplaneStats Collect() const;  // mutex_ held
+  // One slice of the sweep, when it is time. Returns how long to wait for the next, milliseconds.
+  int SweepSome();
+
+  Environment environment_;
+  // Held while tables are exchanged or freed and while telemetry's thread looks at them.
+  std::mutex mutex_;
+  Publisher publisher_;
+  Sweeper sweeper_;
+  std::optional<LinkServer> link_;
+  SteadyClock::time_point started_;
+  SteadyClock::time_point swept_;       // when the last pass ended
+  SteadyClock::time_point next_sweep_;  // when the next begins
+};
+
+}  // namespace fairlead

@@ -1,0 +1,109 @@
+#include "dataplane/manage/publisher.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "dataplane/pipeline/counters.h"
+#include "lib/snapshot/view.h"
+
+namespace fairlead {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+uint64_t MicrosecondsSince(SteadyClock::time_point start) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - start).count());
+}
+
+std::vector<uint32_t> SweepTimeouts(const SnapshotView& view, const ForwardingTables& tables) {
+  std::vector<uint32_t> ticks(tables.services().size(), 1);
+  for (const FrontendRecord& frontend : view.frontends()) {
+    const ServiceEntry& service = tables.services()[frontend.service_index];
+    const bool is_tcp = frontend.protocol == static_cast<uint8_t>(Protocol::kTcp);
+    uint32_t& longest = ticks[frontend.service_index];
+    longest = std::max(longest, is_tcp ? service.idle_ticks_tcp : service.idle_ticks_udp);
+  }
+  return ticks;
+}
+
+template <typename Entry>
+std::vector<uint32_t> SortedIds(std::span<const Entry> entries) {
+  std::vector<uint32_t> ids;
+  ids.reserve(entries.size());
+  for (const Entry& entry : entries) ids.push_back(entry.id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+}  // namespace
+
+Publisher::Publisher(Environment environment)
+    : environment_(std::move(environment)),
+      backend_slots_(kBackendCounterSlots),
+      service_slots_(kServiceCounterSlots) {}
+
+Publisher::~Publisher() { environment_.published->store(nullptr, std::memory_order_release); }
+
+Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image) {
+  const auto start = SteadyClock::now();
+  ReclaimRetired();
+  const SnapshotView view(image.bytes());
+  Outcome outcome;
+  outcome.generation = view.header().generation;
+  Result<std::unique_ptr<ForwardingTables>> built = ForwardingTables::Build(
+      view, tables_.get(), environment_.ports, &backend_slots_, &service_slots_, &outcome.build);
+  if (!built.ok()) {
+    ReleaseCounters();  // slots that only the refused tables had
+    return built.status();
+  }
+  sweep_idle_ticks_ = SweepTimeouts(view, **built);
+  std::unique_ptr<ForwardingTables> previous = std::move(tables_);
+  tables_ = *std::move(built);
+  image_ = std::move(image);
+  environment_.published->store(tables_.get(), std::memory_order_release);
+
+  const uint64_t period = environment_.grace->Begin();
+  const bool over = AwaitGrace(period);
+  outcome.apply_us = MicrosecondsSince(start);
+  if (!over) {
+    if (previous != nullptr) retired_.push_back({std::move(previous), period});
+    return Unavailable("generation " + std::to_string(outcome.generation) +
+                       " is published, but not every worker has taken it within " +
+                       std::to_string(environment_.patience_ms) + " ms");
+  }
+  previous.reset();
+  ReleaseCounters();
+  return outcome;
+}
+
+bool Publisher::AwaitGrace(uint64_t period) {
+  const auto deadline = SteadyClock::now() + std::chrono::milliseconds(environment_.patience_ms);
+  while (!environment_.grace->IsOver(period)) {
+    if (SteadyClock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
+  return true;
+}
+
+void Publisher::ReleaseCounters() {
+  // While old tables may be in use, their slots are too.
+  if (!retired_.empty()) return;
+  std::vector<uint32_t> backends;
+  std::vector<uint32_t> services;
+  if (tables_ != nullptr) {
+    backends = SortedIds(tables_->backends());
+    services = SortedIds(tables_->services());
+  }
+  for (const uint32_t slot : backend_slots_.Retain(backends)) environment_.reset_backend(slot);
+  for (const uint32_t slot : service_slots_.Retain(services)) environment_.reset_service(slot);
+}
+
+void Publisher::ReclaimRetired() {
+  std::erase_if(retired_, [this](const Retired& retired) {
+    return environment_.grace->IsOver(retired.period);
+  });
+}
+
+}  // namespace fairlead

@@ -1,0 +1,77 @@
+// Brings snapshots into force: validate, build, publish one pointer, wait for the workers, free
+// what was before. Management thread only; the workers see nothing but the pointer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dataplane/worker/grace.h"
+#include "lib/base/result.h"
+#include "lib/snapshot/builder.h"
+#include "lib/table/forwarding_tables.h"
+
+namespace fairlead {
+
+class Publisher {
+ public:
+  struct Environment {
+    std::atomic<const ForwardingTables*>* published;  // what the workers read
+    GracePeriods* grace;
+    std::vector<EgressPort> ports;
+    // Zeroes a counter slot in every worker. Called when no worker uses it.
+    std::function<void(uint32_t slot)> reset_backend;
+    std::function<void(uint32_t slot)> reset_service;
+    uint32_t patience_ms = 5000;  // for the workers to pass a quiescent state
+  };
+
+  explicit Publisher(Environment environment);
+  // REQUIRES that no worker runs.
+  ~Publisher();
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  struct Outcome {
+    uint64_t generation = 0;
+    uint64_t apply_us = 0;  // from the call to the last worker's quiescent state
+    ForwardingTables::BuildStats build;
+  };
+
+  // Puts the image in force in all workers. On failure the tables that were in force stay, with one
+  // exception: kUnavailable means that they were replaced, but some worker has not taken notice
+  // within the environment's patience.
+  Result<Outcome> Publish(SnapshotImage image);
+
+  // Null until the first snapshot.
+  const ForwardingTables* tables() const { return tables_.get(); }
+  // The image in force; empty until the first.
+  std::span<const std::byte> image() const { return image_.bytes(); }
+  // By service index: after how many ticks without a packet the sweep may erase a record. The
+  // longest idle timeout of the protocols that the service has frontends of, since a record does
+  // not tell its flow's protocol.
+  std::span<const uint32_t> sweep_idle_ticks() const { return sweep_idle_ticks_; }
+
+ private:
+  // Tables that a slow worker may still be reading.
+  struct Retired {
+    std::unique_ptr<ForwardingTables> tables;
+    uint64_t period;
+  };
+
+  bool AwaitGrace(uint64_t period);
+  void ReleaseCounters();
+  void ReclaimRetired();
+
+  Environment environment_;
+  CounterSlots backend_slots_;
+  CounterSlots service_slots_;
+  std::unique_ptr<ForwardingTables> tables_;
+  SnapshotImage image_;
+  std::vector<uint32_t> sweep_idle_ticks_;
+  std::vector<Retired> retired_;
+};
+
+}  // namespace fairlead

@@ -1,0 +1,109 @@
+#include "dataplane/manage/stats.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lib/net/address.h"
+
+namespace fairlead {
+namespace {
+
+ServiceStats SumService(const StatsSource& source, const ServiceEntry& service) {
+  ServiceStats sum;
+  sum.id = service.id;
+  for (const WorkerCounters* worker : source.workers) {
+    const ServiceCounters& counters = worker->service(service.counter_index);
+    sum.packets += ReadCounter(counters.packets);
+    sum.bytes += ReadCounter(counters.bytes);
+    sum.drops += ReadCounter(counters.drops);
+  }
+  return sum;
+}
+
+BackendStats SumBackend(const StatsSource& source, const BackendEntry& backend) {
+  BackendStats sum;
+  sum.id = backend.id;
+  for (const WorkerCounters* worker : source.workers) {
+    const BackendCounters& counters = worker->backend(backend.counter_index);
+    sum.packets += ReadCounter(counters.packets);
+    sum.bytes += ReadCounter(counters.bytes);
+    sum.new_flows += ReadCounter(counters.new_flows);
+  }
+  if (source.sweeper != nullptr) sum.flows = source.sweeper->FlowsOf(backend.counter_index);
+  return sum;
+}
+
+}  // namespace
+
+DataplaneStats CollectStats(const StatsSource& source) {
+  DataplaneStats stats;
+  stats.uptime_ms = source.uptime_ms;
+  stats.worker_count = static_cast<uint32_t>(source.workers.size());
+  stats.flows.capacity = source.flow_capacity;
+  stats.flows.swept_at_ms_ago = source.swept_ms_ago;
+  if (source.sweeper != nullptr) stats.flows.records = source.sweeper->records();
+  for (const WorkerCounters* worker : source.workers) {
+    Accumulate(worker->totals, &stats.totals);
+    stats.flows.new_flows += ReadCounter(worker->new_flows);
+    stats.flows.evicted += ReadCounter(worker->evicted);
+    stats.flows.untracked += ReadCounter(worker->untracked);
+  }
+  if (source.tables == nullptr) return stats;
+  stats.generation = source.tables->generation();
+  stats.services.reserve(source.tables->services().size());
+  for (const ServiceEntry& service : source.tables->services()) {
+    stats.services.push_back(SumService(source, service));
+  }
+  stats.backends.reserve(source.tables->backends().size());
+  for (const BackendEntry& backend : source.tables->backends()) {
+    stats.backends.push_back(SumBackend(source, backend));
+  }
+  return stats;
+}
+
+std::string EndpointOf(const BackendEntry& backend) {
+  Endpoint endpoint;
+  endpoint.port = backend.port;
+  endpoint.address = backend.family == 4
+                         ? IpAddress::FromV4(std::span<const uint8_t, 4>(backend.address, 4))
+                         : IpAddress::FromV6(std::span<const uint8_t, 16>(backend.address, 16));
+  return endpoint.ToString();
+}
+
+std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tables,
+                       uint64_t mbufs_in_use) {
+  nlohmann::ordered_json report;
+  report["rx"] = stats.totals.rx_packets;
+  report["tx"] = stats.totals.tx_packets;
+  report["generated"] = stats.totals.generated;
+  report["to_kernel"] = stats.totals.to_kernel;
+  report["drops"] = nlohmann::ordered_json::object();
+  for (size_t reason = 0; reason < kDropReasonCount; ++reason) {
+    if (stats.totals.drops[reason] == 0) continue;
+    const std::string name(DropReasonName(static_cast<DropReason>(reason)));
+    report["drops"][name] = stats.totals.drops[reason];
+  }
+  report["mbufs_in_use"] = mbufs_in_use;
+  report["services"] = nlohmann::ordered_json::array();
+  report["backends"] = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < stats.services.size(); ++i) {
+    const ServiceStats& service = stats.services[i];
+    report["services"].push_back({{"name", tables->services()[i].name},
+                                  {"packets", service.packets},
+                                  {"bytes", service.bytes},
+                                  {"drops", service.drops}});
+  }
+  for (size_t i = 0; i < stats.backends.size(); ++i) {
+    const BackendStats& backend = stats.backends[i];
+    const BackendEntry& entry = tables->backends()[i];
+    report["backends"].push_back({{"service", tables->services()[entry.service_index].name},
+                                  {"address", EndpointOf(entry)},
+                                  {"packets", backend.packets},
+                                  {"bytes", backend.bytes},
+                                  {"new_flows", backend.new_flows}});
+  }
+  report["generation"] = stats.generation;
+  // A service's name is any UTF-8; what is not is replaced, so that this never throws.
+  return report.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace fairlead

@@ -1,0 +1,17 @@
+// DPDK telemetry commands (dpdk-telemetry.py): /fairlead/stats, /fairlead/services[,NAME],
+// /fairlead/backends[,SERVICE], /fairlead/ports. They run in telemetry's own thread.
+#pragma once
+
+#include "dataplane/manage/manager.h"
+#include "dataplane/port/port.h"
+
+namespace fairlead {
+
+// Registers the commands, once per process; false when telemetry refuses one. `manager` and `ports`
+// must outlive StopTelemetry.
+bool StartTelemetry(Manager* manager, const PortSet* ports);
+
+// Afterwards the commands answer with an error. Waits for one that runs.
+void StopTelemetry();
+
+}  // namespace fairlead

@@ -1,0 +1,48 @@
+#include "dataplane/pipeline/stages.h"
+#include "lib/net/answer.h"
+#include "lib/net/headers.h"
+
+namespace fairlead {
+namespace {
+
+constexpr uint32_t kTargetOptionBytes = 8;  // an advertisement may grow by this option
+
+void AnswerOne(const PipelineContext& context, Burst& burst, uint32_t i) {
+  const ParsedPacket& packet = burst.packet[i];
+  const MacAddress& mac = context.ports[burst.ingress_port[i]].mac;
+  uint8_t* frame = burst.frame[i];
+  const uint32_t length = burst.linear_length[i];
+  uint32_t reply_length;
+  if (packet.kind == FrameKind::kArp) {
+    reply_length = MakeArpReply(frame, length, packet, mac);
+  } else if (packet.kind == FrameKind::kIpv6 &&
+             frame[packet.l4_offset] == kIcmpv6NeighbourSolicitation) {
+    if (burst.tailroom[i] < kTargetOptionBytes) {
+      burst.Drop(i, DropReason::k_no_headroom);
+      return;
+    }
+    reply_length =
+        MakeNeighbourAdvertisement(frame, length, length + burst.tailroom[i], packet, mac);
+  } else {
+    reply_length = MakeEchoReply(frame, length, packet, mac);
+  }
+  burst.linear_length[i] = reply_length;
+  burst.frame_length[i] = reply_length;
+  burst.egress_port[i] = burst.ingress_port[i];
+  burst.verdict[i] = Verdict::kReply;
+}
+
+}  // namespace
+
+void Answer(PipelineContext& context, Burst& burst) {
+  for (uint32_t n = 0; n < burst.question_count; ++n) {
+    const uint32_t i = burst.question[n];
+    if (context.replies.Take(context.now_us)) {
+      AnswerOne(context, burst, i);
+    } else {
+      burst.Drop(i, DropReason::k_rate_limited);
+    }
+  }
+}
+
+}  // namespace fairlead

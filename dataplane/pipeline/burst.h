@@ -1,0 +1,60 @@
+// Up to 32 packets that pass the stages together, as a structure of arrays: each stage is a short
+// loop over the few arrays that it needs.
+//
+// The caller (a worker, a test, a bench) fills `count` and the arrays of the first group, then
+// calls ProcessBurst (pipeline.h), which fills the rest. A stage may move `frame` and change the
+// lengths; the caller takes over what it finds there before it sends the packet.
+//
+// One per worker, reused; no stage relies on what an earlier burst left in it.
+#pragma once
+
+#include <cstdint>
+
+#include "lib/counters/drop_reason.h"
+#include "lib/flow/flow_hash.h"
+#include "lib/net/flow_key.h"
+#include "lib/net/parse.h"
+
+namespace fairlead {
+
+inline constexpr uint32_t kMaxBurst = 32;
+
+struct Burst {
+  uint32_t count = 0;  // packets, at most kMaxBurst
+
+  // The caller's.
+  uint8_t* frame[kMaxBurst] = {};            // first byte of the Ethernet header
+  uint32_t linear_length[kMaxBurst] = {};    // contiguous bytes at `frame`
+  uint32_t frame_length[kMaxBurst] = {};     // the whole frame; larger when it spans segments
+  uint16_t headroom[kMaxBurst] = {};         // free bytes before `frame`
+  uint16_t tailroom[kMaxBurst] = {};         // free bytes behind frame + linear_length
+  uint16_t ingress_port[kMaxBurst] = {};     // index into PipelineContext::ports
+  bool nic_bad_ip_checksum[kMaxBurst] = {};  // the NIC checked the IPv4 header and found it wrong
+  void* handle[kMaxBurst] = {};              // the caller's own (the mbuf); not looked at
+
+  // The stages'.
+  ParsedPacket packet[kMaxBurst];
+  FlowKey key[kMaxBurst];
+  FlowHash hash[kMaxBurst];
+  uint32_t service[kMaxBurst] = {};  // index, or kNoService
+  uint32_t backend[kMaxBurst] = {};  // index, or kNoIndex
+  Verdict verdict[kMaxBurst] = {};
+  DropReason reason[kMaxBurst] = {};     // kNone unless the verdict is kDrop
+  uint16_t egress_port[kMaxBurst] = {};  // valid for kForward and kReply
+
+  // Packets of a service that are still pending, in order: what LookupServices leaves to the stages
+  // behind it.
+  uint32_t live_count = 0;
+  uint8_t live[kMaxBurst] = {};
+
+  // Questions that Answer shall reply to.
+  uint32_t question_count = 0;
+  uint8_t question[kMaxBurst] = {};
+
+  void Drop(uint32_t i, DropReason why) {
+    verdict[i] = Verdict::kDrop;
+    reason[i] = why;
+  }
+};
+
+}  // namespace fairlead

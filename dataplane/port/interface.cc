@@ -1,0 +1,76 @@
+#include "dataplane/port/interface.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace fairlead {
+
+Result<uint16_t> ReadInterfaceMtu(const std::string& interface) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Internal(std::string("no socket: ") + std::strerror(errno));
+  ifreq request = {};
+  interface.copy(request.ifr_name, IFNAMSIZ - 1);
+  const int result = ioctl(fd, SIOCGIFMTU, &request);
+  close(fd);
+  if (result < 0) return NotFound("there is no interface '" + interface + "'");
+  // Loopback has 65536.
+  return static_cast<uint16_t>(std::min(request.ifr_mtu, 65535));
+}
+
+Result<PortClaim> PortClaim::Take(const std::string& claim) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  const std::string name = "fairlead/" + claim;
+  // An abstract name begins with a zero byte and is as long as the address says.
+  const size_t length = std::min(name.size(), sizeof(address.sun_path) - 1);
+  std::memcpy(address.sun_path + 1, name.data(), length);
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Internal(std::string("no socket: ") + std::strerror(errno));
+  const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), bytes) != 0) {
+    const int error = errno;
+    close(fd);
+    if (error == EADDRINUSE) {
+      return FailedPrecondition("already in use by another fairlead-dataplane");
+    }
+    return Internal(std::string("cannot be claimed: ") + std::strerror(error));
+  }
+  return PortClaim(fd);
+}
+
+PortClaim::PortClaim(PortClaim&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+PortClaim::~PortClaim() {
+  if (fd_ >= 0) close(fd_);
+}
+
+void IgnoreOutgoingOnPacketSockets() {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    const std::string name = entry.path().filename();
+    int fd = -1;
+    std::from_chars(name.data(), name.data() + name.size(), fd);
+    int domain = 0;
+    socklen_t length = sizeof(domain);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_PACKET) {
+      continue;
+    }
+    // Best effort: a kernel before 4.20 has no such option, and works without.
+    const int on = 1;
+    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
+  }
+}
+
+}  // namespace fairlead

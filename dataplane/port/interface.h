@@ -1,0 +1,36 @@
+// What the kernel knows of a network interface, and the one claim on it. Linux, no DPDK.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "lib/base/result.h"
+
+namespace fairlead {
+
+// Fails when there is no such interface in this network namespace.
+Result<uint16_t> ReadInterfaceMtu(const std::string& interface);
+
+// Keeps other fairlead-dataplane processes of this network namespace off `claim` (any text up to 90
+// bytes) until it is destroyed, or the process ends in whatever way: the name of an abstract
+// socket.
+class PortClaim {
+ public:
+  static Result<PortClaim> Take(const std::string& claim);
+  ~PortClaim();
+  PortClaim(PortClaim&& other) noexcept;
+  PortClaim& operator=(PortClaim&&) = delete;
+  PortClaim(const PortClaim&) = delete;
+  PortClaim& operator=(const PortClaim&) = delete;
+
+ private:
+  explicit PortClaim(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+// Tells every packet socket of this process to leave out what this host itself sends. DPDK's
+// AF_PACKET driver does not ask for that (22.11), so it would deliver the kernel's own outgoing
+// frames (health checks, ARP) as if they had arrived.
+void IgnoreOutgoingOnPacketSockets();
+
+}  // namespace fairlead

@@ -1,0 +1,290 @@
+#include "dataplane/port/port.h"
+
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include <net/if.h>
+
+#include "dataplane/eal/bootstrap.h"
+
+namespace fairlead {
+namespace {
+
+constexpr uint16_t kRxDescriptors = 1024;
+constexpr uint16_t kTxDescriptors = 1024;
+constexpr uint32_t kPoolCache = 256;  // buffers per lcore
+constexpr uint16_t kDefaultMtu = 1500;
+constexpr uint32_t kFrameOverhead = 14 + 8;  // Ethernet header and two tags
+
+uint16_t DataRoom(uint16_t mtu) {
+  // As much as an AF_PACKET ring entry for this MTU can hold (device.cc), so that no frame needs a
+  // second segment.
+  const uint32_t entry = std::bit_ceil(std::max(mtu + kFrameOverhead + 128, 2048U));
+  return static_cast<uint16_t>(std::min(entry + RTE_PKTMBUF_HEADROOM, 65535U));
+}
+
+Status PortError(const std::string& name, const std::string& what) {
+  return FailedPrecondition("port " + name + ": " + what);
+}
+
+std::string WithEalError(const std::string& what) {
+  const std::string last = TakeLastEalError();
+  return last.empty() ? what : what + " (" + last + ")";
+}
+
+Result<uint16_t> MtuOf(const PortConfig& config) {
+  const DeviceKind kind = config.device.kind;
+  const bool exists = kind == DeviceKind::kAfPacket || kind == DeviceKind::kAfXdp;
+  uint16_t mtu = kDefaultMtu;
+  if (exists) {
+    const Result<uint16_t> found = ReadInterfaceMtu(config.device.target);
+    if (!found.ok()) {
+      return PortError(config.name, config.device.text + ": " + found.status().message());
+    }
+    mtu = std::min(*found, kMaxMtu);
+  }
+  return config.mtu.value_or(mtu);
+}
+
+// Makes the device if it is one that is made at run time, and finds its id.
+Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, uint16_t mtu,
+              Port* port) {
+  const DeviceSpec& device = config.device;
+  const std::string name = VdevName(device, index);
+  if (device.kind != DeviceKind::kPci && device.kind != DeviceKind::kVdev) {
+    const std::string arguments = VdevArguments(device, queue_count, mtu + kFrameOverhead);
+    TakeLastEalError();
+    const int error = rte_eal_hotplug_add("vdev", name.c_str(), arguments.c_str());
+    if (error == -EBUSY || error == -EEXIST) {
+      return PortError(config.name, device.text + " is already in use");
+    }
+    if (error != 0) {
+      return PortError(config.name,
+                       WithEalError(device.text + " cannot be opened: " + std::strerror(-error)));
+    }
+  }
+  if (rte_eth_dev_get_port_by_name(name.c_str(), &port->id) != 0) {
+    return PortError(config.name,
+                     device.kind == DeviceKind::kPci
+                         ? WithEalError("no poll-mode driver has taken " + device.target +
+                                        "; is it bound to vfio-pci (dpdk-devbind.py --status) and "
+                                        "not in use by another process?")
+                         : "there is no device '" + name + "'");
+  }
+  return {};
+}
+
+rte_eth_conf Configuration(const rte_eth_dev_info& info, uint32_t queue_count, uint16_t mtu,
+                           bool set_mtu) {
+  rte_eth_conf conf = {};
+  const uint64_t wanted_rss =
+      RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;  // spreads flows over workers
+  if (queue_count > 1 && (info.flow_type_rss_offloads & wanted_rss) != 0) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & wanted_rss;
+  }
+  conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+  // All buffers come from one pool and have one owner, as this asks for.
+  conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+  if (set_mtu) conf.rxmode.mtu = mtu;
+  return conf;
+}
+
+Status CheckQueues(const Port& port, const rte_eth_dev_info& info, uint32_t worker_count) {
+  const uint32_t queues = std::min(info.max_rx_queues, info.max_tx_queues);
+  if (queues >= worker_count) return {};
+  if (queues == 0) {
+    return PortError(port.name, port.device + " cannot both receive and send: it has " +
+                                    std::to_string(info.max_rx_queues) + " receive and " +
+                                    std::to_string(info.max_tx_queues) + " transmit queues");
+  }
+  return PortError(port.name, port.device + " has " + std::to_string(queues) +
+                                  (queues == 1 ? " queue" : " queues") + ", but there are " +
+                                  std::to_string(worker_count) +
+                                  " workers, and each needs its own; use --workers " +
+                                  std::to_string(queues));
+}
+
+Status SetUpQueues(const Port& port, const rte_eth_dev_info& info, uint32_t worker_count,
+                   rte_mempool* pool) {
+  uint16_t rx_descriptors = kRxDescriptors;
+  uint16_t tx_descriptors = kTxDescriptors;
+  if (rte_eth_dev_adjust_nb_rx_tx_desc(port.id, &rx_descriptors, &tx_descriptors) != 0) {
+    return PortError(port.name, WithEalError("its queue lengths cannot be set"));
+  }
+  const int socket = rte_eth_dev_socket_id(port.id);
+  const auto socket_id = static_cast<unsigned>(socket < 0 ? 0 : socket);
+  for (uint16_t queue = 0; queue < worker_count; ++queue) {
+    rte_eth_rxconf rx = info.default_rxconf;
+    rx.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+    rte_eth_txconf tx = info.default_txconf;
+    tx.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    if (rte_eth_rx_queue_setup(port.id, queue, rx_descriptors, socket_id, &rx, pool) != 0 ||
+        rte_eth_tx_queue_setup(port.id, queue, tx_descriptors, socket_id, &tx) != 0) {
+      return PortError(port.name, WithEalError("queue " + std::to_string(queue) +
+                                               " cannot be set up; is it in use already?"));
+    }
+  }
+  return {};
+}
+
+// Lets in what is for us: own and extra addresses, and all multicast (neighbour solicitations).
+// Virtual devices that have no filter refuse these calls; they let everything in anyway.
+void OpenFilters(const Port& port, const MacAddress& device_mac, std::span<const MacAddress> macs) {
+  rte_eth_allmulticast_enable(port.id);
+  for (const MacAddress& mac : macs) {
+    if (mac == device_mac) continue;
+    rte_ether_addr address;
+    std::memcpy(address.addr_bytes, mac.bytes.data(), mac.bytes.size());
+    if (rte_eth_dev_mac_addr_add(port.id, &address, 0) != 0) {
+      rte_eth_promiscuous_enable(port.id);
+    }
+  }
+}
+
+// Names the port after its kernel interface, where it has one.
+void NameInterface(const rte_eth_dev_info& info, Port* port) {
+  char name[IF_NAMESIZE] = {};
+  const bool known = info.if_index != 0 && if_indextoname(info.if_index, name) != nullptr;
+  port->interface = known ? name : port->name;
+}
+
+Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_mempool* pool,
+             Port* port) {
+  rte_eth_dev_info info = {};
+  if (rte_eth_dev_info_get(port->id, &info) != 0) {
+    return PortError(port->name, WithEalError("its device gives no information"));
+  }
+  RETURN_IF_ERROR(CheckQueues(*port, info, worker_count));
+  NameInterface(info, port);
+
+  const bool set_mtu = config.device.kind == DeviceKind::kPci;
+  const rte_eth_conf conf = Configuration(info, worker_count, mtu, set_mtu);
+  const auto queues = static_cast<uint16_t>(worker_count);
+  if (rte_eth_dev_configure(port->id, queues, queues, &conf) != 0) {
+    return PortError(port->name, WithEalError("it does not accept its configuration"));
+  }
+  RETURN_IF_ERROR(SetUpQueues(*port, info, worker_count, pool));
+  if (const int error = rte_eth_dev_start(port->id); error != 0) {
+    return PortError(port->name,
+                     WithEalError(std::string("it does not start: ") + std::strerror(-error)));
+  }
+  rte_ether_addr address = {};
+  rte_eth_macaddr_get(port->id, &address);
+  MacAddress device_mac;
+  std::memcpy(device_mac.bytes.data(), address.addr_bytes, device_mac.bytes.size());
+  std::vector<MacAddress> macs = config.macs;
+  if (macs.empty()) macs.push_back(device_mac);
+  OpenFilters(*port, device_mac, macs);
+  port->view = PortView::Make(macs[0], std::span(macs).subspan(1), mtu);
+  return {};
+}
+
+// Those that EAL found, as if they had been configured.
+std::vector<PortConfig> FoundPorts() {
+  std::vector<PortConfig> configs;
+  for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; ++id) {
+    if (rte_eth_dev_is_valid_port(id) == 0) continue;
+    char name[RTE_ETH_NAME_MAX_LEN] = {};
+    if (rte_eth_dev_get_name_by_port(id, name) != 0) continue;
+    PortConfig config;
+    config.name = name;
+    config.device.kind = DeviceKind::kVdev;
+    config.device.text = config.device.target = name;
+    configs.push_back(std::move(config));
+  }
+  return configs;
+}
+
+}  // namespace
+
+Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
+  uint16_t largest = kDefaultMtu;
+  for (const PortConfig& config : configs) {
+    ASSIGN_OR_RETURN(const uint16_t mtu, MtuOf(config));
+    largest = std::max(largest, mtu);
+  }
+  return largest;
+}
+
+uint32_t BufferCount(size_t port_count, uint32_t worker_count) {
+  const auto ports = static_cast<uint32_t>(std::max<size_t>(port_count, 1));
+  const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors);
+  const uint32_t in_hand = (worker_count + 1) * (kPoolCache * 3 / 2 + 2 * kMaxBurst);
+  // A ring of 2^n - 1 elements wastes none.
+  return std::bit_ceil(std::max(rings + in_hand, 8192U)) - 1;
+}
+
+uint32_t BufferMebibytes(uint32_t buffer_count, uint16_t mtu) {
+  const uint64_t each = DataRoom(mtu) + sizeof(rte_mbuf) + 128;  // 128: mempool header, alignment
+  return static_cast<uint32_t>((buffer_count * each >> 20) + 1);
+}
+
+Result<PoolPointer> CreatePool(uint32_t buffer_count, uint16_t mtu) {
+  PoolPointer pool(rte_pktmbuf_pool_create("fairlead", buffer_count, kPoolCache, 0, DataRoom(mtu),
+                                           SOCKET_ID_ANY));
+  if (pool == nullptr) {
+    return ResourceExhausted(WithEalError(
+        "there is no memory for " + std::to_string(buffer_count) + " packet buffers (" +
+        std::to_string(BufferMebibytes(buffer_count, mtu)) + " MiB); reserve more hugepages"));
+  }
+  return pool;
+}
+
+Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t worker_count,
+                              rte_mempool* pool) {
+  const std::vector<PortConfig> wanted = configs.empty() ? FoundPorts() : configs;
+  if (wanted.empty()) {
+    return FailedPrecondition(WithEalError("no ports: EAL has found no device"));
+  }
+  PortSet set;
+  set.ports_.reserve(wanted.size());
+  for (uint32_t index = 0; index < wanted.size(); ++index) {
+    const PortConfig& config = wanted[index];
+    Port port;
+    port.name = config.name;
+    port.device = config.device.text;
+    port.addresses = config.addresses;
+    if (!config.device.interface().empty()) {
+      Result<PortClaim> claim = PortClaim::Take(config.device.claim());
+      if (!claim.ok()) {
+        return PortError(config.name, config.device.text + " is " + claim.status().message());
+      }
+      port.claim.emplace(*std::move(claim));
+    }
+    ASSIGN_OR_RETURN(const uint16_t mtu, MtuOf(config));
+    RETURN_IF_ERROR(Attach(config, index, worker_count, mtu, &port));
+    set.ports_.push_back(std::move(port));  // from here on closed with the others
+    RETURN_IF_ERROR(Start(config, mtu, worker_count, pool, &set.ports_.back()));
+  }
+  IgnoreOutgoingOnPacketSockets();
+  return set;
+}
+
+std::vector<PortView> PortSet::Views() const {
+  std::vector<PortView> views;
+  for (const Port& port : ports_) views.push_back(port.view);
+  return views;
+}
+
+std::vector<EgressPort> PortSet::EgressPorts() const {
+  std::vector<EgressPort> ports;
+  for (const Port& port : ports_) ports.push_back({port.interface, port.view.mac});
+  return ports;
+}
+
+void PortSet::Close() {
+  for (const Port& port : ports_) {
+    rte_eth_dev_stop(port.id);
+    rte_eth_dev_close(port.id);
+  }
+  ports_.clear();
+}
+
+}  // namespace fairlead

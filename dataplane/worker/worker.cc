@@ -1,0 +1,117 @@
+#include "dataplane/worker/worker.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+
+#include "dataplane/worker/frames.h"
+#include "dataplane/worker/idle.h"
+
+namespace fairlead {
+
+Result<std::unique_ptr<Worker>> Worker::Create(uint32_t index, WorkerShared* shared) {
+  ASSIGN_OR_RETURN(WorkerCounters counters, WorkerCounters::Create());
+  return std::unique_ptr<Worker>(new Worker(index, shared, std::move(counters)));
+}
+
+Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
+    : index_(index),
+      shared_(shared),
+      counters_(std::move(counters)),
+      outboxes_(shared->ports.size()) {
+  context_.flows = shared->flows;
+  context_.ports = shared->ports;
+  context_.counters = &counters_;
+  context_.replies = TokenBucket(shared->replies_per_second, shared->replies_per_second);
+}
+
+void Worker::Run() {
+  Idler::PrepareThread();
+  Idler idler(shared_->idle, rte_get_tsc_hz());
+  shared_->rcu->Enter(index_);
+  while (!shared_->stop.load(std::memory_order_relaxed)) {
+    // Between two bursts the worker holds no pointer into the tables: the old ones may go.
+    shared_->rcu->Quiescent(index_);
+    context_.tables = shared_->tables.load(std::memory_order_acquire);
+    const uint64_t now_tsc = rte_rdtsc();
+    if (PollOnce(now_tsc) != 0) {
+      idler.Busy(now_tsc);
+    } else {
+      idler.Wait(now_tsc);
+    }
+  }
+  context_.tables = nullptr;
+  shared_->rcu->Leave(index_);
+}
+
+uint32_t Worker::PollOnce(uint64_t now_tsc) {
+  uint32_t found = 0;
+  const auto port_count = static_cast<uint16_t>(shared_->port_ids.size());
+  for (uint16_t port = 0; port < port_count; ++port) {
+    rte_mbuf* buffers[kMaxBurst];
+    const uint16_t count = rte_eth_rx_burst(shared_->port_ids[port], static_cast<uint16_t>(index_),
+                                            buffers, kMaxBurst);
+    if (count == 0) continue;
+    if (found == 0) {
+      context_.now_us = shared_->clock.Microseconds(now_tsc);
+      context_.now_tick = Clock::Tick(context_.now_us);
+      last_packet_tsc_.store(now_tsc, std::memory_order_relaxed);
+    }
+    found += count;
+    FillBurst(buffers, count, port, &burst_);
+    ProcessBurst(context_, burst_);
+    Dispatch();
+  }
+  return found;
+}
+
+void Worker::Dispatch() {
+  rte_mbuf* done[kMaxBurst];
+  uint32_t done_count = 0;
+  for (uint32_t i = 0; i < burst_.count; ++i) {
+    if (burst_.verdict[i] != Verdict::kForward && burst_.verdict[i] != Verdict::kReply) {
+      done[done_count++] = static_cast<rte_mbuf*>(burst_.handle[i]);
+      continue;
+    }
+    Outbox& outbox = outboxes_[burst_.egress_port[i]];
+    outbox.services[outbox.count] =
+        burst_.verdict[i] == Verdict::kForward ? burst_.service[i] : kNoService;
+    outbox.buffers[outbox.count++] = TakeFrame(burst_, i);
+  }
+  if (done_count != 0) rte_pktmbuf_free_bulk(done, done_count);
+  for (uint32_t port = 0; port < outboxes_.size(); ++port) {
+    if (outboxes_[port].count != 0) Flush(port);
+  }
+}
+
+void Worker::Flush(uint32_t port_index) {
+  Outbox& outbox = outboxes_[port_index];
+  // The driver owns a buffer once it has taken it: lengths are summed up before.
+  uint32_t lengths[kMaxBurst];
+  for (uint32_t i = 0; i < outbox.count; ++i) lengths[i] = outbox.buffers[i]->pkt_len;
+
+  uint32_t sent = 0;
+  while (sent < outbox.count) {
+    const uint16_t taken =
+        rte_eth_tx_burst(shared_->port_ids[port_index], static_cast<uint16_t>(index_),
+                         outbox.buffers + sent, static_cast<uint16_t>(outbox.count - sent));
+    if (taken == 0) break;
+    sent += taken;
+  }
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < sent; ++i) bytes += lengths[i];
+  CountSent(&counters_, sent, bytes);
+  if (sent < outbox.count) [[unlikely]] {
+    const uint32_t unsent = outbox.count - sent;
+    rte_pktmbuf_free_bulk(outbox.buffers + sent, unsent);
+    CountUnsent(&counters_, unsent);
+    for (uint32_t i = sent; i < outbox.count; ++i) {
+      if (outbox.services[i] == kNoService) continue;
+      const ServiceEntry& service = context_.tables->services()[outbox.services[i]];
+      Add(&counters_.service(service.counter_index).drops, 1);
+    }
+  }
+  outbox.count = 0;
+}
+
+}  // namespace fairlead

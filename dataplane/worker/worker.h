@@ -1,0 +1,71 @@
+// A worker: one lcore that receives, judges and sends, burst by burst, until it is told to stop.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dataplane/config/config.h"
+#include "dataplane/pipeline/pipeline.h"
+#include "dataplane/worker/clock.h"
+#include "dataplane/worker/rcu.h"
+
+namespace fairlead {
+
+// What all workers share, owned by main; outlives them.
+struct WorkerShared {
+  std::atomic<const ForwardingTables*> tables{nullptr};  // published by the management thread
+  std::atomic<bool> stop{false};
+  FlowTable* flows = nullptr;
+  std::vector<PortView> ports;
+  std::vector<uint16_t> port_ids;  // DPDK's, by port index
+  RcuState* rcu = nullptr;
+  IdleMode idle = IdleMode::kAdaptive;
+  uint32_t replies_per_second = 1000;
+  Clock clock;
+};
+
+class alignas(64) Worker {
+ public:
+  static Result<std::unique_ptr<Worker>> Create(uint32_t index, WorkerShared* shared);
+
+  // The loop; returns after shared->stop.
+  void Run();
+
+  // Any thread.
+  const WorkerCounters& counters() const { return counters_; }
+  uint64_t last_packet_tsc() const { return last_packet_tsc_.load(std::memory_order_relaxed); }
+
+  // Management thread, when no worker uses the slot (after a grace period).
+  WorkerCounters& mutable_counters() { return counters_; }
+
+ private:
+  // Packets on their way to one port.
+  struct Outbox {
+    uint32_t count = 0;
+    rte_mbuf* buffers[kMaxBurst] = {};
+    uint32_t services[kMaxBurst] = {};
+  };
+
+  Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters);
+
+  // One look at every port's queue; the number of packets found.
+  uint32_t PollOnce(uint64_t now_tsc);
+  // Hands every packet of the burst to where its verdict says.
+  void Dispatch();
+  void Flush(uint32_t port_index);
+
+  uint32_t index_;
+  WorkerShared* shared_;
+  WorkerCounters counters_;
+  PipelineContext context_;
+  Burst burst_;
+  std::vector<Outbox> outboxes_;  // by port index
+  std::atomic<uint64_t> last_packet_tsc_{0};
+};
+
+}  // namespace fairlead
