@@ -1,0 +1,201 @@
+"""dsr: what leaves, byte for byte."""
+from scapy.all import (IP, IPOption_Router_Alert, IPOption_RR, IPOption_Timestamp, Raw, TCP, IPOption_NOP)
+
+from tests.packet.rows import (Forward, VARIANTS, chosen_backend, drop, dsr_bytes, ether, forward, ip4, ip6, payload,
+                               port, row, tcp, udp)
+from tests.packet.variants import ANY4, CLIENT4, EXTRA_MAC, SOURCE4, SOURCE6, TRIPLE4, TRIPLE6, WEB4
+
+row("tcp4-syn", "dsr: new Ethernet addresses, TTL decremented, header checksum follows; all else as it came",
+    forward(ether() / ip4() / tcp(), service="web"))
+row("tcp6-syn", "dsr needs only the backend's MAC: an IPv6 frontend over a backend known by its IPv4 address",
+    forward(ether() / ip6() / tcp(), service="web"))
+row("udp4", "UDP over IPv4 is forwarded", forward(ether() / ip4() / udp() / payload(), service="dns"))
+row("udp6", "UDP over IPv6 is forwarded", forward(ether() / ip6() / udp() / payload(), service="dns"))
+row("udp4-empty", "A UDP datagram without payload is whole", forward(ether() / ip4() / udp()))
+row("udp6-empty", "A UDP datagram without payload is whole (IPv6)", forward(ether() / ip6() / udp()))
+
+for name, flags in (("none", ""), ("syn-ack", "SA"), ("ack", "A"), ("push", "PA"), ("fin", "FA"), ("reset", "R"),
+                    ("everything", "FSRPAUEC"), ("syn-fin", "SF"), ("syn-ece", "SEC")):
+    row(f"tcp4-flags-{name}", "Whether flags make sense is the backend's to judge",
+        forward(ether() / ip4() / tcp(flags=flags) / payload()))
+
+_port = port()
+row("tcp4-life", "All packets of a flow go to one backend",
+    *[forward(ether() / ip4() / tcp(source_port=_port, flags=flags) / payload(size), service="web")
+      for flags, size in (("S", 0), ("A", 0), ("PA", 100), ("S", 0), ("PA", 1), ("FA", 0), ("R", 0), ("A", 0))])
+_port = port()
+row("tcp6-life", "All packets of a flow go to one backend (IPv6)",
+    *[forward(ether() / ip6() / tcp(source_port=_port, flags=flags) / payload(size), service="web")
+      for flags, size in (("S", 0), ("A", 0), ("PA", 100), ("FA", 0), ("R", 0))])
+row("tcp4-second-frontend", "Frontends of a service share its backends",
+    *[forward(ether() / ip4() / tcp(443), service="web") for _ in range(20)])
+row("tcp6-second-frontend", "Frontends of a service share its backends (IPv6)",
+    *[forward(ether() / ip6() / tcp(443), service="web") for _ in range(20)])
+
+# ---- TTL and hop limit ---------------------------------------------------------------------------------------------
+for ttl in (2, 3, 64, 128, 255):
+    row(f"ttl4-{ttl}", "TTL is decremented", forward(ether() / ip4(ttl=ttl) / tcp()))
+    row(f"ttl6-{ttl}", "Hop limit is decremented", forward(ether() / ip6(hlim=ttl) / tcp()))
+row("ttl4-1", "TTL 1: drop", drop(ether() / ip4(ttl=1) / tcp(), "ttl_expired"))
+row("ttl6-1", "Hop limit 1: drop", drop(ether() / ip6(hlim=1) / tcp(), "ttl_expired"))
+row("ttl4-0", "TTL 0: drop", drop(ether() / ip4(ttl=0) / tcp(), "ttl_zero"))
+row("ttl6-0", "Hop limit 0: drop", drop(ether() / ip6(hlim=0) / tcp(), "ttl_zero"))
+row("ttl4-1-udp", "TTL 1: drop, whatever the protocol", drop(ether() / ip4(ttl=1) / udp(), "ttl_expired"))
+
+# ---- checksums -----------------------------------------------------------------------------------------------------
+# Identifications that take the header's sum through every carry of the incremental update.
+row("checksum4-carries", "The header checksum follows the TTL through every carry",
+    *[forward(ether() / ip4(id=base + step, ttl=ttl) / tcp(source_port=30001))
+      for base in (0x0000, 0x7FF8, 0xFFF0) for step in range(16) for ttl in (2, 64, 255)])
+
+
+def _with_header_checksum(wanted, ttl=64):
+    """A SYN whose id makes the (right) header checksum `wanted`."""
+    packet = ether() / ip4(id=0, ttl=ttl) / tcp()
+    checksum = IP(bytes(packet[IP])).chksum
+    identification = (~wanted & 0xFFFF) + checksum - 0xFFFF
+    packet[IP].id = identification % 0xFFFF
+    assert IP(bytes(packet[IP])).chksum == wanted
+    return packet
+
+
+for wanted in (0x0001, 0x00FF, 0x0100, 0xFEFF, 0xFF00, 0xFFFE):
+    row(f"checksum4-{wanted:04x}", "The header checksum follows at the ends of one's complement arithmetic",
+        forward(_with_header_checksum(wanted)))
+for wrong in (0x0000, 0xFFFF, 0x1234):
+    row(f"checksum4-wrong-{wrong:04x}", "A bad header checksum that the NIC does not flag is forwarded still bad, never repaired",
+        forward(ether() / ip4(chksum=wrong) / tcp()))
+row("tcp4-wrong-checksum", "L4 checksum: bad in, bad out", forward(ether() / ip4() / tcp(chksum=0xBEEF) / payload()))
+row("tcp6-wrong-checksum", "L4 checksum: bad in, bad out", forward(ether() / ip6() / tcp(chksum=0xBEEF) / payload()))
+row("udp4-wrong-checksum", "L4 checksum: bad in, bad out", forward(ether() / ip4() / udp(chksum=0xBEEF) / payload()))
+row("udp4-zero-checksum", "UDP/IPv4 checksum zero stays zero", forward(ether() / ip4() / udp(chksum=0) / payload()))
+row("udp4-ffff-checksum", "UDP/IPv4 checksum 0xffff stays 0xffff", forward(ether() / ip4() / udp(chksum=0xFFFF) / payload()))
+row("udp6-zero-checksum", "UDP/IPv6 checksum zero from a client: drop",
+    drop(ether() / ip6() / udp(chksum=0) / payload(), "zero_udp_checksum"))
+
+# ---- padding, options, fields that stay ----------------------------------------------------------------------------
+row("padding4", "Bytes behind the total length are kept in dsr",
+    forward(ether() / ip4(len=40) / tcp() / Raw(b"\0" * 6)),
+    forward(ether() / ip4(len=44) / tcp() / payload(4) / Raw(b"\xaa" * 30)))
+row("padding6", "Bytes behind the payload length are kept in dsr",
+    forward(ether() / ip6(plen=20) / tcp(chksum=0x1111) / Raw(b"\xaa" * 17)))
+row("padding-udp4", "Bytes behind the total length are kept in dsr (UDP)",
+    forward(ether() / ip4(len=36) / udp(len=16, chksum=0) / payload(8) / Raw(b"\x55" * 11)))
+for name, options in (("nop", [IPOption_NOP()] * 4), ("route", [IPOption_RR(routers=["0.0.0.0"] * 3)]),
+                      ("alert", [IPOption_Router_Alert()]), ("timestamp", [IPOption_Timestamp(length=12, pointer=9)]),
+                      ("longest", [IPOption_NOP()] * 40)):
+    row(f"options4-{name}", "IPv4 options: L4 is found by IHL",
+        forward(ether() / ip4(options=options) / tcp(), service="web"),
+        forward(ether() / ip4(options=options) / udp() / payload(), service="dns"))
+row("tcp4-options-longest", "TCP options, data offset 15",
+    forward(ether() / ip4() / TCP(sport=port(), dport=80, flags="S", options=[("NOP", None)] * 40)))
+row("tcp4-data-offset-exact", "A data offset that ends at the packet's end",
+    forward(ether() / ip4() / TCP(sport=port(), dport=80, flags="A", options=[("NOP", None)] * 12)))
+row("fields4", "TOS, id, DF and the reserved flag are not Fairlead's",
+    forward(ether() / ip4(tos=0xFF, id=0xFFFF, flags="DF") / tcp()),
+    forward(ether() / ip4(tos=0x03, id=0, flags="evil") / tcp()))
+row("fields6", "Traffic class and flow label are not Fairlead's",
+    forward(ether() / ip6(tc=0xFF, fl=0xFFFFF) / tcp()), forward(ether() / ip6(tc=0x2E, fl=0x12345) / udp()))
+row("sizes4", "Every payload length", *[forward(ether() / ip4() / tcp(flags="A") / payload(size)) for size in range(0, 65)])
+row("sizes6", "Every payload length (IPv6)", *[forward(ether() / ip6() / udp() / payload(size)) for size in range(0, 65)])
+row("udp4-short-length", "A UDP length below the IP payload is the backend's to judge",
+    forward(ether() / ip4() / udp(len=8, chksum=0) / payload(20)))
+
+# ---- whose frame ---------------------------------------------------------------------------------------------------
+row("extra-mac", "A frame to one of the port's configured extra MACs is ours; it leaves with the port's own",
+    forward(ether(EXTRA_MAC) / ip4() / tcp()), forward(ether(EXTRA_MAC) / ip6() / udp()))
+
+# ---- MTU -----------------------------------------------------------------------------------------------------------
+for variant, mtu in (("base", 1500), ("mtu", 600), ("jumbo", 9000)):
+    row(f"mtu4-{mtu}", "A packet of exactly the MTU leaves", variant=variant,
+        *[forward(ether() / ip4() / tcp(flags="A") / payload(mtu - 40), variant=variant)])
+    row(f"mtu6-{mtu}", "A packet of exactly the MTU leaves (IPv6)", variant=variant,
+        *[forward(ether() / ip6() / tcp(flags="A") / payload(mtu - 60), variant=variant)])
+for variant, mtu in (("mtu", 600),):
+    row(f"mtu4-{mtu}-above", "Larger than the egress MTU: not sent", variant=variant,
+        *[drop(ether() / ip4(flags=flags) / tcp(flags="A") / payload(mtu - 39), "too_big") for flags in (0, "DF")])
+    row(f"mtu6-{mtu}-above", "Larger than the egress MTU: not sent (IPv6)",
+        drop(ether() / ip6() / tcp(flags="A") / payload(mtu - 59), "too_big"), variant=variant)
+    row(f"mtu4-{mtu}-tag", "Tags do not count towards the MTU", variant=variant,
+        *[forward(ether(tags=((0x88A8, 5), (0x8100, 6))) / ip4() / tcp(flags="A") / payload(mtu - 40), variant=variant)])
+    row(f"mtu4-{mtu}-padding", "Padding does not count towards the MTU", variant=variant,
+        *[forward(ether() / ip4(len=mtu) / tcp(flags="A", chksum=1) / payload(mtu - 40 + 25), variant=variant)])
+
+# ---- hash policies -------------------------------------------------------------------------------------------------
+
+
+def _same_backend(packets, service):
+    """Steps of packets that must all meet one backend."""
+    backends = {chosen_backend(packet, service=service)["address"] for packet in packets}
+    assert len(backends) == 1, backends
+    return [forward(packet, service=service) for packet in packets]
+
+
+def _all_backends(packets, service):
+    """Steps of packets that must meet every backend of the service."""
+    backends = {chosen_backend(packet, service=service)["address"] for packet in packets}
+    wanted = next(s for s in VARIANTS["base"].services if s["name"] == service)["backends"]
+    assert len(backends) == len(wanted), backends
+    return [forward(packet, service=service) for packet in packets]
+
+
+row("hash5-ports4", "5-tuple: a client's flows spread over all backends",
+    *_all_backends([ether() / ip4() / tcp() for _ in range(40)], "web"))
+row("hash5-ports6", "5-tuple: a client's flows spread over all backends (IPv6)",
+    *_all_backends([ether() / ip6() / tcp() for _ in range(40)], "web"))
+row("hash5-addresses4", "5-tuple: clients spread over all backends",
+    *_all_backends([ether() / ip4(f"198.51.{n}.9") / tcp(source_port=40000) for n in range(60)], "web"))
+row("source-ip4", "source-ip: all of a client's flows, of every protocol and port, meet one backend",
+    *_same_backend([ether() / ip4(destination=SOURCE4) / layer for layer in (tcp(), tcp(), udp(80), udp(80))], "sticky"))
+row("source-ip6", "source-ip: all of a client's flows, of every protocol and port, meet one backend (IPv6)",
+    *_same_backend([ether() / ip6(destination=SOURCE6) / layer for layer in (tcp(), tcp(), udp(80), udp(80))], "sticky"))
+row("source-ip4-clients", "source-ip: clients spread over all backends",
+    *_all_backends([ether() / ip4(f"198.51.{n}.1", SOURCE4) / tcp(source_port=40000) for n in range(60)], "sticky"))
+row("source-ip6-clients", "source-ip: clients spread over all backends (IPv6)",
+    *_all_backends([ether() / ip6(f"2001:db8:c:{n:x}::1", SOURCE6) / tcp(source_port=40000) for n in range(60)], "sticky"))
+row("triple4-ports", "3-tuple: ports do not count",
+    *_same_backend([ether() / ip4(destination=TRIPLE4) / tcp(n) for n in (1, 80, 443, 65535)], "triple"))
+row("triple6-ports", "3-tuple: ports do not count (IPv6)",
+    *_same_backend([ether() / ip6(destination=TRIPLE6) / udp(n) for n in (1, 53, 443, 65535)], "triple"))
+row("triple4-clients", "3-tuple: client address and protocol count",
+    *_all_backends([ether() / ip4(f"198.51.{n}.1", TRIPLE4) / layer(90, 40000)
+                    for n in range(40) for layer in (tcp, udp)], "triple"))
+
+# ---- the table -----------------------------------------------------------------------------------------------------
+row("spread4", "1,000 flows, each where the plain hash and Maglev put it",
+    *[forward(ether() / ip4(f"198.18.{n % 250}.{1 + n // 250}") / tcp(source_port=1024 + 61 * n), service="web")
+      for n in range(1000)])
+row("spread6", "500 flows, each where the plain hash and Maglev put it (IPv6)",
+    *[forward(ether() / ip6(f"2001:db8:c:{n:x}::{n + 1:x}") / udp(source_port=1024 + 61 * n), service="dns")
+      for n in range(500)])
+for variant, rule in (("reversed", "The same intent gives the same table, whatever the order"),
+                      ("seed", "Another seed, another table; the same on every balancer that has it")):
+    row(f"spread4-{variant}", rule, variant=variant,
+        *[forward(ether() / ip4(f"198.18.{n}.1") / tcp(source_port=1024 + 61 * n), variant, "web") for n in range(250)])
+    row(f"spread6-{variant}", rule, variant=variant,
+        *[forward(ether() / ip6(f"2001:db8:c:{n:x}::1") / udp(source_port=2000 + n), variant, "dns") for n in range(250)])
+
+
+def _told_in_order(flows):
+    """What the base variant does with flows, expected of the reversed one."""
+    return [(packet, Forward(dsr_bytes(packet, chosen_backend(packet, "base", "web")["mac"]))) for packet in flows]
+
+
+row("order-of-intent", "Backends and frontends in another order: every flow where it was", variant="reversed",
+    *_told_in_order([ether() / ip4(f"198.19.{n}.1", WEB4) / tcp(source_port=5000 + n) for n in range(200)]))
+row("clients-anywhere", "Private, link-local and far clients are clients",
+    *[forward(ether() / ip4(source) / tcp(), service="web")
+      for source in ("10.0.0.9", "192.168.1.1", "172.16.5.5", "169.254.1.1", "1.1.1.1", "223.255.255.254", CLIENT4)],
+    *[forward(ether() / ip6(source) / tcp(), service="web") for source in ("fe80::1", "fd00::1", "2001:db8::1", "64:ff9b::1")])
+row("any-port4", "An any-port frontend takes every port of its protocol",
+    *[forward(ether() / ip4(destination=ANY4) / tcp(n), service="any") for n in (1, 80, 442, 444, 65535)])
+row("any-port4-exact", "Exact frontend before any-port frontend",
+    forward(ether() / ip4(destination=ANY4) / tcp(443), service="tls"))
+row("any-port6-exact", "Exact frontend before any-port frontend (IPv6)",
+    forward(ether() / ip6(destination="2001:db8::20") / tcp(443), service="tls"),
+    forward(ether() / ip6(destination="2001:db8::20") / tcp(80), service="any"))
+row("source-port-extremes", "Ports 1 and 65535 are ports",
+    *[forward(ether() / ip4() / tcp(source_port=n), service="web") for n in (1, 65535)])
+row("untracked", "tracking none: the slot's owner, the same for every packet",
+    *[forward(ether() / ip4(destination="203.0.113.70") / layer, service="untracked")
+      for layer in (tcp(), tcp(flags="A"), tcp(flags="R"), udp(80))])

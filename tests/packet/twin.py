@@ -1,0 +1,98 @@
+"""Which backend a flow gets: a slow, plain second implementation, in Python, of lookup, flow hash and Maglev.
+
+Written from the contracts in lib/ (flow_key.h, flow_hash.h, maglev_table.h and the format that identities are hashed in), never from
+what Fairlead answers, so that the rows' expectations are independent of the code under test.
+"""
+import functools
+import ipaddress
+import re
+
+import xxhash
+
+SLOT_COUNT = 65537
+
+
+def parse_frontend(text):
+    """'[2001:db8::10]:80/tcp' -> (address, port, protocol number)."""
+    match = re.fullmatch(r"\[?([0-9a-f.:]+?)\]?:(\d+)/(tcp|udp)", text)
+    return ipaddress.ip_address(match[1]), int(match[2]), {"tcp": 6, "udp": 17}[match[3]]
+
+
+def maglev(backends, slot_count, seed):
+    """Owner (position in `backends`) of each slot. `backends`: [(identity, weight)]. Eisenbud et al., 3.4, with turns by weight: in
+    each round a backend gains weight / max_weight of a turn and takes one whenever it has a whole one."""
+    order = sorted((identity, position) for position, (identity, weight) in enumerate(backends) if weight > 0)
+    owners = [None] * slot_count
+    if not order:
+        return owners
+    heaviest = max(weight for _, weight in backends)
+    walks = {}
+    for identity, position in order:
+        hashed = xxhash.xxh3_128_intdigest(identity.to_bytes(8, "little"), seed)
+        low, high = hashed & (2**64 - 1), hashed >> 64
+        walks[position] = [low % slot_count, high % (slot_count - 1) + 1]
+    credit = dict.fromkeys(walks, 0)
+    filled = 0
+    while True:
+        for _, position in order:
+            credit[position] += backends[position][1]
+            if credit[position] < heaviest:
+                continue
+            credit[position] -= heaviest
+            walk = walks[position]
+            while owners[walk[0]] is not None:
+                walk[0] = (walk[0] + walk[1]) % slot_count
+            owners[walk[0]] = position
+            filled += 1
+            if filled == slot_count:
+                return owners
+
+
+def identity(backend, seed):
+    address = ipaddress.ip_address(backend["address"])
+    data = address.packed.ljust(16, b"\0") + bytes([address.version]) + backend.get("port", 0).to_bytes(2, "big")
+    return xxhash.xxh3_64_intdigest(data, seed)
+
+
+def flow_bytes(policy, source, destination, protocol, source_port, destination_port):
+    """The flow key as it is hashed: 16 bytes for IPv4, 40 for IPv6; what the policy does not look at is zero."""
+    if policy != "5-tuple":
+        source_port = destination_port = 0
+    if policy == "source-ip":
+        destination, protocol = type(source)(0), 0
+    return (source.packed + destination.packed + source_port.to_bytes(2, "big") + destination_port.to_bytes(2, "big")
+            + bytes([protocol, 0, 0, 0]))
+
+
+class Twin:
+    """Answers for one variant."""
+
+    def __init__(self, variant):
+        self.seed = variant.hash_seed
+        self.frontends = {}
+        for service in variant.services:
+            for text in service["frontends"]:
+                self.frontends[parse_frontend(text)] = service
+
+    @functools.lru_cache(maxsize=None)
+    def _owners(self, name):
+        service = next(s for s in self.frontends.values() if s["name"] == name)
+        return maglev([(identity(backend, self.seed), backend["weight"]) for backend in service["backends"]],
+                      SLOT_COUNT, self.seed)
+
+    def service(self, destination, protocol, port):
+        """The service of a destination, or None: the exact frontend before the any-port one."""
+        return self.frontends.get((destination, port, protocol)) or self.frontends.get((destination, 0, protocol))
+
+    def slot(self, service, source, destination, protocol, source_port, destination_port):
+        key = flow_bytes(service.get("hash", "5-tuple"), source, destination, protocol, source_port, destination_port)
+        low = xxhash.xxh3_128_intdigest(key, self.seed) & (2**64 - 1)
+        return (low >> 32) * SLOT_COUNT >> 32
+
+    def backend(self, source, destination, protocol, source_port, destination_port):
+        """(service, backend) for a flow; the backend is None when none may serve."""
+        source, destination = ipaddress.ip_address(source), ipaddress.ip_address(destination)
+        service = self.service(destination, protocol, destination_port)
+        owner = self._owners(service["name"])[
+            self.slot(service, source, destination, protocol, source_port, destination_port)]
+        return service, None if owner is None else service["backends"][owner]
