@@ -1,0 +1,18 @@
+// Any datagram as a link message. A message has one encoding: what is accepted must encode to the
+// very bytes that came.
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "lib/base/check.h"
+#include "lib/link/message.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace fairlead;
+  const auto datagram = std::as_bytes(std::span(data, size));
+  const Result<DecodedMessage> decoded = DecodeLinkMessage(datagram);
+  if (!decoded.ok()) return 0;
+  const std::vector<std::byte> again = EncodeLinkMessage(decoded->id, decoded->message);
+  CHECK(std::equal(again.begin(), again.end(), datagram.begin(), datagram.end()));
+  return 0;
+}

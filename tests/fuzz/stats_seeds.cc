@@ -1,0 +1,17 @@
+// Seed corpus of stats_fuzzer.
+#include "lib/link/stats.h"
+#include "tests/fuzz/seed_file.h"
+
+int main(int argc, char** argv) {
+  using namespace fairlead;
+  const std::string folder = testing::SeedFolder(argc, argv);
+  DataplaneStats stats;
+  testing::WriteSeed(folder, "empty", EncodeStats(stats));
+  stats.generation = 3;
+  stats.worker_count = 2;
+  stats.totals.rx_packets = 1000;
+  stats.services = {{1, 2, 3, 4}, {5, 6, 7, 8}};
+  stats.backends = {{1, 2, 3, 4, 5}};
+  testing::WriteSeed(folder, "two_services", EncodeStats(stats));
+  return 0;
+}
