@@ -24,12 +24,18 @@ std::string_view HookName(const agent_settings& settings) {
   return settings.hook == AGENT_HOOK_XDP ? "xdp" : "tc";
 }
 
+// "xdp (native)", "tc"
+std::string Place(const InterfaceStatus& status) {
+  const std::string hook(HookName(status.settings));
+  return status.settings.hook == AGENT_HOOK_XDP ? hook + " (" + status.mode + ")" : hook;
+}
+
 std::string OneInterface(const InterfaceStatus& status) {
   if (!status.problem.empty()) return fmt::format("{}: {}\n", status.interface, status.problem);
   std::string text;
   if (status.attached)
-    text = fmt::format("{}: attached at {} ({}), program {}\n", status.interface,
-                       HookName(status.settings), status.mode, status.program_id);
+    text = fmt::format("{}: attached at {}, program {}\n", status.interface, Place(status),
+                       status.program_id);
   else
     text = fmt::format(
         "{}: NOT attached: the interface was made anew, or somebody removed the "
