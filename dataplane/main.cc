@@ -25,6 +25,7 @@
 
 #include "dataplane/config/options.h"
 #include "dataplane/eal/bootstrap.h"
+#include "dataplane/eal/log.h"
 #include "dataplane/manage/flow_memory.h"
 #include "dataplane/manage/image_file.h"
 #include "dataplane/manage/link_server.h"
@@ -242,9 +243,10 @@ Status Run(const Options& options) {
   ASSIGN_OR_RETURN(
       const EalPlan plan,
       PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
-  ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan, options.verbose));
+  ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan));
   Dataplane dataplane(options);
   RETURN_IF_ERROR(dataplane.SetUp(largest_mtu));
+  PassEalLogOn(options.verbose);
   return Operate(options, std::move(image), std::move(last_path), std::move(link), signal_fd,
                  &dataplane);
 }

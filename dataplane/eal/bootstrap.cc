@@ -91,7 +91,7 @@ HostFacts ReadHostFacts() {
   return host;
 }
 
-Result<Eal> Eal::Start(const EalPlan& plan, bool verbose) {
+Result<Eal> Eal::Start(const EalPlan& plan) {
   if (!CatchEalLog()) return Internal("DPDK's log cannot be redirected");
   // EAL keeps pointers into argv, and reorders it: both live as long as the process.
   static std::vector<std::string> strings;
@@ -105,24 +105,27 @@ Result<Eal> Eal::Start(const EalPlan& plan, bool verbose) {
     result = rte_eal_init(static_cast<int>(strings.size()), argv.data());
   }
   if (result < 0) return ExplainFailure(rte_errno);
-  PassEalLogOn(verbose);
-  return Eal(plan.remove_runtime_dir);
+  return Eal();
 }
 
-Eal::Eal(Eal&& other) noexcept
-    : active_(std::exchange(other.active_, false)),
-      remove_runtime_dir_(other.remove_runtime_dir_) {}
+Eal::Eal(Eal&& other) noexcept : active_(std::exchange(other.active_, false)) {}
 
 Eal::~Eal() {
   if (!active_) return;
   const std::string runtime_dir = rte_eal_get_runtime_dir();
   rte_eal_cleanup();
-  if (remove_runtime_dir_) {
-    std::error_code ignored;
-    std::filesystem::remove_all(runtime_dir, ignored);
-  }
+  // EAL leaves its sockets and files behind; they are of no use to the next process.
+  std::error_code ignored;
+  std::filesystem::remove_all(runtime_dir, ignored);
 }
 
-std::string TakeLastEalError() { return LastLine(TakeKeptEalLog()); }
+std::string TakeFirstEalError() {
+  const std::string log = TakeKeptEalLog();
+  std::string line = log.substr(0, log.find('\n'));
+  // Drivers put their function's name in front: "open_single_rx_pcap(): Couldn't open ...".
+  const size_t name_end = line.find("(): ");
+  if (name_end != std::string::npos && line.find(' ') > name_end) line.erase(0, name_end + 4);
+  return line;
+}
 
 }  // namespace fairlead

@@ -13,8 +13,7 @@ HostFacts ReadHostFacts();
 class Eal {
  public:
   // Runs rte_eal_init. A failure's message says in one sentence what EAL's own log lines meant.
-  // DPDK's errors go to spdlog afterwards, its warnings too when `verbose`.
-  static Result<Eal> Start(const EalPlan& plan, bool verbose);
+  static Result<Eal> Start(const EalPlan& plan);
   ~Eal();
   Eal(Eal&& other) noexcept;
   Eal& operator=(Eal&&) = delete;
@@ -22,12 +21,12 @@ class Eal {
   Eal& operator=(const Eal&) = delete;
 
  private:
-  explicit Eal(bool remove_runtime_dir) : remove_runtime_dir_(remove_runtime_dir) {}
+  Eal() = default;
   bool active_ = true;
-  bool remove_runtime_dir_;
 };
 
-// The last error that DPDK logged, "" if none since the last call. For the messages of refusals.
-std::string TakeLastEalError();
+// The first error that DPDK logged since the last call, "" if none: the one nearest to the cause.
+// For the messages of refusals.
+std::string TakeFirstEalError();
 
 }  // namespace fairlead

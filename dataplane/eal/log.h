@@ -9,10 +9,10 @@ namespace fairlead {
 bool CatchEalLog();
 
 // From now on, lines are passed on to spdlog: errors as warnings, DPDK's warnings when `verbose`.
-// Until then they are kept only.
+// Until then errors are kept only: what a refusal needs of them becomes part of its sentence.
 void PassEalLogOn(bool verbose);
 
-// All that was kept since the last call, newest last.
+// The errors that were kept since the last call, oldest first, a line each.
 std::string TakeKeptEalLog();
 
 }  // namespace fairlead

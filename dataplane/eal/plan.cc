@@ -75,8 +75,7 @@ Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t 
 
   EalPlan plan;
   plan.arguments = {"fairlead-dataplane", "--log-level=*:warning"};
-  plan.own_lcores = !has("-l") && !has("-c") && !has("--lcores");
-  if (plan.own_lcores) {
+  if (!has("-l") && !has("-c") && !has("--lcores")) {
     ASSIGN_OR_RETURN(const std::string lcores, PlanLcores(config, host));
     plan.arguments.push_back("--lcores=" + lcores);
     plan.arguments.emplace_back("--main-lcore=0");
@@ -88,7 +87,6 @@ Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t 
     plan.arguments.push_back("--file-prefix=fairlead-" + (linked
                                                               ? Hex(ShortHash(*options.link_path))
                                                               : std::to_string(host.pid)));
-    plan.remove_runtime_dir = !linked;
   }
   const bool any_pci = std::any_of(config.ports.begin(), config.ports.end(), IsPci);
   if (!any_pci && !config.ports.empty() && !has("--no-pci") && !has("-a") && !has("--allow")) {

@@ -23,8 +23,6 @@ struct HostFacts {
 
 struct EalPlan {
   std::vector<std::string> arguments;  // argv, program name first
-  bool own_lcores = true;              // false: the operator gave -l, -c or --lcores
-  bool remove_runtime_dir = false;     // its name is this process's alone
 };
 
 // True when an EAL argument list has `name`, as "name", "name=value" or, for one-letter options,

@@ -34,8 +34,8 @@ Status PortError(const std::string& name, const std::string& what) {
 }
 
 std::string WithEalError(const std::string& what) {
-  const std::string last = TakeLastEalError();
-  return last.empty() ? what : what + " (" + last + ")";
+  const std::string error = TakeFirstEalError();
+  return error.empty() ? what : what + " (" + error + ")";
 }
 
 Result<uint16_t> MtuOf(const PortConfig& config) {
@@ -59,14 +59,16 @@ Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, ui
   const std::string name = VdevName(device, index);
   if (device.kind != DeviceKind::kPci && device.kind != DeviceKind::kVdev) {
     const std::string arguments = VdevArguments(device, queue_count, mtu + kFrameOverhead);
-    TakeLastEalError();
+    TakeFirstEalError();  // of what came before
     const int error = rte_eal_hotplug_add("vdev", name.c_str(), arguments.c_str());
     if (error == -EBUSY || error == -EEXIST) {
       return PortError(config.name, device.text + " is already in use");
     }
     if (error != 0) {
-      return PortError(config.name,
-                       WithEalError(device.text + " cannot be opened: " + std::strerror(-error)));
+      // Drivers return -1 for most of what can go wrong; what they log says more.
+      const std::string why = TakeFirstEalError();
+      return PortError(config.name, device.text + " cannot be opened: " +
+                                        (why.empty() ? std::strerror(-error) : why));
     }
   }
   if (rte_eth_dev_get_port_by_name(name.c_str(), &port->id) != 0) {
