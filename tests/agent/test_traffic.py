@@ -1,0 +1,210 @@
+"""Real TCP through the agent: curl from a kernel's own stack, python's web server on the backend, no tunnel module on either side.
+The encapsulator stands for the balancer; answers go back directly, as with the real one."""
+import hashlib
+import itertools
+import pathlib
+import time
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Dot1Q, Ether
+
+from tests.agent.frames import ETHER, NEAR_MAC, gue_packet, inner4, inner6, outer4, outer6
+from tests.agent.host import BACKEND4, BACKEND6, FRONTEND4, FRONTEND6, NEAR4, NEAR6, Host
+from tests.lab.process import wait_until
+
+HERE = pathlib.Path(__file__).resolve().parent
+SIZE = 8 << 20
+KINDS = [(mode, outer, inner) for mode, outer, inner in itertools.product(("ipip", "gue"), (4, 6), (4, 6))]
+# How the agent is attached: options, and the MTU of the other end (one that veth's native XDP refuses).
+PLACES = {"native": ((), 1500), "generic": ((), 9000), "tc": (("--hook", "tc"), 1500)}
+
+
+def web_server(host):
+    folder = host.dir / "files"
+    folder.mkdir()
+    content = bytes(range(256)) * (SIZE // 256)
+    (folder / "file").write_bytes(content)
+    server = host.spawn("web", ["/usr/bin/python3", "-m", "http.server", "80", "--bind", "::", "--directory", folder], host.backend)
+    wait_until(lambda: server.listening(80) or server.require_running(), 15, server.tail)
+    return hashlib.sha256(content).hexdigest()
+
+
+def encapsulate(host, mode, outer, mtu=1400):
+    """Sends the frontends through a tunnel from here on. Returns the process."""
+    ends = (NEAR4, BACKEND4) if outer == 4 else (NEAR6, BACKEND6)
+    process = host.spawn(f"encapsulator-{time.monotonic_ns()}",
+                         ["/usr/bin/python3", HERE / "encapsulator.py", "tun0", mtu, mode, *ends], host.near)
+    # Clients' addresses are eth0's: answers come there.
+    wait_until(lambda: "LOWER_UP" in host.near.run("ip", "-o", "link", "show", "tun0", check=False).stdout, 10,
+               process.tail)
+    host.near.ip(f"route replace {FRONTEND4}/32 dev tun0 src {NEAR4}", f"route replace {FRONTEND6}/128 dev tun0 src {NEAR6}")
+    return process
+
+
+def curl(host, inner, *options, timeout_s=30):
+    url = f"http://{FRONTEND4}/file" if inner == 4 else f"http://[{FRONTEND6}]/file"
+    out = host.dir / "download"
+    out.unlink(missing_ok=True)
+    result = host.near.run("curl", "-sS", "-o", out, "--max-time", timeout_s, *options, url, check=False)
+    return result, hashlib.sha256(out.read_bytes()).hexdigest() if out.exists() else None
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def served(request):
+    options, near_mtu = PLACES[request.param]
+    with Host() as host:
+        host.near.ip(f"link set eth0 mtu {near_mtu}")
+        host.digest = web_server(host)
+        said = host.attach(*options)
+        assert request.param in said
+        yield host
+        host.agent("detach", "eth0")
+
+
+@pytest.mark.parametrize("mode,outer,inner", KINDS, ids=[f"{m}-{i}in{o}" for m, o, i in KINDS])
+def test_download(served, mode, outer, inner):
+    encapsulator = encapsulate(served, mode, outer)
+    before = served.counters()
+    try:
+        result, digest = curl(served, inner)
+    finally:
+        encapsulator.kill()
+    assert result.returncode == 0, result.stderr
+    assert digest == served.digest
+    after = served.counters()
+    rose = {name for name in after if after[name] > before[name]}
+    assert f"{mode}_delivered" in rose
+    assert rose <= {f"{mode}_delivered", "not_a_tunnel"}  # the latter: ARP, ND
+
+
+@pytest.fixture
+def host():
+    with Host() as made:
+        yield made
+
+
+@pytest.mark.parametrize("hook", ["xdp", "tc"])
+def test_nobody_but_balancers_gets_in(host, hook):
+    web_server(host)
+    host.attach("--hook", hook, balancers=["10.0.0.2"])
+    encapsulate(host, "gue", 4)
+    assert curl(host, 4, timeout_s=1.5)[0].returncode == 28  # timed out
+    stranger = host.counters()
+    assert stranger["not_a_balancer"] > 0 and stranger["gue_delivered"] == 0
+    host.agent("balancers", "add", NEAR4)
+    assert host.agent("balancers", "list").stdout.split("\n")[:-1] == ["eth0 10.0.0.1", "eth0 10.0.0.2"]
+    assert curl(host, 4)[0].returncode == 0
+    host.agent("balancers", "remove", NEAR4)
+    assert curl(host, 4, timeout_s=1.5)[0].returncode == 28
+    assert host.counters()["not_a_balancer"] > stranger["not_a_balancer"]
+
+
+def test_without_the_agent_the_kernel_takes_no_tunnel(host):
+    web_server(host)
+    encapsulate(host, "ipip", 4)
+    assert curl(host, 4, timeout_s=1.5)[0].returncode == 28
+    host.attach()
+    assert curl(host, 4)[0].returncode == 0
+    host.agent("detach", "eth0")
+    assert curl(host, 4, timeout_s=1.5)[0].returncode == 28
+
+
+def test_replacing_it_breaks_no_download(host):
+    digest = web_server(host)
+    host.attach()
+    encapsulate(host, "gue", 6)
+    out = host.dir / "slow"
+    download = host.spawn("curl", ["curl", "-sS", "-o", out, "--limit-rate", "3M", "--max-time", 60,
+                                   f"http://{FRONTEND4}/file"], host.near)
+    wait_until(lambda: out.exists() and out.stat().st_size > 0, 10, download.tail)
+    replaced = 0
+    while download.running():
+        # Also from hook to hook: at no moment is there neither.
+        assert "replaced" in host.attach("--hook", ("xdp", "tc")[replaced % 2])
+        replaced += 1
+    assert download.wait(1) == 0, download.tail()
+    assert hashlib.sha256(out.read_bytes()).hexdigest() == digest
+    assert replaced >= 5
+    assert host.counters()["not_a_balancer"] == 0
+
+
+@pytest.mark.parametrize("inner", [4, 6])
+def test_clamps_the_mss_of_frontends_only(host, inner):
+    web_server(host)
+    host.attach("--clamp-mss", "1234")
+    encapsulate(host, "ipip", 4, mtu=1500)
+    own = BACKEND4 if inner == 4 else BACKEND6
+    frontend = FRONTEND4 if inner == 4 else FRONTEND6
+    with host.packet_socket(host.near) as wire:
+        assert curl(host, inner)[0].returncode == 0
+        syn_ack = next_syn_ack(wire, frontend)
+        assert dict(syn_ack[TCP].options)["MSS"] == 1234
+        assert checksum_is_right(syn_ack)
+        assert host.counters()["mss_clamped"] == 1
+        host.near.run("curl", "-sS", "-o", "/dev/null", f"http://{own if inner == 4 else f'[{own}]'}/file")
+        assert dict(next_syn_ack(wire, own)[TCP].options)["MSS"] == (1460 if inner == 4 else 1440)
+    assert host.counters()["mss_clamped"] == 1
+
+
+def test_clamp_never_raises_the_mss(host):
+    web_server(host)
+    host.attach("--clamp-mss", "8000")
+    encapsulate(host, "ipip", 4, mtu=1500)
+    with host.packet_socket(host.near) as wire:
+        assert curl(host, 4)[0].returncode == 0
+        assert dict(next_syn_ack(wire, FRONTEND4)[TCP].options)["MSS"] == 1460
+    assert host.counters()["mss_clamped"] == 0
+
+
+def next_syn_ack(wire, source):
+    while True:
+        packet = Ether(wire.recv(65536))
+        if TCP in packet and packet[TCP].flags == "SA" and packet.payload.src == source:
+            return packet
+
+
+def checksum_is_right(packet):
+    again = packet.copy()
+    del again[TCP].chksum
+    if IP in again:
+        del again[IP].chksum
+    return bytes(Ether(bytes(again)))[14:] == bytes(packet)[14:]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_frames_on_the_wire_are_counted_once_each(host, place):
+    """VLAN tags included, which at TC lie beside the packet: the kernel has taken them out."""
+    options, near_mtu = PLACES[place]
+    host.near.ip(f"link set eth0 mtu {near_mtu}")
+    assert place in host.attach(*options)
+    frames = [ETHER / Dot1Q(vlan=100) / outer4(4) / inner4(), ETHER / gue_packet(outer6(17), inner6()),
+              ETHER / outer6(4) / inner4(), ETHER / Dot1Q(vlan=100) / gue_packet(outer4(17), inner6())]
+    before = host.counters()
+    with host.packet_socket(host.near) as wire:
+        for frame in frames * 25:
+            wire.send(bytes(frame))
+    after = wait_until(lambda: (now := host.counters())["gue_delivered"] - before["gue_delivered"] >= 50 and now, 5,
+                       lambda: str(host.counters()))
+    assert after["ipip_delivered"] - before["ipip_delivered"] == 50
+    assert after["gue_delivered"] - before["gue_delivered"] == 50
+    assert after["adjust_failed"] == 0
+
+
+@pytest.mark.parametrize("place", ["native", "generic"])
+def test_the_kernel_sees_the_inner_packet_on_the_same_interface(host, place):
+    options, near_mtu = PLACES[place]
+    host.near.ip(f"link set eth0 mtu {near_mtu}")
+    host.attach(*options)
+    inner = inner4(tos=0xb8)
+    with host.packet_socket(host.backend) as seen, host.packet_socket(host.near) as wire:
+        wire.send(bytes(ETHER / Dot1Q(vlan=100) / outer6(4) / inner))
+        wire.send(bytes(ETHER / gue_packet(outer4(17), inner)))
+        found = []
+        while len(found) < 2:
+            packet = Ether(seen.recv(65536))
+            if packet.src == NEAR_MAC and IP in packet and packet[IP].dst == FRONTEND4:
+                found.append(packet)
+    assert all(bytes(packet[IP]) == bytes(inner) for packet in found)
+    assert all(IPv6 not in packet for packet in found)
