@@ -1,0 +1,366 @@
+#include "lib/table/select.h"
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "lib/net/headers.h"
+#include "tests/unit/flow/table_memory.h"
+#include "tests/unit/table/tables.h"
+
+namespace fairlead {
+namespace {
+
+using testing::MakeBackend;
+using testing::MakeService;
+using testing::TableMemory;
+
+constexpr uint32_t kNow = 100'000;
+constexpr uint32_t kIdleTicks = 1000;  // TCP; UDP half of it
+
+// Ids say what a backend is. The packet's slot is kOwner's.
+constexpr uint32_t kOwner = 1;
+constexpr uint32_t kOther = 2;
+constexpr uint32_t kDraining = 3;
+constexpr uint32_t kDown = 4;
+constexpr uint32_t kWeightless = 5;
+constexpr uint32_t kForeign = 6;  // another service's
+constexpr uint32_t kGone = 99;
+
+constexpr PacketFacts Tcp(int flags, bool payload = false) {
+  return {kIpProtoTcp, static_cast<uint8_t>(flags), payload};
+}
+constexpr PacketFacts kSyn = Tcp(kTcpSyn);
+constexpr PacketFacts kAck = Tcp(kTcpAck);
+constexpr PacketFacts kData = Tcp(kTcpAck, true);
+constexpr PacketFacts kFin = Tcp(kTcpFin | kTcpAck);
+constexpr PacketFacts kRst = Tcp(kTcpRst);
+constexpr PacketFacts kUdp{kIpProtoUdp, 0, true};
+
+class SelectTest : public testing::TablesFixture {
+ protected:
+  void SetUp() override {
+    Publish(Input());
+    // Some hash whose slot is kOwner's.
+    while (tables_->backends()[SlotOwner(Service(), hash_)].id != kOwner) {
+      hash_.low += uint64_t{1} << 40;
+    }
+  }
+
+  static SnapshotInput Input() {
+    SnapshotInput input{.generation = 1, .hash_seed = 7, .services = {}};
+    input.services.push_back(
+        MakeService(1, "a", "203.0.113.10:80/tcp",
+                    {MakeBackend(kOwner, "10.0.0.1"), MakeBackend(kOther, "10.0.0.2"),
+                     MakeBackend(kDraining, "10.0.0.3", 1, BackendState::kDraining),
+                     MakeBackend(kDown, "10.0.0.4", 1, BackendState::kDown),
+                     MakeBackend(kWeightless, "10.0.0.5", 0)}));
+    input.services[0].idle_timeout_tcp_ms = kIdleTicks * 250;
+    input.services[0].idle_timeout_udp_ms = kIdleTicks * 125;
+    input.services.push_back(
+        MakeService(2, "b", "203.0.113.11:80/tcp", {MakeBackend(kForeign, "10.0.0.6")}));
+    return input;
+  }
+
+  RecordKey Key() const { return RecordKey::Make(hash_, Service().salt); }
+  void Put(const FlowRecord& record) {
+    ASSERT_EQ(flows_.Insert(Key(), record, kIdleTicks), FlowTable::InsertResult::kStored);
+  }
+  std::optional<FlowRecord> Get() const {
+    FlowTable::Handle handle;
+    if (!flows_.Find(Key(), &handle)) return std::nullopt;
+    return FlowRecord::Unpack(handle.value);
+  }
+  // Of one packet; Explain, asked before, must have said the same.
+  Selection Select(const PacketFacts& facts) {
+    const std::optional<FlowRecord> record = Get();
+    const Selection explained =
+        ExplainBackend(*tables_, Service(), hash_, facts, kNow, record ? &*record : nullptr);
+    const Selection selected = SelectBackend(*tables_, Service(), hash_, facts, kNow, &flows_);
+    EXPECT_EQ(explained.backend_index, selected.backend_index);
+    if (selected.reason != SelectReason::kUntracked) {
+      EXPECT_EQ(explained.reason, selected.reason);
+    }
+    return selected;
+  }
+  uint32_t IdOf(const Selection& selection) const {
+    return selection.backend_index == kNoIndex ? 0
+                                               : tables_->backends()[selection.backend_index].id;
+  }
+
+  FlowHash hash_{0, 0x0000000100000002};
+  TableMemory memory_{FlowTable::BytesNeeded(64)};
+  FlowTable flows_ = FlowTable::Format(memory_.bytes(), 64);
+};
+
+struct SelectRow {
+  const char* name;
+  PacketFacts facts;
+  std::optional<FlowRecord> before;
+  SelectReason reason;
+  uint32_t backend_id;
+  std::optional<FlowRecord> after;
+};
+
+void PrintTo(const SelectRow& row, std::ostream* out) { *out << row.name; }
+
+constexpr uint32_t kBefore = kNow - 5;
+constexpr uint8_t kPinned = kRecordPinned;
+constexpr uint8_t kConfirmed = kRecordConfirmed;
+constexpr uint8_t kClosing = kRecordClosing;
+constexpr FlowRecord kOnOther{kOther, kBefore, kConfirmed};
+constexpr FlowRecord kOnDraining{kDraining, kBefore, kConfirmed};
+constexpr FlowRecord kOnDown{kDown, kBefore, kConfirmed};
+constexpr FlowRecord kOnGone{kGone, kBefore, kConfirmed};
+constexpr FlowRecord kExpired{kOther, kNow - kIdleTicks - 1, kConfirmed};
+constexpr FlowRecord kClosed{kOther, kNow - kClosingTicks - 1, kConfirmed | kClosing};
+constexpr FlowRecord kNewOnOwner{kOwner, kNow, 0};
+constexpr FlowRecord kPinnedOnOwner{kOwner, kNow, kPinned};
+constexpr auto kNone = std::nullopt;
+
+constexpr SelectReason kSlot = SelectReason::kSlot;
+constexpr SelectReason kRecorded = SelectReason::kRecorded;
+constexpr SelectReason kNewFlow = SelectReason::kNewFlow;
+constexpr SelectReason kReplaced = SelectReason::kReplaced;
+
+const SelectRow kRows[] = {
+    // Without a record.
+    {"SynIsRecordedAsNew", kSyn, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"SynWithDataIsRecordedAsNew", Tcp(kTcpSyn, true), kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"UdpIsRecordedAsNew", kUdp, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"UdpHasNoTcpFlags", {kIpProtoUdp, kTcpRst, true}, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"AckIsRecordedAsPinned", kAck, kNone, kNewFlow, kOwner, kPinnedOnOwner},
+    {"SynAckIsRecordedAsPinned", Tcp(kTcpSyn | kTcpAck), kNone, kNewFlow, kOwner, kPinnedOnOwner},
+    {"FinIsRecordedAsClosing", kFin, kNone, kNewFlow, kOwner,
+     FlowRecord{kOwner, kNow, kPinned | kClosing}},
+    {"RstIsNotRecorded", kRst, kNone, kSlot, kOwner, kNone},
+    {"RstAckIsNotRecorded", Tcp(kTcpRst | kTcpAck), kNone, kSlot, kOwner, kNone},
+    {"RstSynIsNotRecorded", Tcp(kTcpRst | kTcpSyn), kNone, kSlot, kOwner, kNone},
+
+    // With a record of a backend that serves.
+    {"AckFollowsAndConfirms", kAck, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kConfirmed}},
+    {"DataFollowsTheRecord", kData, kOnOther, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kConfirmed}},
+    {"PinnedStaysPinned", kAck, FlowRecord{kOther, kBefore, kPinned}, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kPinned | kConfirmed}},
+    {"SynRetransmissionFollowsWithoutConfirming", kSyn, FlowRecord{kOther, kBefore, 0}, kRecorded,
+     kOther, FlowRecord{kOther, kNow, 0}},
+    {"SynOfAPortUsedAgainFollows", kSyn, kOnOther, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kConfirmed}},
+    {"UdpFollowsAndConfirms", kUdp, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kConfirmed}},
+    {"WeightZeroKeepsItsFlows", kData, FlowRecord{kWeightless, kBefore, kConfirmed}, kRecorded,
+     kWeightless, FlowRecord{kWeightless, kNow, kConfirmed}},
+    {"ARecordSeenByAClockAheadIsNotSetBack", kAck, FlowRecord{kOther, kNow + 1, 0}, kRecorded,
+     kOther, FlowRecord{kOther, kNow + 1, kConfirmed}},
+    {"LivesUntilTheIdleTimeout", kAck, FlowRecord{kOther, kNow - kIdleTicks, kConfirmed}, kRecorded,
+     kOther, FlowRecord{kOther, kNow, kConfirmed}},
+
+    // The end of a flow.
+    {"FinMarksClosing", kFin, kOnOther, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kConfirmed | kClosing}},
+    {"FinWithDataMarksClosing", Tcp(kTcpFin | kTcpAck, true), kOnOther, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kConfirmed | kClosing}},
+    {"RstMarksClosingAndMovesNothing", kRst, kOnOther, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kConfirmed | kClosing}},
+    {"DataClearsClosing", kData, FlowRecord{kOther, kBefore, kConfirmed | kClosing}, kRecorded,
+     kOther, FlowRecord{kOther, kNow, kConfirmed}},
+    {"BareAckLeavesClosing", kAck, FlowRecord{kOther, kBefore, kConfirmed | kClosing}, kRecorded,
+     kOther, FlowRecord{kOther, kNow, kConfirmed | kClosing}},
+    {"SynOnAClosingRecordBeginsANewFlow", kSyn, FlowRecord{kOther, kBefore, kConfirmed | kClosing},
+     kReplaced, kOwner, kNewOnOwner},
+    {"AckAfterTheCloseIsAsWithoutRecord", kAck, kClosed, kReplaced, kOwner, kPinnedOnOwner},
+
+    // A draining backend keeps its flows and gets no new one.
+    {"AckStaysOnTheDrainingBackend", kAck, kOnDraining, kRecorded, kDraining,
+     FlowRecord{kDraining, kNow, kConfirmed}},
+    {"UdpStaysOnTheDrainingBackend", kUdp, kOnDraining, kRecorded, kDraining,
+     FlowRecord{kDraining, kNow, kConfirmed}},
+    {"SynAckStaysOnTheDrainingBackend", Tcp(kTcpSyn | kTcpAck), kOnDraining, kRecorded, kDraining,
+     FlowRecord{kDraining, kNow, kConfirmed}},
+    {"SynLeavesTheDrainingBackend", kSyn, kOnDraining, kReplaced, kOwner, kNewOnOwner},
+    {"UdpAfterItsTimeoutLeavesTheDrainingBackend", kUdp,
+     FlowRecord{kDraining, kNow - kIdleTicks / 2 - 1, kConfirmed}, kReplaced, kOwner, kNewOnOwner},
+
+    // A record that is of no more use.
+    {"AckLeavesTheDownBackend", kAck, kOnDown, kReplaced, kOwner, kPinnedOnOwner},
+    {"SynLeavesTheDownBackend", kSyn, kOnDown, kReplaced, kOwner, kNewOnOwner},
+    {"UdpLeavesTheDownBackend", kUdp, kOnDown, kReplaced, kOwner, kNewOnOwner},
+    {"RstLeavesTheDownBackendWithoutARecord", kRst, kOnDown, kSlot, kOwner, kOnDown},
+    {"AckLeavesTheDeletedBackend", kAck, kOnGone, kReplaced, kOwner, kPinnedOnOwner},
+    {"SynLeavesTheDeletedBackend", kSyn, kOnGone, kReplaced, kOwner, kNewOnOwner},
+    {"AnotherServicesBackendIsNotFollowed", kAck, FlowRecord{kForeign, kBefore, kConfirmed},
+     kReplaced, kOwner, kPinnedOnOwner},
+    {"ADamagedRecordIsReplaced", kAck, FlowRecord{0, kBefore, 0xff}, kReplaced, kOwner,
+     kPinnedOnOwner},
+    {"AckAfterTheIdleTimeoutIsAsWithoutRecord", kAck, kExpired, kReplaced, kOwner, kPinnedOnOwner},
+    {"SynAfterTheIdleTimeoutBeginsANewFlow", kSyn, kExpired, kReplaced, kOwner, kNewOnOwner},
+    {"RstAfterTheIdleTimeoutRevivesNothing", kRst, kExpired, kSlot, kOwner, kExpired},
+};
+
+class SelectTracking : public SelectTest, public ::testing::WithParamInterface<SelectRow> {
+ protected:
+  void Check() {
+    const SelectRow& row = GetParam();
+    if (row.before) Put(*row.before);
+    const Selection selection = Select(row.facts);
+    EXPECT_EQ(SelectReasonText(selection.reason), SelectReasonText(row.reason));
+    EXPECT_EQ(IdOf(selection), row.backend_id);
+    EXPECT_FALSE(selection.evicted);
+    const std::optional<FlowRecord> after = Get();
+    ASSERT_EQ(after.has_value(), row.after.has_value());
+    if (!after) return;
+    EXPECT_EQ(after->backend_id, row.after->backend_id);
+    EXPECT_EQ(after->last_seen_tick, row.after->last_seen_tick);
+    EXPECT_EQ(int{after->flags}, int{row.after->flags});
+  }
+};
+
+TEST_P(SelectTracking, All) { Check(); }
+
+// Until slots have states.
+TEST_P(SelectTracking, AdaptiveIsAsAll) {
+  SnapshotInput input = Input();
+  input.services[0].tracking_tcp = Tracking::kAdaptive;
+  input.services[0].tracking_udp = Tracking::kAdaptive;
+  Publish(input);
+  Check();
+}
+
+TEST_P(SelectTracking, NoneNeitherFollowsNorMakesRecords) {
+  SnapshotInput input = Input();
+  input.services[0].tracking_tcp = Tracking::kNone;
+  input.services[0].tracking_udp = Tracking::kNone;
+  Publish(input);
+  const SelectRow& row = GetParam();
+  if (row.before) Put(*row.before);
+  const Selection selection = Select(row.facts);
+  EXPECT_EQ(selection.reason, SelectReason::kSlot);
+  EXPECT_EQ(IdOf(selection), kOwner);
+  ASSERT_EQ(Get().has_value(), row.before.has_value());
+  if (row.before) {
+    EXPECT_EQ(Get()->Pack(), row.before->Pack());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, SelectTracking, ::testing::ValuesIn(kRows),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST_F(SelectTest, TracksEachProtocolByItsOwnSetting) {
+  SnapshotInput input = Input();
+  input.services[0].tracking_tcp = Tracking::kNone;
+  Publish(input);
+  EXPECT_EQ(Select(kAck).reason, SelectReason::kSlot);
+  EXPECT_EQ(Select(kUdp).reason, SelectReason::kNewFlow);
+}
+
+TEST_F(SelectTest, NeedsNoFlowTableWhenNothingIsTracked) {
+  SnapshotInput input = Input();
+  input.services[0].tracking_tcp = Tracking::kNone;
+  Publish(input);
+  const Selection selection = SelectBackend(*tables_, Service(), hash_, kSyn, kNow, nullptr);
+  EXPECT_EQ(IdOf(selection), kOwner);
+  Prefetch(Service(), hash_, kIpProtoTcp, nullptr);
+}
+
+class SelectWithoutOwner : public SelectTest {
+ protected:
+  void SetUp() override {
+    SnapshotInput input = Input();
+    for (uint32_t i : {0U, 1U}) input.services[0].backends[i].state = BackendState::kDraining;
+    Publish(input);
+  }
+};
+
+TEST_F(SelectWithoutOwner, HasNoBackendForNewFlows) {
+  for (const PacketFacts& facts : {kSyn, kAck, kRst, kUdp}) {
+    const Selection selection = Select(facts);
+    EXPECT_EQ(selection.reason, SelectReason::kNoBackend);
+    EXPECT_EQ(selection.backend_index, kNoIndex);
+    EXPECT_FALSE(Get().has_value());
+  }
+}
+
+TEST_F(SelectWithoutOwner, StillServesRecordedFlows) {
+  Put({kOther, kBefore, kConfirmed});
+  EXPECT_EQ(IdOf(Select(kAck)), kOther);
+}
+
+TEST_F(SelectWithoutOwner, TurnsAwayASynWhoseRecordIsOfNoMoreUse) {
+  Put({kOther, kBefore, kConfirmed});
+  EXPECT_EQ(Select(kSyn).reason, SelectReason::kNoBackend);
+  EXPECT_EQ(Get()->Pack(), (FlowRecord{kOther, kBefore, kConfirmed}).Pack());
+}
+
+TEST_F(SelectWithoutOwner, HasNoBackendWithoutTrackingEither) {
+  SnapshotInput input = Input();
+  for (SnapshotBackend& backend : input.services[0].backends) backend.weight = 0;
+  input.services[0].tracking_tcp = Tracking::kNone;
+  Publish(input);
+  EXPECT_EQ(Select(kSyn).reason, SelectReason::kNoBackend);
+  PrefetchOwner(*tables_, Service(), hash_);
+}
+
+TEST_F(SelectTest, SaysWhenALiveRecordMadeRoom) {
+  TableMemory memory(FlowTable::BytesNeeded(8));
+  FlowTable full = FlowTable::Format(memory.bytes(), 8);
+  for (uint64_t tag = 2; tag < 10; ++tag) {
+    ASSERT_EQ(full.Insert({tag, 0}, {kOther, kNow, kConfirmed}, kIdleTicks),
+              FlowTable::InsertResult::kStored);
+  }
+  const Selection selection = SelectBackend(*tables_, Service(), hash_, kSyn, kNow, &full);
+  EXPECT_EQ(selection.reason, SelectReason::kNewFlow);
+  EXPECT_TRUE(selection.evicted);
+}
+
+TEST_F(SelectTest, GoesToTheOwnerUntrackedWhenNoRecordCanBeHad) {
+  TableMemory memory(FlowTable::BytesNeeded(8));
+  FlowTable busy = FlowTable::Format(memory.bytes(), 8);
+  for (size_t i = 0; i < 8; ++i) memory.Put<uint64_t>(64 + i * 16, 1);  // all being written
+  const Selection selection = SelectBackend(*tables_, Service(), hash_, kSyn, kNow, &busy);
+  EXPECT_EQ(selection.reason, SelectReason::kUntracked);
+  EXPECT_EQ(IdOf(selection), kOwner);
+}
+
+TEST_F(SelectTest, KeepsServicesWithTheSameHashApart) {
+  EXPECT_EQ(Select(kSyn).reason, SelectReason::kNewFlow);
+  const Selection other =
+      SelectBackend(*tables_, tables_->services()[1], hash_, kSyn, kNow, &flows_);
+  EXPECT_EQ(other.reason, SelectReason::kNewFlow);
+  EXPECT_EQ(IdOf(other), kForeign);
+  EXPECT_EQ(Get()->backend_id, kOwner);
+}
+
+// The promise of the whole: flows that live through a change stay, new ones follow the new table.
+TEST_F(SelectTest, KeepsFlowsWhereTheyAreThroughADrain) {
+  SnapshotInput input = Input();
+  Publish(input);
+  ASSERT_EQ(Select(kSyn).reason, SelectReason::kNewFlow);
+  input.services[0].backends[0].state = BackendState::kDraining;
+  Publish(input);
+  EXPECT_NE(tables_->backends()[SlotOwner(Service(), hash_)].id, kOwner);
+  EXPECT_EQ(IdOf(Select(kData)), kOwner);
+  EXPECT_EQ(IdOf(Select(kFin)), kOwner);
+  const Selection next = Select(kSyn);
+  EXPECT_EQ(next.reason, SelectReason::kReplaced);
+  EXPECT_EQ(IdOf(next), kOther);
+  input.services[0].backends[0].state = BackendState::kActive;
+  Publish(input);
+  EXPECT_EQ(IdOf(Select(kData)), kOther);
+}
+
+TEST(SelectReasonText, IsASentenceOfItsOwnForEachReason) {
+  std::set<std::string_view> texts;
+  for (int i = 0; i <= static_cast<int>(SelectReason::kNoBackend); ++i) {
+    const std::string_view text = SelectReasonText(static_cast<SelectReason>(i));
+    EXPECT_TRUE(text.ends_with('.'));
+    EXPECT_TRUE(texts.insert(text).second);
+  }
+}
+
+}  // namespace
+}  // namespace fairlead

@@ -1,0 +1,65 @@
+// Forwarding tables for the tests of this folder, from a snapshot input.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "lib/snapshot/builder.h"
+#include "lib/snapshot/view.h"
+#include "lib/table/forwarding_tables.h"
+
+namespace fairlead::testing {
+
+inline SnapshotBackend MakeBackend(uint32_t id, const std::string& endpoint, uint16_t weight = 1,
+                                   BackendState state = BackendState::kActive) {
+  SnapshotBackend backend;
+  backend.id = id;
+  backend.endpoint = Endpoint::Parse(endpoint).value();
+  backend.weight = weight;
+  backend.state = state;
+  return backend;
+}
+
+inline SnapshotService MakeService(uint32_t id, const std::string& name,
+                                   const std::string& frontend,
+                                   std::vector<SnapshotBackend> backends) {
+  SnapshotService service;
+  service.id = id;
+  service.name = name;
+  service.frontends = {Frontend::Parse(frontend).value()};
+  service.slot_count = 251;
+  service.backends = std::move(backends);
+  return service;
+}
+
+// Builds tables of one generation after the other, as the management thread does.
+class TablesFixture : public ::testing::Test {
+ protected:
+  Result<std::unique_ptr<ForwardingTables>> Build(const SnapshotInput& input) {
+    const SnapshotImage image = BuildSnapshot(input).value();
+    return ForwardingTables::Build(SnapshotView(image.bytes()), tables_.get(), ports_,
+                                   &backend_slots_, &service_slots_, &stats_);
+  }
+  // The same, and takes the place of the generation before.
+  void Publish(const SnapshotInput& input) { tables_ = Build(input).value(); }
+
+  const ServiceEntry& Service(size_t index = 0) const { return tables_->services()[index]; }
+  const BackendEntry& Owner(const ServiceEntry& service, uint32_t slot) const {
+    return tables_->backends()[service.first_backend + service.slot_table->Load(slot).current];
+  }
+
+  std::vector<EgressPort> ports_ = {
+      {"wan", MacAddress::Parse("02:00:00:00:00:a0").value()},
+      {"lan", MacAddress::Parse("02:00:00:00:00:a1").value()},
+  };
+  CounterSlots backend_slots_{1000};
+  CounterSlots service_slots_{1000};
+  std::unique_ptr<ForwardingTables> tables_;
+  ForwardingTables::BuildStats stats_;
+};
+
+}  // namespace fairlead::testing
