@@ -1,0 +1,260 @@
+"""The steering program and FrontendSteering, with the real net_af_xdp over veth."""
+import ipaddress
+import queue
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, IPOption_NOP, UDPerror
+from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptSrcLLAddr,
+                                ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop)
+from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
+from scapy.packet import Raw
+
+from tests.agent.frames import ETHER
+from tests.agent.host import (BACKEND4, BACKEND6, BPFTOOL, BUILD, FRONTEND4, FRONTEND6, NEAR4, NEAR6, NEAR_MAC,
+                              mount_bpf_files)
+from tests.lab.process import run, wait_until
+from tests.steering.port import SharedNic, arrives_at_kernel, arrives_at_socket
+
+OTHER4, OTHER6 = "203.0.113.11", "2001:db8::11"
+BROADCAST = Ether(src=NEAR_MAC, dst="ff:ff:ff:ff:ff:ff")
+MULTICAST = Ether(src=NEAR_MAC, dst="33:33:ff:00:00:10")
+
+
+def to4(destination=FRONTEND4, **fields):
+    return IP(src="198.51.100.7", dst=destination, **fields)
+
+
+def to6(destination=FRONTEND6, **fields):
+    return IPv6(src="2001:db8:c::7", dst=destination, **fields)
+
+
+def error4():
+    return to4() / ICMP(type=3, code=4) / IPerror(src=FRONTEND4, dst="198.51.100.7") / UDPerror(sport=7, dport=4000)
+
+
+def solicitation(target, destination="ff02::1:ff00:10"):
+    return IPv6(src=NEAR6, dst=destination, hlim=255) / ICMPv6ND_NS(tgt=target) / ICMPv6NDOptSrcLLAddr(lladdr=NEAR_MAC)
+
+
+OURS = {
+    "TCP": ETHER / to4() / TCP(dport=80),
+    "TCP over IPv6": ETHER / to6() / TCP(dport=80),
+    "UDP": ETHER / to4() / UDP(dport=53) / Raw(b"x"),
+    "echo": ETHER / to4() / ICMP(),
+    "echo over IPv6": ETHER / to6() / ICMPv6EchoRequest(),
+    "ICMP error": ETHER / error4(),
+    "ICMPv6 error": ETHER / to6() / ICMPv6PacketTooBig(mtu=1400) / Raw(b"\0" * 48),
+    "first fragment": ETHER / to4(flags="MF") / UDP(dport=53) / Raw(b"\0" * 32),
+    "later fragment": ETHER / to4(frag=100, proto=17) / Raw(b"\0" * 32),
+    "IPv6 fragment": ETHER / to6() / IPv6ExtHdrFragment(nh=17, offset=100) / Raw(b"\0" * 32),
+    "unknown protocol": ETHER / to4(proto=47) / Raw(b"\0" * 32),
+    "IPv4 options": ETHER / to4(options=[IPOption_NOP()] * 8) / TCP(dport=80),
+    "IPv6 extension header": ETHER / to6() / IPv6ExtHdrHopByHop() / TCP(dport=80),
+    "one tag": ETHER / Dot1Q(vlan=5) / to4() / TCP(dport=80),
+    "a service tag": ETHER / Dot1AD(vlan=5) / to6() / TCP(dport=80),
+    "two tags": ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6) / to4() / TCP(dport=80),
+    "ARP request": BROADCAST / ARP(op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=FRONTEND4),
+    "ARP announcement": BROADCAST / ARP(op=1, hwsrc=NEAR_MAC, psrc=FRONTEND4, pdst=FRONTEND4),
+    "ARP reply from it": ETHER / ARP(op=2, hwsrc=NEAR_MAC, psrc=FRONTEND4, pdst=BACKEND4),
+    "ARP with a tag": BROADCAST / Dot1Q(vlan=5) / ARP(op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=FRONTEND4),
+    "solicitation": MULTICAST / solicitation(FRONTEND6),
+    "solicitation by unicast": ETHER / solicitation(FRONTEND6, BACKEND6),
+    "advertisement": MULTICAST / IPv6(src=NEAR6, dst="ff02::1", hlim=255) / ICMPv6ND_NA(tgt=FRONTEND6),
+}
+KERNELS = {
+    "TCP to the host": ETHER / to4(BACKEND4) / TCP(dport=22),
+    "TCP to the host over IPv6": ETHER / to6(BACKEND6) / TCP(dport=22),
+    "TCP to a neighbour of the frontend": ETHER / to4(OTHER4) / TCP(dport=80),
+    "IPv6 to a neighbour of the frontend": ETHER / to6(OTHER6) / TCP(dport=80),
+    "from the frontend": ETHER / IP(src=FRONTEND4, dst=BACKEND4) / TCP(dport=80),
+    "tag, to the host": ETHER / Dot1Q(vlan=5) / to4(BACKEND4) / TCP(dport=22),
+    "three tags": ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6) / Dot1Q(vlan=7) / to4() / TCP(dport=80),
+    "ARP about the host": BROADCAST / ARP(op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=BACKEND4),
+    "ARP that is none": BROADCAST / ARP(hwtype=6, op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=FRONTEND4),
+    "solicitation of the host": ETHER / solicitation(BACKEND6, BACKEND6),
+    "router advertisement": MULTICAST / IPv6(src=NEAR6, dst="ff02::1", hlim=255) / ICMPv6ND_RA() / Raw(b"\0" * 24),
+    "LLDP": Ether(src=NEAR_MAC, dst="01:80:c2:00:00:0e", type=0x88cc) / Raw(b"\2\7\4" + b"\0" * 60),
+    "IPv4 cut": Ether(bytes(ETHER / to4())[:33]),
+    "IPv6 cut": Ether(bytes(ETHER / to6())[:53]),
+    "IPv4 in an IPv6 frame": Ether(src=NEAR_MAC, dst=ETHER.dst, type=0x86dd) / Raw(bytes(to4() / TCP(dport=80))),
+}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with SharedNic() as nic:
+        nic.port = nic.start_ready(FRONTEND4, FRONTEND6)
+        with nic.packet_socket(nic.near) as nic.wire, nic.packet_socket(nic.backend) as nic.kernel:
+            yield nic
+
+
+@pytest.fixture
+def nic():
+    with SharedNic() as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_dataplane_gets(shared, name):
+    frame = bytes(OURS[name])
+    before = shared.port.ask("counts").split()
+    shared.wire.send(frame)
+    assert arrives_at_socket(shared.port, frame)
+    after = shared.port.ask("counts").split()
+    assert int(after[1]) == int(before[1]) + 1
+    assert after[3] == before[3] == "0"
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_keeps(shared, name):
+    frame = bytes(KERNELS[name])
+    before = shared.port.ask("counts").split()
+    shared.wire.send(frame)
+    assert arrives_at_kernel(shared.kernel, frame)
+    after = shared.port.ask("counts").split()
+    assert after[1] == before[1]
+    assert int(after[2]) > int(before[2])
+
+
+def serve_web(nic):
+    server = nic.spawn("web", ["/usr/bin/python3", "-m", "http.server", "22", "--bind", "::", "--directory", nic.dir],
+                       nic.backend)
+    wait_until(lambda: server.listening(22) or server.require_running(), 15, server.tail)
+
+
+def fetch(nic, address, timeout_s=10):
+    url = f"http://[{address}]:22/" if ":" in address else f"http://{address}:22/"
+    return nic.near.run("curl", "-sS", "-o", "/dev/null", "--max-time", timeout_s, url, check=False).returncode
+
+
+def test_tcp_to_the_hosts_own_address_works_beside_the_dataplane(nic):
+    serve_web(nic)
+    port = nic.start_ready(FRONTEND4, FRONTEND6)
+    with nic.packet_socket(nic.near) as wire:
+        for frame in (bytes(OURS["TCP"]), bytes(OURS["TCP over IPv6"])):
+            assert fetch(nic, BACKEND4) == 0
+            wire.send(frame)
+            assert arrives_at_socket(port, frame)
+            assert fetch(nic, BACKEND6) == 0
+
+
+def test_update_is_a_difference_and_takes_effect_at_once(nic):
+    port = nic.start_ready()
+    frames = {address: bytes(ETHER / to4(address) / UDP(dport=53) / Raw(address.encode()))
+              for address in ("203.0.113.1", "203.0.113.2", "203.0.113.3")}
+    one, two, three = frames
+    with nic.packet_socket(nic.near) as wire, nic.packet_socket(nic.backend) as kernel:
+        def holds(**where):
+            for address, place in zip(frames, where.values()):
+                wire.send(frames[address])
+                assert arrives_at_socket(port, frames[address]) if place == "port" else \
+                    arrives_at_kernel(kernel, frames[address]), address
+        holds(one="kernel", two="kernel", three="kernel")
+        assert port.ask("set", one, two, FRONTEND6) == "set +3 -0 =3"
+        holds(one="port", two="port", three="kernel")
+        assert port.ask("set", three, two, two) == "set +1 -2 =2"
+        holds(one="kernel", two="port", three="port")
+        assert port.ask("set", two, three) == "set +0 -0 =2"
+        assert port.ask("set") == "set +0 -2 =0"
+        holds(one="kernel", two="kernel", three="kernel")
+
+
+def test_an_address_of_one_family_is_none_of_the_other(nic):
+    """IPv4's bytes with twelve zeros behind are also an IPv6 address."""
+    port = nic.start_ready(FRONTEND4)
+    alike = str(ipaddress.IPv6Address(ipaddress.IPv4Address(FRONTEND4).packed + b"\0" * 12))
+    frame = bytes(ETHER / to6(alike) / TCP(dport=80))
+    with nic.packet_socket(nic.near) as wire, nic.packet_socket(nic.backend) as kernel:
+        wire.send(frame)
+        assert arrives_at_kernel(kernel, frame)
+        port.ask("set", alike)
+        wire.send(frame)
+        assert arrives_at_socket(port, frame)
+
+
+def test_full_table_can_be_replaced_by_another_and_not_exceeded(nic):
+    port = nic.start_ready()
+    first = [str(ipaddress.IPv4Address(0x0b000000 + n)) for n in range(65537)]
+    second = [str(ipaddress.IPv4Address(0x0c000000 + n)) for n in range(65536)]
+    assert port.ask("set", *first[:-1]) == "set +65536 -0 =65536"
+    assert port.ask("set", *second) == "set +65536 -65536 =65536"
+    assert port.ask("set", *first) == "failed steering holds at most 65536 frontend addresses, not 65537"
+    assert port.ask("set", FRONTEND4) == "set +1 -65536 =1"
+
+
+def test_killed_dataplane_leaves_its_packets_to_the_kernel_and_the_next_takes_over(nic):
+    serve_web(nic)
+    nic.backend.ip(f"address add {FRONTEND4}/32 dev lo")
+    nic.near.ip(f"route add {FRONTEND4}/32 via {BACKEND4}")
+    frame = bytes(OURS["UDP"])
+    with nic.packet_socket(nic.near) as wire, nic.packet_socket(nic.backend) as kernel:
+        port = nic.start_ready(FRONTEND4)
+        wire.send(frame)
+        assert arrives_at_socket(port, frame)
+        assert fetch(nic, FRONTEND4, timeout_s=1) == 28  # our port answers nobody
+        port.kill()
+        assert nic.xdp_programs() == ["fairlead_steer"]
+        wire.send(frame)
+        assert arrives_at_kernel(kernel, frame)
+        assert fetch(nic, FRONTEND4) == 0
+        again = nic.start_ready(FRONTEND4)
+        assert again.program_id != port.program_id
+        assert nic.xdp_programs() == ["fairlead_steer"]
+        wire.send(frame)
+        assert arrives_at_socket(again, frame)
+        assert fetch(nic, FRONTEND4, timeout_s=1) == 28
+        again.quit()
+        assert nic.xdp_programs() == []
+        assert fetch(nic, FRONTEND4) == 0
+
+
+def test_instances_in_two_namespaces_do_not_meet(nic):
+    with SharedNic() as other:
+        ports = (nic.start(), other.start())  # at once, on purpose
+        assert ports[0].ready() != ports[1].ready()
+        ports[0].ask("set", FRONTEND4)
+        ports[1].ask("set", OTHER4)
+        for shared, port, own, others in ((nic, ports[0], FRONTEND4, OTHER4), (other, ports[1], OTHER4, FRONTEND4)):
+            with shared.packet_socket(shared.near) as wire, shared.packet_socket(shared.backend) as kernel:
+                for address, arrives in ((own, lambda f, p=port: arrives_at_socket(p, f)),
+                                         (others, lambda f, k=kernel: arrives_at_kernel(k, f))):
+                    frame = bytes(ETHER / to4(address) / UDP(dport=53))
+                    wire.send(frame)
+                    assert arrives(frame)
+
+
+def test_refuses_an_interface_that_carries_another_program(nic):
+    mount_bpf_files()
+    pinned = nic.pins.with_name(nic.name + "-other")
+    run([BPFTOOL, "prog", "loadall", BUILD / "tools/agent/agent.bpf.o", pinned])
+    try:
+        run(["nsenter", f"--net=/run/netns/{nic.backend.name}", BPFTOOL, "net", "attach", "xdp", "pinned",
+             pinned / "fairlead_xdp", "dev", "eth0"])
+    finally:
+        for path in pinned.iterdir():
+            path.unlink()
+        pinned.rmdir()
+    port = nic.start()
+    assert port.answer() is None
+    port.kill()
+    assert "'eth0' carries another XDP program ('fairlead_xdp'" in "".join(port.errors)
+    assert nic.xdp_programs() == ["fairlead_xdp"]
+
+
+def test_notices_that_somebody_took_the_program_away(nic):
+    port = nic.start_ready(FRONTEND4)
+    assert port.ask("attached") == "attached yes"
+    nic.backend.ip("link set dev eth0 xdp off")
+    assert port.ask("attached") == "attached no"
+
+
+def test_each_frame_is_received_once(nic):
+    port = nic.start_ready(FRONTEND4)
+    frames = [bytes(ETHER / to4() / UDP(dport=number)) for number in range(1, 201)]
+    with nic.packet_socket(nic.near) as wire:
+        for frame in frames:
+            wire.send(frame)
+        assert arrives_at_socket(port, frames[-1])
+    with pytest.raises(queue.Empty):
+        port.frames.get_nowait()
+    assert port.ask("counts").split()[1] == "200"
