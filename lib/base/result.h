@@ -103,6 +103,7 @@ class [[nodiscard]] Result {
     if (auto status_ = (expression); !status_.ok()) return status_; \
   } while (false)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
 // `ASSIGN_OR_RETURN(auto x, F())`: x = value of F(), or return F()'s Status.
 #define ASSIGN_OR_RETURN(declaration, expression) \
   ASSIGN_OR_RETURN_IMPL(FAIRLEAD_CONCAT(result_, __LINE__), declaration, expression)
@@ -110,3 +111,4 @@ class [[nodiscard]] Result {
   auto result = (expression);                                  \
   if (!result.ok()) return result.status();                    \
   declaration = *std::move(result)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -38,6 +38,7 @@ class IpAddress {
   // a backend or a client's source may be.
   bool IsUnusable() const;
 
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes <=>'s literal zero for a pointer
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
  private:

@@ -197,9 +197,9 @@ DropReason WalkExtensions(const Frame& frame, uint32_t end, Chain* chain, Parsed
     }
     if (frame.linear < at + length) return DropReason::k_truncated;
     DropReason defect = DropReason::kNone;
-    if (type == kIpProtoHopByHop && !HopByHopIsGood(header, length)) {
-      defect = DropReason::k_bad_extension;
-    } else if (type == kIpProtoRouting && header[3] != 0) {  // segments left
+    const bool segments_left = type == kIpProtoRouting && header[3] != 0;
+    const bool bad_options = type == kIpProtoHopByHop && !HopByHopIsGood(header, length);
+    if (segments_left || bad_options) {
       defect = DropReason::k_bad_extension;
     } else if (type == kIpProtoFragment) {
       defect = ReadFragmentHeader(frame, chain, packet);

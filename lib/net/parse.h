@@ -138,7 +138,7 @@ inline bool ParseCommonIpv4(const uint8_t* frame, uint32_t linear_length, uint32
   uint32_t headers;
   uint32_t l4_end;
   if (protocol == kIpProtoTcp) {
-    headers = sizeof(Ipv4Header) + (uint32_t{frame[kL4 + 12]} >> 4) * 4;
+    headers = uint32_t{sizeof(Ipv4Header)} + (uint32_t{frame[kL4 + 12]} >> 4) * 4;
     bad |= headers < sizeof(Ipv4Header) + sizeof(TcpHeader);
     bad |= headers > total;
     tcp_flags = frame[kL4 + 13];

@@ -13,7 +13,6 @@ namespace {
 using testing::Address;
 using testing::Bytes;
 using testing::Ethernet;
-using testing::Get16;
 using testing::Icmp4;
 using testing::Icmp6;
 using testing::Ipv4;
@@ -25,8 +24,7 @@ using testing::kFrontend4;
 using testing::kFrontend6;
 using testing::kPortMac;
 using testing::Mac;
-using testing::Put16;
-using testing::operator+;
+using testing::operator+;  // NOLINT(misc-unused-using-decls): clang-tidy 14 sees no operators
 
 constexpr char kSolicitedNode[] = "ff02::1:ff00:10";  // of kFrontend6
 constexpr char kSolicitedNodeMac[] = "33:33:ff:00:00:10";
@@ -361,7 +359,8 @@ TEST(IsEchoRequest, RefusesOtherPackets) {
 }
 
 TEST(IsEchoRequest, RefusesABadChecksumInEveryBit) {
-  for (const auto& [good, first] : {std::pair(Echo4(), 34U), std::pair(Echo6(), 54U)}) {
+  for (const auto& [good, first] :
+       {std::pair(Echo4(), size_t{34}), std::pair(Echo6(), size_t{54})}) {
     for (size_t bit = first * 8; bit < good.size() * 8; ++bit) {
       Bytes frame = good;
       frame[bit / 8] = static_cast<uint8_t>(frame[bit / 8] ^ (0x80U >> bit % 8));
