@@ -1,0 +1,152 @@
+// Frames through the real stages, without DPDK: each in a heap block of exactly its size (so that
+// ASan sees a byte too far), with the conservation law asserted after every burst.
+//
+// Port 0 "wan" is 02:00:00:00:00:01 (what slow::Ethernet sends to), port 1 "lan" 02:00:00:00:00:a1
+// with MTU 1400. Backend 10.0.0.N has MAC 02:00:00:00:01:N.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "dataplane/pipeline/pipeline.h"
+#include "lib/net/headers.h"
+#include "tests/unit/flow/table_memory.h"
+#include "tests/unit/slow_packet.h"
+#include "tests/unit/table/tables.h"
+
+namespace fairlead::testing {
+
+using slow::Bytes;
+using slow::operator+;
+
+constexpr uint16_t kHeadroom = 128;
+constexpr uint16_t kTailroom = 64;
+
+// One frame in its buffer.
+struct Buffer {
+  explicit Buffer(const Bytes& frame, uint16_t headroom = kHeadroom, uint16_t tailroom = kTailroom)
+      : memory(headroom + frame.size() + tailroom),
+        headroom_bytes(headroom),
+        tailroom_bytes(tailroom),
+        length(static_cast<uint32_t>(frame.size())) {
+    std::copy(frame.begin(), frame.end(), memory.begin() + headroom);
+  }
+  Bytes memory;
+  uint16_t headroom_bytes;
+  uint16_t tailroom_bytes;
+  uint32_t length;
+};
+
+// What became of one packet.
+struct Fate {
+  Verdict verdict;
+  DropReason reason;
+  uint16_t egress_port;
+  Bytes frame;  // as it would leave
+};
+
+class PipelineFixture : public TablesFixture {
+ protected:
+  PipelineFixture() {
+    ports_ = {{"wan", Mac("02:00:00:00:00:01")}, {"lan", Mac("02:00:00:00:00:a1")}};
+    const MacAddress extra[] = {Mac("02:00:00:00:00:77")};
+    views_ = {PortView::Make(ports_[0].mac, extra, 1500), PortView::Make(ports_[1].mac, {}, 1400)};
+    context_.ports = views_;
+    context_.flows = &flows_;
+    context_.counters = &counters_;
+    context_.now_tick = 1000;
+    context_.now_us = 250'000'000;
+  }
+
+  static MacAddress Mac(const std::string& text) { return MacAddress::Parse(text).value(); }
+
+  // A backend "10.0.0.N" with id `id` whose next hop is known.
+  static SnapshotBackend Resolved(uint32_t id, int n, const std::string& interface = "",
+                                  uint16_t vlan = 0) {
+    SnapshotBackend backend = MakeBackend(id, "10.0.0." + std::to_string(n));
+    SnapshotNextHop hop;
+    hop.mac = {{2, 0, 0, 0, 1, static_cast<uint8_t>(n)}};
+    hop.interface = interface;
+    hop.vlan = vlan;
+    backend.next_hop = hop;
+    return backend;
+  }
+
+  void Use(const SnapshotInput& input) {
+    Publish(input);
+    context_.tables = tables_.get();
+  }
+
+  // Up to kMaxBurst buffers as one burst that came in at `port`.
+  std::vector<Fate> Process(std::vector<Buffer>& buffers, uint16_t port = 0) {
+    EXPECT_LE(buffers.size(), kMaxBurst);
+    burst_.count = static_cast<uint32_t>(buffers.size());
+    for (uint32_t i = 0; i < burst_.count; ++i) {
+      Buffer& buffer = buffers[i];
+      burst_.frame[i] = buffer.memory.data() + buffer.headroom_bytes;
+      burst_.linear_length[i] = burst_.frame_length[i] = buffer.length;
+      burst_.headroom[i] = buffer.headroom_bytes;
+      burst_.tailroom[i] = buffer.tailroom_bytes;
+      burst_.ingress_port[i] = port;
+      burst_.nic_bad_ip_checksum[i] = nic_bad_ip_checksum_;
+      burst_.handle[i] = &buffer;
+    }
+    ProcessBurst(context_, burst_);
+    return Judge();
+  }
+  Fate Process(const Bytes& frame, uint16_t port = 0) {
+    std::vector<Buffer> buffers = {Buffer(frame)};
+    return Process(buffers, port)[0];
+  }
+
+  uint64_t Drops(DropReason reason) const {
+    return counters_.totals.drops[static_cast<size_t>(reason)];
+  }
+  const BackendCounters& CountersOf(uint32_t backend_id) const {
+    return counters_.backend(tables_->FindBackend(backend_id)->counter_index);
+  }
+  const ServiceCounters& CountersOf(const std::string& service) const {
+    for (const ServiceEntry& entry : tables_->services()) {
+      if (entry.name == service) return counters_.service(entry.counter_index);
+    }
+    ADD_FAILURE() << "no service " << service;
+    return counters_.service(0);
+  }
+
+  TableMemory memory_{FlowTable::BytesNeeded(4096)};
+  FlowTable flows_ = FlowTable::Format(memory_.bytes(), 4096);
+  std::vector<PortView> views_;
+  WorkerCounters counters_ = WorkerCounters::Create().value();
+  PipelineContext context_;
+  Burst burst_;
+  bool nic_bad_ip_checksum_ = false;
+  uint64_t leaving_ = 0;  // packets that a worker would have sent
+
+ private:
+  std::vector<Fate> Judge() {
+    std::vector<Fate> fates;
+    for (uint32_t i = 0; i < burst_.count; ++i) {
+      const Verdict verdict = burst_.verdict[i];
+      leaving_ += verdict == Verdict::kForward || verdict == Verdict::kReply ? 1 : 0;
+      EXPECT_EQ(verdict == Verdict::kDrop, burst_.reason[i] != DropReason::kNone);
+      fates.push_back({verdict, burst_.reason[i], burst_.egress_port[i],
+                       Bytes(burst_.frame[i], burst_.frame[i] + burst_.frame_length[i])});
+    }
+    ExpectConservation();
+    return fates;
+  }
+
+  // rx + generated = tx + sum(drops) + to_kernel
+  void ExpectConservation() const {
+    const PacketTotals& totals = counters_.totals;
+    uint64_t drops = 0;
+    for (const uint64_t count : totals.drops) drops += count;
+    EXPECT_EQ(totals.rx_packets + totals.generated, leaving_ + drops + totals.to_kernel);
+  }
+};
+
+}  // namespace fairlead::testing
