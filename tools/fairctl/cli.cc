@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <string_view>
 #include <utility>
 
 #include <CLI/App.hpp>
@@ -37,6 +38,14 @@ void Declare(CLI::App* app, Context* context) {
   AddSnapshotCommands(app, context);
 }
 
+// CLI11 calls a mistyped command a missing one: name the word instead.
+std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  const bool wants_command = std::string_view(error.what()).find("subcommand") != std::string::npos;
+  if (wants_command && !unknown.empty()) return "no such command: " + unknown.front();
+  return error.what();
+}
+
 }  // namespace
 
 int RunFairctl(std::vector<std::string> arguments, Environment* environment) {
@@ -50,7 +59,8 @@ int RunFairctl(std::vector<std::string> arguments, Environment* environment) {
     app.exit(success, context.out(), context.err());
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    context.err() << "fairctl: " << error.what() << "\nRun with --help for what it takes.\n";
+    context.err() << "fairctl: " << UsageMessage(app, error)
+                  << "\nRun with --help for what it takes.\n";
     return kExitUsage;
   }
   const int exit_code = context.action();

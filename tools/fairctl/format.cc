@@ -36,6 +36,9 @@ std::string TextOf(const Json& value) {
 
 uint64_t NumberOf(const Json& value) {
   if (value.is_number_unsigned()) return value.get<uint64_t>();
+  if (value.is_number_integer()) {
+    return static_cast<uint64_t>(std::max<int64_t>(0, value.get<int64_t>()));
+  }
   if (value.is_number_float()) return static_cast<uint64_t>(std::max(0.0, value.get<double>()));
   return 0;
 }

@@ -1,0 +1,141 @@
+// The exchange over a real Unix socket.
+#include "tools/fairctl/client.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace fairlead::fairctl {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr milliseconds kPatience{10'000};
+
+class UnixTransport : public ::testing::Test {
+ protected:
+  UnixTransport() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "fairctl-test-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    path_ = folder_ + "/control.sock";
+  }
+  ~UnixTransport() override {
+    if (listener_ >= 0) close(listener_);
+    std::filesystem::remove_all(folder_);
+  }
+
+  void Listen() {
+    listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    ASSERT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    ASSERT_EQ(listen(listener_, 1), 0);
+  }
+
+  // Takes one connection, reads up to the end of `until`, answers, closes. Gives back what it read.
+  std::string ServeOnce(const std::string& until, const std::string& answer) const {
+    const int peer = accept(listener_, nullptr, nullptr);
+    std::string request;
+    char byte = 0;
+    while (!request.ends_with(until) && read(peer, &byte, 1) == 1) request += byte;
+    EXPECT_EQ(write(peer, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+    close(peer);
+    return request;
+  }
+
+  Result<HttpReply> Get(milliseconds patience = kPatience) const {
+    return MakeUnixTransport(path_, patience)->Send("GET", "/v1/status", "");
+  }
+
+  std::string folder_;
+  std::string path_;
+  int listener_ = -1;
+};
+
+TEST_F(UnixTransport, SendsOneRequestAndReadsTheReply) {
+  Listen();
+  std::string request;
+  std::thread server([&] {
+    request = ServeOnce("{\"a\":1}", "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}");
+  });
+  const Result<HttpReply> reply =
+      MakeUnixTransport(path_, kPatience)->Send("POST", "/v1/services", "{\"a\":1}");
+  server.join();
+  ASSERT_TRUE(reply.ok()) << reply.status().message();
+  EXPECT_EQ(reply->status, 201U);
+  EXPECT_EQ(reply->body, "{}");
+  EXPECT_THAT(request, StartsWith("POST /v1/services HTTP/1.1\r\nHost: fairlead\r\n"));
+  EXPECT_THAT(request, HasSubstr("Content-Type: application/json\r\n"));
+  EXPECT_THAT(request, EndsWith("Content-Length: 7\r\n\r\n{\"a\":1}"));
+}
+
+TEST_F(UnixTransport, ReadsAReplyWithoutABody) {
+  Listen();
+  std::thread server([&] { ServeOnce("\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"); });
+  const Result<HttpReply> reply = Get();
+  server.join();
+  ASSERT_TRUE(reply.ok()) << reply.status().message();
+  EXPECT_EQ(reply->status, 204U);
+  EXPECT_EQ(reply->body, "");
+}
+
+TEST_F(UnixTransport, SaysHowToStartFairleadd) {
+  const Status status = Get().status();
+  EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(status.message(), "fairleadd is not running (" + path_ +
+                                  ": no such file); start it with: fairleadd --socket " + path_);
+}
+
+TEST_F(UnixTransport, TellsAStaleSocketFromNone) {
+  Listen();
+  close(listener_);
+  listener_ = -1;
+  EXPECT_THAT(Get().status().message(), HasSubstr("nobody listens on this socket any more"));
+}
+
+TEST_F(UnixTransport, EndsWhenNoAnswerComes) {
+  Listen();  // the kernel takes the connection, nobody reads it
+  const Status status = Get(milliseconds(50)).status();
+  EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr("did not answer within 50 ms"));
+}
+
+TEST_F(UnixTransport, RefusesACutReply) {
+  Listen();
+  std::thread server(
+      [&] { ServeOnce("\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"); });
+  const Status status = Get().status();
+  server.join();
+  EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr("broke off the exchange"));
+}
+
+TEST_F(UnixTransport, RefusesWhatIsNotHttp) {
+  Listen();
+  std::thread server([&] { ServeOnce("\r\n\r\n", "220 mail.example ESMTP\r\n\r\n"); });
+  EXPECT_FALSE(Get().ok());
+  server.join();
+}
+
+TEST_F(UnixTransport, RefusesAPathThatNoSocketCanHave) {
+  const Status status = MakeUnixTransport("/" + std::string(200, 'x'), kPatience)
+                            ->Send("GET", "/v1/status", "")
+                            .status();
+  EXPECT_EQ(status.code(), ErrorCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("longer than 107 bytes"));
+}
+
+}  // namespace
+}  // namespace fairlead::fairctl

@@ -1,0 +1,350 @@
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/fairctl/harness.h"
+
+namespace fairlead::fairctl {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::Harness;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using Words = std::vector<std::string>;
+
+struct BadUsage {
+  const char* name;
+  Words words;
+  const char* message;
+};
+
+const BadUsage kBadUsage[] = {
+    {"Nothing", {}, "A subcommand is required"},
+    {"UnknownCommand", {"servce"}, "no such command: servce"},
+    {"UnknownCommandOfAGroup", {"backend", "lst", "web"}, "no such command: lst"},
+    {"GroupAlone", {"backend"}, "A subcommand is required"},
+    {"UnknownOption", {"status", "--jsn"}, "--jsn"},
+    {"MissingService", {"service", "show"}, "name is required"},
+    {"MissingFrontend", {"service", "add", "web"}, "--frontend is required"},
+    {"TooManyWords", {"service", "show", "web", "api"}, "api"},
+    {"WeightTooLarge", {"backend", "weight", "web", "10.0.0.1", "1001"}, "1001"},
+    {"WeightIsNoNumber", {"backend", "weight", "web", "10.0.0.1", "two"}, "two"},
+    {"VlanTooLarge", {"backend", "add", "web", "10.0.0.1", "--vlan", "4095"}, "4095"},
+    {"BackendIsNoAddress", {"backend", "add", "web", "web1"}, "web1"},
+    {"SecondBackendIsNoAddress", {"backend", "add", "web", "10.0.0.1", "10.0.0"}, "10.0.0"},
+    {"DrainTimeoutWithoutUnit",
+     {"backend", "drain", "web", "10.0.0.1", "--timeout", "60"},
+     "--timeout: \"60\" is not a duration: write a number and ms, s, m or h"},
+    {"IntervalWithoutWatch", {"stats", "--interval", "1s"}, "--interval requires --watch"},
+    {"RequestTimeout", {"status", "--request-timeout", "soon"}, "\"soon\" is not a duration"},
+    {"ExplainWithoutPort", {"explain", "tcp", "198.51.100.7", "203.0.113.10:80"}, "has no port"},
+    {"ExplainProtocol", {"explain", "icmp", "198.51.100.7:1", "203.0.113.10:80"}, "icmp"},
+    {"ExplainTwoFamilies",
+     {"explain", "tcp", "198.51.100.7:1", "[2001:db8::1]:80"},
+     "source and destination are of two address families"},
+    {"SnapshotWithoutOutput", {"snapshot", "build", "services.yaml"}, "--output is required"},
+};
+
+class UsageErrors : public ::testing::TestWithParam<BadUsage> {};
+
+TEST_P(UsageErrors, ExitWithTwoAndAskNobody) {
+  Harness fairctl;
+  EXPECT_EQ(fairctl.Run(GetParam().words), kExitUsage);
+  EXPECT_THAT(fairctl.err(), HasSubstr(GetParam().message));
+  EXPECT_EQ(fairctl.out(), "");
+  EXPECT_THAT(fairctl.requests(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, UsageErrors, ::testing::ValuesIn(kBadUsage),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Fairctl, HelpListsTheExitCodes) {
+  Harness fairctl;
+  EXPECT_EQ(fairctl.Run({"--help"}), kExitOk);
+  EXPECT_THAT(fairctl.out(), HasSubstr("3 fairleadd not reachable"));
+}
+
+TEST(Fairctl, TakesGlobalOptionsBeforeAndBehindTheCommand) {
+  for (const Words& words : {Words{"--json", "--socket", "/tmp/x", "status"},
+                             Words{"status", "--socket", "/tmp/x", "--json"}}) {
+    Harness fairctl;
+    EXPECT_EQ(fairctl.Answer(200, R"({"pid":1})").Run(words), kExitOk);
+    EXPECT_EQ(fairctl.socket(), "/tmp/x");
+    EXPECT_EQ(fairctl.out(), "{\n  \"pid\": 1\n}\n");
+  }
+}
+
+struct Failure {
+  const char* name;
+  unsigned status;
+  const char* body;
+  int exit_code;
+  const char* message;
+};
+
+const Failure kFailures[] = {
+    {"NotFound", 404, R"({"error":{"code":"not_found","message":"no service is named 'web'"}})",
+     kExitNotFound, "fairctl: no service is named 'web'\n"},
+    {"Refused", 400, R"({"error":{"code":"invalid_argument","message":"name: x","field":"name"}})",
+     kExitFailed, "fairctl: name: x\n"},
+    {"Exists", 409, R"({"error":{"code":"already_exists","message":"there"}})", kExitFailed,
+     "fairctl: there\n"},
+    {"NoDataplaneIsARefusal", 503, R"({"error":{"code":"unavailable","message":"no dataplane"}})",
+     kExitFailed, "fairctl: no dataplane\n"},
+    {"StatusAlone", 500, "", kExitFailed, "fairctl: fairleadd answered with HTTP status 500\n"},
+    {"OtherJson", 502, "[1]", kExitFailed, "fairctl: fairleadd answered with HTTP status 502\n"},
+    {"NoJson", 200, "<html>", kExitFailed,
+     "fairctl: fairleadd answered GET /v1/services/web with HTTP status 200 and a body that is "
+     "not JSON\n"},
+};
+
+class Failures : public ::testing::TestWithParam<Failure> {};
+
+TEST_P(Failures, HaveAnExitCodeAndOneSentence) {
+  Harness fairctl;
+  fairctl.Answer(GetParam().status, GetParam().body);
+  EXPECT_EQ(fairctl.Run({"service", "show", "web"}), GetParam().exit_code);
+  EXPECT_EQ(fairctl.err(), GetParam().message);
+  EXPECT_EQ(fairctl.out(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Failures, ::testing::ValuesIn(kFailures),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Fairctl, ExitsWithThreeWhenNobodyAnswers) {
+  Harness fairctl;
+  EXPECT_EQ(fairctl.Silence("fairleadd is not running").Run({"status"}), kExitUnreachable);
+  EXPECT_EQ(fairctl.err(), "fairctl: fairleadd is not running\n");
+}
+
+TEST(Fairctl, GivesErrorsAsJsonToPrograms) {
+  Harness fairctl;
+  fairctl.Answer(404, R"({"error":{"code":"not_found","message":"gone"}})");
+  EXPECT_EQ(fairctl.Run({"--json", "service", "show", "web"}), kExitNotFound);
+  EXPECT_EQ(Json::parse(fairctl.err()),
+            Json::parse(R"({"error":{"code":"not_found","message":"gone"}})"));
+}
+
+struct Request {
+  const char* name;
+  Words words;
+  const char* request;  // method, target, body
+  const char* reply;
+  const char* said;
+};
+
+const Request kRequests[] = {
+    {"ServiceAdd",
+     {"service", "add", "web", "--frontend", "203.0.113.10:80/tcp", "--frontend",
+      "[2001:db8::10]:80/tcp", "--backend", "10.0.0.1"},
+     R"(POST /v1/services {"backends":["10.0.0.1"],"frontends":["203.0.113.10:80/tcp","[2001:db8::10]:80/tcp"],"name":"web"})",
+     R"({"generation":3,"in_force":true})",
+     "service web added (generation 3, in force)\n"},
+    {"ServiceAddWithEverything",
+     {"service",
+      "add",
+      "web",
+      "--frontend",
+      "203.0.113.10:80/tcp",
+      "--backend",
+      "10.0.0.1",
+      "--forwarding",
+      "dsr",
+      "--hash",
+      "source-ip",
+      "--tracking",
+      "all",
+      "--idle-timeout",
+      "10s",
+      "--drain-timeout",
+      "20s",
+      "--fail-closed",
+      "--health-check",
+      "tcp",
+      "--check-interval",
+      "1s",
+      "--check-timeout",
+      "500ms",
+      "--rise",
+      "1",
+      "--fall",
+      "2",
+      "--check-port",
+      "8080"},
+     R"(POST /v1/services {"backends":["10.0.0.1"],"drain_timeout":"20s","fail_open":false,"forwarding":"dsr","frontends":["203.0.113.10:80/tcp"],"hash":"source-ip","health_check":{"fall":2,"interval":"1s","port":8080,"rise":1,"timeout":"500ms","type":"tcp"},"idle_timeout":"10s","name":"web","tracking":"all"})",
+     "{}",
+     "service web added\n"},
+    {"ServiceRemove",
+     {"service", "remove", "web"},
+     "DELETE /v1/services/web",
+     "",
+     "service web removed\n"},
+    {"NamesAreEscaped",
+     {"service", "remove", "a/b c%"},
+     "DELETE /v1/services/a%2Fb%20c%25",
+     "",
+     "service a/b c% removed\n"},
+    {"BackendAdd",
+     {"backend", "add", "web", "10.0.0.1", "--weight", "2", "--mac", "02:00:00:00:00:01", "--vlan",
+      "7"},
+     R"(POST /v1/services/web/backends {"backends":[{"address":"10.0.0.1","mac":"02:00:00:00:00:01","vlan":7,"weight":2}]})",
+     R"({"generation":4,"in_force":true})",
+     "backend 10.0.0.1 added to web (generation 4, in force)\n"},
+    {"BackendsAddWithPorts",
+     {"backend", "add", "web", "10.0.0.1:80", "[2001:db8::1]:80"},
+     R"(POST /v1/services/web/backends {"backends":[{"address":"10.0.0.1","port":80,"weight":1},{"address":"2001:db8::1","port":80,"weight":1}]})",
+     R"({"generation":4,"in_force":false})",
+     "backends 10.0.0.1:80, [2001:db8::1]:80 added to web (generation 4, stored but not in force: "
+     "`fairctl status` says why)\n"},
+    {"BackendWeight",
+     {"backend", "weight", "web", "10.0.0.1", "0"},
+     R"(PATCH /v1/services/web/backends/10.0.0.1 {"weight":0})",
+     "{}",
+     "backend 10.0.0.1 of web has weight 0\n"},
+    {"BackendRemoveByIpv6AndPort",
+     {"backend", "remove", "web", "[2001:db8::1]:80"},
+     "DELETE /v1/services/web/backends/%5B2001:db8::1%5D:80",
+     "",
+     "backend [2001:db8::1]:80 of web removed\n"},
+    {"BackendRemoveByIpv6",
+     {"backend", "remove", "web", "2001:db8::1"},
+     "DELETE /v1/services/web/backends/2001:db8::1",
+     "",
+     "backend 2001:db8::1 of web removed\n"},
+    {"Undrain",
+     {"backend", "undrain", "web", "10.0.0.1"},
+     "DELETE /v1/services/web/backends/10.0.0.1/drain",
+     "{}",
+     "backend 10.0.0.1 of web takes new flows again\n"},
+    {"Drain",
+     {"backend", "drain", "web", "10.0.0.1", "--timeout", "60s"},
+     R"(PUT /v1/services/web/backends/10.0.0.1/drain {"timeout":"60s"})",
+     R"({"state":"draining","remaining_flows":1,"generation":5,"in_force":true})",
+     "10.0.0.1: draining, 1 flow remains (generation 5, in force)\n"
+     "No new flow goes to it. `fairctl backend drain web 10.0.0.1 --wait` returns when it is safe "
+     "to stop.\n"},
+};
+
+class Requests : public ::testing::TestWithParam<Request> {};
+
+TEST_P(Requests, AreSentAsTheApiHasThemAndReported) {
+  Harness fairctl;
+  fairctl.Answer(200, GetParam().reply);
+  EXPECT_EQ(fairctl.Run(GetParam().words), kExitOk) << fairctl.err();
+  EXPECT_THAT(fairctl.requests(), ElementsAre(GetParam().request));
+  EXPECT_EQ(fairctl.out(), GetParam().said);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Requests, ::testing::ValuesIn(kRequests),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST(ServiceAdd, SaysWhatToDoNextWithoutBackends) {
+  Harness fairctl;
+  fairctl.Answer(201, "{}");
+  fairctl.Run({"service", "add", "web", "--frontend", "203.0.113.10:80/tcp"});
+  EXPECT_THAT(fairctl.out(), HasSubstr("fairctl backend add web ADDRESS"));
+}
+
+constexpr const char* kBackends = R"({"backends":[
+  {"address":"10.0.0.1","weight":2,"state":"healthy","since":"1970-01-01T00:16:00Z","flows":7,
+   "packets":100,"bytes":2048,"next_hop":{"mac":"02:00:00:00:00:01","interface":"eth1"},
+   "reason":"passes its checks","drain":null},
+  {"address":"10.0.0.2","port":80,"weight":1,"state":"draining","since":"1970-01-01T00:16:40Z",
+   "flows":9,"packets":1,"bytes":60,"next_hop":null,"reason":"being drained",
+   "drain":{"remaining_flows":3}}]})";
+
+TEST(BackendList, IsATable) {
+  Harness fairctl;
+  EXPECT_EQ(fairctl.Answer(200, kBackends).Run({"backend", "list", "web"}), kExitOk);
+  EXPECT_EQ(fairctl.out(),
+            "BACKEND      WEIGHT  STATE     FOR  FLOWS  PACKETS    BYTES  NEXT HOP                "
+            "REASON\n"
+            "10.0.0.1          2  healthy   40s      7      100  2.0 KiB  02:00:00:00:00:01 eth1  "
+            "passes its checks\n"
+            "10.0.0.2:80       1  draining   0s      3        1     60 B  unknown                 "
+            "being drained\n");
+}
+
+TEST(BackendList, SaysWhatToDoWhenThereAreNone) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"backends":[]})").Run({"backend", "list", "web"});
+  EXPECT_EQ(fairctl.out(),
+            "Service web has no backends yet; add some with: fairctl backend add web ADDRESS\n");
+}
+
+TEST(ServiceList, CountsHealthyBackends) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"services":[{"name":"web","frontends":["203.0.113.10:80/tcp"],
+    "forwarding":"dsr","hash":"5-tuple","backends":[{"state":"healthy"},{"state":"unhealthy"}]}]})");
+  EXPECT_EQ(fairctl.Run({"service", "list"}), kExitOk);
+  EXPECT_EQ(fairctl.out(),
+            "NAME  FRONTENDS            FORWARDING  HASH     BACKENDS\n"
+            "web   203.0.113.10:80/tcp  dsr         5-tuple  1/2 healthy\n");
+}
+
+TEST(Status, SaysWhatIsNotInForceAndWhy) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"version":"0.1.0","pid":7,"uptime_s":192,"generation":9,"services":1,
+    "dataplane":{"connected":true,"generation":8,"pid":8,"workers":2,"error":"refused: x"},
+    "backends":{"healthy":2,"draining":0,"unhealthy":1}})");
+  EXPECT_EQ(fairctl.Run({"status"}), kExitOk);
+  EXPECT_EQ(fairctl.out(),
+            "fairleadd   0.1.0, pid 7, up 3m12s\n"
+            "generation  9\n"
+            "dataplane   connected, pid 8, 2 worker(s), generation 8 in force, not yet 9; "
+            "refused: x\n"
+            "services    1\n"
+            "backends    2 healthy, 1 unhealthy\n");
+}
+
+std::string StatsReply(int received) {
+  return R"({"totals":{"rx":)" + std::to_string(received) +
+         R"(,"tx":5,"generated":0,"to_kernel":1,"drops":{"no_frontend":4}},
+    "flows":{"capacity":64,"records":3,"new":9,"evicted":0,"untracked":0},
+    "services":[{"name":"web","packets":5,"bytes":500,"drops":2,"backends":[
+      {"address":"10.0.0.1","packets":5,"bytes":500,"flows":3,"new_flows":9}]}]})";
+}
+
+TEST(Stats, WatchShowsRatesFromTheSecondRoundOn) {
+  Harness fairctl;
+  fairctl.Answer(200, StatsReply(10)).Answer(200, StatsReply(2010));
+  EXPECT_EQ(fairctl.Run({"stats", "--watch", "--count", "2", "--interval", "500ms"}), kExitOk);
+  EXPECT_EQ(fairctl.sleeps(), 1);
+  EXPECT_THAT(fairctl.out(), HasSubstr("received                 10           -\n"));
+  EXPECT_THAT(fairctl.out(), HasSubstr("received               2010        4.0k\n"));
+  EXPECT_THAT(fairctl.out(), HasSubstr("dropped: no_frontend      4           0\n"));
+}
+
+TEST(Stats, WatchAsJsonIsOneObjectALine) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"a":1})").Answer(200, R"({"a":2})");
+  EXPECT_EQ(fairctl.Run({"--json", "stats", "--watch", "--count", "2"}), kExitOk);
+  EXPECT_EQ(fairctl.out(), "{\"a\":1}\n{\"a\":2}\n");
+}
+
+TEST(Explain, AsksFairleaddAndShowsTheWhy) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"verdict":"forward","service":"web","slot":7,"hash":"0x1",
+    "backend":"10.0.0.1","record":{"backend":"10.0.0.1","age_ms":12,"confirmed":true},
+    "next_hop":{"mac":"02:00:00:00:00:01","vlan":5,"interface":"eth1"},"why":"Because."})");
+  EXPECT_EQ(fairctl.Run({"explain", "tcp", "198.51.100.7:40000", "203.0.113.10:80"}), kExitOk);
+  EXPECT_THAT(
+      fairctl.requests(),
+      ElementsAre(
+          R"(POST /v1/explain {"destination":"203.0.113.10:80","protocol":"tcp","source":"198.51.100.7:40000"})"));
+  EXPECT_EQ(fairctl.out(),
+            "flow      tcp 198.51.100.7:40000 -> 203.0.113.10:80\n"
+            "verdict   forward\n"
+            "service   web\n"
+            "slot      7, hash 0x1\n"
+            "record    backend 10.0.0.1, last packet 12 ms ago, confirmed\n"
+            "backend   10.0.0.1\n"
+            "next hop  02:00:00:00:00:01 vlan 5 on eth1\n"
+            "why       Because.\n");
+}
+
+}  // namespace
+}  // namespace fairlead::fairctl

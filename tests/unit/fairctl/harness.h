@@ -1,0 +1,83 @@
+// fairctl run in the process, against a fairleadd that answers from a script, under a clock that
+// only `sleep` moves.
+#pragma once
+
+#include <deque>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tools/fairctl/cli.h"
+
+namespace fairlead::fairctl::testing {
+
+class Harness {
+ public:
+  Harness() {
+    environment_.out = &out_;
+    environment_.err = &err_;
+    environment_.connect = [this](const std::string& socket, std::chrono::milliseconds) {
+      socket_ = socket;
+      return std::make_unique<Script>(this);
+    };
+    environment_.sleep = [this](std::chrono::milliseconds duration) {
+      now_ms_ += duration.count();
+      ++sleeps_;
+    };
+    environment_.now_ms = [this] { return now_ms_; };
+  }
+
+  // What fairleadd answers to the next request.
+  Harness& Answer(unsigned status, const std::string& body = "") {
+    answers_.emplace_back(HttpReply{status, body});
+    return *this;
+  }
+  Harness& Silence(const std::string& message = "nobody there") {
+    answers_.emplace_back(Unavailable(message));
+    return *this;
+  }
+  Harness& OnTerminal() {
+    environment_.out_is_tty = true;
+    return *this;
+  }
+
+  int Run(std::vector<std::string> arguments) {
+    return RunFairctl(std::move(arguments), &environment_);
+  }
+
+  std::string out() const { return out_.str(); }
+  std::string err() const { return err_.str(); }
+  // "PUT /v1/services/web/... {body}", as sent.
+  const std::vector<std::string>& requests() const { return requests_; }
+  const std::string& socket() const { return socket_; }
+  size_t unused_answers() const { return answers_.size(); }
+  int sleeps() const { return sleeps_; }
+
+ private:
+  class Script final : public Transport {
+   public:
+    explicit Script(Harness* harness) : harness_(*harness) {}
+    Result<HttpReply> Send(const std::string& method, const std::string& target,
+                           const std::string& body) override {
+      harness_.requests_.push_back(method + " " + target + (body.empty() ? "" : " " + body));
+      if (harness_.answers_.empty()) return Internal("the script has no answer left");
+      Result<HttpReply> answer = std::move(harness_.answers_.front());
+      harness_.answers_.pop_front();
+      return answer;
+    }
+
+   private:
+    Harness& harness_;
+  };
+
+  Environment environment_;
+  std::ostringstream out_;
+  std::ostringstream err_;
+  std::deque<Result<HttpReply>> answers_;
+  std::vector<std::string> requests_;
+  std::string socket_;
+  int64_t now_ms_ = 1'000'000;  // 1970-01-01T00:16:40Z
+  int sleeps_ = 0;
+};
+
+}  // namespace fairlead::fairctl::testing
