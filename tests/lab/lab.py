@@ -331,7 +331,8 @@ class Lab:
 
     def tails(self, lines=30):
         """The end of every log: for a failed test's report."""
-        return "\n".join(process.tail(lines) for process in self._processes if process.out_path.exists())
+        texts = [process.tail(lines) for process in self._processes if process.out_path.exists()]
+        return "\n".join(text for text in texts if text)
 
     def _numbered(self, name):
         with self._lock:
@@ -367,7 +368,8 @@ def _die_tidily():
 def _hold_signals():
     if threading.current_thread() is not threading.main_thread():
         return None
-    return {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    return {number: signal.signal(number, signal.SIG_IGN) for number in held}
 
 
 def _release_signals(old):

@@ -11,7 +11,7 @@ class LoadGenerator:
 
     def __init__(self, program, client, log_dir, name, targets, keep=0, interval_ms=100, new_per_second=0, count=0,
                  concurrency=64, udp=0, udp_interval_ms=100, udp_new_per_second=0, duration_s=0, timeout_ms=2000,
-                 sources=None, path="/", events=False, udp_count=0, udp_port=7, report_ms=0):
+                 sources=None, path="/", events=False, udp_count=0, udp_port=7, first_port=0, report_ms=0):
         self.events_path = pathlib.Path(log_dir) / f"{name}.events" if events else None
         argv = [program, "--timeout-ms", timeout_ms, "--path", path]
         for target in targets:
@@ -21,7 +21,8 @@ class LoadGenerator:
         for flag, value in (("--keep", keep), ("--interval-ms", interval_ms), ("--new-per-second", new_per_second),
                             ("--count", count), ("--concurrency", concurrency), ("--udp", udp),
                             ("--udp-interval-ms", udp_interval_ms), ("--udp-new-per-second", udp_new_per_second),
-                            ("--udp-count", udp_count), ("--udp-port", udp_port), ("--duration-s", duration_s),
+                            ("--udp-count", udp_count), ("--udp-port", udp_port), ("--first-port", first_port),
+                            ("--duration-s", duration_s),
                             ("--report-ms", report_ms)):
             argv += [flag, value]
         if self.events_path:

@@ -99,7 +99,7 @@ class Process:
     def tail(self, lines=20):
         """The last lines that it wrote, for error messages."""
         text = (self.output() + self.errors()).splitlines()[-lines:]
-        return "\n".join(f"  [{self.name}] {line}" for line in text)
+        return "\n".join(f"  [{self.name}] {line[:1000]}" for line in text)
 
     def listening(self, port, protocol="tcp"):
         """True when its network namespace has a socket that listens (UDP: is bound) on `port`."""

@@ -49,7 +49,14 @@ void Environment::NextPair(SocketAddress* target, SocketAddress* source, bool* h
   *target = options->targets[next_target++ % options->targets.size()];
   const auto& sources = target->any.sa_family == AF_INET ? options->sources4 : options->sources6;
   *has_source = !sources.empty();
-  if (*has_source) *source = sources[next_source++ % sources.size()];
+  if (!*has_source) return;
+  *source = sources[next_source % sources.size()];
+  if (options->first_port != 0) {
+    const size_t port = options->first_port + next_source / sources.size();
+    (source->any.sa_family == AF_INET ? source->v4.sin_port : source->v6.sin6_port) =
+        htons(static_cast<uint16_t>(port));
+  }
+  ++next_source;
 }
 
 Flow::~Flow() {
@@ -69,6 +76,7 @@ bool Flow::OpenSocket() {
                (tcp() ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
   if (fd_ < 0) return false;
+  setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   // The port is chosen at connect(), so that each source has all ports for each target.
   setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));

@@ -108,6 +108,8 @@ bool ParseOptions(int argc, char** argv, Options* options, int* status) {
                  "UDP flows of one request each");
   app.add_option("--udp-count", options->udp_count, "end after this many of them");
   app.add_option("--udp-port", options->udp_port, "of the targets");
+  app.add_option("--first-port", options->first_port,
+                 "each source's first port, then upwards: the same flows in every run");
   app.add_option("--duration-s", duration_s);
   app.add_option("--timeout-ms", timeout_ms, "of connecting and of each request");
   app.add_option("--path", options->path, "what is asked for");

@@ -36,6 +36,7 @@ struct Options {
   std::string path = "/";
   std::string events;
   uint16_t udp_port = 7;
+  uint16_t first_port = 0;  // of the sources, then upwards; 0 = the kernel chooses
 };
 
 // False when the program shall end with `*status` (help, or a bad argument, which was printed).
