@@ -159,6 +159,11 @@ std::strong_ordering Compare(const BackendRecord& a, const BackendRecord& b) {
   return a.port <=> b.port;
 }
 
+// What is wrong with a record that does not come behind the one before it.
+std::string_view OrderDefect(std::strong_ordering order) {
+  return order == 0 ? "appears twice" : "is out of order";
+}
+
 Status CheckFrontends(const SnapshotView& view) {
   const auto records = view.frontends();
   for (size_t i = 0; i < records.size(); ++i) {
@@ -173,10 +178,10 @@ Status CheckFrontends(const SnapshotView& view) {
     }
     if (i == 0) continue;
     const auto order = Compare(records[i - 1], record);
+    if (order < 0) continue;
     const std::string text = AddressOf(record).ToString() + " port " + Number(record.port) + "/" +
                              (record.protocol == 6 ? "tcp" : "udp");
-    if (order == 0) return Refuse("frontends", i, "address", text, "appears twice");
-    if (order > 0) return Refuse("frontends", i, "address", text, "is out of order");
+    return Refuse("frontends", i, "address", text, OrderDefect(order));
   }
   return {};
 }
@@ -299,9 +304,10 @@ Status CheckBackends(const SnapshotView& view) {
       if (i == 0) continue;
       const BackendRecord& record = view.backends()[index];
       const auto order = Compare(view.backends()[index - 1], record);
-      const std::string text = AddressOf(record).ToString() + " port " + Number(record.port);
-      if (order == 0) return Refuse("backends", index, "address", text, "appears twice");
-      if (order > 0) return Refuse("backends", index, "address", text, "is out of order");
+      if (order < 0) continue;
+      return Refuse("backends", index, "address",
+                    AddressOf(record).ToString() + " port " + Number(record.port),
+                    OrderDefect(order));
     }
   }
   return {};
