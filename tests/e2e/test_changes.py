@@ -1,0 +1,182 @@
+"""Changes under load: nothing fails that the change itself does not cut."""
+import json
+import time
+
+import pytest
+
+from tests.e2e.conftest import web_targets
+from tests.lab import wait_until
+
+_LOAD = {"keep": 100, "interval_ms": 50, "new_per_second": 200, "udp": 40, "udp_interval_ms": 50,
+         "udp_new_per_second": 100, "events": True}
+
+
+def _failing_starts(load):
+    """When each flow began that failed before its first answer."""
+    return [start for start, _, backend in load.flows() if not backend]
+
+
+def _flows_since(load, since, protocol=None):
+    """How many flows that began at `since` or later met each backend."""
+    counts = {}
+    for start, kind, backend in load.flows():
+        if start >= since and (protocol is None or kind == protocol):
+            counts[backend] = counts.get(backend, 0) + 1
+    return counts
+
+
+@pytest.mark.quick
+def test_add_weight_drain_and_undrain_under_load_fail_nothing(balanced):
+    lab = balanced
+    load = lab.start_load(targets=web_targets(lab), **_LOAD)
+    time.sleep(1)
+    new = lab.add_backend().start()
+    for service in ("web", "echo"):
+        lab.fairctl("backend", "add", service, new.address4, "--weight", 2)
+    lab.wait_healthy("web", 5)
+    added = time.monotonic()
+    time.sleep(1)
+    for weight in (5, 0, 1000, 1):
+        for service in ("web", "echo"):
+            lab.fairctl("backend", "weight", service, lab.backends[0].address4, weight)
+        time.sleep(0.3)
+    for backend in lab.backends[1:3]:
+        for service in ("web", "echo"):
+            lab.fairctl("backend", "drain", service, backend.address4)
+    time.sleep(1)
+    for backend in lab.backends[1:3]:
+        for service in ("web", "echo"):
+            lab.fairctl("backend", "undrain", service, backend.address4)
+    undrained = time.monotonic()
+    lab.fairctl("service", "add", "other", "--frontend", f"{lab.vip4}:8080/tcp", "--backend", new.address4)
+    time.sleep(1)
+    lab.fairctl("service", "remove", "other")
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+    assert figures["ok"] > 5000
+    assert _flows_since(load, added)[new.name] > 50
+    for backend in lab.backends[1:3]:
+        assert _flows_since(load, undrained)[backend.name] > 10
+
+
+@pytest.mark.quick
+def test_removing_a_backend_cuts_its_own_flows_only(balanced):
+    lab = balanced
+    load = lab.start_load(targets=web_targets(lab), **_LOAD)
+    time.sleep(2)
+    gone = lab.backends[2]
+    before = time.monotonic()
+    for service in ("web", "echo"):
+        lab.fairctl("backend", "remove", service, gone.address4)
+    removed = time.monotonic()
+    time.sleep(3)
+    figures = load.stop()
+    for group in ("tcp_keep", "tcp_new", "udp_keep", "udp_new"):
+        assert set(figures[group]["failures_by_backend"]) <= {gone.name, ""}, figures["details"]
+    # A connection that was being opened to it: it had met no backend yet, and began before the removal.
+    for start in _failing_starts(load):
+        assert before - 2.5 < start < removed + 0.1, f"{figures['details']}"
+    assert figures["tcp_keep"]["failures_by_backend"].get(gone.name), "long-lived connections of the removed backend go on?"
+    assert gone.name not in _flows_since(load, removed)
+
+
+@pytest.mark.quick
+def test_no_new_flow_reaches_a_draining_backend_from_the_acknowledgement_on(balanced):
+    lab = balanced
+    load = lab.start_load(targets=web_targets(lab), **_LOAD, report_ms=200)
+    time.sleep(2)
+    draining = lab.backends[:2]
+    for backend in draining:
+        for service in ("web", "echo"):
+            lab.control.put(f"/v1/services/{service}/backends/{backend.address4}/drain", {"timeout": "60s"})
+    acknowledged = time.monotonic()
+    time.sleep(0.5)
+    middle = load.latest()
+    time.sleep(3)
+    figures = load.stop()
+    names = {backend.name for backend in draining}
+    assert figures["failed"] == 0, figures["details"]
+    for protocol, least in (("tcp", 300), ("udp", 150)):
+        after = _flows_since(load, acknowledged, protocol)
+        assert not names & set(after), f"{protocol}: {after}"
+        assert sum(after.values()) > least, after
+        assert names <= set(_flows_since(load, 0, protocol)), "they had new flows before"
+    # What was there stays: the old flows are still answered by the draining backends.
+    for group in ("tcp_keep", "udp_keep"):
+        for name in names:
+            assert figures[group]["by_backend"][name] > middle[group]["by_backend"][name] + 50
+
+
+@pytest.mark.slow
+def test_drain_wait_ends_when_the_last_flow_has_ended_and_not_before(balanced):
+    lab = balanced
+    leaving = lab.backends[3]
+    staying = lab.start_load(targets=web_targets(lab), keep=40, interval_ms=100)
+    short = lab.start_load(targets=web_targets(lab), new_per_second=100)
+    time.sleep(1.5)
+    wait = lab.start_fairctl("backend", "drain", "web", leaving.address4, "--timeout", "80s", "--wait")
+    time.sleep(6)
+    assert wait.running(), wait.tail()
+    row = lab.backends_of("web")[leaving.address4]
+    assert row["state"] == "draining"
+    assert row["drain"]["remaining_flows"] >= 1, row
+    figures = staying.stop()
+    ended = time.monotonic()
+    assert figures["tcp_keep"]["by_backend"][leaving.name] > 0
+    assert wait.wait(40) == 0, wait.tail()
+    # A flow counts as ended ten seconds after its FIN.
+    assert time.monotonic() - ended > 5
+    row = lab.backends_of("web")[leaving.address4]
+    assert row["state"] == "drained" and row["drain"]["remaining_flows"] == 0, row
+    leaving.kill()
+    time.sleep(1)
+    assert figures["failed"] == 0, figures["details"]
+    figures = short.stop()
+    assert figures["failed"] == 0, figures["details"]
+
+
+@pytest.mark.quick
+def test_at_the_deadline_remaining_flows_are_released(balanced):
+    lab = balanced
+    leaving = lab.backends[0]
+    load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, events=True)
+    time.sleep(1)
+    result = lab.fairctl("backend", "drain", "web", leaving.address4, "--timeout", "2s", "--wait", check=False)
+    assert lab.backends_of("web")[leaving.address4]["state"] == "drained", result
+    released = time.monotonic()
+    time.sleep(2)
+    figures = load.stop()
+    assert set(figures["tcp_keep"]["failures_by_backend"]) == {leaving.name}, figures["details"]
+    assert leaving.name not in _flows_since(load, released)
+
+
+@pytest.mark.quick
+def test_weight_zero_keeps_flows_and_gets_no_new_ones(balanced):
+    lab = balanced
+    resting = lab.backends[1]
+    load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, new_per_second=200, events=True)
+    time.sleep(1)
+    lab.fairctl("backend", "weight", "web", resting.address4, 0)
+    changed = time.monotonic()
+    time.sleep(2)
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+    assert resting.name not in _flows_since(load, changed)
+    assert figures["tcp_keep"]["by_backend"][resting.name] > 400
+
+
+@pytest.mark.quick
+def test_service_comes_and_goes_as_a_whole(balanced):
+    lab = balanced
+    for backend in lab.backends:
+        backend.nginx.kill()
+        backend.start(ports=(80, 8080))
+    lab.fairctl("service", "add", "other", "--frontend", f"{lab.vip4}:8080/tcp",
+                *[word for backend in lab.backends for word in ("--backend", backend.address4)])
+    lab.wait_healthy("other", 4)
+    assert lab.start_load(targets=[f"{lab.vip4}:8080"], count=50).wait()["failed"] == 0
+    lab.fairctl("service", "remove", "other")
+    figures = lab.start_load(targets=[f"{lab.vip4}:8080"], count=5, timeout_ms=500).wait()
+    assert figures["failed"] == 5
+    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_frontend", 0) >= 5, 5, "no_frontend is not counted")
+    assert json.loads(lab.fairctl("--json", "service", "list").stdout)["services"]

@@ -1,0 +1,159 @@
+"""kill -9 of either process at any moment: nothing acknowledged is lost, and forwarding goes on or comes back."""
+import random
+import threading
+import time
+
+import pytest
+
+from tests.e2e.conftest import configure, web_targets
+from tests.lab import wait_until
+
+_SEED = 20261124
+
+
+class _Changer(threading.Thread):
+    """Makes one change after the other and remembers what was acknowledged."""
+
+    def __init__(self, lab, first):
+        super().__init__()
+        self.lab = lab
+        self.number = first
+        self.acknowledged = []  # addresses added to `scratch`
+        self.attempted = None
+        self.weight = None
+
+    def run(self):
+        while True:
+            self.attempted = f"10.9.{self.number // 250}.{1 + self.number % 250}"
+            self.number += 1
+            try:
+                self.lab.control.post("/v1/services/scratch/backends", {"address": self.attempted, "mac": "02:00:00:00:ee:01"})
+                self.acknowledged.append(self.attempted)
+                weight = self.number % 1000
+                self.lab.control.patch(f"/v1/services/scratch/backends/{self.attempted}", {"weight": weight})
+                self.weight = (self.attempted, weight)
+            except OSError:
+                return  # it was killed
+            except Exception:
+                if self.lab.fairleadd.running():
+                    raise
+                return
+
+
+@pytest.mark.slow
+@pytest.mark.limit(120)
+def test_killed_control_plane_loses_nothing_that_it_acknowledged(balanced):
+    lab = balanced
+    chance = random.Random(_SEED)
+    lab.control.post("/v1/services", {"name": "scratch", "frontends": ["203.0.113.99:80/tcp"], "health_check": {"type": "none"}})
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=50, new_per_second=100, udp=20, udp_interval_ms=50)
+    acknowledged, number = set(), 0
+    for _ in range(8):
+        changer = _Changer(lab, number)
+        changer.start()
+        time.sleep(chance.uniform(0.02, 0.6))
+        lab.fairleadd.kill()
+        changer.join(10)
+        assert not changer.is_alive()
+        acknowledged |= set(changer.acknowledged)
+        number = changer.number
+        lab.start_control()
+        stored = lab.backends_of("scratch")
+        assert acknowledged <= set(stored), f"lost: {sorted(acknowledged - set(stored))} (seed {_SEED})"
+        extra = set(stored) - acknowledged
+        assert extra <= {changer.attempted}, f"never asked for: {extra}"
+        acknowledged |= extra
+        if changer.weight:
+            address, weight = changer.weight
+            assert stored[address]["weight"] == weight
+    assert len(acknowledged) > 20
+    lab.wait_healthy("web", 4)
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+
+
+@pytest.mark.quick
+def test_forwarding_goes_on_without_a_control_plane(balanced):
+    lab = balanced
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, new_per_second=200, udp=20, udp_interval_ms=20)
+    time.sleep(0.5)
+    lab.fairleadd.kill()
+    time.sleep(3)
+    assert lab.start_load(targets=web_targets(lab), count=200).wait()["failed"] == 0
+    lab.start_control()
+    lab.wait_healthy("web", 4)
+    time.sleep(1)
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("control_plane", ["alive", "dead"])
+def test_killed_dataplane_forwards_again_when_it_is_back(balanced, control_plane):
+    lab = balanced
+    # Patient clients: what is lost in the gap is sent again by TCP, to the same backend as before.
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, timeout_ms=20000)
+    impatient = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=200, timeout_ms=1000, events=True)
+    time.sleep(1)
+    if control_plane == "dead":
+        lab.fairleadd.kill()
+    killed = time.monotonic()
+    lab.dataplane.kill()
+    lab.start_dataplane()
+    time.sleep(3)
+    if control_plane == "alive":
+        wait_until(lab.in_force, 10, "the control plane did not publish to the new dataplane")
+    figures, _ = load.stop(), impatient.stop()
+    assert figures["failed"] == 0, figures["details"]
+    lost = [start for start, _, backend in impatient.flows() if not backend]
+    assert all(start > killed - 1 for start in lost)
+    gap = max(lost, default=killed) - killed
+    print(f"no forwarding for about {gap:.2f} s after kill -9 of the dataplane")
+    assert gap < 10
+    assert sum(start > killed + gap for start, _, backend in impatient.flows() if backend) > 100
+    if control_plane == "dead":
+        lab.start_control()
+        lab.wait_healthy("web", 4)
+
+
+@pytest.mark.quick
+def test_both_killed_and_started_again_in_either_order(balanced):
+    lab = balanced
+    for dataplane_first in (True, False):
+        lab.fairleadd.kill()
+        lab.dataplane.kill()
+        for start in (lab.start_dataplane, lab.start_control)[::1 if dataplane_first else -1]:
+            start()
+        lab.wait_healthy("web", 4)
+        figures = lab.start_load(targets=web_targets(lab), count=200).wait()
+        assert figures["failed"] == 0, figures["details"]
+
+
+@pytest.mark.quick
+def test_drain_survives_a_killed_control_plane(balanced):
+    lab = balanced
+    leaving = lab.backends[0]
+    lab.start_load(targets=web_targets(lab), keep=40, interval_ms=50)
+    time.sleep(0.5)
+    before = lab.control.put(f"/v1/services/web/backends/{leaving.address4}/drain", {"timeout": "200s"})
+    lab.fairleadd.kill()
+    lab.start_control()
+    drain = lab.control.get(f"/v1/services/web/backends/{leaving.address4}/drain")
+    assert drain["state"] == "draining"
+    assert (drain["started"], drain["deadline"]) == (before["started"], before["deadline"])
+    lab.wait_healthy("web", 3)
+    figures = lab.start_load(targets=web_targets(lab), count=200).wait()
+    assert leaving.name not in figures["tcp_new"]["flows_by_backend"]
+
+
+@pytest.mark.quick
+def test_damaged_store_is_refused_loudly_and_forwarding_goes_on(lab):
+    configure(lab)
+    lab.fairleadd.stop()
+    data = bytearray(lab.store_path.read_bytes())
+    lab.store_path.write_bytes(data[:len(data) // 2])
+    refused = lab.start_control(wait=False)
+    assert refused.wait(10) != 0
+    assert str(lab.store_path) in refused.errors(), refused.tail()
+    figures = lab.start_load(targets=web_targets(lab), count=100).wait()
+    assert figures["failed"] == 0, figures["details"]

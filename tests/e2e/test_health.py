@@ -1,0 +1,95 @@
+"""Backends that die, come back, or are all gone."""
+import time
+
+import pytest
+
+from tests.e2e.conftest import configure, web_targets
+from tests.lab import wait_until
+
+
+def _state(lab, backend, service="web"):
+    return lab.backends_of(service)[backend.address4]["state"]
+
+
+def _await_state(lab, backend, state, timeout_s=10):
+    started = time.monotonic()
+    wait_until(lambda: _state(lab, backend) == state, timeout_s, lambda: f"{backend.name} is {lab.backends_of('web')}")
+    wait_until(lab.in_force, 5, "the change is not in force")
+    return time.monotonic() - started
+
+
+@pytest.mark.quick
+def test_killed_backend_is_detected_and_its_traffic_moves(balanced):
+    lab = balanced
+    dead = lab.backends[1]
+    load = lab.start_load(targets=web_targets(lab), keep=80, interval_ms=50, new_per_second=200, events=True)
+    time.sleep(1)
+    dead.nginx.kill()
+    # fall 2, every 200 ms: within half a second and some.
+    assert _await_state(lab, dead, "unhealthy") < 3
+    detected = time.monotonic()
+    time.sleep(2)
+    figures = load.stop()
+    later = [(start, backend) for start, _, backend in load.flows() if start > detected]
+    assert len(later) > 200
+    assert {backend for _, backend in later} == {b.name for b in lab.backends} - {dead.name}
+    # Who had met another backend noticed nothing.
+    assert set(figures["tcp_keep"]["failures_by_backend"]) <= {dead.name, ""}, figures["details"]
+    dead.start()
+    _await_state(lab, dead, "healthy")
+    figures = lab.start_load(targets=web_targets(lab), count=400).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert figures["tcp_new"]["flows_by_backend"][dead.name] > 50
+
+
+@pytest.mark.quick
+def test_host_that_falls_silent_is_detected(balanced):
+    lab = balanced
+    silent = lab.backends[2]
+    silent.unplug()
+    assert _await_state(lab, silent, "unhealthy") < 5
+    figures = lab.start_load(targets=web_targets(lab), count=300).wait()
+    assert figures["failed"] == 0, figures["details"]
+    silent.plug_in_again()
+    _await_state(lab, silent, "healthy")
+
+
+@pytest.mark.quick
+def test_all_backends_down_fails_open(balanced):
+    lab = balanced
+    for backend in lab.backends:
+        backend.nginx.kill()
+    for backend in lab.backends:
+        _await_state(lab, backend, "unhealthy")
+    # Open: packets still reach the backends, whose kernels refuse.
+    figures = lab.start_load(targets=web_targets(lab), count=20, timeout_ms=1000).wait()
+    assert figures["tcp_new"]["failures"] == {"refused": 20}, figures["details"]
+    lab.backends[0].start()
+    _await_state(lab, lab.backends[0], "healthy")
+    figures = lab.start_load(targets=web_targets(lab), count=100).wait()
+    assert figures["tcp_new"]["flows_by_backend"] == {lab.backends[0].name: 100}, figures
+
+
+@pytest.mark.quick
+def test_all_backends_down_fails_closed_when_so_configured(lab):
+    configure(lab, fail_open=False)
+    for backend in lab.backends:
+        backend.nginx.kill()
+    for backend in lab.backends:
+        _await_state(lab, backend, "unhealthy")
+    figures = lab.start_load(targets=web_targets(lab), count=10, timeout_ms=500).wait()
+    assert figures["tcp_new"]["failures"] == {"timeout": 10}, figures["details"]
+    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_backend", 0) >= 10, 5, "no_backend is not counted")
+
+
+@pytest.mark.quick
+def test_backend_gets_traffic_after_its_first_passed_check_only(lab):
+    lab.backends[3].nginx.kill()
+    lab.control.post("/v1/services", {
+        "name": "web", "frontends": [f"{lab.vip4}:80/tcp"], "backends": [backend.address4 for backend in lab.backends],
+        "health_check": {"type": "tcp", "interval": "200ms", "timeout": "150ms", "rise": 2, "fall": 2}})
+    wait_until(lambda: sum(row["state"] == "healthy" for row in lab.backends_of("web").values()) == 3, 10, "three healthy")
+    wait_until(lab.in_force, 5, "in force")
+    figures = lab.start_load(targets=[f"{lab.vip4}:80"], count=300).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert lab.backends[3].name not in figures["tcp_new"]["flows_by_backend"]
