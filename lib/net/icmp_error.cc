@@ -136,6 +136,9 @@ DropReason ReadIcmpError(const uint8_t* frame, uint32_t length, const ParsedPack
   }
   if (quote.left(quote.l4) < kQuotedL4Bytes) return DropReason::k_bad_embedded;
   const auto& ports = *reinterpret_cast<const UdpHeader*>(frame + quote.l4);
+  if (ports.source_port.raw() == 0 || ports.destination_port.raw() == 0) {
+    return DropReason::k_bad_embedded;
+  }
   error->key = FlowKey::Make(inner.destination, ports.destination_port.host(), inner.source,
                              ports.source_port.host(), quote.protocol);
   error->protocol = quote.protocol;

@@ -49,7 +49,7 @@ struct IcmpError {
 //   icmp_unsupported  not a type passed on, or about something that is neither TCP nor UDP
 //   bad_icmp          checksum wrong (or the message not contiguous, which the caller sees to)
 //   bad_embedded      quoted packet cut before 8 bytes of L4, malformed, a later fragment, with a
-//                     wrong IPv4 header checksum, or not sent by the outer destination
+//                     wrong IPv4 header checksum or a port 0, or not sent by the outer destination
 // REQUIRES an IP packet without defect whose l4_protocol is its family's ICMP.
 DropReason ReadIcmpError(const uint8_t* frame, uint32_t length, const ParsedPacket& packet,
                          IcmpError* error);

@@ -105,7 +105,7 @@ struct Ip6 {
 inline Bytes MakeIp6(const Ip6& ip, const Bytes& payload) {
   Bytes bytes(8);
   bytes[0] = static_cast<uint8_t>(0x60 | ip.traffic_class >> 4);
-  bytes[1] = static_cast<uint8_t>(ip.traffic_class << 4 | ip.flow_label >> 16);
+  bytes[1] = static_cast<uint8_t>(uint32_t{ip.traffic_class} << 4 | ip.flow_label >> 16);
   Put16(&bytes, 2, ip.flow_label & 0xffff);
   Put16(&bytes, 4, static_cast<uint32_t>(payload.size()));
   bytes[6] = ip.next_header;

@@ -216,6 +216,14 @@ TEST(IcmpError, DropsAQuoteThatTheFrontendDidNotSend) {
   EXPECT_EQ(Reason(Error6(slow::MakeIp6(other6, Bytes(20)))), "bad_embedded");
 }
 
+TEST(IcmpError, DropsAQuotedPortOfZero) {
+  for (const size_t at : {20U, 22U}) {
+    Bytes quote = Quoted4();
+    slow::Put16(&quote, at, 0);
+    EXPECT_EQ(Reason(Error4(quote)), "bad_embedded");
+  }
+}
+
 TEST(IcmpError, QuotedIcmpIsUnsupported) {
   const slow::Ip4 echo{.source = kFrontend4, .destination = kClient4, .protocol = 1};
   EXPECT_EQ(Reason(Error4(slow::MakeIp4(echo, slow::MakeIcmp4(0, 0, 1, {})))), "icmp_unsupported");
