@@ -281,6 +281,9 @@ class Lab:
         self.control = ControlClient(self.socket_path)
         if wait:
             self._wait_for_socket(self.fairleadd, self.socket_path, 15)
+        if wait and self.dataplane and self.dataplane.running():
+            wait_until(lambda: self.control.get("/v1/status")["dataplane"]["connected"], 10,
+                       lambda: f"fairleadd does not reach the dataplane\n{self.fairleadd.tail()}")
         return self.fairleadd
 
     def _wait_for_socket(self, process, path, timeout_s):
@@ -351,7 +354,8 @@ def _accepts(path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as packets:
         try:
             packets.connect(str(path))
-            return True
+            packets.settimeout(5)
+            return len(packets.recv(4096)) > 0  # the dataplane's Hello: it listens before it is ready
         except OSError:
             return False
 

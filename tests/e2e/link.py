@@ -1,0 +1,84 @@
+"""The control plane's end of the link (lib/link/message.h), for tests that say what no control plane would."""
+import array
+import fcntl
+import os
+import socket
+import struct
+
+import xxhash
+
+_MAGIC, _VERSION = 0x4B4E4C46, 1
+_HELLO, _PUBLISH, _PUBLISHED = 1, 2, 3
+_HEADER_BYTES = 128  # of an image
+_DIGEST_AT = 32
+
+
+def with_digest(image):
+    """The image with the digest that its bytes must have (lib/snapshot/format.h)."""
+    header = bytearray(image[:_HEADER_BYTES])
+    header[_DIGEST_AT:_DIGEST_AT + 8] = bytes(8)
+    digest = xxhash.xxh3_64_intdigest(bytes(image[_HEADER_BYTES:]), xxhash.xxh3_64_intdigest(bytes(header)))
+    header[_DIGEST_AT:_DIGEST_AT + 8] = struct.pack("<Q", digest)
+    return bytes(header) + bytes(image[_HEADER_BYTES:])
+
+
+def patched(image, at, layout, value, digest=True):
+    """The image with another value at byte `at`, and (unless told otherwise) a digest that fits."""
+    changed = bytearray(image)
+    struct.pack_into("<" + layout, changed, at, value)
+    return with_digest(changed) if digest else bytes(changed)
+
+
+def section(image, name):
+    """(offset, count) of a section as the header tells it, and where the header does."""
+    at = 48 + 16 * ["frontends", "services", "backends", "next_hops", "names"].index(name)
+    return (*struct.unpack_from("<QQ", image, at), at)
+
+
+class LinkClient:
+    def __init__(self, path):
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(10)
+        self._socket.connect(str(path))
+        _, kind, body = self._receive()
+        assert kind == _HELLO
+        self.pid, self.generation, self.digest, _, self.workers, _ = struct.unpack("<QQQIIQ", body)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()
+
+    def _receive(self):
+        data = self._socket.recv(65536)
+        if not data:
+            raise ConnectionResetError("the dataplane closed the link")
+        magic, version, kind, number, size = struct.unpack_from("<IHHII", data)
+        assert (magic, version, size) == (_MAGIC, _VERSION, len(data) - 16)
+        return number, kind, data[16:]
+
+    def send_raw(self, data, descriptors=()):
+        self._socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+                             if descriptors else [])
+
+    def publish(self, image, generation=None, image_bytes=None, seal=True, descriptors=1):
+        """(in force, reason). `image_bytes`: what the message says, if not the truth."""
+        descriptor = os.memfd_create("image", os.MFD_ALLOW_SEALING)
+        try:
+            os.write(descriptor, image)
+            if seal:
+                fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS,
+                            fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+            if generation is None:
+                generation = struct.unpack_from("<Q", image.ljust(40, b"\0"), 24)[0]
+            body = struct.pack("<QQ", generation, len(image) if image_bytes is None else image_bytes)
+            self.send_raw(struct.pack("<IHHII", _MAGIC, _VERSION, _PUBLISH, 7, len(body)) + body,
+                          [descriptor] * descriptors)
+            number, kind, body = self._receive()
+        finally:
+            os.close(descriptor)
+        assert (number, kind) == (7, _PUBLISHED)
+        _, in_force, _ = struct.unpack_from("<QBQ", body)
+        (length,) = struct.unpack_from("<I", body, 17)
+        return bool(in_force), body[21:21 + length].decode()

@@ -1,0 +1,269 @@
+"""What is malformed is refused with a reason, and nothing changes."""
+import json
+import random
+import re
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.conftest import web_targets
+from tests.e2e.link import LinkClient, patched, section, with_digest
+
+_SEED = 42
+
+
+def _image_in_force(lab):
+    """The bytes of the last good image, as the dataplane keeps them."""
+    return (lab.link_path.parent / "snapshot.last").read_bytes()
+
+
+def _bad_images(image):
+    """(what is wrong, image) pairs. All but those about the digest itself have one that fits."""
+    frontends, services, backends, next_hops = (section(image, name)[0] for name in
+                                                ("frontends", "services", "backends", "next_hops"))
+    yield "nothing", b""
+    for size in (1, 127, 128, len(image) // 2, len(image) - 8, len(image) - 1):
+        yield f"cut to {size} bytes", image[:size]
+    yield "eight bytes more", image + bytes(8)
+    chance = random.Random(_SEED)
+    for _ in range(20):
+        at = chance.randrange(len(image))
+        yield f"bit flipped in byte {at}", patched(image, at, "B", image[at] ^ 1 << chance.randrange(8), digest=False)
+    yield "another magic", patched(image, 0, "Q", 0x1234)
+    yield "a future version", patched(image, 8, "I", 2)
+    yield "a header of another size", patched(image, 12, "I", 120)
+    yield "another total", patched(image, 16, "Q", len(image) - 8)
+    for name in ("frontends", "services", "backends", "next_hops", "names"):
+        offset, count, at = section(image, name)
+        yield f"{name} begin past the end", patched(image, at, "Q", 1 << 40)
+        yield f"{name} begin at an odd place", patched(image, at, "Q", offset + 1)
+        yield f"{name} are very many", patched(image, at + 8, "Q", 1 << 60)
+        yield f"{name} are some more", patched(image, at + 8, "Q", count + 9)
+    yield "frontend of no service", patched(image, frontends + 20, "I", 999)
+    yield "frontend of no family", patched(image, frontends + 16, "B", 5)
+    yield "frontend of no protocol", patched(image, frontends + 17, "B", 1)
+    yield "service with its name elsewhere", patched(image, services, "I", 1 << 30)
+    yield "service of no known mode", patched(image, services + 6, "B", 9)
+    yield "service of no known hash", patched(image, services + 7, "B", 9)
+    yield "service of no known tracking", patched(image, services + 8, "B", 9)
+    yield "slots that are no prime", patched(image, services + 16, "I", 65536)
+    yield "slots beyond all memory", patched(image, services + 16, "I", 4294967291)
+    yield "no idle timeout", patched(image, services + 20, "I", 0)
+    yield "backends from elsewhere", patched(image, services + 28, "I", 1000)
+    yield "more backends than there are", patched(image, services + 32, "I", 1 << 20)
+    yield "backend in no known state", patched(image, backends + 17, "B", 7)
+    yield "backend too heavy", patched(image, backends + 20, "H", 1001)
+    yield "backend without an id", patched(image, backends + 24, "I", 0)
+    yield "backend with another's id", patched(image, backends + 24, "I", struct.unpack_from("<I", image, backends + 32 + 24)[0])
+    yield "next hop that is none", patched(image, backends + 28, "I", 77777)
+    yield "next hop on a port that is none", with_digest(image[:next_hops + 8] + b"nowhere".ljust(16, b"\0") + image[next_hops + 24:])
+
+
+@pytest.mark.quick
+def test_malformed_snapshot_is_refused_and_changes_nothing(balanced):
+    lab = balanced
+    image = _image_in_force(lab)
+    load = lab.start_load(targets=web_targets(lab), keep=40, interval_ms=20, new_per_second=100, udp=10, udp_interval_ms=20)
+    with LinkClient(lab.link_path) as link:
+        before = (link.pid, link.generation, link.digest)
+        refused = 0
+        for what, bad in _bad_images(image):
+            in_force, reason = link.publish(bad, generation=before[1] + 1 if len(bad) < 32 else None)
+            assert not in_force, f"accepted: {what}"
+            assert len(reason) > 10, f"{what}: no reason"
+            refused += 1
+        assert refused > 60
+        assert not link.publish(image, image_bytes=len(image) + 8)[0], "a message that lies about the length"
+    with LinkClient(lab.link_path) as link:
+        assert (link.pid, link.generation, link.digest) == before
+    assert _image_in_force(lab) == image
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+
+
+@pytest.mark.quick
+def test_broken_link_messages_close_that_link_only(balanced):
+    lab = balanced
+    good = struct.pack("<IHHII", 0x4B4E4C46, 1, 4, 1, 0)
+    for what, message in (("garbage", b"x" * 100), ("one byte", b"\0"), ("another magic", b"\0" * 16),
+                          ("another version", struct.pack("<IHHII", 0x4B4E4C46, 9, 4, 1, 0)),
+                          ("no known type", struct.pack("<IHHII", 0x4B4E4C46, 1, 99, 1, 0)),
+                          ("a length that lies", struct.pack("<IHHII", 0x4B4E4C46, 1, 4, 1, 50)), ("bytes behind it", good + b"12345678"),
+                          ("a reply", struct.pack("<IHHIIQBQI", 0x4B4E4C46, 1, 3, 1, 21, 1, 1, 1, 0)), ("very long", b"x" * 60000)):
+        with LinkClient(lab.link_path) as link:
+            link.send_raw(message)
+            with pytest.raises(ConnectionError):
+                link.send_raw(good)
+                link._receive()
+                link._receive()
+                raise AssertionError(f"{what}: the link stays open")
+    # A publish without its descriptor, or with several.
+    for descriptors in (0, 3):
+        with LinkClient(lab.link_path) as link:
+            try:
+                assert not link.publish(_image_in_force(lab), descriptors=descriptors)[0]
+            except ConnectionError:
+                pass
+    assert lab.control.get("/v1/status")["dataplane"]["connected"]
+    assert lab.start_load(targets=web_targets(lab), count=50).wait()["failed"] == 0
+
+
+_SERVICE = {"name": "bad", "frontends": ["203.0.113.77:80/tcp"]}
+
+
+def _json_requests():
+    """(method, path, value) that name what does not exist, or say what may not be said."""
+    one = "/v1/services/web/backends/10.0.0.11"
+    for change in ({"name": ""}, {"name": "A"}, {"name": "x" * 64}, {"name": 7}, {"frontends": []}, {"frontends": "x"},
+                   {"frontends": ["203.0.113.77:80"]}, {"frontends": ["203.0.113.77:80/icmp"]}, {"frontends": ["203.0.113.77:99999/tcp"]},
+                   {"frontends": ["127.0.0.1:80/tcp"]}, {"frontends": ["203.0.113.10:80/tcp"]}, {"name": "web"},
+                   {"frontends": ["203.0.113.77:80/tcp"] * 2}, {"forwarding": "teleport"}, {"hash": "none"}, {"tracking": 1},
+                   {"idle_timeout": "350"}, {"idle_timeout": 350}, {"idle_timeout": "25h"}, {"drain_timeout": "-1s"}, {"colour": "blue"},
+                   {"health_check": {"interval": "1ms"}}, {"health_check": {"interval": "1s", "timeout": "1s"}},
+                   {"health_check": {"rise": 0}}, {"health_check": {"fall": 11}}, {"health_check": {"type": "dns"}},
+                   {"backends": ["10.0.0.1", "10.0.0.1"]}, {"backends": ["10.0.0.999"]}, {"backends": ["203.0.113.77"]},
+                   {"backends": [{"address": "10.0.0.1", "weight": 1001}]}, {"backends": [{"address": "10.0.0.1", "mac": "ff:ff:ff:ff:ff:ff"}]},
+                   {"backends": [{"address": "10.0.0.1", "vlan": 5}]}, {"backends": {"a": 1}}, {"fail_open": "yes"}):
+        yield "POST", "/v1/services", {**_SERVICE, **change}
+    yield "POST", "/v1/services", []
+    yield "POST", "/v1/services", {}
+    yield "POST", "/v1/services/web/backends", "10.0.0.11"  # it is there already
+    yield "POST", "/v1/services/web/backends", {"backends": []}
+    yield "POST", "/v1/services/web/backends", {"backends": ["10.1.1.1", "10.1.1.2", "no address"]}  # all or nothing
+    yield "POST", "/v1/services/web/backends", {"backends": ["10.1.1.1", {"address": "10.1.1.2", "weight": -1}]}
+    yield "POST", "/v1/services/none/backends", "10.1.1.1"
+    yield "PATCH", one, {"weight": 1001}
+    yield "PATCH", one, {"weight": "2"}
+    yield "PATCH", one, {"weight": 1.5}
+    yield "PATCH", one, {"weight": 1e300}
+    yield "PATCH", one, {"address": "10.0.0.99"}
+    yield "PATCH", one, {}
+    yield "PATCH", "/v1/services/web/backends/10.0.0.99", {"weight": 2}
+    yield "PATCH", "/v1/services/web/backends/nonsense", {"weight": 2}
+    yield "PUT", one + "/drain", {"timeout": "2h"}
+    yield "PUT", one + "/drain", {"timeout": 5}
+    yield "PUT", one + "/drain", {"deadline": "5s"}
+    yield "DELETE", "/v1/services/none", None
+    yield "DELETE", "/v1/services/web/backends/10.0.0.99", None
+    yield "POST", "/v1/explain", {"protocol": "tcp", "source": "198.51.100.7:1", "destination": "[2001:db8::10]:80"}
+    yield "POST", "/v1/explain", {"protocol": "sctp"}
+    yield "GET", "/v1/nowhere", None
+    yield "DELETE", "/v1/status", None
+
+
+def _raw_bodies():
+    yield b"{"
+    yield b"\xff\xfe{}"
+    yield b'{"weight": 1, "weight": 2}'
+    yield b'{"weight": 99999999999999999999999999999999999999}'
+    yield b'{"weight": NaN}'
+    yield b"[" * 100000
+    yield b'{"a":' * 50 + b"1" + b"}" * 50
+    yield b'{"weight": 2} {"weight": 3}'
+    yield b'{"weight": 2' + b" " * (2 << 20) + b"}"
+    yield b'{"we\\ud800ight": 2}'
+
+
+@pytest.mark.quick
+def test_malformed_api_request_is_refused_and_changes_nothing(balanced):
+    lab = balanced
+
+    def state():
+        services = lab.control.get("/v1/services")["services"]
+        for service in services:
+            for backend in service["backends"]:
+                for moving in ("flows", "new_flows", "packets", "bytes"):
+                    backend.pop(moving)
+        return services, lab.control.get("/v1/status")["generation"]
+
+    before, stored = state(), lab.control.get("/v1/status")["pid"]
+    for method, path, value in _json_requests():
+        body = None if value is None else json.dumps(value)
+        status, text = lab.control.raw(method, path, body)
+        assert 400 <= status < 500, f"{method} {path} {body}: {status} {text}"
+        error = json.loads(text)["error"]
+        assert error["code"] and len(error["message"]) > 5, text
+    for body in _raw_bodies():
+        try:
+            status, text = lab.control.raw("PATCH", "/v1/services/web/backends/10.0.0.11", body)
+            assert 400 <= status < 500, f"{body[:60]}: {status} {text}"
+        except (ConnectionError, BrokenPipeError):
+            pass  # closed: as good
+    assert state() == before
+    assert lab.control.get("/v1/status")["pid"] == stored
+
+
+def _raw_connection(lab):
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(20)
+    connection.connect(str(lab.socket_path))
+    return connection
+
+
+@pytest.mark.quick
+def test_broken_http_is_refused_and_stalls_nobody(lab):
+    for request in (b"\0\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/services HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+                    b"POST /v1/services HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                    b"POST /v1/services HTTP/1.1\r\nContent-Length: 4000000000\r\n\r\n", b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n",
+                    b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100000 + b"\r\n\r\n",
+                    b"POST /v1/services HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n"):
+        with _raw_connection(lab) as connection:
+            try:
+                connection.sendall(request)
+                answer = connection.recv(65536)
+            except ConnectionError:
+                answer = b""
+            assert answer == b"" or re.match(rb"HTTP/1\.[01] 4\d\d ", answer), f"{request[:60]}: {answer[:80]}"
+    # Clients that say half a word, or nothing at all, and stay.
+    idlers = [_raw_connection(lab) for _ in range(50)]
+    for idler in idlers[:25]:
+        idler.sendall(b"POST /v1/services HTTP/1.1\r\nContent-Length: 500\r\n\r\n{")
+    started = time.monotonic()
+    for _ in range(20):
+        lab.control.get("/v1/status")
+    assert time.monotonic() - started < 5
+    for idler in idlers:
+        idler.close()
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("arguments", "eal", "words"), [
+    ([], ["--no-huge"], "no ports"),
+    (["--port", "a=null", "--workers", "60"], ["--no-huge"], "CPUs"),
+    (["--port", "a=pcap:,/dev/null", "--workers", "2"], ["--no-huge"], "worker"),
+    (["--port", "a=null"], [], "hugepages"),
+    (["--port", "a=af_packet:nowhere"], ["--no-huge"], "nowhere"),
+    (["--port", "a=teleport:x"], ["--no-huge"], "teleport"),
+    (["--port", "a=null", "--port", "a=null"], ["--no-huge"], "a"),
+    (["--port", "a=null", "--snapshot", "/etc/hostname"], ["--no-huge"], "/etc/hostname"),
+    (["--port", "a=null", "--snapshot", "/nowhere/image"], ["--no-huge"], "/nowhere/image"),
+    (["--config", "/nowhere/dataplane.yaml"], ["--no-huge"], "/nowhere/dataplane.yaml"),
+])
+def test_dataplane_says_in_one_sentence_why_it_does_not_start(build, tmp_path, arguments, eal, words):
+    command = [build / "dataplane/fairlead-dataplane", "--link", tmp_path / "link", *arguments, "--", "--no-pci",
+               f"--file-prefix=flref-{tmp_path.name}", *eal]
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=30, check=False)
+    assert result.returncode == 1, result
+    lines = [line for line in result.stderr.splitlines() if line.startswith("fairlead-dataplane: ")]
+    assert len(lines) == 1 and words in lines[0], result.stderr
+
+
+@pytest.mark.quick
+def test_second_process_on_the_same_sockets_is_refused(lab):
+    second = lab.start_control(wait=False)
+    assert second.wait(10) != 0
+    assert "control.sock" in second.errors() or "fairlead.db" in second.errors(), second.tail()
+    second = lab.start_dataplane(eal=["--file-prefix=" + lab.name + "-2"], wait=False)
+    assert second.wait(20) != 0
+    assert "dataplane.sock" in second.errors(), second.tail()
+    lab.control.get("/v1/status")
+
+
+@pytest.mark.quick
+def test_fairctl_says_what_to_do_when_nobody_answers(bare_lab):
+    result = bare_lab.fairctl("status", check=False)
+    assert result.returncode == 3
+    assert "control.sock" in result.stderr and "fairleadd" in result.stderr, result.stderr

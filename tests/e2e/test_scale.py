@@ -1,0 +1,64 @@
+"""Thousands of connections, many backends, full throughput, several workers."""
+import json
+import time
+
+import pytest
+
+from tests.e2e.conftest import configure, web_targets
+
+
+@pytest.mark.quick
+def test_throughput_beside_thousands_of_connections(balanced):
+    lab = balanced
+    lab.control.post("/v1/services", {
+        "name": "iperf", "frontends": [f"{lab.vip4}:5201/tcp"], "hash": "3-tuple", "health_check": {"type": "none"},
+        "backends": [backend.address4 for backend in lab.backends]})
+    servers = [lab.spawn(f"{backend.name}-iperf", ["iperf3", "-s"], backend.namespace) for backend in lab.backends]
+    lab.wait_healthy("iperf", 4)
+    load = lab.start_load(targets=web_targets(lab), keep=2000, interval_ms=2000, timeout_ms=10000, concurrency=100, report_ms=200)
+    deadline = time.monotonic() + 30
+    while (load.latest() or {"tcp_keep": {"open": 0}})["tcp_keep"]["open"] < 2000 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    result = lab.client.namespace.run("iperf3", "-c", lab.vip4, "-P", 4, "-t", 4, "-J", timeout_s=60)
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+    assert figures["tcp_keep"]["flows"] == 2000
+    received = json.loads(result.stdout)["end"]["sum_received"]
+    print(f"iperf3 through the balancer, beside 2,000 connections: {received['bits_per_second'] / 1e6:.0f} Mbit/s")
+    assert received["bytes"] > 4_000_000
+    assert all(server.running() for server in servers)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("workers", [2])
+def test_two_workers_share_the_port(bare_lab, workers):
+    lab = bare_lab
+    lab.start_dataplane(workers=workers)
+    lab.start_control()
+    configure(lab)
+    figures = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, new_per_second=300, udp=20, udp_interval_ms=20,
+                             duration_s=3).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert lab.control.get("/v1/status")["dataplane"]["workers"] == workers
+    lab.fairleadd.stop()
+    lab.dataplane.stop()
+    report = json.loads(next(line for line in lab.dataplane.output().splitlines() if line.startswith("{")))
+    assert report["rx"] + report["generated"] == report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
+    assert report["mbufs_in_use"] == 0
+
+
+@pytest.mark.quick
+def test_change_is_in_force_when_it_is_acknowledged_with_a_thousand_backends(lab):
+    """And the flows of the real backends among them are where they belong at once."""
+    backends = [{"address": f"10.8.{n // 250}.{1 + n % 250}", "mac": "02:00:00:00:ee:01", "weight": 0} for n in range(996)]
+    lab.control.post("/v1/services", {"name": "web", "frontends": [f"{lab.vip4}:80/tcp"], "health_check": {"type": "none"},
+                                      "backends": backends})
+    for backend in lab.backends:
+        reply = lab.control.post("/v1/services/web/backends", {"address": backend.address4, "mac": backend.mac})
+        assert reply["in_force"] is True, reply
+        status = lab.control.get("/v1/status")
+        assert status["dataplane"]["generation"] == status["generation"]
+        assert lab.start_load(targets=[f"{lab.vip4}:80"], count=30).wait()["failed"] == 0
+    figures = lab.start_load(targets=[f"{lab.vip4}:80"], count=400).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert len(figures["tcp_new"]["flows_by_backend"]) == 4
