@@ -60,7 +60,7 @@ class Port:
         self._child.stdin.write("quit\n")
         self._child.stdin.flush()
         if self._child.wait(30) != 0:
-            raise LabError("steering-port: " + "".join(self.errors[-8:]))
+            raise LabError("steering-port: " + "".join(self.errors[-40:]))
 
     def kill(self):
         self._child.kill()

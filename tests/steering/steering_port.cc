@@ -21,6 +21,11 @@
 
 #include "dataplane/steering/frontend_steering.h"
 
+// The PMD never closes the bpf_object that it opened, nor all of its xsk_umem; what is ours of either
+// library is file descriptors only.
+extern "C" const char* __lsan_default_suppressions();  // NOLINT(bugprone-reserved-identifier)
+extern "C" const char* __lsan_default_suppressions() { return "leak:libbpf.so\nleak:libxdp.so\n"; }
+
 namespace fairlead {
 namespace {
 
