@@ -58,7 +58,7 @@ bool IsEchoRequest(const uint8_t* frame, uint32_t length, const ParsedPacket& pa
 // Echo request -> echo reply: IPv4 options and IPv6 extension headers are not copied, TTL / hop
 // limit 64. TOS or traffic class are the request's; so are the IPv4 id and DF: an id that the
 // client made unique stays so if the reply has to be cut. Returns the new frame length, without
-// padding. REQUIRES IsEchoRequest.
+// padding. REQUIRES IsEchoRequest, and a frontend's address as destination: it becomes the source.
 uint32_t MakeEchoReply(uint8_t* frame, uint32_t length, const ParsedPacket& packet,
                        const MacAddress& mac);
 

@@ -44,7 +44,7 @@ void CheckBounds(const ParsedPacket& packet, uint32_t linear, uint32_t length) {
   CHECK(packet.later_fragment || packet.l4_offset + 8U <= linear);
 }
 
-void Answer(const uint8_t* frame, uint32_t linear, const ParsedPacket& packet) {
+void Answer(const uint8_t* frame, uint32_t linear, const ParsedPacket& packet, const FlowKey& key) {
   const MacAddress mac{{2, 0, 0, 0, 0, 1}};
   constexpr uint32_t kRoom = 8;
   const auto copy = std::make_unique<uint8_t[]>(linear + kRoom);
@@ -62,14 +62,14 @@ void Answer(const uint8_t* frame, uint32_t linear, const ParsedPacket& packet) {
     const uint32_t made =
         MakeNeighbourAdvertisement(copy.get(), linear, linear + kRoom, packet, mac);
     CHECK(made <= linear + kRoom);
-  } else if (IsEchoRequest(frame, linear, packet)) {
+  } else if (IsEchoRequest(frame, linear, packet) && !key.destination().IsUnusable()) {
     const uint32_t made = MakeEchoReply(copy.get(), linear, packet, mac);
     CHECK(made <= linear);
     ParsedPacket reply;
-    FlowKey key;
-    ParseFrame(copy.get(), made, made, &reply, &key);
-    CHECK(reply.kind == packet.kind);
-    CHECK(reply.l4_protocol == packet.l4_protocol);
+    FlowKey reply_key;
+    ParseFrame(copy.get(), made, made, &reply, &reply_key);
+    CHECK(reply.kind == packet.kind && reply.defect == DropReason::kNone);
+    CHECK(reply_key.source() == key.destination() && reply_key.destination() == key.source());
   }
 }
 
@@ -111,7 +111,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ParseFramePlain(frame.get(), linear, length, &plain, &plain_key);
   CheckAgreement(fast, plain, fast_key, plain_key);
   CheckBounds(fast, linear, length);
-  Answer(frame.get(), linear, fast);
+  Answer(frame.get(), linear, fast, fast_key);
   Rewrite(frame.get(), linear, length, fast);
   return 0;
 }
