@@ -90,12 +90,23 @@ class FrontendTable {
   const Entry& Probe(const Words& words, uint64_t meta) const;
   uint32_t FindWords(const Words& words, uint64_t meta) const;
   bool HasWords(const Words& words, Family family) const {
+    const uint64_t bit = FilterBit(words);
+    if ((filter_[bit / 64] >> (bit % 64) & 1) == 0) return false;
     return Probe(words, kKindAddress | MetaOf(family, 0, 0)).meta != 0;
+  }
+  uint64_t FilterBit(const Words& words) const {
+    return (words.a0 * 0x6a09e667f3bcc909 + words.a1 * 0xbb67ae8584caa73b) >> filter_shift_;
   }
   void Add(const Words& words, uint64_t meta, uint32_t service_index);
 
   std::vector<Entry> entries_;  // 2^n
   uint64_t mask_ = 0;
+  // A bit for each address (and rarely for others too): every packet asks whether its source is a
+  // frontend's, and it hardly ever is. In a half-full table of a few entries that answer takes a
+  // number of steps that no branch predictor can guess; here it takes one that it can.
+  // 2026-11, bench/pipeline.cc v4/none/flows:1024000/backends:100/hot: 113 -> 88 cycles a packet.
+  std::vector<uint64_t> filter_;
+  int filter_shift_ = 0;   // 64 - log2 of its bits
   bool any_port_ = false;  // some frontend has port 0
 };
 
