@@ -1,11 +1,12 @@
 // When a drain is over, apart from sockets and clocks. Pure; one thread.
 //
-//   draining --- a sweep of the flow table that began after the drain was in force counts 0
+//   draining --- a sweep of the flow table that ended after the drain was in force counts 0
 //            \-- the deadline passes, whatever is known of flows           --> drained
 //
-// Counts from before the drain was in force say nothing: a new flow may have come since. Nor do
-// counts of a dataplane that has not confirmed the drain (it was restarted, or the link is down):
-// the drain then stays until its deadline.
+// Counts from before the drain was in force say nothing: a new flow may have come since. (The
+// dataplane begins its sweep anew with every snapshot, so one that ends after the snapshot is in
+// force has seen nothing older.) Nor do counts of a dataplane that has not confirmed the drain (it
+// was restarted, or the link is down): the drain then stays until its deadline.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ namespace fairlead {
 
 // Flows of the backend as one statistics answer told them.
 struct FlowCount {
-  SteadyTime counted_at;  // never later than the moment the count began
+  SteadyTime counted_at;  // never later than the moment the sweep ended
   uint64_t flows = 0;
 };
 

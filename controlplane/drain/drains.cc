@@ -77,7 +77,9 @@ void Drains::OnDisconnect() {
 }
 
 void Drains::OnStats(const DataplaneStats& stats, SteadyTime asked_at) {
-  const SteadyTime counted_at = asked_at - std::chrono::milliseconds(stats.flows.swept_at_ms_ago);
+  // One more: the age is rounded down.
+  const SteadyTime counted_at =
+      asked_at - std::chrono::milliseconds(stats.flows.swept_at_ms_ago + 1);
   for (const BackendStats& backend : stats.backends) {
     const auto machine = running_.find(backend.id);
     if (machine != running_.end()) machine->second.OnCount({counted_at, backend.flows});

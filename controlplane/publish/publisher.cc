@@ -121,7 +121,9 @@ Status Publisher::Refresh() {
 
 asio::awaitable<void> Publisher::HoldAfterStart() {
   asio::steady_timer timer(executor_);
-  while (!stopped_ && link_.connected() && !parts_.settled() && Now() < started_at_ + kStartGrace) {
+  while (!stopped_ && !parts_.settled() && Now() < started_at_ + kStartGrace) {
+    // A dataplane that has nothing yet has nothing to lose.
+    if (link_.connected() && link_.hello().generation == 0) co_return;
     co_await SleepUntil(&timer, Now() + kSettlePoll);
   }
 }
@@ -132,9 +134,7 @@ asio::awaitable<void> Publisher::PublishLoop() {
       co_await changed_.Wait(Now() + std::chrono::hours(1));
       continue;
     }
-    if (first_publish_ && link_.connected() && link_.hello().generation != 0) {
-      co_await HoldAfterStart();
-    }
+    if (first_publish_) co_await HoldAfterStart();
     dirty_ = false;
     co_await PublishOnce();
   }

@@ -1,0 +1,234 @@
+#include "controlplane/health/checks.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <gmock/gmock.h>
+
+#include "controlplane/common/event.h"
+#include "controlplane/common/log.h"
+#include "controlplane/common/unique_fd.h"
+#include "tests/unit/controlplane/support.h"
+
+namespace fairlead {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
+// Probes wait here until the test answers them.
+struct ScriptedProbes {
+  explicit ScriptedProbes(asio::any_io_executor executor) : asked(executor), answered(executor) {}
+
+  Prober AsProber() {
+    return [this](IpAddress address, uint16_t port, milliseconds) -> asio::awaitable<ProbeAnswer> {
+      targets.push_back(address.ToString() + ":" + std::to_string(port));
+      asked.Notify();
+      while (answers == 0) {
+        co_await answered.Wait(std::chrono::steady_clock::now() + std::chrono::hours(1));
+      }
+      --answers;
+      co_return answer;
+    };
+  }
+  void Answer(bool passed) {
+    answer = {passed, passed ? "" : "connection refused"};
+    ++answers;
+    answered.Notify();
+  }
+
+  std::vector<std::string> targets;
+  ProbeAnswer answer;
+  int answers = 0;
+  Event asked;
+  Event answered;
+};
+
+class ChecksTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(ConfigureLog("text", "off").ok());
+    store_ = *Store::Open(directory_.File("store.db"));
+    registry_ = std::make_unique<Registry>(store_.get(), &clock_);
+    ASSERT_TRUE(registry_->Load().ok());
+    checks_ = std::make_unique<HealthChecks>(context_.get_executor(), registry_.get(),
+                                             probes_.AsProber(), [this] { ++changes_; });
+  }
+
+  void Add(const std::string& json) {
+    ASSERT_TRUE(registry_->AddService(ParseServiceSpec(json)).ok());
+    checks_->Sync();
+  }
+  BackendRuntime* Backend(const std::string& service, const std::string& endpoint) {
+    return registry_->FindRuntime(service, ParseEndpoint(endpoint));
+  }
+  // Runs handlers until `done`, at most some seconds (then the test has failed).
+  template <typename Condition>
+  bool RunUntil(Condition&& done) {
+    const SteadyTime limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    context_.restart();
+    while (!done() && std::chrono::steady_clock::now() < limit)
+      context_.run_one_for(milliseconds(100));
+    return done();
+  }
+
+  TempDir directory_;
+  FakeClock clock_;
+  asio::io_context context_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Registry> registry_;
+  ScriptedProbes probes_{context_.get_executor()};
+  std::unique_ptr<HealthChecks> checks_;
+  int changes_ = 0;
+};
+
+TEST_F(ChecksTest, BackendWithoutACheckIsHealthyAtOnce) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"],
+          "health_check": {"type": "none"}})");
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kHealthy);
+  EXPECT_EQ(changes_, 1);
+  EXPECT_EQ(checks_->check_count(), 0U);
+}
+
+TEST_F(ChecksTest, NewBackendIsInitialUntilItsFirstVerdict) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
+  ASSERT_TRUE(RunUntil([&] { return probes_.targets.size() == 1; }));
+  EXPECT_EQ(probes_.targets[0], "10.0.0.1:80");
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kInitial);
+  probes_.Answer(true);
+  ASSERT_TRUE(RunUntil([&] { return changes_ == 1; }));
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kHealthy);
+}
+
+TEST_F(ChecksTest, ServicesThatShareABackendShareOneCheck) {
+  for (const char* name : {"a", "b", "c"}) {
+    Add(R"({"name": ")" + std::string(name) + R"(", "frontends": ["203.0.113.)" +
+        std::to_string(name[0] - 'a' + 1) + R"(:80/tcp"], "backends": ["10.0.0.1"]})");
+  }
+  EXPECT_EQ(checks_->check_count(), 1U);
+  ASSERT_TRUE(RunUntil([&] { return !probes_.targets.empty(); }));
+  probes_.Answer(true);
+  ASSERT_TRUE(RunUntil([&] { return changes_ == 1; }));
+  EXPECT_EQ(probes_.targets.size(), 1U);
+  for (const char* name : {"a", "b", "c"}) {
+    EXPECT_EQ(Backend(name, "10.0.0.1")->health.state, HealthState::kHealthy) << name;
+  }
+}
+
+TEST_F(ChecksTest, OtherParametersOrPortsAreChecksOfTheirOwn) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
+  Add(R"({"name": "b", "frontends": ["203.0.113.2:80/tcp"], "backends": ["10.0.0.1"],
+          "health_check": {"fall": 5}})");
+  Add(R"({"name": "c", "frontends": ["203.0.113.3:80/tcp"], "backends": ["10.0.0.1"],
+          "health_check": {"port": 8080}})");
+  EXPECT_EQ(checks_->check_count(), 3U);
+}
+
+TEST_F(ChecksTest, BackendThatJoinsAKnownEndpointHasItsVerdictAtOnce) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
+  ASSERT_TRUE(RunUntil([&] { return !probes_.targets.empty(); }));
+  probes_.Answer(true);
+  ASSERT_TRUE(RunUntil([&] { return changes_ == 1; }));
+  Add(R"({"name": "b", "frontends": ["203.0.113.2:80/tcp"], "backends": ["10.0.0.1"]})");
+  EXPECT_EQ(Backend("b", "10.0.0.1")->health.state, HealthState::kHealthy);
+}
+
+TEST_F(ChecksTest, ProbeUnderWayDoesNotReviveARemovedBackend) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
+  ASSERT_TRUE(RunUntil([&] { return !probes_.targets.empty(); }));
+  ASSERT_TRUE(registry_->RemoveBackend("a", ParseEndpoint("10.0.0.1")).ok());
+  checks_->Sync();
+  // The same endpoint again, while the old probe is still out: it starts anew.
+  ASSERT_TRUE(registry_->AddBackends("a", {ParseBackendSpec(R"("10.0.0.1")")}).ok());
+  checks_->Sync();
+  probes_.Answer(true);  // the old probe's answer
+  context_.restart();
+  context_.poll();
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kInitial);
+  EXPECT_EQ(changes_, 0);
+}
+
+TEST_F(ChecksTest, KnownBackendKeepsItsStateWhenParametersChange) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
+  ASSERT_TRUE(RunUntil([&] { return !probes_.targets.empty(); }));
+  probes_.Answer(true);
+  ASSERT_TRUE(RunUntil([&] { return changes_ == 1; }));
+  ASSERT_TRUE(registry_
+                  ->ReplaceService(ParseServiceSpec(
+                      R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"],
+                          "backends": ["10.0.0.1"], "health_check": {"fall": 7}})"))
+                  .ok());
+  checks_->Sync();
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kHealthy);
+  EXPECT_EQ(changes_, 1) << "nothing to publish";
+}
+
+TEST_F(ChecksTest, UnhealthyReasonSaysHowManyFailedAndWhy) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"],
+          "health_check": {"fall": 1}})");
+  ASSERT_TRUE(RunUntil([&] { return !probes_.targets.empty(); }));
+  probes_.Answer(false);
+  ASSERT_TRUE(RunUntil([&] { return changes_ == 1; }));
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kUnhealthy);
+  EXPECT_THAT(Backend("a", "10.0.0.1")->health.reason, HasSubstr("connection refused"));
+}
+
+TEST(CheckPort, IsTheChecksElseTheBackendsElseTheFirstFrontends) {
+  ServiceSpec service;
+  BackendSpec backend;
+  service.frontends = {*Frontend::Parse("203.0.113.1:443/tcp")};
+  EXPECT_EQ(CheckPort(service, backend), 443);
+  backend.endpoint.port = 8080;
+  EXPECT_EQ(CheckPort(service, backend), 8080);
+  service.health_check.port = 9000;
+  EXPECT_EQ(CheckPort(service, backend), 9000);
+}
+
+// The real prober, against loopback.
+class TcpProberTest : public testing::Test {
+ protected:
+  ProbeAnswer Probe(uint16_t port, milliseconds timeout) {
+    ProbeAnswer answer;
+    asio::co_spawn(context_, TcpProber()(*IpAddress::Parse("127.0.0.1"), port, timeout),
+                   [&](std::exception_ptr, ProbeAnswer result) { answer = std::move(result); });
+    context_.restart();
+    context_.run();
+    return answer;
+  }
+
+  asio::io_context context_;
+};
+
+TEST_F(TcpProberTest, PassesWhereSomebodyListens) {
+  asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
+  EXPECT_TRUE(Probe(acceptor.local_endpoint().port(), milliseconds(5000)).passed);
+}
+
+TEST_F(TcpProberTest, FailsWhereNobodyListens) {
+  asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
+  const uint16_t port = acceptor.local_endpoint().port();
+  acceptor.close();
+  const ProbeAnswer answer = Probe(port, milliseconds(5000));
+  EXPECT_FALSE(answer.passed);
+  EXPECT_THAT(answer.reason, HasSubstr("refused"));
+}
+
+TEST_F(TcpProberTest, HungConnectTimesOut) {
+  // A full accept queue: further SYNs get no answer.
+  asio::ip::tcp::acceptor acceptor(context_);
+  acceptor.open(asio::ip::tcp::v4());
+  acceptor.bind({asio::ip::address_v4::loopback(), 0});
+  acceptor.listen(0);
+  const asio::ip::tcp::endpoint endpoint = acceptor.local_endpoint();
+  std::vector<UniqueFd> fillers;
+  for (int i = 0; i < 4; ++i) {
+    fillers.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    (void)::connect(fillers.back().get(), endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  }
+  const ProbeAnswer answer = Probe(acceptor.local_endpoint().port(), milliseconds(100));
+  EXPECT_FALSE(answer.passed);
+  EXPECT_EQ(answer.reason, "no answer within 100ms");
+}
+
+}  // namespace
+}  // namespace fairlead

@@ -1,0 +1,189 @@
+#include "tests/unit/controlplane/fake_dataplane.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "controlplane/publish/seqpacket.h"
+
+namespace fairlead {
+namespace {
+
+// Long enough for a loaded machine under a sanitizer; a test that waits this long has failed.
+constexpr std::chrono::seconds kPatience{20};
+
+}  // namespace
+
+FakeDataplane::FakeDataplane(std::string path, Behaviour behaviour)
+    : path_(std::move(path)), behaviour_(std::move(behaviour)) {
+  generation_ = behaviour_.hello.generation;
+  ::unlink(path_.c_str());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path_.copy(address.sun_path, path_.size());
+  listener_ = UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)),
+            0);
+  EXPECT_EQ(::listen(listener_.get(), 8), 0);
+  wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
+  thread_ = std::thread([this] { Run(); });
+}
+
+FakeDataplane::~FakeDataplane() {
+  const uint64_t one = 1;
+  EXPECT_EQ(::write(wake_.get(), &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
+  thread_.join();
+}
+
+void FakeDataplane::Run() {
+  for (;;) {
+    std::vector<pollfd> fds = {{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    for (const UniqueFd& client : clients_) fds.push_back({client.get(), POLLIN, 0});
+    if (::poll(fds.data(), fds.size(), -1) < 0) continue;
+    if (fds[0].revents != 0) return;
+    for (size_t i = clients_.size(); i-- > 0;) {
+      if (fds[i + 2].revents != 0 && !Serve(clients_[i].get())) {
+        clients_.erase(clients_.begin() + static_cast<std::ptrdiff_t>(i));
+      }
+    }
+    if (fds[1].revents != 0) Accept();
+  }
+}
+
+void FakeDataplane::Accept() {
+  UniqueFd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (!client.valid()) return;
+  const std::lock_guard lock(mutex_);
+  if (behaviour_.raw_hello.has_value()) {
+    (void)::send(client.get(), behaviour_.raw_hello->data(), behaviour_.raw_hello->size(),
+                 MSG_NOSIGNAL);
+  } else {
+    HelloMessage hello = behaviour_.hello;
+    hello.generation = generation_;
+    if (!image_.bytes().empty()) {
+      hello.snapshot_digest = SnapshotView(image_.bytes()).header().digest;
+    }
+    (void)SendDatagram(client.get(), EncodeLinkMessage(0, hello), -1);
+  }
+  clients_.push_back(std::move(client));
+  changed_.notify_all();
+}
+
+bool FakeDataplane::Serve(int client) {
+  Result<std::optional<Datagram>> datagram = ReceiveDatagram(client, kMaxLinkMessageBytes);
+  if (!datagram.ok() || !datagram->has_value()) return false;
+  if ((*datagram)->bytes.empty()) return false;
+  const Result<DecodedMessage> decoded = DecodeLinkMessage((*datagram)->bytes);
+  EXPECT_TRUE(decoded.ok()) << decoded.status().message();
+  if (!decoded.ok()) return false;
+  const std::lock_guard lock(mutex_);
+  if (const auto* publish = std::get_if<PublishMessage>(&decoded->message)) {
+    Answer(client, decoded->id, *publish, (*datagram)->fd.get());
+  } else if (std::holds_alternative<GetStatsMessage>(decoded->message)) {
+    AnswerStats(client, decoded->id);
+  } else if (std::holds_alternative<FindFlowMessage>(decoded->message)) {
+    (void)SendDatagram(client, EncodeLinkMessage(decoded->id, behaviour_.flow), -1);
+  } else {
+    ADD_FAILURE() << "a message that no control plane sends";
+  }
+  changed_.notify_all();
+  return true;
+}
+
+void FakeDataplane::Answer(int client, uint32_t id, const PublishMessage& message, int fd) {
+  ++publish_count_;
+  if (!behaviour_.answer_publish) return;
+  PublishedMessage reply;
+  reply.generation = message.generation;
+  reply.apply_us = 250;
+  const Result<std::vector<std::byte>> bytes = ReadDescriptor(fd, message.image_bytes);
+  Result<SnapshotImage> image =
+      bytes.ok() ? LoadSnapshot(*bytes) : Result<SnapshotImage>(bytes.status());
+  EXPECT_TRUE(image.ok()) << image.status().message();
+  if (image.ok()) {
+    EXPECT_EQ(SnapshotView(image->bytes()).header().generation, message.generation);
+  }
+  EXPECT_GT(message.generation, generation_) << "generations rise";
+  reply.reason = image.ok() ? behaviour_.refusal : image.status().message();
+  reply.in_force = reply.reason.empty();
+  if (reply.in_force) {
+    image_ = *std::move(image);
+    generation_ = message.generation;
+  }
+  (void)SendDatagram(client, EncodeLinkMessage(id, reply), -1);
+}
+
+void FakeDataplane::AnswerStats(int client, uint32_t id) {
+  DataplaneStats stats;
+  stats.generation = generation_;
+  stats.worker_count = 2;
+  stats.uptime_ms = 1000;
+  stats.totals.rx_packets = 100;
+  stats.totals.tx_packets = 90;
+  stats.totals.drops[static_cast<size_t>(DropReason::k_no_frontend)] = 10;
+  if (!image_.bytes().empty()) {
+    const SnapshotView view(image_.bytes());
+    for (const ServiceRecord& service : view.services()) {
+      stats.services.push_back({.id = service.id, .packets = 90, .bytes = 9000, .drops = 1});
+    }
+    for (const BackendRecord& backend : view.backends()) {
+      stats.backends.push_back(
+          {.id = backend.id, .packets = 45, .bytes = 4500, .new_flows = 7, .flows = flows_});
+    }
+  }
+  const std::vector<std::byte> body = EncodeStats(stats);
+  const Result<UniqueFd> memfd = MakeSealedMemfd("fake-stats", body);
+  EXPECT_TRUE(memfd.ok());
+  (void)SendDatagram(client, EncodeLinkMessage(id, StatsMessage{body.size()}), memfd->get());
+}
+
+bool FakeDataplane::WaitUntil(const std::function<bool()>& condition) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, kPatience, condition);
+}
+
+bool FakeDataplane::WaitForGeneration(uint64_t generation) {
+  return WaitUntil([&] { return generation_ >= generation; });
+}
+
+std::optional<BackendState> FakeDataplane::StateInForce(const std::string& address) {
+  if (image_.bytes().empty()) return std::nullopt;
+  const SnapshotView view(image_.bytes());
+  for (const BackendRecord& backend : view.backends()) {
+    if (AddressOf(backend).ToString() == address) return static_cast<BackendState>(backend.state);
+  }
+  return std::nullopt;
+}
+
+std::optional<BackendState> FakeDataplane::StateOf(const std::string& address) {
+  const std::lock_guard lock(mutex_);
+  return StateInForce(address);
+}
+
+uint64_t FakeDataplane::generation() {
+  const std::lock_guard lock(mutex_);
+  return generation_;
+}
+
+size_t FakeDataplane::publish_count() {
+  const std::lock_guard lock(mutex_);
+  return publish_count_;
+}
+
+void FakeDataplane::SetRefusal(std::string refusal) {
+  const std::lock_guard lock(mutex_);
+  behaviour_.refusal = std::move(refusal);
+}
+
+void FakeDataplane::SetFlows(uint64_t flows) {
+  const std::lock_guard lock(mutex_);
+  flows_ = flows;
+}
+
+}  // namespace fairlead

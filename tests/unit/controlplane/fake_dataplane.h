@@ -1,0 +1,73 @@
+// A dataplane as the control plane sees it: speaks the link protocol on a socket, in a thread of
+// its own, and remembers what was published.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "controlplane/common/unique_fd.h"
+#include "lib/link/message.h"
+#include "lib/link/stats.h"
+#include "lib/snapshot/builder.h"
+#include "lib/snapshot/view.h"
+
+namespace fairlead {
+
+class FakeDataplane {
+ public:
+  struct Behaviour {
+    HelloMessage hello = {.pid = 4242, .snapshot_version = kSnapshotVersion, .worker_count = 2};
+    bool answer_publish = true;
+    std::string refusal;                   // empty: takes every good image
+    std::optional<std::string> raw_hello;  // sent in place of Hello
+    FlowMessage flow;
+  };
+
+  FakeDataplane(std::string path, Behaviour behaviour);
+  explicit FakeDataplane(std::string path) : FakeDataplane(std::move(path), Behaviour{}) {}
+  // As when the process dies: the socket's file stays.
+  ~FakeDataplane();
+
+  // Waits (bounded) until `condition`, which is asked with the lock held, is true.
+  bool WaitUntil(const std::function<bool()>& condition);
+  bool WaitForGeneration(uint64_t generation);
+
+  // The state of a backend in the image in force; nullopt: it is not in there.
+  std::optional<BackendState> StateOf(const std::string& address);
+  uint64_t generation();
+  // How many images were received, good or not.
+  size_t publish_count();
+
+  void SetRefusal(std::string refusal);
+  // `flows`: what every backend in force has; swept at the moment of each question.
+  void SetFlows(uint64_t flows);
+
+ private:
+  void Run();
+  void Accept();
+  // False: the client is gone.
+  bool Serve(int client);
+  void Answer(int client, uint32_t id, const PublishMessage& message, int fd);
+  void AnswerStats(int client, uint32_t id);
+  std::optional<BackendState> StateInForce(const std::string& address);
+
+  std::string path_;
+  Behaviour behaviour_;
+  UniqueFd listener_;
+  UniqueFd wake_;
+  std::vector<UniqueFd> clients_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  SnapshotImage image_;
+  uint64_t generation_ = 0;
+  uint64_t flows_ = 0;
+  size_t publish_count_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace fairlead

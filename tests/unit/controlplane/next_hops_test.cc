@@ -1,0 +1,209 @@
+// Next hops against a real kernel: a veth pair, a VLAN and a gateway in a network namespace of the
+// test's own. Skipped where the user may not make one.
+#include "controlplane/neighbours/next_hops.h"
+
+#include <sched.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+
+#include "controlplane/common/log.h"
+#include "tests/unit/controlplane/support.h"
+
+namespace fairlead {
+namespace {
+
+using testing::HasSubstr;
+
+class NextHopsTest : public testing::Test {
+ protected:
+  // The namespace belongs to a thread, so that the other tests keep theirs.
+  void InNamespace(const std::function<void()>& body) {
+    std::thread thread([&] {
+      if (::unshare(CLONE_NEWNET) != 0) {
+        missing_ = "may not make a network namespace";
+      } else {
+        body();
+      }
+    });
+    thread.join();
+    if (!missing_.empty()) GTEST_SKIP() << missing_;
+  }
+
+  static void Ip(const std::string& arguments) {
+    EXPECT_EQ(std::system(("ip " + arguments).c_str()), 0) << arguments;
+  }
+
+  static std::string Output(const std::string& command) {
+    std::string text;
+    FILE* pipe = ::popen(command.c_str(), "r");
+    for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) {
+      text.push_back(static_cast<char>(c));
+    }
+    ::pclose(pipe);
+    return text;
+  }
+
+  // left has 10.0.0.1/24; right answers nothing by itself (no address), so neighbours are what the
+  // test says.
+  static void MakePair() {
+    ASSERT_TRUE(ConfigureLog("text", "off").ok());
+    Ip("link add left type veth peer name right");
+    Ip("link set left up");
+    Ip("link set right up");
+    Ip("address add 10.0.0.1/24 dev left");
+  }
+
+  template <typename Condition>
+  static bool RunUntil(boost::asio::io_context* context, Condition&& done) {
+    const SteadyTime limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!done() && std::chrono::steady_clock::now() < limit) {
+      context->run_one_for(std::chrono::milliseconds(100));
+    }
+    return done();
+  }
+
+  std::string missing_;  // what the test cannot be run without
+};
+
+const IpAddress kBackend = *IpAddress::Parse("10.0.0.11");
+
+SnapshotNextHop Hop(const std::string& mac, const std::string& interface, uint16_t vlan = 0) {
+  return {*MacAddress::Parse(mac), vlan, interface};
+}
+
+TEST_F(NextHopsTest, KnowsAtOnceWhatTheKernelKnows) {
+  InNamespace([] {
+    MakePair();
+    Ip("neigh add 10.0.0.11 lladdr 02:00:00:00:00:11 dev left nud permanent");
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({kBackend});
+    EXPECT_EQ(hops.Find(kBackend), Hop("02:00:00:00:00:11", "left"));
+  });
+}
+
+TEST_F(NextHopsTest, FollowsANeighboursMac) {
+  InNamespace([] {
+    MakePair();
+    boost::asio::io_context context;
+    int changes = 0;
+    NextHops hops(context.get_executor(), [&] { ++changes; });
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({kBackend});
+    EXPECT_EQ(hops.Find(kBackend), std::nullopt);
+    EXPECT_THAT(hops.Missing(kBackend), HasSubstr("waiting for the MAC of 10.0.0.11 on left"));
+    Ip("neigh replace 10.0.0.11 lladdr 02:00:00:00:00:11 dev left nud reachable");
+    EXPECT_TRUE(RunUntil(&context, [&] { return changes == 1; }));
+    EXPECT_EQ(hops.Find(kBackend), Hop("02:00:00:00:00:11", "left"));
+    Ip("neigh replace 10.0.0.11 lladdr 02:00:00:00:00:12 dev left nud reachable");
+    EXPECT_TRUE(RunUntil(&context, [&] { return changes == 2; }));
+    EXPECT_EQ(hops.Find(kBackend), Hop("02:00:00:00:00:12", "left"));
+  });
+}
+
+TEST_F(NextHopsTest, MacThatTheKernelForgetsStaysInUse) {
+  InNamespace([] {
+    MakePair();
+    Ip("neigh add 10.0.0.11 lladdr 02:00:00:00:00:11 dev left nud permanent");
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({kBackend});
+    Ip("neigh del 10.0.0.11 dev left");
+    Ip("neigh add 10.0.0.12 lladdr 02:00:00:00:00:12 dev left nud permanent");
+    const IpAddress other = *IpAddress::Parse("10.0.0.12");
+    EXPECT_TRUE(RunUntil(&context, [&] {
+      hops.Watch({kBackend, other});
+      return hops.Find(other).has_value();
+    }));
+    EXPECT_EQ(hops.Find(kBackend), Hop("02:00:00:00:00:11", "left"));
+  });
+}
+
+TEST_F(NextHopsTest, AsksTheKernelToResolve) {
+  InNamespace([] {
+    MakePair();
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    EXPECT_EQ(Output("ip neigh show 10.0.0.11"), "");
+    hops.Watch({kBackend});
+    // Nobody answers, but somebody was asked.
+    EXPECT_THAT(Output("ip neigh show 10.0.0.11"), HasSubstr("INCOMPLETE"));
+  });
+}
+
+TEST_F(NextHopsTest, GatewayAndItsChange) {
+  InNamespace([] {
+    MakePair();
+    Ip("neigh add 10.0.0.254 lladdr 02:00:00:00:00:fe dev left nud permanent");
+    Ip("neigh add 10.0.0.253 lladdr 02:00:00:00:00:fd dev left nud permanent");
+    Ip("route add 192.0.2.0/24 via 10.0.0.254");
+    const IpAddress routed = *IpAddress::Parse("192.0.2.77");
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({routed});
+    EXPECT_EQ(hops.Find(routed), Hop("02:00:00:00:00:fe", "left"));
+    Ip("route replace 192.0.2.0/24 via 10.0.0.253");
+    EXPECT_TRUE(
+        RunUntil(&context, [&] { return hops.Find(routed) == Hop("02:00:00:00:00:fd", "left"); }));
+    Ip("route del 192.0.2.0/24");
+    EXPECT_TRUE(RunUntil(&context, [&] { return !hops.Find(routed).has_value(); }));
+    EXPECT_THAT(hops.Missing(routed), HasSubstr("no route to 192.0.2.77"));
+  });
+}
+
+TEST_F(NextHopsTest, VlanInterfaceIsItsParentWithATag) {
+  InNamespace([this] {
+    MakePair();
+    if (std::system("ip link add link left name left.100 type vlan id 100 2>/dev/null") != 0) {
+      missing_ = "this kernel has no VLAN interfaces";
+      return;
+    }
+    Ip("link set left.100 up");
+    Ip("address add 10.0.1.1/24 dev left.100");
+    Ip("neigh add 10.0.1.11 lladdr 02:00:00:00:01:11 dev left.100 nud permanent");
+    const IpAddress tagged = *IpAddress::Parse("10.0.1.11");
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({tagged});
+    EXPECT_EQ(hops.Find(tagged), Hop("02:00:00:00:01:11", "left", 100));
+  });
+}
+
+TEST_F(NextHopsTest, Ipv6Neighbour) {
+  InNamespace([] {
+    MakePair();
+    Ip("address add 2001:db8:a::1/64 dev left nodad");
+    Ip("neigh add 2001:db8:a::11 lladdr 02:00:00:00:00:66 dev left nud permanent");
+    const IpAddress six = *IpAddress::Parse("2001:db8:a::11");
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({six});
+    EXPECT_EQ(hops.Find(six), Hop("02:00:00:00:00:66", "left"));
+  });
+}
+
+TEST_F(NextHopsTest, OwnAddressIsNoNextHop) {
+  InNamespace([] {
+    MakePair();
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    const IpAddress own = *IpAddress::Parse("10.0.0.1");
+    hops.Watch({own});
+    EXPECT_EQ(hops.Find(own), std::nullopt);
+    EXPECT_THAT(hops.Missing(own), HasSubstr("no unicast route"));
+  });
+}
+
+}  // namespace
+}  // namespace fairlead

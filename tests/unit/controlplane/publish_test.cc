@@ -1,0 +1,218 @@
+// Publishing over the link: restarts of either side, refusals, dataplanes that misbehave.
+#include <gmock/gmock.h>
+
+#include "controlplane/common/log.h"
+#include "controlplane/publish/seqpacket.h"
+#include "tests/unit/controlplane/fake_dataplane.h"
+#include "tests/unit/controlplane/http_client.h"
+#include "tests/unit/controlplane/support.h"
+
+namespace fairlead {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
+constexpr const char* kWeb = R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+    "health_check": {"type": "none"},
+    "backends": [{"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})";
+
+class PublishTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(ConfigureLog("text", "off").ok()); }
+
+  void Start() {
+    DaemonOptions options;
+    options.socket_path = socket_;
+    options.store_path = store_;
+    options.link_path = link_;
+    options.follow_neighbours = false;
+    daemon_ = std::make_unique<RunningDaemon>(options);
+    ASSERT_TRUE(daemon_->start_status().ok()) << daemon_->start_status().message();
+  }
+  Answer Call(const std::string& method, const std::string& target, const std::string& body = {}) {
+    return Ask(socket_, method, target, body);
+  }
+  bool WaitForStatus(const std::function<bool(const json& dataplane)>& done) {
+    return AskUntil(socket_, "/v1/status",
+                    [&](const json& status) { return done(status["dataplane"]); });
+  }
+  bool WaitForInForce(uint64_t generation) {
+    return WaitForStatus([=](const json& view) { return view["generation"] == generation; });
+  }
+  // What the store holds before the daemon starts: web with a TCP check nobody answers in time.
+  void Seed(HealthState state) {
+    const FakeClock clock;
+    const std::unique_ptr<Store> store = *Store::Open(store_);
+    Registry registry(store.get(), &clock);
+    ASSERT_TRUE(registry.Load().ok());
+    ASSERT_TRUE(registry
+                    .AddService(ParseServiceSpec(
+                        R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+                            "fail_open": false,
+                            "health_check": {"interval": "120s", "timeout": "119s"},
+                            "backends": [{"address": "192.0.2.1", "mac": "02:00:00:00:00:01"}]})"))
+                    .ok());
+    if (state == HealthState::kInitial) return;
+    registry.SetHealth(registry.FindRuntime("web", ParseEndpoint("192.0.2.1")), state, "known");
+    ASSERT_TRUE(registry.Flush(0).ok());
+  }
+  static FakeDataplane::Behaviour Forwarding(uint64_t generation) {
+    FakeDataplane::Behaviour behaviour;
+    behaviour.hello.generation = generation;
+    return behaviour;
+  }
+
+  TempDir directory_;
+  std::string socket_ = directory_.File("control.sock");
+  std::string store_ = directory_.File("store.db");
+  std::string link_ = directory_.File("dataplane.sock");
+  std::unique_ptr<RunningDaemon> daemon_;
+};
+
+TEST_F(PublishTest, NeverConfiguredControlPlaneReplacesNothing) {
+  FakeDataplane dataplane(link_, Forwarding(50));
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 0);
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  EXPECT_TRUE(dataplane.WaitForGeneration(51));
+  EXPECT_EQ(dataplane.publish_count(), 1U) << "the service's image was the first of all";
+}
+
+TEST_F(PublishTest, RestartedDataplaneGetsTheStateAgain) {
+  auto dataplane = std::make_unique<FakeDataplane>(link_);
+  Start();
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  ASSERT_TRUE(dataplane->WaitForGeneration(1));
+  dataplane.reset();
+  EXPECT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == false; }));
+  EXPECT_EQ(Call("POST", "/v1/services/web/backends", R"("10.0.0.2")").json()["in_force"], false);
+  dataplane = std::make_unique<FakeDataplane>(link_);
+  EXPECT_TRUE(dataplane->WaitForGeneration(2));
+  EXPECT_TRUE(dataplane->StateOf("10.0.0.2").has_value());
+}
+
+TEST_F(PublishTest, RestartedControlPlaneDoesNotPublishWhatIsInForce) {
+  FakeDataplane dataplane(link_);
+  Start();
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  ASSERT_TRUE(dataplane.WaitForGeneration(1));
+  daemon_->Abandon();
+  daemon_ = nullptr;
+  Start();
+  ASSERT_TRUE(WaitForInForce(1));
+  EXPECT_EQ(dataplane.publish_count(), 1U) << "by the first process";
+  ASSERT_EQ(Call("DELETE", "/v1/services/web").status, 204);
+  EXPECT_TRUE(dataplane.WaitForGeneration(2));
+}
+
+TEST_F(PublishTest, GenerationRisesAboveADataplaneThatIsAhead) {
+  FakeDataplane dataplane(link_, Forwarding(1000));
+  Start();
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  EXPECT_TRUE(dataplane.WaitForGeneration(1001));
+  EXPECT_TRUE(WaitForInForce(1001));
+  daemon_ = nullptr;
+  Start();
+  EXPECT_GE(Call("GET", "/v1/status").json()["generation"], 1001) << "it was stored";
+}
+
+TEST_F(PublishTest, SameGenerationWithOtherContentIsPublishedAnew) {
+  {
+    Start();
+    ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+    daemon_ = nullptr;
+  }
+  FakeDataplane dataplane(link_, Forwarding(1));  // digest 0: not ours
+  Start();
+  EXPECT_TRUE(dataplane.WaitForGeneration(2));
+}
+
+TEST_F(PublishTest, RestartKeepsHealthyBackendsInServiceBeforeTheirFirstCheck) {
+  Seed(HealthState::kHealthy);
+  FakeDataplane dataplane(link_, Forwarding(7));
+  Start();
+  ASSERT_TRUE(dataplane.WaitForGeneration(8));
+  EXPECT_EQ(dataplane.publish_count(), 1U);
+  EXPECT_EQ(dataplane.StateOf("192.0.2.1"), BackendState::kActive);
+}
+
+TEST_F(PublishTest, RestartKeepsUnhealthyBackendsOutOfService) {
+  Seed(HealthState::kUnhealthy);
+  FakeDataplane dataplane(link_, Forwarding(7));
+  Start();
+  ASSERT_TRUE(dataplane.WaitForGeneration(8));
+  EXPECT_EQ(dataplane.StateOf("192.0.2.1"), BackendState::kDown);
+}
+
+TEST_F(PublishTest, DataplaneThatForwardsKeepsItsTablesWhileVerdictsAreMissing) {
+  Seed(HealthState::kInitial);
+  FakeDataplane dataplane(link_, Forwarding(7));
+  const SteadyTime start = std::chrono::steady_clock::now();
+  Start();
+  ASSERT_TRUE(dataplane.WaitForGeneration(8)) << "but not for ever";
+  EXPECT_GE(std::chrono::steady_clock::now() - start, kStartGrace);
+}
+
+TEST_F(PublishTest, EmptyDataplaneGetsTheStateAtOnce) {
+  Seed(HealthState::kInitial);
+  FakeDataplane dataplane(link_);
+  Start();
+  ASSERT_TRUE(dataplane.WaitForGeneration(1));
+  EXPECT_EQ(dataplane.StateOf("192.0.2.1"), BackendState::kDown);
+}
+
+TEST_F(PublishTest, ReplyDoesNotWaitLongForADataplaneThatHangs) {
+  FakeDataplane::Behaviour behaviour;
+  behaviour.answer_publish = false;
+  FakeDataplane dataplane(link_, behaviour);
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  const SteadyTime start = std::chrono::steady_clock::now();
+  const Answer created = Call("POST", "/v1/services", kWeb);
+  EXPECT_EQ(created.status, 201);
+  EXPECT_EQ(created.json()["in_force"], false);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, kInForceWait);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 4 * kInForceWait);
+  EXPECT_EQ(Call("GET", "/v1/services/web").status, 200) << "durable all the same";
+}
+
+TEST_F(PublishTest, NonsenseFromTheDataplaneEndsTheConnectionOnly) {
+  FakeDataplane::Behaviour behaviour;
+  behaviour.raw_hello = "this is no link message";
+  auto dataplane = std::make_unique<FakeDataplane>(link_, behaviour);
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) {
+    return view["connected"] == false && view["error"].get<std::string>().size() > 5;
+  }));
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  dataplane.reset();
+  dataplane = std::make_unique<FakeDataplane>(link_);
+  EXPECT_TRUE(dataplane->WaitForGeneration(1));
+}
+
+TEST_F(PublishTest, ChangesWhileOneIsRefusedAreTriedAtOnce) {
+  FakeDataplane::Behaviour behaviour;
+  behaviour.refusal = "not this one";
+  FakeDataplane dataplane(link_, behaviour);
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], false);
+  dataplane.SetRefusal("");
+  EXPECT_EQ(Call("POST", "/v1/services/web/backends", R"("10.0.0.2")").json()["in_force"], true);
+}
+
+TEST(Seqpacket, MemfdCannotBeChangedAfterwards) {
+  const std::vector<std::byte> bytes(100, std::byte{7});
+  const Result<UniqueFd> memfd = MakeSealedMemfd("test", bytes);
+  ASSERT_TRUE(memfd.ok());
+  EXPECT_LT(::pwrite(memfd->get(), "x", 1, 0), 0);
+  EXPECT_NE(::ftruncate(memfd->get(), 1), 0);
+  EXPECT_EQ(*ReadDescriptor(memfd->get(), 100), bytes);
+  EXPECT_EQ(ReadDescriptor(memfd->get(), 101).status().code(), ErrorCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace fairlead
