@@ -16,7 +16,10 @@ import dataclasses
 import functools
 import importlib
 import itertools
+import logging
 import pathlib
+
+logging.getLogger("scapy").setLevel(logging.ERROR)  # it remarks on what rows break on purpose
 
 from scapy.all import Dot1AD, Dot1Q, Ether, IP, IPv6, Raw, TCP, UDP
 
