@@ -4,11 +4,11 @@
 #   tools/install-deps.sh [build] [run] [test]      default: all of them
 set -euo pipefail
 
-build=(g++ meson ninja-build pkg-config libdpdk-dev libbpf-dev libxdp-dev libxxhash-dev libboost-dev
+build=(g++ meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev libxdp-dev libxxhash-dev libboost-dev
        nlohmann-json3-dev libsqlite3-dev libnl-3-dev libnl-route-3-dev prometheus-cpp-dev
        libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
 run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
-test=(clang clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-yaml
+test=(clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-yaml
       python3-xxhash iperf3 nftables tcpdump sqlite3 git)
 
 wanted=()
