@@ -4,7 +4,7 @@
 #include <cstring>
 #include <new>
 #include <string>
-#include <tuple>
+#include <utility>
 
 #include "lib/base/check.h"
 
@@ -44,7 +44,7 @@ struct FlowTable::Header {
 };
 
 struct FlowTable::Place {
-  Record* record = nullptr;  // null: the flow has a record already
+  Record* record = nullptr;  // null: the flow has a record already, or all are being written
   uint64_t tag = kFree;      // what it held when it was chosen
   uint64_t value = 0;
   bool live = false;  // it held a flow that is not expired
@@ -135,42 +135,52 @@ bool FlowTable::Update(const RecordKey& key, const Handle& handle, const FlowRec
   return changed;
 }
 
-FlowTable::Place FlowTable::ChoosePlace(const RecordKey& key, const FlowRecord& record,
+FlowTable::Place FlowTable::ChoosePlace(const RecordKey& key, uint32_t now_tick,
                                         uint32_t idle_ticks) const {
-  Place free_place;
+  Record* free_record = nullptr;
   uint32_t most_free = 0;
-  Place victim;
-  // (rank, age inverted): the smallest goes.
-  std::pair<uint32_t, uint32_t> victim_order(UINT32_MAX, UINT32_MAX);
   for (const uint64_t b : {FirstBucket(key), SecondBucket(key)}) {
     uint32_t free_count = 0;
-    Record* free_record = nullptr;
-    for (Record& candidate : buckets_[b].records) {
-      const uint64_t tag = candidate.tag.load(std::memory_order_acquire);
+    Record* last_free = nullptr;
+    for (Record& record : buckets_[b].records) {
+      const uint64_t tag = record.tag.load(std::memory_order_acquire);
       if (tag == key.tag) return {};
-      if (tag == kFree) {
-        ++free_count;
-        if (free_record == nullptr) free_record = &candidate;
-      }
-      if (tag < 2) continue;
-      const uint64_t value = candidate.value.load(std::memory_order_acquire);
-      const FlowRecord held = FlowRecord::Unpack(value);
-      const bool live = !IsExpired(held, record.last_seen_tick, idle_ticks);
-      const std::pair<uint32_t, uint32_t> order(live ? EvictionRank(held) : 0,
-                                                kTickMask - held.AgeTicks(record.last_seen_tick));
-      if (order < victim_order) {
-        victim_order = order;
-        victim = {&candidate, tag, value, live};
-      }
+      const bool is_free = tag == kFree;
+      free_count += is_free ? 1 : 0;
+      last_free = is_free ? &record : last_free;
     }
     // The emptier bucket, so that both fill evenly: the first eviction then comes at half full
     // rather than at a fifth, and at 60 % full one insertion in 3,000 evicts rather than one in 90.
     if (free_count > most_free) {
       most_free = free_count;
-      free_place = {free_record, kFree, 0, false};
+      free_record = last_free;
     }
   }
-  return free_place.record != nullptr ? free_place : victim;
+  if (free_record != nullptr) return {free_record, kFree, 0, false};
+  return ChooseVictim(key, now_tick, idle_ticks);
+}
+
+FlowTable::Place FlowTable::ChooseVictim(const RecordKey& key, uint32_t now_tick,
+                                         uint32_t idle_ticks) const {
+  Place victim;
+  // (rank, age inverted): the smallest goes.
+  std::pair<uint32_t, uint32_t> victim_order(UINT32_MAX, UINT32_MAX);
+  for (const uint64_t b : {FirstBucket(key), SecondBucket(key)}) {
+    for (Record& record : buckets_[b].records) {
+      const uint64_t tag = record.tag.load(std::memory_order_acquire);
+      if (tag <= kBeingWritten) continue;
+      const uint64_t value = record.value.load(std::memory_order_acquire);
+      const FlowRecord held = FlowRecord::Unpack(value);
+      const bool live = !IsExpired(held, now_tick, idle_ticks);
+      const std::pair<uint32_t, uint32_t> order(live ? EvictionRank(held) : 0,
+                                                kTickMask - held.AgeTicks(now_tick));
+      if (order < victim_order) {
+        victim_order = order;
+        victim = {&record, tag, value, live};
+      }
+    }
+  }
+  return victim;
 }
 
 FlowTable::InsertResult FlowTable::Insert(const RecordKey& key, const FlowRecord& record,
@@ -178,7 +188,7 @@ FlowTable::InsertResult FlowTable::Insert(const RecordKey& key, const FlowRecord
   DCHECK(key.tag > kBeingWritten);
   // A lost race is tried once more; never longer.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    const Place place = ChoosePlace(key, record, idle_ticks);
+    const Place place = ChoosePlace(key, record.last_seen_tick, idle_ticks);
     if (place.record == nullptr) break;
     if (!Claim(place.record, place.tag, place.value)) continue;
     place.record->value.store(record.Pack(), std::memory_order_release);

@@ -135,9 +135,7 @@ class FlowTable {
   };
 
   // Any thread. True and fills `handle` when the flow has a record, whatever its age.
-  bool Find(const RecordKey& key, Handle* handle) const {
-    return FindIn(FirstBucket(key), key.tag, handle) || FindIn(SecondBucket(key), key.tag, handle);
-  }
+  bool Find(const RecordKey& key, Handle* handle) const;
 
   // Any thread. Replaces the value of the record at `handle` if it is still `handle->value` of the
   // same tag. False when somebody else was faster.
@@ -183,29 +181,36 @@ class FlowTable {
     return second == FirstBucket(key) ? second ^ 1 : second;
   }
 
-  bool FindIn(uint64_t bucket, uint64_t tag, Handle* handle) const;
-  Place ChoosePlace(const RecordKey& key, const FlowRecord& record, uint32_t idle_ticks) const;
+  Place ChoosePlace(const RecordKey& key, uint32_t now_tick, uint32_t idle_ticks) const;
+  Place ChooseVictim(const RecordKey& key, uint32_t now_tick, uint32_t idle_ticks) const;
   static bool Claim(Record* record, uint64_t tag, uint64_t value);
 
   Bucket* buckets_ = nullptr;
   uint64_t bucket_mask_ = 0;
 };
 
-// Four compares without a branch between them, then one: which of the four it is cannot be
+// Eight compares without a branch between them, then one: which of the eight it is cannot be
 // predicted, whether it is there nearly always can.
-inline bool FlowTable::FindIn(uint64_t bucket, uint64_t tag, Handle* handle) const {
-  const Bucket& line = buckets_[bucket];
-  const auto match = [&](uint32_t i) {
-    return static_cast<uint32_t>(line.records[i].tag.load(std::memory_order_acquire) == tag) << i;
+inline bool FlowTable::Find(const RecordKey& key, Handle* handle) const {
+  const uint64_t first = FirstBucket(key);
+  const uint64_t second = SecondBucket(key);
+  const auto matches_in = [&](uint64_t bucket) {
+    const auto match = [&](uint32_t i) {
+      const uint64_t tag = buckets_[bucket].records[i].tag.load(std::memory_order_acquire);
+      return static_cast<uint32_t>(tag == key.tag) << i;
+    };
+    static_assert(kRecordsPerBucket == 4);
+    return match(0) | match(1) | match(2) | match(3);
   };
-  static_assert(kRecordsPerBucket == 4);
-  const uint32_t matches = match(0) | match(1) | match(2) | match(3);
+  const uint32_t matches = matches_in(first) | matches_in(second) << kRecordsPerBucket;
   if (matches == 0) return false;
-  const auto index = static_cast<uint32_t>(std::countr_zero(matches));
-  const Record& record = line.records[index];
+  const auto place = static_cast<uint32_t>(std::countr_zero(matches));
+  const uint64_t bucket = place < kRecordsPerBucket ? first : second;
+  const uint32_t index = place % kRecordsPerBucket;
+  const Record& record = buckets_[bucket].records[index];
   const uint64_t value = record.value.load(std::memory_order_acquire);
   // The value's load is an acquire of the writer's release: who read a new value sees the claim.
-  if (record.tag.load(std::memory_order_relaxed) != tag) return false;
+  if (record.tag.load(std::memory_order_relaxed) != key.tag) return false;
   *handle = {static_cast<uint32_t>(bucket), index, value};
   return true;
 }
