@@ -57,9 +57,10 @@ FlowRecord Touched(FlowRecord record, const Signals& signals, uint32_t now_tick)
   return record;
 }
 
-Decision DecideByOwner(const ForwardingTables& tables, const ServiceEntry& service,
-                       const FlowHash& hash, const Signals& signals, uint32_t now_tick,
-                       bool has_record) {
+[[gnu::noinline]] Decision DecideByOwner(const ForwardingTables& tables,
+                                         const ServiceEntry& service, const FlowHash& hash,
+                                         const Signals& signals, uint32_t now_tick,
+                                         bool has_record) {
   const uint32_t owner = SlotOwner(service, hash);
   if (owner == kNoIndex) return {};
   if (signals.reset) return {{owner, SelectReason::kSlot, false}, RecordAction::kNothing, {}};
@@ -74,9 +75,12 @@ Decision DecideByOwner(const ForwardingTables& tables, const ServiceEntry& servi
   return decision;
 }
 
-// The table in select.h for services that track. `record` null = none.
-Decision Decide(const ForwardingTables& tables, const ServiceEntry& service, const FlowHash& hash,
-                const PacketFacts& facts, uint32_t now_tick, const FlowRecord* record) {
+// The table in select.h for services that track. `record` null = none. Inlined into the packet's
+// path whatever ExplainBackend does; what is rare stays outside (DecideByOwner).
+[[gnu::always_inline]] inline Decision Decide(const ForwardingTables& tables,
+                                              const ServiceEntry& service, const FlowHash& hash,
+                                              const PacketFacts& facts, uint32_t now_tick,
+                                              const FlowRecord* record) {
   const Signals signals(facts);
   if (record != nullptr && !IsExpired(*record, now_tick, IdleTicksOf(service, facts.protocol))) {
     const BackendEntry* backend = RecordedBackend(tables, service, *record);
