@@ -1,0 +1,85 @@
+// Snapshots, folders and grace periods for the tests of the management thread.
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include "dataplane/worker/grace.h"
+#include "lib/snapshot/builder.h"
+#include "tests/unit/table/tables.h"
+
+namespace fairlead::testing {
+
+// Grace periods that end when the test says so.
+class FakeGrace final : public GracePeriods {
+ public:
+  uint64_t Begin() override { return ++begun; }
+  bool IsOver(uint64_t period) override { return period <= over_up_to; }
+  uint64_t begun = 0;
+  uint64_t over_up_to = ~uint64_t{0};  // at once
+};
+
+// A folder that goes away with the test.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = std::filesystem::temp_directory_path() / "fairlead-test-XXXXXX";
+    path_ = mkdtemp(pattern.data());
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// A memfd with these bytes, closed with the test.
+class Memfd {
+ public:
+  explicit Memfd(std::span<const std::byte> bytes) : fd_(memfd_create("test", MFD_CLOEXEC)) {
+    EXPECT_EQ(write(fd_, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
+  ~Memfd() { close(fd_); }
+  Memfd(const Memfd&) = delete;
+  Memfd& operator=(const Memfd&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// One service "web" over backends 10.0.0.1 .. 10.0.0.N whose ids are 1 .. N.
+inline SnapshotInput WebInput(uint64_t generation, uint32_t backend_count) {
+  SnapshotInput input{.generation = generation, .hash_seed = 7, .services = {}};
+  std::vector<SnapshotBackend> backends;
+  for (uint32_t id = 1; id <= backend_count; ++id) {
+    backends.push_back(MakeBackend(id, "10.0.0." + std::to_string(id)));
+    backends.back().next_hop = SnapshotNextHop{{{2, 0, 0, 0, 1, static_cast<uint8_t>(id)}}, 0, ""};
+  }
+  input.services = {MakeService(1, "web", "203.0.113.10:80/tcp", std::move(backends))};
+  return input;
+}
+
+inline SnapshotImage WebImage(uint64_t generation, uint32_t backend_count) {
+  return BuildSnapshot(WebInput(generation, backend_count)).value();
+}
+
+// A good image that no port set can carry out: its next hop leaves by "nowhere".
+inline SnapshotImage ImageForAnotherHost(uint64_t generation) {
+  SnapshotInput input = WebInput(generation, 2);
+  input.services[0].backends[0].next_hop->interface = "nowhere";
+  return BuildSnapshot(input).value();
+}
+
+}  // namespace fairlead::testing

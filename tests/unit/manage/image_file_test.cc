@@ -1,0 +1,96 @@
+#include "dataplane/manage/image_file.h"
+
+#include <fcntl.h>
+
+#include <fstream>
+
+#include <sys/socket.h>
+
+#include "tests/unit/manage/fixture.h"
+
+namespace fairlead {
+namespace {
+
+using testing::Memfd;
+using testing::TemporaryFolder;
+using testing::WebImage;
+
+bool SameBytes(std::span<const std::byte> a, std::span<const std::byte> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+TEST(ImageFile, LoadsWhatItStored) {
+  const TemporaryFolder folder;
+  const SnapshotImage image = WebImage(5, 3);
+  ASSERT_TRUE(StoreImageFile(folder / "last", image.bytes()).ok());
+  const Result<SnapshotImage> loaded = LoadImageFile(folder / "last");
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  EXPECT_TRUE(SameBytes(loaded->bytes(), image.bytes()));
+}
+
+TEST(ImageFile, ReplacesTheOldFileAndLeavesNoOther) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(StoreImageFile(folder / "last", WebImage(1, 3).bytes()).ok());
+  ASSERT_TRUE(StoreImageFile(folder / "last", WebImage(2, 1).bytes()).ok());
+  const Result<SnapshotImage> loaded = LoadImageFile(folder / "last");
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_TRUE(SameBytes(loaded->bytes(), WebImage(2, 1).bytes()));
+  EXPECT_FALSE(std::filesystem::exists(folder / "last.new"));
+}
+
+TEST(ImageFile, DoesNotFollowASymbolicLinkWhenItStores) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "precious") << "precious";
+  std::filesystem::create_symlink(folder / "precious", folder / "last.new");
+  EXPECT_FALSE(StoreImageFile(folder / "last", WebImage(1, 1).bytes()).ok());
+  EXPECT_EQ(std::filesystem::file_size(folder / "precious"), 8u);
+}
+
+TEST(ImageFile, SaysWhichFileIsMissingOrBad) {
+  const TemporaryFolder folder;
+  const Result<SnapshotImage> missing = LoadImageFile(folder / "none");
+  EXPECT_EQ(missing.status().code(), ErrorCode::kNotFound);
+  std::ofstream(folder / "bad") << "this is no snapshot image at all, whatever its length may be";
+  const Result<SnapshotImage> bad = LoadImageFile(folder / "bad");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_NE(bad.status().message().find(folder / "bad"), std::string::npos);
+}
+
+TEST(ImageFd, CopiesTheImage) {
+  const SnapshotImage image = WebImage(5, 3);
+  const Memfd fd(image.bytes());
+  const Result<SnapshotImage> loaded = LoadImageFd(fd.get(), image.bytes().size());
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  EXPECT_TRUE(SameBytes(loaded->bytes(), image.bytes()));
+}
+
+TEST(ImageFd, RefusesAnotherSizeThanAnnounced) {
+  const SnapshotImage image = WebImage(5, 3);
+  const Memfd fd(image.bytes());
+  for (const uint64_t size : {uint64_t{0}, image.bytes().size() - 1, image.bytes().size() + 1,
+                              kMaxSnapshotBytes + 8, ~uint64_t{0}}) {
+    EXPECT_FALSE(LoadImageFd(fd.get(), size).ok()) << size;
+  }
+}
+
+TEST(ImageFd, RefusesWhatIsNoFile) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  EXPECT_FALSE(LoadImageFd(pair[0], 128).ok());
+  EXPECT_FALSE(LoadImageFd(-1, 128).ok());
+  close(pair[0]);
+  close(pair[1]);
+}
+
+TEST(ImageFd, RefusesEveryFlippedByte) {
+  const SnapshotImage image = WebImage(5, 3);
+  for (size_t at = 0; at < image.bytes().size(); ++at) {
+    std::vector<std::byte> bytes(image.bytes().begin(), image.bytes().end());
+    bytes[at] ^= std::byte{0x10};
+    const Memfd fd(bytes);
+    EXPECT_FALSE(LoadImageFd(fd.get(), bytes.size()).ok()) << at;
+  }
+}
+
+}  // namespace
+}  // namespace fairlead

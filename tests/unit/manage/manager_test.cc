@@ -1,0 +1,159 @@
+#include "dataplane/manage/manager.h"
+
+#include <nlohmann/json.hpp>
+#include <sys/eventfd.h>
+
+#include "dataplane/manage/image_file.h"
+#include "tests/unit/flow/table_memory.h"
+#include "tests/unit/manage/fixture.h"
+
+namespace fairlead {
+namespace {
+
+using testing::FakeGrace;
+using testing::ImageForAnotherHost;
+using testing::Memfd;
+using testing::TableMemory;
+using testing::TemporaryFolder;
+using testing::WebImage;
+
+class ManagerTest : public ::testing::Test {
+ protected:
+  Manager::Environment Environment() {
+    Manager::Environment environment;
+    environment.publisher.published = &published_;
+    environment.publisher.grace = &grace_;
+    environment.publisher.ports = {{"eth0", {{2, 0, 0, 0, 0, 1}}}};
+    environment.publisher.reset_backend = [this](uint32_t slot) { counters_.backend(slot) = {}; };
+    environment.publisher.reset_service = [this](uint32_t slot) { counters_.service(slot) = {}; };
+    environment.flows = &flows_;
+    environment.workers = {&counters_};
+    environment.now_tick = [this] { return now_tick_; };
+    environment.idle_ms = [this] { return idle_ms_; };
+    environment.last_image_path = folder_ / "snapshot.last";
+    return environment;
+  }
+
+  PublishedMessage Publish(const SnapshotImage& image, uint64_t generation) {
+    const Memfd fd(image.bytes());
+    return manager_.Publish({.generation = generation, .image_bytes = image.bytes().size()},
+                            fd.get());
+  }
+
+  TemporaryFolder folder_;
+  std::atomic<const ForwardingTables*> published_{nullptr};
+  FakeGrace grace_;
+  TableMemory memory_{FlowTable::BytesNeeded(1024)};
+  FlowTable flows_ = FlowTable::Format(memory_.bytes(), 1024);
+  WorkerCounters counters_ = WorkerCounters::Create().value();
+  uint32_t now_tick_ = 1000;
+  uint64_t idle_ms_ = 0;
+  Manager manager_{Environment()};
+};
+
+TEST_F(ManagerTest, BringsAPublishedImageIntoForceAndKeepsIt) {
+  EXPECT_EQ(manager_.Hello().generation, 0u);
+  const PublishedMessage reply = Publish(WebImage(9, 2), 9);
+  EXPECT_TRUE(reply.in_force) << reply.reason;
+  EXPECT_EQ(reply.generation, 9u);
+  EXPECT_EQ(published_.load()->generation(), 9u);
+  EXPECT_EQ(manager_.Hello().generation, 9u);
+  EXPECT_TRUE(LoadImageFile(folder_ / "snapshot.last").ok());
+}
+
+TEST_F(ManagerTest, RefusesABadImageWithAReasonAndChangesNothing) {
+  ASSERT_TRUE(Publish(WebImage(1, 2), 1).in_force);
+  std::vector<std::byte> flipped;
+  const SnapshotImage good = WebImage(2, 2);
+  flipped.assign(good.bytes().begin(), good.bytes().end());
+  flipped[200] ^= std::byte{1};
+  const Memfd fd(flipped);
+  for (const PublishedMessage& reply :
+       {manager_.Publish({.generation = 2, .image_bytes = flipped.size()}, fd.get()),
+        Publish(WebImage(2, 2), 3), Publish(ImageForAnotherHost(2), 2)}) {
+    EXPECT_FALSE(reply.in_force);
+    EXPECT_NE(reply.reason, "");
+  }
+  EXPECT_EQ(published_.load()->generation(), 1u);
+  EXPECT_EQ(manager_.Hello().generation, 1u);
+  const Result<SnapshotImage> last = LoadImageFile(folder_ / "snapshot.last");
+  ASSERT_TRUE(last.ok());
+  EXPECT_EQ(SnapshotView(last->bytes()).header().generation, 1u);
+}
+
+TEST_F(ManagerTest, KeepsAReasonWithinWhatAMessageHolds) {
+  SnapshotInput input = testing::WebInput(1, 2);
+  input.services[0].name = std::string(255, 'x');
+  input.services[0].mode = ForwardingMode::kGue;
+  input.services[0].gue_port = 6080;
+  const PublishedMessage reply = Publish(BuildSnapshot(input).value(), 1);
+  ASSERT_FALSE(reply.in_force);
+  EXPECT_LE(reply.reason.size(), 1024u);
+}
+
+TEST_F(ManagerTest, FindsAFlowsRecordAndItsAge) {
+  const RecordKey key{77, 5};
+  ASSERT_EQ(flows_.Insert(key, {3, now_tick_ - 8, kRecordConfirmed}, 100),
+            FlowTable::InsertResult::kStored);
+  const FlowMessage flow = manager_.FindFlow({.tag = 77, .buckets = 5});
+  EXPECT_TRUE(flow.found);
+  EXPECT_EQ(flow.backend_id, 3u);
+  EXPECT_EQ(flow.age_ms, 2000u);
+  EXPECT_EQ(flow.flags, kRecordConfirmed);
+  EXPECT_FALSE(manager_.FindFlow({.tag = 78, .buckets = 5}).found);
+}
+
+TEST_F(ManagerTest, ReportsCountersByServiceAndBackend) {
+  ASSERT_TRUE(Publish(WebImage(4, 2), 4).in_force);
+  const uint32_t slot = published_.load()->FindBackend(2)->counter_index;
+  Add(&counters_.backend(slot).packets, 10);
+  Add(&counters_.backend(slot).bytes, 400);
+  Add(&counters_.totals.rx_packets, 12);
+  Add(&counters_.totals.tx_packets, 10);
+  Add(&counters_.totals.drops[static_cast<size_t>(DropReason::k_port_zero)], 2);
+  nlohmann::json report;
+  manager_.WithStats([&](const DataplaneStats& stats, const ForwardingTables* tables) {
+    EXPECT_EQ(stats.backends[1].packets, 10u);
+    report = nlohmann::json::parse(ReportJson(stats, tables, 3));
+  });
+  EXPECT_EQ(report["rx"], 12);
+  EXPECT_EQ(report["drops"], (nlohmann::json{{"port_zero", 2}}));
+  EXPECT_EQ(report["mbufs_in_use"], 3);
+  EXPECT_EQ(report["generation"], 4);
+  EXPECT_EQ(report["backends"][1]["address"], "10.0.0.2");
+  EXPECT_EQ(report["backends"][1]["service"], "web");
+  EXPECT_EQ(report["backends"][1]["bytes"], 400);
+  EXPECT_EQ(report["services"][0]["name"], "web");
+}
+
+TEST_F(ManagerTest, ReportsWithoutTablesToo) {
+  manager_.WithStats([](const DataplaneStats& stats, const ForwardingTables* tables) {
+    const auto report = nlohmann::json::parse(ReportJson(stats, tables, 0));
+    EXPECT_EQ(report["generation"], 0);
+    EXPECT_TRUE(report["services"].empty());
+  });
+}
+
+TEST_F(ManagerTest, ForgetsTheCountersOfADeletedBackend) {
+  ASSERT_TRUE(Publish(WebImage(1, 2), 1).in_force);
+  const uint32_t slot = published_.load()->FindBackend(2)->counter_index;
+  Add(&counters_.backend(slot).packets, 10);
+  ASSERT_TRUE(Publish(WebImage(2, 1), 2).in_force);
+  EXPECT_EQ(counters_.backend(slot).packets, 0u);
+}
+
+TEST_F(ManagerTest, EndsWhenASignalCame) {
+  const int signal_fd = eventfd(1, EFD_CLOEXEC);
+  manager_.Run(signal_fd, std::nullopt);
+  close(signal_fd);
+}
+
+TEST_F(ManagerTest, EndsWhenNoPacketCameForTheGivenTime) {
+  const int signal_fd = eventfd(0, EFD_CLOEXEC);
+  idle_ms_ = 500;
+  manager_.Run(signal_fd, 500);
+  close(signal_fd);
+}
+
+}  // namespace
+}  // namespace fairlead

@@ -1,0 +1,106 @@
+#include "dataplane/manage/publisher.h"
+
+#include <set>
+
+#include "tests/unit/manage/fixture.h"
+
+namespace fairlead {
+namespace {
+
+using testing::FakeGrace;
+using testing::ImageForAnotherHost;
+using testing::WebImage;
+using testing::WebInput;
+
+class PublisherTest : public ::testing::Test {
+ protected:
+  PublisherTest() : publisher_(Environment()) {}
+
+  Publisher::Environment Environment() {
+    Publisher::Environment environment;
+    environment.published = &published_;
+    environment.grace = &grace_;
+    environment.ports = {{"eth0", {{2, 0, 0, 0, 0, 1}}}};
+    environment.reset_backend = [this](uint32_t slot) { reset_backends_.insert(slot); };
+    environment.reset_service = [this](uint32_t slot) { reset_services_.insert(slot); };
+    environment.patience_ms = 0;
+    return environment;
+  }
+
+  uint32_t SlotOf(uint32_t backend_id) const {
+    return publisher_.tables()->FindBackend(backend_id)->counter_index;
+  }
+
+  std::atomic<const ForwardingTables*> published_{nullptr};
+  FakeGrace grace_;
+  std::set<uint32_t> reset_backends_;
+  std::set<uint32_t> reset_services_;
+  Publisher publisher_;
+};
+
+TEST_F(PublisherTest, PublishesTheTablesOfTheImage) {
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(3, 2));
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_EQ(outcome->generation, 3u);
+  EXPECT_EQ(outcome->build.services_rebuilt, 1u);
+  EXPECT_EQ(published_.load(), publisher_.tables());
+  EXPECT_EQ(published_.load()->generation(), 3u);
+}
+
+TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  const ForwardingTables* const before = published_.load();
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(ImageForAnotherHost(2));
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_NE(outcome.status().message().find("nowhere"), std::string::npos);
+  EXPECT_EQ(published_.load(), before);
+  EXPECT_EQ(publisher_.tables()->generation(), 1u);
+  EXPECT_EQ(SnapshotView(publisher_.image()).header().generation, 1u);
+}
+
+TEST_F(PublisherTest, SaysWhenAWorkerHasNotTakenTheTablesYet) {
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  const ForwardingTables* const before = published_.load();
+  grace_.over_up_to = 1;
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3));
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.status().code(), ErrorCode::kUnavailable);
+  // New packets are forwarded by the new tables; the slow worker may still read the old ones.
+  EXPECT_EQ(published_.load()->generation(), 2u);
+  EXPECT_EQ(before->generation(), 1u);
+}
+
+TEST_F(PublisherTest, KeepsCounterSlotsOfTablesThatAWorkerMayStillUse) {
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  const uint32_t slot = SlotOf(2);
+  grace_.over_up_to = 1;
+  EXPECT_FALSE(publisher_.Publish(WebImage(2, 1)).ok());
+  EXPECT_TRUE(reset_backends_.empty());
+  grace_.over_up_to = ~uint64_t{0};
+  EXPECT_TRUE(publisher_.Publish(WebImage(3, 1)).ok());
+  EXPECT_EQ(reset_backends_, std::set<uint32_t>{slot});
+}
+
+TEST_F(PublisherTest, ZeroesTheCountersOfWhatIsGoneAndOfNothingElse) {
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 3)).ok());
+  const uint32_t slots[] = {SlotOf(1), SlotOf(2), SlotOf(3)};
+  ASSERT_TRUE(publisher_.Publish(WebImage(2, 1)).ok());
+  EXPECT_EQ(SlotOf(1), slots[0]);
+  EXPECT_EQ(reset_backends_, (std::set<uint32_t>{slots[1], slots[2]}));
+  EXPECT_TRUE(reset_services_.empty());
+}
+
+TEST_F(PublisherTest, SweepsByTheLongestTimeoutOfTheProtocolsThatTheServiceHas) {
+  SnapshotInput input = WebInput(1, 1);
+  input.services[0].idle_timeout_tcp_ms = 10'000;
+  input.services[0].idle_timeout_udp_ms = 20'000;
+  ASSERT_TRUE(publisher_.Publish(BuildSnapshot(input).value()).ok());
+  EXPECT_EQ(publisher_.sweep_idle_ticks()[0], 10 * kTicksPerSecond);
+  input.generation = 2;
+  input.services[0].frontends.push_back(Frontend::Parse("203.0.113.10:80/udp").value());
+  ASSERT_TRUE(publisher_.Publish(BuildSnapshot(input).value()).ok());
+  EXPECT_EQ(publisher_.sweep_idle_ticks()[0], 20 * kTicksPerSecond);
+}
+
+}  // namespace
+}  // namespace fairlead
