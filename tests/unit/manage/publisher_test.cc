@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "lib/flow/flow_table.h"
 #include "tests/unit/manage/fixture.h"
 
 namespace fairlead {
