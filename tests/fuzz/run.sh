@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Runs every fuzzer of a build for some seconds on its seed corpus; closes with 'N passed, N failed'.
+# Runs every fuzzer of a build for some seconds on its seed corpus, as many at once as there are CPUs; closes with 'N passed, N failed'.
 #   tests/fuzz/run.sh SECONDS BUILD_DIR [NAME ...]
-# What a fuzzer finds stays in BUILD_DIR/fuzz-findings/NAME: run the fuzzer on that file to see it again.
+# FAIRLEAD_FUZZ_JOBS: another number at once. What a fuzzer finds stays in BUILD_DIR/fuzz-findings/NAME: run the fuzzer on that file
+# to see it again.
 set -euo pipefail
-if [ $# -lt 2 ]; then sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
+if [ $# -lt 2 ]; then sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
 seconds=$1
 programs=$(realpath "$2")/tests/fuzz
 findings=$(realpath "$2")/fuzz-findings
 shift 2
+jobs_at_once=${FAIRLEAD_FUZZ_JOBS:-$(nproc)}
 seeds=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/corpus
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -18,12 +20,9 @@ wanted() {  # NAME, the names asked for
   [ $# -eq 0 ] || [[ " $* " == *" $name "* ]]
 }
 
-passed=0
-failed=0
-for program in "$programs"/*_fuzzer; do
-  [ -x "$program" ] || continue
+fuzz() {  # PROGRAM: leaves what is to be told in $work/NAME.told, and $work/NAME.good when nothing was found
+  local program=$1 name seed_count log runs
   name=$(basename "${program%_fuzzer}")
-  wanted "$name" "$@" || continue
   mkdir -p "$work/$name" "$findings/$name"
   if [ -d "$seeds/$name" ]; then cp -r "$seeds/$name/." "$work/$name"; fi
   if [ -x "${program%_fuzzer}_seeds" ]; then "${program%_fuzzer}_seeds" "$work/$name"; fi
@@ -34,15 +33,27 @@ for program in "$programs"/*_fuzzer; do
      "$program" "$work/$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
        -print_final_stats=1 -artifact_prefix="$findings/$name/" >"$log" 2>&1 &&
      runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log") && [ "${runs:-0}" -gt 0 ]; then
-    printf 'ok      %-12s %s runs from %s seeds in %s s\n' "$name" "$runs" "$seed_count" "$seconds"
-    passed=$((passed + 1))
+    printf 'ok      %-12s %s runs from %s seeds in %s s\n' "$name" "$runs" "$seed_count" "$seconds" >"$work/$name.told"
+    touch "$work/$name.good"
   else
-    printf 'FAILED  %-12s %s seeds; see %s\n' "$name" "$seed_count" "$log"
-    grep -E 'ERROR|CHECK|runtime error|SUMMARY|Test unit written' "$log" | head -n 20 || true
-    failed=$((failed + 1))
+    printf 'FAILED  %-12s %s seeds; see %s\n' "$name" "$seed_count" "$log" >"$work/$name.told"
+    grep -E 'ERROR|CHECK|runtime error|SUMMARY|Test unit written' "$log" | head -n 20 >>"$work/$name.told" || true
   fi
+  cat "$work/$name.told"
+}
+
+started=0
+for program in "$programs"/*_fuzzer; do
+  [ -x "$program" ] || continue
+  wanted "$(basename "${program%_fuzzer}")" "$@" || continue
+  if [ "$(jobs -rp | wc -l)" -ge "$jobs_at_once" ]; then wait -n || true; fi
+  fuzz "$program" &
+  started=$((started + 1))
 done
-if [ $((passed + failed)) -eq 0 ]; then
+wait
+passed=$(find "$work" -maxdepth 1 -name '*.good' | wc -l)
+failed=$((started - passed))
+if [ "$started" -eq 0 ]; then
   echo "no fuzzer in $programs: build the target 'fuzzers' first"
   failed=1
 fi
