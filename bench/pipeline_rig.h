@@ -1,0 +1,87 @@
+// Tables, context and real mbufs for one setting of the pipeline bench, and the burst that is timed.
+//
+//   Setting -> snapshot image -> ForwardingTables       (the same code as in the dataplane)
+//           -> frames in mbufs of a pool on huge pages  (transparent ones, where the kernel gives them)
+//   RunBurst: FillBurst, ProcessBurst, TakeFrame on 32 packets; then, outside the time, the frames
+//   are made again what comes in, with the flows that are next.
+//
+// Frames are TCP: an ACK of an established flow, or, for a SYN flood, a SYN of a flow never seen.
+// Flow f is client 11.0.0.0 + f/16, port 1024 + f%16, of service f % services.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/manage/flow_memory.h"
+#include "dataplane/pipeline/pipeline.h"
+#include "lib/snapshot/builder.h"
+
+namespace fairlead::bench {
+
+struct Setting {
+  bool ipv6 = false;
+  ForwardingMode mode = ForwardingMode::kDsr;
+  Tracking tracking = Tracking::kAdaptive;
+  uint32_t frame_bytes = 64;  // on the wire, frame check sequence included
+  uint32_t flows = 1'000'000;
+  uint32_t backends = 1000;  // of each service
+  uint32_t services = 1;
+  uint32_t buffers = 131'072;
+  uint32_t shifting_percent = 0;  // of the slots
+  bool syn_flood = false;
+
+  // "v4/dsr/adaptive/64B/flows:1000000/backends:1000/services:1/buffers:131072", and what is
+  // unusual.
+  std::string Name() const;
+};
+
+// EAL, and the pool that all rigs draw from. False when there is no memory.
+bool StartEal();
+
+class Rig {
+ public:
+  explicit Rig(const Setting& setting);
+  ~Rig();
+  Rig(const Rig&) = delete;
+  Rig& operator=(const Rig&) = delete;
+
+  // Every flow once, so that what is to be recorded is; checks every 61st. "" = all is right.
+  std::string WarmUpAndCheck();
+
+  // One burst; the TSC cycles that it took.
+  uint64_t RunBurst();
+
+  // Packets so far that were not forwarded.
+  uint64_t not_forwarded() const;
+
+ private:
+  uint8_t* FrameOf(uint32_t buffer) { return rte_pktmbuf_mtod(buffers_[buffer], uint8_t*); }
+  void BuildTables();
+  void TakeBuffers();
+  void SetFlow(uint32_t buffer, uint32_t flow);
+  void Prepare(uint32_t first);
+  std::string CheckPacket(uint32_t i) const;
+
+  Setting setting_;
+  uint64_t flow_records_;
+  FlowMemory memory_;
+  FlowTable flows_;
+  WorkerCounters counters_;
+  std::vector<uint8_t> frame_;  // as it comes in, without the flow
+  uint32_t header_bytes_ = 0;   // what the pipeline may have changed of it
+  CounterSlots backend_slots_{kBackendCounterSlots};
+  CounterSlots service_slots_{kServiceCounterSlots};
+  std::unique_ptr<ForwardingTables> tables_;
+  std::vector<PortView> views_;
+  PipelineContext context_;
+  Burst burst_;
+  std::vector<rte_mbuf*> buffers_;
+  uint32_t next_buffer_ = 0;
+  uint32_t next_flow_ = 0;
+};
+
+}  // namespace fairlead::bench
