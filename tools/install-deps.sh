@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Fairlead builds, tests and demonstrates with, from Debian's packages. Does nothing, and needs no
 # rights, when everything is there already.
-#   tools/install-deps.sh [build] [run] [test]      default: all of them
+#   tools/install-deps.sh [build] [run] [test] [bench]      default: build run test
 set -euo pipefail
 
 build=(g++ meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev libxdp-dev libxxhash-dev libboost-dev
@@ -10,6 +10,7 @@ build=(g++ meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev lib
 run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
 test=(clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-yaml
       python3-xxhash iperf3 nftables tcpdump sqlite3 git)
+bench=(dpdk dpdk-dev haproxy libnginx-mod-stream wrk nftables iperf3 procps python3-matplotlib git)
 
 wanted=()
 for group in "${@:-build run test}"; do
@@ -18,7 +19,8 @@ for group in "${@:-build run test}"; do
       build) wanted+=("${build[@]}") ;;
       run) wanted+=("${run[@]}") ;;
       test) wanted+=("${test[@]}") ;;
-      *) echo "install-deps.sh: '$name' is not a group; use build, run or test" >&2; exit 2 ;;
+      bench) wanted+=("${bench[@]}") ;;
+      *) echo "install-deps.sh: '$name' is not a group; use build, run, test or bench" >&2; exit 2 ;;
     esac
   done
 done
