@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <cerrno>
@@ -14,9 +15,11 @@
 #include <utility>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 // Generated; our warnings are not its.
 #pragma GCC diagnostic push
@@ -103,11 +106,50 @@ Status NotOurs(const std::string& interface, const AttachedProgram& program) {
                             "); remove it first: ip link set " + interface + " xdp off");
 }
 
-steering_address KeyOf(const IpAddress& address) {
+template <typename Layout>
+SteeringMap::Key Bytes(const Layout& layout) {
+  static_assert(sizeof(Layout) == std::tuple_size_v<SteeringMap::Key>);
+  return std::bit_cast<SteeringMap::Key>(layout);
+}
+
+SteeringMap::Key KeyOf(const IpAddress& address) {
   steering_address key{};
   key.family = static_cast<uint8_t>(address.family());
   std::memcpy(key.bytes, address.bytes().data(), sizeof(key.bytes));
-  return key;
+  return Bytes(key);
+}
+
+SteeringMap::Key KeyOf(const NatSource& source) {
+  steering_source key{};
+  key.family = static_cast<uint8_t>(source.address.family());
+  key.protocol = static_cast<uint8_t>(source.protocol);
+  key.port = htons(source.port);
+  std::memcpy(key.bytes, source.address.bytes().data(), sizeof(key.bytes));
+  return Bytes(key);
+}
+
+SteeringMap::Entries EntriesOf(std::span<const IpAddress> addresses) {
+  SteeringMap::Entries entries;
+  for (const IpAddress& address : addresses) entries.emplace(KeyOf(address), 1);
+  return entries;
+}
+
+// Each source as it is, and one entry without a port for its host's later fragments.
+SteeringMap::Entries EntriesOf(std::span<const NatSource> sources) {
+  SteeringMap::Entries entries;
+  for (const NatSource& source : sources) {
+    if (source.port != 0) entries.emplace(KeyOf(source), STEERING_AS_WRITTEN);
+    const NatSource any = {source.address, source.protocol, 0};
+    uint8_t& value = entries.emplace(KeyOf(any), STEERING_AS_WRITTEN).first->second;
+    if (source.port == 0) value = STEERING_ANY_PORT;
+  }
+  return entries;
+}
+
+Status CheckSize(const char* what, size_t size, size_t limit) {
+  if (size <= limit) return {};
+  return ResourceExhausted("steering holds at most " + std::to_string(limit) + " " + what +
+                           ", not " + std::to_string(size));
 }
 
 }  // namespace
@@ -127,6 +169,24 @@ Result<std::string> SteeringProgram::Path() {
     memory_fd = fd.release();
   }
   return "/proc/self/fd/" + std::to_string(memory_fd);
+}
+
+Status FrontendSteering::CheckRights() {
+  const Descriptor socket_fd(socket(AF_XDP, SOCK_RAW, 0));
+  if (socket_fd.get() < 0 && errno == EAFNOSUPPORT)
+    return FailedPrecondition("this kernel has no AF_XDP sockets (CONFIG_XDP_SOCKETS)");
+  const std::string needs =
+      "it needs root, or CAP_NET_RAW, CAP_NET_ADMIN and CAP_SYS_ADMIN, in the host's own user "
+      "namespace";
+  if (socket_fd.get() < 0)
+    return FailedPrecondition("an AF_XDP socket is refused (" + ErrorText(errno) + "): " + needs);
+  const Descriptor map_fd(bpf_map_create(BPF_MAP_TYPE_XSKMAP, "probe", 4, 4, 1, nullptr));
+  if (map_fd.get() < 0)
+    return FailedPrecondition("BPF is refused (" + ErrorText(errno) + "): " + needs);
+  uint32_t id = 0;
+  if (bpf_map_get_next_id(0, &id) != 0)
+    return FailedPrecondition("opening BPF maps is refused (" + ErrorText(errno) + "): " + needs);
+  return {};
 }
 
 Status FrontendSteering::ClearStale(const std::string& interface) {
@@ -151,9 +211,12 @@ Result<FrontendSteering> FrontendSteering::Open(const std::string& interface) {
                               "' carries no XDP program; the port must be set up first");
   if (attached->name != kProgramName) return NotOurs(interface, *attached);
   FrontendSteering steering(index, attached->id);
-  steering.frontends_fd_ = OpenMapByName(*attached, "frontends");
+  steering.frontends_ = SteeringMap(OpenMapByName(*attached, "frontends"));
+  steering.nat_sources_ = SteeringMap(OpenMapByName(*attached, "nat_sources"));
+  steering.host_addresses_ = SteeringMap(OpenMapByName(*attached, "host_addresses"));
   steering.counters_fd_ = OpenMapByName(*attached, "steer_counters");
-  if (steering.frontends_fd_ < 0 || steering.counters_fd_ < 0)
+  if (!steering.frontends_.is_open() || !steering.nat_sources_.is_open() ||
+      !steering.host_addresses_.is_open() || steering.counters_fd_ < 0)
     return FailedPrecondition("the steering program on '" + interface +
                               "' lacks its maps, or they may not be opened (CAP_SYS_ADMIN)");
   return steering;
@@ -162,51 +225,94 @@ Result<FrontendSteering> FrontendSteering::Open(const std::string& interface) {
 FrontendSteering::FrontendSteering(FrontendSteering&& other) noexcept
     : interface_index_(other.interface_index_),
       program_id_(other.program_id_),
-      frontends_fd_(std::exchange(other.frontends_fd_, -1)),
-      counters_fd_(std::exchange(other.counters_fd_, -1)),
-      present_(std::move(other.present_)) {}
+      frontends_(std::move(other.frontends_)),
+      nat_sources_(std::move(other.nat_sources_)),
+      host_addresses_(std::move(other.host_addresses_)),
+      counters_fd_(std::exchange(other.counters_fd_, -1)) {}
 
 FrontendSteering& FrontendSteering::operator=(FrontendSteering&& other) noexcept {
   std::swap(interface_index_, other.interface_index_);
   std::swap(program_id_, other.program_id_);
-  std::swap(frontends_fd_, other.frontends_fd_);
+  std::swap(frontends_, other.frontends_);
+  std::swap(nat_sources_, other.nat_sources_);
+  std::swap(host_addresses_, other.host_addresses_);
   std::swap(counters_fd_, other.counters_fd_);
-  std::swap(present_, other.present_);
   return *this;
 }
 
 FrontendSteering::~FrontendSteering() {
-  if (frontends_fd_ >= 0) close(frontends_fd_);
   if (counters_fd_ >= 0) close(counters_fd_);
 }
 
-Result<FrontendSteering::Change> FrontendSteering::Update(std::span<const IpAddress> addresses) {
-  const std::set<IpAddress> wanted(addresses.begin(), addresses.end());
-  if (wanted.size() > STEERING_MAX_FRONTENDS)
-    return ResourceExhausted("steering holds at most " + std::to_string(STEERING_MAX_FRONTENDS) +
-                             " frontend addresses, not " + std::to_string(wanted.size()));
-  Change change;
-  for (const IpAddress& address : wanted) {
-    if (present_.contains(address)) continue;
-    const steering_address key = KeyOf(address);
-    const uint8_t value = 1;
-    if (bpf_map_update_elem(frontends_fd_, &key, &value, BPF_ANY) != 0)
-      return ResourceExhausted("cannot steer " + address.ToString() + ": " + ErrorText(errno));
-    present_.insert(address);
-    ++change.added;
+SteeringMap::SteeringMap(SteeringMap&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), present_(std::move(other.present_)) {}
+
+SteeringMap& SteeringMap::operator=(SteeringMap&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(present_, other.present_);
+  return *this;
+}
+
+SteeringMap::~SteeringMap() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Result<uint32_t> SteeringMap::Add(const Entries& wanted) {
+  uint32_t added = 0;
+  for (const auto& [key, value] : wanted) {
+    const auto known = present_.find(key);
+    if (known != present_.end() && known->second == value) continue;
+    if (bpf_map_update_elem(fd_, key.data(), &value, BPF_ANY) != 0)
+      return ResourceExhausted("cannot add to a steering map: " + ErrorText(errno));
+    present_[key] = value;
+    ++added;
   }
+  return added;
+}
+
+Result<uint32_t> SteeringMap::RemoveOthers(const Entries& wanted) {
+  uint32_t removed = 0;
   for (auto it = present_.begin(); it != present_.end();) {
-    if (wanted.contains(*it)) {
+    if (wanted.contains(it->first)) {
       ++it;
       continue;
     }
-    const steering_address key = KeyOf(*it);
-    if (bpf_map_delete_elem(frontends_fd_, &key) != 0 && errno != ENOENT)
-      return Internal("cannot stop steering " + it->ToString() + ": " + ErrorText(errno));
+    if (bpf_map_delete_elem(fd_, it->first.data()) != 0 && errno != ENOENT)
+      return Internal("cannot remove from a steering map: " + ErrorText(errno));
     it = present_.erase(it);
-    ++change.removed;
+    ++removed;
   }
+  return removed;
+}
+
+Result<uint32_t> FrontendSteering::Add(const SteeringSet& set) {
+  const SteeringMap::Entries frontends = EntriesOf(set.frontends);
+  const SteeringMap::Entries sources = EntriesOf(set.sources);
+  RETURN_IF_ERROR(CheckSize("frontend addresses", frontends.size(), STEERING_MAX_FRONTENDS));
+  RETURN_IF_ERROR(CheckSize("backend ports of nat services", sources.size(), STEERING_MAX_SOURCES));
+  ASSIGN_OR_RETURN(const uint32_t frontends_added, frontends_.Add(frontends));
+  ASSIGN_OR_RETURN(const uint32_t sources_added, nat_sources_.Add(sources));
+  return frontends_added + sources_added;
+}
+
+Result<uint32_t> FrontendSteering::RemoveOthers(const SteeringSet& set) {
+  ASSIGN_OR_RETURN(const uint32_t frontends, frontends_.RemoveOthers(EntriesOf(set.frontends)));
+  ASSIGN_OR_RETURN(const uint32_t sources, nat_sources_.RemoveOthers(EntriesOf(set.sources)));
+  return frontends + sources;
+}
+
+Result<FrontendSteering::Change> FrontendSteering::Update(const SteeringSet& set) {
+  Change change;
+  ASSIGN_OR_RETURN(change.added, Add(set));
+  ASSIGN_OR_RETURN(change.removed, RemoveOthers(set));
   return change;
+}
+
+Status FrontendSteering::SetHostAddresses(std::span<const IpAddress> addresses) {
+  const SteeringMap::Entries entries = EntriesOf(addresses);
+  RETURN_IF_ERROR(CheckSize("addresses of this host", entries.size(), STEERING_MAX_HOST_ADDRESSES));
+  RETURN_IF_ERROR(host_addresses_.Add(entries).status());
+  return host_addresses_.RemoveOthers(entries).status();
 }
 
 Result<SteeringCounts> FrontendSteering::Counts() const {

@@ -7,6 +7,13 @@
  * 203.0.113.10, a TCP segment to 203.0.113.10:443 goes to the socket of queue ctx->rx_queue_index;
  * one to 10.0.0.2:22 on the same queue goes up the kernel's stack.
  *
+ * A nat service's backends answer through us, to the client's address. Those packets are known by
+ * where they come from: address, protocol and port of the backend. Example: 10.0.0.11:8080 to
+ * 198.51.100.7:40000 is the dataplane's; 10.0.0.11:8080 to 10.0.0.2:51000, the answer to our own
+ * health check, is the kernel's, as 10.0.0.2 is the host's. An ICMP error about what went to such a
+ * backend quotes it as the destination. Later fragments have no ports, so those of all TCP or all
+ * UDP from the backend to elsewhere come to the dataplane.
+ *
  * A socket leaves `xsks_map` when its process ends, however it ends. The redirect then returns its
  * fallback, XDP_PASS: with a dead dataplane the kernel sees what it would see without us.
  *
@@ -41,6 +48,22 @@ struct {
   __type(key, struct steering_address);
   __type(value, __u8);
 } frontends SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 2 * STEERING_MAX_SOURCES);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct steering_source);
+  __type(value, __u8);
+} nat_sources SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 2 * STEERING_MAX_HOST_ADDRESSES);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct steering_address);
+  __type(value, __u8);
+} host_addresses SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -86,6 +109,135 @@ static __always_inline int is_frontend6(const void* address) {
   return bpf_map_lookup_elem(&frontends, &key) != NULL;
 }
 
+/* What the decision about nat needs of an IP packet. */
+struct transport {
+  struct steering_address source, destination;
+  __u32 at; /* offset in the frame of what is behind the IP headers */
+  __u8 protocol;
+  __u8 is_later_fragment;
+};
+
+/* RFC 8200: what may stand before TCP and UDP begins like this. */
+struct extension {
+  __u8 next;
+  __u8 length; /* in units of 8 bytes, less one; of AH in units of 4, less two */
+  __be16 fragment_offset;
+  __be32 rest;
+};
+
+/* Masks, not comparisons, keep the verifier's ranges, and with them its work, small. */
+enum { MAX_EXTENSIONS = 8, OFFSET_MASK = 0xfff, ICMP_ERROR_BYTES = 8 };
+
+/* Where the extension headers end that begin at `offset` with one of that kind:
+ * offset | protocol << 16 | is_later_fragment << 24; 0 when they are cut. Global, so that the
+ * verifier looks at it once. */
+__noinline __u32 skip_extensions(struct xdp_md* ctx, __u32 offset, __u32 kind) {
+  const void* end = (const void*)(long)ctx->data_end;
+  for (int i = 0; i < MAX_EXTENSIONS; ++i) {
+    offset &= OFFSET_MASK;
+    kind &= 0xff;
+    if (kind != IPPROTO_HOPOPTS && kind != IPPROTO_ROUTING && kind != IPPROTO_DSTOPTS &&
+        kind != IPPROTO_FRAGMENT && kind != IPPROTO_AH)
+      break;
+    const struct extension* header = (const void*)(long)ctx->data + offset;
+    if ((const void*)(header + 1) > end) return 0;
+    if (kind == IPPROTO_FRAGMENT && (header->fragment_offset & bpf_htons(0xfff8)))
+      return (offset + 8) | (__u32)header->next << 16 | 1U << 24;
+    __u32 units = kind == IPPROTO_FRAGMENT ? 0 : header->length;
+    offset += kind == IPPROTO_AH ? (units + 2) * 4 : (units + 1) * 8;
+    kind = header->next;
+  }
+  return offset | kind << 16;
+}
+
+static __always_inline int read_ipv4(const void* begin, const void* end, __u32 offset,
+                                     struct transport* out) {
+  const struct iphdr* ip = begin + offset;
+  if ((const void*)(ip + 1) > end || ip->ihl < 5) return 0;
+  out->source.family = out->destination.family = 4;
+  __builtin_memcpy(out->source.bytes, &ip->saddr, 4);
+  __builtin_memcpy(out->destination.bytes, &ip->daddr, 4);
+  out->protocol = ip->protocol;
+  out->is_later_fragment = (ip->frag_off & bpf_htons(0x1fff)) != 0;
+  out->at = offset + ip->ihl * 4U;
+  return 1;
+}
+
+static __always_inline int read_ipv6(struct xdp_md* ctx, const void* begin, const void* end,
+                                     __u32 offset, struct transport* out) {
+  const struct ipv6hdr* ip = begin + offset;
+  if ((const void*)(ip + 1) > end) return 0;
+  out->source.family = out->destination.family = 6;
+  __builtin_memcpy(out->source.bytes, &ip->saddr, 16);
+  __builtin_memcpy(out->destination.bytes, &ip->daddr, 16);
+  __u32 found = skip_extensions(ctx, offset + sizeof(*ip), ip->nexthdr);
+  out->at = found & 0xffff;
+  out->protocol = (__u8)(found >> 16);
+  out->is_later_fragment = (__u8)(found >> 24);
+  return found != 0;
+}
+
+static __always_inline int has_source(const struct steering_address* address, __u8 protocol,
+                                      __be16 port, int is_later_fragment) {
+  struct steering_source key = {.family = address->family, .protocol = protocol, .port = port};
+  __builtin_memcpy(key.bytes, address->bytes, 16);
+  if (!is_later_fragment && bpf_map_lookup_elem(&nat_sources, &key)) return 1;
+  key.port = 0;
+  const __u8* value = bpf_map_lookup_elem(&nat_sources, &key);
+  return value && (is_later_fragment || *value == STEERING_ANY_PORT);
+}
+
+static __always_inline int has_ports(__u8 protocol) {
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+static __always_inline int is_icmp_error(__u8 family, __u8 type) {
+  if (family == 4) return type == 3 || type == 11 || type == 12;
+  return type >= 1 && type <= 4;
+}
+
+/* The IP packet at `offset`, whole or quoted. */
+static __always_inline int read_packet(struct xdp_md* ctx, __u32 offset, __u32 family,
+                                       struct transport* out) {
+  const void* begin = (const void*)(long)ctx->data;
+  const void* end = (const void*)(long)ctx->data_end;
+  offset &= OFFSET_MASK;
+  return family == 4 ? read_ipv4(begin, end, offset, out) : read_ipv6(ctx, begin, end, offset, out);
+}
+
+/* Four bytes at `offset`: two ports, or an ICMP type and more. NULL when the frame ends before. */
+static __always_inline const void* four_bytes(struct xdp_md* ctx, __u32 offset) {
+  const void* at = (const void*)(long)ctx->data + (offset & OFFSET_MASK);
+  return at + 4 > (const void*)(long)ctx->data_end ? NULL : at;
+}
+
+/* The packet that an error quotes at `offset` went to a nat backend. */
+__noinline int quotes_nat(struct xdp_md* ctx, __u32 offset, __u32 family) {
+  struct transport quoted = {};
+  if (!read_packet(ctx, offset, family, &quoted)) return 0;
+  if (!has_ports(quoted.protocol) || quoted.is_later_fragment) return 0;
+  const __be16* ports = four_bytes(ctx, quoted.at);
+  return ports && has_source(&quoted.destination, quoted.protocol, ports[1], 0);
+}
+
+/* A nat backend's own, or an error about what was sent to one, and not for this host. */
+__noinline int is_nat(struct xdp_md* ctx, __u32 offset, __u32 family) {
+  struct transport packet = {};
+  if (!read_packet(ctx, offset, family, &packet)) return 0;
+  int is_ours = 0;
+  const void* head = four_bytes(ctx, packet.at);
+  if (has_ports(packet.protocol)) {
+    if (packet.is_later_fragment)
+      is_ours = has_source(&packet.source, packet.protocol, 0, 1);
+    else if (head)
+      is_ours = has_source(&packet.source, packet.protocol, *(const __be16*)head, 0);
+  } else if (packet.protocol == (family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
+    if (head && !packet.is_later_fragment && is_icmp_error((__u8)family, *(const __u8*)head))
+      is_ours = quotes_nat(ctx, packet.at + ICMP_ERROR_BYTES, family);
+  }
+  return is_ours && !bpf_map_lookup_elem(&host_addresses, &packet.destination);
+}
+
 static __always_inline int arp_is_ours(const void* at, const void* end) {
   const struct arp_ipv4* arp = at;
   if ((const void*)(arp + 1) > end) return 0;
@@ -106,23 +258,30 @@ static __always_inline int ipv6_is_ours(const void* at, const void* end) {
   return is_frontend6(message->target);
 }
 
-static __always_inline int is_ours(const void* at, const void* end) {
-  const struct ethhdr* ethernet = at;
+static __always_inline int is_ours(struct xdp_md* ctx) {
+  const void* begin = (const void*)(long)ctx->data;
+  const void* end = (const void*)(long)ctx->data_end;
+  const struct ethhdr* ethernet = begin;
   if ((const void*)(ethernet + 1) > end) return 0;
+  const void* at = ethernet + 1;
+  __u32 offset = sizeof(*ethernet);
   __be16 ethertype = ethernet->h_proto;
-  at = ethernet + 1;
+  int is_group = ethernet->h_dest[0] & 1; /* which nobody routes */
   for (int depth = 0; depth < 2; ++depth) {
     if (ethertype != bpf_htons(ETH_P_8021Q) && ethertype != bpf_htons(ETH_P_8021AD)) break;
     const struct vlan_tag* tag = at;
     if ((const void*)(tag + 1) > end) return 0;
     ethertype = tag->next_ethertype;
     at = tag + 1;
+    offset += sizeof(*tag);
   }
   if (ethertype == bpf_htons(ETH_P_IP)) {
     const struct iphdr* ip = at;
-    return (const void*)(ip + 1) <= end && is_frontend4(&ip->daddr);
+    if ((const void*)(ip + 1) > end) return 0;
+    return is_frontend4(&ip->daddr) || (!is_group && is_nat(ctx, offset, 4));
   }
-  if (ethertype == bpf_htons(ETH_P_IPV6)) return ipv6_is_ours(at, end);
+  if (ethertype == bpf_htons(ETH_P_IPV6))
+    return ipv6_is_ours(at, end) || (!is_group && is_nat(ctx, offset, 6));
   if (ethertype == bpf_htons(ETH_P_ARP)) return arp_is_ours(at, end);
   return 0;
 }
@@ -134,9 +293,7 @@ static __always_inline void count(__u32 counter) {
 
 SEC("xdp")
 int fairlead_steer(struct xdp_md* ctx) {
-  const void* begin = (const void*)(long)ctx->data;
-  const void* end = (const void*)(long)ctx->data_end;
-  if (!is_ours(begin, end)) {
+  if (!is_ours(ctx)) {
     count(STEERING_TO_KERNEL);
     return XDP_PASS;
   }

@@ -2,7 +2,9 @@
 // program, FrontendSteering. Prints one line per frame received and per answer; reads commands:
 //
 //   steering-port INTERFACE [EAL arguments]
-//   set ADDRESS ...   make these the frontends   -> "set +ADDED -REMOVED =SIZE"
+//   set WORD ...      make these the frontends (203.0.113.10) and the sources of nat backends
+//                     (10.0.0.11:8080/tcp)       -> "set +ADDED -REMOVED =FRONTENDS"
+//   host ADDRESS ...  make these the host's own  -> "set host"
 //   counts            -> "counts DATAPLANE KERNEL NO_SOCKET"
 //   attached          -> "attached yes|no"
 //   quit
@@ -84,16 +86,26 @@ bool Obey(const std::string& line, FrontendSteering& steering) {
                 << counts->no_socket << std::endl;
   } else if (command == "attached") {
     std::cout << "attached " << (steering.StillAttached() ? "yes" : "no") << std::endl;
-  } else if (command == "set") {
+  } else if (command == "host") {
     std::vector<IpAddress> addresses;
     while (words >> word) {
-      Result<IpAddress> address = IpAddress::Parse(word);
+      const Result<IpAddress> address = IpAddress::Parse(word);
       if (address.ok()) addresses.push_back(*address);
     }
-    const auto change = steering.Update(addresses);
+    const Status status = steering.SetHostAddresses(addresses);
+    std::cout << (status.ok() ? "set host" : "failed " + status.message()) << std::endl;
+  } else if (command == "set") {
+    SteeringSet set;
+    while (words >> word) {
+      const Result<IpAddress> address = IpAddress::Parse(word);
+      const Result<Frontend> source = Frontend::Parse(word);  // the same notation
+      if (address.ok()) set.frontends.push_back(*address);
+      if (source.ok()) set.sources.push_back({source->address, source->protocol, source->port});
+    }
+    const auto change = steering.Update(set);
     if (change.ok())
-      std::cout << "set +" << change->added << " -" << change->removed << " =" << steering.size()
-                << std::endl;
+      std::cout << "set +" << change->added << " -" << change->removed << " ="
+                << steering.frontend_count() << std::endl;
     else
       std::cout << "failed " << change.status().message() << std::endl;
   }

@@ -5,7 +5,8 @@ import queue
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, IPOption_NOP, UDPerror
 from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptSrcLLAddr,
-                                ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop)
+                                ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
+                                IPv6ExtHdrHopByHop)
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
@@ -18,6 +19,13 @@ from tests.steering.port import SharedNic, arrives_at_kernel, arrives_at_socket
 OTHER4, OTHER6 = "203.0.113.11", "2001:db8::11"
 BROADCAST = Ether(src=NEAR_MAC, dst="ff:ff:ff:ff:ff:ff")
 MULTICAST = Ether(src=NEAR_MAC, dst="33:33:ff:00:00:10")
+
+
+def stacked(layer, count):
+    packet = layer()
+    for _ in range(count - 1):
+        packet = packet / layer()
+    return packet
 
 
 def to4(destination=FRONTEND4, **fields):
@@ -80,6 +88,78 @@ KERNELS = {
 }
 
 
+# Backends of nat services answer clients through the balancer.
+NAT4, NAT6, CLIENT4, CLIENT6 = "10.0.0.21", "2001:db8:a::21", "198.51.100.7", "2001:db8:c::7"
+ANY_PORT4, ROUTER4 = "10.0.0.22", "192.0.2.1"
+NAT_SOURCES = (f"{NAT4}:8080/tcp", f"{NAT4}:53/udp", f"[{NAT6}]:8080/tcp", f"{ANY_PORT4}:0/tcp")
+
+
+def reply4(source=NAT4, destination=CLIENT4, **fields):
+    return IP(src=source, dst=destination, **fields)
+
+
+def reply6(source=NAT6, destination=CLIENT6):
+    return IPv6(src=source, dst=destination)
+
+
+def quoting4(port=8080, protocol=TCP, to=NAT4, **fields):
+    return Raw(bytes(IP(src=CLIENT4, dst=to, **fields) / protocol(sport=4000, dport=port))[:28])
+
+
+NAT_OURS = {
+    "TCP": ETHER / reply4() / TCP(sport=8080, dport=4000),
+    "TCP with options": ETHER / reply4(options=[IPOption_NOP()] * 12) / TCP(sport=8080),
+    "TCP in a VLAN": ETHER / Dot1Q(vlan=5) / reply4() / TCP(sport=8080),
+    "UDP": ETHER / reply4() / UDP(sport=53) / Raw(b"x"),
+    "TCP over IPv6": ETHER / reply6() / TCP(sport=8080),
+    "TCP behind extension headers": ETHER / reply6() / IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / TCP(sport=8080),
+    "any port": ETHER / reply4(ANY_PORT4) / TCP(sport=12345),
+    "first fragment": ETHER / reply4(flags="MF") / UDP(sport=53) / Raw(b"\0" * 32),
+    "later fragment": ETHER / reply4(frag=100, proto=17) / Raw(b"\0" * 32),
+    "later fragment over IPv6": ETHER / reply6() / IPv6ExtHdrFragment(nh=6, offset=100) / Raw(b"\0" * 32),
+    "first fragment over IPv6": ETHER / reply6() / IPv6ExtHdrFragment(nh=6, m=1) / TCP(sport=8080) / Raw(b"\0" * 32),
+    "error from the backend": ETHER / reply4() / ICMP(type=3, code=3) / quoting4(53, UDP),
+    "error from a router": ETHER / reply4(ROUTER4) / ICMP(type=11, code=0) / quoting4(),
+    "error that quotes options": ETHER / reply4() / ICMP(type=3, code=1) / Raw(
+        bytes(IP(src=CLIENT4, dst=NAT4, options=[IPOption_NOP()] * 4) / TCP(dport=8080))),
+    "error over IPv6": ETHER / reply6() / ICMPv6TimeExceeded() / IPv6(src=CLIENT6, dst=NAT6) / TCP(dport=8080),
+    "error over IPv6 that quotes an extension header": ETHER / reply6() / ICMPv6PacketTooBig(mtu=1400) / IPv6(
+        src=CLIENT6, dst=NAT6) / IPv6ExtHdrDestOpt() / TCP(dport=8080),
+}
+NAT_KERNELS = {
+    "another port": ETHER / reply4() / TCP(sport=22, dport=4000),
+    "another protocol": ETHER / reply4() / UDP(sport=8080),
+    "no port of that protocol": ETHER / reply4(ANY_PORT4) / UDP(sport=12345),
+    "another address": ETHER / reply4("10.0.0.23") / TCP(sport=8080),
+    "to the port, not from it": ETHER / IP(src=CLIENT4, dst=NAT4) / TCP(dport=8080),
+    "health check's answer": ETHER / reply4(destination=BACKEND4) / TCP(sport=8080, dport=51000),
+    "health check's answer over IPv6": ETHER / reply6(destination=BACKEND6) / TCP(sport=8080, dport=51000),
+    "fragment for the host": ETHER / reply4(destination=BACKEND4, frag=100, proto=17) / Raw(b"\0" * 32),
+    "fragment of another address": ETHER / reply4("10.0.0.23", frag=100, proto=17) / Raw(b"\0" * 32),
+    "fragment of another protocol": ETHER / reply4(ANY_PORT4, frag=100, proto=17) / Raw(b"\0" * 32),
+    "echo of the backend": ETHER / reply4() / ICMP(),
+    "error about another port": ETHER / reply4() / ICMP(type=3, code=3) / quoting4(22),
+    "error about what came from it": ETHER / reply4() / ICMP(type=3, code=3) / Raw(
+        bytes(IP(src=NAT4, dst=CLIENT4) / TCP(sport=8080))),
+    "error that quotes a later fragment": ETHER / reply4() / ICMP(type=3, code=3) / quoting4(53, UDP, frag=100),
+    "error about a health check": ETHER / reply4(destination=BACKEND4) / ICMP(type=3, code=3) / quoting4(),
+    "broadcast": BROADCAST / reply4(destination="10.0.0.255") / UDP(sport=53),
+    "ports cut": Ether(bytes(ETHER / reply4() / TCP(sport=8080))[:36]),
+    "extension header cut": Ether(bytes(ETHER / reply6() / IPv6ExtHdrDestOpt(options=[]) / TCP(sport=8080))[:57]),
+    "nine extension headers": ETHER / reply6() / stacked(IPv6ExtHdrDestOpt, 9) / TCP(sport=8080),
+    "quoted ports cut": Ether(bytes(ETHER / reply4() / ICMP(type=3, code=3) / quoting4())[:64]),
+}
+
+
+@pytest.fixture(scope="module")
+def nat():
+    with SharedNic() as nic:
+        nic.port = nic.start_ready(FRONTEND4, *NAT_SOURCES)
+        assert nic.port.ask("host", BACKEND4, BACKEND6) == "set host"
+        with nic.packet_socket(nic.near) as nic.wire, nic.packet_socket(nic.backend) as nic.kernel:
+            yield nic
+
+
 @pytest.fixture(scope="module")
 def shared():
     with SharedNic() as nic:
@@ -114,6 +194,46 @@ def test_kernel_keeps(shared, name):
     after = shared.port.ask("counts").split()
     assert after[1] == before[1]
     assert int(after[2]) > int(before[2])
+
+
+@pytest.mark.parametrize("name", NAT_OURS)
+def test_dataplane_gets_from_nat_backends(nat, name):
+    frame = bytes(NAT_OURS[name])
+    nat.wire.send(frame)
+    assert arrives_at_socket(nat.port, frame)
+
+
+@pytest.mark.parametrize("name", NAT_KERNELS)
+def test_kernel_keeps_of_nat_backends(nat, name):
+    frame = bytes(NAT_KERNELS[name])
+    before = nat.port.ask("counts").split()
+    nat.wire.send(frame)
+    assert arrives_at_kernel(nat.kernel, frame)
+    assert nat.port.ask("counts").split()[1] == before[1]
+
+
+def test_nat_sources_come_and_go_with_the_set(nic):
+    port = nic.start_ready()
+    frames = {text: bytes(ETHER / reply4() / TCP(sport=int(text.split(":")[1].split("/")[0])))
+              for text in (f"{NAT4}:8080/tcp", f"{NAT4}:8081/tcp")}
+    later = bytes(ETHER / reply4(frag=100, proto=6) / Raw(b"\0" * 32))
+    with nic.packet_socket(nic.near) as wire, nic.packet_socket(nic.backend) as kernel:
+        def holds(where, frame):
+            wire.send(frame)
+            assert arrives_at_socket(port, frame) if where == "port" else arrives_at_kernel(kernel, frame)
+        assert port.ask("set", *frames) == "set +3 -0 =0"  # two ports, and the fragments' entry
+        for frame in (*frames.values(), later):
+            holds("port", frame)
+        one, two = frames
+        assert port.ask("set", two) == "set +0 -1 =0"
+        holds("kernel", frames[one])
+        holds("port", frames[two])
+        holds("port", later)
+        assert port.ask("set", f"{NAT4}:0/tcp") == "set +1 -1 =0"
+        holds("port", frames[one])
+        assert port.ask("set") == "set +0 -1 =0"
+        for frame in (*frames.values(), later):
+            holds("kernel", frame)
 
 
 def serve_web(nic):

@@ -1,0 +1,20 @@
+#include "dataplane/steering/steering_set.h"
+
+namespace fairlead {
+
+SteeringSet SteeringSetOf(const SnapshotView& snapshot) {
+  SteeringSet set;
+  for (const FrontendRecord& frontend : snapshot.frontends()) {
+    set.frontends.push_back(AddressOf(frontend));
+    const ServiceRecord& service = snapshot.services()[frontend.service_index];
+    if (service.mode != static_cast<uint8_t>(ForwardingMode::kNat)) continue;
+    for (const BackendRecord& backend : snapshot.backends_of(service)) {
+      if (backend.family != frontend.family) continue;
+      const uint16_t port = backend.port != 0 ? backend.port : frontend.port;
+      set.sources.push_back({AddressOf(backend), static_cast<Protocol>(frontend.protocol), port});
+    }
+  }
+  return set;
+}
+
+}  // namespace fairlead
