@@ -32,6 +32,7 @@
 #include "dataplane/manage/manager.h"
 #include "dataplane/manage/telemetry.h"
 #include "dataplane/port/port.h"
+#include "dataplane/port/steered_ports.h"
 #include "dataplane/worker/worker.h"
 
 namespace fairlead {
@@ -111,6 +112,7 @@ class Dataplane {
     ASSIGN_OR_RETURN(pool_, CreatePool(buffers, largest_mtu));
     ASSIGN_OR_RETURN(PortSet ports, PortSet::Open(config.ports, worker_count, pool_.get()));
     ports_.emplace(std::move(ports));
+    steered_ports_.emplace(ports_->ports());
     ASSIGN_OR_RETURN(FlowMemory memory,
                      FlowMemory::Allocate(FlowTable::BytesNeeded(config.flow_records)));
     flow_memory_.emplace(std::move(memory));
@@ -135,6 +137,13 @@ class Dataplane {
     environment.publisher.reset_service = [this](uint32_t slot) {
       for (const auto& worker : workers_) worker->mutable_counters().service(slot) = {};
     };
+    environment.publisher.admit = [this](const SnapshotView& snapshot) {
+      return steered_ports_->Admit(snapshot);
+    };
+    environment.publisher.settle = [this](const SnapshotView& snapshot) {
+      steered_ports_->Release(snapshot);
+    };
+    environment.each_second = [this] { steered_ports_->Watch(); };
     environment.flows = &*flows_;
     for (const auto& worker : workers_) environment.workers.push_back(&worker->counters());
     environment.now_tick = [this] { return Clock::Tick(shared_.clock.Microseconds(rte_rdtsc())); };
@@ -159,10 +168,10 @@ class Dataplane {
     for (const unsigned lcore : lcores_) rte_eal_wait_lcore(lcore);
   }
 
-  // Closes the ports; the buffers that nobody gave back.
+  // Closes the ports; the buffers that nobody gave back, but should have.
   uint32_t ClosePorts() {
-    ports_->Close();
-    return rte_mempool_in_use_count(pool_.get());
+    const uint32_t kept = ports_->Close();
+    return rte_mempool_in_use_count(pool_.get()) - kept;
   }
 
   const PortSet& ports() const { return *ports_; }
@@ -189,6 +198,7 @@ class Dataplane {
   std::vector<unsigned> lcores_;
   PoolPointer pool_;
   std::optional<PortSet> ports_;
+  std::optional<SteeredPorts> steered_ports_;
   std::optional<FlowMemory> flow_memory_;
   std::optional<FlowTable> flows_;
   std::unique_ptr<RcuState> rcu_;

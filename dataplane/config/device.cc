@@ -170,11 +170,12 @@ std::string VdevName(const DeviceSpec& device, uint32_t port_index) {
   return device.target;
 }
 
-std::string VdevArguments(const DeviceSpec& device, uint32_t queue_count, uint32_t frame_bytes) {
+std::string VdevArguments(const DeviceSpec& device, uint32_t queue_count, uint32_t frame_bytes,
+                          const std::string& xdp_program) {
   const std::string queues = std::to_string(queue_count);
   switch (device.kind) {
     case DeviceKind::kAfXdp:
-      return "iface=" + device.target + ",queue_count=" + queues;
+      return "iface=" + device.target + ",queue_count=" + queues + ",xdp_prog=" + xdp_program;
     case DeviceKind::kAfPacket: {
       // A frame lies behind up to 128 bytes of the kernel's own in its ring entry, and an entry
       // within one block. 2048 entries a ring ride out 100 ms of a busy neighbour at 20 kpps.

@@ -48,8 +48,10 @@ struct DeviceSpec {
 Result<DeviceSpec> ParseDevice(std::string_view text);
 
 // For devices that are made at run time (all but PCI and vdev): DPDK's name and arguments.
-// `frame_bytes`: largest Ethernet frame the port must carry.
+// `frame_bytes`: largest Ethernet frame the port must carry. `xdp_program`: for af_xdp, the path of
+// the object to attach (frontend_steering.h).
 std::string VdevName(const DeviceSpec& device, uint32_t port_index);
-std::string VdevArguments(const DeviceSpec& device, uint32_t queue_count, uint32_t frame_bytes);
+std::string VdevArguments(const DeviceSpec& device, uint32_t queue_count, uint32_t frame_bytes,
+                          const std::string& xdp_program);
 
 }  // namespace fairlead

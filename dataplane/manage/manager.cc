@@ -61,6 +61,10 @@ void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
   std::vector<pollfd> fds;
   while (true) {
     int wait_ms = SweepSome();
+    if (environment_.each_second && SteadyClock::now() >= next_second_) {
+      environment_.each_second();
+      next_second_ = SteadyClock::now() + std::chrono::seconds(1);
+    }
     if (idle_exit_ms) {
       if (environment_.idle_ms() >= *idle_exit_ms) return;
       wait_ms = std::min(wait_ms, kIdleCheckMs);

@@ -26,6 +26,7 @@ class Manager final : public LinkHandler {
     std::function<uint32_t()> now_tick;  // the workers' coarse clock
     // Milliseconds since a worker last received a packet (since start, if none did).
     std::function<uint64_t()> idle_ms;
+    std::function<void()> each_second;           // may be empty
     std::optional<std::string> last_image_path;  // where good images are kept; unset = nowhere
   };
 
@@ -69,6 +70,7 @@ class Manager final : public LinkHandler {
   SteadyClock::time_point started_;
   SteadyClock::time_point swept_;       // when the last pass ended
   SteadyClock::time_point next_sweep_;  // when the next begins
+  SteadyClock::time_point next_second_;
 };
 
 }  // namespace fairlead

@@ -54,9 +54,11 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image) {
   outcome.generation = view.header().generation;
   Result<std::unique_ptr<ForwardingTables>> built = ForwardingTables::Build(
       view, tables_.get(), environment_.ports, &backend_slots_, &service_slots_, &outcome.build);
-  if (!built.ok()) {
+  Status admitted = built.status();
+  if (built.ok() && environment_.admit) admitted = environment_.admit(view);
+  if (!admitted.ok()) {
     ReleaseCounters();  // slots that only the refused tables had
-    return built.status();
+    return admitted;
   }
   sweep_idle_ticks_ = SweepTimeouts(view, **built);
   std::unique_ptr<ForwardingTables> previous = std::move(tables_);
@@ -67,6 +69,7 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image) {
   const uint64_t period = environment_.grace->Begin();
   const bool over = AwaitGrace(period);
   outcome.apply_us = MicrosecondsSince(start);
+  if (environment_.settle) environment_.settle(SnapshotView(image_.bytes()));
   if (!over) {
     if (previous != nullptr) retired_.push_back({std::move(previous), period});
     return Unavailable("generation " + std::to_string(outcome.generation) +

@@ -12,6 +12,7 @@
 #include "dataplane/worker/grace.h"
 #include "lib/base/result.h"
 #include "lib/snapshot/builder.h"
+#include "lib/snapshot/view.h"
 #include "lib/table/forwarding_tables.h"
 
 namespace fairlead {
@@ -25,6 +26,10 @@ class Publisher {
     // Zeroes a counter slot in every worker. Called when no worker uses it.
     std::function<void(uint32_t slot)> reset_backend;
     std::function<void(uint32_t slot)> reset_service;
+    // Both may be empty. `admit` is called before an image's tables are in force, and may refuse
+    // it; `settle` once workers use them.
+    std::function<Status(const SnapshotView&)> admit;
+    std::function<void(const SnapshotView&)> settle;
     uint32_t patience_ms = 5000;  // for the workers to pass a quiescent state
   };
 

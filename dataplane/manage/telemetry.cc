@@ -12,7 +12,7 @@
 namespace fairlead {
 namespace {
 
-// A reply may have 512 items and some 16 KB of text; the operator can ask for one service.
+// Of a list; a reply has some 16 KB of text.
 constexpr int kMaxItems = 100;
 
 // Telemetry's callbacks get no argument of ours.
@@ -62,93 +62,107 @@ int OnStats(const char* /*command*/, const char* /*parameters*/, rte_tel_data* d
   return 0;
 }
 
-// Appends one dictionary, filled by `fill`, to the array `data`.
-template <typename Fill>
-void AddItem(rte_tel_data* data, Fill&& fill) {
-  rte_tel_data* const item = rte_tel_data_alloc();
-  if (item == nullptr) return;
-  rte_tel_data_start_dict(item);
-  fill(item);
-  if (rte_tel_data_add_array_container(data, item, 0) != 0) rte_tel_data_free(item);
+std::string_view Text(const char* parameters) {
+  return parameters == nullptr ? std::string_view() : std::string_view(parameters);
 }
 
-std::string_view Wanted(const char* parameters) {
-  return parameters == nullptr ? std::string_view() : std::string_view(parameters);
+// A list of names, or, when `wanted` is one of them, what `fill` tells of it. Telemetry of 22.11 has
+// no lists of dictionaries. -ENOENT when nothing has the name.
+template <typename Items, typename NameOf, typename Fill>
+int ListOrShow(std::string_view wanted, const Items& items, rte_tel_data* data, NameOf&& name_of,
+               Fill&& fill) {
+  if (wanted.empty()) rte_tel_data_start_array(data, RTE_TEL_STRING_VAL);
+  int listed = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const std::string name = name_of(items[i]);
+    if (wanted.empty() && listed++ < kMaxItems) {
+      rte_tel_data_add_array_string(data, name.c_str());
+    } else if (name == wanted) {
+      rte_tel_data_start_dict(data);
+      fill(i);
+      return 0;
+    }
+  }
+  return wanted.empty() ? 0 : -ENOENT;
 }
 
 int OnServices(const char* /*command*/, const char* parameters, rte_tel_data* data) {
   Registry& registry = TheRegistry();
   const std::lock_guard lock(registry.mutex);
   if (registry.manager == nullptr) return -ENODEV;
-  const std::string_view wanted = Wanted(parameters);
-  rte_tel_data_start_array(data, RTE_TEL_CONTAINER);
+  int result = 0;
   registry.manager->WithStats([&](const DataplaneStats& stats, const ForwardingTables* tables) {
-    int items = 0;
-    for (size_t i = 0; i < stats.services.size() && items < kMaxItems; ++i) {
-      const ServiceEntry& entry = tables->services()[i];
-      if (!wanted.empty() && wanted != entry.name) continue;
-      ++items;
-      AddItem(data, [&](rte_tel_data* item) {
-        rte_tel_data_add_dict_string(item, "name", entry.name.c_str());
-        AddNumber(item, "backends", entry.backend_count);
-        AddNumber(item, "packets", stats.services[i].packets);
-        AddNumber(item, "bytes", stats.services[i].bytes);
-        AddNumber(item, "drops", stats.services[i].drops);
-      });
-    }
+    const auto entries = tables == nullptr ? std::span<const ServiceEntry>() : tables->services();
+    const auto name_of = [](const ServiceEntry& entry) { return entry.name; };
+    result = ListOrShow(Text(parameters), entries, data, name_of, [&](size_t i) {
+      AddNumber(data, "backends", entries[i].backend_count);
+      AddNumber(data, "packets", stats.services[i].packets);
+      AddNumber(data, "bytes", stats.services[i].bytes);
+      AddNumber(data, "drops", stats.services[i].drops);
+    });
   });
-  return 0;
+  return result;
 }
 
+// "web" lists the service's backends, "web,10.0.0.11" shows one.
 int OnBackends(const char* /*command*/, const char* parameters, rte_tel_data* data) {
   Registry& registry = TheRegistry();
   const std::lock_guard lock(registry.mutex);
   if (registry.manager == nullptr) return -ENODEV;
-  const std::string_view wanted = Wanted(parameters);
-  rte_tel_data_start_array(data, RTE_TEL_CONTAINER);
+  const std::string_view text = Text(parameters);
+  const size_t comma = text.rfind(',');
+  const std::string_view service = text.substr(0, comma);
+  const std::string_view wanted =
+      comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+  int result = -ENOENT;
   registry.manager->WithStats([&](const DataplaneStats& stats, const ForwardingTables* tables) {
-    int items = 0;
-    for (size_t i = 0; i < stats.backends.size() && items < kMaxItems; ++i) {
-      const BackendEntry& entry = tables->backends()[i];
-      const std::string& service = tables->services()[entry.service_index].name;
-      if (!wanted.empty() && wanted != service) continue;
-      ++items;
-      AddItem(data, [&](rte_tel_data* item) {
-        rte_tel_data_add_dict_string(item, "service", service.c_str());
-        rte_tel_data_add_dict_string(item, "address", EndpointOf(entry).c_str());
-        AddNumber(item, "packets", stats.backends[i].packets);
-        AddNumber(item, "bytes", stats.backends[i].bytes);
-        AddNumber(item, "new_flows", stats.backends[i].new_flows);
-        AddNumber(item, "flows", stats.backends[i].flows);
+    if (tables == nullptr) return;
+    for (const ServiceEntry& entry : tables->services()) {
+      if (entry.name != service) continue;
+      const auto backends = tables->backends().subspan(entry.first_backend, entry.backend_count);
+      result = ListOrShow(wanted, backends, data, EndpointOf, [&](size_t i) {
+        const BackendStats& sums = stats.backends[entry.first_backend + i];
+        AddNumber(data, "packets", sums.packets);
+        AddNumber(data, "bytes", sums.bytes);
+        AddNumber(data, "new_flows", sums.new_flows);
+        AddNumber(data, "flows", sums.flows);
       });
     }
   });
-  return 0;
+  return result;
 }
 
-int OnPorts(const char* /*command*/, const char* /*parameters*/, rte_tel_data* data) {
+void AddSteering(rte_tel_data* data, const FrontendSteering& steering) {
+  AddNumber(data, "steering_attached", steering.StillAttached() ? 1 : 0);
+  const Result<SteeringCounts> counts = steering.Counts();
+  if (!counts.ok()) return;
+  AddNumber(data, "steered_to_dataplane", counts->to_dataplane);
+  AddNumber(data, "steered_to_kernel", counts->to_kernel);
+  AddNumber(data, "steered_no_socket", counts->no_socket);
+}
+
+int OnPorts(const char* /*command*/, const char* parameters, rte_tel_data* data) {
   Registry& registry = TheRegistry();
   const std::lock_guard lock(registry.mutex);
   if (registry.ports == nullptr) return -ENODEV;
-  rte_tel_data_start_array(data, RTE_TEL_CONTAINER);
-  for (const Port& port : registry.ports->ports()) {
+  const auto ports = registry.ports->ports();
+  const auto name_of = [](const Port& port) { return port.name; };
+  return ListOrShow(Text(parameters), ports, data, name_of, [&](size_t i) {
+    const Port& port = ports[i];
     rte_eth_stats stats = {};
     rte_eth_stats_get(port.id, &stats);
-    AddItem(data, [&](rte_tel_data* item) {
-      rte_tel_data_add_dict_string(item, "name", port.name.c_str());
-      rte_tel_data_add_dict_string(item, "device", port.device.c_str());
-      rte_tel_data_add_dict_string(item, "interface", port.interface.c_str());
-      rte_tel_data_add_dict_string(item, "mac", port.view.mac.ToString().c_str());
-      AddNumber(item, "mtu", port.view.mtu);
-      AddNumber(item, "rx", stats.ipackets);
-      AddNumber(item, "tx", stats.opackets);
-      AddNumber(item, "rx_missed", stats.imissed);
-      AddNumber(item, "rx_errors", stats.ierrors);
-      AddNumber(item, "rx_no_buffer", stats.rx_nombuf);
-      AddNumber(item, "tx_errors", stats.oerrors);
-    });
-  }
-  return 0;
+    rte_tel_data_add_dict_string(data, "device", port.device.c_str());
+    rte_tel_data_add_dict_string(data, "interface", port.interface.c_str());
+    rte_tel_data_add_dict_string(data, "mac", port.view.mac.ToString().c_str());
+    AddNumber(data, "mtu", port.view.mtu);
+    AddNumber(data, "rx", stats.ipackets);
+    AddNumber(data, "tx", stats.opackets);
+    AddNumber(data, "rx_missed", stats.imissed);
+    AddNumber(data, "rx_errors", stats.ierrors);
+    AddNumber(data, "rx_no_buffer", stats.rx_nombuf);
+    AddNumber(data, "tx_errors", stats.oerrors);
+    if (port.steering) AddSteering(data, *port.steering);
+  });
 }
 
 }  // namespace
@@ -163,11 +177,12 @@ bool StartTelemetry(Manager* manager, const PortSet* ports) {
   return rte_telemetry_register_cmd("/fairlead/stats", OnStats,
                                     "All packet and flow counters. Takes no parameters.") == 0 &&
          rte_telemetry_register_cmd("/fairlead/services", OnServices,
-                                    "Counters per service. Parameter: a service's name.") == 0 &&
+                                    "Services; with a service's name, its counters.") == 0 &&
          rte_telemetry_register_cmd("/fairlead/backends", OnBackends,
-                                    "Counters per backend. Parameter: a service's name.") == 0 &&
+                                    "Backends of the service named; with a comma and a backend's "
+                                    "address behind it, its counters.") == 0 &&
          rte_telemetry_register_cmd("/fairlead/ports", OnPorts,
-                                    "Ports and their device counters. Takes no parameters.") == 0;
+                                    "Ports; with a port's name, its device's counters.") == 0;
 }
 
 void StopTelemetry() {

@@ -1,5 +1,6 @@
-// DPDK telemetry commands (dpdk-telemetry.py): /fairlead/stats, /fairlead/services[,NAME],
-// /fairlead/backends[,SERVICE], /fairlead/ports. They run in telemetry's own thread.
+// DPDK telemetry commands (dpdk-telemetry.py): /fairlead/stats; /fairlead/services, /fairlead/ports
+// and /fairlead/backends,SERVICE list names, /fairlead/services,NAME, /fairlead/ports,NAME and
+// /fairlead/backends,SERVICE,ADDRESS show counters. They run in telemetry's own thread.
 #pragma once
 
 #include "dataplane/manage/manager.h"

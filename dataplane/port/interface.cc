@@ -1,7 +1,11 @@
 #include "dataplane/port/interface.h"
 
+#include <ifaddrs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
@@ -9,8 +13,11 @@
 #include <filesystem>
 #include <utility>
 
+#include <linux/ethtool.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -27,6 +34,48 @@ Result<uint16_t> ReadInterfaceMtu(const std::string& interface) {
   if (result < 0) return NotFound("there is no interface '" + interface + "'");
   // Loopback has 65536.
   return static_cast<uint16_t>(std::min(request.ifr_mtu, 65535));
+}
+
+InterfaceQueues ReadInterfaceQueues(const std::string& interface) {
+  InterfaceQueues queues;
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return queues;
+  ethtool_channels channels = {};
+  channels.cmd = ETHTOOL_GCHANNELS;
+  ifreq request = {};
+  interface.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_data = reinterpret_cast<char*>(&channels);
+  const int result = ioctl(fd, SIOCETHTOOL, &request);
+  close(fd);
+  if (result < 0) return queues;
+  queues.rx = std::max(channels.rx_count + channels.combined_count, 1U);
+  queues.combined = std::max(channels.combined_count, 1U);
+  queues.max_combined = std::max(channels.max_combined, 1U);
+  return queues;
+}
+
+Result<std::vector<IpAddress>> ReadHostAddresses() {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) {
+    return Internal(std::string("the host's addresses cannot be read: ") + std::strerror(errno));
+  }
+  std::vector<IpAddress> addresses;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr) continue;
+    if (entry->ifa_addr->sa_family == AF_INET) {
+      sockaddr_in address;
+      std::memcpy(&address, entry->ifa_addr, sizeof(address));
+      const auto bytes = std::bit_cast<std::array<uint8_t, 4>>(address.sin_addr.s_addr);
+      addresses.push_back(IpAddress::FromV4(bytes));
+    } else if (entry->ifa_addr->sa_family == AF_INET6) {
+      sockaddr_in6 address;
+      std::memcpy(&address, entry->ifa_addr, sizeof(address));
+      addresses.push_back(
+          IpAddress::FromV6(std::span<const uint8_t, 16>(address.sin6_addr.s6_addr, 16)));
+    }
+  }
+  freeifaddrs(list);
+  return addresses;
 }
 
 Result<PortClaim> PortClaim::Take(const std::string& claim) {

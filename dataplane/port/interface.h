@@ -3,13 +3,27 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "lib/base/result.h"
+#include "lib/net/address.h"
 
 namespace fairlead {
 
 // Fails when there is no such interface in this network namespace.
 Result<uint16_t> ReadInterfaceMtu(const std::string& interface);
+
+// What the kernel calls channels: `rx` queues that receive, and how many of them send as well.
+struct InterfaceQueues {
+  uint32_t rx = 1;
+  uint32_t combined = 1;
+  uint32_t max_combined = 1;
+};
+// 1 of each where the driver does not tell.
+InterfaceQueues ReadInterfaceQueues(const std::string& interface);
+
+// Every address of every interface of this network namespace.
+Result<std::vector<IpAddress>> ReadHostAddresses();
 
 // Keeps other fairlead-dataplane processes of this network namespace off `claim` (any text up to 90
 // bytes) until it is destroyed, or the process ends in whatever way: the name of an abstract

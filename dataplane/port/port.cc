@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include <net/if.h>
+#include <spdlog/spdlog.h>
 
 #include "dataplane/eal/bootstrap.h"
 
@@ -21,11 +22,17 @@ constexpr uint16_t kTxDescriptors = 1024;
 constexpr uint32_t kPoolCache = 256;  // buffers per lcore
 constexpr uint16_t kDefaultMtu = 1500;
 constexpr uint32_t kFrameOverhead = 14 + 8;  // Ethernet header and two tags
+constexpr uint32_t kXdpHeadroom = 256;       // XDP_PACKET_HEADROOM
+constexpr uint32_t kLeastRoom = 2048;
+// An AF_XDP buffer lies within one page (a kernel before 6.6 takes no larger ones, nor does DPDK 22.11),
+// and the next larger power of two does not.
+constexpr uint16_t kMaxXdpMtu = kLeastRoom - kFrameOverhead - kXdpHeadroom;
 
 uint16_t DataRoom(uint16_t mtu) {
   // As much as an AF_PACKET ring entry for this MTU can hold (device.cc), so that no frame needs a
-  // second segment.
-  const uint32_t entry = std::bit_ceil(std::max(mtu + kFrameOverhead + 128, 2048U));
+  // second segment; and as much as the kernel keeps before a frame that it receives by AF_XDP.
+  const uint32_t entry =
+      std::bit_ceil(std::max(uint32_t{mtu} + kFrameOverhead + kXdpHeadroom, kLeastRoom));
   return static_cast<uint16_t>(std::min(entry + RTE_PKTMBUF_HEADROOM, 65535U));
 }
 
@@ -52,13 +59,52 @@ Result<uint16_t> MtuOf(const PortConfig& config) {
   return config.mtu.value_or(mtu);
 }
 
+Status CheckAfXdpQueues(const PortConfig& config, uint32_t queue_count) {
+  const InterfaceQueues queues = ReadInterfaceQueues(config.device.target);
+  if (queues.combined < queue_count) {
+    const bool could = queues.max_combined >= queue_count;
+    return PortError(config.name, config.device.text + " has " + std::to_string(queues.combined) +
+                                      (queues.combined == 1 ? " queue" : " queues") + " for " +
+                                      std::to_string(queue_count) + " workers; use " +
+                                      (could ? "ethtool -L " + config.device.target + " combined " +
+                                                   std::to_string(queue_count)
+                                             : "--workers " + std::to_string(queues.combined)));
+  }
+  if (queues.rx > queue_count) {
+    spdlog::warn(
+        "port {}: {} receives on {} queues, but {} of them have a worker; what arrives on the "
+        "others goes to the kernel (ethtool -L {} combined {})",
+        config.name, config.device.target, queues.rx, queue_count, config.device.target,
+        queue_count);
+  }
+  return {};
+}
+
+// What must hold before net_af_xdp may have the interface. The path of the steering program.
+Result<std::string> PrepareAfXdp(const PortConfig& config, uint32_t queue_count) {
+  const std::string& interface = config.device.target;
+  if (const Status rights = FrontendSteering::CheckRights(); !rights.ok()) {
+    return PortError(config.name, config.device.text + " cannot be opened: " + rights.message() +
+                                      "; af_packet:" + interface + " does with CAP_NET_RAW");
+  }
+  RETURN_IF_ERROR(CheckAfXdpQueues(config, queue_count));
+  if (const Status cleared = FrontendSteering::ClearStale(interface); !cleared.ok()) {
+    return PortError(config.name, cleared.message());
+  }
+  return SteeringProgram::Path();
+}
+
 // Makes the device if it is one that is made at run time, and finds its id.
 Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, uint16_t mtu,
               Port* port) {
   const DeviceSpec& device = config.device;
   const std::string name = VdevName(device, index);
   if (device.kind != DeviceKind::kPci && device.kind != DeviceKind::kVdev) {
-    const std::string arguments = VdevArguments(device, queue_count, mtu + kFrameOverhead);
+    std::string program;
+    if (device.kind == DeviceKind::kAfXdp) {
+      ASSIGN_OR_RETURN(program, PrepareAfXdp(config, queue_count));
+    }
+    const std::string arguments = VdevArguments(device, queue_count, mtu + kFrameOverhead, program);
     TakeFirstEalError();  // of what came before
     const int error = rte_eal_hotplug_add("vdev", name.c_str(), arguments.c_str());
     if (error == -EBUSY || error == -EEXIST) {
@@ -172,10 +218,17 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
   if (rte_eth_dev_configure(port->id, queues, queues, &conf) != 0) {
     return PortError(port->name, WithEalError("it does not accept its configuration"));
   }
+  const uint32_t in_use_before = rte_mempool_in_use_count(pool);
   RETURN_IF_ERROR(SetUpQueues(*port, info, worker_count, pool));
   if (const int error = rte_eth_dev_start(port->id); error != 0) {
     return PortError(port->name,
                      WithEalError(std::string("it does not start: ") + std::strerror(-error)));
+  }
+  if (config.device.kind == DeviceKind::kAfXdp) {
+    Result<FrontendSteering> steering = FrontendSteering::Open(config.device.target);
+    if (!steering.ok()) return PortError(port->name, steering.status().message());
+    port->steering.emplace(*std::move(steering));
+    port->kept_buffers = rte_mempool_in_use_count(pool) - in_use_before;
   }
   rte_ether_addr address = {};
   rte_eth_macaddr_get(port->id, &address);
@@ -212,6 +265,13 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
     ASSIGN_OR_RETURN(const uint16_t mtu, MtuOf(config));
     largest = std::max(largest, mtu);
   }
+  for (const PortConfig& config : configs) {
+    if (config.device.kind != DeviceKind::kAfXdp || largest <= kMaxXdpMtu) continue;
+    return PortError(config.name,
+                     config.device.text + ": beside an AF_XDP port no port's MTU may be " +
+                         std::to_string(largest) + ", at most " + std::to_string(kMaxXdpMtu) +
+                         " (ip link set DEVICE mtu, or mtu in dataplane.yaml)");
+  }
   return largest;
 }
 
@@ -245,7 +305,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
   if (wanted.empty()) {
     return FailedPrecondition(WithEalError("no ports: EAL has found no device"));
   }
-  PortSet set;
+  PortSet set(worker_count);
   set.ports_.reserve(wanted.size());
   for (uint32_t index = 0; index < wanted.size(); ++index) {
     const PortConfig& config = wanted[index];
@@ -281,12 +341,20 @@ std::vector<EgressPort> PortSet::EgressPorts() const {
   return ports;
 }
 
-void PortSet::Close() {
+uint32_t PortSet::Close() {
+  uint32_t kept = 0;
   for (const Port& port : ports_) {
+    // Sending nothing makes net_af_xdp free what the kernel has sent meanwhile; it has no
+    // rte_eth_tx_done_cleanup.
+    for (uint16_t queue = 0; port.steering && queue < worker_count_; ++queue) {
+      rte_eth_tx_burst(port.id, queue, nullptr, 0);
+    }
+    kept += port.kept_buffers;
     rte_eth_dev_stop(port.id);
     rte_eth_dev_close(port.id);
   }
   ports_.clear();
+  return kept;
 }
 
 }  // namespace fairlead

@@ -14,6 +14,7 @@
 #include "dataplane/config/config.h"
 #include "dataplane/pipeline/pipeline.h"
 #include "dataplane/port/interface.h"
+#include "dataplane/steering/frontend_steering.h"
 #include "lib/base/result.h"
 #include "lib/table/forwarding_tables.h"
 
@@ -27,6 +28,9 @@ struct Port {
   PortView view;
   std::vector<IpAddress> addresses;
   std::optional<PortClaim> claim;
+  std::optional<FrontendSteering> steering;  // af_xdp: which packets the kernel leaves to the port
+  // Buffers of its fill rings, which net_af_xdp (22.11) does not give back when it is closed.
+  uint32_t kept_buffers = 0;
 };
 
 // All buffers of the process.
@@ -57,15 +61,18 @@ class PortSet {
   PortSet& operator=(const PortSet&) = delete;
 
   std::span<const Port> ports() const { return ports_; }
+  std::span<Port> ports() { return ports_; }
   std::vector<PortView> Views() const;
   std::vector<EgressPort> EgressPorts() const;
 
-  // Stops and closes all devices, which gives their buffers back. No worker may run.
-  void Close();
+  // Stops and closes all devices, which gives their buffers back, but for as many as it returns. No
+  // worker may run.
+  uint32_t Close();
 
  private:
-  PortSet() = default;
+  explicit PortSet(uint32_t worker_count) : worker_count_(worker_count) {}
   std::vector<Port> ports_;
+  uint32_t worker_count_;
 };
 
 }  // namespace fairlead

@@ -223,7 +223,10 @@ class Lab:
         self.switch.ip("link add name br0 type bridge mcast_snooping 0 forward_delay 0", "link set br0 up")
         self.balancer = Host(self, "balancer", "02:00:00:00:00:02", "10.0.0.2", "2001:db8:a::2")
         self.balancer.namespace.ip("address add 10.0.0.2/24 dev eth0",
-                                   "address add 2001:db8:a::2/64 dev eth0 nodad")
+                                   "address add 2001:db8:a::2/64 dev eth0 nodad",
+                                   "route add 198.51.100.0/24 dev eth0", "route add 2001:db8:c::/64 dev eth0",
+                                   # docs/operations.md, "AF_PACKET": its copies of frontends' packets
+                                   "route add blackhole 203.0.113.0/24", "route add blackhole 2001:db8::/64")
         for _ in range(self._counts[0]):
             self.clients.append(Client(self, len(self.clients) + 1))
         for _ in range(self._counts[1]):
@@ -260,17 +263,26 @@ class Lab:
             raise LabError(f"{program} is not built")
         return program
 
-    def start_dataplane(self, workers=1, extra=(), eal=(), wait=True):
-        """On the balancer's eth0 by AF_PACKET, without hugepages."""
+    def start_dataplane(self, workers=1, extra=(), eal=(), wait=True, device="af_packet:eth0"):
+        """On the balancer's eth0, by AF_PACKET unless told otherwise, without hugepages."""
         self.dataplane = self.spawn(
             self._numbered("dataplane"),
-            [self.program("dataplane/fairlead-dataplane"), "--port", "wan=af_packet:eth0", "--workers", workers,
+            [self.program("dataplane/fairlead-dataplane"), "--port", f"wan={device}", "--workers", workers,
              "--link", self.link_path, *extra, "--",
              "--no-huge", "--no-pci", "-m", "512", f"--file-prefix={self.name}", *eal],
             self.balancer.namespace)
         if wait:
             self._wait_for_socket(self.dataplane, self.link_path, 30)
         return self.dataplane
+
+    def telemetry(self, command):
+        """What the dataplane's rte_telemetry answers to a command such as "/fairlead/ports,wan"."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+            asking.settimeout(5)
+            asking.connect(f"/run/dpdk/{self.name}/dpdk_telemetry.v2")
+            longest = json.loads(asking.recv(1024))["max_output_len"]
+            asking.send(command.encode())
+            return json.loads(asking.recv(longest))[command.split(",")[0]]
 
     def start_control(self, extra=(), wait=True):
         self.fairleadd = self.spawn(

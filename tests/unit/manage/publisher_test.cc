@@ -24,6 +24,15 @@ class PublisherTest : public ::testing::Test {
     environment.ports = {{"eth0", {{2, 0, 0, 0, 0, 1}}}};
     environment.reset_backend = [this](uint32_t slot) { reset_backends_.insert(slot); };
     environment.reset_service = [this](uint32_t slot) { reset_services_.insert(slot); };
+    environment.admit = [this](const SnapshotView& snapshot) {
+      in_force_when_admitted_ = published_.load();
+      return snapshot.header().generation == refused_generation_ ? ResourceExhausted("no room")
+                                                                 : Status();
+    };
+    environment.settle = [this](const SnapshotView& snapshot) {
+      settled_.push_back(snapshot.header().generation);
+      EXPECT_EQ(published_.load()->generation(), snapshot.header().generation);
+    };
     environment.patience_ms = 0;
     return environment;
   }
@@ -36,6 +45,9 @@ class PublisherTest : public ::testing::Test {
   FakeGrace grace_;
   std::set<uint32_t> reset_backends_;
   std::set<uint32_t> reset_services_;
+  const ForwardingTables* in_force_when_admitted_ = nullptr;
+  uint64_t refused_generation_ = 0;
+  std::vector<uint64_t> settled_;
   Publisher publisher_;
 };
 
@@ -57,6 +69,27 @@ TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
   EXPECT_EQ(published_.load(), before);
   EXPECT_EQ(publisher_.tables()->generation(), 1u);
   EXPECT_EQ(SnapshotView(publisher_.image()).header().generation, 1u);
+}
+
+TEST_F(PublisherTest, AdmitsWhileTheOldTablesAreInForceAndSettlesWhenTheNewOnesAre) {
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  const ForwardingTables* const before = published_.load();
+  ASSERT_TRUE(publisher_.Publish(WebImage(2, 2)).ok());
+  EXPECT_EQ(in_force_when_admitted_, before);
+  EXPECT_EQ(settled_, (std::vector<uint64_t>{1, 2}));
+}
+
+TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesAreNotAdmitted) {
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  const ForwardingTables* const before = published_.load();
+  refused_generation_ = 2;
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3));
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.status().message(), "no room");
+  EXPECT_EQ(published_.load(), before);
+  EXPECT_EQ(settled_, std::vector<uint64_t>{1});
+  // Its third backend's counters were given back: they are zeroed before another has them.
+  EXPECT_EQ(reset_backends_.size(), 1u);
 }
 
 TEST_F(PublisherTest, SaysWhenAWorkerHasNotTakenTheTablesYet) {

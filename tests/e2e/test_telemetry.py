@@ -1,0 +1,32 @@
+"""What dpdk-telemetry.py shows of a running dataplane."""
+import pytest
+
+from tests.e2e.conftest import web_targets
+
+
+@pytest.mark.quick
+def test_telemetry_lists_names_and_shows_counters(balanced):
+    lab = balanced
+    figures = lab.start_load(targets=web_targets(lab), count=100).wait()
+    assert figures["failed"] == 0
+    assert lab.telemetry("/fairlead/services") == ["echo", "web"]
+    assert lab.telemetry("/fairlead/ports") == ["wan"]
+    addresses = [backend.address4 for backend in lab.backends]
+    assert lab.telemetry("/fairlead/backends,web") == addresses
+    web = lab.telemetry("/fairlead/services,web")
+    backends = [lab.telemetry(f"/fairlead/backends,web,{address}") for address in addresses]
+    assert web["backends"] == 4
+    assert web["packets"] == sum(backend["packets"] for backend in backends) >= 500
+    assert sum(backend["new_flows"] for backend in backends) == 100
+    port = lab.telemetry("/fairlead/ports,wan")
+    assert (port["device"], port["interface"], port["mtu"]) == ("af_packet:eth0", "eth0", 1500)
+    assert port["mac"] == lab.balancer.mac
+    assert port["tx"] >= web["packets"]
+    assert lab.telemetry("/fairlead/stats")["generation"] == lab.control.get("/v1/status")["generation"]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("command", ["/fairlead/services,none", "/fairlead/ports,none", "/fairlead/backends",
+                                     "/fairlead/backends,none", "/fairlead/backends,web,192.0.2.1"])
+def test_telemetry_answers_null_about_what_is_not_there(balanced, command):
+    assert balanced.telemetry(command) is None
