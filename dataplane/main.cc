@@ -168,6 +168,20 @@ class Dataplane {
     for (const unsigned lcore : lcores_) rte_eal_wait_lcore(lcore);
   }
 
+  // Of all workers together, by port that has a TAP.
+  std::vector<PortKernelPath> KernelPaths() const {
+    std::vector<PortKernelPath> paths;
+    for (uint16_t index = 0; index < ports_->ports().size(); ++index) {
+      const Port& port = ports_->ports()[index];
+      if (!port.tap_id) continue;
+      paths.push_back({port.name, port.interface, {}});
+      for (const auto& worker : workers_) {
+        Accumulate(worker->kernel_path().Stats(index), &paths.back().stats);
+      }
+    }
+    return paths;
+  }
+
   // Closes the ports; the buffers that nobody gave back, but should have.
   uint32_t ClosePorts() {
     const uint32_t kept = ports_->Close();
@@ -181,7 +195,10 @@ class Dataplane {
   void FillShared() {
     shared_.flows = &*flows_;
     shared_.ports = ports_->Views();
-    for (const Port& port : ports_->ports()) shared_.port_ids.push_back(port.id);
+    for (const Port& port : ports_->ports()) {
+      shared_.port_ids.push_back(port.id);
+      shared_.kernel_ports.push_back({port.id, port.tap_id.value_or(kNoTap)});
+    }
     shared_.rcu = rcu_.get();
     shared_.idle = options_.config.idle;
     shared_.replies_per_second = options_.config.replies_per_second;
@@ -222,15 +239,17 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
   }
   if (link) manager.AttachLink(*std::move(link));
   dataplane->StartWorkers();
-  if (!StartTelemetry(&manager, &dataplane->ports())) spdlog::warn("telemetry is not available");
+  if (!StartTelemetry(&manager, &dataplane->ports(), [&] { return dataplane->KernelPaths(); }))
+    spdlog::warn("telemetry is not available");
   spdlog::info("{} ports, {} workers: running", dataplane->ports().ports().size(),
                dataplane->worker_count());
   manager.Run(signal_fd, options.idle_exit_ms);
   dataplane->StopWorkers();
   StopTelemetry();
+  const std::vector<PortKernelPath> kernel_paths = dataplane->KernelPaths();
   const uint32_t mbufs_in_use = dataplane->ClosePorts();
   manager.WithStats([&](const DataplaneStats& stats, const ForwardingTables* tables) {
-    std::printf("%s\n", ReportJson(stats, tables, mbufs_in_use).c_str());
+    std::printf("%s\n", ReportJson(stats, tables, mbufs_in_use, kernel_paths).c_str());
   });
   std::fflush(stdout);
   return {};

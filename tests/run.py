@@ -86,6 +86,9 @@ def suites(options):
         if build:
             yield "packets" + label, [*pytest, "tests/packet"], build
     yield "end to end", [*pytest, "tests/e2e"], release
+    # The two eBPF programs; root of the host's own user namespace. Each some 15 s on an idle machine.
+    yield "steering", [*pytest, "tests/steering"], release
+    yield "agent", [*pytest, "tests/agent"], release
     if options.asan:
         yield "end to end asan", [*pytest, "tests/e2e", "-m", "quick"], options.asan
     if options.fuzz:

@@ -80,7 +80,7 @@ Status AppendParsed(const YAML::Node& node, const Place& place, std::vector<T>* 
 }
 
 Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
-  RETURN_IF_ERROR(CheckKeys(node, place, {"name", "device", "mac", "mtu", "addresses"}));
+  RETURN_IF_ERROR(CheckKeys(node, place, {"name", "device", "mac", "mtu", "addresses", "kernel"}));
   PortConfig port;
   ASSIGN_OR_RETURN(port.name, ReadText(node["name"], place.Key("name")));
   ASSIGN_OR_RETURN(const std::string device, ReadText(node["device"], place.Key("device")));
@@ -103,6 +103,12 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
                              [&](const YAML::Node& item, const Place& at) {
                                return AppendParsed(item, at, &port.addresses);
                              }));
+  }
+  if (node["kernel"]) {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(node["kernel"], place.Key("kernel")));
+    Result<std::string> tap = ParseKernelPath(text);
+    if (!tap.ok()) return place.Key("kernel").Error(tap.status().message());
+    port.kernel_tap = *std::move(tap);
   }
   return port;
 }
@@ -134,6 +140,19 @@ Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* con
                      ReadNumber(root["limits"]["replies_per_second"],
                                 limits.Key("replies_per_second"), 0, 1'000'000));
     config->replies_per_second = static_cast<uint32_t>(replies);
+  }
+  return {};
+}
+
+Status CheckKernelPath(const PortConfig& port, std::set<std::string>* claims) {
+  if (port.kernel_tap.empty()) return {};
+  if (port.device.kind == DeviceKind::kAfXdp) {
+    return InvalidArgument("port " + port.name + ": kernel: " + port.device.text +
+                           " leaves the kernel what is its own; take the key out");
+  }
+  if (!claims->insert("interface " + port.kernel_tap).second) {
+    return InvalidArgument("port " + port.name + ": kernel: interface " + port.kernel_tap +
+                           " is already in use by another port");
   }
   return {};
 }
@@ -203,6 +222,15 @@ Result<IdleMode> ParseIdleMode(std::string_view text) {
   return InvalidArgument("'" + std::string(text) + "' is neither adaptive nor busy");
 }
 
+Result<std::string> ParseKernelPath(std::string_view text) {
+  if (text.starts_with("tap:")) {
+    Result<DeviceSpec> spec = ParseDevice(text);
+    if (!spec.ok()) return spec.status();
+    return spec->target;
+  }
+  return InvalidArgument("'" + std::string(text) + "' is no way to the kernel; write tap:NAME");
+}
+
 Status CheckConfig(const DataplaneConfig& config) {
   if (config.ports.size() > kMaxPorts) {
     return InvalidArgument(std::to_string(config.ports.size()) + " ports, at most " +
@@ -219,6 +247,7 @@ Status CheckConfig(const DataplaneConfig& config) {
     if (!names.insert(port.name).second) {
       return InvalidArgument("two ports are named '" + port.name + "'");
     }
+    RETURN_IF_ERROR(CheckKernelPath(port, &claims));
     const std::string claim = port.device.claim();
     if (!claim.empty() && !claims.insert(claim).second) {
       return InvalidArgument("port " + port.name + ": device " + port.device.text +

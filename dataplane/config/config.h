@@ -9,6 +9,7 @@
 //       mac: 02:00:00:00:00:01     # or a list: the port's own, then others whose frames are ours
 //       mtu: 1500
 //       addresses: [192.0.2.1]     # the port's own, source of what Fairlead originates
+//       kernel: tap:wan0           # what is the kernel's: to and from a new interface of that name
 //   flow_table: {records: 1048576}
 //   limits: {replies_per_second: 1000}   # ARP, neighbour and echo replies, per worker
 #pragma once
@@ -40,6 +41,7 @@ struct PortConfig {
   std::vector<MacAddress> macs;  // the port's own first; empty = the device's
   std::optional<uint16_t> mtu;   // unset = the interface's, else 1500
   std::vector<IpAddress> addresses;
+  std::string kernel_tap;  // interface to make for what is the kernel's; "" = none
 };
 
 struct DataplaneConfig {
@@ -57,6 +59,8 @@ Result<DataplaneConfig> ParseConfig(const std::string& text, const std::string& 
 // "2-3", "1,4-5" -> distinct, ascending CPU numbers.
 Result<std::vector<uint32_t>> ParseCores(std::string_view text);
 Result<IdleMode> ParseIdleMode(std::string_view text);
+// "tap:wan0" -> "wan0".
+Result<std::string> ParseKernelPath(std::string_view text);
 
 // What must hold over all fields, whether from file or command line: port names and devices
 // distinct, workers and cores agree.

@@ -21,6 +21,7 @@ struct RawOptions {
   std::vector<std::string> ports;
   std::vector<std::string> macs;
   std::vector<std::string> mtus;
+  std::vector<std::string> kernels;
   uint32_t workers = 0;
   std::string cores;
   std::string idle;
@@ -42,6 +43,9 @@ void Declare(CLI::App* app, RawOptions* raw) {
                   "NAME=MAC, may be repeated: the port's own address, then others it accepts")
       ->allow_extra_args(false);
   app->add_option("--mtu", raw->mtus, "NAME=BYTES: the port's MTU")->allow_extra_args(false);
+  app->add_option("--kernel", raw->kernels,
+                  "NAME=tap:IF: what is the kernel's goes to and comes from a new interface IF")
+      ->allow_extra_args(false);
   app->add_option("--workers", raw->workers, "threads that forward packets (default 1)")
       ->check(CLI::Range(1U, kMaxWorkers));
   app->add_option("--cores", raw->cores, "CPUs to pin workers to, such as 2-3");
@@ -85,7 +89,14 @@ Status ApplyPorts(const RawOptions& raw, DataplaneConfig* config) {
   for (const std::string& text : raw.ports) {
     ASSIGN_OR_RETURN(Assignment port, SplitAssignment("--port", text));
     ASSIGN_OR_RETURN(DeviceSpec device, ParseDevice(port.value));
-    config->ports.push_back({std::move(port.name), std::move(device), {}, {}, {}});
+    config->ports.push_back({std::move(port.name), std::move(device), {}, {}, {}, {}});
+  }
+  for (const std::string& text : raw.kernels) {
+    ASSIGN_OR_RETURN(const Assignment kernel, SplitAssignment("--kernel", text));
+    ASSIGN_OR_RETURN(PortConfig* const port, FindPort("--kernel", kernel.name, config));
+    Result<std::string> tap = ParseKernelPath(kernel.value);
+    if (!tap.ok()) return InvalidArgument("--kernel: " + tap.status().message());
+    port->kernel_tap = *std::move(tap);
   }
   for (const std::string& text : raw.macs) {
     ASSIGN_OR_RETURN(const Assignment mac, SplitAssignment("--mac", text));

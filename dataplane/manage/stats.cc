@@ -60,6 +60,14 @@ DataplaneStats CollectStats(const StatsSource& source) {
   return stats;
 }
 
+void Accumulate(const KernelPathStats& worker, KernelPathStats* sum) {
+  sum->delivered += worker.delivered;
+  sum->lost += worker.lost;
+  sum->received += worker.received;
+  sum->sent += worker.sent;
+  sum->unsent += worker.unsent;
+}
+
 std::string EndpointOf(const BackendEntry& backend) {
   Endpoint endpoint;
   endpoint.port = backend.port;
@@ -70,7 +78,7 @@ std::string EndpointOf(const BackendEntry& backend) {
 }
 
 std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tables,
-                       uint64_t mbufs_in_use) {
+                       uint64_t mbufs_in_use, std::span<const PortKernelPath> kernel_paths) {
   nlohmann::ordered_json report;
   report["rx"] = stats.totals.rx_packets;
   report["tx"] = stats.totals.tx_packets;
@@ -100,6 +108,16 @@ std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tabl
                                   {"packets", backend.packets},
                                   {"bytes", backend.bytes},
                                   {"new_flows", backend.new_flows}});
+  }
+  if (!kernel_paths.empty()) report["kernel_paths"] = nlohmann::ordered_json::array();
+  for (const PortKernelPath& path : kernel_paths) {
+    report["kernel_paths"].push_back({{"port", path.port},
+                                      {"interface", path.interface},
+                                      {"delivered", path.stats.delivered},
+                                      {"lost", path.stats.lost},
+                                      {"received", path.stats.received},
+                                      {"sent", path.stats.sent},
+                                      {"unsent", path.stats.unsent}});
   }
   report["generation"] = stats.generation;
   // A service's name is any UTF-8; what is not is replaced, so that this never throws.

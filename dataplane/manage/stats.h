@@ -24,12 +24,27 @@ struct StatsSource {
   uint64_t swept_ms_ago = 0;
 };
 
+// What went through a port's TAP (kernel_path.h), frames.
+struct KernelPathStats {
+  uint64_t delivered = 0;  // to the kernel; with `lost`: those with the verdict to_kernel
+  uint64_t lost = 0;       // the TAP took no more, or is down
+  uint64_t received = 0;   // from the kernel
+  uint64_t sent = 0;       // of these
+  uint64_t unsent = 0;     // of these: the port took no more
+};
+void Accumulate(const KernelPathStats& worker, KernelPathStats* sum);
+struct PortKernelPath {
+  std::string port;
+  std::string interface;  // the TAP's name
+  KernelPathStats stats;
+};
+
 // Services and backends in the order of the tables.
 DataplaneStats CollectStats(const StatsSource& source);
 
 // The line that is printed at exit: the counters as JSON, drops by name, only those that happened.
 std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tables,
-                       uint64_t mbufs_in_use);
+                       uint64_t mbufs_in_use, std::span<const PortKernelPath> kernel_paths = {});
 
 // "10.0.0.11:8080"
 std::string EndpointOf(const BackendEntry& backend);

@@ -5,6 +5,7 @@
 #include <rte_version.h>
 
 #include <cerrno>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ struct Registry {
   std::mutex mutex;
   Manager* manager = nullptr;
   const PortSet* ports = nullptr;
+  std::function<std::vector<PortKernelPath>()> kernel_paths;
 };
 Registry& TheRegistry() {
   static Registry registry;
@@ -141,6 +143,14 @@ void AddSteering(rte_tel_data* data, const FrontendSteering& steering) {
   AddNumber(data, "steered_no_socket", counts->no_socket);
 }
 
+void AddKernelPath(rte_tel_data* data, const KernelPathStats& stats) {
+  AddNumber(data, "kernel_delivered", stats.delivered);
+  AddNumber(data, "kernel_lost", stats.lost);
+  AddNumber(data, "kernel_received", stats.received);
+  AddNumber(data, "kernel_sent", stats.sent);
+  AddNumber(data, "kernel_unsent", stats.unsent);
+}
+
 int OnPorts(const char* /*command*/, const char* parameters, rte_tel_data* data) {
   Registry& registry = TheRegistry();
   const std::lock_guard lock(registry.mutex);
@@ -162,17 +172,22 @@ int OnPorts(const char* /*command*/, const char* parameters, rte_tel_data* data)
     AddNumber(data, "rx_no_buffer", stats.rx_nombuf);
     AddNumber(data, "tx_errors", stats.oerrors);
     if (port.steering) AddSteering(data, *port.steering);
+    for (const PortKernelPath& path : registry.kernel_paths()) {
+      if (path.port == port.name) AddKernelPath(data, path.stats);
+    }
   });
 }
 
 }  // namespace
 
-bool StartTelemetry(Manager* manager, const PortSet* ports) {
+bool StartTelemetry(Manager* manager, const PortSet* ports,
+                    std::function<std::vector<PortKernelPath>()> kernel_paths) {
   Registry& registry = TheRegistry();
   {
     const std::lock_guard lock(registry.mutex);
     registry.manager = manager;
     registry.ports = ports;
+    registry.kernel_paths = std::move(kernel_paths);
   }
   return rte_telemetry_register_cmd("/fairlead/stats", OnStats,
                                     "All packet and flow counters. Takes no parameters.") == 0 &&

@@ -8,9 +8,10 @@
 
 namespace fairlead {
 
-// Registers the commands, once per process; false when telemetry refuses one. `manager` and `ports`
-// must outlive StopTelemetry.
-bool StartTelemetry(Manager* manager, const PortSet* ports);
+// Registers the commands, once per process; false when telemetry refuses one. All three must outlive
+// StopTelemetry; `kernel_paths` is called from telemetry's thread.
+bool StartTelemetry(Manager* manager, const PortSet* ports,
+                    std::function<std::vector<PortKernelPath>()> kernel_paths);
 
 // Afterwards the commands answer with an error. Waits for one that runs.
 void StopTelemetry();

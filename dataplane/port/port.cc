@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 
 #include "dataplane/eal/bootstrap.h"
+#include "dataplane/port/kernel_tap.h"
 
 namespace fairlead {
 namespace {
@@ -277,7 +278,7 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
 
 uint32_t BufferCount(size_t port_count, uint32_t worker_count) {
   const auto ports = static_cast<uint32_t>(std::max<size_t>(port_count, 1));
-  const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors);
+  const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors + kTapDescriptors);
   const uint32_t in_hand = (worker_count + 1) * (kPoolCache * 3 / 2 + 2 * kMaxBurst);
   // A ring of 2^n - 1 elements wastes none.
   return std::bit_ceil(std::max(rings + in_hand, 8192U)) - 1;
@@ -323,7 +324,13 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     ASSIGN_OR_RETURN(const uint16_t mtu, MtuOf(config));
     RETURN_IF_ERROR(Attach(config, index, worker_count, mtu, &port));
     set.ports_.push_back(std::move(port));  // from here on closed with the others
-    RETURN_IF_ERROR(Start(config, mtu, worker_count, pool, &set.ports_.back()));
+    Port& opened = set.ports_.back();
+    RETURN_IF_ERROR(Start(config, mtu, worker_count, pool, &opened));
+    if (config.kernel_tap.empty()) continue;
+    const Result<uint16_t> tap = OpenKernelTap(config, index, opened.view, worker_count, pool);
+    if (!tap.ok()) return PortError(config.name, tap.status().message());
+    opened.tap_id = *tap;
+    opened.interface = config.kernel_tap;
   }
   IgnoreOutgoingOnPacketSockets();
   return set;
@@ -352,6 +359,9 @@ uint32_t PortSet::Close() {
     kept += port.kept_buffers;
     rte_eth_dev_stop(port.id);
     rte_eth_dev_close(port.id);
+    if (!port.tap_id) continue;
+    rte_eth_dev_stop(*port.tap_id);
+    rte_eth_dev_close(*port.tap_id);
   }
   ports_.clear();
   return kept;

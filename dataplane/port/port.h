@@ -22,9 +22,10 @@ namespace fairlead {
 
 struct Port {
   std::string name;
-  std::string device;     // as configured, or EAL's name
-  std::string interface;  // the kernel's name, else `name`
-  uint16_t id = 0;        // DPDK's
+  std::string device;              // as configured, or EAL's name
+  std::string interface;           // the kernel's name, else `name`
+  uint16_t id = 0;                 // DPDK's
+  std::optional<uint16_t> tap_id;  // of the TAP that the kernel sees it as, `interface`
   PortView view;
   std::vector<IpAddress> addresses;
   std::optional<PortClaim> claim;

@@ -18,7 +18,8 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
     : index_(index),
       shared_(shared),
       counters_(std::move(counters)),
-      outboxes_(shared->ports.size()) {
+      outboxes_(shared->ports.size()),
+      kernel_path_(static_cast<uint16_t>(index), shared->kernel_ports) {
   context_.flows = shared->flows;
   context_.ports = shared->ports;
   context_.counters = &counters_;
@@ -62,13 +63,17 @@ uint32_t Worker::PollOnce(uint64_t now_tsc) {
     ProcessBurst(context_, burst_);
     Dispatch();
   }
-  return found;
+  return found + kernel_path_.Poll();
 }
 
 void Worker::Dispatch() {
   rte_mbuf* done[kMaxBurst];
   uint32_t done_count = 0;
   for (uint32_t i = 0; i < burst_.count; ++i) {
+    if (burst_.verdict[i] == Verdict::kToKernel && kernel_path_.Takes(burst_.ingress_port[i])) {
+      kernel_path_.Enqueue(burst_.ingress_port[i], TakeFrame(burst_, i));
+      continue;
+    }
     if (burst_.verdict[i] != Verdict::kForward && burst_.verdict[i] != Verdict::kReply) {
       done[done_count++] = static_cast<rte_mbuf*>(burst_.handle[i]);
       continue;
@@ -78,6 +83,7 @@ void Worker::Dispatch() {
         burst_.verdict[i] == Verdict::kForward ? burst_.service[i] : kNoService;
     outbox.buffers[outbox.count++] = TakeFrame(burst_, i);
   }
+  kernel_path_.Flush();
   if (done_count != 0) rte_pktmbuf_free_bulk(done, done_count);
   for (uint32_t port = 0; port < outboxes_.size(); ++port) {
     if (outboxes_[port].count != 0) Flush(port);

@@ -12,6 +12,7 @@
 #include "dataplane/config/config.h"
 #include "dataplane/pipeline/pipeline.h"
 #include "dataplane/worker/clock.h"
+#include "dataplane/worker/kernel_path.h"
 #include "dataplane/worker/rcu.h"
 
 namespace fairlead {
@@ -22,7 +23,8 @@ struct WorkerShared {
   std::atomic<bool> stop{false};
   FlowTable* flows = nullptr;
   std::vector<PortView> ports;
-  std::vector<uint16_t> port_ids;  // DPDK's, by port index
+  std::vector<uint16_t> port_ids;        // DPDK's, by port index
+  std::vector<KernelPort> kernel_ports;  // by port index
   RcuState* rcu = nullptr;
   IdleMode idle = IdleMode::kAdaptive;
   uint32_t replies_per_second = 1000;
@@ -38,6 +40,7 @@ class alignas(64) Worker {
 
   // Any thread.
   const WorkerCounters& counters() const { return counters_; }
+  const KernelPath& kernel_path() const { return kernel_path_; }
   uint64_t last_packet_tsc() const { return last_packet_tsc_.load(std::memory_order_relaxed); }
 
   // Management thread, when no worker uses the slot (after a grace period).
@@ -65,6 +68,7 @@ class alignas(64) Worker {
   PipelineContext context_;
   Burst burst_;
   std::vector<Outbox> outboxes_;  // by port index
+  KernelPath kernel_path_;
   std::atomic<uint64_t> last_packet_tsc_{0};
 };
 

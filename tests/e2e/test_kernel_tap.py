@@ -1,0 +1,127 @@
+"""The kernel's way in and out of a NIC that it does not see. An AF_PACKET port stands in for the poll-mode NIC: its interface has
+no address, and nftables hides from the kernel what arrives there (packet sockets see it before)."""
+import json
+
+import pytest
+
+from tests.e2e.conftest import configure, web_targets
+from tests.e2e.test_forwarding import stop_dataplane
+from tests.lab import wait_until
+from tests.lab.process import run
+
+HIDE = """table netdev hide { chain hide { type filter hook ingress device eth0 priority 0; policy drop; }\n}\n"""
+
+
+def take_nic_away(lab):
+    lab.balancer.namespace.sysctl({"net.ipv6.conf.eth0.disable_ipv6": 1})
+    lab.balancer.namespace.ip("address flush dev eth0")
+    run(lab.balancer.namespace.command(["nft", "-f", "-"]), input=HIDE)
+
+
+def give_addresses(lab):
+    """What the kernel had on eth0, now on the TAP."""
+    lab.balancer.namespace.ip("address add 10.0.0.2/24 dev wan0", "address add 2001:db8:a::2/64 dev wan0 nodad",
+                              "route add 198.51.100.0/24 dev wan0", "route add 2001:db8:c::/64 dev wan0")
+
+
+def start(lab, **options):
+    take_nic_away(lab)
+    lab.start_dataplane(extra=["--kernel", "wan=tap:wan0"], **options)
+    give_addresses(lab)
+    lab.start_control()
+
+
+@pytest.fixture
+def lab(bare_lab):
+    start(bare_lab)
+    configure(bare_lab)
+    return bare_lab
+
+
+def ping(host, address, count=3):
+    result = host.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", 3, address, check=False)
+    return f"{count} received" in result.stdout
+
+
+def assert_balanced(report):
+    assert report["rx"] + report["generated"] == report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
+    path = report["kernel_paths"][0]
+    assert report["to_kernel"] == path["delivered"] + path["lost"], report
+    assert path["received"] == path["sent"] + path["unsent"], report
+    assert report["mbufs_in_use"] == 0
+    return path
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("workers", [1, 2])
+def test_host_lives_behind_its_tap_beside_the_frontends(bare_lab, workers):
+    lab = bare_lab
+    start(lab, workers=workers)
+    configure(lab)  # health checks and neighbours go through the TAP
+    server = lab.spawn("own", ["/usr/bin/python3", "-m", "http.server", "22", "--bind", "::", "--directory", lab.dir / "files"],
+                       lab.balancer.namespace)
+    (lab.dir / "files").mkdir()
+    (lab.dir / "files" / "data").write_bytes(b"x" * 2_000_000)
+    wait_until(lambda: server.listening(22) or server.require_running(), 15, server.tail)
+    load = lab.start_load(targets=web_targets(lab), keep=20, interval_ms=10, new_per_second=100)
+    for address in ("10.0.0.2", "[2001:db8:a::2]"):
+        size = lab.client.namespace.run("curl", "-sS", "-g", "-m", 20, "-o", "/dev/null", "-w", "%{size_download}",
+                                        f"http://{address}:22/data").stdout
+        assert size == "2000000"
+    for address in ("10.0.0.2", "2001:db8:a::2", lab.vip4, lab.vip6):
+        assert ping(lab.client, address), address
+    assert ping(lab.balancer, lab.client.address4) and ping(lab.balancer, lab.client.address6)
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+    lab.fairleadd.stop()
+    path = assert_balanced(stop_dataplane(lab))
+    assert path["port"], path["interface"] == ("wan", "wan0")
+    assert path["lost"] == path["unsent"] == 0, path
+    assert path["delivered"] > 500 and path["received"] > 2000, path  # of downloads of 2 x 2 MB, at least
+
+
+@pytest.mark.quick
+def test_tap_has_the_ports_mac_and_mtu_and_goes_with_the_dataplane(bare_lab):
+    lab = bare_lab
+    take_nic_away(lab)
+    lab.balancer.namespace.ip("link set eth0 mtu 1400")
+    lab.start_dataplane(extra=["--kernel", "wan=tap:wan0"])
+    link = json.loads(lab.balancer.namespace.run("ip", "-j", "link", "show", "wan0").stdout)[0]
+    assert (link["address"], link["mtu"]) == (lab.balancer.mac, 1400)
+    assert "UP" in link["flags"]
+    stop_dataplane(lab)
+    assert "wan0" not in lab.balancer.namespace.run("ip", "link").stdout
+
+
+def test_kernel_that_takes_its_tap_down_loses_frames_and_nothing_else(lab):
+    assert ping(lab.client, "10.0.0.2")
+    lab.balancer.namespace.ip("link set wan0 down")
+    before = lab.telemetry("/fairlead/ports,wan")
+    assert not ping(lab.client, "10.0.0.2", count=1)
+    wait_until(lambda: lab.telemetry("/fairlead/ports,wan")["kernel_lost"] > before["kernel_lost"], 5, "nothing is lost")
+    lab.balancer.namespace.ip("link set wan0 up")
+    give_addresses_again(lab)
+    wait_until(lambda: ping(lab.client, "10.0.0.2"), 5, "the kernel does not answer")
+    lab.wait_healthy("web", 4)
+    figures = lab.start_load(targets=web_targets(lab), count=200).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert assert_balanced(stop_dataplane(lab))["lost"] > 0
+
+
+def give_addresses_again(lab):
+    """IPv6 addresses and all routes have gone with the link."""
+    lab.balancer.namespace.ip("address replace 2001:db8:a::2/64 dev wan0 nodad", "route replace 198.51.100.0/24 dev wan0",
+                              "route replace 2001:db8:c::/64 dev wan0")
+
+
+@pytest.mark.parametrize("device, arguments, sentence", [
+    ("af_packet:eth0", ["--kernel", "wan=tap:eth0"], "is already in use"),
+    ("af_packet:eth0", ["--kernel", "wan=tap:lo"], "kernel: tap:lo is there already; choose another name"),
+    ("af_packet:eth0", ["--kernel", "wan=wan0"], "'wan0' is no way to the kernel; write tap:NAME"),
+    ("af_packet:eth0", ["--kernel", "lan=tap:wan0"], "no port is named 'lan'"),
+    ("af_xdp:eth0", ["--kernel", "wan=tap:wan0"], "af_xdp:eth0 leaves the kernel what is its own; take the key out"),
+])
+def test_refuses(bare_lab, device, arguments, sentence):
+    ended = bare_lab.start_dataplane(device=device, extra=arguments, wait=False)
+    assert ended.wait(20) == 1
+    assert sentence in ended.errors().strip().splitlines()[-1]
