@@ -9,13 +9,13 @@ from tests.e2e.test_forwarding import stop_dataplane
 from tests.lab import wait_until
 from tests.lab.process import run
 
-HIDE = """table netdev hide { chain hide { type filter hook ingress device eth0 priority 0; policy drop; }\n}\n"""
+HIDE = """table netdev NIC { chain hide { type filter hook ingress device NIC priority 0; policy drop; }\n}\n"""
 
 
-def take_nic_away(lab):
-    lab.balancer.namespace.sysctl({"net.ipv6.conf.eth0.disable_ipv6": 1})
-    lab.balancer.namespace.ip("address flush dev eth0")
-    run(lab.balancer.namespace.command(["nft", "-f", "-"]), input=HIDE)
+def take_nic_away(lab, interface="eth0"):
+    lab.balancer.namespace.sysctl({f"net.ipv6.conf.{interface}.disable_ipv6": 1})
+    lab.balancer.namespace.ip(f"address flush dev {interface}")
+    run(lab.balancer.namespace.command(["nft", "-f", "-"]), input=HIDE.replace("NIC", interface))
 
 
 def give_addresses(lab):

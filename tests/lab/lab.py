@@ -275,6 +275,11 @@ class Lab:
             self._wait_for_socket(self.dataplane, self.link_path, 30)
         return self.dataplane
 
+    def comes_up(self, dataplane):
+        """True once it is ready, False once it has ended."""
+        return wait_until(lambda: "no" if not dataplane.running() else _accepts(self.link_path) and "yes", 30,
+                          lambda: f"{dataplane.name} does not listen on {self.link_path}\n{dataplane.tail()}") == "yes"
+
     def telemetry(self, command):
         """What the dataplane's rte_telemetry answers to a command such as "/fairlead/ports,wan"."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:

@@ -76,7 +76,7 @@ class Demo:
         heading("The network: 1 client, 1 balancer, 4 backends, each a namespace with its own TCP stack")
         lab = self.lab
         lab.start_backends()
-        lab.start_dataplane()
+        self.start_dataplane()
         lab.start_control()
         say(f"  frontends {lab.vip4} and {lab.vip6}; nginx on port 80 and a UDP echo server on port 7 of each backend")
         self.fairctl("service", "add", "web", "--frontend", f"{lab.vip4}:80/tcp", "--frontend",
@@ -91,9 +91,20 @@ class Demo:
         lab.wait_healthy("echo", BACKENDS)
         self.fairctl("backend", "list", "web")
 
+    def start_dataplane(self):
+        """On AF_XDP where this kernel and these rights allow it: only the dataplane itself can tell."""
+        process = self.lab.start_dataplane(device="af_xdp:eth0", wait=False)
+        if self.lab.comes_up(process):
+            say("  the balancer's port: AF_XDP. Our XDP program on its eth0 takes what is for a frontend, the kernel keeps the rest")
+            return
+        reason = process.errors().strip().splitlines()[-1].removeprefix("fairlead-dataplane: port wan: ")
+        self.lab.start_dataplane(device="af_packet:eth0")
+        say("  the balancer's port: AF_PACKET, a packet socket, which every kernel has. Not AF_XDP, as")
+        say(f"    {reason}")
+
     def spread(self):
         heading("1. Requests spread over the backends")
-        say("  200 long-lived connections, 300 new ones a second, 40 UDP flows; IPv4 and IPv6")
+        say("  200 long-lived connections, 300 new ones a second, 40 UDP flows; IPv4 and IPv6. Bars: where new connections go")
         self.start_load()
         self.start_lingerers()
         self.watch(7)
@@ -175,8 +186,8 @@ class Demo:
     def speed(self):
         heading("5. As fast as these namespaces go")
         self._ended.append(self._load.stop())
-        self._load = self.lab.start_load(targets=[f"{self.lab.vip4}:80"], keep=64, report_ms=200, duration_s=5,
-                                         max_requests=True)
+        self._load = self.lab.start_load(targets=[f"{self.lab.vip4}:80"], keep=64, interval_ms=0, report_ms=200,
+                                         duration_s=5)
         self.watch(5)
         result = self._load.wait(20)
         rate = result["ok"] / result["elapsed_s"]
@@ -228,8 +239,11 @@ def keep(lab):
     say(f"  {inside} curl http://{lab.vip4}/")
     say(f"  {inside} ping {lab.vip4}")
     say(f"  curl --unix-socket {lab.socket_path} http://fairlead/metrics")
-    while True:
-        signal.pause()
+    try:
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        say("\nEnded; everything is cleaned up.")
 
 
 def main():

@@ -39,7 +39,8 @@ def shares(counts, names):
 
 
 class Ticker:
-    """One line a second about a running load: requests a second, failures, packets a second, and where answers came from."""
+    """One line a second about a running load: requests a second, failures, packets a second, and which backends the new
+    connections went to (or, when there are none, the requests)."""
 
     def __init__(self, load, packets, names):
         self._load = load
@@ -67,7 +68,7 @@ class Ticker:
         report = self._load.latest()
         if report is None:
             return
-        now = (time.monotonic(), report["ok"], self._packets(), answers(report), report["elapsed_s"])
+        now = (time.monotonic(), report["ok"], self._packets(), destinations(report), report["elapsed_s"])
         before, self._before = self._before, now
         if before is None or now[4] == before[4]:
             return
@@ -82,6 +83,11 @@ class Ticker:
         colour = RED if report["failed"] else GREEN
         say(f"  {now[4]:5.1f} s {rate:7,.0f} req/s {colour}{report['failed']:3d} failed{RESET} {pps:>16}   "
             f"{shares(lately, self._names())}{'   ' + self.extra() if self.extra else ''}")
+
+
+def destinations(report):
+    """New connections by backend; requests, of a load that makes none."""
+    return dict(report["tcp_new"]["flows_by_backend"]) or answers(report)
 
 
 def answers(report):

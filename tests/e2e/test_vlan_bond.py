@@ -1,0 +1,72 @@
+"""Ports that carry VLANs, and bonded ports."""
+import os
+
+import pytest
+
+from tests.e2e.conftest import configure, web_targets
+from tests.e2e.test_forwarding import stop_dataplane
+from tests.e2e.test_kernel_tap import assert_balanced, give_addresses, ping, take_nic_away
+from tests.lab import wait_until
+
+BACKENDS = 20  # VLAN id; of the clients: 10
+needs_host_root = pytest.mark.skipif(bool(os.environ.get("FAIRLEAD_LAB_UNSHARED")) or os.geteuid() != 0,
+                                     reason="AF_XDP needs root in the host's own user namespace")
+
+
+def make_trunk(lab):
+    """Clients in one VLAN, backends in another, and the balancer's one port in both (trunk.bpf.c)."""
+    program = lab.program("tests/lab/trunk.bpf.o")
+    lab.switch.run("tc", "qdisc", "add", "dev", "balancer", "clsact")
+    for hook, section in (("egress", "tc/to_balancer"), ("ingress", "tc/from_balancer")):
+        lab.switch.run("tc", "filter", "add", "dev", "balancer", hook, "bpf", "direct-action", "obj", program, "sec", section)
+    # XDP sees no tag that is beside the bytes: docs/operations.md, "VLANs".
+    lab.switch.run("ethtool", "-K", "balancer", "txvlan", "off")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("device", ["af_packet:eth0", pytest.param("af_xdp:eth0", marks=needs_host_root)])
+def test_trunk_takes_requests_from_one_vlan_to_another(bare_lab, device):
+    lab = bare_lab
+    make_trunk(lab)
+    lab.start_dataplane(device=device)
+    lab.start_control()
+    backends = [{"address": each.address4, "mac": each.mac, "vlan": BACKENDS} for each in lab.backends]
+    for name, port in (("web", "80/tcp"), ("echo", "7/udp")):
+        lab.control.post("/v1/services", {"name": name, "frontends": [f"{lab.vip4}:{port}", f"[{lab.vip6}]:{port}"],
+                                          "health_check": {"type": "none"}, "backends": backends})
+    wait_until(lab.in_force, 5, "the services are not in force")
+    figures = lab.start_load(targets=web_targets(lab), count=300, udp_count=100, udp_new_per_second=500).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert len(figures["tcp_new"]["flows_by_backend"]) == 4
+    assert ping(lab.client, lab.vip4) and ping(lab.client, lab.vip6)  # answered in the clients' VLAN
+    lab.fairleadd.stop()
+    report = stop_dataplane(lab)
+    assert report["rx"] + report["generated"] == report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
+    assert report["mbufs_in_use"] == 0
+    assert set(report["drops"]) <= {"answered", "other_mac"}, report
+
+
+@pytest.mark.parametrize("mode", [1, 2])  # active-backup, balance-xor
+def test_bond_of_two_members_is_one_port(bare_lab, mode):
+    """docs/operations.md, "Bonds", with AF_PACKET members in the place of NICs; the kernel sees the bond as wan0."""
+    lab = bare_lab
+    lab.switch.ip(f"link add name balancer-b type veth peer name eth1 netns {lab.balancer.namespace.name}",
+                  "link set balancer-b master br0 up")
+    lab.balancer.namespace.run("ethtool", "-K", "eth1", *"tx off rx off tso off gso off gro off".split())
+    lab.balancer.namespace.ip("link set eth1 up")
+    for interface in ("eth0", "eth1"):
+        take_nic_away(lab, interface)
+    rings = "blocksz=16384,framesz=2048,framecnt=2048"
+    lab.start_dataplane(device="vdev:net_bonding0", extra=["--kernel", "wan=tap:wan0"], eal=[
+        f"--vdev=net_af_packet_a,iface=eth0,{rings}", f"--vdev=net_af_packet_b,iface=eth1,{rings}",
+        f"--vdev=net_bonding0,mode={mode},slave=net_af_packet_a,slave=net_af_packet_b,mac={lab.balancer.mac}"])
+    give_addresses(lab)
+    lab.start_control()
+    configure(lab)
+    figures = lab.start_load(targets=web_targets(lab), count=500, udp_count=100, udp_new_per_second=500).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert ping(lab.client, "10.0.0.2") and ping(lab.client, lab.vip4)
+    sent = [lab.telemetry(f"/ethdev/stats,{member}")["opackets"] for member in (0, 1)]
+    assert (min(sent) > 100) if mode == 2 else (min(sent) == 0 and max(sent) > 1000), sent
+    lab.fairleadd.stop()
+    assert_balanced(stop_dataplane(lab))

@@ -1,0 +1,39 @@
+/* A trunk where the kernel has no 802.1Q: makes the switch's port to the balancer one that carries VLAN 10 for the
+ * clients' hosts (MAC 02:00:00:00:0c:xx) and VLAN 20 for the backends' (02:00:00:00:0b:xx), all of which are untagged
+ * ports. A frame from the balancer that is in another VLAN than its destination's is dropped, as an untagged one is.
+ */
+/* clang-format off: linux/bpf.h first, libbpf's headers build on its types. */
+#include <linux/bpf.h>
+/* clang-format on */
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+
+enum { CLIENTS = 10, BACKENDS = 20, VLAN_ID_BITS = 0xfff };
+
+static __always_inline int vlan_of(const unsigned char* mac) {
+  return mac[4] == 0x0c ? CLIENTS : mac[4] == 0x0b ? BACKENDS : 0;
+}
+
+SEC("tc/to_balancer")
+int to_balancer(struct __sk_buff* skb) {
+  const struct ethhdr* frame = (const void*)(long)skb->data;
+  if ((const void*)(frame + 1) > (const void*)(long)skb->data_end) return TC_ACT_SHOT;
+  int vlan = vlan_of(frame->h_source);
+  if (vlan == 0 || bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), (__u16)vlan) != 0)
+    return TC_ACT_SHOT;
+  return TC_ACT_OK;
+}
+
+SEC("tc/from_balancer")
+int from_balancer(struct __sk_buff* skb) {
+  const struct ethhdr* frame = (const void*)(long)skb->data;
+  if ((const void*)(frame + 1) > (const void*)(long)skb->data_end) return TC_ACT_SHOT;
+  int vlan = vlan_of(frame->h_dest);
+  if (!skb->vlan_present || (int)(skb->vlan_tci & VLAN_ID_BITS) != vlan) return TC_ACT_SHOT;
+  return bpf_skb_vlan_pop(skb) == 0 ? TC_ACT_OK : TC_ACT_SHOT;
+}
+
+char LICENSE[] SEC("license") = "Apache-2.0";
