@@ -1,4 +1,5 @@
 """AF_XDP ports: our steering program on the balancer's own NIC, beside the kernel's own traffic."""
+import hashlib
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ from tests.e2e.conftest import configure, web_targets
 from tests.e2e.test_forwarding import stop_dataplane
 from tests.lab import wait_until
 from tests.lab.process import run
+from tests.lab.sshd import SshServer
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("FAIRLEAD_LAB_UNSHARED")) or os.geteuid() != 0,
                                 reason="AF_XDP needs root in the host's own user namespace")
@@ -75,6 +77,22 @@ def test_frontends_come_to_the_dataplane_and_all_else_to_the_kernel(lab):
     assert report["to_kernel"] == 0
     assert set(report["drops"]) == {"answered"}, report
     assert not programs(lab)
+
+
+@pytest.mark.quick
+def test_ssh_to_the_balancers_own_address_works_beside_its_frontends(lab):
+    server = SshServer(lab, lab.balancer.namespace)
+    load = lab.start_load(targets=web_targets(lab), keep=20, interval_ms=10, new_per_second=200)
+    for address in ("10.0.0.2", "2001:db8:a::2"):
+        said = lab.client.namespace.run(*server.command(address, "echo", "$SSH_CONNECTION"))
+        assert said.stdout.split()[2:] == [address, "22"]
+        sent = lab.client.namespace.run(*server.command(address, "head", "-c", 5_000_000, "/dev/zero", "|", "sha256sum"))
+        assert sent.stdout.split()[0] == hashlib.sha256(bytes(5_000_000)).hexdigest()
+        got = lab.client.namespace.run("sh", "-c", " ".join(map(str, server.command(address, "head", "-c", 5_000_000, "/dev/zero")))
+                                       + " | wc -c")
+        assert got.stdout.strip() == "5000000"
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
 
 
 @pytest.mark.quick

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 
+from tests.lab.agent import Agent
 from tests.lab.control import ControlClient
 from tests.lab.load import LoadGenerator
 from tests.lab.namespace import Namespace, new_run_name, sweep
@@ -117,6 +118,18 @@ class Backend(Host):
         folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x" * size_bytes)
 
+    def start_upload(self, port):
+        """One more server, which answers a POST with the SHA-256 of what came."""
+        server = self._lab.spawn(f"{self.name}-upload", ["/usr/bin/python3", _HERE / "upload.py", port], self.namespace)
+        wait_until(lambda: server.listening(port) or server.require_running(), 15, server.tail)
+
+    def answer_through(self, balancer4, balancer6):
+        """What goes to clients goes to the balancer first, as nat needs it."""
+        lines = []
+        for client in self._clients:
+            lines += [f"route replace {client.sources4} via {balancer4}", f"route replace {client.sources6} via {balancer6}"]
+        self.namespace.ip(f"route replace 198.51.100.0/24 via {balancer4}", f"route replace 2001:db8:c::/64 via {balancer6}", *lines)
+
     def kill(self):
         """Both servers at once, without a goodbye from them (the kernel resets their connections)."""
         for process in (self.nginx, self.echo):
@@ -149,6 +162,7 @@ class Lab:
         self._namespaces = []
         self._processes = []
         self._numbers = {}
+        self._agents = []
         self._closed = False
         self._lock = threading.RLock()
         self.clients, self.backends = [], []
@@ -193,6 +207,8 @@ class Lab:
             process.send_signal(signal.SIGTERM if process in (self.dataplane, self.fairleadd) else signal.SIGKILL)
         for process in reversed(self._processes):
             process.stop(timeout_s=3)
+        for agent in self._agents:
+            agent.close()
         for namespace in reversed(self._namespaces):
             # Whatever the lab's children started themselves.
             for pid in namespace.pids():
@@ -263,11 +279,14 @@ class Lab:
             raise LabError(f"{program} is not built")
         return program
 
-    def start_dataplane(self, workers=1, extra=(), eal=(), wait=True, device="af_packet:eth0"):
-        """On the balancer's eth0, by AF_PACKET unless told otherwise, without hugepages."""
+    def start_dataplane(self, workers=1, extra=(), eal=(), wait=True, device="af_packet:eth0", port=None):
+        """On the balancer's eth0, by AF_PACKET unless told otherwise, without hugepages. `port`: what dataplane.yaml says of the
+        port besides name and device."""
+        config = self.dir / "dataplane.yaml"  # JSON is YAML
+        config.write_text(json.dumps({"ports": [{"name": "wan", "device": device, **(port or {})}]}))
         self.dataplane = self.spawn(
             self._numbered("dataplane"),
-            [self.program("dataplane/fairlead-dataplane"), "--port", f"wan={device}", "--workers", workers,
+            [self.program("dataplane/fairlead-dataplane"), "--config", config, "--workers", workers,
              "--link", self.link_path, *extra, "--",
              "--no-huge", "--no-pci", "-m", "512", f"--file-prefix={self.name}", *eal],
             self.balancer.namespace)
@@ -322,6 +341,12 @@ class Lab:
         """fairctl as a process of its own, for --wait and --watch."""
         return self.spawn(self._numbered("fairctl"),
                           [self.program("tools/fairctl/fairctl"), "--socket", self.socket_path, *arguments])
+
+    def attach_agent(self, backend, *options, balancers=("10.0.0.2", "2001:db8:a::2")):
+        """fairlead-agent on the backend, for what these balancers tunnel to it."""
+        agent = Agent(self, backend)
+        self._agents.append(agent)
+        return agent.attach(balancers, *options)
 
     def start_load(self, client=None, **kwargs):
         """A LoadGenerator in the (first) client; see load.py for the arguments."""

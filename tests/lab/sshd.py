@@ -1,0 +1,34 @@
+"""An OpenSSH server of the lab, and its client: keys and configuration of their own, in the lab's folder."""
+import pathlib
+
+from tests.lab.process import run, wait_until
+
+_CONFIG = """
+Port 22
+HostKey {dir}/host_key
+AuthorizedKeysFile {dir}/user_key.pub
+PidFile none
+StrictModes no
+UsePAM no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+"""
+
+
+class SshServer:
+    """Listens on port 22 of every address of the namespace. Needs root in the host's own user namespace (it changes users)."""
+
+    def __init__(self, lab, namespace):
+        self.dir = lab.dir / "ssh"
+        self.dir.mkdir()
+        for name in ("host_key", "user_key"):
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.dir / name])
+        (self.dir / "sshd_config").write_text(_CONFIG.format(dir=self.dir))
+        pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's own, as its service makes it
+        self.process = lab.spawn("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", self.dir / "sshd_config"], namespace)
+        wait_until(lambda: self.process.listening(22) or self.process.require_running(), 15, self.process.tail)
+
+    def command(self, address, *words):
+        """What a client runs to run `words` there."""
+        return ["ssh", "-F", "none", "-i", self.dir / "user_key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "-o", "IdentitiesOnly=yes", f"root@{address}", *words]

@@ -1,0 +1,21 @@
+#!/usr/bin/python3
+"""Sends datagrams of BYTES bytes to an echo server and prints what answered, one line each.
+
+    udp_ask.py SOURCE ADDRESS PORT BYTES COUNT        a line: BACKEND OK|DIFFERENT, or TIMEOUT
+"""
+import random
+import socket
+import sys
+
+source, address, port, size, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+for number in range(count):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(3)
+        sock.bind((source, 0))
+        question = random.Random(number).randbytes(size)
+        sock.sendto(question, (address, port))
+        try:
+            name, answer = sock.recv(65535).split(b" ", 1)
+            print(name.decode(), "OK" if answer == question else "DIFFERENT")
+        except TimeoutError:
+            print("TIMEOUT")
