@@ -1,6 +1,6 @@
 """Stands for the balancer: what is routed into its TUN device leaves in a tunnel. Runs until it is ended.
 
-    encapsulator.py TUN MTU {ipip|gue} OUTER-SOURCE OUTER-DESTINATION
+    encapsulator.py TUN MTU {ipip|gue} OUTER-SOURCE OUTER-DESTINATION [PRIVATE-DATA-OF-GUE, hexadecimal]
 
 The kernel builds the outer headers (raw and UDP sockets), so nothing here knows how the agent reads them.
 """
@@ -23,7 +23,7 @@ def make_tun(name, mtu):
     return tun
 
 
-def make_senders(mode, source, destination):
+def make_senders(mode, source, destination, data=b""):
     """{inner version: function that sends the packet}."""
     family = socket.AF_INET6 if ":" in destination else socket.AF_INET
     if mode == "gue":
@@ -34,7 +34,7 @@ def make_senders(mode, source, destination):
             udp.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
         udp.bind((source, 0))
         udp.connect((destination, GUE_PORT))
-        return {version: lambda packet, proto=proto: udp.send(bytes([0, proto, 0, 0]) + packet)
+        return {version: lambda packet, proto=proto: udp.send(bytes([len(data) // 4, proto, 0, 0]) + data + packet)
                 for version, proto in ((4, 4), (6, 41))}
     senders = {}
     for version, proto in ((4, 4), (6, 41)):
@@ -46,9 +46,9 @@ def make_senders(mode, source, destination):
 
 
 def main():
-    name, mtu, mode, source, destination = sys.argv[1:]
+    name, mtu, mode, source, destination, *data = sys.argv[1:]
     tun = make_tun(name, mtu)
-    senders = make_senders(mode, source, destination)
+    senders = make_senders(mode, source, destination, bytes.fromhex("".join(data)))
     while True:
         packet = os.read(tun, 65536)
         if packet[0] >> 4 in senders:

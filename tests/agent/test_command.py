@@ -33,7 +33,7 @@ def attached_programs(host):
 def test_attach_persists_without_a_process_and_detach_leaves_nothing(host):
     assert host.attach("--clamp-mss", "1400") == "eth0: attached at xdp (native)"
     assert sorted(os.listdir(host.pins / "eth0")) == ["balancers4", "balancers6", "clamp", "counters", "ingress",
-                                                      "seen_frontends", "settings"]
+                                                      "peers4", "peers6", "seen_frontends", "settings"]
     assert host.backend.pids() == []
     xdp, ingress, egress = attached_programs(host)
     assert xdp == ["fairlead_xdp"] and not ingress and egress

@@ -21,7 +21,10 @@
 
 #include "tools/agent/agent_shared.h"
 /* after the types above */
+#include "tools/agent/candidates.bpf.h"
 #include "tools/agent/tunnel.bpf.h"
+/* after judge() */
+#include "tools/agent/second_chance.bpf.h"
 
 enum {
   /* Since Linux 6.3, and so not in older linux/bpf.h. */
@@ -45,7 +48,7 @@ static __always_inline void count(enum agent_counter counter) {
   if (value) ++*value;
 }
 
-enum kind { KIND_pass, KIND_deliver, KIND_drop, KIND_egress };
+enum kind { KIND_pass, KIND_deliver, KIND_forward, KIND_drop, KIND_egress };
 
 static __always_inline enum kind kind_of(enum agent_counter counter) {
   switch (counter) {
@@ -125,8 +128,14 @@ int fairlead_tc(struct __sk_buff* skb) {
   if ((void*)(ethernet + 1) <= end && ethernet->h_proto != bpf_htons(ETH_P_8021Q) &&
       ethernet->h_proto != bpf_htons(ETH_P_8021AD))
     counter = judge(begin, end, skb->len, &judgement);
+  if (settings.second_chance && counter == AGENT_gue_delivered) {
+    enum chance chance = second_chance(skb, &judgement);
+    if (chance == CHANCE_sent_on) counter = AGENT_sent_on;
+    if (chance == CHANCE_failed) counter = AGENT_send_on_failed;
+  }
   if (kind_of(counter) == KIND_deliver && !strip_tc(skb, &judgement)) counter = AGENT_adjust_failed;
   count(counter);
+  if (counter == AGENT_sent_on) return (int)bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
   return kind_of(counter) == KIND_drop ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
@@ -195,4 +204,7 @@ int fairlead_clamp(struct __sk_buff* skb) {
   return TC_ACT_UNSPEC;
 }
 
-char LICENSE[] SEC("license") = "Apache-2.0";
+/* The programs of this folder may be used under the GPL, version 2, as well as under the project's
+ * Apache-2.0: the kernel lends bpf_tcp_check_syncookie to GPL-compatible programs only
+ * (docs/decisions/0005). */
+char LICENSE[] SEC("license") = "GPL";

@@ -54,6 +54,7 @@ Result<Skeleton> Load(const AttachOptions& options, int interface_index, bool ma
   settings.strict = options.strict ? 1 : 0;
   settings.hook = static_cast<uint8_t>(options.hook);
   settings.made_qdisc = made_qdisc ? 1 : 0;
+  settings.second_chance = options.peers.empty() ? 0 : 1;
   if (int error = agent_bpf__load(skeleton.get()); error != 0)
     return Failed("the kernel does not take the programs", error);
   for (const Prefix& prefix : options.balancers) {
@@ -61,16 +62,23 @@ Result<Skeleton> Load(const AttachOptions& options, int interface_index, bool ma
                                      bpf_map__fd(skeleton->maps.balancers6), prefix);
     if (!added.ok()) return added.status();
   }
+  for (const Prefix& prefix : options.peers) {
+    Result<bool> added =
+        AddBalancer(bpf_map__fd(skeleton->maps.peers4), bpf_map__fd(skeleton->maps.peers6), prefix);
+    if (!added.ok()) return added.status();
+  }
   return skeleton;
 }
 
 Status Pin(const agent_bpf& skeleton, const AttachOptions& options,
            const std::filesystem::path& folder) {
-  const std::array<std::pair<const char*, int>, 7> objects = {{
+  const std::array<std::pair<const char*, int>, 9> objects = {{
       {"ingress", bpf_program__fd(IngressProgram(skeleton, options.hook))},
       {"clamp", options.clamp_mss != 0 ? bpf_program__fd(skeleton.progs.fairlead_clamp) : -1},
       {"balancers4", bpf_map__fd(skeleton.maps.balancers4)},
       {"balancers6", bpf_map__fd(skeleton.maps.balancers6)},
+      {"peers4", bpf_map__fd(skeleton.maps.peers4)},
+      {"peers6", bpf_map__fd(skeleton.maps.peers6)},
       {"seen_frontends", bpf_map__fd(skeleton.maps.seen_frontends)},
       {"counters", bpf_map__fd(skeleton.maps.counters)},
       {"settings", bpf_map__fd(skeleton.maps.rodata)},
@@ -181,6 +189,10 @@ Result<AttachOutcome> Attach(const Pins& pins, const std::string& interface,
                              const AttachOptions& options) {
   if (options.balancers.empty())
     return InvalidArgument("at least one --balancer is needed: packets of nobody else are taken");
+  if (!options.peers.empty() && options.hook != AGENT_HOOK_TC)
+    return InvalidArgument(
+        "--peer needs --hook tc: a packet can be sent on only where the kernel finds the "
+        "neighbour");
   const auto index = static_cast<int>(if_nametoindex(interface.c_str()));
   if (index == 0) return NotFound("interface '" + interface + "' does not exist");
   RETURN_IF_ERROR(pins.Prepare());
@@ -240,6 +252,7 @@ InterfaceStatus StatusOf(const Pins& pins, const std::string& interface) {
     status.settings = installed.settings();
     status.program_id = installed.ingress_program_id();
     ASSIGN_OR_RETURN(status.balancers, installed.Balancers());
+    ASSIGN_OR_RETURN(status.peers, installed.Peers());
     ASSIGN_OR_RETURN(status.counters, installed.Counters());
     const auto index = static_cast<int>(if_nametoindex(interface.c_str()));
     if (index == 0) return {};

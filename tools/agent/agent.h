@@ -21,6 +21,7 @@ struct AttachOptions {
   uint16_t gue_port = 6080;
   uint16_t clamp_mss = 0;
   bool strict = false;
+  std::vector<Prefix> peers;  // other backends; none: no second chance. Hook tc only
 };
 
 struct AttachOutcome {
@@ -38,6 +39,7 @@ struct InterfaceStatus {
   uint32_t program_id = 0;
   agent_settings settings{};
   std::vector<Prefix> balancers;
+  std::vector<Prefix> peers;
   std::array<uint64_t, AGENT_COUNTERS> counters{};
 };
 

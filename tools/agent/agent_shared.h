@@ -18,7 +18,7 @@ struct agent_settings {
   __u8 strict;           /* 1 = IPIP of others is dropped */
   __u8 hook;             /* enum agent_hook */
   __u8 made_qdisc;       /* 1 = clsact was put there by the agent */
-  __u8 reserved;
+  __u8 second_chance;    /* 1 = lists of candidates count, and so do packets of peers */
 };
 
 enum agent_hook { AGENT_HOOK_XDP = 0, AGENT_HOOK_TC = 1 };

@@ -52,6 +52,15 @@ Status CollectKeys(int map_fd, std::vector<Prefix>& prefixes) {
   return {};
 }
 
+Result<std::vector<Prefix>> Collect(int prefixes4_fd, int prefixes6_fd) {
+  std::vector<Prefix> prefixes;
+  RETURN_IF_ERROR(CollectKeys<agent_prefix4>(prefixes4_fd, prefixes));
+  RETURN_IF_ERROR(CollectKeys<agent_prefix6>(prefixes6_fd, prefixes));
+  std::sort(prefixes.begin(), prefixes.end());
+  prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
+  return prefixes;
+}
+
 template <typename Key>
 Result<bool> Erase(int map_fd, const Key& key, const Prefix& prefix) {
   if (bpf_map_delete_elem(map_fd, &key) == 0) return true;
@@ -113,6 +122,8 @@ Result<Installed> Installed::Open(const std::filesystem::path& folder,
     return Internal("cannot read the settings of " + interface + ": " + std::strerror(errno));
   ASSIGN_OR_RETURN(installed.balancers4_, OpenMap(folder / "balancers4", 1, AGENT_MAX_BALANCERS));
   ASSIGN_OR_RETURN(installed.balancers6_, OpenMap(folder / "balancers6", 1, AGENT_MAX_BALANCERS));
+  ASSIGN_OR_RETURN(installed.peers4_, OpenMap(folder / "peers4", 1, AGENT_MAX_BALANCERS));
+  ASSIGN_OR_RETURN(installed.peers6_, OpenMap(folder / "peers6", 1, AGENT_MAX_BALANCERS));
   ASSIGN_OR_RETURN(installed.counters_,
                    OpenMap(folder / "counters", sizeof(uint64_t), AGENT_COUNTERS));
   const Descriptor ingress(bpf_obj_get((folder / "ingress").c_str()));
@@ -137,12 +148,11 @@ Result<bool> Installed::Remove(const Prefix& prefix) const {
 }
 
 Result<std::vector<Prefix>> Installed::Balancers() const {
-  std::vector<Prefix> prefixes;
-  RETURN_IF_ERROR(CollectKeys<agent_prefix4>(balancers4_.get(), prefixes));
-  RETURN_IF_ERROR(CollectKeys<agent_prefix6>(balancers6_.get(), prefixes));
-  std::sort(prefixes.begin(), prefixes.end());
-  prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
-  return prefixes;
+  return Collect(balancers4_.get(), balancers6_.get());
+}
+
+Result<std::vector<Prefix>> Installed::Peers() const {
+  return Collect(peers4_.get(), peers6_.get());
 }
 
 Result<std::array<uint64_t, AGENT_COUNTERS>> Installed::Counters() const {

@@ -40,6 +40,7 @@ class Installed {
   Result<bool> Add(const Prefix& prefix) const;                   // false: was there
   Result<bool> Remove(const Prefix& prefix) const;                // false: was not there
   Result<std::vector<Prefix>> Balancers() const;                  // IPv4 first, each sorted
+  Result<std::vector<Prefix>> Peers() const;                      // the same
   Result<std::array<uint64_t, AGENT_COUNTERS>> Counters() const;  // sums over all CPUs
 
  private:
@@ -47,7 +48,7 @@ class Installed {
 
   agent_settings settings_{};
   uint32_t ingress_id_ = 0;
-  Descriptor clamp_, balancers4_, balancers6_, counters_;
+  Descriptor clamp_, balancers4_, balancers6_, peers4_, peers6_, counters_;
 };
 
 // Also used on maps that are not pinned yet.

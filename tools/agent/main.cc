@@ -19,6 +19,7 @@ struct Arguments {
   std::string pins = kDefaultPins;
   std::vector<std::string> interfaces;
   std::vector<std::string> balancers;
+  std::vector<std::string> peers;
   std::string hook = "xdp";
   uint16_t gue_port = 6080;
   uint16_t clamp_mss = 0;
@@ -52,6 +53,9 @@ int RunAttach(const Arguments& arguments, const Pins& pins) {
   Result<std::vector<Prefix>> prefixes = ParsePrefixes(arguments.balancers);
   if (!prefixes.ok()) return Fail(prefixes.status());
   options.balancers = std::move(prefixes).value();
+  Result<std::vector<Prefix>> peers = ParsePrefixes(arguments.peers);
+  if (!peers.ok()) return Fail(peers.status());
+  options.peers = std::move(peers).value();
   options.hook = arguments.hook == "tc" ? AGENT_HOOK_TC : AGENT_HOOK_XDP;
   options.gue_port = arguments.gue_port;
   options.clamp_mss = arguments.clamp_mss;
@@ -125,6 +129,10 @@ void DescribeAttach(CLI::App& command, Arguments& arguments) {
       .add_option("--balancer", arguments.balancers,
                   "source address or prefix of a balancer, again for each")
       ->required();
+  command.add_option("--peer", arguments.peers,
+                     "address or prefix of the other backends, again for each: packets that no "
+                     "socket here knows are sent on to the next candidate, and taken from them "
+                     "(GUE, --hook tc)");
   command.add_option("--hook", arguments.hook, "xdp (native, else generic) or tc")
       ->check(CLI::IsMember({"xdp", "tc"}))
       ->capture_default_str();

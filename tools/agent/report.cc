@@ -44,6 +44,11 @@ std::string OneInterface(const InterfaceStatus& status) {
   std::string names;
   for (const Prefix& prefix : status.balancers) names += " " + prefix.ToString();
   text += fmt::format("  balancers {}\n", names.empty() ? " none: nothing is decapsulated" : names);
+  if (status.settings.second_chance != 0) {
+    std::string peers;
+    for (const Prefix& prefix : status.peers) peers += " " + prefix.ToString();
+    text += fmt::format("  peers      {}\n", peers);
+  }
   text += status.settings.gue_port != 0 ? fmt::format("  gue port   {}\n", status.settings.gue_port)
                                         : "  gue port   none\n";
   text += fmt::format("  others' IPIP {}\n",
@@ -77,6 +82,8 @@ std::string StatusJson(const std::vector<InterfaceStatus>& interfaces) {
       counters[std::string(kCounters[i].name)] = status.counters[i];
     nlohmann::ordered_json balancers = nlohmann::ordered_json::array();
     for (const Prefix& prefix : status.balancers) balancers.push_back(prefix.ToString());
+    nlohmann::ordered_json peers = nlohmann::ordered_json::array();
+    for (const Prefix& prefix : status.peers) peers.push_back(prefix.ToString());
     list.push_back({{"interface", status.interface},
                     {"attached", status.attached},
                     {"hook", HookName(status.settings)},
@@ -86,6 +93,7 @@ std::string StatusJson(const std::vector<InterfaceStatus>& interfaces) {
                     {"strict", status.settings.strict != 0},
                     {"clamp_mss", status.settings.clamp_mss},
                     {"balancers", balancers},
+                    {"peers", peers},
                     {"counters", counters}});
   }
   return nlohmann::ordered_json{{"interfaces", list}}.dump(2) + "\n";

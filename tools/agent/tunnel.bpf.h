@@ -24,6 +24,7 @@ enum {
 };
 
 struct judgement {
+  struct candidates candidates;
   __u32 l2_bytes;
   __u32 strip_bytes; /* outer IP header up to the inner one; 0 unless delivered */
   __u8 outer_version;
@@ -41,6 +42,9 @@ struct outer {
   __u8 options;
   __u8 malformed;
   __u8 version;
+  __u8 by_peer; /* from another backend, not from a balancer */
+  void* data;   /* GUE's private data */
+  __u32 data_bytes;
 };
 
 struct {
@@ -59,6 +63,23 @@ struct {
   __type(value, __u8);
 } balancers6 SEC(".maps");
 
+/* Backends whose forwarded packets are taken (second chance). */
+struct {
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+  __uint(max_entries, AGENT_MAX_BALANCERS);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct agent_prefix4);
+  __type(value, __u8);
+} peers4 SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+  __uint(max_entries, AGENT_MAX_BALANCERS);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct agent_prefix6);
+  __type(value, __u8);
+} peers6 SEC(".maps");
+
 /* Addresses that tunnelled packets were for, so that the SYN-ACK program knows whose to clamp.
  * Balancers alone can put something here. */
 struct {
@@ -70,16 +91,17 @@ struct {
 
 const volatile struct agent_settings settings;
 
-/* REQUIRES a whole outer header, which judge() has seen to. */
-static __always_inline int from_balancer(const struct outer* outer) {
+/* Is the source in these prefixes? REQUIRES a whole outer header, which judge() has seen to. */
+static __always_inline int from_one_of(const struct outer* outer, void* prefixes4,
+                                       void* prefixes6) {
   if (outer->version == 4) {
     struct agent_prefix4 key = {.length_bits = 32};
     __builtin_memcpy(key.address, &((const struct iphdr*)outer->network)->saddr, 4);
-    return bpf_map_lookup_elem(&balancers4, &key) != NULL;
+    return bpf_map_lookup_elem(prefixes4, &key) != NULL;
   }
   struct agent_prefix6 key = {.length_bits = 128};
   __builtin_memcpy(key.address, &((const struct ipv6hdr*)outer->network)->saddr, 16);
-  return bpf_map_lookup_elem(&balancers6, &key) != NULL;
+  return bpf_map_lookup_elem(prefixes6, &key) != NULL;
 }
 
 static __always_inline __u8 ecn_of6(const struct ipv6hdr* ip) {
@@ -141,7 +163,7 @@ static __always_inline void read_outer6(struct ipv6hdr* ip, __u32 room_bytes, vo
 /* What the outer packet is, before anything in it is believed: the counter of a final answer, or
  * AGENT_ipip_delivered / AGENT_gue_delivered for "go on as that". The host's other UDP traffic pays
  * for a look at the port, not for a prefix lookup. */
-static __always_inline enum agent_counter classify(const struct outer* outer, void* end) {
+static __always_inline enum agent_counter classify(struct outer* outer, void* end) {
   const struct udphdr* udp = outer->payload;
   enum agent_counter as_tunnel = AGENT_ipip_delivered;
   enum agent_counter as_foreign = settings.strict ? AGENT_not_a_balancer : AGENT_foreign_ipip;
@@ -156,7 +178,12 @@ static __always_inline enum agent_counter classify(const struct outer* outer, vo
       as_foreign = AGENT_not_a_balancer;
     }
   }
-  if (!from_balancer(outer)) return as_foreign;
+  if (!from_one_of(outer, &balancers4, &balancers6)) {
+    if (!settings.second_chance || as_tunnel != AGENT_gue_delivered ||
+        !from_one_of(outer, &peers4, &peers6))
+      return as_foreign;
+    outer->by_peer = 1;
+  }
   if (outer->malformed) return AGENT_outer_malformed;
   if (outer->fragment) return AGENT_outer_fragment;
   return outer->options ? AGENT_outer_options : as_tunnel;
@@ -164,7 +191,7 @@ static __always_inline enum agent_counter classify(const struct outer* outer, vo
 
 /* Steps over UDP and GUE to the inner packet. Returns AGENT_gue_delivered or the reason why not.
  * hlen's bytes behind the base header are private data here, since no flag that would claim them is
- * accepted: that is where the second chance's candidate list goes. */
+ * accepted: that is where the second chance's candidate list is (candidates.bpf.h). */
 static __always_inline enum agent_counter step_over_gue(struct outer* outer, void* end) {
   const struct udphdr* udp = outer->payload;
   const __u8* gue = (const __u8*)(udp + 1);
@@ -178,6 +205,8 @@ static __always_inline enum agent_counter step_over_gue(struct outer* outer, voi
   if (!is_ipip(gue[1])) return AGENT_gue_protocol;
   __u32 optional_bytes = (gue[0] & 0x1fU) * 4;
   if (udp_bytes < UDP_BYTES + GUE_BASE_BYTES + optional_bytes) return AGENT_outer_malformed;
+  outer->data = (void*)(gue + GUE_BASE_BYTES);
+  outer->data_bytes = optional_bytes;
   outer->protocol = gue[1];
   outer->payload = (void*)(gue + GUE_BASE_BYTES) + optional_bytes;
   outer->payload_bytes = udp_bytes - UDP_BYTES - GUE_BASE_BYTES - optional_bytes;
@@ -279,6 +308,11 @@ static __always_inline enum agent_counter judge(void* begin, void* end, __u32 fr
   enum agent_counter answer = classify(&outer, end);
   if (answer == AGENT_gue_delivered) answer = step_over_gue(&outer, end);
   if (answer != AGENT_gue_delivered && answer != AGENT_ipip_delivered) return answer;
+  if (settings.second_chance && answer == AGENT_gue_delivered)
+    read_candidates(begin, outer.data, end, outer.data_bytes, outer.version,
+                    &judgement->candidates);
+  /* A peer sends on what a balancer gave it, and says so in the list; nothing of its own. */
+  if (outer.by_peer && judgement->candidates.next == 0) return AGENT_not_a_balancer;
   judgement->outer_version = outer.version;
   judgement->inner_version = outer.protocol == IPPROTO_IPIP ? 4 : 6;
   judgement->strip_bytes = (__u32)(outer.payload - network);
