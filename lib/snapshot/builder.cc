@@ -20,15 +20,22 @@ std::vector<const T*> SortedPointers(const std::vector<T>& values, auto key) {
   return pointers;
 }
 
+bool Fits(const std::optional<SnapshotNextHop>& hop) { return !hop || hop->interface.size() <= 15; }
+
 // What the fixed-size records cannot hold is refused here; all else is the validator's to judge.
 Status CheckFits(const SnapshotInput& input) {
+  for (const auto* hop : {&input.client_next_hop_v4, &input.client_next_hop_v6}) {
+    if (Fits(*hop)) continue;
+    return InvalidArgument("snapshot: client next hop: interface " + (*hop)->interface +
+                           " is longer than 15 bytes");
+  }
   for (const SnapshotService& service : input.services) {
     if (service.name.size() > 255) {
       return InvalidArgument("snapshot: service name of " + std::to_string(service.name.size()) +
                              " bytes is longer than 255");
     }
     for (const SnapshotBackend& backend : service.backends) {
-      if (backend.next_hop && backend.next_hop->interface.size() > 15) {
+      if (!Fits(backend.next_hop)) {
         return InvalidArgument("snapshot: service " + service.name + ", backend " +
                                backend.endpoint.ToString() + ": interface " +
                                backend.next_hop->interface + " is longer than 15 bytes");
@@ -62,6 +69,9 @@ class Writer {
   }
 
   void CollectNextHops() {
+    for (const auto* hop : {&input_.client_next_hop_v4, &input_.client_next_hop_v6}) {
+      if (*hop) hops_.push_back(**hop);
+    }
     for (const SnapshotService& service : input_.services) {
       for (const SnapshotBackend& backend : service.backends) {
         if (backend.next_hop) hops_.push_back(*backend.next_hop);
@@ -109,6 +119,7 @@ class Writer {
     record.idle_timeout_udp_ms = service.idle_timeout_udp_ms;
     record.first_backend = static_cast<uint32_t>(backends_.size());
     record.backend_count = static_cast<uint32_t>(service.backends.size());
+    record.flags = service.flags;
     services_.push_back(record);
     names_ += service.name;
     for (const SnapshotBackend* backend :
@@ -149,6 +160,8 @@ class Writer {
     header.header_bytes = sizeof(SnapshotHeader);
     header.generation = input_.generation;
     header.hash_seed = input_.hash_seed;
+    header.client_next_hop_v4 = NextHopIndex(input_.client_next_hop_v4);
+    header.client_next_hop_v6 = NextHopIndex(input_.client_next_hop_v6);
     header.frontends = Place(frontends_.data(), frontends_.size(), &words);
     header.services = Place(services_.data(), services_.size(), &words);
     header.backends = Place(backends_.data(), backends_.size(), &words);

@@ -42,6 +42,7 @@ struct SnapshotService {
   Tracking tracking_tcp = Tracking::kAll;
   Tracking tracking_udp = Tracking::kAll;
   uint16_t gue_port = 0;
+  uint32_t flags = 0;  // ServiceFlags
   uint32_t slot_count = kDefaultSlotCount;
   uint32_t idle_timeout_tcp_ms = 350'000;
   uint32_t idle_timeout_udp_ms = 120'000;
@@ -52,6 +53,8 @@ struct SnapshotInput {
   uint64_t generation = 0;
   uint64_t hash_seed = 0;
   std::vector<SnapshotService> services;
+  std::optional<SnapshotNextHop> client_next_hop_v4 = {};  // of nat's replies
+  std::optional<SnapshotNextHop> client_next_hop_v6 = {};
 };
 
 // The image, already validated: what this returns the dataplane accepts. Fails with what

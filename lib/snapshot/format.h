@@ -2,7 +2,7 @@
 // plane (or `fairctl snapshot build`), read by the dataplane. Little-endian, every record of fixed
 // size and aligned to 8.
 //
-//   offset 0   SnapshotHeader (128 bytes)
+//   offset 0   SnapshotHeader (160 bytes)
 //   then       FrontendRecord[frontend_count]    sorted by (address, protocol, port)
 //              ServiceRecord[service_count]      sorted by name
 //              BackendRecord[backend_count]      grouped by service, sorted by endpoint within it
@@ -21,7 +21,7 @@
 namespace fairlead {
 
 inline constexpr uint64_t kSnapshotMagic = 0x44454c5249414600;  // "\0FAIRLED" as it lies in memory
-inline constexpr uint32_t kSnapshotVersion = 1;
+inline constexpr uint32_t kSnapshotVersion = 2;
 inline constexpr uint64_t kMaxSnapshotBytes = uint64_t{256} << 20;
 inline constexpr uint32_t kMaxServices = 65535;
 inline constexpr uint32_t kMaxFrontends = 1U << 20;
@@ -34,6 +34,14 @@ inline constexpr uint16_t kMaxVlan = 4094;
 inline constexpr uint32_t kNoNextHop = 0xffffffff;
 
 enum class ForwardingMode : uint8_t { kDsr = 0, kIpip = 1, kGue = 2, kNat = 3 };
+// Per service; a bit that is not here is refused.
+enum ServiceFlags : uint32_t {
+  kServiceMssClamp = 1,      // nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry
+  kServiceGueChecksum = 2,   // gue: outer UDP checksum, else zero
+  kServiceDropTooBig = 4,    // IPv4 without DF larger than the MTU: drop, else cut
+  kServiceSecondChance = 8,  // gue: candidate lists; no dataplane of this version does it yet
+};
+
 enum class Tracking : uint8_t { kNone = 0, kAll = 1, kAdaptive = 2 };
 
 // What the control plane has decided about a backend (health, drain and fail-open already applied).
@@ -62,8 +70,12 @@ struct SnapshotHeader {
   SectionRange backends;
   SectionRange next_hops;
   SectionRange names;
+  // Where packets to clients go, by their family: nat's replies. Index or kNoNextHop.
+  uint32_t client_next_hop_v4;
+  uint32_t client_next_hop_v6;
+  uint64_t reserved[3];  // 0
 };
-static_assert(sizeof(SnapshotHeader) == 128);
+static_assert(sizeof(SnapshotHeader) == 160);
 
 struct FrontendRecord {
   uint8_t address[16];  // as IpAddress::bytes
@@ -88,9 +100,10 @@ struct ServiceRecord {
   uint32_t idle_timeout_udp_ms;
   uint32_t first_backend;  // its backends are [first_backend, first_backend + backend_count)
   uint32_t backend_count;  // 0..kMaxBackendsPerService
-  uint32_t reserved;       // 0
+  uint32_t flags;          // ServiceFlags
+  uint32_t reserved[4];    // 0
 };
-static_assert(sizeof(ServiceRecord) == 40);
+static_assert(sizeof(ServiceRecord) == 56);
 
 struct BackendRecord {
   uint8_t address[16];

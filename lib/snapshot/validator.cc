@@ -7,6 +7,7 @@
 #include <bit>
 #include <compare>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -90,6 +91,9 @@ Status CheckEnvelope(std::span<const std::byte> image, const SnapshotHeader& hea
   }
   if (image.size() % 8 != 0) {
     return RefuseHeader("total_bytes", header.total_bytes, "is not a multiple of 8");
+  }
+  for (const uint64_t word : header.reserved) {
+    if (word != 0) return RefuseHeader("reserved", word, "is not 0");
   }
   if (header.digest != SnapshotDigest(image)) {
     return InvalidArgument("snapshot: digest: the content is damaged");
@@ -208,6 +212,36 @@ Status CheckServiceName(const SnapshotView& view, size_t index) {
   return {};
 }
 
+struct FlagRule {
+  uint32_t flag;
+  std::string_view field;
+  std::optional<ForwardingMode> mode;  // the only one that it makes sense in
+};
+constexpr FlagRule kFlagRules[] = {
+    {kServiceMssClamp, "flags.mss_clamp", ForwardingMode::kNat},
+    {kServiceGueChecksum, "flags.gue_checksum", ForwardingMode::kGue},
+    {kServiceDropTooBig, "flags.drop_too_big", std::nullopt},
+    {kServiceSecondChance, "flags.second_chance", ForwardingMode::kGue},
+};
+
+Status CheckServiceFlags(size_t index, const ServiceRecord& record) {
+  uint32_t known = 0;
+  for (const FlagRule& rule : kFlagRules) {
+    known |= rule.flag;
+    if ((record.flags & rule.flag) == 0 || !rule.mode) continue;
+    if (record.mode == static_cast<uint8_t>(*rule.mode)) continue;
+    return Refuse("services", index, rule.field, "1",
+                  "does not go with mode " + Number(record.mode));
+  }
+  if ((record.flags & ~known) != 0) {
+    return Refuse("services", index, "flags", Number(record.flags), "has unknown bits");
+  }
+  for (const uint32_t word : record.reserved) {
+    if (word != 0) return Refuse("services", index, "reserved", Number(word), "is not 0");
+  }
+  return {};
+}
+
 Status CheckServicePolicy(size_t index, const ServiceRecord& record) {
   const auto refuse = [&](std::string_view field, uint64_t value, std::string_view why) {
     return Refuse("services", index, field, Number(value), why);
@@ -240,8 +274,7 @@ Status CheckServicePolicy(size_t index, const ServiceRecord& record) {
       return refuse(field, value, "is not within 1.." + Number(kMaxIdleTimeoutMs));
     }
   }
-  if (record.reserved != 0) return refuse("reserved", record.reserved, "is not 0");
-  return {};
+  return CheckServiceFlags(index, record);
 }
 
 // The services' backend ranges must tile the backends: each backend has exactly one service.
@@ -332,6 +365,17 @@ Status CheckUniqueIds(std::string_view section, std::span<const Record> records)
   return {};
 }
 
+Status CheckClientNextHops(const SnapshotView& view) {
+  const SnapshotHeader& header = view.header();
+  for (const auto& [field, hop] : {std::pair("client_next_hop_v4", header.client_next_hop_v4),
+                                   std::pair("client_next_hop_v6", header.client_next_hop_v6)}) {
+    if (hop == kNoNextHop || hop < view.next_hops().size()) continue;
+    return RefuseHeader(field, hop,
+                        "is not below the count of next hops, " + Number(view.next_hops().size()));
+  }
+  return {};
+}
+
 Status CheckNextHops(const SnapshotView& view) {
   for (size_t i = 0; i < view.next_hops().size(); ++i) {
     const NextHopRecord& record = view.next_hops()[i];
@@ -387,6 +431,7 @@ Status ValidateSnapshot(std::span<const std::byte> image) {
   RETURN_IF_ERROR(CheckFrontends(view));
   RETURN_IF_ERROR(CheckBackends(view));
   RETURN_IF_ERROR(CheckNextHops(view));
+  RETURN_IF_ERROR(CheckClientNextHops(view));
   RETURN_IF_ERROR(CheckUniqueIds("services", view.services()));
   return CheckUniqueIds("backends", view.backends());
 }

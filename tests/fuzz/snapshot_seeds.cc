@@ -11,6 +11,9 @@ int main(int argc, char** argv) {
   input.services.resize(1);
   input.services[0].mode = ForwardingMode::kGue;
   input.services[0].gue_port = 6080;
+  input.services[0].flags = kServiceGueChecksum | kServiceDropTooBig;
+  input.client_next_hop_v4 = input.services[0].backends[0].next_hop;
+  input.client_next_hop_v6 = input.services[0].backends[1].next_hop;
   testing::WriteSeed(folder, "gue", BuildSnapshot(input).value().bytes());
   input.services[0].backends.clear();
   testing::WriteSeed(folder, "no_backend", BuildSnapshot(input).value().bytes());

@@ -84,6 +84,29 @@ TEST(BuildSnapshot, SharesEqualNextHops) {
   EXPECT_STREQ(hop.interface, "eth1");
 }
 
+TEST(BuildSnapshot, SharesTheClientsNextHopsWithTheBackends) {
+  SnapshotInput input = SampleInput();
+  EXPECT_EQ(SnapshotView(BuildSnapshot(input).value().bytes()).header().client_next_hop_v4,
+            kNoNextHop);
+  input.client_next_hop_v4 = input.services[0].backends[0].next_hop;
+  input.client_next_hop_v6 = SnapshotNextHop{testing::MakeMac("02:00:00:00:00:fe"), 3, "eth0"};
+  const SnapshotImage image = BuildSnapshot(input).value();
+  const SnapshotView view(image.bytes());
+  ASSERT_EQ(view.next_hops().size(), 3U);
+  EXPECT_EQ(view.next_hops()[view.header().client_next_hop_v4].mac[5], 0x0c);
+  EXPECT_EQ(view.next_hops()[view.header().client_next_hop_v6].mac[5], 0xfe);
+  EXPECT_EQ(view.next_hops()[view.header().client_next_hop_v6].vlan, 3);
+  input.client_next_hop_v6->interface = std::string(16, 'x');
+  EXPECT_FALSE(BuildSnapshot(input).ok());
+}
+
+TEST(BuildSnapshot, WritesAServicesFlags) {
+  SnapshotInput input = SampleInput();
+  input.services[1].flags = kServiceMssClamp | kServiceDropTooBig;  // dns, nat
+  const SnapshotImage image = BuildSnapshot(input).value();
+  EXPECT_EQ(SnapshotView(image.bytes()).services()[0].flags, 5U);
+}
+
 TEST(BuildSnapshot, GivesTheSameBytesWhateverTheOrderOfTheInput) {
   const SnapshotInput input = SampleInput();
   SnapshotInput shuffled = input;

@@ -62,9 +62,9 @@ struct Damage {
 
 const Damage kDamages[] = {
     {"Magic", [](Damaged* d) { d->header().magic ^= 1; }, "snapshot: magic: not a Fairlead"},
-    {"Version", [](Damaged* d) { d->header().version = 2; }, "snapshot: version: 2 is not 1"},
+    {"Version", [](Damaged* d) { d->header().version = 1; }, "snapshot: version: 1 is not 2"},
     {"HeaderBytes", [](Damaged* d) { d->header().header_bytes = 136; },
-     "snapshot: header_bytes: 136 is not 128"},
+     "snapshot: header_bytes: 136 is not 160"},
     {"TotalBytes", [](Damaged* d) { d->header().total_bytes += 8; }, "snapshot: total_bytes: "},
     {"BytesBehindTheNames",
      [](Damaged* d) {
@@ -76,7 +76,7 @@ const Damage kDamages[] = {
      "snapshot: padding: 1 behind names is not 0"},
 
     {"FrontendsOffset", [](Damaged* d) { d->header().frontends.offset_bytes += 8; },
-     "snapshot: frontends.offset_bytes: 136 is not 128"},
+     "snapshot: frontends.offset_bytes: 168 is not 160"},
     {"FrontendsCountAboveLimit", [](Damaged* d) { d->header().frontends.count = kMax64; },
      "snapshot: frontends.count: 18446744073709551615 is above the limit"},
     {"FrontendsCountPastTheEnd", [](Damaged* d) { d->header().frontends.count = kMaxFrontends; },
@@ -101,6 +101,13 @@ const Damage kDamages[] = {
      "snapshot: names.count: 9 records do not fit"},
     {"NamesCountTooSmall", [](Damaged* d) { d->header().names.count = 5; },
      "snapshot: padding: 98 behind names is not 0"},
+
+    {"HeaderReserved", [](Damaged* d) { d->header().reserved[2] = 3; },
+     "snapshot: reserved: 3 is not 0"},
+    {"ClientNextHopV4", [](Damaged* d) { d->header().client_next_hop_v4 = 2; },
+     "snapshot: client_next_hop_v4: 2 is not below the count of next hops, 2"},
+    {"ClientNextHopV6", [](Damaged* d) { d->header().client_next_hop_v6 = kMax32 - 1; },
+     "snapshot: client_next_hop_v6: 4294967294 is not below"},
 
     {"FrontendFamily", [](Damaged* d) { d->frontend(0).family = 5; },
      "snapshot: frontends[0].family: 5 is neither 4 nor 6"},
@@ -145,6 +152,16 @@ const Damage kDamages[] = {
      "snapshot: services[1].gue_port: 6080 is set, but the mode is not gue"},
     {"GueWithoutPort", [](Damaged* d) { d->service(0).mode = 2; },
      "snapshot: services[0].gue_port: 0 is no port, which mode gue needs"},
+    {"UnknownFlag", [](Damaged* d) { d->service(0).flags = 16; },
+     "snapshot: services[0].flags: 16 has unknown bits"},
+    {"MssClampWithoutNat", [](Damaged* d) { d->service(1).flags = kServiceMssClamp; },
+     "snapshot: services[1].flags.mss_clamp: 1 does not go with mode 0"},
+    {"GueChecksumWithoutGue", [](Damaged* d) { d->service(0).flags = kServiceGueChecksum; },
+     "snapshot: services[0].flags.gue_checksum: 1 does not go with mode 3"},
+    {"SecondChanceWithoutGue", [](Damaged* d) { d->service(1).flags = kServiceSecondChance; },
+     "snapshot: services[1].flags.second_chance: 1 does not go with mode 0"},
+    {"ServiceReservedTail", [](Damaged* d) { d->service(1).reserved[3] = 5; },
+     "snapshot: services[1].reserved: 5 is not 0"},
     {"SlotCountNotPrime", [](Damaged* d) { d->service(0).slot_count = 65536; },
      "snapshot: services[0].slot_count: 65536 is not a prime"},
     {"SlotCountZero", [](Damaged* d) { d->service(0).slot_count = 0; },
@@ -165,7 +182,7 @@ const Damage kDamages[] = {
      "snapshot: services[1].backend_count: 4 points past the end of backends, 4"},
     {"BackendWithoutService", [](Damaged* d) { d->service(1).backend_count = 2; },
      "snapshot: backends.count: 4 backends, but services refer to 3"},
-    {"ServiceReserved", [](Damaged* d) { d->service(0).reserved = 1; },
+    {"ServiceReserved", [](Damaged* d) { d->service(0).reserved[0] = 1; },
      "snapshot: services[0].reserved: 1 is not 0"},
     {"ServiceIdTwice", [](Damaged* d) { d->service(1).id = 10; },
      "snapshot: services[1].id: 10 is also that of services[0]"},
@@ -267,7 +284,7 @@ TEST(ValidateSnapshot, RefusesAnImageWithoutAWholeHeader) {
   Damaged image;
   for (size_t length = 0; length < sizeof(SnapshotHeader); length += 8) {
     EXPECT_THAT(ValidateSnapshot(image.bytes().first(length)).message(),
-                HasSubstr("bytes are less than a header of 128"));
+                HasSubstr("bytes are less than a header of 160"));
   }
 }
 
