@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/base/utf8.h"
+#include "lib/encap/tunnel.h"
 #include "lib/intent/json.h"
 #include "lib/maglev/maglev_table.h"
 
@@ -29,6 +30,8 @@ constexpr Word<HashPolicy> kHashWords[] = {{"5-tuple", HashPolicy::kFiveTuple},
                                            {"source-ip", HashPolicy::kSourceIp}};
 constexpr Word<Tracking> kTrackingWords[] = {
     {"adaptive", Tracking::kAdaptive}, {"all", Tracking::kAll}, {"none", Tracking::kNone}};
+// Of drop_too_big.
+constexpr Word<bool> kTooBigWords[] = {{"cut", false}, {"drop", true}};
 constexpr Word<HealthCheckType> kCheckWords[] = {{"tcp", HealthCheckType::kTcp},
                                                  {"none", HealthCheckType::kNone}};
 
@@ -234,13 +237,18 @@ Status ReadName(const Fields& fields, std::string* name) {
 }
 
 Status ReadService(const Json& json, const std::string& path, ServiceSpec* service) {
-  ASSIGN_OR_RETURN(const Fields fields, Fields::Open(json, path, "a service",
-                                                     {"name", "frontends", "forwarding", "hash",
-                                                      "tracking", "idle_timeout", "drain_timeout",
-                                                      "health_check", "fail_open", "backends"}));
+  ASSIGN_OR_RETURN(const Fields fields,
+                   Fields::Open(json, path, "a service",
+                                {"name", "frontends", "forwarding", "gue_port", "gue_checksum",
+                                 "mss_clamp", "too_big", "hash", "tracking", "idle_timeout",
+                                 "drain_timeout", "health_check", "fail_open", "backends"}));
   RETURN_IF_ERROR(ReadName(fields, &service->name));
   RETURN_IF_ERROR(ReadFrontends(fields, &service->frontends));
   RETURN_IF_ERROR(fields.ReadWord("forwarding", kForwardingWords, &service->forwarding));
+  RETURN_IF_ERROR(fields.ReadInteger("gue_port", 1, 65535, &service->gue_port));
+  RETURN_IF_ERROR(fields.ReadBool("gue_checksum", &service->gue_checksum));
+  RETURN_IF_ERROR(fields.ReadBool("mss_clamp", &service->mss_clamp));
+  RETURN_IF_ERROR(fields.ReadWord("too_big", kTooBigWords, &service->drop_too_big));
   RETURN_IF_ERROR(fields.ReadWord("hash", kHashWords, &service->hash));
   RETURN_IF_ERROR(fields.ReadWord("tracking", kTrackingWords, &service->tracking));
   RETURN_IF_ERROR(fields.ReadDuration("idle_timeout", &service->idle_timeout_ms));
@@ -318,6 +326,12 @@ Json ServiceToJson(const ServiceSpec& service) {
                {"fail_open", service.fail_open},
                {"health_check", std::move(health_check)},
                {"backends", std::move(backends)}};
+  if (service.forwarding == ForwardingMode::kGue) {
+    json["gue_port"] = service.gue_port.value_or(kDefaultGuePort);
+    json["gue_checksum"] = service.gue_checksum;
+  }
+  if (service.forwarding == ForwardingMode::kNat) json["mss_clamp"] = service.mss_clamp;
+  json["too_big"] = NameOf(kTooBigWords, service.drop_too_big);
   if (service.tracking) json["tracking"] = TrackingName(*service.tracking);
   if (service.idle_timeout_ms) json["idle_timeout"] = FormatDurationMs(*service.idle_timeout_ms);
   return json;

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "lib/encap/tunnel.h"
+
 namespace fairlead {
 namespace {
 
@@ -31,6 +33,12 @@ SnapshotService DeriveService(const ServiceSpec& service, const Observations& ob
   out.name = service.name;
   out.frontends = service.frontends;
   out.mode = service.forwarding;
+  if (service.forwarding == ForwardingMode::kGue) {
+    out.gue_port = service.gue_port.value_or(kDefaultGuePort);
+  }
+  if (service.gue_checksum) out.flags |= kServiceGueChecksum;
+  if (service.mss_clamp) out.flags |= kServiceMssClamp;
+  if (service.drop_too_big) out.flags |= kServiceDropTooBig;
   out.hash_policy = service.hash;
   out.tracking_tcp = service.tracking.value_or(Tracking::kAdaptive);
   out.tracking_udp = service.tracking.value_or(Tracking::kAll);

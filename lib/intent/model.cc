@@ -8,7 +8,9 @@
 #include <set>
 #include <utility>
 
+#include "lib/encap/tunnel.h"
 #include "lib/intent/json.h"
+#include "lib/intent/nat_rules.h"
 #include "lib/maglev/maglev_table.h"
 
 namespace fairlead {
@@ -71,11 +73,23 @@ Status CheckFrontends(const ServiceSpec& service, std::string_view path) {
   return {};
 }
 
-// The one place that says which modes this build forwards.
+// Settings of one mode are refused in the others rather than ignored.
 Status CheckForwarding(const ServiceSpec& service, std::string_view path) {
-  if (service.forwarding == ForwardingMode::kDsr) return {};
-  return Refuse(std::string(path) + "forwarding", ForwardingModeName(service.forwarding),
-                "is not in this build, which forwards dsr only");
+  const auto refuse = [&](std::string_view field, std::string_view value, std::string_view mode) {
+    return Refuse(std::string(path).append(field), value,
+                  "needs forwarding: " + std::string(mode) + ", but it is " +
+                      std::string(ForwardingModeName(service.forwarding)));
+  };
+  if (service.forwarding != ForwardingMode::kGue) {
+    if (service.gue_port) return refuse("gue_port", std::to_string(*service.gue_port), "gue");
+    if (service.gue_checksum) return refuse("gue_checksum", "true", "gue");
+  }
+  if (service.gue_port == uint16_t{0})
+    return CheckRange(std::string(path) + "gue_port", 0, 1, 65535);
+  if (service.mss_clamp && service.forwarding != ForwardingMode::kNat) {
+    return refuse("mss_clamp", "true", "nat");
+  }
+  return {};
 }
 
 Status CheckTimers(const ServiceSpec& service, std::string_view path) {
@@ -165,6 +179,7 @@ Status CheckBackends(const ServiceSpec& service, std::string_view path) {
 class NeighbourChecker {
  public:
   Status AddService(const ServiceSpec& service, std::string_view path) {
+    RETURN_IF_ERROR(nat_.AddService(service, path));
     if (!names_.insert(service.name).second) {
       return AlreadyExists(std::string(path) + "name: " + service.name + " appears twice");
     }
@@ -213,6 +228,7 @@ class NeighbourChecker {
   std::set<std::string_view> names_;
   std::map<Frontend, const ServiceSpec*> frontends_;
   std::map<IpAddress, const ServiceSpec*> addresses_;
+  NatRules nat_;
   size_t backend_count_ = 0;
 };
 
@@ -235,7 +251,8 @@ Status ValidateServiceAt(const ServiceSpec& service, std::string_view path) {
     return Refuse(std::string(path) + "slot_count", std::to_string(service.slot_count),
                   "is not a prime of at most " + std::to_string(kMaxSlotCount));
   }
-  return CheckBackends(service, path);
+  RETURN_IF_ERROR(CheckBackends(service, path));
+  return NatRules().AddService(service, path);
 }
 
 Status ValidateService(const ServiceSpec& service) {
@@ -264,6 +281,9 @@ Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint)
 }
 
 void NormalizeService(ServiceSpec* service) {
+  if (service->forwarding == ForwardingMode::kGue && !service->gue_port) {
+    service->gue_port = kDefaultGuePort;
+  }
   for (BackendSpec& backend : service->backends) {
     backend.endpoint = NormalizeEndpoint(*service, backend.endpoint);
   }

@@ -40,6 +40,10 @@ struct ServiceSpec {
   std::string name;                 // [a-z0-9][a-z0-9._-]{0,62}
   std::vector<Frontend> frontends;  // 1..256, distinct
   ForwardingMode forwarding = ForwardingMode::kDsr;
+  std::optional<uint16_t> gue_port;  // gue only; unset: 6080
+  bool gue_checksum = false;         // gue only: outer UDP checksum
+  bool mss_clamp = false;            // nat only
+  bool drop_too_big = false;         // IPv4 without DF larger than the MTU: drop; else cut
   HashPolicy hash = HashPolicy::kFiveTuple;
   std::optional<Tracking> tracking;         // unset: TCP adaptive, UDP all
   std::optional<uint32_t> idle_timeout_ms;  // unset: TCP 350 s, UDP 120 s; 1 s..24 h
@@ -65,9 +69,9 @@ inline constexpr uint32_t kMaxCheckIntervalMs = 3'600'000;
 inline constexpr uint32_t kMaxRiseFall = 10;
 
 // The whole rule book: names, ranges, duplicates, a frontend of two services, a backend that is a
-// frontend, another port without nat, modes that this build does not have. The message names
-// service, field and value: "service web: backends[1].weight: 1001 is not within 0..1000".
-// kAlreadyExists for what two services claim, kInvalidArgument for all else.
+// frontend, another port without nat, and nat's own (nat_rules.h). The message names service, field
+// and value: "service web: backends[1].weight: 1001 is not within 0..1000". kAlreadyExists for what
+// two services claim, kInvalidArgument for all else.
 Status ValidateService(const ServiceSpec& service);
 Status ValidateIntent(const IntentSpec& intent);
 // The same; messages start with `path` in place of "service NAME: ", for instance "services[3].".
@@ -76,7 +80,7 @@ Status ValidateServiceAt(const ServiceSpec& service, std::string_view path);
 // How a backend's endpoint is stored: without its port where the mode cannot change ports and the
 // port is a frontend's anyway.
 Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint);
-// The same for all backends. ServiceFromJson does it.
+// The same for all backends, and gue's default port filled in. ServiceFromJson does it.
 void NormalizeService(ServiceSpec* service);
 
 // What a person means by an endpoint of this service: the exact one, else, when the port is one of

@@ -187,6 +187,31 @@ bool IpAddress::IsUnusable() const {
          std::all_of(bytes_.begin(), bytes_.end() - 1, [](uint8_t b) { return b == 0; });
 }
 
+Result<Prefix> Prefix::Parse(std::string_view text) {
+  const size_t slash = text.rfind('/');
+  Prefix prefix;
+  const char* end = text.data() + text.size();
+  std::from_chars_result parsed{end, std::errc::invalid_argument};
+  if (slash != std::string_view::npos) {
+    parsed = std::from_chars(text.data() + slash + 1, end, prefix.bits);
+  }
+  if (parsed.ec != std::errc() || parsed.ptr != end) {
+    return InvalidArgument("prefix " + Quoted(text) + " is not ADDRESS/LENGTH (192.0.2.128/25)");
+  }
+  ASSIGN_OR_RETURN(prefix.address, IpAddress::Parse(text.substr(0, slash)));
+  const uint32_t width = prefix.address.is_v4() ? 32 : 128;
+  if (prefix.bits > width) {
+    return InvalidArgument("prefix " + Quoted(text) + " is longer than " + std::to_string(width));
+  }
+  for (uint32_t bit = prefix.bits; bit < width; ++bit) {
+    if ((prefix.address.bytes()[bit / 8] >> (7 - bit % 8) & 1) == 0) continue;
+    return InvalidArgument("prefix " + Quoted(text) + " has bits behind its length set");
+  }
+  return prefix;
+}
+
+std::string Prefix::ToString() const { return address.ToString() + "/" + std::to_string(bits); }
+
 Result<MacAddress> MacAddress::Parse(std::string_view text) {
   MacAddress mac;
   bool good = text.size() == 17;

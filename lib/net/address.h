@@ -46,6 +46,16 @@ class IpAddress {
   std::array<uint8_t, 16> bytes_{};
 };
 
+// "192.0.2.128/25". Bits behind the prefix are zero.
+struct Prefix {
+  IpAddress address;
+  uint8_t bits = 0;
+
+  static Result<Prefix> Parse(std::string_view text);
+  std::string ToString() const;
+  friend auto operator<=>(const Prefix&, const Prefix&) = default;
+};
+
 struct MacAddress {
   std::array<uint8_t, 6> bytes{};
 

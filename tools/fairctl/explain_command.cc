@@ -94,8 +94,10 @@ void Print(Context* context, const Flow& flow, const Json& answer) {
   }
   out << '\n';
   if (!Member(answer, "service").is_null()) {
-    out << "service   " << Shown(Member(answer, "service")) << '\n'
-        << "slot      " << Shown(Member(answer, "slot")) << ", hash "
+    out << "service   " << Shown(Member(answer, "service")) << '\n';
+  }
+  if (!Member(answer, "slot").is_null()) {
+    out << "slot      " << Shown(Member(answer, "slot")) << ", hash "
         << Shown(Member(answer, "hash")) << '\n';
   }
   if (const Json& record = Member(answer, "record"); !record.is_null()) {

@@ -109,6 +109,16 @@ std::string JoinList(const Json& list, std::string_view separator) {
   return text.empty() ? "-" : text;
 }
 
+std::string ForwardingText(const Json& service) {
+  std::string text = Shown(Member(service, "forwarding"));
+  if (Member(service, "gue_port").is_number())
+    text += ", port " + Shown(Member(service, "gue_port"));
+  if (IsTrue(Member(service, "gue_checksum"))) text += ", with checksum";
+  if (IsTrue(Member(service, "mss_clamp"))) text += ", MSS clamped";
+  if (TextOf(Member(service, "too_big")) == "drop") text += ", too big is dropped";
+  return text;
+}
+
 std::string EndpointText(const Json& backend) {
   const std::string address = Shown(Member(backend, "address"));
   const Json& port = Member(backend, "port");

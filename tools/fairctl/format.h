@@ -37,6 +37,9 @@ std::string JoinList(const nlohmann::json& list, std::string_view separator);
 // "10.0.0.11", "[2001:db8::11]:80" of a backend object.
 std::string EndpointText(const nlohmann::json& backend);
 
+// "gue, port 6080" of a service object.
+std::string ForwardingText(const nlohmann::json& service);
+
 Colour ColourOfState(std::string_view state);
 
 }  // namespace fairlead::fairctl

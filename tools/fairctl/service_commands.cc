@@ -15,6 +15,10 @@ struct ServiceOptions {
   std::vector<std::string> frontends;
   std::vector<std::string> backends;
   std::string forwarding;
+  int gue_port = 0;
+  bool gue_checksum = false;
+  bool mss_clamp = false;
+  std::string too_big;
   std::string hash;
   std::string tracking;
   std::string idle_timeout;
@@ -40,6 +44,10 @@ void SetNumber(const char* field, int value, Json* json) {
 Json ToJson(const ServiceOptions& options) {
   Json json = {{"name", options.name}, {"frontends", options.frontends}};
   SetText("forwarding", options.forwarding, &json);
+  SetNumber("gue_port", options.gue_port, &json);
+  if (options.gue_checksum) json["gue_checksum"] = true;
+  if (options.mss_clamp) json["mss_clamp"] = true;
+  SetText("too_big", options.too_big, &json);
   SetText("hash", options.hash, &json);
   SetText("tracking", options.tracking, &json);
   SetText("idle_timeout", options.idle_timeout, &json);
@@ -119,7 +127,7 @@ int Show(Context* context, const std::string& name) {
   std::ostream& out = context->out();
   out << "name           " << Shown(Member(service, "name")) << '\n'
       << "frontends      " << JoinList(Member(service, "frontends"), ", ") << '\n'
-      << "forwarding     " << Shown(Member(service, "forwarding")) << '\n'
+      << "forwarding     " << ForwardingText(service) << '\n'
       << "hash           " << Shown(Member(service, "hash")) << '\n'
       << "tracking       " << (tracking.is_null() ? "tcp adaptive, udp all" : Shown(tracking))
       << '\n'
@@ -153,6 +161,14 @@ void AddAddCommand(CLI::App* service, Context* context) {
       ->allow_extra_args(false)
       ->take_all();
   add->add_option("--forwarding", options->forwarding, "dsr | ipip | gue | nat (default dsr)");
+  add->add_option("--gue-port", options->gue_port, "UDP port of gue, default 6080")
+      ->check(CLI::Range(1, 65535));
+  add->add_flag("--gue-checksum", options->gue_checksum,
+                "gue: fill in the outer UDP checksum (default: zero)");
+  add->add_flag("--mss-clamp", options->mss_clamp,
+                "nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry");
+  add->add_option("--too-big", options->too_big,
+                  "cut | drop IPv4 packets without DF that are larger than the MTU (default cut)");
   add->add_option("--hash", options->hash, "5-tuple | 3-tuple | source-ip (default 5-tuple)");
   add->add_option("--tracking", options->tracking,
                   "adaptive | all | none (default: adaptive for TCP, all for UDP)");

@@ -58,22 +58,31 @@ Json BackendsToJson(const SnapshotView& view, const ServiceRecord& service) {
   return backends;
 }
 
+// What is not so in every mode.
+void AddModeSettings(const ServiceRecord& record, Json* service) {
+  if (record.gue_port != 0) (*service)["gue_port"] = record.gue_port;
+  if ((record.flags & kServiceGueChecksum) != 0) (*service)["gue_checksum"] = true;
+  if ((record.flags & kServiceMssClamp) != 0) (*service)["mss_clamp"] = true;
+  if ((record.flags & kServiceDropTooBig) != 0) (*service)["too_big"] = "drop";
+}
+
 Json SnapshotToJson(const SnapshotView& view) {
   const SnapshotHeader& header = view.header();
   Json services = Json::array();
   for (const ServiceRecord& record : view.services()) {
-    services.push_back(
-        {{"name", view.name_of(record)},
-         {"id", record.id},
-         {"forwarding", ForwardingModeName(static_cast<ForwardingMode>(record.mode))},
-         {"hash", HashPolicyName(static_cast<HashPolicy>(record.hash_policy))},
-         {"tracking_tcp", TrackingName(static_cast<Tracking>(record.tracking_tcp))},
-         {"tracking_udp", TrackingName(static_cast<Tracking>(record.tracking_udp))},
-         {"idle_timeout_tcp", FormatDurationMs(record.idle_timeout_tcp_ms)},
-         {"idle_timeout_udp", FormatDurationMs(record.idle_timeout_udp_ms)},
-         {"slot_count", record.slot_count},
-         {"frontends", Json::array()},
-         {"backends", BackendsToJson(view, record)}});
+    Json service = {{"name", view.name_of(record)},
+                    {"id", record.id},
+                    {"forwarding", ForwardingModeName(static_cast<ForwardingMode>(record.mode))},
+                    {"hash", HashPolicyName(static_cast<HashPolicy>(record.hash_policy))},
+                    {"tracking_tcp", TrackingName(static_cast<Tracking>(record.tracking_tcp))},
+                    {"tracking_udp", TrackingName(static_cast<Tracking>(record.tracking_udp))},
+                    {"idle_timeout_tcp", FormatDurationMs(record.idle_timeout_tcp_ms)},
+                    {"idle_timeout_udp", FormatDurationMs(record.idle_timeout_udp_ms)},
+                    {"slot_count", record.slot_count},
+                    {"frontends", Json::array()},
+                    {"backends", BackendsToJson(view, record)}};
+    AddModeSettings(record, &service);
+    services.push_back(std::move(service));
   }
   for (const FrontendRecord& record : view.frontends()) {
     const Frontend frontend{AddressOf(record), record.port, static_cast<Protocol>(record.protocol)};
@@ -94,9 +103,8 @@ void PrintSnapshot(Context* context, const Json& snapshot) {
   for (const Json& service : List(Member(snapshot, "services"))) {
     out << "\nservice " << Shown(Member(service, "name")) << ": "
         << JoinList(Member(service, "frontends"), ", ") << '\n'
-        << "  " << Shown(Member(service, "forwarding")) << ", hash "
-        << Shown(Member(service, "hash")) << ", tracking tcp "
-        << Shown(Member(service, "tracking_tcp")) << ", udp "
+        << "  " << ForwardingText(service) << ", hash " << Shown(Member(service, "hash"))
+        << ", tracking tcp " << Shown(Member(service, "tracking_tcp")) << ", udp "
         << Shown(Member(service, "tracking_udp")) << ", " << Shown(Member(service, "slot_count"))
         << " slots\n";
     Table table({{"  BACKEND"}, {"WEIGHT", Align::kRight}, {"STATE"}, {"NEXT HOP"}});

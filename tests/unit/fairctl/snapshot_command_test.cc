@@ -49,13 +49,13 @@ services:
 TEST_F(SnapshotCommands, BuildAndShow) {
   Harness build;
   ASSERT_EQ(Build(&build, "image"), kExitOk) << build.err();
-  EXPECT_EQ(build.out(), Path("image") + ": generation 1, 1 service(s), 2 backend(s), 288 bytes\n");
+  EXPECT_EQ(build.out(), Path("image") + ": generation 1, 1 service(s), 2 backend(s), 336 bytes\n");
   Harness show;
   EXPECT_EQ(show.Run({"snapshot", "show", Path("image")}), kExitOk);
   EXPECT_EQ(show.out(),
             "generation  1\n"
             "hash seed   42\n"
-            "size        288 bytes, format version 1\n"
+            "size        336 bytes, format version 2\n"
             "\n"
             "service web: 203.0.113.10:80/tcp\n"
             "  dsr, hash 5-tuple, tracking tcp adaptive, udp all, 65537 slots\n"

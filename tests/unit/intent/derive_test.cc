@@ -205,5 +205,24 @@ TEST(OfflineObservations, TakeEverythingAsHealthy) {
   }
 }
 
+TEST(DeriveSnapshot, TellsTheDataplaneWhatTheModeNeeds) {
+  Web web({ObservedBackend{}});
+  EXPECT_EQ(web.Derive().flags, 0U);
+  EXPECT_EQ(web.Derive().gue_port, 0);
+  web.service().drop_too_big = true;
+  web.service().forwarding = ForwardingMode::kGue;
+  EXPECT_EQ(web.Derive().gue_port, 6080);
+  web.service().gue_port = 7000;
+  web.service().gue_checksum = true;
+  EXPECT_EQ(web.Derive().gue_port, 7000);
+  EXPECT_EQ(web.Derive().flags, kServiceDropTooBig | kServiceGueChecksum);
+  web.service().forwarding = ForwardingMode::kNat;
+  web.service().gue_checksum = false;
+  web.service().mss_clamp = true;
+  web.backend(0).endpoint.port = 0;
+  EXPECT_EQ(web.Derive().gue_port, 0);
+  EXPECT_EQ(web.Derive().flags, kServiceDropTooBig | kServiceMssClamp);
+}
+
 }  // namespace
 }  // namespace fairlead

@@ -48,10 +48,51 @@ const BadService kBadServices[] = {
      "service web: frontends[0]: 127.0.0.1:80/tcp is not on a usable"},
     {"FrontendTwice", [](ServiceSpec* s) { s->frontends.push_back(s->frontends[0]); },
      "service web: frontends[1]: 203.0.113.10:80/tcp appears twice"},
-    {"Ipip", [](ServiceSpec* s) { s->forwarding = ForwardingMode::kIpip; },
-     "service web: forwarding: ipip is not in this build, which forwards dsr only"},
-    {"Gue", [](ServiceSpec* s) { s->forwarding = ForwardingMode::kGue; },
-     "service web: forwarding: gue is not in this build, which forwards dsr only"},
+    {"GuePortWithoutGue", [](ServiceSpec* s) { s->gue_port = 6080; },
+     "service web: gue_port: 6080 needs forwarding: gue, but it is dsr"},
+    {"GuePortZero",
+     [](ServiceSpec* s) {
+       s->forwarding = ForwardingMode::kGue;
+       s->gue_port = 0;
+     },
+     "service web: gue_port: 0 is not within 1..65535"},
+    {"GueChecksumWithoutGue",
+     [](ServiceSpec* s) {
+       s->forwarding = ForwardingMode::kIpip;
+       s->gue_checksum = true;
+     },
+     "service web: gue_checksum: true needs forwarding: gue, but it is ipip"},
+    {"MssClampWithoutNat", [](ServiceSpec* s) { s->mss_clamp = true; },
+     "service web: mss_clamp: true needs forwarding: nat, but it is dsr"},
+    {"AnotherPortThroughATunnel",
+     [](ServiceSpec* s) {
+       s->forwarding = ForwardingMode::kGue;
+       s->backends[1] = MakeBackend("10.0.0.1:81");
+     },
+     "service web: backends[1].port: 81 is not a frontend's port: another port needs nat"},
+    {"NatAcrossFamilies",
+     [](ServiceSpec* s) {
+       s->forwarding = ForwardingMode::kNat;
+       s->backends[1] = MakeBackend("2001:db8:a::1");
+     },
+     "service web: backends[1].address: 2001:db8:a::1 is not of frontend 203.0.113.10:80/tcp's "
+     "family"},
+    {"NatTwoFrontendsOneBackendPort",
+     [](ServiceSpec* s) {
+       s->forwarding = ForwardingMode::kNat;
+       s->frontends.push_back(Frontend::Parse("203.0.113.10:443/tcp").value());
+       s->backends[1] = MakeBackend("10.0.0.1:8080");
+     },
+     "service web: backends[1]: replies from 10.0.0.1:8080/tcp would belong to frontend "
+     "203.0.113.10:443/tcp as well as to 203.0.113.10:80/tcp of service web"},
+    {"NatAnyPortFrontendWithABackendsPort",
+     [](ServiceSpec* s) {
+       s->forwarding = ForwardingMode::kNat;
+       s->health_check.port = 80;
+       s->frontends[0].port = 0;
+       s->backends[1] = MakeBackend("10.0.0.1:8080");
+     },
+     "service web: backends[1].port: 8080 for frontend 203.0.113.10:0/tcp, which is for any port"},
     {"IdleTimeout", [](ServiceSpec* s) { s->idle_timeout_ms = 86'401'000; },
      "service web: idle_timeout: 86401s is not within 1s..24h"},
     {"CheckTimeoutZero", [](ServiceSpec* s) { s->health_check.timeout_ms = 0; },
@@ -161,6 +202,71 @@ TEST(ValidateIntent, NamesAServiceByItsPlace) {
   EXPECT_EQ(ValidateIntent(intent).message(),
             "services[1].backends[0].weight: 2000 is not within 0..1000");
 }
+
+// web and api, both nat, with the frontends and the backend that a row says.
+struct NatPair {
+  const char* name;
+  const char* first_frontend;
+  const char* first_backend;
+  const char* second_frontend;
+  const char* second_backend;
+  const char* message;  // null: accepted
+};
+
+const NatPair kNatPairs[] = {
+    {"SamePortOfOneBackend", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:80/tcp", "10.0.0.11",
+     "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to frontend "
+     "203.0.113.11:80/tcp as well as to 203.0.113.10:80/tcp of service web"},
+    {"ThePortSaidAndUnsaid", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:81/tcp",
+     "10.0.0.11:80", "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to"},
+    {"AnotherPort", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:80/tcp", "10.0.0.11:8080",
+     nullptr},
+    {"AnotherProtocol", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:80/udp", "10.0.0.11",
+     nullptr},
+    {"AnotherBackend", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:80/tcp", "10.0.0.12",
+     nullptr},
+    {"AnyPortCoversAnotherAddress", "203.0.113.10:0/tcp", "10.0.0.11", "203.0.113.11:80/tcp",
+     "10.0.0.11",
+     "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to frontend "
+     "203.0.113.11:80/tcp as well as to 203.0.113.10:0/tcp of service web"},
+    {"AnyPortComesSecond", "203.0.113.11:80/tcp", "10.0.0.11", "203.0.113.10:0/tcp", "10.0.0.11",
+     "services[1].backends[0]: replies from 10.0.0.11/tcp would belong to frontend "
+     "203.0.113.10:0/tcp as well as to 203.0.113.11:80/tcp of service web"},
+    {"AnyPortAndAnExactOneOfTheSameAddress", "203.0.113.10:0/tcp", "10.0.0.11",
+     "203.0.113.10:80/tcp", "10.0.0.11", nullptr},
+    {"AnyPortAndATranslatedPort", "203.0.113.10:0/tcp", "10.0.0.11", "203.0.113.10:80/tcp",
+     "10.0.0.11:8080", "services[1].backends[0]: replies from 10.0.0.11:8080/tcp would belong to"},
+};
+
+class NatBetweenServices : public ::testing::TestWithParam<NatPair> {};
+
+TEST_P(NatBetweenServices, GivesABackendsPortToOneFrontend) {
+  const NatPair& row = GetParam();
+  IntentSpec intent;
+  intent.services = {MakeService("web", row.first_frontend),
+                     MakeService("api", row.second_frontend)};
+  intent.services[0].backends = {MakeBackend(row.first_backend)};
+  intent.services[1].backends = {MakeBackend(row.second_backend)};
+  for (ServiceSpec& service : intent.services) {
+    service.forwarding = ForwardingMode::kNat;
+    service.health_check.port = 80;
+  }
+  const Status status = ValidateIntent(intent);
+  if (row.message == nullptr) {
+    EXPECT_TRUE(status.ok()) << status.message();
+    return;
+  }
+  EXPECT_EQ(status.code(), ErrorCode::kAlreadyExists);
+  EXPECT_THAT(status.message(), StartsWith(row.message));
+  // dsr has no such bound.
+  for (ServiceSpec& service : intent.services) service.forwarding = ForwardingMode::kIpip;
+  if (row.second_backend == std::string("10.0.0.11")) {
+    EXPECT_TRUE(ValidateIntent(intent).ok());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Services, NatBetweenServices, ::testing::ValuesIn(kNatPairs),
+                         [](const auto& row) { return std::string(row.param.name); });
 
 TEST(NormalizeEndpoint, DropsAFrontendsPortUnlessTheModeIsNat) {
   ServiceSpec service = MakeService("web", "203.0.113.10:80/tcp");

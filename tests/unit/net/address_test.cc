@@ -172,6 +172,38 @@ TEST(MacAddress, RefusesOtherNotations) {
   }
 }
 
+TEST(Prefix, ReadsAndWrites) {
+  for (const char* text : {"192.0.2.128/25", "10.0.0.0/8", "0.0.0.0/0", "2001:db8:f:1::/64",
+                           "2001:db8::1/128", "192.0.2.1/32"}) {
+    const Result<Prefix> prefix = Prefix::Parse(text);
+    ASSERT_TRUE(prefix.ok()) << prefix.status().message();
+    EXPECT_EQ(prefix->ToString(), text);
+  }
+}
+
+TEST(Prefix, RefusesBadInputAndSaysWhy) {
+  const struct {
+    const char* text;
+    const char* why;
+  } rows[] = {{"192.0.2.0", "is not ADDRESS/LENGTH"},
+              {"192.0.2.0/", "is not ADDRESS/LENGTH"},
+              {"192.0.2.0/x", "is not ADDRESS/LENGTH"},
+              {"192.0.2.0/-1", "is not ADDRESS/LENGTH"},
+              {"192.0.2.0/300", "is not ADDRESS"},
+              {"192.0.2.0/33", "is longer than 32"},
+              {"2001:db8::/129", "is longer than 128"},
+              {"192.0.2.1/24", "has bits behind"},
+              {"2001:db8::1/64", "has bits behind"},
+              {"web/24", "is neither IPv4"},
+              {"", "is not ADDRESS/LENGTH"}};
+  for (const auto& row : rows) {
+    const Result<Prefix> prefix = Prefix::Parse(row.text);
+    ASSERT_FALSE(prefix.ok()) << row.text;
+    EXPECT_NE(prefix.status().message().find(row.why), std::string::npos)
+        << prefix.status().message();
+  }
+}
+
 TEST(Endpoint, ReadsEveryNotation) {
   const struct {
     const char* text;
