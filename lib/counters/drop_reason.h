@@ -21,7 +21,8 @@ inline constexpr size_t kDropReasonCount = static_cast<size_t>(DropReason::kCoun
 
 // What becomes of a packet. kReply: the buffer now holds a packet that Fairlead made; the packet
 // that came in it is counted as dropped with reason `answered`, the reply as generated and sent.
-enum class Verdict : uint8_t { kPending = 0, kForward, kReply, kDrop, kToKernel };
+// kHeld: a fragment that waits for its datagram's first one; it gets one of the others later.
+enum class Verdict : uint8_t { kPending = 0, kForward, kReply, kDrop, kToKernel, kHeld };
 
 std::string_view DropReasonName(DropReason reason);  // "other_mac"
 std::string_view DropReasonText(DropReason reason);  // the sentence of counters.def

@@ -79,6 +79,9 @@ class FragmentStore {
   // Everything that waits is timed out, and Next's to return.
   void ReleaseAll();
 
+  const FragmentMap& map() const { return *map_; }
+  // Nothing waits and nothing is Next's.
+  bool idle() const { return waiting_ == 0 && released_head_ == kNone; }
   uint32_t waiting() const { return waiting_; }  // fragments, without those that are Next's already
   uint32_t waiting_datagrams() const { return datagram_count_; }
 

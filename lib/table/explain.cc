@@ -30,6 +30,7 @@ SnapshotInput OnlyService(const SnapshotView& snapshot, uint32_t service_index) 
   service.tracking_tcp = static_cast<Tracking>(record.tracking_tcp);
   service.tracking_udp = static_cast<Tracking>(record.tracking_udp);
   service.gue_port = record.gue_port;
+  service.flags = record.flags;
   service.slot_count = record.slot_count;
   service.idle_timeout_tcp_ms = record.idle_timeout_tcp_ms;
   service.idle_timeout_udp_ms = record.idle_timeout_udp_ms;
@@ -62,6 +63,13 @@ std::vector<EgressPort> PortsOf(const SnapshotView& snapshot) {
     });
     if (!interface.empty() && !known) ports.push_back({std::move(interface), {}});
   }
+  if (ports.empty()) ports.emplace_back();
+  // Addresses and MTUs are the dataplane's too; no explanation depends on what they are.
+  for (EgressPort& port : ports) {
+    port.mtu = UINT16_MAX;
+    port.addresses = {IpAddress::Parse("192.0.2.1").value(),
+                      IpAddress::Parse("2001:db8::1").value()};
+  }
   return ports;
 }
 
@@ -69,6 +77,25 @@ FlowRecord ToFlowRecord(const ExplainRecord& record) {
   const uint64_t age_ticks = uint64_t{record.age_ms} * kTicksPerSecond / 1000;
   const auto seen = static_cast<uint32_t>(0 - std::min<uint64_t>(age_ticks, kTickMask));
   return {record.backend_id, seen & kTickMask, record.flags};
+}
+
+// What the mode does to the packet; for dsr there is nothing to say.
+std::string Passage(const ServiceRecord& service, const BackendRecord& backend) {
+  const std::string address = AddressOf(backend).ToString();
+  switch (static_cast<ForwardingMode>(service.mode)) {
+    case ForwardingMode::kDsr:
+      break;
+    case ForwardingMode::kIpip:
+      return " Tunnelled to " + address + " (IP in IP), " +
+             std::to_string(OverheadOf(service, backend)) + " bytes longer.";
+    case ForwardingMode::kGue:
+      return " Tunnelled to " + Endpoint{AddressOf(backend), service.gue_port}.ToString() +
+             " (GUE), " + std::to_string(OverheadOf(service, backend)) + " bytes longer.";
+    case ForwardingMode::kNat:
+      return " Its destination becomes " + Endpoint{AddressOf(backend), backend.port}.ToString() +
+             ".";
+  }
+  return "";
 }
 
 std::string Sentences(const Explanation& explanation, const ServiceEntry& service) {
@@ -92,7 +119,10 @@ Result<Explainer> Explainer::Make(const SnapshotView& snapshot, const FlowKey& k
   explainer.is_frontend_address_ =
       frontends.HasAddress(destination.bytes().data(), destination.family());
   const uint32_t index = frontends.FindDestination(key);
-  if (index == kNoService) return explainer;
+  if (index == kNoService) {
+    if (!explainer.is_frontend_address_) RETURN_IF_ERROR(explainer.LookForReply(snapshot));
+    return explainer;
+  }
 
   ASSIGN_OR_RETURN(explainer.image_, BuildSnapshot(OnlyService(snapshot, index)));
   const SnapshotView view(explainer.image_.bytes());
@@ -117,7 +147,33 @@ std::optional<RecordKey> Explainer::record_key() const {
   return RecordKey::Make(hash_, service.salt);
 }
 
+Status Explainer::LookForReply(const SnapshotView& snapshot) {
+  ASSIGN_OR_RETURN(const NatTable nat, NatTable::Build(snapshot));
+  const NatRow* row = nat.FindSource(key_);
+  if (row == nullptr) return {};
+  reply_service_ = std::string(snapshot.name_of(snapshot.services()[row->service_index]));
+  const auto& bytes = row->frontend.address;
+  reply_frontend_.address = key_.family() == Family::kIpv4
+                                ? IpAddress::FromV4(std::span<const uint8_t, 4>(bytes.data(), 4))
+                                : IpAddress::FromV6(bytes);
+  reply_frontend_.port = row->frontend.port != 0 ? row->frontend.port : key_.source_port();
+  return {};
+}
+
+Explanation Explainer::ExplainReply() const {
+  Explanation explanation;
+  explanation.verdict = Verdict::kForward;
+  explanation.service = reply_service_;
+  explanation.forwarding = ForwardingMode::kNat;
+  explanation.backend = Endpoint{key_.source(), key_.source_port()};
+  explanation.why = "A reply of a backend of service " + reply_service_ +
+                    " through nat: its source becomes " + reply_frontend_.ToString() +
+                    ", unless the destination is the balancer's own address.";
+  return explanation;
+}
+
 Explanation Explainer::ExplainWithoutService() const {
+  if (!reply_service_.empty()) return ExplainReply();
   Explanation explanation;
   if (is_frontend_address_) {
     explanation.verdict = Verdict::kDrop;
@@ -148,6 +204,7 @@ Explanation Explainer::Explain(const std::optional<ExplainRecord>& record) const
   Explanation explanation;
   explanation.hash = hash_;
   explanation.service = service.name;
+  explanation.forwarding = service.mode;
   explanation.slot = SlotIndex(hash_, service.slot_count);
   explanation.slot_count = service.slot_count;
   explanation.reason = selection.reason;
@@ -170,6 +227,9 @@ Explanation Explainer::Explain(const std::optional<ExplainRecord>& record) const
     }
   }
   explanation.why = Sentences(explanation, service);
+  if (explanation.verdict == Verdict::kForward) {
+    explanation.why += Passage(view.services().front(), view.backends()[selection.backend_index]);
+  }
   return explanation;
 }
 

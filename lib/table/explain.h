@@ -30,6 +30,7 @@ struct Explanation {
   DropReason drop_reason = DropReason::kNone;  // unless kDrop
   FlowHash hash;                               // of the reduced key; meaningful with a service
   std::string service;                         // empty: no service
+  std::optional<ForwardingMode> forwarding;    // the service's
   uint32_t slot = kNoIndex;                    // kNoIndex: no service
   uint32_t slot_count = 0;
   SelectReason reason = SelectReason::kNoBackend;
@@ -55,13 +56,19 @@ class Explainer {
 
  private:
   Explainer() = default;
+  Status LookForReply(const SnapshotView& snapshot);
   Explanation ExplainWithoutService() const;
+
+  // A packet to nobody's frontend: the kernel's, or a reply through nat.
+  Explanation ExplainReply() const;
 
   FlowKey key_;
   FlowHash hash_;
   bool is_frontend_address_ = false;
   SnapshotImage image_;                       // of the one service
   std::unique_ptr<ForwardingTables> tables_;  // null: no service
+  std::string reply_service_;                 // nat's, whose backend the source is; empty: none's
+  Endpoint reply_frontend_;                   // what the source becomes
 };
 
 }  // namespace fairlead

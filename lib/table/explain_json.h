@@ -13,6 +13,7 @@ namespace fairlead {
 inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
   using Json = nlohmann::json;
   const bool has_service = !explanation.service.empty();
+  const bool has_slot = explanation.slot != kNoIndex;
   char hash[40];
   std::snprintf(hash, sizeof(hash), "0x%016llx%016llx",
                 static_cast<unsigned long long>(explanation.hash.high),
@@ -28,10 +29,14 @@ inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
                             ? Json(DropReasonName(explanation.drop_reason))
                             : Json(nullptr);
   json["service"] = has_service ? Json(explanation.service) : Json(nullptr);
+  constexpr const char* kModes[] = {"dsr", "ipip", "gue", "nat"};
+  json["forwarding"] = explanation.forwarding
+                           ? Json(kModes[static_cast<size_t>(*explanation.forwarding)])
+                           : Json(nullptr);
   json["backend"] = text(explanation.backend);
-  json["slot"] = has_service ? Json(explanation.slot) : Json(nullptr);
-  json["slot_count"] = has_service ? Json(explanation.slot_count) : Json(nullptr);
-  json["hash"] = has_service ? Json(hash) : Json(nullptr);
+  json["slot"] = has_slot ? Json(explanation.slot) : Json(nullptr);
+  json["slot_count"] = has_slot ? Json(explanation.slot_count) : Json(nullptr);
+  json["hash"] = has_slot ? Json(hash) : Json(nullptr);
   json["record"] = nullptr;
   if (explanation.record) {
     json["record"] = {{"backend", text(explanation.recorded_backend)},

@@ -102,6 +102,8 @@ class TablesBuilder {
     tables_->hash_seed_ = snapshot_.header().hash_seed;
     RETURN_IF_ERROR(AddServices());
     RETURN_IF_ERROR(AddBackends());
+    RETURN_IF_ERROR(AddTunnels());
+    RETURN_IF_ERROR(AddNat());
     AddIds();
     // Last, so that a snapshot refused for what it says takes no counter slots.
     RETURN_IF_ERROR(AssignCounters(backend_slots, service_slots));
@@ -126,10 +128,10 @@ class TablesBuilder {
       entry.idle_ticks_udp = TicksFor(record.idle_timeout_udp_ms);
       entry.salt = SaltOfService(record.id);
       entry.id = record.id;
-      if (entry.mode != ForwardingMode::kDsr) {
-        return InvalidArgument("service " + entry.name + ": forwarding mode " +
-                               std::to_string(record.mode) +
-                               " is not supported by this dataplane; use dsr");
+      entry.flags = record.flags;
+      if ((entry.flags & kServiceSecondChance) != 0) {
+        return InvalidArgument("service " + entry.name +
+                               ": second chance is not supported by this dataplane");
       }
       tables_->services_.push_back(std::move(entry));
     }
@@ -163,18 +165,93 @@ class TablesBuilder {
     std::memcpy(entry->destination_mac, hop.mac, sizeof(hop.mac));
     entry->vlan = hop.vlan;
     entry->has_next_hop = true;
+    Result<uint16_t> port = PortOf(hop);
+    if (!port.ok()) {
+      return InvalidArgument("service " + service.name + ": backend " +
+                             AddressOf(record).ToString() + ": " + port.status().message());
+    }
+    entry->egress_port = *port;
+    if (*port == kIngressPort) return {};
+    const MacAddress& mac = ports_[*port].mac;
+    std::memcpy(entry->source_mac, mac.bytes.data(), mac.bytes.size());
+    return {};
+  }
+
+  // The port that a next hop names; kIngressPort when it names none.
+  Result<uint16_t> PortOf(const NextHopRecord& hop) const {
     const std::string_view interface(hop.interface, strnlen(hop.interface, sizeof(hop.interface)));
-    if (interface.empty()) return {};
+    if (interface.empty()) return kIngressPort;
     const auto port = std::find_if(ports_.begin(), ports_.end(), [&](const EgressPort& candidate) {
       return candidate.interface == interface;
     });
-    if (port == ports_.end()) {
-      return InvalidArgument("service " + service.name + ": backend " +
-                             AddressOf(record).ToString() + ": next hop's interface '" +
-                             std::string(interface) + "' is no port of this dataplane");
+    if (port != ports_.end()) return static_cast<uint16_t>(port - ports_.begin());
+    return InvalidArgument("next hop's interface '" + std::string(interface) +
+                           "' is no port of this dataplane");
+  }
+
+  // Tunnels, and for all modes whether the ports' MTUs will do.
+  Status AddTunnels() {
+    std::vector<uint8_t> families(tables_->services_.size());  // bit 0: IPv4 frontends, bit 1: IPv6
+    for (const FrontendRecord& frontend : snapshot_.frontends()) {
+      families[frontend.service_index] |= frontend.family == 4 ? 1 : 2;
     }
-    entry->egress_port = static_cast<uint16_t>(port - ports_.begin());
-    std::memcpy(entry->source_mac, port->mac.bytes.data(), port->mac.bytes.size());
+    for (uint32_t s = 0; s < tables_->services_.size(); ++s) {
+      const ServiceRecord& service = snapshot_.services()[s];
+      for (uint32_t local = 0; local < service.backend_count; ++local) {
+        RETURN_IF_ERROR(AddTunnel(service, service.first_backend + local, families[s]));
+      }
+    }
+    return {};
+  }
+
+  Status AddTunnel(const ServiceRecord& service, uint32_t index, uint8_t families) {
+    const BackendRecord& backend = snapshot_.backends()[index];
+    const uint16_t port = tables_->backends_[index].egress_port;
+    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+      if ((families & (family == Family::kIpv4 ? 1 : 2)) == 0) continue;
+      RETURN_IF_ERROR(CheckBackendMtu(snapshot_, service, backend, family, port, ports_));
+    }
+    if (OverheadOf(service, backend) == 0) return {};
+    tables_->tunnels_.resize(tables_->backends_.size());
+    ASSIGN_OR_RETURN(tables_->tunnels_[index],
+                     MakeBackendTunnel(snapshot_, service, backend, port, ports_));
+    return {};
+  }
+
+  Status AddNat() {
+    for (const FrontendRecord& frontend : snapshot_.frontends()) {
+      const ServiceRecord& service = snapshot_.services()[frontend.service_index];
+      if (service.mode != static_cast<uint8_t>(ForwardingMode::kNat)) continue;
+      RETURN_IF_ERROR(
+          CheckOwnAddress(snapshot_, service, static_cast<Family>(frontend.family), ports_));
+    }
+    ASSIGN_OR_RETURN(tables_->nat_, NatTable::Build(snapshot_));
+    for (const EgressPort& port : ports_) {
+      tables_->own_addresses_.insert(tables_->own_addresses_.end(), port.addresses.begin(),
+                                     port.addresses.end());
+    }
+    const SnapshotHeader& header = snapshot_.header();
+    RETURN_IF_ERROR(SetClientHop(header.client_next_hop_v4, &tables_->client_hops_[0]));
+    return SetClientHop(header.client_next_hop_v6, &tables_->client_hops_[1]);
+  }
+
+  // A port's configured gateway goes before what the control plane found.
+  Status SetClientHop(uint32_t next_hop_index, ClientHop* hop) const {
+    for (uint16_t port = 0; port < ports_.size(); ++port) {
+      if (!ports_[port].gateway) continue;
+      std::memcpy(hop->destination_mac, ports_[port].gateway->bytes.data(), 6);
+      hop->egress_port = port;
+      hop->known = true;
+      return {};
+    }
+    if (next_hop_index == kNoNextHop) return {};
+    const NextHopRecord& record = snapshot_.next_hops()[next_hop_index];
+    Result<uint16_t> port = PortOf(record);
+    if (!port.ok()) return InvalidArgument("client " + port.status().message());
+    std::memcpy(hop->destination_mac, record.mac, sizeof(record.mac));
+    hop->egress_port = *port;
+    hop->vlan = record.vlan;
+    hop->known = true;
     return {};
   }
 

@@ -21,15 +21,16 @@
 #include "lib/flow/flow_hash.h"
 #include "lib/net/address.h"
 #include "lib/snapshot/view.h"
+#include "lib/table/departure.h"
 #include "lib/table/frontend_table.h"
+#include "lib/table/nat_table.h"
 #include "lib/table/slot_table.h"
 
 namespace fairlead {
 
 inline constexpr uint32_t kNoIndex = 0xffffffff;
-inline constexpr uint16_t kIngressPort = 0xffff;  // egress_port: leave by the port it came in on
 
-// One backend, one cache line: all that dsr needs.
+// One backend, one cache line: all that dsr and nat need.
 struct alignas(64) BackendEntry {
   uint8_t destination_mac[6] = {};
   uint8_t source_mac[6] = {};  // the egress port's; unused when egress_port is kIngressPort
@@ -63,14 +64,17 @@ struct alignas(64) ServiceEntry {
   FlowHash salt;  // of the flow table's keys; from the service id
   uint32_t id = 0;
   uint32_t counter_index = 0;
+  uint32_t flags = 0;  // ServiceFlags (snapshot/format.h)
   std::shared_ptr<const SlotTable> slot_table;
   std::string name;
 };
 
-// What the dataplane knows of its ports when it builds tables; index = position.
-struct EgressPort {
-  std::string interface;  // kernel name, or the port's name where the kernel has none
-  MacAddress mac;
+// Where packets to clients go: nat's replies.
+struct ClientHop {
+  uint8_t destination_mac[6] = {};
+  uint16_t egress_port = kIngressPort;
+  uint16_t vlan = 0;  // 0 = keep the packet's tags
+  bool known = false;
 };
 
 // Gives every backend and service id a stable place in the counter arrays over generations.
@@ -100,8 +104,9 @@ class ForwardingTables {
     uint32_t slots_changed = 0;     // owners that differ from the previous generation's
   };
 
-  // Fails with kInvalidArgument when a next hop names an interface that no port has, or a service's
-  // mode is not supported, and with kResourceExhausted when counter slots run out. Ids of a failed
+  // Fails with kInvalidArgument when a next hop names an interface that no port has, when the ports
+  // lack the address or the MTU that a service's mode needs (departure.h), or replies through nat
+  // would be ambiguous (nat_table.h), and with kResourceExhausted when counter slots run out. Ids of a failed
   // build may keep counter slots until the next Retain. `previous` may be null; `stats` too.
   static Result<std::unique_ptr<ForwardingTables>> Build(const SnapshotView& snapshot,
                                                          const ForwardingTables* previous,
@@ -115,6 +120,14 @@ class ForwardingTables {
   const FrontendTable& frontends() const { return frontends_; }
   std::span<const ServiceEntry> services() const { return services_; }
   std::span<const BackendEntry> backends() const { return backends_; }
+  // Of a backend of an ipip or gue service.
+  const TunnelTemplate& tunnel(uint32_t backend_index) const { return tunnels_[backend_index]; }
+  const NatTable& nat() const { return nat_; }
+  const ClientHop& client_hop(Family family) const {
+    return client_hops_[family == Family::kIpv4 ? 0 : 1];
+  }
+  // The addresses of the dataplane's own ports. A handful.
+  std::span<const IpAddress> own_addresses() const { return own_addresses_; }
 
   // The backend with this id, or nullptr (deleted). One or two cache lines.
   const BackendEntry* FindBackend(uint32_t id) const {
@@ -137,6 +150,10 @@ class ForwardingTables {
   FrontendTable frontends_;
   std::vector<ServiceEntry> services_;
   std::vector<BackendEntry> backends_;
+  std::vector<TunnelTemplate> tunnels_;  // by backend index; empty when no service has tunnels
+  NatTable nat_;
+  ClientHop client_hops_[2];
+  std::vector<IpAddress> own_addresses_;
   struct IdEntry {
     uint32_t id = 0;  // 0 = free
     uint32_t index = 0;

@@ -195,5 +195,61 @@ TEST(ExplanationToJson, HasTheFieldsOfTheApi) {
   EXPECT_EQ(json["hash"].get<std::string>().size(), 34U);
 }
 
+// web in that mode.
+SnapshotInput InMode(ForwardingMode mode) {
+  SnapshotInput input = Input();
+  SnapshotService& web = input.services[0];
+  web.mode = mode;
+  if (mode == ForwardingMode::kGue) web.gue_port = 7000;
+  if (mode == ForwardingMode::kNat) {
+    web.frontends.resize(1);
+    for (SnapshotBackend& backend : web.backends) backend.endpoint.port = 8080;
+  }
+  return input;
+}
+
+TEST(Explain, SaysWhatTheModeDoesToThePacket) {
+  const struct {
+    ForwardingMode mode;
+    const char* name;
+    const char* before;
+    const char* after;
+  } rows[] = {
+      {ForwardingMode::kIpip, "ipip", "Tunnelled to ", " (IP in IP), 20 bytes longer."},
+      {ForwardingMode::kGue, "gue", "Tunnelled to ", ":7000 (GUE), 32 bytes longer."},
+      {ForwardingMode::kNat, "nat", "Its destination becomes ", "."},
+  };
+  for (const auto& row : rows) {
+    const Explanation explanation = Explain(InMode(row.mode), kWebFlow);
+    ASSERT_EQ(explanation.verdict, Verdict::kForward);
+    EXPECT_EQ(ExplanationToJson(explanation)["forwarding"], row.name);
+    const std::string shown = row.mode == ForwardingMode::kNat
+                                  ? explanation.backend->ToString()
+                                  : explanation.backend->address.ToString();
+    EXPECT_THAT(explanation.why, HasSubstr(row.before + shown + row.after));
+  }
+  EXPECT_EQ(ExplanationToJson(Explain(Input(), kWebFlow))["forwarding"], "dsr");
+}
+
+TEST(Explain, KnowsRepliesThroughNat) {
+  const Explanation reply =
+      Explain(InMode(ForwardingMode::kNat), Key("10.0.0.3:8080", "198.51.100.7:40000"));
+  EXPECT_EQ(reply.verdict, Verdict::kForward);
+  EXPECT_EQ(reply.service, "web");
+  EXPECT_EQ(reply.backend->ToString(), "10.0.0.3:8080");
+  EXPECT_THAT(reply.why, HasSubstr("its source becomes 203.0.113.10:80"));
+  const auto json = ExplanationToJson(reply);
+  EXPECT_EQ(json["forwarding"], "nat");
+  EXPECT_TRUE(json["slot"].is_null());
+  EXPECT_TRUE(json["hash"].is_null());
+  // Another port, or another mode: nobody's frontend, and so the kernel's.
+  for (const Explanation& other :
+       {Explain(InMode(ForwardingMode::kNat), Key("10.0.0.3:8081", "198.51.100.7:40000")),
+        Explain(Input(), Key("10.0.0.3:80", "198.51.100.7:40000"))}) {
+    EXPECT_EQ(other.verdict, Verdict::kToKernel);
+    EXPECT_TRUE(ExplanationToJson(other)["forwarding"].is_null());
+  }
+}
+
 }  // namespace
 }  // namespace fairlead

@@ -152,15 +152,6 @@ TEST_F(ForwardingTablesTest, RefusesANextHopWhoseInterfaceIsNoPort) {
   }
 }
 
-TEST_F(ForwardingTablesTest, RefusesAModeThatItCannotForwardIn) {
-  SnapshotInput input = TwoServices();
-  input.services[1].mode = ForwardingMode::kIpip;
-  const auto built = Build(input);
-  ASSERT_FALSE(built.ok());
-  EXPECT_EQ(built.status().code(), ErrorCode::kInvalidArgument);
-  EXPECT_NE(built.status().message().find("web"), std::string::npos);
-}
-
 TEST_F(ForwardingTablesTest, RefusesWhenCounterSlotsRunOut) {
   backend_slots_ = CounterSlots(4);
   EXPECT_EQ(Build(TwoServices()).status().code(), ErrorCode::kResourceExhausted);

@@ -52,9 +52,17 @@ class TablesFixture : public ::testing::Test {
     return tables_->backends()[service.first_backend + service.slot_table->Load(slot).current];
   }
 
+  static IpAddress Address(const std::string& text) { return IpAddress::Parse(text).value(); }
+
   std::vector<EgressPort> ports_ = {
-      {"wan", MacAddress::Parse("02:00:00:00:00:a0").value()},
-      {"lan", MacAddress::Parse("02:00:00:00:00:a1").value()},
+      {"wan",
+       MacAddress::Parse("02:00:00:00:00:a0").value(),
+       1500,
+       {Address("192.0.2.1"), Address("2001:db8:f::1")}},
+      {"lan",
+       MacAddress::Parse("02:00:00:00:00:a1").value(),
+       1400,
+       {Address("10.0.0.254"), Address("2001:db8:a::fe")}},
   };
   CounterSlots backend_slots_{1000};
   CounterSlots service_slots_{1000};

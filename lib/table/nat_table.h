@@ -1,0 +1,108 @@
+// The way back through nat: who sent this reply, as the client knows him? (backend address,
+// protocol, source port) -> frontend, a function of the packet and of this table alone, so that a
+// reply is translated on whatever worker of whatever balancer it arrives.
+//
+// Built once per snapshot, immutable, read by all workers. Open addressing, linear probing, at most
+// half full. A row with port 0 is of an any-port frontend and keeps the reply's port; an exact row
+// goes before it.
+//
+// Worked row: service web, 203.0.113.10:80/tcp -> 10.0.0.11:8080:
+//   (10.0.0.11, 6, 8080) -> 203.0.113.10, 80, service index, backend index
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/encap/nat.h"
+#include "lib/net/flow_key.h"
+#include "lib/snapshot/view.h"
+
+namespace fairlead {
+
+struct NatRow {
+  NatEndpoint frontend;  // its port 0: the reply keeps its own
+  uint32_t service_index = 0;
+  uint32_t backend_index = 0;
+};
+
+class NatTable {
+ public:
+  NatTable() = default;
+  // Fails with kInvalidArgument when a name would belong to two frontends, families differ, or an
+  // any-port frontend has a backend with a port (lib/intent/nat_rules.h has the rules; an image may
+  // come from elsewhere).
+  static Result<NatTable> Build(const SnapshotView& snapshot);
+
+  bool empty() const { return rows_.empty(); }
+
+  // Of the source of a packet's key; null when no reply. `key`: as ParseFrame fills it.
+  const NatRow* FindSource(const FlowKey& key) const {
+    if (rows_.empty()) return nullptr;
+    const uint64_t last = key.words[key.size_bytes / 8 - 1];
+    return Find(SourceOf(key), key.family(), static_cast<uint8_t>(last >> 32),
+                static_cast<uint16_t>(last));
+  }
+  // The same with protocol and port (host order) said: later fragments, whose key has none.
+  const NatRow* FindSource(const FlowKey& key, uint8_t protocol, uint16_t port) const {
+    if (rows_.empty()) return nullptr;
+    return Find(SourceOf(key), key.family(), protocol, __builtin_bswap16(port));
+  }
+  // True when some row has the source's address.
+  bool HasSource(const FlowKey& key) const {
+    return !rows_.empty() && Probe(SourceOf(key), AddressMeta(key.family())).meta != 0;
+  }
+
+ private:
+  struct Words {
+    uint64_t a0;
+    uint64_t a1;
+  };
+  struct Entry {
+    uint64_t address[2] = {0, 0};
+    uint64_t meta = 0;  // port (wire order) | protocol << 16 | family << 24; 0 = free
+    uint32_t row = 0;
+    uint32_t reserved = 0;
+  };
+  static_assert(sizeof(Entry) == 32);
+
+  static Words SourceOf(const FlowKey& key) {
+    return key.size_bytes == 16 ? Words{key.words[0] & 0xffffffff, 0}
+                                : Words{key.words[0], key.words[1]};
+  }
+  static uint64_t MetaOf(Family family, uint8_t protocol, uint16_t raw_port) {
+    return uint64_t{raw_port} | uint64_t{protocol} << 16 |
+           uint64_t{static_cast<uint8_t>(family)} << 24;
+  }
+  static uint64_t AddressMeta(Family family) { return MetaOf(family, 0, 0); }
+
+  const Entry& Probe(const Words& words, uint64_t meta) const {
+    uint64_t hash =
+        words.a0 * 0x6a09e667f3bcc909 + words.a1 * 0xbb67ae8584caa73b + meta * 0x3c6ef372fe94f82b;
+    hash = (hash ^ (hash >> 32)) * 0xa54ff53a5f1d36f1;
+    for (uint64_t i = (hash >> 32) & mask_;; i = (i + 1) & mask_) {
+      const Entry& entry = entries_[i];
+      if (entry.meta == 0) return entry;
+      if (entry.meta == meta && entry.address[0] == words.a0 && entry.address[1] == words.a1) {
+        return entry;
+      }
+    }
+  }
+  const NatRow* Find(const Words& words, Family family, uint8_t protocol, uint16_t raw_port) const {
+    const Entry& exact = Probe(words, MetaOf(family, protocol, raw_port));
+    if (exact.meta != 0) return &rows_[exact.row];
+    if (!any_port_) return nullptr;
+    const Entry& any = Probe(words, MetaOf(family, protocol, 0));
+    return any.meta != 0 ? &rows_[any.row] : nullptr;
+  }
+
+  class Builder;
+  std::vector<NatRow> rows_;
+  std::vector<Entry> entries_;  // 2^n; a row each, and one for each address alone
+  uint64_t mask_ = 0;
+  bool any_port_ = false;
+};
+
+}  // namespace fairlead

@@ -1,0 +1,194 @@
+// What the modes add to the tables: tunnels, nat's way back, next hops towards clients, and what the
+// ports must have for them.
+#include <gmock/gmock.h>
+
+#include "tests/unit/table/tables.h"
+
+namespace fairlead {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::MakeBackend;
+using testing::MakeService;
+using testing::TablesFixture;
+
+class ModeTablesTest : public TablesFixture {
+ protected:
+  static SnapshotInput One(ForwardingMode mode, const std::string& frontend,
+                           const std::string& backend) {
+    SnapshotInput input{.generation = 1, .hash_seed = 7, .services = {}};
+    input.services = {MakeService(1, "web", frontend, {MakeBackend(1, backend)})};
+    input.services[0].mode = mode;
+    if (mode == ForwardingMode::kGue) input.services[0].gue_port = 6080;
+    return input;
+  }
+  static SnapshotNextHop Hop(const std::string& interface) {
+    return {MacAddress::Parse("02:00:00:00:00:0b").value(), 0, interface};
+  }
+
+  std::string Refusal(const SnapshotInput& input) {
+    const auto built = Build(input);
+    if (built.ok()) return "(accepted)";
+    EXPECT_EQ(built.status().code(), ErrorCode::kInvalidArgument);
+    return built.status().message();
+  }
+
+  static FlowKey From(const std::string& address, uint16_t port, uint8_t protocol = 6) {
+    const IpAddress source = IpAddress::Parse(address).value();
+    const IpAddress client =
+        IpAddress::Parse(source.is_v4() ? "198.51.100.7" : "2001:db8:1::7").value();
+    return FlowKey::Make(source, port, client, 40000, protocol);
+  }
+  // The frontend that a reply from there belongs to; "" = none.
+  std::string FrontendOf(const std::string& address, uint16_t port, uint8_t protocol = 6) const {
+    const NatRow* row = tables_->nat().FindSource(From(address, port, protocol));
+    if (row == nullptr) return "";
+    const bool v4 = From(address, port).family() == Family::kIpv4;
+    const auto& bytes = row->frontend.address;
+    const IpAddress frontend = v4 ? IpAddress::FromV4(std::span<const uint8_t, 4>(bytes.data(), 4))
+                                  : IpAddress::FromV6(bytes);
+    return Endpoint{frontend, row->frontend.port}.ToString();
+  }
+};
+
+TEST_F(ModeTablesTest, GivesEachBackendATunnelFromItsEgressPortsAddress) {
+  SnapshotInput input = One(ForwardingMode::kGue, "203.0.113.10:80/tcp", "10.0.0.11");
+  input.services[0].backends.push_back(MakeBackend(2, "2001:db8:a::12"));
+  input.services[0].backends[0].next_hop = Hop("lan");
+  input.services[0].backends[1].next_hop = Hop("");
+  Publish(input);
+  const TunnelTemplate& lan = tables_->tunnel(0);
+  EXPECT_EQ(lan.overhead_bytes, 32);
+  EXPECT_EQ(std::vector<uint8_t>(lan.header + 12, lan.header + 20),
+            (std::vector<uint8_t>{10, 0, 0, 254, 10, 0, 0, 11}));
+  const TunnelTemplate& any = tables_->tunnel(1);  // no port named: the first one's
+  EXPECT_EQ(any.overhead_bytes, 52);
+  EXPECT_EQ(std::vector<uint8_t>(any.header + 8, any.header + 24),
+            (std::vector<uint8_t>{0x20, 1, 0xd, 0xb8, 0, 0xf, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}));
+}
+
+TEST_F(ModeTablesTest, RefusesATunnelThatNoPortsAddressCanBeTheSourceOf) {
+  ports_[1].addresses = {Address("2001:db8:a::fe")};
+  SnapshotInput input = One(ForwardingMode::kIpip, "203.0.113.10:80/tcp", "10.0.0.11");
+  input.services[0].backends[0].next_hop = Hop("lan");
+  EXPECT_THAT(
+      Refusal(input),
+      HasSubstr("service web: backend 10.0.0.11: port lan has no IPv4 address for the tunnel"));
+  ports_[1].ipip_sources = {Prefix::Parse("10.9.0.0/16").value()};
+  EXPECT_EQ(Refusal(input), "(accepted)");
+  input = One(ForwardingMode::kGue, "203.0.113.10:80/tcp", "10.0.0.11");
+  ports_[0].addresses.clear();
+  EXPECT_THAT(Refusal(input), HasSubstr("no port has an IPv4 address for the tunnel"));
+}
+
+TEST_F(ModeTablesTest, RefusesMtusThatIpv6ClientsCannotBeTold) {
+  const struct {
+    ForwardingMode mode;
+    const char* backend;
+    uint16_t least;
+  } rows[] = {{ForwardingMode::kDsr, "10.0.0.11", 1280},
+              {ForwardingMode::kIpip, "10.0.0.11", 1300},
+              {ForwardingMode::kIpip, "2001:db8:a::11", 1320},
+              {ForwardingMode::kGue, "10.0.0.11", 1312},
+              {ForwardingMode::kGue, "2001:db8:a::11", 1332}};
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.least);
+    SnapshotInput input = One(row.mode, "[2001:db8::10]:80/tcp", row.backend);
+    input.services[0].backends[0].next_hop = Hop("lan");
+    ports_[1].mtu = row.least;
+    EXPECT_EQ(Refusal(input), "(accepted)");
+    ports_[1].mtu = static_cast<uint16_t>(row.least - 1);
+    EXPECT_THAT(Refusal(input), HasSubstr("port lan: mtu " + std::to_string(row.least - 1)));
+    // IPv4 clients may be told less.
+    input.services[0].frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};
+    EXPECT_EQ(Refusal(input), "(accepted)");
+  }
+}
+
+TEST_F(ModeTablesTest, NamesTheFrontendOfANatBackendsReply) {
+  SnapshotInput input = One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "10.0.0.11:8080");
+  input.services[0].backends.push_back(MakeBackend(2, "10.0.0.12"));
+  input.services.push_back(
+      MakeService(2, "any", "203.0.113.11:0/udp", {MakeBackend(3, "10.0.0.11")}));
+  input.services.push_back(
+      MakeService(3, "six", "[2001:db8::10]:443/tcp", {MakeBackend(4, "2001:db8:a::11")}));
+  input.services.push_back(
+      MakeService(4, "dsr", "203.0.113.12:80/tcp", {MakeBackend(5, "10.0.0.15")}));
+  for (size_t i = 0; i < 3; ++i) input.services[i].mode = ForwardingMode::kNat;
+  Publish(input);
+  EXPECT_EQ(FrontendOf("10.0.0.11", 8080), "203.0.113.10:80");
+  EXPECT_EQ(FrontendOf("10.0.0.11", 80), "");
+  EXPECT_EQ(FrontendOf("10.0.0.12", 80), "203.0.113.10:80");
+  EXPECT_EQ(FrontendOf("10.0.0.12", 8080), "");
+  EXPECT_EQ(FrontendOf("10.0.0.11", 4711, 17), "203.0.113.11");  // the port stays
+  EXPECT_EQ(FrontendOf("10.0.0.12", 4711, 17), "");
+  EXPECT_EQ(FrontendOf("2001:db8:a::11", 443), "[2001:db8::10]:443");
+  EXPECT_EQ(FrontendOf("10.0.0.15", 80), "");
+  EXPECT_TRUE(tables_->nat().HasSource(From("10.0.0.11", 1)));
+  EXPECT_FALSE(tables_->nat().HasSource(From("10.0.0.15", 80)));
+  EXPECT_NE(tables_->nat().FindSource(From("10.0.0.11", 0), 6, 8080), nullptr);
+  const NatRow* row = tables_->nat().FindSource(From("10.0.0.12", 80));
+  EXPECT_EQ(tables_->backends()[row->backend_index].id, 2u);
+  EXPECT_EQ(tables_->services()[row->service_index].name, "web");
+}
+
+TEST_F(ModeTablesTest, RefusesRepliesThatTwoFrontendsCouldClaim) {
+  SnapshotInput input = One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "10.0.0.11:8080");
+  input.services[0].frontends.push_back(Frontend::Parse("203.0.113.10:443/tcp").value());
+  EXPECT_THAT(Refusal(input), HasSubstr("replies from 10.0.0.11:8080/tcp would belong to frontend "
+                                        "203.0.113.10:80/tcp as well"));
+  input = One(ForwardingMode::kNat, "203.0.113.10:0/tcp", "10.0.0.11");
+  input.services.push_back(
+      MakeService(2, "other", "203.0.113.11:80/tcp", {MakeBackend(2, "10.0.0.11")}));
+  input.services[1].mode = ForwardingMode::kNat;
+  EXPECT_THAT(Refusal(input), HasSubstr("replies from 10.0.0.11:80/tcp would belong to"));
+  // The same address and no other port: both say the same.
+  input.services[1].frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};
+  EXPECT_EQ(Refusal(input), "(accepted)");
+  input = One(ForwardingMode::kNat, "203.0.113.10:0/tcp", "10.0.0.11:8080");
+  EXPECT_THAT(Refusal(input), HasSubstr("any-port frontend needs backends without a port"));
+  input = One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "2001:db8:a::11");
+  EXPECT_THAT(Refusal(input), HasSubstr("nat does not translate between families"));
+}
+
+TEST_F(ModeTablesTest, RefusesNatWithoutAnAddressOfItsOwn) {
+  for (EgressPort& port : ports_) port.addresses = {Address("2001:db8:f::1")};
+  EXPECT_THAT(Refusal(One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "10.0.0.11")),
+              HasSubstr("service web: nat needs to know the balancer's own IPv4 address"));
+  EXPECT_EQ(Refusal(One(ForwardingMode::kNat, "[2001:db8::10]:80/tcp", "2001:db8:a::11")),
+            "(accepted)");
+}
+
+TEST_F(ModeTablesTest, TakesTheWayToClientsFromTheSnapshotUnlessAPortHasAGateway) {
+  SnapshotInput input = One(ForwardingMode::kDsr, "203.0.113.10:80/tcp", "10.0.0.11");
+  Publish(input);
+  EXPECT_FALSE(tables_->client_hop(Family::kIpv4).known);
+  input.client_next_hop_v6 = Hop("lan");
+  input.client_next_hop_v6->vlan = 5;
+  Publish(input);
+  EXPECT_FALSE(tables_->client_hop(Family::kIpv4).known);
+  const ClientHop& six = tables_->client_hop(Family::kIpv6);
+  EXPECT_TRUE(six.known);
+  EXPECT_EQ(six.egress_port, 1);
+  EXPECT_EQ(six.vlan, 5);
+  ports_[0].gateway = MacAddress::Parse("02:00:00:00:00:fe").value();
+  Publish(input);
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    const ClientHop& hop = tables_->client_hop(family);
+    EXPECT_EQ(hop.egress_port, 0);
+    EXPECT_EQ(hop.vlan, 0);
+    EXPECT_EQ(hop.destination_mac[5], 0xfe);
+  }
+  ports_[0].gateway.reset();
+  input.client_next_hop_v6 = Hop("eth9");
+  EXPECT_THAT(Refusal(input), HasSubstr("client next hop's interface 'eth9' is no port"));
+}
+
+TEST_F(ModeTablesTest, RefusesSecondChance) {
+  SnapshotInput input = One(ForwardingMode::kGue, "203.0.113.10:80/tcp", "10.0.0.11");
+  input.services[0].flags = kServiceSecondChance;
+  EXPECT_THAT(Refusal(input), HasSubstr("service web: second chance is not supported"));
+}
+
+}  // namespace
+}  // namespace fairlead
