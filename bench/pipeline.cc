@@ -13,7 +13,7 @@
 // cent.
 //
 // Before a row is timed, every 61st flow is sent through and must come out with the MAC of the
-// backend that the slot table names.
+// backend that the slot table names, and the headers that its mode gives it.
 #include <rte_cycles.h>
 
 #include <algorithm>
@@ -78,8 +78,8 @@ class Rows {
   std::set<std::string> names_;
 };
 
-// The modes that the pipeline has.
-constexpr ForwardingMode kModes[] = {ForwardingMode::kDsr};
+constexpr ForwardingMode kModes[] = {ForwardingMode::kDsr, ForwardingMode::kIpip,
+                                     ForwardingMode::kGue, ForwardingMode::kNat};
 
 void RegisterRows() {
   Rows rows;

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 
 #include "dataplane/worker/frames.h"
+#include "lib/net/checksum.h"
 #include "lib/net/headers.h"
 #include "lib/snapshot/view.h"
 #include "lib/table/select.h"
@@ -23,12 +24,14 @@
 namespace fairlead::bench {
 namespace {
 
+constexpr uint16_t kMtu = 1600;
 constexpr uint32_t kPoolBuffers = 262'144 + 4096;
 constexpr uint32_t kDataRoom = 2048 + RTE_PKTMBUF_HEADROOM;
 constexpr uint32_t kScatter = 2654435761U;  // odd: walks through all residues of a power of two
 constexpr uint8_t kPortMac[6] = {2, 0, 0, 0, 0, 1};
 constexpr uint32_t kFrontendV4 = 0x64400000;  // 100.64.0.0 and up
 constexpr uint16_t kFrontendPort = 80;
+constexpr uint16_t kNatPort = 8080;
 
 rte_mempool* pool = nullptr;  // made by StartEal
 
@@ -45,21 +48,33 @@ IpAddress FrontendV6(uint32_t service) {
   return IpAddress::FromV6(bytes);
 }
 
+IpAddress BackendAddress(uint32_t number, bool ipv6) {
+  const auto high = static_cast<uint8_t>(number >> 16);
+  const auto middle = static_cast<uint8_t>(number >> 8);
+  const auto low = static_cast<uint8_t>(number);
+  if (!ipv6) return IpAddress::FromV4(std::array<uint8_t, 4>{10, high, middle, low});
+  return IpAddress::FromV6(
+      std::array<uint8_t, 16>{0x20, 1, 0xd, 0xb8, 0, 0xa, 0, 0, 0, 0, 0, 0, 0, high, middle, low});
+}
+
 SnapshotService MakeService(const Setting& setting, uint32_t s) {
   SnapshotService service;
   service.id = s + 1;
   service.name = "s" + std::to_string(100'000 + s);  // sorted as they are counted
-  service.frontends = {{FrontendV4(s), kFrontendPort, Protocol::kTcp},
-                       {FrontendV6(s), kFrontendPort, Protocol::kTcp}};
+  const bool nat = setting.mode == ForwardingMode::kNat;
+  if (!nat || !setting.ipv6) service.frontends = {{FrontendV4(s), kFrontendPort, Protocol::kTcp}};
+  if (!nat || setting.ipv6) {
+    service.frontends.push_back({FrontendV6(s), kFrontendPort, Protocol::kTcp});
+  }
   service.mode = setting.mode;
+  if (setting.mode == ForwardingMode::kGue) service.gue_port = kDefaultGuePort;
   service.tracking_tcp = setting.tracking;
   for (uint32_t b = 0; b < setting.backends; ++b) {
     const uint32_t number = s * setting.backends + b;
     SnapshotBackend backend;
     backend.id = number + 1;
-    backend.endpoint.address = IpAddress::FromV4(
-        std::array<uint8_t, 4>{10, static_cast<uint8_t>(number >> 16),
-                               static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)});
+    backend.endpoint.address = BackendAddress(number, nat && setting.ipv6);
+    if (nat) backend.endpoint.port = kNatPort;
     SnapshotNextHop hop;
     hop.mac = {{2, 1, 0, static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8),
                 static_cast<uint8_t>(number)}};
@@ -195,7 +210,8 @@ Rig::Rig(const Setting& setting)
       header_bytes_(static_cast<uint32_t>(sizeof(EthernetHeader) + L3Bytes(setting.ipv6) +
                                           sizeof(TcpHeader))) {
   BuildTables();
-  views_ = {PortView::Make({{2, 0, 0, 0, 0, 1}}, {}, 1500)};
+  // Room for tunnels around the largest frames.
+  views_ = {PortView::Make({{2, 0, 0, 0, 0, 1}}, {}, kMtu)};
   context_.tables = tables_.get();
   context_.flows = &flows_;
   context_.ports = views_;
@@ -212,7 +228,11 @@ void Rig::BuildTables() {
     input.services.push_back(MakeService(setting_, s));
   }
   const SnapshotImage image = BuildSnapshot(input).value();
-  const std::vector<EgressPort> egress = {{"wan", {{2, 0, 0, 0, 0, 1}}}};
+  const std::vector<EgressPort> egress = {
+      {"wan",
+       {{2, 0, 0, 0, 0, 1}},
+       kMtu,
+       {IpAddress::Parse("192.0.2.1").value(), IpAddress::Parse("2001:db8:f::1").value()}}};
   tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), nullptr, egress, &backend_slots_,
                                     &service_slots_, nullptr)
                 .value();
@@ -286,6 +306,46 @@ std::string Rig::CheckPacket(uint32_t i) const {
   const BackendEntry& backend = tables_->backends()[service.first_backend + slot.current];
   if (std::memcmp(burst_.frame[i], backend.destination_mac, 6) != 0) {
     return "a packet goes to another backend than its slot's";
+  }
+  const uint8_t* const ip = burst_.frame[i] + sizeof(EthernetHeader);
+  switch (setting_.mode) {
+    case ForwardingMode::kDsr:
+      return ip[setting_.ipv6 ? 7 : 8] == 63 ? "" : "the TTL is not one less";
+    case ForwardingMode::kIpip:
+    case ForwardingMode::kGue:
+      return CheckTunnel(ip, backend);
+    case ForwardingMode::kNat:
+      return CheckTranslated(ip, backend);
+  }
+  return "";
+}
+
+// Outer IPv4 to the backend with a right checksum; behind it the packet as it came in.
+std::string Rig::CheckTunnel(const uint8_t* ip, const BackendEntry& backend) const {
+  const bool gue = setting_.mode == ForwardingMode::kGue;
+  const uint8_t inner_protocol = setting_.ipv6 ? 41 : 4;
+  if (ip[0] != 0x45 || Checksum(ip, sizeof(Ipv4Header)) != 0 ||
+      std::memcmp(ip + 16, backend.address, 4) != 0 ||
+      ip[9] != (gue ? uint8_t{kIpProtoUdp} : inner_protocol)) {
+    return "the outer header is wrong";
+  }
+  const uint8_t* const inner = ip + (gue ? 32 : 20);
+  if (gue && inner[-3] != inner_protocol) return "GUE's header is wrong";
+  // All of the headers but what SetFlow writes into them.
+  const uint32_t fixed = setting_.ipv6 ? 20 : 12;
+  if (std::memcmp(inner, frame_.data() + sizeof(EthernetHeader), fixed) != 0) {
+    return "the inner packet is changed";
+  }
+  return "";
+}
+
+std::string Rig::CheckTranslated(const uint8_t* ip, const BackendEntry& backend) const {
+  const uint32_t destination = setting_.ipv6 ? 24 : 16;
+  const Be16 port = Be16::FromHost(kNatPort);
+  if (std::memcmp(ip + destination, backend.address, setting_.ipv6 ? 16 : 4) != 0 ||
+      std::memcmp(ip + L3Bytes(setting_.ipv6) + 2, &port, sizeof(port)) != 0 ||
+      ip[setting_.ipv6 ? 7 : 8] != 63) {
+    return "a packet is not translated";
   }
   return "";
 }

@@ -6,6 +6,7 @@
 //   are made again what comes in, with the flows that are next.
 //
 // Frames are TCP: an ACK of an established flow, or, for a SYN flood, a SYN of a flow never seen.
+// Backends are IPv4 hosts but for nat's of IPv6 clients.
 // Flow f is client 11.0.0.0 + f/16, port 1024 + f%16, of service f % services.
 #pragma once
 
@@ -65,6 +66,8 @@ class Rig {
   void SetFlow(uint32_t buffer, uint32_t flow);
   void Prepare(uint32_t first);
   std::string CheckPacket(uint32_t i) const;
+  std::string CheckTunnel(const uint8_t* ip, const BackendEntry& backend) const;
+  std::string CheckTranslated(const uint8_t* ip, const BackendEntry& backend) const;
 
   Setting setting_;
   uint64_t flow_records_;

@@ -7,6 +7,7 @@
 // refusal, with one sentence on stderr.
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_random.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -38,7 +39,8 @@
 namespace fairlead {
 namespace {
 
-constexpr uint32_t kOtherMebibytes = 64;  // of EAL memory, besides packet buffers
+constexpr uint32_t kOtherMebibytes = 64;          // of EAL memory, besides packet buffers
+constexpr uint32_t kFragmentedDatagrams = 65536;  // known at once; 2 MiB
 
 // Makes SIGINT and SIGTERM readable from a descriptor. Before any thread is started, so that all
 // inherit the mask.
@@ -194,6 +196,8 @@ class Dataplane {
  private:
   void FillShared() {
     shared_.flows = &*flows_;
+    shared_.fragments = &fragments_;
+    shared_.pool = pool_.get();
     shared_.ports = ports_->Views();
     for (const Port& port : ports_->ports()) {
       shared_.port_ids.push_back(port.id);
@@ -202,6 +206,7 @@ class Dataplane {
     shared_.rcu = rcu_.get();
     shared_.idle = options_.config.idle;
     shared_.replies_per_second = options_.config.replies_per_second;
+    shared_.icmp_errors_per_second = options_.config.icmp_errors_per_second;
   }
 
   uint64_t IdleMilliseconds() const {
@@ -218,6 +223,7 @@ class Dataplane {
   std::optional<SteeredPorts> steered_ports_;
   std::optional<FlowMemory> flow_memory_;
   std::optional<FlowTable> flows_;
+  FragmentMap fragments_{kFragmentedDatagrams, rte_rand()};
   std::unique_ptr<RcuState> rcu_;
   WorkerShared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -80,7 +80,9 @@ Status AppendParsed(const YAML::Node& node, const Place& place, std::vector<T>* 
 }
 
 Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
-  RETURN_IF_ERROR(CheckKeys(node, place, {"name", "device", "mac", "mtu", "addresses", "kernel"}));
+  RETURN_IF_ERROR(
+      CheckKeys(node, place,
+                {"name", "device", "mac", "mtu", "addresses", "ipip_source", "gateway", "kernel"}));
   PortConfig port;
   ASSIGN_OR_RETURN(port.name, ReadText(node["name"], place.Key("name")));
   ASSIGN_OR_RETURN(const std::string device, ReadText(node["device"], place.Key("device")));
@@ -110,7 +112,27 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
     if (!tap.ok()) return place.Key("kernel").Error(tap.status().message());
     port.kernel_tap = *std::move(tap);
   }
+  if (node["ipip_source"]) {
+    RETURN_IF_ERROR(ReadList(node["ipip_source"], place.Key("ipip_source"),
+                             [&](const YAML::Node& item, const Place& at) {
+                               return AppendParsed(item, at, &port.ipip_sources);
+                             }));
+  }
+  if (node["gateway"]) {
+    std::vector<MacAddress> gateways;
+    RETURN_IF_ERROR(AppendParsed(node["gateway"], place.Key("gateway"), &gateways));
+    port.gateway = gateways.front();
+  }
   return port;
+}
+
+// A limit per second; left alone when the key is not there.
+Status ReadRate(const YAML::Node& limits, const Place& place, const std::string& key,
+                uint32_t* rate) {
+  if (!limits[key]) return {};
+  ASSIGN_OR_RETURN(const uint64_t value, ReadNumber(limits[key], place.Key(key), 0, 1'000'000));
+  *rate = static_cast<uint32_t>(value);
+  return {};
 }
 
 Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* config) {
@@ -135,11 +157,12 @@ Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* con
   }
   if (root["limits"]) {
     const Place limits = place.Key("limits");
-    RETURN_IF_ERROR(CheckKeys(root["limits"], limits, {"replies_per_second"}));
-    ASSIGN_OR_RETURN(const uint64_t replies,
-                     ReadNumber(root["limits"]["replies_per_second"],
-                                limits.Key("replies_per_second"), 0, 1'000'000));
-    config->replies_per_second = static_cast<uint32_t>(replies);
+    RETURN_IF_ERROR(
+        CheckKeys(root["limits"], limits, {"replies_per_second", "icmp_errors_per_second"}));
+    RETURN_IF_ERROR(
+        ReadRate(root["limits"], limits, "replies_per_second", &config->replies_per_second));
+    RETURN_IF_ERROR(ReadRate(root["limits"], limits, "icmp_errors_per_second",
+                             &config->icmp_errors_per_second));
   }
   return {};
 }
@@ -231,6 +254,37 @@ Result<std::string> ParseKernelPath(std::string_view text) {
   return InvalidArgument("'" + std::string(text) + "' is no way to the kernel; write tap:NAME");
 }
 
+namespace {
+
+Status CheckPortAddresses(const PortConfig& port) {
+  const auto refuse = [&](const std::string& what) {
+    return InvalidArgument("port " + port.name + ": " + what);
+  };
+  for (const IpAddress& address : port.addresses) {
+    if (address.IsUnusable()) {
+      return refuse("addresses: " + address.ToString() + " is not a usable unicast address");
+    }
+  }
+  std::set<Family> families;
+  for (const Prefix& prefix : port.ipip_sources) {
+    const uint8_t most = prefix.address.is_v4() ? 31 : 127;
+    const uint8_t least = prefix.address.is_v4() ? 8 : 16;
+    if (prefix.address.IsUnusable() || prefix.bits < least || prefix.bits > most) {
+      return refuse("ipip_source: " + prefix.ToString() +
+                    " is not a unicast prefix of 8 to 31 (IPv6: 16 to 127) bits");
+    }
+    if (!families.insert(prefix.address.family()).second) {
+      return refuse("ipip_source: " + prefix.ToString() + " is the second prefix of its family");
+    }
+  }
+  if (port.gateway && (port.gateway->is_zero() || port.gateway->is_group())) {
+    return refuse("gateway: " + port.gateway->ToString() + " cannot be a station's MAC address");
+  }
+  return {};
+}
+
+}  // namespace
+
 Status CheckConfig(const DataplaneConfig& config) {
   if (config.ports.size() > kMaxPorts) {
     return InvalidArgument(std::to_string(config.ports.size()) + " ports, at most " +
@@ -262,6 +316,7 @@ Status CheckConfig(const DataplaneConfig& config) {
       return InvalidArgument("port " + port.name + ": " + mac.ToString() +
                              " cannot be a station's MAC address");
     }
+    RETURN_IF_ERROR(CheckPortAddresses(port));
   }
   return {};
 }

@@ -8,10 +8,14 @@
 //       device: af_packet:eth1     # device.h
 //       mac: 02:00:00:00:00:01     # or a list: the port's own, then others whose frames are ours
 //       mtu: 1500
-//       addresses: [192.0.2.1]     # the port's own, source of what Fairlead originates
+//       addresses: [192.0.2.1]     # the port's own: source of tunnels and of ICMP errors
+//       ipip_source: 192.0.2.128/25      # or a list: host bits of ipip's source from the flow hash
+//       gateway: 02:00:00:00:00:fe       # towards clients: where replies through nat go
 //       kernel: tap:wan0           # what is the kernel's: to and from a new interface of that name
 //   flow_table: {records: 1048576}
-//   limits: {replies_per_second: 1000}   # ARP, neighbour and echo replies, per worker
+//   limits:                        # per worker
+//     replies_per_second: 1000     # ARP, neighbour and echo replies
+//     icmp_errors_per_second: 1000 # time exceeded, packet too big
 #pragma once
 
 #include <cstdint>
@@ -41,7 +45,9 @@ struct PortConfig {
   std::vector<MacAddress> macs;  // the port's own first; empty = the device's
   std::optional<uint16_t> mtu;   // unset = the interface's, else 1500
   std::vector<IpAddress> addresses;
-  std::string kernel_tap;  // interface to make for what is the kernel's; "" = none
+  std::string kernel_tap;                 // interface to make for what is the kernel's; "" = none
+  std::vector<Prefix> ipip_sources = {};  // at most one of a family
+  std::optional<MacAddress> gateway = {};
 };
 
 struct DataplaneConfig {
@@ -51,6 +57,7 @@ struct DataplaneConfig {
   std::vector<PortConfig> ports;
   uint64_t flow_records = 1U << 20;
   uint32_t replies_per_second = 1000;
+  uint32_t icmp_errors_per_second = 1000;
 };
 
 // `source` names the text in messages. Also the result of CheckConfig.

@@ -10,14 +10,19 @@
 
 #include <cstdint>
 
+#include "dataplane/pipeline/buffer_source.h"
 #include "lib/counters/drop_reason.h"
 #include "lib/flow/flow_hash.h"
 #include "lib/net/flow_key.h"
 #include "lib/net/parse.h"
+#include "lib/table/nat_table.h"
 
 namespace fairlead {
 
 inline constexpr uint32_t kMaxBurst = 32;
+// Frames that the pipeline may make of one burst: enough to answer every packet, or to cut all of 32
+// jumbo frames for an MTU of 1500.
+inline constexpr uint32_t kMaxMade = 256;
 
 struct Burst {
   uint32_t count = 0;  // packets, at most kMaxBurst
@@ -47,9 +52,34 @@ struct Burst {
   uint32_t live_count = 0;
   uint8_t live[kMaxBurst] = {};
 
+  // Later fragments, which have no ports to look up: FollowFragments' to place. And whether some of
+  // the live ones is a first fragment.
+  uint32_t fragment_count = 0;
+  uint8_t fragment[kMaxBurst] = {};
+  bool has_first_fragment = false;
+
+  // ICMP errors to frontends: ForwardErrors' to place.
+  uint32_t error_count = 0;
+  uint8_t error[kMaxBurst] = {};
+
+  // Packets from nat backends to clients, and the row that says who they come from.
+  uint32_t reply_count = 0;
+  uint8_t reply[kMaxBurst] = {};
+  const NatRow* nat_row[kMaxBurst] = {};
+
   // Questions that Answer shall reply to.
   uint32_t question_count = 0;
   uint8_t question[kMaxBurst] = {};
+
+  // What the pipeline made: to be sent by the caller, after the burst's own packets.
+  uint32_t made_count = 0;
+  MadeFrame made[kMaxMade];
+
+  // The stages' lists, empty.
+  void ClearLists() {
+    live_count = fragment_count = error_count = reply_count = question_count = made_count = 0;
+    has_first_fragment = false;
+  }
 
   void Drop(uint32_t i, DropReason why) {
     verdict[i] = Verdict::kDrop;

@@ -1,34 +1,11 @@
+#include "dataplane/pipeline/originate.h"
+#include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/net/answer.h"
-#include "lib/net/headers.h"
+#include "lib/net/icmp_error.h"
 
 namespace fairlead {
 namespace {
-
-// An address as FrontendTable wants it: 16 bytes, IPv4 in the first four.
-struct RawAddress {
-  uint64_t words[2];
-  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(words); }
-};
-
-inline RawAddress SourceOf(const FlowKey& key) {
-  if (key.size_bytes == 16) return {{key.words[0] & 0xffffffff, 0}};
-  return {{key.words[0], key.words[1]}};
-}
-inline RawAddress DestinationOf(const FlowKey& key) {
-  if (key.size_bytes == 16) return {{key.words[0] >> 32, 0}};
-  return {{key.words[2], key.words[3]}};
-}
-
-inline uint8_t TtlOf(const uint8_t* frame, const ParsedPacket& packet) {
-  return packet.kind == FrameKind::kIpv4
-             ? reinterpret_cast<const Ipv4Header*>(frame + packet.l3_offset)->ttl
-             : reinterpret_cast<const Ipv6Header*>(frame + packet.l3_offset)->hop_limit;
-}
-
-inline bool HasPorts(const ParsedPacket& packet) {
-  return packet.l4_protocol == kIpProtoTcp || packet.l4_protocol == kIpProtoUdp;
-}
 
 void Ask(Burst& burst, uint32_t i) {
   burst.question[burst.question_count++] = static_cast<uint8_t>(i);
@@ -61,10 +38,12 @@ void JudgeNeighbour(const FrontendTable& frontends, Burst& burst, uint32_t i,
   burst.verdict[i] = Verdict::kToKernel;
 }
 
-// IP to an address that is no frontend's: the kernel's, unless it is neighbour discovery (sent to a
-// multicast address) about one.
-void JudgeForeign(const FrontendTable& frontends, Burst& burst, uint32_t i) {
+// IP to an address that is no frontend's: the kernel's, unless it is nat's, or neighbour discovery
+// (sent to a multicast address) about a frontend.
+void JudgeForeign(PipelineContext& context, Burst& burst, uint32_t i) {
+  const FrontendTable& frontends = context.tables->frontends();
   const ParsedPacket& packet = burst.packet[i];
+  if (JudgeReply(context, burst, i)) return;
   if (packet.kind != FrameKind::kIpv6 || packet.defect != DropReason::kNone ||
       packet.l4_protocol != kIpProtoIcmpv6) {
     burst.verdict[i] = Verdict::kToKernel;
@@ -75,8 +54,13 @@ void JudgeForeign(const FrontendTable& frontends, Burst& burst, uint32_t i) {
 }
 
 // ICMP of the packet's family, to a frontend's address.
-void JudgeIcmp(const FrontendTable& frontends, Burst& burst, uint32_t i) {
+void JudgeIcmp(PipelineContext& context, Burst& burst, uint32_t i) {
+  const FrontendTable& frontends = context.tables->frontends();
   const ParsedPacket& packet = burst.packet[i];
+  // All of it is looked at: its checksum covers all of it.
+  if (burst.linear_length[i] < burst.frame_length[i] && context.buffers != nullptr) {
+    context.buffers->Gather(&burst, i);
+  }
   const uint8_t* frame = burst.frame[i];
   const uint32_t length = burst.linear_length[i];
   if (packet.is_fragment) return burst.Drop(i, DropReason::k_fragment);
@@ -92,45 +76,57 @@ void JudgeIcmp(const FrontendTable& frontends, Burst& burst, uint32_t i) {
       return burst.Drop(i, DropReason::k_icmp_unsupported);
     }
   }
+  if (IsForwardedIcmpError(FamilyOf(packet), frame[packet.l4_offset])) {
+    burst.error[burst.error_count++] = static_cast<uint8_t>(i);
+    return;
+  }
   if (IsEchoRequest(frame, length, packet)) return Ask(burst, i);
   const uint8_t echo = packet.kind == FrameKind::kIpv4 ? kIcmpEchoRequest : kIcmpv6EchoRequest;
   burst.Drop(
       i, frame[packet.l4_offset] == echo ? DropReason::k_bad_icmp : DropReason::k_icmp_unsupported);
 }
 
+// A fragment but the first, to a frontend's address. In IPv6 what follows the fragment header says
+// nothing (RFC 8200, 4.5).
+void JudgeLaterFragment(Burst& burst, uint32_t i) {
+  const ParsedPacket& packet = burst.packet[i];
+  if (packet.kind == FrameKind::kIpv4 && !HasPorts(packet)) {
+    return burst.Drop(i, DropReason::k_unsupported_protocol);
+  }
+  burst.fragment[burst.fragment_count++] = static_cast<uint8_t>(i);
+}
+
+// TCP or UDP to a frontend's address, sound, with its ports: a service's, if there is one.
+void JudgeService(PipelineContext& context, Burst& burst, uint32_t i) {
+  const FlowKey& key = burst.key[i];
+  const uint32_t index = context.tables->frontends().FindDestination(key);
+  if (index == kNoService) return burst.Drop(i, DropReason::k_no_frontend);
+  const ServiceEntry& service = context.tables->services()[index];
+  burst.service[i] = index;
+  if (CountsTtl(service.mode) && TtlOf(burst.frame[i], burst.packet[i]) <= 1) {
+    Add(&context.counters->service(service.counter_index).drops, 1);
+    return DropExpired(context, burst, i, key.destination());
+  }
+  burst.has_first_fragment |= burst.packet[i].is_fragment;
+  burst.live[burst.live_count++] = static_cast<uint8_t>(i);
+}
+
 // The whole order of judgement for an IP packet that is not plainly a service's.
 void JudgeIp(PipelineContext& context, Burst& burst, uint32_t i) {
   const FrontendTable& frontends = context.tables->frontends();
   const ParsedPacket& packet = burst.packet[i];
-  const FlowKey& key = burst.key[i];
-  const bool is_v4 = packet.kind == FrameKind::kIpv4;
-  const Family family = is_v4 ? Family::kIpv4 : Family::kIpv6;
-  if (!frontends.HasAddress(DestinationOf(key).bytes(), family)) {
-    return JudgeForeign(frontends, burst, i);
-  }
+  if (!frontends.HasDestination(burst.key[i])) return JudgeForeign(context, burst, i);
   if (packet.group_mac) return burst.Drop(i, DropReason::k_group_mac);
-  if (frontends.HasAddress(SourceOf(key).bytes(), family)) {
-    return burst.Drop(i, DropReason::k_bad_source);
-  }
+  if (frontends.HasSource(burst.key[i])) return burst.Drop(i, DropReason::k_bad_source);
   if (packet.defect != DropReason::kNone) return burst.Drop(i, packet.defect);
   if (burst.nic_bad_ip_checksum[i]) return burst.Drop(i, DropReason::k_bad_ip_checksum);
-  if (packet.l4_protocol == (is_v4 ? kIpProtoIcmp : kIpProtoIcmpv6)) {
-    return JudgeIcmp(frontends, burst, i);
+  if (IsIcmp(packet)) return JudgeIcmp(context, burst, i);
+  if (packet.is_fragment && context.fragments == nullptr) {
+    return burst.Drop(i, DropReason::k_fragment);
   }
-  if (!HasPorts(packet) && !packet.later_fragment) {
-    return burst.Drop(i, DropReason::k_unsupported_protocol);
-  }
-
-  // A later fragment has no ports to look up: it can be a service's, but we cannot say which.
-  const uint32_t service = packet.later_fragment ? kNoService : frontends.FindDestination(key);
-  if (service == kNoService && !packet.later_fragment) {
-    return burst.Drop(i, DropReason::k_no_frontend);
-  }
-  if (service != kNoService) {
-    Add(&context.counters->service(context.tables->services()[service].counter_index).drops, 1);
-  }
-  burst.Drop(
-      i, TtlOf(burst.frame[i], packet) <= 1 ? DropReason::k_ttl_expired : DropReason::k_fragment);
+  if (packet.later_fragment) return JudgeLaterFragment(burst, i);
+  if (!HasPorts(packet)) return burst.Drop(i, DropReason::k_unsupported_protocol);
+  JudgeService(context, burst, i);
 }
 
 // True for what nearly every packet is: sound TCP or UDP to a frontend, by a host that is none.
@@ -142,9 +138,8 @@ inline bool IsPlain(const FrontendTable& frontends, Burst& burst, uint32_t i) {
   }
   const FlowKey& key = burst.key[i];
   burst.service[i] = frontends.FindDestination(key);
-  const Family family = packet.kind == FrameKind::kIpv4 ? Family::kIpv4 : Family::kIpv6;
   return burst.service[i] != kNoService && TtlOf(burst.frame[i], packet) > 1 &&
-         !frontends.HasAddress(SourceOf(key).bytes(), family);
+         !frontends.HasSource(key);
 }
 
 void GiveAllToKernel(Burst& burst) {
@@ -156,8 +151,7 @@ void GiveAllToKernel(Burst& burst) {
 }  // namespace
 
 void LookupServices(PipelineContext& context, Burst& burst) {
-  burst.live_count = 0;
-  burst.question_count = 0;
+  burst.ClearLists();
   if (context.tables == nullptr) return GiveAllToKernel(burst);
 
   const FrontendTable& frontends = context.tables->frontends();

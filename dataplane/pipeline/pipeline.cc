@@ -21,6 +21,7 @@ void CountVerdicts(WorkerCounters* counters, const Burst& burst) {
   for (uint32_t i = 0; i < burst.count; ++i) {
     switch (burst.verdict[i]) {
       case Verdict::kForward:
+      case Verdict::kHeld:
         break;
       case Verdict::kReply:
         ++replies;
@@ -44,7 +45,8 @@ void CountVerdicts(WorkerCounters* counters, const Burst& burst) {
 
 }  // namespace
 
-PortView PortView::Make(const MacAddress& mac, std::span<const MacAddress> extra, uint16_t mtu) {
+PortView PortView::Make(const MacAddress& mac, std::span<const MacAddress> extra, uint16_t mtu,
+                        std::span<const IpAddress> addresses) {
   CHECK(extra.size() < kMaxPortMacs);
   PortView view;
   view.mac = mac;
@@ -52,6 +54,10 @@ PortView PortView::Make(const MacAddress& mac, std::span<const MacAddress> extra
   view.accepted[view.accepted_count++] = MacNumber(mac);
   for (const MacAddress& address : extra) {
     view.accepted[view.accepted_count++] = MacNumber(address);
+  }
+  for (const IpAddress& address : addresses) {
+    std::optional<IpAddress>& own = address.is_v4() ? view.address_v4 : view.address_v6;
+    if (!own) own = address;
   }
   return view;
 }
@@ -61,9 +67,43 @@ void ProcessBurst(PipelineContext& context, Burst& burst) {
   ParseHeaders(context, burst);
   LookupServices(context, burst);
   SelectBackends(context, burst);
+  if (burst.fragment_count != 0 || burst.has_first_fragment) FollowFragments(context, burst);
+  if (burst.error_count != 0) ForwardErrors(context, burst);
   Rewrite(context, burst);
+  if (burst.reply_count != 0) TranslateReplies(context, burst);
   if (burst.question_count != 0) Answer(context, burst);
   CountVerdicts(context.counters, burst);
+}
+
+uint32_t ReleaseFragments(PipelineContext& context, Burst& burst, bool all) {
+  FragmentStore& store = *context.fragments;
+  burst.count = 0;
+  burst.ClearLists();
+  if (all) {
+    store.ReleaseAll();
+  } else if (!store.idle()) {
+    store.Advance(context.now_tick);
+  }
+  FragmentStore::Released released;
+  while (burst.count < kMaxBurst && store.Next(&released)) {
+    const uint32_t i = burst.count++;
+    context.buffers->Resume(released.handle, &burst, i);
+    burst.verdict[i] = Verdict::kPending;
+    burst.reason[i] = DropReason::kNone;
+    ParseFrame(burst.frame[i], burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
+               &burst.key[i]);
+    if (released.where != 0) {
+      FollowWord(context, burst, i, released.where);
+    } else if (context.tables->frontends().HasDestination(burst.key[i])) {
+      burst.Drop(i, released.reason);
+    } else {
+      burst.verdict[i] = Verdict::kToKernel;  // from a nat backend, and perhaps none of nat's
+    }
+  }
+  Rewrite(context, burst);
+  TranslateReplies(context, burst);
+  CountVerdicts(context.counters, burst);
+  return burst.count;
 }
 
 }  // namespace fairlead

@@ -1,75 +1,124 @@
-#include <cstring>
-
+#include "dataplane/pipeline/departure.h"
+#include "dataplane/pipeline/mss_clamp.h"
+#include "dataplane/pipeline/originate.h"
+#include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/base/check.h"
 #include "lib/encap/dsr.h"
-#include "lib/net/headers.h"
+#include "lib/encap/nat_icmp.h"
+#include "lib/net/icmp_error.h"
 
 namespace fairlead {
 namespace {
 
-constexpr uint16_t kVlanIdMask = 0x0fff;
-constexpr uint32_t kTwoMacs = 12;  // bytes: destination and source address
+// One packet on its way to its backend.
+struct Passage {
+  PipelineContext& context;
+  Burst& burst;
+  uint32_t i;
+  const ServiceEntry& service;
+  const BackendEntry& backend;
 
-// Moves the start of frame `i` by `bytes` (negative: the frame grows to the front).
-inline void MoveStart(Burst& burst, uint32_t i, int bytes) {
-  burst.frame[i] += bytes;
-  burst.linear_length[i] -= static_cast<uint32_t>(bytes);
-  burst.frame_length[i] -= static_cast<uint32_t>(bytes);
-  burst.headroom[i] = static_cast<uint16_t>(burst.headroom[i] + bytes);
-  burst.packet[i].l3_offset = static_cast<uint16_t>(burst.packet[i].l3_offset - bytes);
-  burst.packet[i].l4_offset = static_cast<uint16_t>(burst.packet[i].l4_offset - bytes);
+  const uint8_t* source_mac() const { return context.ports[burst.egress_port[i]].mac.bytes.data(); }
+  const TunnelTemplate& tunnel() const { return context.tables->tunnel(burst.backend[i]); }
+};
+
+PieceTunnel TunnelOf(const Passage& p) {
+  return {&p.tunnel(), p.burst.hash[p.i].high, p.backend.destination_mac, p.source_mac(),
+          (p.service.flags & kServiceGueChecksum) != 0};
 }
 
-// Replaces the packet's tags, however many, by one 802.1Q tag of that VLAN; the priority of the
-// outer tag stays. MAC addresses are the caller's to write. False without 4 bytes of headroom for
-// an untagged packet.
-bool ReplaceTags(Burst& burst, uint32_t i, uint16_t vlan) {
-  ParsedPacket& packet = burst.packet[i];
-  uint16_t priority = 0;
-  if (packet.vlan_count > 0) {
-    const auto* outer = reinterpret_cast<const VlanTag*>(burst.frame[i] + kTwoMacs + 2);
-    priority = static_cast<uint16_t>(outer->tci.host() & ~kVlanIdMask);
-  }
-  const int surplus = (packet.vlan_count - 1) * static_cast<int>(sizeof(VlanTag));
-  if (surplus < 0 && burst.headroom[i] < sizeof(VlanTag)) return false;
-  MoveStart(burst, i, surplus);
-  packet.vlan_count = 1;
-  const Be16 ether_type = Be16::FromHost(kEtherTypeVlan);
-  const Be16 tci = Be16::FromHost(static_cast<uint16_t>(priority | vlan));
-  std::memcpy(burst.frame[i] + kTwoMacs, &ether_type, sizeof(ether_type));
-  std::memcpy(burst.frame[i] + kTwoMacs + 2, &tci, sizeof(tci));
-  return true;
-}
-
-// Where the packet leaves, and whether it can. kNone = it can.
-inline DropReason ChooseEgress(const PipelineContext& context, Burst& burst, uint32_t i,
-                               const BackendEntry& backend) {
-  if (!backend.has_next_hop) return DropReason::k_no_next_hop;
-  const uint16_t port =
-      backend.egress_port == kIngressPort ? burst.ingress_port[i] : backend.egress_port;
-  burst.egress_port[i] = port;
-  if (burst.packet[i].l3_length > context.ports[port].mtu) return DropReason::k_too_big;
+inline DropReason DsrRoom(const Passage& p) {
+  RewriteDsr(p.burst.frame[p.i], p.burst.packet[p.i], p.backend.destination_mac, p.source_mac());
   return DropReason::kNone;
 }
 
-inline DropReason RewriteOne(const PipelineContext& context, Burst& burst, uint32_t i,
-                             const BackendEntry& backend, ForwardingMode mode) {
-  const DropReason refusal = ChooseEgress(context, burst, i, backend);
+inline DropReason TunnelRoom(const Passage& p) {
+  const PieceTunnel tunnel = TunnelOf(p);
+  if (tunnel.udp_checksum) [[unlikely]] {
+    return EncapsulateWithChecksum(p.context, p.burst, p.i, tunnel);
+  }
+  return EncapsulatePacket(p.burst, p.i, tunnel);
+}
+
+[[gnu::noinline]] DropReason NatErrorRoom(const Passage& p, const NatEndpoint& endpoint) {
+  IcmpError error;
+  uint8_t* frame = p.burst.frame[p.i];
+  const ParsedPacket& packet = p.burst.packet[p.i];
+  // ForwardErrors has read it before; so rare a packet does not deserve a place in the burst.
+  const DropReason refusal = ReadIcmpError(frame, p.burst.linear_length[p.i], packet, &error);
   if (refusal != DropReason::kNone) return refusal;
-  if (backend.vlan != 0 && !ReplaceTags(burst, i, backend.vlan)) return DropReason::k_no_headroom;
-  switch (mode) {
+  RewriteIcmpErrorForward(frame, packet, error, endpoint, p.backend.destination_mac,
+                          p.source_mac());
+  return DropReason::kNone;
+}
+
+inline DropReason NatRoom(const Passage& p) {
+  const ParsedPacket& packet = p.burst.packet[p.i];
+  NatEndpoint endpoint;
+  std::memcpy(endpoint.address.data(), p.backend.address, sizeof(p.backend.address));
+  endpoint.port = p.backend.port;
+  if (packet.has_ah) [[unlikely]]
+    return DropReason::k_ah_nat;
+  if (!HasPorts(packet) && IsIcmp(packet)) [[unlikely]]
+    return NatErrorRoom(p, endpoint);
+  if ((packet.tcp_flags & kTcpSyn) != 0 && (p.service.flags & kServiceMssClamp) != 0) {
+    ClampToPorts(p.context, p.burst, p.i);
+  }
+  RewriteNatForward(p.burst.frame[p.i], packet, endpoint, p.backend.destination_mac,
+                    p.source_mac());
+  return DropReason::kNone;
+}
+
+inline DropReason EnterRoom(const Passage& p) {
+  switch (p.service.mode) {
     case ForwardingMode::kDsr:
-      RewriteDsr(burst.frame[i], burst.packet[i], backend.destination_mac,
-                 context.ports[burst.egress_port[i]].mac.bytes.data());
-      return DropReason::kNone;
+      return DsrRoom(p);
     case ForwardingMode::kIpip:
     case ForwardingMode::kGue:
+      return TunnelRoom(p);
     case ForwardingMode::kNat:
-      break;  // ForwardingTables::Build refuses services of these modes
+      return NatRoom(p);
   }
   CHECK(false);
   return DropReason::k_no_backend;
+}
+
+// The packet is larger than what fits: cut, or dropped and its sender told.
+[[gnu::noinline]] DropReason PassTooBig(const Passage& p, uint32_t mtu) {
+  const bool has_tunnel = !CountsTtl(p.service.mode);
+  if (!MayCut(p.burst, p.i)) {
+    SendIcmpError(p.context, p.burst, p.i, IcmpErrorKind::kTooBig, p.burst.key[p.i].destination(),
+                  mtu);
+    return DropReason::k_too_big;
+  }
+  // Who allows cutting is not told that cutting was forbidden (RFC 792: code 4).
+  if ((p.service.flags & kServiceDropTooBig) != 0) return DropReason::k_too_big;
+  if (p.backend.vlan != 0 && !ReplaceTags(p.burst, p.i, p.backend.vlan)) {
+    return DropReason::k_no_headroom;
+  }
+  if (has_tunnel) return CutPacket(p.context, p.burst, p.i, mtu, TunnelOf(p));
+  // Rewritten first, so that addresses, TTL and checksums are right in every piece.
+  const DropReason refusal = EnterRoom(p);
+  return refusal != DropReason::kNone ? refusal
+                                      : CutPacket(p.context, p.burst, p.i, mtu, PieceTunnel());
+}
+
+inline DropReason RewriteOne(const Passage& p) {
+  Burst& burst = p.burst;
+  const uint32_t i = p.i;
+  if (!p.backend.has_next_hop) return DropReason::k_no_next_hop;
+  const uint16_t port =
+      p.backend.egress_port == kIngressPort ? burst.ingress_port[i] : p.backend.egress_port;
+  burst.egress_port[i] = port;
+  const uint32_t overhead = CountsTtl(p.service.mode) ? 0 : p.tunnel().overhead_bytes;
+  const uint32_t mtu = PathMtu(p.context.ports[port].mtu, overhead);
+  if (burst.packet[i].l3_length > mtu) [[unlikely]]
+    return PassTooBig(p, mtu);
+  if (p.backend.vlan != 0 && !ReplaceTags(burst, i, p.backend.vlan)) {
+    return DropReason::k_no_headroom;
+  }
+  return EnterRoom(p);
 }
 
 }  // namespace
@@ -80,14 +129,14 @@ void Rewrite(PipelineContext& context, Burst& burst) {
     const ServiceEntry& service = context.tables->services()[burst.service[i]];
     const BackendEntry& backend = context.tables->backends()[burst.backend[i]];
     ServiceCounters& service_counters = context.counters->service(service.counter_index);
-    const DropReason refusal = RewriteOne(context, burst, i, backend, service.mode);
+    const uint64_t bytes = burst.packet[i].l3_length;
+    const DropReason refusal = RewriteOne({context, burst, i, service, backend});
     if (refusal != DropReason::kNone) {
       burst.Drop(i, refusal);
       Add(&service_counters.drops, 1);
       continue;
     }
     burst.verdict[i] = Verdict::kForward;
-    const uint64_t bytes = burst.packet[i].l3_length;
     BackendCounters& backend_counters = context.counters->backend(backend.counter_index);
     Add(&service_counters.packets, 1);
     Add(&service_counters.bytes, bytes);

@@ -1,3 +1,4 @@
+#include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/table/select.h"
 
@@ -56,6 +57,7 @@ void SelectBackends(PipelineContext& context, Burst& burst) {
     }
     const BackendEntry& backend = backends[selection.backend_index];
     __builtin_prefetch(&backend);
+    if (!CountsTtl(service.mode)) __builtin_prefetch(&tables.tunnel(selection.backend_index));
     CountChoice(context.counters, backend, selection);
     burst.live[kept++] = static_cast<uint8_t>(i);
   }

@@ -238,7 +238,7 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
   std::vector<MacAddress> macs = config.macs;
   if (macs.empty()) macs.push_back(device_mac);
   OpenFilters(*port, device_mac, macs);
-  port->view = PortView::Make(macs[0], std::span(macs).subspan(1), mtu);
+  port->view = PortView::Make(macs[0], std::span(macs).subspan(1), mtu, config.addresses);
   return {};
 }
 
@@ -279,7 +279,8 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
 uint32_t BufferCount(size_t port_count, uint32_t worker_count) {
   const auto ports = static_cast<uint32_t>(std::max<size_t>(port_count, 1));
   const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors + kTapDescriptors);
-  const uint32_t in_hand = (worker_count + 1) * (kPoolCache * 3 / 2 + 2 * kMaxBurst);
+  const uint32_t in_hand = (worker_count + 1) * (kPoolCache * 3 / 2 + 2 * kMaxBurst + kMaxMade +
+                                                 FragmentStoreSettings().max_waiting);
   // A ring of 2^n - 1 elements wastes none.
   return std::bit_ceil(std::max(rings + in_hand, 8192U)) - 1;
 }
@@ -314,6 +315,8 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     port.name = config.name;
     port.device = config.device.text;
     port.addresses = config.addresses;
+    port.ipip_sources = config.ipip_sources;
+    port.gateway = config.gateway;
     if (!config.device.interface().empty()) {
       Result<PortClaim> claim = PortClaim::Take(config.device.claim());
       if (!claim.ok()) {
@@ -344,7 +347,10 @@ std::vector<PortView> PortSet::Views() const {
 
 std::vector<EgressPort> PortSet::EgressPorts() const {
   std::vector<EgressPort> ports;
-  for (const Port& port : ports_) ports.push_back({port.interface, port.view.mac});
+  for (const Port& port : ports_) {
+    ports.push_back({port.interface, port.view.mac, port.view.mtu, port.addresses,
+                     port.ipip_sources, port.gateway});
+  }
   return ports;
 }
 

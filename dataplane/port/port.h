@@ -28,6 +28,8 @@ struct Port {
   std::optional<uint16_t> tap_id;  // of the TAP that the kernel sees it as, `interface`
   PortView view;
   std::vector<IpAddress> addresses;
+  std::vector<Prefix> ipip_sources;
+  std::optional<MacAddress> gateway;
   std::optional<PortClaim> claim;
   std::optional<FrontendSteering> steering;  // af_xdp: which packets the kernel leaves to the port
   // Buffers of its fill rings, which net_af_xdp (22.11) does not give back when it is closed.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace fairlead {
 namespace {
@@ -15,6 +16,25 @@ void Restore(rte_mbuf** buffer) {
   if ((*buffer)->nb_segs > 1) LineariseHeaders(*buffer);
   if (((*buffer)->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
     rte_vlan_insert(buffer);  // fails without headroom only; the tag is lost then
+  }
+}
+
+// Leaves the buffer's segments as many bytes as the frame has, of which its first has data_len.
+void Trim(rte_mbuf* buffer) {
+  uint32_t left = buffer->pkt_len - buffer->data_len;
+  rte_mbuf* last = buffer;
+  while (left != 0) {
+    last = last->next;
+    last->data_len = static_cast<uint16_t>(std::min<uint32_t>(last->data_len, left));
+    left -= last->data_len;
+  }
+  for (rte_mbuf* rest = std::exchange(last->next, nullptr); rest != nullptr;) {
+    rte_mbuf* const next = rest->next;
+    rest->next = nullptr;
+    rest->nb_segs = 1;
+    rte_pktmbuf_free_seg(rest);
+    --buffer->nb_segs;
+    rest = next;
   }
 }
 
@@ -43,22 +63,25 @@ bool LineariseHeaders(rte_mbuf* buffer) {
   return true;
 }
 
+void FillOne(rte_mbuf* buffer, uint16_t port_index, Burst* burst, uint32_t i) {
+  burst->frame[i] = rte_pktmbuf_mtod(buffer, uint8_t*);
+  burst->linear_length[i] = buffer->data_len;
+  burst->frame_length[i] = buffer->pkt_len;
+  burst->headroom[i] = buffer->data_off;
+  burst->tailroom[i] = static_cast<uint16_t>(buffer->buf_len - buffer->data_off - buffer->data_len);
+  burst->ingress_port[i] = port_index;
+  burst->nic_bad_ip_checksum[i] =
+      (buffer->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD;
+  burst->handle[i] = buffer;
+}
+
 void FillBurst(rte_mbuf* const* buffers, uint32_t count, uint16_t port_index, Burst* burst) {
   constexpr uint64_t kUnusual = RTE_MBUF_F_RX_VLAN_STRIPPED;
   for (uint32_t i = 0; i < count; ++i) {
     rte_mbuf* buffer = buffers[i];
     if (buffer->nb_segs > 1 || (buffer->ol_flags & kUnusual) != 0) [[unlikely]]
       Restore(&buffer);
-    burst->frame[i] = rte_pktmbuf_mtod(buffer, uint8_t*);
-    burst->linear_length[i] = buffer->data_len;
-    burst->frame_length[i] = buffer->pkt_len;
-    burst->headroom[i] = buffer->data_off;
-    burst->tailroom[i] =
-        static_cast<uint16_t>(buffer->buf_len - buffer->data_off - buffer->data_len);
-    burst->ingress_port[i] = port_index;
-    burst->nic_bad_ip_checksum[i] =
-        (buffer->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD;
-    burst->handle[i] = buffer;
+    FillOne(buffer, port_index, burst, i);
   }
   burst->count = count;
 }
@@ -68,13 +91,11 @@ rte_mbuf* TakeFrame(const Burst& burst, uint32_t i) {
   buffer->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
   buffer->data_off =
       static_cast<uint16_t>(burst.frame[i] - static_cast<uint8_t*>(buffer->buf_addr));
-  if (burst.verdict[i] == Verdict::kReply && buffer->nb_segs > 1) [[unlikely]] {
-    rte_pktmbuf_free(buffer->next);  // a reply is whole in its first segment
-    buffer->next = nullptr;
-    buffer->nb_segs = 1;
-  }
   buffer->data_len = static_cast<uint16_t>(burst.linear_length[i]);
   buffer->pkt_len = burst.frame_length[i];
+  // A reply, the first piece of a cut packet, a packet without its padding: shorter than it was.
+  if (buffer->nb_segs > 1) [[unlikely]]
+    Trim(buffer);
   return buffer;
 }
 

@@ -13,6 +13,9 @@ namespace fairlead {
 // headers into one piece and a stripped VLAN tag back in its place. The burst owns them now.
 void FillBurst(rte_mbuf* const* buffers, uint32_t count, uint16_t port_index, Burst* burst);
 
+// The same for one buffer, as it is, at place `i`.
+void FillOne(rte_mbuf* buffer, uint16_t port_index, Burst* burst, uint32_t i);
+
 // Makes the buffer of packet `i` what the pipeline made of the frame, and clears what the receiving
 // driver noted on it, so that no offload flag reaches a transmit queue.
 rte_mbuf* TakeFrame(const Burst& burst, uint32_t i);

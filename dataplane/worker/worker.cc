@@ -18,12 +18,18 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
     : index_(index),
       shared_(shared),
       counters_(std::move(counters)),
+      buffers_(shared->pool),
+      fragments_(shared->fragments, FragmentStoreSettings()),
       outboxes_(shared->ports.size()),
       kernel_path_(static_cast<uint16_t>(index), shared->kernel_ports) {
   context_.flows = shared->flows;
   context_.ports = shared->ports;
   context_.counters = &counters_;
   context_.replies = TokenBucket(shared->replies_per_second, shared->replies_per_second);
+  context_.icmp_errors =
+      TokenBucket(shared->icmp_errors_per_second, shared->icmp_errors_per_second);
+  context_.fragments = &fragments_;
+  context_.buffers = &buffers_;
 }
 
 void Worker::Run() {
@@ -41,6 +47,7 @@ void Worker::Run() {
       idler.Wait(now_tsc);
     }
   }
+  ReleaseHeld(true);
   context_.tables = nullptr;
   shared_->rcu->Leave(index_);
 }
@@ -54,34 +61,64 @@ uint32_t Worker::PollOnce(uint64_t now_tsc) {
                                             buffers, kMaxBurst);
     if (count == 0) continue;
     if (found == 0) {
-      context_.now_us = shared_->clock.Microseconds(now_tsc);
-      context_.now_tick = Clock::Tick(context_.now_us);
+      ReadClock(now_tsc);
       last_packet_tsc_.store(now_tsc, std::memory_order_relaxed);
     }
     found += count;
     FillBurst(buffers, count, port, &burst_);
     ProcessBurst(context_, burst_);
     Dispatch();
+    if (!fragments_.idle()) [[unlikely]]
+      ReleaseHeld(false);
+  }
+  if (found == 0 && !fragments_.idle()) {
+    ReadClock(now_tsc);
+    ReleaseHeld(false);
   }
   return found + kernel_path_.Poll();
+}
+
+void Worker::ReadClock(uint64_t now_tsc) {
+  context_.now_us = shared_->clock.Microseconds(now_tsc);
+  context_.now_tick = Clock::Tick(context_.now_us);
+}
+
+void Worker::ReleaseHeld(bool all) {
+  while (!fragments_.idle()) {
+    const uint32_t count = ReleaseFragments(context_, burst_, all);
+    Dispatch();
+    if (count < kMaxBurst && !all) return;
+  }
+}
+
+void Worker::Enqueue(uint16_t port_index, rte_mbuf* buffer, uint32_t service) {
+  Outbox& outbox = outboxes_[port_index];
+  if (outbox.count == kMaxBurst) Flush(port_index);
+  outbox.services[outbox.count] = service;
+  outbox.buffers[outbox.count++] = buffer;
 }
 
 void Worker::Dispatch() {
   rte_mbuf* done[kMaxBurst];
   uint32_t done_count = 0;
   for (uint32_t i = 0; i < burst_.count; ++i) {
-    if (burst_.verdict[i] == Verdict::kToKernel && kernel_path_.Takes(burst_.ingress_port[i])) {
+    const Verdict verdict = burst_.verdict[i];
+    if (verdict == Verdict::kForward || verdict == Verdict::kReply) {
+      Enqueue(burst_.egress_port[i], TakeFrame(burst_, i),
+              verdict == Verdict::kForward ? burst_.service[i] : kNoService);
+    } else if (verdict == Verdict::kToKernel && kernel_path_.Takes(burst_.ingress_port[i])) {
       kernel_path_.Enqueue(burst_.ingress_port[i], TakeFrame(burst_, i));
-      continue;
-    }
-    if (burst_.verdict[i] != Verdict::kForward && burst_.verdict[i] != Verdict::kReply) {
+    } else if (verdict != Verdict::kHeld) {
       done[done_count++] = static_cast<rte_mbuf*>(burst_.handle[i]);
-      continue;
     }
-    Outbox& outbox = outboxes_[burst_.egress_port[i]];
-    outbox.services[outbox.count] =
-        burst_.verdict[i] == Verdict::kForward ? burst_.service[i] : kNoService;
-    outbox.buffers[outbox.count++] = TakeFrame(burst_, i);
+  }
+  for (uint32_t n = 0; n < burst_.made_count; ++n) {
+    const MadeFrame& made = burst_.made[n];
+    auto* const buffer = static_cast<rte_mbuf*>(made.handle);
+    buffer->data_off = static_cast<uint16_t>(made.frame - static_cast<uint8_t*>(buffer->buf_addr));
+    buffer->data_len = static_cast<uint16_t>(made.length);
+    buffer->pkt_len = made.length;
+    Enqueue(made.egress_port, buffer, made.service);
   }
   kernel_path_.Flush();
   if (done_count != 0) rte_pktmbuf_free_bulk(done, done_count);

@@ -11,6 +11,7 @@
 
 #include "dataplane/config/config.h"
 #include "dataplane/pipeline/pipeline.h"
+#include "dataplane/worker/buffers.h"
 #include "dataplane/worker/clock.h"
 #include "dataplane/worker/kernel_path.h"
 #include "dataplane/worker/rcu.h"
@@ -22,12 +23,15 @@ struct WorkerShared {
   std::atomic<const ForwardingTables*> tables{nullptr};  // published by the management thread
   std::atomic<bool> stop{false};
   FlowTable* flows = nullptr;
+  FragmentMap* fragments = nullptr;
+  rte_mempool* pool = nullptr;  // of what workers make themselves
   std::vector<PortView> ports;
   std::vector<uint16_t> port_ids;        // DPDK's, by port index
   std::vector<KernelPort> kernel_ports;  // by port index
   RcuState* rcu = nullptr;
   IdleMode idle = IdleMode::kAdaptive;
   uint32_t replies_per_second = 1000;
+  uint32_t icmp_errors_per_second = 1000;
   Clock clock;
 };
 
@@ -58,13 +62,19 @@ class alignas(64) Worker {
 
   // One look at every port's queue; the number of packets found.
   uint32_t PollOnce(uint64_t now_tsc);
-  // Hands every packet of the burst to where its verdict says.
+  // Hands every packet of the burst to where its verdict says, and what was made of it to its port.
   void Dispatch();
+  void Enqueue(uint16_t port_index, rte_mbuf* buffer, uint32_t service);
+  // Fragments that wait no longer; with `all`, whatever waits.
+  void ReleaseHeld(bool all);
+  void ReadClock(uint64_t now_tsc);
   void Flush(uint32_t port_index);
 
   uint32_t index_;
   WorkerShared* shared_;
   WorkerCounters counters_;
+  MbufSource buffers_;
+  FragmentStore fragments_;
   PipelineContext context_;
   Burst burst_;
   std::vector<Outbox> outboxes_;  // by port index

@@ -1,8 +1,9 @@
 // Frames through the real stages, without DPDK: each in a heap block of exactly its size (so that
 // ASan sees a byte too far), with the conservation law asserted after every burst.
 //
-// Port 0 "wan" is 02:00:00:00:00:01 (what slow::Ethernet sends to), port 1 "lan" 02:00:00:00:00:a1
-// with MTU 1400. Backend 10.0.0.N has MAC 02:00:00:00:01:N.
+// Port 0 "wan" is 02:00:00:00:00:01 (what slow::Ethernet sends to), has 192.0.2.1, 2001:db8:f::1 and
+// the gateway 02:00:00:00:00:fe; port 1 "lan" is 02:00:00:00:00:a1 with MTU 1400, 10.0.0.254 and
+// 2001:db8:a::fe. Backend 10.0.0.N (and 2001:db8:a::N) has MAC 02:00:00:00:01:N.
 #pragma once
 
 #include <memory>
@@ -15,6 +16,7 @@
 #include "dataplane/pipeline/pipeline.h"
 #include "lib/net/headers.h"
 #include "tests/unit/flow/table_memory.h"
+#include "tests/unit/pipeline/memory_buffers.h"
 #include "tests/unit/slow_packet.h"
 #include "tests/unit/table/tables.h"
 
@@ -35,7 +37,14 @@ struct Buffer {
         length(static_cast<uint32_t>(frame.size())) {
     std::copy(frame.begin(), frame.end(), memory.begin() + headroom);
   }
+  // The same with all but the first `linear` bytes in another segment.
+  static Buffer Split(const Bytes& frame, size_t linear) {
+    Buffer buffer(slow::Slice(frame, 0, linear), kHeadroom, 0);
+    buffer.tail = slow::Slice(frame, linear, frame.size() - linear);
+    return buffer;
+  }
   Bytes memory;
+  Tail tail = {};
   uint16_t headroom_bytes;
   uint16_t tailroom_bytes;
   uint32_t length;
@@ -49,12 +58,21 @@ struct Fate {
   Bytes frame;  // as it would leave
 };
 
+struct Made {
+  uint16_t egress_port;
+  Bytes frame;
+};
+
 class PipelineFixture : public TablesFixture {
  protected:
   PipelineFixture() {
-    ports_ = {{"wan", Mac("02:00:00:00:00:01")}, {"lan", Mac("02:00:00:00:00:a1")}};
+    ports_[0].mac = Mac("02:00:00:00:00:01");
+    ports_[0].gateway = Mac("02:00:00:00:00:fe");
     const MacAddress extra[] = {Mac("02:00:00:00:00:77")};
-    views_ = {PortView::Make(ports_[0].mac, extra, 1500), PortView::Make(ports_[1].mac, {}, 1400)};
+    views_ = {PortView::Make(ports_[0].mac, extra, ports_[0].mtu, ports_[0].addresses),
+              PortView::Make(ports_[1].mac, {}, ports_[1].mtu, ports_[1].addresses)};
+    context_.fragments = &fragments_;
+    context_.buffers = &buffers_;
     context_.ports = views_;
     context_.flows = &flows_;
     context_.counters = &counters_;
@@ -67,7 +85,12 @@ class PipelineFixture : public TablesFixture {
   // A backend "10.0.0.N" with id `id` whose next hop is known.
   static SnapshotBackend Resolved(uint32_t id, int n, const std::string& interface = "",
                                   uint16_t vlan = 0) {
-    SnapshotBackend backend = MakeBackend(id, "10.0.0." + std::to_string(n));
+    return ResolvedAt("10.0.0." + std::to_string(n), id, n, interface, vlan);
+  }
+  // The same with whatever endpoint.
+  static SnapshotBackend ResolvedAt(const std::string& endpoint, uint32_t id, int n,
+                                    const std::string& interface = "", uint16_t vlan = 0) {
+    SnapshotBackend backend = MakeBackend(id, endpoint);
     SnapshotNextHop hop;
     hop.mac = {{2, 0, 0, 0, 1, static_cast<uint8_t>(n)}};
     hop.interface = interface;
@@ -88,14 +111,20 @@ class PipelineFixture : public TablesFixture {
     for (uint32_t i = 0; i < burst_.count; ++i) {
       Buffer& buffer = buffers[i];
       burst_.frame[i] = buffer.memory.data() + buffer.headroom_bytes;
-      burst_.linear_length[i] = burst_.frame_length[i] = buffer.length;
+      burst_.linear_length[i] = buffer.length;
+      burst_.frame_length[i] = buffer.length + static_cast<uint32_t>(buffer.tail.size());
       burst_.headroom[i] = buffer.headroom_bytes;
       burst_.tailroom[i] = buffer.tailroom_bytes;
       burst_.ingress_port[i] = port;
       burst_.nic_bad_ip_checksum[i] = nic_bad_ip_checksum_;
-      burst_.handle[i] = &buffer;
+      burst_.handle[i] = buffer.tail.empty() ? nullptr : &buffer.tail;
     }
     ProcessBurst(context_, burst_);
+    return Judge();
+  }
+  // Fragments that wait no longer, at most a burst of them.
+  std::vector<Fate> Release(bool all = false) {
+    held_ -= ReleaseFragments(context_, burst_, all);
     return Judge();
   }
   Fate Process(const Bytes& frame, uint16_t port = 0) {
@@ -123,8 +152,13 @@ class PipelineFixture : public TablesFixture {
   WorkerCounters counters_ = WorkerCounters::Create().value();
   PipelineContext context_;
   Burst burst_;
+  MemoryBuffers buffers_;
+  FragmentMap fragment_map_{1024, 99};
+  FragmentStore fragments_{&fragment_map_, FragmentStoreSettings()};
+  std::vector<Made> made_;  // of the last burst
   bool nic_bad_ip_checksum_ = false;
   uint64_t leaving_ = 0;  // packets that a worker would have sent
+  uint64_t held_ = 0;     // fragments that wait
 
  private:
   std::vector<Fate> Judge() {
@@ -132,20 +166,38 @@ class PipelineFixture : public TablesFixture {
     for (uint32_t i = 0; i < burst_.count; ++i) {
       const Verdict verdict = burst_.verdict[i];
       leaving_ += verdict == Verdict::kForward || verdict == Verdict::kReply ? 1 : 0;
+      held_ += verdict == Verdict::kHeld ? 1 : 0;
       EXPECT_EQ(verdict == Verdict::kDrop, burst_.reason[i] != DropReason::kNone);
-      fates.push_back({verdict, burst_.reason[i], burst_.egress_port[i],
-                       Bytes(burst_.frame[i], burst_.frame[i] + burst_.frame_length[i])});
+      fates.push_back({verdict, burst_.reason[i], burst_.egress_port[i], WholeFrame(i)});
     }
+    leaving_ += burst_.made_count;
+    EXPECT_EQ(buffers_.in_use(), burst_.made_count);
+    made_.clear();
+    for (uint32_t n = 0; n < burst_.made_count; ++n) {
+      const MadeFrame& frame = burst_.made[n];
+      made_.push_back({frame.egress_port, Bytes(frame.frame, frame.frame + frame.length)});
+    }
+    buffers_.TakeBack();
     ExpectConservation();
     return fates;
   }
 
-  // rx + generated = tx + sum(drops) + to_kernel
+  // Over all segments, without what lies behind frame_length (TakeFrame cuts it off).
+  Bytes WholeFrame(uint32_t i) const {
+    Bytes frame(burst_.frame[i], burst_.frame[i] + burst_.linear_length[i]);
+    if (burst_.frame_length[i] > frame.size()) {
+      const auto& tail = *static_cast<const Tail*>(burst_.handle[i]);
+      frame = frame + slow::Slice(tail, 0, burst_.frame_length[i] - frame.size());
+    }
+    return frame;
+  }
+
+  // rx + generated = tx + sum(drops) + to_kernel, and what waits
   void ExpectConservation() const {
     const PacketTotals& totals = counters_.totals;
     uint64_t drops = 0;
     for (const uint64_t count : totals.drops) drops += count;
-    EXPECT_EQ(totals.rx_packets + totals.generated, leaving_ + drops + totals.to_kernel);
+    EXPECT_EQ(totals.rx_packets + totals.generated, leaving_ + drops + totals.to_kernel + held_);
   }
 };
 

@@ -1,0 +1,72 @@
+// The port settings of dataplane.yaml that the forwarding modes need, and their refusals.
+#include "dataplane/config/config.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace fairlead {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string Port(const std::string& settings) {
+  return "ports:\n  - {name: wan, device: 'null'" + (settings.empty() ? "" : ", " + settings) + "}\n";
+}
+
+TEST(ParseConfig, ReadsWhatTheModesNeedOfAPort) {
+  const Result<DataplaneConfig> config = ParseConfig(
+      Port("addresses: [192.0.2.1, 2001:db8:f::1], mtu: 1400, gateway: 02:00:00:00:00:fe, "
+           "ipip_source: [192.0.2.128/25, 2001:db8:f:1::/64]") +
+          "limits: {replies_per_second: 7, icmp_errors_per_second: 0}\n",
+      "test");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const PortConfig& port = config->ports.at(0);
+  ASSERT_EQ(port.addresses.size(), 2U);
+  EXPECT_EQ(port.addresses[1].ToString(), "2001:db8:f::1");
+  EXPECT_EQ(port.mtu, 1400);
+  EXPECT_EQ(port.gateway->ToString(), "02:00:00:00:00:fe");
+  ASSERT_EQ(port.ipip_sources.size(), 2U);
+  EXPECT_EQ(port.ipip_sources[0].ToString(), "192.0.2.128/25");
+  EXPECT_EQ(config->replies_per_second, 7U);
+  EXPECT_EQ(config->icmp_errors_per_second, 0U);
+}
+
+TEST(ParseConfig, TakesOneIpipSourceWithoutAList) {
+  const Result<DataplaneConfig> config = ParseConfig(Port("ipip_source: 10.9.0.0/16"), "test");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->ports.at(0).ipip_sources.at(0).bits, 16);
+  EXPECT_FALSE(config->ports.at(0).gateway.has_value());
+  EXPECT_EQ(config->icmp_errors_per_second, 1000U);
+}
+
+TEST(ParseConfig, RefusesPortSettingsThatNobodyCanHave) {
+  const struct {
+    const char* settings;
+    const char* message;
+  } rows[] = {
+      {"addresses: [127.0.0.1]", "port wan: addresses: 127.0.0.1 is not a usable unicast address"},
+      {"addresses: [web]", "ports[0].addresses[0]: address"},
+      {"ipip_source: 192.0.2.1/25", "has bits behind its length set"},
+      {"ipip_source: 192.0.2.1/32",
+       "port wan: ipip_source: 192.0.2.1/32 is not a unicast prefix of"},
+      {"ipip_source: 10.0.0.0/7", "has bits behind"},
+      {"ipip_source: [10.1.0.0/16, 10.2.0.0/16]",
+       "port wan: ipip_source: 10.2.0.0/16 is the second prefix of its family"},
+      {"gateway: '01:00:00:00:00:fe'",
+       "port wan: gateway: 01:00:00:00:00:fe cannot be a station's"},
+      {"gateway: 192.0.2.254", "ports[0].gateway: MAC"},
+      {"gateways: []", "ports[0].gateways: this key is not known"},
+  };
+  for (const auto& row : rows) {
+    const Result<DataplaneConfig> config = ParseConfig(Port(row.settings), "test");
+    ASSERT_FALSE(config.ok()) << row.settings;
+    EXPECT_THAT(config.status().message(), HasSubstr(row.message));
+  }
+  EXPECT_THAT(ParseConfig("limits: {icmp_errors_per_second: -1}", "test").status().message(),
+              HasSubstr("limits.icmp_errors_per_second: '-1' is not a number from 0 to 1000000"));
+}
+
+}  // namespace
+}  // namespace fairlead

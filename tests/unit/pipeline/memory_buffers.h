@@ -1,0 +1,106 @@
+// BufferSource over plain memory: each buffer is a heap block of exactly the bytes that were asked
+// for, so that AddressSanitizer sees one too far. A packet's handle is the bytes behind its
+// contiguous ones, or null when it is contiguous.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "dataplane/pipeline/burst.h"
+
+namespace fairlead::testing {
+
+using Tail = std::vector<uint8_t>;
+
+class MemoryBuffers final : public BufferSource {
+ public:
+  bool Allocate(uint32_t headroom, uint32_t capacity, MadeFrame* out) override {
+    if (left == 0) return false;
+    --left;
+    made_.push_back(std::make_unique<uint8_t[]>(headroom + capacity));
+    out->handle = made_.back().get();
+    out->frame = made_.back().get() + headroom;
+    return true;
+  }
+
+  void Free(void* handle) override {
+    const auto found = std::find_if(made_.begin(), made_.end(),
+                                    [&](const auto& block) { return block.get() == handle; });
+    ASSERT_NE(found, made_.end()) << "freed twice, or another's";
+    made_.erase(found);
+    ++left;
+  }
+
+  void CopyTail(void* handle, uint32_t offset, uint32_t length, uint8_t* out) const override {
+    const auto& tail = *static_cast<const Tail*>(handle);
+    ASSERT_LE(uint64_t{offset} + length, tail.size());
+    std::memcpy(out, tail.data() + offset, length);
+  }
+
+  bool Gather(Burst* burst, uint32_t i) override {
+    if (!can_gather) return false;
+    const Tail frame = WholeFrame(*burst, i);
+    Place(frame, burst, i);
+    return true;
+  }
+
+  uint64_t Hold(const Burst& burst, uint32_t i) override {
+    held_.push_back({WholeFrame(burst, i), burst.ingress_port[i]});
+    return reinterpret_cast<uint64_t>(&held_.back());
+  }
+
+  void Resume(uint64_t held, Burst* burst, uint32_t i) override {
+    const auto& packet = *reinterpret_cast<const Held*>(held);
+    Place(packet.frame, burst, i);
+    burst->ingress_port[i] = packet.port;
+  }
+
+  // Frees what the pipeline made; its frames are no more.
+  void TakeBack() {
+    left += static_cast<uint32_t>(made_.size());
+    made_.clear();
+  }
+  size_t in_use() const { return made_.size(); }
+
+  uint32_t left = 1000;  // buffers that Allocate may still give
+  bool can_gather = true;
+
+ private:
+  struct Held {
+    Tail frame;
+    uint16_t port;
+  };
+
+  static Tail WholeFrame(const Burst& burst, uint32_t i) {
+    Tail frame(burst.frame[i], burst.frame[i] + burst.linear_length[i]);
+    if (burst.handle[i] != nullptr) {
+      const auto& tail = *static_cast<const Tail*>(burst.handle[i]);
+      frame.insert(frame.end(), tail.begin(), tail.end());
+    }
+    EXPECT_EQ(frame.size(), burst.frame_length[i]);
+    return frame;
+  }
+
+  void Place(const Tail& frame, Burst* burst, uint32_t i) {
+    constexpr uint16_t kRoom = 128;  // as an mbuf has
+    placed_.emplace_back(kRoom + frame.size());
+    std::copy(frame.begin(), frame.end(), placed_.back().begin() + kRoom);
+    burst->frame[i] = placed_.back().data() + kRoom;
+    burst->linear_length[i] = burst->frame_length[i] = static_cast<uint32_t>(frame.size());
+    burst->headroom[i] = kRoom;
+    burst->tailroom[i] = 0;
+    burst->nic_bad_ip_checksum[i] = false;
+    burst->handle[i] = nullptr;
+  }
+
+  std::vector<std::unique_ptr<uint8_t[]>> made_;
+  std::list<Held> held_;
+  std::list<Tail> placed_;
+};
+
+}  // namespace fairlead::testing

@@ -1,0 +1,169 @@
+// What the worker does to mbufs for the pipeline: segments, trimming, made frames, waiting packets.
+// EAL without hugepages, files or devices.
+#include "dataplane/worker/buffers.h"
+
+#include <rte_eal.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "dataplane/worker/frames.h"
+
+namespace fairlead {
+namespace {
+
+constexpr uint32_t kBuffers = 63;
+
+rte_mempool* Pool() {
+  static rte_mempool* const pool = [] {
+    static std::vector<std::string> strings = {"unit-worker", "--no-huge",          "--no-shconf",
+                                               "--no-pci",    "--no-telemetry",     "-m",
+                                               "16",          "--log-level=*:error"};
+    static std::vector<char*> argv;
+    argv.reserve(strings.size() + 1);
+    for (std::string& text : strings) argv.push_back(text.data());
+    argv.push_back(nullptr);
+    if (rte_eal_init(static_cast<int>(strings.size()), argv.data()) < 0) std::abort();
+    return rte_pktmbuf_pool_create("unit", kBuffers, 0, 0, 1024 + RTE_PKTMBUF_HEADROOM,
+                                   SOCKET_ID_ANY);
+  }();
+  return pool;
+}
+
+std::vector<uint8_t> Numbers(size_t count) {
+  std::vector<uint8_t> bytes(count);
+  std::iota(bytes.begin(), bytes.end(), uint8_t{0});
+  return bytes;
+}
+
+// A chain of segments of those lengths that holds Numbers.
+rte_mbuf* Chain(std::initializer_list<uint16_t> lengths) {
+  rte_mbuf* head = nullptr;
+  uint8_t next = 0;
+  for (const uint16_t length : lengths) {
+    rte_mbuf* const segment = rte_pktmbuf_alloc(Pool());
+    auto* const data = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(segment, length));
+    for (uint16_t i = 0; i < length; ++i) data[i] = next++;
+    if (head == nullptr) {
+      head = segment;
+    } else {
+      EXPECT_EQ(rte_pktmbuf_chain(head, segment), 0);
+    }
+  }
+  return head;
+}
+
+std::vector<uint8_t> BytesOf(const rte_mbuf* buffer) {
+  std::vector<uint8_t> bytes(buffer->pkt_len);
+  const void* read = rte_pktmbuf_read(buffer, 0, buffer->pkt_len, bytes.data());
+  if (read != nullptr && read != bytes.data()) std::memcpy(bytes.data(), read, bytes.size());
+  return bytes;
+}
+
+class BuffersTest : public ::testing::Test {
+ protected:
+  ~BuffersTest() override { EXPECT_EQ(rte_mempool_in_use_count(Pool()), 0u); }
+
+  // Fills the burst with this one packet, headers as they are.
+  void Fill(rte_mbuf* buffer) {
+    FillOne(buffer, 3, &burst_, 0);
+    burst_.count = 1;
+    burst_.verdict[0] = Verdict::kForward;
+  }
+
+  MbufSource source_{Pool()};
+  Burst burst_;
+};
+
+TEST_F(BuffersTest, CopiesFromBehindTheFirstSegment) {
+  rte_mbuf* const buffer = Chain({10, 5, 7, 3});
+  const std::vector<uint8_t> all = Numbers(25);
+  for (uint32_t offset = 0; offset < 15; ++offset) {
+    for (uint32_t length = 0; offset + length <= 15; ++length) {
+      std::vector<uint8_t> out(length);
+      source_.CopyTail(buffer, offset, length, out.data());
+      EXPECT_TRUE(std::equal(out.begin(), out.end(), all.begin() + 10 + offset));
+    }
+  }
+  rte_pktmbuf_free(buffer);
+}
+
+// Whatever the pipeline leaves of a packet of three segments leaves, and the rest is given back.
+TEST_F(BuffersTest, TakesAFrameShortenedAtAnyByte) {
+  for (uint32_t length = 1; length <= 30; ++length) {
+    SCOPED_TRACE(length);
+    Fill(Chain({10, 12, 8}));
+    burst_.frame_length[0] = length;
+    burst_.linear_length[0] = std::min(burst_.linear_length[0], length);
+    rte_mbuf* const taken = TakeFrame(burst_, 0);
+    EXPECT_EQ(BytesOf(taken), Numbers(length));
+    EXPECT_EQ(taken->nb_segs, length <= 10 ? 1 : length <= 22 ? 2 : 3);
+    EXPECT_EQ(rte_mbuf_check(taken, 1, nullptr), 0);
+    EXPECT_EQ(rte_mempool_in_use_count(Pool()), taken->nb_segs);
+    rte_pktmbuf_free(taken);
+  }
+}
+
+TEST_F(BuffersTest, TakesAFrameThatGrewToTheFront) {
+  Fill(Chain({10, 12}));
+  burst_.frame[0] -= 20;
+  burst_.linear_length[0] += 20;
+  burst_.frame_length[0] += 20;
+  std::memset(burst_.frame[0], 0xee, 20);
+  rte_mbuf* const taken = TakeFrame(burst_, 0);
+  std::vector<uint8_t> expected(20, 0xee);
+  const std::vector<uint8_t> rest = Numbers(22);
+  expected.insert(expected.end(), rest.begin(), rest.end());
+  EXPECT_EQ(BytesOf(taken), expected);
+  rte_pktmbuf_free(taken);
+}
+
+TEST_F(BuffersTest, GathersSegmentsWhereTheFirstHasRoom) {
+  Fill(Chain({10, 200, 300}));
+  ASSERT_TRUE(source_.Gather(&burst_, 0));
+  EXPECT_EQ(burst_.linear_length[0], 510u);
+  EXPECT_EQ(std::vector<uint8_t>(burst_.frame[0], burst_.frame[0] + 510), Numbers(510));
+  rte_pktmbuf_free(TakeFrame(burst_, 0));
+  Fill(Chain({600, 600}));  // 1024 bytes of room
+  EXPECT_FALSE(source_.Gather(&burst_, 0));
+  EXPECT_EQ(burst_.linear_length[0], 600u);
+  rte_pktmbuf_free(TakeFrame(burst_, 0));
+}
+
+TEST_F(BuffersTest, LendsBuffersUntilThereAreNone) {
+  std::vector<MadeFrame> made(kBuffers + 1);
+  uint32_t got = 0;
+  while (source_.Allocate(52, 900, &made[got])) ++got;
+  EXPECT_EQ(got, kBuffers);
+  for (uint32_t i = 0; i < got; ++i) source_.Free(made[i].handle);
+  // What does not fit is refused, and given back.
+  EXPECT_FALSE(source_.Allocate(RTE_PKTMBUF_HEADROOM + 1, 10, made.data()));
+  EXPECT_FALSE(source_.Allocate(0, 1025, made.data()));
+  EXPECT_TRUE(source_.Allocate(RTE_PKTMBUF_HEADROOM, 1024, made.data()));
+  source_.Free(made[0].handle);
+}
+
+TEST_F(BuffersTest, ResumesAPacketAsItCameIn) {
+  Fill(Chain({60, 40}));
+  const uint64_t held = source_.Hold(burst_, 0);
+  EXPECT_NE(held, 0u);
+  Burst later;
+  source_.Resume(held, &later, 5);
+  EXPECT_EQ(later.ingress_port[5], 3);
+  EXPECT_EQ(later.frame[5], burst_.frame[0]);
+  EXPECT_EQ(later.linear_length[5], 60u);
+  EXPECT_EQ(later.frame_length[5], 100u);
+  EXPECT_EQ(later.headroom[5], RTE_PKTMBUF_HEADROOM);
+  EXPECT_EQ(later.handle[5], burst_.handle[0]);
+  rte_pktmbuf_free(static_cast<rte_mbuf*>(later.handle[5]));
+}
+
+}  // namespace
+}  // namespace fairlead
