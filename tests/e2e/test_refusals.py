@@ -25,7 +25,7 @@ def _bad_images(image):
     frontends, services, backends, next_hops = (section(image, name)[0] for name in
                                                 ("frontends", "services", "backends", "next_hops"))
     yield "nothing", b""
-    for size in (1, 127, 128, len(image) // 2, len(image) - 8, len(image) - 1):
+    for size in (1, 159, 160, len(image) // 2, len(image) - 8, len(image) - 1):
         yield f"cut to {size} bytes", image[:size]
     yield "eight bytes more", image + bytes(8)
     chance = random.Random(_SEED)
@@ -33,7 +33,7 @@ def _bad_images(image):
         at = chance.randrange(len(image))
         yield f"bit flipped in byte {at}", patched(image, at, "B", image[at] ^ 1 << chance.randrange(8), digest=False)
     yield "another magic", patched(image, 0, "Q", 0x1234)
-    yield "a future version", patched(image, 8, "I", 2)
+    yield "a future version", patched(image, 8, "I", 3)
     yield "a header of another size", patched(image, 12, "I", 120)
     yield "another total", patched(image, 16, "Q", len(image) - 8)
     for name in ("frontends", "services", "backends", "next_hops", "names"):

@@ -51,7 +51,7 @@ TEST(ParseConfig, RefusesPortSettingsThatNobodyCanHave) {
       {"ipip_source: 192.0.2.1/25", "has bits behind its length set"},
       {"ipip_source: 192.0.2.1/32",
        "port wan: ipip_source: 192.0.2.1/32 is not a unicast prefix of"},
-      {"ipip_source: 10.0.0.0/7", "has bits behind"},
+      {"ipip_source: 10.0.0.0/7", "10.0.0.0/7 is not a unicast prefix of 8 to 31"},
       {"ipip_source: [10.1.0.0/16, 10.2.0.0/16]",
        "port wan: ipip_source: 10.2.0.0/16 is the second prefix of its family"},
       {"gateway: '01:00:00:00:00:fe'",
