@@ -47,6 +47,12 @@ struct Burst {
   DropReason reason[kMaxBurst] = {};     // kNone unless the verdict is kDrop
   uint16_t egress_port[kMaxBurst] = {};  // valid for kForward and kReply
 
+  // What ParseHeaders leaves to LookupServices: packets that ParseCommon took, to an address of the
+  // port; and a bit for each other that has no verdict yet.
+  uint32_t common_count = 0;
+  uint8_t common[kMaxBurst] = {};
+  uint32_t others = 0;
+
   // Packets of a service that are still pending, in order: what LookupServices leaves to the stages
   // behind it.
   uint32_t live_count = 0;
@@ -77,6 +83,7 @@ struct Burst {
 
   // The stages' lists, empty.
   void ClearLists() {
+    common_count = others = 0;
     live_count = fragment_count = error_count = reply_count = question_count = made_count = 0;
     has_first_fragment = false;
   }

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <bit>
+
 #include "dataplane/pipeline/originate.h"
 #include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/stages.h"
@@ -129,17 +132,20 @@ void JudgeIp(PipelineContext& context, Burst& burst, uint32_t i) {
   JudgeService(context, burst, i);
 }
 
-// True for what nearly every packet is: sound TCP or UDP to a frontend, by a host that is none.
-inline bool IsPlain(const FrontendTable& frontends, Burst& burst, uint32_t i) {
-  const ParsedPacket& packet = burst.packet[i];
-  if (packet.kind < FrameKind::kIpv4 || packet.defect != DropReason::kNone || !HasPorts(packet) ||
-      packet.is_fragment || packet.group_mac || burst.nic_bad_ip_checksum[i]) {
-    return false;
+void JudgeOther(PipelineContext& context, Burst& burst, uint32_t i) {
+  burst.service[i] = kNoService;
+  switch (burst.packet[i].kind) {
+    case FrameKind::kArp:
+      return JudgeNeighbour(context.tables->frontends(), burst, i,
+                            ReadArp(burst.frame[i], burst.linear_length[i], burst.packet[i]),
+                            DropReason::k_bad_arp);
+    case FrameKind::kIpv4:
+    case FrameKind::kIpv6:
+      return JudgeIp(context, burst, i);
+    case FrameKind::kOther:
+    case FrameKind::kUnreadable:  // judged by ParseHeaders
+      burst.verdict[i] = Verdict::kToKernel;
   }
-  const FlowKey& key = burst.key[i];
-  burst.service[i] = frontends.FindDestination(key);
-  return burst.service[i] != kNoService && TtlOf(burst.frame[i], packet) > 1 &&
-         !frontends.HasSource(key);
 }
 
 void GiveAllToKernel(Burst& burst) {
@@ -151,33 +157,30 @@ void GiveAllToKernel(Burst& burst) {
 }  // namespace
 
 void LookupServices(PipelineContext& context, Burst& burst) {
-  burst.ClearLists();
   if (context.tables == nullptr) return GiveAllToKernel(burst);
 
   const FrontendTable& frontends = context.tables->frontends();
-  for (uint32_t i = 0; i < burst.count; ++i) {
-    if (burst.verdict[i] != Verdict::kPending) continue;
-    burst.service[i] = kNoService;
-    if (IsPlain(frontends, burst, i)) {
-      burst.live[burst.live_count++] = static_cast<uint8_t>(i);
-      continue;
-    }
-    switch (burst.packet[i].kind) {
-      case FrameKind::kArp:
-        JudgeNeighbour(frontends, burst, i,
-                       ReadArp(burst.frame[i], burst.linear_length[i], burst.packet[i]),
-                       DropReason::k_bad_arp);
-        break;
-      case FrameKind::kIpv4:
-      case FrameKind::kIpv6:
-        JudgeIp(context, burst, i);
-        break;
-      case FrameKind::kOther:
-      case FrameKind::kUnreadable:  // judged by ParseHeaders
-        burst.verdict[i] = Verdict::kToKernel;
-        break;
+  FrontendTable::Cursor cursor(frontends);
+  const uint32_t common_count = burst.common_count;
+  uint32_t live_count = 0;
+  for (uint32_t n = 0; n < common_count; ++n) {
+    const uint32_t i = burst.common[n];
+    const FlowKey& key = burst.key[i];
+    const uint32_t service = cursor.FindDestination(key);
+    burst.service[i] = service;
+    if (service != kNoService && !frontends.HasSource(key)) [[likely]] {
+      burst.live[live_count++] = static_cast<uint8_t>(i);
+    } else {
+      burst.others |= 1U << i;
     }
   }
+  burst.live_count = live_count;
+  if (burst.others == 0) [[likely]]
+    return;
+  for (uint32_t rest = burst.others; rest != 0; rest &= rest - 1) {
+    JudgeOther(context, burst, static_cast<uint32_t>(std::countr_zero(rest)));
+  }
+  std::sort(burst.live, burst.live + burst.live_count);
 }
 
 }  // namespace fairlead

@@ -10,38 +10,62 @@ constexpr uint64_t kMacMask = 0xffffffffffff;
 constexpr uint64_t kGroupBit = 1;  // lowest bit of the first byte, little-endian load
 
 // REQUIRES at least 8 readable bytes at `frame`.
-inline bool IsOurs(const PortView& port, const uint8_t* frame) {
-  uint64_t destination;
-  std::memcpy(&destination, frame, sizeof(destination));
-  destination &= kMacMask;
-  if (destination == port.accepted[0] || (destination & kGroupBit) != 0) return true;
+inline uint64_t DestinationMac(const uint8_t* frame) {
+  uint64_t bytes;
+  std::memcpy(&bytes, frame, sizeof(bytes));
+  return bytes & kMacMask;
+}
+
+[[gnu::noinline]] bool IsExtraMac(const PortView& port, uint64_t mac) {
   for (uint32_t i = 1; i < port.accepted_count; ++i) {
-    if (destination == port.accepted[i]) return true;
+    if (mac == port.accepted[i]) return true;
   }
   return false;
+}
+
+inline bool IsOwnMac(const PortView& port, const uint8_t* frame) {
+  const uint64_t mac = DestinationMac(frame);
+  return mac == port.accepted[0] || IsExtraMac(port, mac);
+}
+
+// Whatever is not common.
+[[gnu::noinline]] void ParseOther(const PortView& port, Burst& burst, uint32_t i) {
+  const uint8_t* frame = burst.frame[i];
+  // A frame too short for an Ethernet header cannot be judged by its MAC; the parser reports it.
+  if (burst.linear_length[i] >= sizeof(EthernetHeader) &&
+      (DestinationMac(frame) & kGroupBit) == 0 && !IsOwnMac(port, frame)) {
+    return burst.Drop(i, DropReason::k_other_mac);
+  }
+  ParsedPacket& packet = burst.packet[i];
+  ParseFrame(frame, burst.linear_length[i], burst.frame_length[i], &packet, &burst.key[i]);
+  if (packet.kind == FrameKind::kUnreadable) return burst.Drop(i, packet.defect);
+  burst.others |= 1U << i;
 }
 
 }  // namespace
 
 void ParseHeaders(PipelineContext& context, Burst& burst) {
-  for (uint32_t i = 0; i < burst.count; ++i) __builtin_prefetch(burst.frame[i]);
-
+  static_assert(sizeof(Verdict) == 1 && sizeof(DropReason) == 1);
+  std::memset(burst.verdict, static_cast<int>(Verdict::kPending), sizeof(burst.verdict));
+  std::memset(burst.reason, static_cast<int>(DropReason::kNone), sizeof(burst.reason));
+  burst.ClearLists();
+  // In locals: a byte stored into the burst might be anybody's, and would have all else read again.
+  const uint32_t count = burst.count;
+  const PortView* const ports = context.ports.data();
   uint64_t bytes = 0;
-  for (uint32_t i = 0; i < burst.count; ++i) {
+  uint32_t common_count = 0;
+  for (uint32_t i = 0; i < count; ++i) {
     bytes += burst.frame_length[i];
-    burst.verdict[i] = Verdict::kPending;
-    burst.reason[i] = DropReason::kNone;
-    // A frame too short for an Ethernet header cannot be judged by its MAC; the parser reports it.
-    if (burst.linear_length[i] >= sizeof(EthernetHeader) &&
-        !IsOurs(context.ports[burst.ingress_port[i]], burst.frame[i])) {
-      burst.Drop(i, DropReason::k_other_mac);
-      continue;
+    const PortView& port = ports[burst.ingress_port[i]];
+    if (ParseCommon(burst.frame[i], burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
+                    &burst.key[i]) &&
+        IsOwnMac(port, burst.frame[i]) && !burst.nic_bad_ip_checksum[i]) [[likely]] {
+      burst.common[common_count++] = static_cast<uint8_t>(i);
+    } else {
+      ParseOther(port, burst, i);
     }
-    ParsedPacket& packet = burst.packet[i];
-    ParseFrame(burst.frame[i], burst.linear_length[i], burst.frame_length[i], &packet,
-               &burst.key[i]);
-    if (packet.kind == FrameKind::kUnreadable) burst.Drop(i, packet.defect);
   }
+  burst.common_count = common_count;
   Add(&context.counters->totals.rx_packets, burst.count);
   Add(&context.counters->totals.rx_bytes, bytes);
 }

@@ -70,7 +70,7 @@ inline DropReason NatRoom(const Passage& p) {
   return DropReason::kNone;
 }
 
-inline DropReason EnterRoom(const Passage& p) {
+[[gnu::always_inline]] inline DropReason EnterRoom(const Passage& p) {
   switch (p.service.mode) {
     case ForwardingMode::kDsr:
       return DsrRoom(p);
@@ -121,25 +121,60 @@ inline DropReason RewriteOne(const Passage& p) {
   return EnterRoom(p);
 }
 
+// Packets of one service in a row are counted together.
+class ServiceTally {
+ public:
+  explicit ServiceTally(WorkerCounters* counters) : counters_(counters) {}
+  ~ServiceTally() { Flush(); }
+  ServiceTally(const ServiceTally&) = delete;
+  ServiceTally& operator=(const ServiceTally&) = delete;
+
+  void Forwarded(uint32_t counter_index, uint64_t bytes) {
+    if (counter_index != index_) {
+      Flush();
+      index_ = counter_index;
+    }
+    ++packets_;
+    bytes_ += bytes;
+  }
+
+ private:
+  void Flush() {
+    if (packets_ == 0) return;
+    ServiceCounters& counters = counters_->service(index_);
+    Add(&counters.packets, packets_);
+    Add(&counters.bytes, bytes_);
+    packets_ = bytes_ = 0;
+  }
+
+  WorkerCounters* counters_;
+  uint32_t index_ = kNoIndex;
+  uint64_t packets_ = 0;
+  uint64_t bytes_ = 0;
+};
+
 }  // namespace
 
 void Rewrite(PipelineContext& context, Burst& burst) {
-  for (uint32_t n = 0; n < burst.live_count; ++n) {
+  if (burst.live_count == 0) return;  // there may be no tables
+  const ServiceEntry* const services = context.tables->services().data();
+  const BackendEntry* const backends = context.tables->backends().data();
+  ServiceTally tally(context.counters);
+  const uint32_t live_count = burst.live_count;
+  for (uint32_t n = 0; n < live_count; ++n) {
     const uint32_t i = burst.live[n];
-    const ServiceEntry& service = context.tables->services()[burst.service[i]];
-    const BackendEntry& backend = context.tables->backends()[burst.backend[i]];
-    ServiceCounters& service_counters = context.counters->service(service.counter_index);
+    const ServiceEntry& service = services[burst.service[i]];
+    const BackendEntry& backend = backends[burst.backend[i]];
     const uint64_t bytes = burst.packet[i].l3_length;
     const DropReason refusal = RewriteOne({context, burst, i, service, backend});
-    if (refusal != DropReason::kNone) {
+    if (refusal != DropReason::kNone) [[unlikely]] {
       burst.Drop(i, refusal);
-      Add(&service_counters.drops, 1);
+      Add(&context.counters->service(service.counter_index).drops, 1);
       continue;
     }
     burst.verdict[i] = Verdict::kForward;
+    tally.Forwarded(service.counter_index, bytes);
     BackendCounters& backend_counters = context.counters->backend(backend.counter_index);
-    Add(&service_counters.packets, 1);
-    Add(&service_counters.bytes, bytes);
     Add(&backend_counters.packets, 1);
     Add(&backend_counters.bytes, bytes);
   }

@@ -1,5 +1,6 @@
 #include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/stages.h"
+#include "lib/flow/flow_hash_inline.h"
 #include "lib/table/select.h"
 
 namespace fairlead {
@@ -10,10 +11,11 @@ void HashAndPrefetch(const PipelineContext& context, Burst& burst) {
   const ForwardingTables& tables = *context.tables;
   const ServiceEntry* services = tables.services().data();
   const uint64_t seed = tables.hash_seed();
-  for (uint32_t n = 0; n < burst.live_count; ++n) {
+  const uint32_t live_count = burst.live_count;
+  for (uint32_t n = 0; n < live_count; ++n) {
     const uint32_t i = burst.live[n];
     const ServiceEntry& service = services[burst.service[i]];
-    burst.hash[i] = HashFlow(burst.key[i], service.hash_policy, seed);
+    burst.hash[i] = HashFlowInline(burst.key[i], service.hash_policy, seed);
     Prefetch(service, burst.hash[i], burst.packet[i].l4_protocol, context.flows);
   }
 }

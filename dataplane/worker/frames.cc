@@ -38,6 +38,19 @@ void Trim(rte_mbuf* buffer) {
   }
 }
 
+[[gnu::always_inline]] inline void Fill(rte_mbuf* buffer, uint16_t port_index, Burst* burst,
+                                        uint32_t i) {
+  burst->frame[i] = rte_pktmbuf_mtod(buffer, uint8_t*);
+  burst->linear_length[i] = buffer->data_len;
+  burst->frame_length[i] = buffer->pkt_len;
+  burst->headroom[i] = buffer->data_off;
+  burst->tailroom[i] = static_cast<uint16_t>(buffer->buf_len - buffer->data_off - buffer->data_len);
+  burst->ingress_port[i] = port_index;
+  burst->nic_bad_ip_checksum[i] =
+      (buffer->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD;
+  burst->handle[i] = buffer;
+}
+
 }  // namespace
 
 bool LineariseHeaders(rte_mbuf* buffer) {
@@ -64,24 +77,18 @@ bool LineariseHeaders(rte_mbuf* buffer) {
 }
 
 void FillOne(rte_mbuf* buffer, uint16_t port_index, Burst* burst, uint32_t i) {
-  burst->frame[i] = rte_pktmbuf_mtod(buffer, uint8_t*);
-  burst->linear_length[i] = buffer->data_len;
-  burst->frame_length[i] = buffer->pkt_len;
-  burst->headroom[i] = buffer->data_off;
-  burst->tailroom[i] = static_cast<uint16_t>(buffer->buf_len - buffer->data_off - buffer->data_len);
-  burst->ingress_port[i] = port_index;
-  burst->nic_bad_ip_checksum[i] =
-      (buffer->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD;
-  burst->handle[i] = buffer;
+  Fill(buffer, port_index, burst, i);
 }
 
 void FillBurst(rte_mbuf* const* buffers, uint32_t count, uint16_t port_index, Burst* burst) {
   constexpr uint64_t kUnusual = RTE_MBUF_F_RX_VLAN_STRIPPED;
+  for (uint32_t i = 0; i < count; ++i) __builtin_prefetch(buffers[i]);
   for (uint32_t i = 0; i < count; ++i) {
     rte_mbuf* buffer = buffers[i];
     if (buffer->nb_segs > 1 || (buffer->ol_flags & kUnusual) != 0) [[unlikely]]
       Restore(&buffer);
-    FillOne(buffer, port_index, burst, i);
+    Fill(buffer, port_index, burst, i);
+    __builtin_prefetch(burst->frame[i]);
   }
   burst->count = count;
 }

@@ -1,17 +1,8 @@
 #include "lib/flow/flow_hash.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include "lib/base/check.h"
+#include "lib/flow/flow_hash_inline.h"
 
 namespace fairlead {
-namespace {
-
-FlowHash FromXxh(const XXH128_hash_t& hash) { return {hash.low64, hash.high64}; }
-
-}  // namespace
-
 FlowKey ReduceKey(const FlowKey& key, HashPolicy policy) {
   if (policy == HashPolicy::kFiveTuple) return key;
   constexpr uint64_t kProtocol = uint64_t{0xff} << 32;  // flow_key.h
@@ -34,18 +25,14 @@ FlowKey ReduceKey(const FlowKey& key, HashPolicy policy) {
   return reduced;
 }
 
-// Two calls with constant lengths: the compiler keeps of each only XXH3's path for that length.
-FlowHash HashFlow(const FlowKey& key, uint64_t seed) {
-  DCHECK(key.size_bytes == 16 || key.size_bytes == 40);
-  if (key.size_bytes == 16) return FromXxh(XXH3_128bits_withSeed(key.words.data(), 16, seed));
-  return FromXxh(XXH3_128bits_withSeed(key.words.data(), 40, seed));
-}
+FlowHash HashFlow(const FlowKey& key, uint64_t seed) { return HashFlowInline(key, seed); }
 
 FlowHash SaltOfService(uint32_t service_id) {
   // Any fixed value other than a likely group seed; changing it orphans the records of a mapping
   // that an earlier process left.
   constexpr uint64_t kSaltSeed = 0x6661'6972'6c65'6164;
-  return FromXxh(XXH3_128bits_withSeed(&service_id, sizeof(service_id), kSaltSeed));
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(&service_id, sizeof(service_id), kSaltSeed);
+  return {hash.low64, hash.high64};
 }
 
 }  // namespace fairlead

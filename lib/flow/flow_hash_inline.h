@@ -1,0 +1,31 @@
+// HashFlow for the packet's path: inlined, so that a burst's loop keeps what depends on the seed alone
+// in registers. Everybody else takes flow_hash.h, and is spared xxhash.h.
+#pragma once
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "lib/base/check.h"
+#include "lib/flow/flow_hash.h"
+
+namespace fairlead {
+
+// As HashFlow. Two calls with constant lengths: the compiler keeps of each only XXH3's path for that
+// length.
+[[gnu::always_inline]] inline FlowHash HashFlowInline(const FlowKey& key, uint64_t seed) {
+  DCHECK(key.size_bytes == 16 || key.size_bytes == 40);
+  const XXH128_hash_t hash = key.size_bytes == 16
+                                 ? XXH3_128bits_withSeed(key.words.data(), 16, seed)
+                                 : XXH3_128bits_withSeed(key.words.data(), 40, seed);
+  return {hash.low64, hash.high64};
+}
+
+[[gnu::always_inline]] inline FlowHash HashFlowInline(const FlowKey& key, HashPolicy policy,
+                                                      uint64_t seed) {
+  if (policy == HashPolicy::kFiveTuple) [[likely]] {
+    return HashFlowInline(key, seed);
+  }
+  return HashFlow(ReduceKey(key, policy), seed);
+}
+
+}  // namespace fairlead
