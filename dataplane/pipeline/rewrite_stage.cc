@@ -6,6 +6,7 @@
 #include "lib/base/check.h"
 #include "lib/encap/dsr.h"
 #include "lib/encap/nat_icmp.h"
+#include "lib/encap/tunnel_inline.h"
 #include "lib/net/icmp_error.h"
 
 namespace fairlead {
@@ -33,12 +34,33 @@ inline DropReason DsrRoom(const Passage& p) {
   return DropReason::kNone;
 }
 
-inline DropReason TunnelRoom(const Passage& p) {
+[[gnu::noinline]] DropReason UnusualTunnelRoom(const Passage& p) {
   const PieceTunnel tunnel = TunnelOf(p);
-  if (tunnel.udp_checksum) [[unlikely]] {
-    return EncapsulateWithChecksum(p.context, p.burst, p.i, tunnel);
+  return tunnel.udp_checksum ? EncapsulateWithChecksum(p.context, p.burst, p.i, tunnel)
+                             : EncapsulatePacket(p.burst, p.i, tunnel);
+}
+
+// As EncapsulatePacket, in line.
+inline DropReason TunnelRoom(const Passage& p) {
+  Burst& burst = p.burst;
+  const uint32_t i = p.i;
+  const ParsedPacket& packet = burst.packet[i];
+  const TunnelTemplate& tunnel = p.tunnel();
+  if (packet.l3_offset != sizeof(EthernetHeader) || (p.service.flags & kServiceGueChecksum) != 0)
+      [[unlikely]] {
+    return UnusualTunnelRoom(p);
   }
-  return EncapsulatePacket(p.burst, p.i, tunnel);
+  const uint32_t overhead = tunnel.overhead_bytes;
+  if (burst.headroom[i] < overhead) return DropReason::k_no_headroom;
+  uint8_t* const frame = burst.frame[i];
+  const uint32_t end = uint32_t{sizeof(EthernetHeader)} + packet.l3_length;  // without padding
+  burst.frame[i] = frame - overhead;
+  burst.linear_length[i] = std::min(burst.linear_length[i], end) + overhead;
+  burst.frame_length[i] = end + overhead;
+  burst.headroom[i] = static_cast<uint16_t>(burst.headroom[i] - overhead);
+  EncapsulateUntagged(tunnel, frame, packet, burst.hash[i].high, p.backend.destination_mac,
+                      p.source_mac());
+  return DropReason::kNone;
 }
 
 [[gnu::noinline]] DropReason NatErrorRoom(const Passage& p, const NatEndpoint& endpoint) {

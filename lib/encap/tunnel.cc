@@ -6,97 +6,21 @@
 #include <string>
 
 #include "lib/base/check.h"
+#include "lib/encap/tunnel_inline.h"
 #include "lib/net/checksum.h"
 #include "lib/net/headers.h"
 
 namespace fairlead {
 namespace {
 
-static_assert(std::endian::native == std::endian::little);
-
 constexpr uint8_t kOuterTtl = 64;
-constexpr uint32_t kGueBaseBytes = 4;
 
-template <typename T>
-T Load(const uint8_t* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof(value));
-  return value;
-}
-
-template <typename T>
-void Store(uint8_t* bytes, T value) {
-  std::memcpy(bytes, &value, sizeof(value));
-}
-
-// What of the inner packet shows in the outer headers.
-struct Inner {
-  uint8_t traffic_class;  // DSCP and ECN
-  uint8_t protocol;       // as it is called inside something: 4 or 41
-  uint32_t length;        // bytes behind the outer headers, GUE data included
-};
-
-Inner ReadInner(const uint8_t* l3, const ParsedPacket& packet) {
-  if (packet.kind == FrameKind::kIpv4) return {l3[1], kIpProtoIpIp, packet.l3_length};
-  const auto traffic_class = static_cast<uint8_t>(l3[0] << 4 | l3[1] >> 4);
-  return {traffic_class, kIpProtoIpv6, packet.l3_length};
-}
-
-void PatchIpv4(const TunnelTemplate& tunnel, const Inner& inner, uint8_t protocol, uint64_t entropy,
-               uint8_t* outer) {
-  const auto total = static_cast<uint16_t>(tunnel.overhead_bytes + inner.length);
-  const uint16_t total_raw = __builtin_bswap16(total);
-  const auto host_bits = static_cast<uint32_t>(entropy & tunnel.source_mask);
-  outer[1] = inner.traffic_class;
-  Store(outer + offsetof(Ipv4Header, total_length), total_raw);
-  outer[offsetof(Ipv4Header, protocol)] = protocol;
-  Store(outer + offsetof(Ipv4Header, source),
-        Load<uint32_t>(tunnel.header + offsetof(Ipv4Header, source)) | host_bits);
-  const uint64_t sum = uint64_t{tunnel.fixed_sum} + (uint32_t{inner.traffic_class} << 8) +
-                       total_raw + (uint32_t{protocol} << 8) + host_bits;
-  Store(outer + offsetof(Ipv4Header, checksum), ChecksumFold(sum));
-}
-
-void PatchIpv6(const TunnelTemplate& tunnel, const Inner& inner, uint8_t protocol, uint64_t entropy,
-               uint8_t* outer) {
-  constexpr size_t kSourceLow = offsetof(Ipv6Header, source) + 8;
-  const auto label = static_cast<uint32_t>(entropy >> 44);
-  const uint32_t word = uint32_t{6} << 28 | uint32_t{inner.traffic_class} << 20 |
-                        (label | static_cast<uint32_t>(label == 0));
-  const uint32_t payload = tunnel.overhead_bytes + inner.length - uint32_t{sizeof(Ipv6Header)};
-  Store(outer, __builtin_bswap32(word));
-  Store(outer + offsetof(Ipv6Header, payload_length),
-        __builtin_bswap16(static_cast<uint16_t>(payload)));
-  outer[offsetof(Ipv6Header, next_header)] = protocol;
-  Store(outer + kSourceLow,
-        Load<uint64_t>(tunnel.header + kSourceLow) | (entropy & tunnel.source_mask));
-}
-
-void PatchGue(const Inner& inner, uint32_t data_bytes, uint64_t entropy, uint8_t* udp) {
-  const auto port = static_cast<uint16_t>(kGueFirstSourcePort | (entropy >> 50));
-  const auto length = static_cast<uint16_t>(sizeof(UdpHeader) + kGueBaseBytes + inner.length);
-  Store(udp, __builtin_bswap16(port));
-  Store(udp + offsetof(UdpHeader, length), __builtin_bswap16(length));
-  udp[sizeof(UdpHeader)] = static_cast<uint8_t>(data_bytes / 4);
-  udp[sizeof(UdpHeader) + 1] = inner.protocol;
-}
-
-// Every size a constant: the copy is two to four vector moves.
-template <TunnelKind kKind, Family kFamily>
-void WriteOuter(const TunnelTemplate& tunnel, const Inner& inner, uint32_t data_bytes,
-                uint64_t entropy, uint8_t* outer) {
-  constexpr uint32_t kOverhead = TunnelOverhead(kKind, kFamily);
-  std::memcpy(outer, tunnel.header, kOverhead);
-  const uint8_t protocol = kKind == TunnelKind::kGue ? uint8_t{kIpProtoUdp} : inner.protocol;
-  if constexpr (kFamily == Family::kIpv4) {
-    PatchIpv4(tunnel, inner, protocol, entropy, outer);
-  } else {
-    PatchIpv6(tunnel, inner, protocol, entropy, outer);
-  }
-  if constexpr (kKind == TunnelKind::kGue) {
-    PatchGue(inner, data_bytes, entropy, outer + TunnelOverhead(TunnelKind::kIpip, kFamily));
-  }
-}
+using tunnel_internal::Inner;
+using tunnel_internal::kGueBaseBytes;
+using tunnel_internal::Load;
+using tunnel_internal::ReadInner;
+using tunnel_internal::Store;
+using tunnel_internal::WriteOuter;
 
 Status CheckSettings(const TunnelSettings& settings) {
   const IpAddress& source = settings.source;
