@@ -19,7 +19,8 @@ def programs(build):
     top = pathlib.Path(__file__).resolve().parent
     return sorted(target["filename"][0] for target in json.loads(listing)
                   if target["type"] == "executable"
-                  and pathlib.Path(target["defined_in"]).parent == top)
+                  and pathlib.Path(target["defined_in"]).parent == top
+                  and not target["name"].startswith("fairlead-"))
 
 
 def main():

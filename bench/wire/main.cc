@@ -1,0 +1,129 @@
+// fairlead-wiregen: load for whatever forwards packets between two memif ports, and a judge of what
+// comes back. Used by bench/wire.py; alone:
+//
+//   fairlead-wiregen image --mode dsr --backends 100 --egress right -o image
+//   fairlead-wiregen run --image image --backends 100 --send left.sock --receive right.sock
+//       --flows 1000000 --phase max:2 --phase 50%:2
+//   fairlead-dataplane --port left=memif:left.sock --port right=memif:right.sock --mac left=02:...:01
+//       --snapshot image --no-link -- --no-huge
+//
+// `run` prints "listening" when the ports may connect, then one JSON object a phase. It busily uses
+// one CPU. Status 1: what it was told is wrong, or nobody connects.
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "bench/wire/memif.h"
+#include "bench/wire/phase.h"
+#include "bench/wire/traffic.h"
+
+namespace fairlead::bench {
+namespace {
+
+struct Options {
+  std::string mode = "dsr";
+  std::string tracking = "adaptive";
+  std::string egress;
+  std::string output;
+  std::string send;
+  std::string receive;
+  std::vector<std::string> phases = {"max:1"};
+  int timeout_ms = 20'000;
+  bool any_backend = false;
+  TrafficSetting traffic;
+};
+
+void Resolve(Options* options) {
+  ImageSetting& image = options->traffic.image;
+  const std::string& mode = options->mode;
+  image.mode = mode == "ipip"  ? ForwardingMode::kIpip
+               : mode == "gue" ? ForwardingMode::kGue
+               : mode == "nat" ? ForwardingMode::kNat
+                               : ForwardingMode::kDsr;
+  image.tracking = options->tracking == "none"  ? Tracking::kNone
+                   : options->tracking == "all" ? Tracking::kAll
+                                                : Tracking::kAdaptive;
+  options->traffic.expect_backend = !options->any_backend;
+}
+
+Status WriteImage(const Options& options) {
+  ASSIGN_OR_RETURN(const SnapshotImage image, MakeWireImage(options.traffic.image, options.egress));
+  std::ofstream file(options.output, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(image.bytes().data()),
+             static_cast<std::streamsize>(image.bytes().size()));
+  return file.flush() ? Status() : NotFound("-o: " + options.output + " cannot be written");
+}
+
+Status Run(const Options& options) {
+  ASSIGN_OR_RETURN(const SnapshotImage image, MakeWireImage(options.traffic.image, options.egress));
+  ASSIGN_OR_RETURN(Traffic traffic, Traffic::Make(options.traffic, image));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Memif> out, Memif::Listen(options.send));
+  std::unique_ptr<Memif> other;
+  if (options.receive != options.send) {
+    ASSIGN_OR_RETURN(other, Memif::Listen(options.receive));
+  }
+  std::puts("listening");
+  std::fflush(stdout);
+  RETURN_IF_ERROR(out->Accept(options.timeout_ms));
+  if (other != nullptr) RETURN_IF_ERROR(other->Accept(options.timeout_ms));
+  Memif* const in = other == nullptr ? out.get() : other.get();
+  RETURN_IF_ERROR(AwaitForwarding(out.get(), in, &traffic, options.timeout_ms));
+  double fastest_pps = 0;
+  for (const std::string& text : options.phases) {
+    ASSIGN_OR_RETURN(const PhaseSetting setting, ParsePhase(text, fastest_pps));
+    const PhaseResult result = RunPhase(setting, out.get(), in, &traffic);
+    if (setting.packets_per_second == 0) fastest_pps = result.receive_pps;
+    std::puts(result.Json(setting).c_str());
+    std::fflush(stdout);
+  }
+  return {};
+}
+
+void DeclareImage(CLI::App* app, Options* options) {
+  app->add_option("--mode", options->mode, "forwarding: dsr, ipip, gue or nat")
+      ->check(CLI::IsMember({"dsr", "ipip", "gue", "nat"}));
+  app->add_option("--tracking", options->tracking)
+      ->check(CLI::IsMember({"adaptive", "all", "none"}));
+  app->add_option("--services", options->traffic.image.services)->check(CLI::Range(1, 65'536));
+  app->add_option("--backends", options->traffic.image.backends, "of each service")
+      ->check(CLI::Range(1, 30'000));
+  app->add_option("--egress", options->egress,
+                  "port of the dataplane that backends are behind (default: the ingress port)");
+}
+
+}  // namespace
+}  // namespace fairlead::bench
+
+int main(int argc, char** argv) {
+  using namespace fairlead::bench;
+  Options options;
+  CLI::App app("Load for a forwarder between memif ports, and a judge of what comes back.",
+               "fairlead-wiregen");
+  app.require_subcommand(1);
+  CLI::App* const image = app.add_subcommand("image", "writes the snapshot to forward by");
+  DeclareImage(image, &options);
+  image->add_option("-o,--output", options.output)->required();
+  CLI::App* const run = app.add_subcommand("run", "sends, receives and judges");
+  DeclareImage(run, &options);
+  run->add_option("--send", options.send, "memif socket to make and send on")->required();
+  run->add_option("--receive", options.receive, "memif socket to receive on; may be the same")
+      ->required();
+  run->add_option("--flows", options.traffic.flows);
+  run->add_option("--frame", options.traffic.frame_bytes, "bytes on the wire, FCS included");
+  run->add_option("--check-every", options.traffic.check_every,
+                  "verify the checksums of one packet in so many")
+      ->check(CLI::Range(1U, 1U << 30));
+  run->add_flag("--any-backend", options.any_backend, "the device under test is no balancer");
+  run->add_option("--phase", options.phases, "max:SECONDS, PPS:SECONDS or PERCENT%:SECONDS")
+      ->allow_extra_args(false);
+  run->add_option("--timeout-ms", options.timeout_ms, "to wait for the ports to connect");
+  CLI11_PARSE(app, argc, argv);
+  Resolve(&options);
+  const fairlead::Status status = image->parsed() ? WriteImage(options) : Run(options);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "fairlead-wiregen: %s\n", status.message().c_str());
+  return 1;
+}
