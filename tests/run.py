@@ -93,6 +93,7 @@ def suites(options):
         yield "end to end asan", [*pytest, "tests/e2e", "-m", "quick"], options.asan
     if options.fuzz:
         yield "fuzz", ["tests/fuzz/run.sh", str(options.fuzz_seconds), str(options.fuzz)], options.fuzz
+    yield "bench tools", [*pytest, "tests/bench"], release
     yield "benches check their results", [PYTHON, "bench/smoke.py", str(release)], release
 
 

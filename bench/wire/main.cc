@@ -71,6 +71,8 @@ Status Run(const Options& options) {
   if (other != nullptr) RETURN_IF_ERROR(other->Accept(options.timeout_ms));
   Memif* const in = other == nullptr ? out.get() : other.get();
   RETURN_IF_ERROR(AwaitForwarding(out.get(), in, &traffic, options.timeout_ms));
+  std::puts("forwarding");
+  std::fflush(stdout);
   double fastest_pps = 0;
   for (const std::string& text : options.phases) {
     ASSIGN_OR_RETURN(const PhaseSetting setting, ParsePhase(text, fastest_pps));

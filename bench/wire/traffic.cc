@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
 
 #include "lib/net/checksum.h"
 #include "lib/net/flow_key.h"
@@ -94,7 +95,7 @@ Result<Traffic> Traffic::Make(const TrafficSetting& setting, const SnapshotImage
     const bool tunnel = mode == ForwardingMode::kIpip || mode == ForwardingMode::kGue;
     traffic.inner_offset_ = tunnel ? sizeof(Ipv4Header) : 0;
     if (mode == ForwardingMode::kGue) traffic.inner_offset_ += kGueBytes;
-    traffic.FindBackends(image);
+    RETURN_IF_ERROR(traffic.FindBackends(image));
   }
   traffic.next_round_.resize(setting.flows);
   return traffic;
@@ -124,12 +125,15 @@ void Traffic::MakeFrame() {
 }
 
 // By the tables that the dataplane builds too, not by its stages.
-void Traffic::FindBackends(const SnapshotImage& image) {
+Status Traffic::FindBackends(const SnapshotImage& image) {
   CounterSlots backend_slots(1U << 21);
   CounterSlots service_slots(1U << 17);
-  const auto tables = ForwardingTables::Build(SnapshotView(image.bytes()), nullptr, {},
-                                              &backend_slots, &service_slots, nullptr)
-                          .value();
+  // Where backends are does not matter here, nor what the ports are called.
+  const std::vector<EgressPort> ports = {{"left", {{2, 0, 0, 0, 0, 1}}},
+                                         {"right", {{2, 0, 0, 0, 0, 2}}}};
+  ASSIGN_OR_RETURN(const std::unique_ptr<ForwardingTables> tables,
+                   ForwardingTables::Build(SnapshotView(image.bytes()), nullptr, ports,
+                                           &backend_slots, &service_slots, nullptr));
   backend_.resize(setting_.flows);
   for (uint32_t flow = 0; flow < setting_.flows; ++flow) {
     const ServiceEntry& service = tables->services()[flow % setting_.image.services];
@@ -139,6 +143,7 @@ void Traffic::FindBackends(const SnapshotImage& image) {
     backend_[flow] = SlotOwner(service, HashFlow(key, tables->hash_seed()));
     backend_[flow] = tables->backends()[backend_[flow]].id - 1;
   }
+  return {};
 }
 
 void Traffic::Write(uint8_t* bytes, uint64_t tsc) {

@@ -65,7 +65,7 @@ class Traffic {
  private:
   explicit Traffic(const TrafficSetting& setting) : setting_(setting) {}
   void MakeFrame();
-  void FindBackends(const SnapshotImage& image);
+  Status FindBackends(const SnapshotImage& image);
   bool RightBackend(const uint8_t* bytes, uint32_t flow) const;
   bool RightChecksums(const uint8_t* bytes, uint32_t inner_offset) const;
 

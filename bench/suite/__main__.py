@@ -1,0 +1,126 @@
+"""python3 -m bench.suite [quick|full] | compare A B | report RESULT"""
+import argparse
+import dataclasses
+import datetime
+import json
+import pathlib
+import re
+import sys
+import time
+
+from bench.suite import control, google, kernel, machine, report, rows, scale, stats, wire
+from tests.lab import enter_namespace_rights
+
+PARTS = {"micro": google.run_micro, "pipeline": google.run_pipeline, "wire": wire.run, "kernel": kernel.run,
+         "control": control.run, "scale": scale.run}
+
+
+@dataclasses.dataclass
+class Context:
+    quick: bool
+    native: pathlib.Path
+    distributed: pathlib.Path | None
+    tsc_ghz: float
+
+    def builds(self, part):
+        """(name, folder) of what a part runs: the pipeline as distributed, too."""
+        yield "native", self.native
+        if part == "pipeline" and self.distributed:
+            yield "x86-64-v2", self.distributed
+
+
+def tsc_ghz():
+    cpuinfo = pathlib.Path("/proc/cpuinfo").read_text()
+    return float(re.search(r"cpu MHz\s*: ([\d.]+)", cpuinfo)[1]) / 1e3
+
+
+def folder_of(name):
+    path = pathlib.Path(name)
+    if (path / "build.ninja").exists():
+        return path.resolve()
+    return machine.checkout_and_build(name)
+
+
+def run_parts(context, wanted):
+    for part in wanted:
+        started = time.monotonic()
+        print(f"\n{part}", flush=True)
+        for row in PARTS[part](context):
+            print(rows.line(row.as_json()), flush=True)
+            yield row
+        print(f"  ({time.monotonic() - started:.0f} s)", flush=True)
+
+
+def measure(options):
+    native = options.build or machine.build(machine.TOP / "build-bench", "native")
+    distributed = None if options.build else machine.build(machine.TOP / "build-bench-v2", "x86-64-v2")
+    context = Context(options.command == "quick", native.resolve(), distributed, tsc_ghz())
+    folders = {"native": native} if distributed is None else {"native": native, "x86-64-v2": distributed}
+    now = datetime.datetime.now(datetime.timezone.utc)
+    result = {"when": now.isoformat(timespec="seconds"), "what": options.command, "machine": machine.facts(folders), "rows": []}
+    path = options.output or machine.TOP / "bench/results" / f"{now:%Y-%m-%dT%H%M}-{result['machine']['commit'][:12]}.json"
+    path.parent.mkdir(exist_ok=True)
+    try:
+        for row in run_parts(context, options.only or PARTS):
+            result["rows"].append(row.as_json())
+    finally:  # what was measured before something failed is worth keeping
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        print(f"\n{path}")
+
+
+def compare(options):
+    """Rounds of A B A B, each part as short as in `quick`; a row's samples are its rounds."""
+    folders = [folder_of(name) for name in options.builds]
+    samples = {}
+    for round_number in range(options.rounds):
+        for side, folder in enumerate(folders):
+            context = Context(True, folder, None, tsc_ghz())
+            for part in options.only or ["pipeline"]:
+                for row in PARTS[part](context):
+                    if isinstance(row, rows.Row):
+                        samples.setdefault((part, row.name, row.better), ([], []))[side].append(row.median)
+        print(f"round {round_number + 1} of {options.rounds} done", flush=True)
+    print(f"\nB against A, median of the pairs' ratios; real = sign test below 0.05 and 1 outside the 95 % interval\n"
+          f"A {options.builds[0]}   B {options.builds[1]}")
+    for (part, name, better), (a, b) in samples.items():
+        if not options.filter or re.search(options.filter, name):
+            pairs = min(len(a), len(b))
+            found = stats.compare(a[:pairs], b[:pairs], better)
+            print(f"  {part + ' ' + name:<80} {found['ratio']:.3f} ({found['low']:.3f}..{found['high']:.3f}) "
+                  f"p={found['chance']:.3f} {found['verdict']}")
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="tools/bench.sh", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    for name in ("quick", "full"):
+        command = commands.add_parser(name)
+        command.add_argument("--only", nargs="+", choices=PARTS, metavar="PART")
+        command.add_argument("--build", type=pathlib.Path, help="measure this build folder as it is")
+        command.add_argument("--output", type=pathlib.Path)
+    command = commands.add_parser("compare")
+    command.add_argument("builds", nargs=2, metavar="BUILD", help="a build folder or a commit")
+    command.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help="default: pipeline")
+    command.add_argument("--rounds", type=int, default=8)
+    command.add_argument("--filter", help="only rows that this matches are printed")
+    command = commands.add_parser("report")
+    command.add_argument("result", type=pathlib.Path)
+    command.add_argument("--docs", type=pathlib.Path, default=machine.TOP / "docs")
+    if not arguments or arguments[0].startswith("--only"):
+        arguments = ["quick", *arguments]
+    return parser.parse_args(arguments)
+
+
+def main():
+    options = parse(sys.argv[1:])
+    if options.command == "report":
+        report.write(json.loads(options.result.read_text()), options.result.name, options.docs)
+        return 0
+    if "kernel" in (options.only or PARTS):
+        enter_namespace_rights()
+    compare(options) if options.command == "compare" else measure(options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Part 5: from a change to the tables that forward by it.
+
+`fairleadd` answers a change when it is on the disk and in force in all workers, and says so: the time of one request on a
+kept connection is the whole of it."""
+import contextlib
+import json
+import pathlib
+import threading
+import time
+
+from bench.suite import stats
+from bench.suite.rows import Row
+from bench.suite.wire import Wire, check
+from tests.lab.control import ControlClient
+from tests.lab.process import LabError, Process, wait_until
+
+
+class Pair:
+    """Dataplane and control plane without a network: backends have static MACs."""
+
+    def __init__(self, context, wire, dataplane_arguments=None):
+        self.wire = wire
+        self.link = wire.dir / "link.sock"
+        if dataplane_arguments is None:
+            wire.sockets = []
+            wire.device = Process("dataplane", [wire.build / "dataplane/fairlead-dataplane", "--port", "wan=null",
+                                                "--link", self.link, "--", "--no-huge", "--no-pci",
+                                                f"--file-prefix={wire.prefix}"], wire.log_dir)
+        self.control = Process("fairleadd", [wire.build / "controlplane/fairleadd", "--socket", wire.dir / "control.sock",
+                                             "--store", wire.dir / "fairlead.db", "--link", self.link], wire.log_dir)
+        self.client = ControlClient(wire.dir / "control.sock", timeout_s=60, keep=True)
+
+    def __enter__(self):
+        def connected():
+            self.control.require_running()
+            self.wire.device.require_running()
+            with contextlib.suppress(OSError):
+                return ControlClient(self.wire.dir / "control.sock").get("/v1/status")["dataplane"]["connected"]
+            return False
+        wait_until(connected, 30, lambda: f"the two do not meet\n{self.control.tail()}\n{self.wire.device.tail()}")
+        return self
+
+    def __exit__(self, *_):
+        self.control.stop(5)
+
+    def fill(self, services, backends):
+        for s in range(services):
+            self.client.post("/v1/services", {"name": f"s{s}", "frontends": [f"100.64.{s >> 8}.{s & 255}:80/tcp"],
+                                              "health_check": {"type": "none"},
+                                              "backends": [self.backend(s, b) for b in range(min(backends, 2000))]})
+            for first in range(2000, backends, 2000):
+                self.client.post(f"/v1/services/s{s}/backends",
+                                 {"backends": [self.backend(s, b) for b in range(first, min(backends, first + 2000))]})
+
+    @staticmethod
+    def backend(s, b):
+        number = s * 100 + b
+        return {"address": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
+                "mac": f"02:01:00:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"}
+
+    def change(self, i, service=0):
+        """One backend's weight. Milliseconds until it is in force."""
+        started = time.monotonic()
+        answer = self.client.patch(f"/v1/services/s{service}/backends/{self.backend(service, 0)['address']}", {"weight": 2 + i % 2})
+        taken = (time.monotonic() - started) * 1e3
+        if not answer["in_force"]:
+            raise LabError(f"a change is not in force after {taken:.0f} ms: {answer}")
+        return taken
+
+
+def sizes(context):
+    yield from ((1, 10), (1, 1000), (1, 10_000), (1000, 1), (1000, 100))
+
+
+def acknowledgements(context):
+    count = 30 if context.quick else 100
+    for services, backends in sizes(context):
+        if context.quick and services * backends > 10_000:
+            continue
+        with Wire(context.native) as wire, Pair(context, wire) as pair:
+            pair.fill(services, backends)
+            times = [pair.change(i) for i in range(count)]
+            applied = apply_times(pair)
+        yield Row("control", f"change to in force, {services:,} services x {backends:,} backends, p50", "ms",
+                  [stats.median(times)], extra={"p99_ms": stats.percentile(times, 0.99), "changes": count, **applied})
+
+
+def apply_times(pair):
+    """What the dataplane itself needed for the newest snapshot, as /v1/status says."""
+    dataplane = pair.client.get("/v1/status")["dataplane"]
+    return {"dataplane_apply_ms": dataplane["apply_us"] / 1e3} if "apply_us" in dataplane else {}
+
+
+def under_load(context):
+    """The same load without and with 100 changes a second."""
+    seconds, rounds = (1.5, 1) if context.quick else (3, 5)
+    phases = [f"max:{seconds}", f"50%:{seconds}", f"50%:{seconds}"]
+    found = {"no": [], "100 a second": []}
+    for _ in range(rounds):
+        with Wire(context.native) as wire:
+            arguments = [word for phase in phases for word in ("--phase", phase)]
+            wire.start_generator("--any-backend", "--flows", 1000, *arguments, loop=True)
+            wire.start_fairlead("--link", wire.dir / "link.sock", ports=1)
+            with Pair(context, wire, dataplane_arguments=()) as pair:
+                pair.fill(1, 100)
+                wait_until(lambda: wire.generator.output().count("{") >= 2 or wire.generator.require_running(), 60,
+                           lambda: f"no phase ends\n{wire.generator.tail()}")
+                stop = threading.Event()
+                changes = []
+                changer = threading.Thread(target=_change_until, args=(pair, stop, changes))
+                changer.start()
+                try:
+                    results = wire.results()
+                finally:
+                    stop.set()
+                    changer.join()
+        for name, result in zip(found, results[1:]):
+            check(f"{name} changes", result)
+            found[name].append({**result, "changes_per_second": len(changes) / seconds})
+    for name, results in found.items():
+        yield Row("control", f"forwarding at half the no-drop rate, {name} changes, p99", "us",
+                  [result["p99_ns"] / 1e3 for result in results],
+                  extra={"lost": sum(r["lost"] for r in results), "missed": sum(r["missed"] for r in results),
+                         "mpps": stats.median([r["receive_pps"] / 1e6 for r in results]),
+                         **({"changes_per_second": stats.median([r["changes_per_second"] for r in results])}
+                            if name != "no" else {})})
+
+
+def _change_until(pair, stop, changes):
+    """A change each 10 ms, by a clock: one that takes longer makes the next ones come closer."""
+    due = time.monotonic()
+    while not stop.wait(max(0.0, due - time.monotonic())):
+        changes.append(pair.change(len(changes)))
+        due += 0.01
+
+
+def start_to_first_packet(context):
+    samples = []
+    for _ in range(3 if context.quick else 10):
+        with Wire(context.native) as wire:
+            image = wire.image("right")
+            wire.start_generator("--phase", "1000:0.05")
+            started = time.monotonic()
+            wire.start_fairlead("--snapshot", image, "--no-link")
+            wait_until(lambda: "forwarding" in wire.generator.output() or wire.generator.require_running(), 30,
+                       lambda: f"no packet is forwarded\n{wire.generator.tail()}", interval_s=0.001)
+            samples.append((time.monotonic() - started) * 1e3)
+            wire.results()
+    yield Row("control", "start of the dataplane to its first forwarded packet", "ms", samples)
+
+
+def resident_mib(pid):
+    """Resident, without what EAL holds (the packet buffers and little else)."""
+    total = buffers = 0
+    inside = False
+    for text in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        fields = text.split()
+        if "-" in fields[0] and not fields[0].endswith(":"):
+            inside = len(fields) > 5 and "nohuge" in fields[5]
+        elif fields[0] == "Rss:":
+            total += int(fields[1])
+            buffers += int(fields[1]) * inside
+    return (total - buffers) / 1024
+
+
+def memory(context):
+    for services, backends in ((1, 1), (100, 100)):
+        with Wire(context.native) as wire:
+            image = wire.image("", "--services", services, "--backends", backends)
+            wire.device = Process("dataplane", [wire.build / "dataplane/fairlead-dataplane", "--port", "wan=null", "--snapshot", image,
+                                                "--link", wire.dir / "link.sock", "--verbose", "--", "--no-huge", "--no-pci",
+                                                f"--file-prefix={wire.prefix}"], wire.log_dir)
+            wait_until(lambda: "running" in wire.device.errors() or wire.device.require_running(), 30,
+                       lambda: f"the dataplane does not run\n{wire.device.tail()}")
+            yield Row("control", f"resident beyond packet buffers, {services} services x {backends} backends, settled", "MiB",
+                      [resident_mib(wire.device.pid)])
+
+
+def run(context):
+    yield from acknowledgements(context)
+    yield from under_load(context)
+    yield from start_to_first_packet(context)
+    yield from memory(context)

@@ -1,0 +1,71 @@
+"""Parts 1 and 2: the Google Benchmark programs."""
+import json
+import re
+import subprocess
+
+from bench.suite.rows import Row
+
+MICRO = ["micro-net", "micro-encap", "micro-table", "micro-snapshot", "micro-publish"]
+# What `quick` runs; `full` runs all.
+QUICK = {
+    "micro-net": r"^(Parse|RewriteDsr)/v[46]_(tcp|udp)/frames:(32|4096)$|Checksum",
+    "micro-encap": r"frames:32$",
+    "micro-table": r"HashKeys.*/32$|services:(1|1000)$|records:(1024|1048576|16777216)$|flows:(1024|1048576)$|backends:1000$",
+    "micro-snapshot": r".*", "micro-publish": r".*",
+    "pipeline": r"buffers:32/|B/flows:1000000/backends:1000/services:1/buffers:131072|flows:10000000|services:1000/",
+}
+SCALE = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+
+
+def run_program(program, pattern, seconds):
+    command = [program, "--benchmark_format=json", f"--benchmark_min_time={seconds}"]
+    if pattern:
+        command.append(f"--benchmark_filter={pattern}")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise RuntimeError(f"{program}: status {result.returncode}\n{result.stderr[-2000:]}")
+    if "{" not in result.stdout:
+        return []  # the filter matched nothing
+    return json.loads(result.stdout[result.stdout.index("{"):])["benchmarks"]
+
+
+def ns_of(row):
+    """Per operation: what the program counts as one, else an iteration."""
+    for counter, scale in (("ns_per_packet", 1), ("s/packet", 1e9), ("s/op", 1e9)):
+        if counter in row:
+            return row[counter] * scale
+    return row["real_time"] * SCALE[row["time_unit"]]
+
+
+def collect(context, part, programs, rounds, seconds):
+    """Whole programs in turn, round by round, so that a busy minute of the machine hits one sample of each row."""
+    found = {}
+    for _ in range(rounds):
+        for name in programs:
+            for build, folder in context.builds(part):
+                program = folder / "bench" / name
+                pattern = QUICK[name] if context.quick else None
+                for row in run_program(program, pattern, seconds):
+                    if row.get("error_occurred"):
+                        raise RuntimeError(f"{name}: {row['name']}: {row['error_message']}")
+                    title = re.sub(r"/manual_time$|^BM_", "", row["name"])
+                    key = (build, name.removeprefix("micro-"), title)
+                    found.setdefault(key, []).append(row)
+    for (build, name, title), rows in found.items():
+        samples = [ns_of(row) for row in rows]
+        label = (f"{name}: {title}" if part == "micro" else title) + ("" if build == "native" else f" [{build}]")
+        row = Row(part, label, "ns", samples)
+        row.extra["cycles"] = round(row.median * context.tsc_ghz, 1)
+        if part == "pipeline":
+            row.extra["mpps"] = round(1e3 / row.median, 2)
+        elif row.median > 0:
+            row.extra["items_per_second"] = round(1e9 / row.median)
+        yield row
+
+
+def run_micro(context):
+    yield from collect(context, "micro", MICRO, 1 if context.quick else 3, 0.01 if context.quick else 0.1)
+
+
+def run_pipeline(context):
+    yield from collect(context, "pipeline", ["pipeline"], 1 if context.quick else 3, 0.05 if context.quick else 0.15)

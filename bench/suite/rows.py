@@ -1,0 +1,53 @@
+"""What was measured, in one form for tables, JSON, comparison and report."""
+import dataclasses
+
+from bench.suite import stats
+
+
+@dataclasses.dataclass
+class Row:
+    """`samples` of one thing in `unit`, one for each round. `better` is "lower" or "higher"; `extra` holds what belongs to the
+    row but is not compared (percentiles, counts)."""
+    part: str
+    name: str
+    unit: str
+    samples: list
+    better: str = "lower"
+    extra: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def median(self):
+        return stats.median(self.samples)
+
+    def as_json(self):
+        return {"part": self.part, "name": self.name, "unit": self.unit, "better": self.better,
+                "median": self.median, "spread": stats.spread(self.samples), "samples": self.samples, **self.extra}
+
+
+@dataclasses.dataclass
+class Skip:
+    """Something that this machine or build does not have: said in the table, no figure."""
+    part: str
+    name: str
+    why: str
+
+    def as_json(self):
+        return {"part": self.part, "name": self.name, "skipped": self.why}
+
+
+def number(value):
+    """Four digits that count, never an exponent."""
+    if value == 0:
+        return "0"
+    size = abs(value)
+    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 4
+    return f"{value:,.{digits}f}"
+
+
+def line(row):
+    if "skipped" in row:
+        return f"  {row['name']:<74} not measured: {row['skipped']}"
+    notes = "  ".join(f"{key} {number(value) if isinstance(value, (int, float)) else value}"
+                      for key, value in row.items()
+                      if key not in ("part", "name", "unit", "better", "median", "spread", "samples"))
+    return f"  {row['name']:<74} {number(row['median']):>12} {row['unit']:<6} +-{row['spread'] * 100:3.0f} %  {notes}"

@@ -1,0 +1,84 @@
+"""Part 6: the real dataplane with one worker and with two, each on a core of its own.
+
+The generator would need a third core, so the packets come from memory: DPDK's pcap port with infinite_rx hands out the same frames
+again and again (a copy each), one queue a worker, and swallows what is sent. A worker's figure holds the port's copy."""
+import json
+import os
+import socket
+import struct
+import time
+
+from bench.suite.rows import Row
+from bench.suite.wire import Wire
+from tests.lab.process import Process, wait_until
+
+FRAMES = 512  # the port keeps them in a ring of its own
+
+
+def write_pcap(path, first_flow):
+    """TCP ACKs of FRAMES flows to 100.64.0.0:80, the image's first frontend."""
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+        for flow in range(first_flow, first_flow + FRAMES):
+            source = bytes([11, 0, flow >> 8 & 255, flow & 255])
+            header = struct.pack("!BBHHHBBH", 0x45, 0, 46, 0, 0x4000, 64, 6, 0) + source + bytes([100, 64, 0, 0])
+            words = struct.unpack("!10H", header)
+            total = sum(words)
+            total = (total & 0xffff) + (total >> 16)
+            checksum = ~((total & 0xffff) + (total >> 16)) & 0xffff
+            header = header[:10] + struct.pack("!H", checksum) + header[12:]
+            tcp = struct.pack("!HHIIBBHHH", 1024 + flow % 60000, 80, 1, 1, 0x50, 0x10, 0xffff, 0, 0)
+            frame = bytes.fromhex("020000000001020000000002") + b"\x08\x00" + header + tcp + bytes(6)
+            file.write(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame)
+
+
+def sent_packets(path):
+    """(packets sent so far, when): by DPDK's telemetry socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as telemetry:
+        telemetry.settimeout(5)
+        telemetry.connect(path)
+        telemetry.recv(16384)
+        telemetry.send(b"/fairlead/stats")
+        answer = json.loads(telemetry.recv(1 << 16))
+        return answer["/fairlead/stats"]["tx"], time.monotonic()
+
+
+def forwarded_per_second(build, workers, seconds):
+    with Wire(build) as wire:
+        image = wire.image("")
+        files = [wire.dir / f"in{i}.pcap" for i in range(workers)]
+        for i, path in enumerate(files):
+            write_pcap(path, i * FRAMES)
+        queues = ",".join(f"rx_pcap={path}" for path in files)
+        cores = "1" if workers == 1 else "0-1"
+        device = Process("scale", [build / "dataplane/fairlead-dataplane", "--port", "wan=vdev:net_pcap0",
+                                   "--mac", "wan=02:00:00:00:00:01", "--snapshot", image, "--cores", cores, "--verbose",
+                                   "--link", wire.dir / "link.sock", "--", "--no-huge", "--no-pci",
+                                   f"--file-prefix={wire.prefix}", f"--vdev=net_pcap0,{queues},infinite_rx=1"], wire.log_dir)
+        wire.device = device
+        wait_until(lambda: "running" in device.errors() or device.require_running(), 30,
+                   lambda: f"the dataplane does not run\n{device.tail()}")
+        path = f"/run/dpdk/{wire.prefix}/dpdk_telemetry.v2"
+        wait_until(lambda: sent_packets(path)[0] > 0 or device.require_running(), 30, "nothing is forwarded")
+        sent, started = sent_packets(path)
+        time.sleep(seconds)  # the measurement itself
+        sent_later, ended = sent_packets(path)
+        device.stop(10)
+        report = json.loads(next(text for text in device.output().splitlines() if text.startswith("{")))
+    if report["tx"] != report["rx"] or report["mbufs_in_use"] != 0:
+        raise RuntimeError(f"not every packet was forwarded: {report['rx']} in, {report['tx']} out, {report['drops']}")
+    return (sent_later - sent) / (ended - started)
+
+
+def run(context):
+    rounds, seconds = (3, 1) if context.quick else (7, 2)
+    rates = {1: [], 2: []}
+    for _ in range(rounds):
+        for workers, samples in rates.items():
+            if workers <= os.cpu_count():
+                samples.append(forwarded_per_second(context.native, workers, seconds) / 1e6)
+    for workers, samples in rates.items():
+        if samples:
+            extra = {"to_one": round(sorted(b / a for a, b in zip(rates[1], samples))[rounds // 2], 2)}
+            yield Row("scale", f"{workers} worker{'s' if workers > 1 else ''}, pcap from memory, 64 B", "Mpps", samples,
+                      "higher", extra)

@@ -1,0 +1,215 @@
+"""Part 3: the real dataplane between two memif ports, testpmd in its place, in turn; and time added per packet.
+
+CPU 0 runs the generator, CPU 1 the worker of the device under test. A device that another process of the machine takes from its
+CPU for 20 ms shows a p99 of 20 ms: latencies mean something on a quiet machine only, and are given beside testpmd's."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+from bench.suite.rows import Row, Skip
+from tests.lab.process import LabError, Process, wait_until
+
+EAL = ["--no-huge", "--no-pci"]
+
+
+class Wire:
+    """A generator with its sockets, and one device under test at a time."""
+
+    def __init__(self, build, logs=None):
+        self.build = build
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"flwire-{os.getpid()}-"))
+        self.prefix = self.dir.name
+        self.generator = self.device = None
+        self.log_dir = logs or self.dir
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in (self.generator, self.device):
+            if process:
+                process.stop(5)
+        for folder in (self.dir, pathlib.Path("/run/dpdk") / self.prefix):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def image(self, egress, *arguments):
+        path = self.dir / "image"
+        result = Process("image", [self.build / "bench/fairlead-wiregen", "image", "--egress", egress, "-o", path, *arguments],
+                         self.log_dir)
+        if result.wait(60) != 0:
+            raise LabError(result.tail())
+        return path
+
+    def start_generator(self, *arguments, loop=False):
+        """`loop`: one port for both ways."""
+        self.sockets = [self.dir / "left.sock", self.dir / ("left.sock" if loop else "right.sock")]
+        self.generator = Process("generator", ["taskset", "-c", "0", self.build / "bench/fairlead-wiregen", "run",
+                                               "--send", self.sockets[0], "--receive", self.sockets[1],
+                                               "--check-every", 64, *arguments], self.log_dir)
+        wait_until(lambda: "listening" in self.generator.output() or self.generator.require_running(), 30,
+                   "the generator does not listen")
+
+    def start_fairlead(self, *arguments, ports=2, workers_cpu="1"):
+        names = ["left", "right"][:ports]
+        config = self.dir / "dataplane.yaml"
+        config.write_text("ports:\n" + "".join(
+            f"  - {{name: {name}, device: \"memif:{path},role=client\", mac: \"02:00:00:00:00:0{i}\", addresses: [192.0.2.{i}]}}\n"
+            for i, (name, path) in enumerate(zip(names, self.sockets), 1)))
+        self.device = Process("fairlead", [self.build / "dataplane/fairlead-dataplane", "--config", config, "--idle", "busy",
+                                           "--cores", workers_cpu, *arguments, "--", *EAL,
+                                           f"--file-prefix={self.prefix}"], self.log_dir)
+        return self.device
+
+    def start_testpmd(self, mode):
+        vdevs = [f"--vdev=net_memif{i},role=client,socket={path},socket-abstract=no" for i, path in enumerate(self.sockets)]
+        self.device = Process("testpmd", ["sh", "-c", 'exec sleep 3600 | exec "$@"', "sh", "dpdk-testpmd", *EAL, "-m", "256",
+                                          f"--file-prefix={self.prefix}", "--lcores=0@(0,1),1@1", "--main-lcore=0", *vdevs,
+                                          "--", f"--forward-mode={mode}", "--nb-cores=1", "--total-num-mbufs=16384",
+                                          "--rxd=1024", "--txd=1024", "--burst=32", "--no-lsc-interrupt"], self.log_dir)
+        return self.device
+
+    def results(self, timeout_s=120):
+        """One dict a phase, when the generator has ended."""
+        def over():
+            if self.device:
+                self.device.require_running()
+            return not self.generator.running()
+        wait_until(over, timeout_s, lambda: f"the generator does not end\n{self.generator.tail()}", interval_s=0.05)
+        if self.generator.returncode != 0:
+            raise LabError(f"{self.generator.tail()}\n{self.device.tail() if self.device else ''}")
+        return [json.loads(text) for text in self.generator.output().splitlines() if text.startswith("{")]
+
+
+def check(name, result, may_lose=0.0):
+    """A figure counts only if everything that came back was right."""
+    for word in ("foreign", "reordered", "wrong_backend", "bad_checksum"):
+        if result[word]:
+            raise LabError(f"{name}: {result[word]} packets {word}")
+    if result["lost"] > may_lose * result["sent"] + 4096:
+        raise LabError(f"{name}: {result['lost']} of {result['sent']} packets lost")
+
+
+def measure(build, device, phases, flows, frame=64, image=()):
+    """`device`: fairlead, or a mode of testpmd. The image's arguments go to generator and dataplane alike."""
+    with Wire(build) as wire:
+        path = wire.image("right", *image)
+        foreign = [] if device == "fairlead" else ["--any-backend"]
+        words = [word for phase in phases for word in ("--phase", phase)]
+        wire.start_generator("--flows", flows, "--frame", frame, *foreign, *image, *words)
+        if device == "fairlead":
+            wire.start_fairlead("--snapshot", path, "--no-link", "--flow-records", max(1 << 20, 4 * flows))
+        else:
+            wire.start_testpmd(device)
+        results = wire.results()
+    for phase, result in zip(phases, results):
+        check(f"{device} {phase}", result)
+    return results
+
+
+def devices(context):
+    """(name, device, image arguments): the yardsticks, then what is measured against them."""
+    yield "testpmd io", "io", ()
+    yield "testpmd macswap", "macswap", ()
+    for mode in ("dsr", "ipip", "gue", "nat"):
+        yield f"fairlead {mode} adaptive", "fairlead", ("--mode", mode)
+    if not context.quick:
+        yield "fairlead dsr all", "fairlead", ("--tracking", "all")
+        yield "fairlead dsr none", "fairlead", ("--tracking", "none")
+
+
+def testpmd_load(build, seconds):
+    """Load that knows nothing of Fairlead: testpmd's flowgen on the other core, over one port each. Its flows are to addresses
+    that are no frontend's, so what is measured is the dataplane's verdict on foreign packets (to_kernel), per second."""
+    with Wire(build) as wire:
+        path = wire.image("left")
+        socket = wire.dir / "load.sock"
+        load = Process("flowgen", ["sh", "-c", 'exec sleep 3600 | exec "$@"', "sh", "dpdk-testpmd", *EAL, "-m", "256",
+                                   f"--file-prefix={wire.prefix}-load", "--lcores=0@(0,1),1@0", "--main-lcore=0",
+                                   f"--vdev=net_memif0,role=server,socket={socket},socket-abstract=no", "--",
+                                   "--forward-mode=flowgen", "--flowgen-flows=4096", "--nb-cores=1", "--total-num-mbufs=16384",
+                                   "--rxd=1024", "--txd=1024", "--eth-peer=0,02:00:00:00:00:01", "--no-lsc-interrupt"],
+                       wire.log_dir)
+        with contextlib.ExitStack() as stack:
+            stack.callback(load.stop, 5)
+            wait_until(socket.exists, 30, lambda: f"flowgen makes no socket\n{load.tail()}")
+            wire.sockets = [socket]
+            wire.start_fairlead("--snapshot", path, "--no-link", ports=1)
+            try:
+                wire.device.wait(seconds)
+            except LabError:
+                pass
+            wire.device.stop(5)
+        report = json.loads(next(text for text in wire.device.output().splitlines() if text.startswith("{")))
+        drops = sum(report["drops"].values())
+        if report["rx"] + report["generated"] != report["tx"] + drops + report["to_kernel"]:
+            raise LabError(f"packets are not conserved: {report}")
+        if report["rx"] == 0:
+            raise LabError(f"no packet from flowgen arrived\n{load.tail()}")
+        return report
+
+
+def run(context):
+    build = context.native
+    rounds, seconds = (3, 0.5) if context.quick else (7, 1)
+    flow_counts = (1000,) if context.quick else (1000, 1_000_000)
+    skipped = set()
+    for flows in flow_counts:
+        rates = {}
+        for _ in range(rounds):
+            for name, device, image in devices(context):
+                if name in skipped:
+                    continue
+                try:
+                    result = measure(build, device, [f"max:{seconds}"], flows, image=image)[0]
+                except LabError as error:
+                    if "not supported" not in str(error) and "refused" not in str(error):
+                        raise
+                    skipped.add(name)
+                    yield Skip("wire", name, "this build does not have the mode")
+                    continue
+                rates.setdefault(name, []).append(result["receive_pps"] / 1e6)
+        for name, samples in rates.items():
+            row = Row("wire", f"{name}, 64 B, {flows:,} flows", "Mpps", samples, "higher")
+            pairs = list(zip(samples, rates["testpmd macswap"]))
+            row.extra["to_macswap"] = round(sorted(a / b for a, b in pairs)[len(pairs) // 2], 3)
+            yield row
+    yield from sizes(context, build)
+    yield from latency(context, build)
+    yield from flowgen(context, build)
+
+
+def sizes(context, build):
+    for frame in (64, 512, 1518) if not context.quick else (512,):
+        result = measure(build, "fairlead", [f"max:{0.5 if context.quick else 1}"], 1000, frame)[0]
+        yield Row("wire", f"fairlead dsr adaptive, {frame} B, 1,000 flows, once", "Mpps", [result["receive_pps"] / 1e6], "higher",
+                  {"gbit_s": round(result["receive_pps"] * (frame + 20) * 8 / 1e9, 2)})
+
+
+def latency(context, build):
+    seconds = 0.5 if context.quick else 1
+    phases = [f"max:{seconds}", f"10%:{seconds}", f"50%:{seconds}", f"90%:{seconds}"]
+    found = {}
+    for _ in range(1 if context.quick else 5):
+        for device in ("io", "fairlead"):
+            for phase, result in zip(phases[1:], measure(build, device, phases, 1000)[1:]):
+                found.setdefault((phase.split(":")[0], device), []).append(result)
+    for (share, device), results in found.items():
+        row = Row("wire", f"time through {'testpmd io' if device == 'io' else 'fairlead dsr'} at {share} of its no-drop rate, p50",
+                  "us", [result["p50_ns"] / 1e3 for result in results])
+        for word in ("p99", "p999"):
+            row.extra[f"{word}_us"] = sorted(result[f"{word}_ns"] for result in results)[len(results) // 2] / 1e3
+        if device == "fairlead":
+            below = zip(results, found[share, "io"])
+            row.extra["added_p50_us"] = sorted((a["p50_ns"] - b["p50_ns"]) / 1e3 for a, b in below)[len(results) // 2]
+        row.extra["missed"] = sum(result["missed"] for result in results)
+        yield row
+
+
+def flowgen(context, build):
+    seconds = 2 if context.quick else 4
+    report = testpmd_load(build, seconds)
+    yield Row("wire", "testpmd flowgen into fairlead: foreign packets judged, once", "Mpps",
+              [report["rx"] / seconds / 1e6], "higher", {"to_kernel": report["to_kernel"]})

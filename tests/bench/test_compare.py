@@ -1,0 +1,52 @@
+"""`compare` and `quick` as commands, on stand-ins for the Google Benchmark programs."""
+import json
+import os
+import subprocess
+
+from bench.suite import machine
+
+ENVIRONMENT = {**os.environ, "PATH": f"/usr/bin:/bin:/usr/sbin:/sbin:{os.environ['PATH']}"}
+
+
+def stand_in(folder, nanoseconds):
+    """A build folder whose pipeline bench tells of one row, slower by a little each time, as machines are."""
+    (folder / "bench").mkdir(parents=True)
+    (folder / "build.ninja").touch()
+    program = folder / "bench/pipeline"
+    program.write_text(f"""#!/bin/sh
+runs=$(cat {folder}/runs 2>/dev/null || echo 0); echo $((runs + 1)) > {folder}/runs
+echo '{{"benchmarks": [{{"name": "v4/row/manual_time", "ns_per_packet": '$(({nanoseconds} + runs))'}}]}}'
+""")
+    program.chmod(0o755)
+    return folder
+
+
+def suite(*arguments):
+    return subprocess.run(["/usr/bin/python3", "-m", "bench.suite", *map(str, arguments)], cwd=machine.TOP, env=ENVIRONMENT,
+                          capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_compare_measures_in_turn_and_judges(tmp_path):
+    slow, fast = stand_in(tmp_path / "slow", 120), stand_in(tmp_path / "fast", 100)
+    found = suite("compare", slow, fast, "--rounds", "6")
+    assert found.returncode == 0, found.stderr
+    line = next(line for line in found.stdout.splitlines() if "v4/row" in line)
+    assert line.split()[-1] == "better" and "0.83" in line
+    assert (slow / "runs").read_text() == (fast / "runs").read_text() == "6\n"
+
+
+def test_compare_of_a_build_with_itself_finds_nothing(tmp_path):
+    same = stand_in(tmp_path / "same", 1000)
+    found = suite("compare", same, same, "--rounds", "6")
+    # Each second run is 1 in 1000 slower here, always: real, small, and said with its size.
+    assert "1.001" in found.stdout
+    found = suite("compare", same, same, "--rounds", "4")
+    assert "same within the noise" in found.stdout
+
+
+def test_a_row_that_reports_an_error_stops_the_run(tmp_path):
+    broken = stand_in(tmp_path / "broken", 1)
+    (broken / "bench/pipeline").write_text(
+        "#!/bin/sh\necho '" + json.dumps({"benchmarks": [{"name": "x", "error_occurred": True, "error_message": "wrong MAC"}]}) + "'\n")
+    found = suite("compare", broken, broken)
+    assert found.returncode != 0 and "wrong MAC" in found.stderr

@@ -1,0 +1,55 @@
+"""The wire bench in small: the generator finds what is right, and notices what is wrong. Everything takes a second or two."""
+import os
+import pathlib
+
+import pytest
+
+from bench.suite.wire import Wire, check, measure
+from tests.lab.process import LabError
+
+BUILD = pathlib.Path(os.environ.get("FAIRLEAD_BUILD", "build")).resolve()
+
+
+def test_fairlead_forwards_every_packet_to_its_flows_backend():
+    phases = ["20000:0.5", "max:0.2"]
+    results = measure(BUILD, "fairlead", phases, flows=500, image=("--services", "3", "--backends", "7"))
+    assert [result["received"] > 1000 for result in results] == [True, True]
+    assert results[0]["sent"] + results[0]["missed"] == pytest.approx(10_000, rel=0.2)
+    assert 0 < results[0]["p50_ns"] <= results[0]["p99_ns"] <= results[0]["p999_ns"]
+
+
+def test_the_generator_notices_packets_that_go_to_another_backend():
+    with Wire(BUILD) as wire:
+        image = wire.image("right", "--backends", "7")
+        wire.start_generator("--backends", "8", "--flows", "500", "--phase", "20000:0.2")
+        wire.start_fairlead("--snapshot", image, "--no-link")
+        result = wire.results()[0]
+    # Of 8 backends Maglev gives 7 less a slot in eight, besides what it moves between them.
+    assert result["received"] / 20 < result["wrong_backend"] < result["received"] / 2
+    with pytest.raises(LabError, match="wrong_backend"):
+        check("other backends", result)
+
+
+def test_a_forwarder_that_is_no_balancer_has_no_right_backends():
+    """Like testpmd's io mode, but for its address: dsr to one backend, judged as any forwarder."""
+    with Wire(BUILD) as wire:
+        image = wire.image("right", "--backends", "1")
+        wire.start_generator("--any-backend", "--flows", "10", "--phase", "5000:0.2")
+        wire.start_fairlead("--snapshot", image, "--no-link")
+        check("any", wire.results()[0])
+
+
+@pytest.mark.parametrize("result", [{"reordered": 1}, {"foreign": 1}, {"bad_checksum": 1}, {"lost": 900_000}])
+def test_a_figure_of_wrong_packets_is_refused(result):
+    right = {"sent": 1_000_000, "lost": 0, "foreign": 0, "reordered": 0, "wrong_backend": 0, "bad_checksum": 0}
+    check("right", right)
+    with pytest.raises(LabError):
+        check("wrong", {**right, **result})
+
+
+def test_phases_that_cannot_be_are_refused():
+    with Wire(BUILD) as wire:
+        for phase in ("50%:1", "fast:1", "max", "1000:0", "10x:1"):
+            wire.start_generator("--flows", "1", "--phase", phase, "--timeout-ms", "1")
+            with pytest.raises(LabError):
+                wire.results(10)
