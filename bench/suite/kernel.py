@@ -90,11 +90,11 @@ class Contest:
     @contextlib.contextmanager
     def on_the_vip(self):
         """Those who terminate or translate there need the address to be theirs."""
-        self.balancer.ip(f"address add {self.lab.vip4}/32 dev lo", "route add 198.51.100.0/24 dev eth0")
+        self.balancer.ip(f"address add {self.lab.vip4}/32 dev lo", "route replace 198.51.100.0/24 dev eth0")
         try:
             yield
         finally:
-            self.balancer.ip(f"address del {self.lab.vip4}/32 dev lo", "route del 198.51.100.0/24 dev eth0")
+            self.balancer.ip(f"address del {self.lab.vip4}/32 dev lo")
 
     @contextlib.contextmanager
     def nftables(self):
@@ -106,7 +106,10 @@ table ip bench {{
     ip daddr {self.lab.vip4} tcp dport 80 dnat to numgen inc mod {len(self.lab.backends)} map {{ {targets} }}
     ip daddr {self.lab.vip4} tcp dport {STREAM_PORT} dnat to {self.lab.backends[0].address4}
   }}
-  chain out {{ type nat hook postrouting priority srcnat; ip daddr 10.0.0.0/24 masquerade }}
+  chain out {{
+    type nat hook postrouting priority srcnat;
+    ip daddr 10.0.0.0/24 masquerade
+  }}
 }}
 """
         path = self.lab.dir / "nftables"

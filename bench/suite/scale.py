@@ -4,13 +4,11 @@ The generator would need a third core, so the packets come from memory: DPDK's p
 again and again (a copy each), one queue a worker, and swallows what is sent. A worker's figure holds the port's copy."""
 import json
 import os
-import socket
 import struct
-import time
 
 from bench.suite.rows import Row
 from bench.suite.wire import Wire
-from tests.lab.process import Process, wait_until
+from tests.lab.process import Process
 
 FRAMES = 512  # the port keeps them in a ring of its own
 
@@ -32,17 +30,6 @@ def write_pcap(path, first_flow):
             file.write(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame)
 
 
-def sent_packets(path):
-    """(packets sent so far, when): by DPDK's telemetry socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as telemetry:
-        telemetry.settimeout(5)
-        telemetry.connect(path)
-        telemetry.recv(16384)
-        telemetry.send(b"/fairlead/stats")
-        answer = json.loads(telemetry.recv(1 << 16))
-        return answer["/fairlead/stats"]["tx"], time.monotonic()
-
-
 def forwarded_per_second(build, workers, seconds):
     with Wire(build) as wire:
         image = wire.image("")
@@ -52,22 +39,16 @@ def forwarded_per_second(build, workers, seconds):
         queues = ",".join(f"rx_pcap={path}" for path in files)
         cores = "1" if workers == 1 else "0-1"
         device = Process("scale", [build / "dataplane/fairlead-dataplane", "--port", "wan=vdev:net_pcap0",
-                                   "--mac", "wan=02:00:00:00:00:01", "--snapshot", image, "--cores", cores, "--verbose",
+                                   "--mac", "wan=02:00:00:00:00:01", "--snapshot", image, "--cores", cores,
                                    "--link", wire.dir / "link.sock", "--", "--no-huge", "--no-pci",
                                    f"--file-prefix={wire.prefix}", f"--vdev=net_pcap0,{queues},infinite_rx=1"], wire.log_dir)
         wire.device = device
-        wait_until(lambda: "running" in device.errors() or device.require_running(), 30,
-                   lambda: f"the dataplane does not run\n{device.tail()}")
-        path = f"/run/dpdk/{wire.prefix}/dpdk_telemetry.v2"
-        wait_until(lambda: sent_packets(path)[0] > 0 or device.require_running(), 30, "nothing is forwarded")
-        sent, started = sent_packets(path)
-        time.sleep(seconds)  # the measurement itself
-        sent_later, ended = sent_packets(path)
+        rate = wire.rate("tx", seconds)
         device.stop(10)
         report = json.loads(next(text for text in device.output().splitlines() if text.startswith("{")))
     if report["tx"] != report["rx"] or report["mbufs_in_use"] != 0:
         raise RuntimeError(f"not every packet was forwarded: {report['rx']} in, {report['tx']} out, {report['drops']}")
-    return (sent_later - sent) / (ended - started)
+    return rate
 
 
 def run(context):
