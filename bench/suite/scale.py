@@ -6,6 +6,7 @@ import json
 import os
 import struct
 
+from bench.suite import stats
 from bench.suite.rows import Row
 from bench.suite.wire import Wire
 from tests.lab.process import Process
@@ -60,6 +61,6 @@ def run(context):
                 samples.append(forwarded_per_second(context.native, workers, seconds) / 1e6)
     for workers, samples in rates.items():
         if samples:
-            extra = {"to_one": round(sorted(b / a for a, b in zip(rates[1], samples))[rounds // 2], 2)}
+            extra = {"to_one": round(stats.median([b / a for a, b in zip(rates[1], samples)]), 2)}
             yield Row("scale", f"{workers} worker{'s' if workers > 1 else ''}, pcap from memory, 64 B", "Mpps", samples,
                       "higher", extra)

@@ -11,6 +11,7 @@ import socket
 import tempfile
 import time
 
+from bench.suite import stats
 from bench.suite.rows import Row, Skip
 from tests.lab.process import LabError, Process, wait_until
 
@@ -193,8 +194,8 @@ def run(context):
                 rates.setdefault(name, []).append(result["receive_pps"] / 1e6)
         for name, samples in rates.items():
             row = Row("wire", f"{name}, 64 B, {flows:,} flows", "Mpps", samples, "higher")
-            pairs = list(zip(samples, rates["testpmd macswap"]))
-            row.extra["to_macswap"] = round(sorted(a / b for a, b in pairs)[len(pairs) // 2], 3)
+            pairs = zip(samples, rates["testpmd macswap"])
+            row.extra["to_macswap"] = round(stats.median([a / b for a, b in pairs]), 3)
             yield row
     yield from sizes(context, build)
     yield from latency(context, build)
@@ -220,10 +221,10 @@ def latency(context, build):
         row = Row("wire", f"time through {'testpmd io' if device == 'io' else 'fairlead dsr'} at {share} of its no-drop rate, p50",
                   "us", [result["p50_ns"] / 1e3 for result in results])
         for word in ("p99", "p999"):
-            row.extra[f"{word}_us"] = sorted(result[f"{word}_ns"] for result in results)[len(results) // 2] / 1e3
+            row.extra[f"{word}_us"] = stats.median([result[f"{word}_ns"] for result in results]) / 1e3
         if device == "fairlead":
             below = zip(results, found[share, "io"])
-            row.extra["added_p50_us"] = sorted((a["p50_ns"] - b["p50_ns"]) / 1e3 for a, b in below)[len(results) // 2]
+            row.extra["added_p50_us"] = stats.median([(a["p50_ns"] - b["p50_ns"]) / 1e3 for a, b in below])
         row.extra["missed"] = sum(result["missed"] for result in results)
         yield row
 

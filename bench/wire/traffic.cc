@@ -128,9 +128,12 @@ void Traffic::MakeFrame() {
 Status Traffic::FindBackends(const SnapshotImage& image) {
   CounterSlots backend_slots(1U << 21);
   CounterSlots service_slots(1U << 17);
-  // Where backends are does not matter here, nor what the ports are called.
-  const std::vector<EgressPort> ports = {{"left", {{2, 0, 0, 0, 0, 1}}},
-                                         {"right", {{2, 0, 0, 0, 0, 2}}}};
+  // What ports are called and have matters to the dataplane, not to the choice of a backend.
+  EgressPort left{.interface = "left", .mac = {{2, 0, 0, 0, 0, 1}}};
+  left.addresses = {V4(0xc0000201)};
+  EgressPort right = left;
+  right.interface = "right";
+  const std::vector<EgressPort> ports = {left, right};
   ASSIGN_OR_RETURN(const std::unique_ptr<ForwardingTables> tables,
                    ForwardingTables::Build(SnapshotView(image.bytes()), nullptr, ports,
                                            &backend_slots, &service_slots, nullptr));
