@@ -14,6 +14,8 @@ namespace fairlead::bench {
 namespace {
 
 constexpr uint32_t kBurst = 32;
+constexpr uint64_t kMostDue = 64;    // sent at once when behind
+constexpr uint32_t kMostTaken = 64;  // received before it is time to send again
 constexpr uint64_t kStampMask = (uint64_t{1} << 48) - 1;
 constexpr double kDrainSeconds = 0.1;  // silence after which what is missing counts as lost
 
@@ -66,7 +68,7 @@ class Phase {
       const double elapsed_s = static_cast<double>(now_tsc - start_tsc_) / per_ns * 1e-9;
       const auto total = static_cast<uint64_t>(elapsed_s * setting_.packets_per_second);
       const uint64_t behind = total - result_.sent - result_.missed;
-      due = static_cast<uint32_t>(std::min<uint64_t>(behind, 2 * kBurst));
+      due = static_cast<uint32_t>(std::min(behind, kMostDue));
     }
     const uint32_t count = std::min(due, out_->SendRoom(queue_));
     out_->PrefetchSend(queue_, count);
@@ -82,7 +84,7 @@ class Phase {
   uint32_t Receive(double per_ns) {
     uint32_t found = 0;
     for (uint32_t queue = 0; queue < in_->receive_queues(); ++queue) {
-      const uint32_t count = std::min(in_->Received(queue), 2 * kBurst);
+      const uint32_t count = std::min(in_->Received(queue), kMostTaken);
       if (count == 0) continue;
       in_->PrefetchReceived(queue, count);
       const uint64_t now = __rdtsc() & kStampMask;
