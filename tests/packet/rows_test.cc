@@ -38,6 +38,8 @@ std::string Words(Verdict verdict, DropReason reason) {
       return "to_kernel";
     case Verdict::kDrop:
       return "drop " + std::string(DropReasonName(reason));
+    case Verdict::kHeld:
+      return "held";
     case Verdict::kPending:
       break;
   }
