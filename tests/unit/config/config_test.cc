@@ -12,7 +12,8 @@ namespace {
 using ::testing::HasSubstr;
 
 std::string Port(const std::string& settings) {
-  return "ports:\n  - {name: wan, device: 'null'" + (settings.empty() ? "" : ", " + settings) + "}\n";
+  return "ports:\n  - {name: wan, device: 'null'" + (settings.empty() ? "" : ", " + settings) +
+         "}\n";
 }
 
 TEST(ParseConfig, ReadsWhatTheModesNeedOfAPort) {
