@@ -68,10 +68,11 @@ class Wire:
 
     def start_testpmd(self, mode):
         vdevs = [f"--vdev=net_memif{i},role=client,socket={path},socket-abstract=no" for i, path in enumerate(self.sockets)]
-        self.device = Process("testpmd", ["sh", "-c", 'exec sleep 3600 | exec "$@"', "sh", "dpdk-testpmd", *EAL, "-m", "256",
+        self.device = Process("testpmd", ["dpdk-testpmd", *EAL, "-m", "256",
                                           f"--file-prefix={self.prefix}", "--lcores=0@(0,1),1@1", "--main-lcore=0", *vdevs,
                                           "--", f"--forward-mode={mode}", "--nb-cores=1", "--total-num-mbufs=16384",
-                                          "--rxd=1024", "--txd=1024", "--burst=32", "--no-lsc-interrupt"], self.log_dir)
+                                          "--rxd=1024", "--txd=1024", "--burst=32", "--no-lsc-interrupt"], self.log_dir,
+                              open_input=True)
         return self.device
 
     def counters(self):
@@ -154,12 +155,12 @@ def testpmd_load(build, seconds):
         wire.sockets = [socket_path]
         wire.start_fairlead("--snapshot", path, "--no-link", ports=1, role="server")
         wait_until(socket_path.exists, 30, lambda: f"fairlead makes no socket\n{wire.device.tail()}")
-        load = Process("flowgen", ["sh", "-c", 'exec sleep 3600 | exec "$@"', "sh", "dpdk-testpmd", *EAL, "-m", "256",
+        load = Process("flowgen", ["dpdk-testpmd", *EAL, "-m", "256",
                                    f"--file-prefix={wire.prefix}-load", "--lcores=0@(0,1),1@0", "--main-lcore=0",
                                    f"--vdev=net_memif0,role=client,socket={socket_path},socket-abstract=no", "--",
                                    "--forward-mode=flowgen", "--flowgen-flows=4096", "--nb-cores=1", "--total-num-mbufs=16384",
                                    "--rxd=1024", "--txd=1024", "--eth-peer=0,02:00:00:00:00:01", "--no-lsc-interrupt"],
-                       wire.log_dir)
+                       wire.log_dir, open_input=True)
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, f"/run/dpdk/{wire.prefix}-load", ignore_errors=True)
             stack.callback(load.stop, 5)

@@ -42,9 +42,10 @@ def _die_with_parent():
 
 
 class Process:
-    """A long-running child. Its output goes to `<log_dir>/<name>.out` and `.err` (or one given file)."""
+    """A long-running child. Its output goes to `<log_dir>/<name>.out` and `.err` (or one given file). `open_input`: for programs that
+    end when their standard input does; it is open as long as this object is."""
 
-    def __init__(self, name, argv, log_dir, namespace=None, env=None, stdout=None):
+    def __init__(self, name, argv, log_dir, namespace=None, env=None, stdout=None, open_input=False):
         self.name = name
         self.argv = [str(word) for word in argv]
         self.out_path = pathlib.Path(stdout or pathlib.Path(log_dir) / f"{name}.out")
@@ -53,7 +54,7 @@ class Process:
         main = threading.current_thread() is threading.main_thread()
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
+                command, stdin=subprocess.PIPE if open_input else subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
                 env={**os.environ, **(env or {})}, preexec_fn=_die_with_parent if main else None)
 
     @property
