@@ -20,7 +20,22 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+
+// Stands before libc's for the whole process, since net_af_packet (before 24.11) lets nobody choose
+// its fanout: it has the kernel put IPv4 fragments together, and a datagram larger than a ring entry
+// would arrive cut. Everything else passes as it is.
+extern "C" int setsockopt(int fd, int level, int name, const void* value,
+                          socklen_t length) noexcept {
+  int fanout = 0;
+  if (level == SOL_PACKET && name == PACKET_FANOUT && length == sizeof(fanout)) {
+    std::memcpy(&fanout, value, sizeof(fanout));
+    fanout &= ~(PACKET_FANOUT_FLAG_DEFRAG << 16);
+    value = &fanout;
+  }
+  return static_cast<int>(syscall(SYS_setsockopt, fd, level, name, value, length));
+}
 
 namespace fairlead {
 
