@@ -109,6 +109,7 @@ void RegisterRows() {
     tracked.syn_flood = true;
     rows.Add(tracked);
   }
+  rows.AddEach(middle, &Setting::shifting_percent, {0U, 1U, 10U, 100U});
   rows.AddEach(middle, &Setting::backends, {1U, 10U, 100U, 1000U, 10'000U});
   Setting small = middle;
   small.backends = 10;

@@ -84,6 +84,20 @@ SnapshotService MakeService(const Setting& setting, uint32_t s) {
   return service;
 }
 
+// Weights before and after a change that gives about so many per cent of the slots another owner, none
+// of whose old owners goes: that share of the backends joins; for all slots one half takes over from
+// the other.
+void SetWeights(uint32_t percent, bool after, SnapshotInput* input) {
+  for (SnapshotService& service : input->services) {
+    const auto count = static_cast<uint32_t>(service.backends.size());
+    for (uint32_t b = 0; b < count; ++b) {
+      const bool joins = percent == 100 ? b >= count / 2 : b < count * percent / 100;
+      const bool leaves = percent == 100 && !joins;
+      service.backends[b].weight = (after ? leaves : joins) ? 0 : 1;
+    }
+  }
+}
+
 uint32_t L3Bytes(bool ipv6) { return ipv6 ? sizeof(Ipv6Header) : sizeof(Ipv4Header); }
 
 void FillIp(const Setting& setting, uint32_t payload_bytes, uint8_t* ip_bytes) {
@@ -227,15 +241,24 @@ void Rig::BuildTables() {
   for (uint32_t s = 0; s < setting_.services; ++s) {
     input.services.push_back(MakeService(setting_, s));
   }
-  const SnapshotImage image = BuildSnapshot(input).value();
   const std::vector<EgressPort> egress = {
       {"wan",
        {{2, 0, 0, 0, 0, 1}},
        kMtu,
        {IpAddress::Parse("192.0.2.1").value(), IpAddress::Parse("2001:db8:f::1").value()}}};
-  tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), nullptr, egress, &backend_slots_,
-                                    &service_slots_, nullptr)
-                .value();
+  const auto build = [&] {
+    const SnapshotImage image = BuildSnapshot(input).value();
+    tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), tables_.get(), egress,
+                                      &backend_slots_, &service_slots_, nullptr)
+                  .value();
+  };
+  if (setting_.shifting_percent != 0) {
+    SetWeights(setting_.shifting_percent, /*after=*/false, &input);
+    build();
+    SetWeights(setting_.shifting_percent, /*after=*/true, &input);
+    ++input.generation;
+  }
+  build();
 }
 
 // In an order that no prefetcher follows, as a pool's buffers are after some minutes of traffic.
@@ -303,7 +326,8 @@ std::string Rig::CheckPacket(uint32_t i) const {
   const ServiceEntry& service = tables_->services()[burst_.service[i]];
   const FlowHash hash = HashFlow(burst_.key[i], tables_->hash_seed());
   const Slot slot = service.slot_table->Load(SlotIndex(hash, service.slot_count));
-  const BackendEntry& backend = tables_->backends()[service.first_backend + slot.current];
+  const uint16_t owner = slot.state == SlotState::kShifting ? slot.stable : slot.current;
+  const BackendEntry& backend = tables_->backends()[service.first_backend + owner];
   if (std::memcmp(burst_.frame[i], backend.destination_mac, 6) != 0) {
     return "a packet goes to another backend than its slot's";
   }

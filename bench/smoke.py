@@ -8,9 +8,8 @@ import pathlib
 import subprocess
 import sys
 
-
 # Rows whose warm-up alone takes seconds are left to the bench itself.
-FILTERS = {"pipeline": r"/flows:10?0?/|buffers:32/|buffers:2048/|services:100/|syn_flood"}
+FILTERS = {"pipeline": r"/flows:10?0?/|buffers:32/|buffers:2048/|services:100/|shifting:10/|syn_flood"}
 
 
 def programs(build):
