@@ -1,27 +1,59 @@
 """Holds what came out against what the rows expect."""
-from tests.packet.rows import Forward, Reply, describe, totals
+import collections
+
+from tests.packet.expect import totals
+from tests.packet.rows import describe
 
 
 def expected_frames(steps):
-    return [expectation.frame for _, expectation in steps if isinstance(expectation, (Forward, Reply))]
+    return [frame for _, expectation in steps for frame in expectation.frames]
+
+
+def _in_order(steps):
+    """True when frames must leave in the order of what came in: one for each, which is of the same sort. Errors, pieces and fragments
+    that waited leave when they are ready; that is no rule."""
+    return {expectation.verdict for _, expectation in steps if expectation.frames} in ({"forward"}, {"reply"}) and not any(
+        len(expectation.frames) > 1 or getattr(expectation, "late", False) for _, expectation in steps)
+
+
+def _difference(label_frames, wanted, got):
+    lines = [f"  {label:<9}{describe(frame) if frame is not None else '(none)'}" for label, frame in label_frames]
+    if wanted and got and len(wanted) == len(got):
+        lines.append(f"  differing bytes: {[i for i, (a, b) in enumerate(zip(wanted, got)) if a != b]}")
+    return lines
+
+
+def _ordered_complaint(steps, got):
+    wanted = expected_frames(steps)
+    if wanted == got:
+        return []
+    at = next((i for i, (a, b) in enumerate(zip(wanted, got)) if a != b), min(len(wanted), len(got)))
+    causes = [frame for frame, expectation in steps for _ in expectation.frames]
+    sent, expected, came = [frames[at] if at < len(frames) else None for frames in (causes, wanted, got)]
+    return [f"frames that left: expected {len(wanted)}, got {len(got)}; the first difference is number {at}",
+            *_difference((("sent", sent), ("expected", expected), ("got", came)), expected, came)]
+
+
+def _unordered_complaint(steps, got):
+    wanted = collections.Counter(expected_frames(steps))
+    missing, extra = wanted - collections.Counter(got), collections.Counter(got) - wanted
+    if not missing and not extra:
+        return []
+    expected = next(iter(missing), None)
+    sent = next((frame for frame, expectation in steps if expected in expectation.frames), None)
+    # The likeliest counterpart: of the same length, with the most bytes in common.
+    came = max(extra, default=None, key=lambda frame: (len(frame) == len(expected or b""),
+                                                       sum(a == b for a, b in zip(frame, expected or b""))))
+    return [f"frames that left: expected {sum(wanted.values())}, got {len(got)}; {sum(missing.values())} are missing, "
+            f"{sum(extra.values())} nobody expected", *_difference((("sent", sent), ("expected", expected), ("got", came)), expected, came)]
 
 
 def complaint(steps, outcome):
     """None when the outcome is what the steps expect, else a readable account of the first difference of each sort."""
-    lines = []
-    wanted, got = expected_frames(steps), outcome.frames
-    if wanted != got:
-        at = next((i for i, (a, b) in enumerate(zip(wanted, got)) if a != b), min(len(wanted), len(got)))
-        lines.append(f"frames that left: expected {len(wanted)}, got {len(got)}; the first difference is number {at}")
-        causes = [frame for frame, expectation in steps if isinstance(expectation, (Forward, Reply))]
-        for label, frames in (("sent    ", causes), ("expected", wanted), ("got     ", got)):
-            lines.append(f"  {label} {describe(frames[at]) if at < len(frames) else '(none)'}")
-        if at < min(len(wanted), len(got)) and len(wanted[at]) == len(got[at]):
-            places = [i for i, (a, b) in enumerate(zip(wanted[at], got[at])) if a != b]
-            lines.append(f"  differing bytes: {places}")
+    lines = _ordered_complaint(steps, outcome.frames) if _in_order(steps) else _unordered_complaint(steps, outcome.frames)
     counters = totals([expectation for _, expectation in steps])
     if outcome.counters() != counters:
-        lines.append(f"counters: expected {counters}\n          got      {outcome.counters()}")
-        if wanted == got:
+        if not lines:
             lines.append(f"  sent {describe(steps[0][0])}" + (f" and {len(steps) - 1} more" if len(steps) > 1 else ""))
+        lines.append(f"counters: expected {counters}\n          got      {outcome.counters()}")
     return "\n".join(lines) or None

@@ -1,19 +1,18 @@
 #include "tests/packet/packet_rows.h"
 
-#include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "lib/intent/derive.h"
 #include "lib/intent/json.h"
-#include "lib/snapshot/view.h"
 
 namespace fairlead {
 namespace {
@@ -38,11 +37,10 @@ Result<std::string> ReadExport() {
   return text;
 }
 
-std::vector<uint8_t> FromHex(const std::string& hex) {
-  std::vector<uint8_t> bytes;
-  bytes.reserve(hex.size() / 2);
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
-    bytes.push_back(static_cast<uint8_t>(std::stoul(hex.substr(i, 2), nullptr, 16)));
+std::vector<uint8_t> FromHex(std::string_view hex) {
+  std::vector<uint8_t> bytes(hex.size() / 2);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::from_chars(hex.data() + 2 * i, hex.data() + 2 * i + 2, bytes[i], 16);
   }
   return bytes;
 }
@@ -57,8 +55,14 @@ Result<DropReason> ReasonOf(const std::string& name) {
 
 Result<PacketStep> StepFromJson(const Json& json) {
   PacketStep step;
-  step.frame = FromHex(json.at("frame"));
-  step.out = FromHex(json.at("out"));
+  step.frame = FromHex(json.at("frame").get_ref<const std::string&>());
+  step.late = json.at("late");
+  for (const Json& out : json.at("out")) {
+    step.out.push_back(FromHex(out.get_ref<const std::string&>()));
+  }
+  step.room.headroom = json.at("headroom");
+  step.room.linear_length = json.at("linear");
+  step.room.nic_bad_ip_checksum = json.at("nic_bad_checksum");
   const std::string verdict = json.at("verdict");
   if (verdict == "drop") {
     step.verdict = Verdict::kDrop;
@@ -73,6 +77,23 @@ Result<PacketStep> StepFromJson(const Json& json) {
   return step;
 }
 
+Status ReadPort(const Json& json, EgressPort* port) {
+  port->interface = "wan";
+  port->mtu = json.at("mtu");
+  for (const std::string text : json.at("addresses")) {
+    ASSIGN_OR_RETURN(const IpAddress address, IpAddress::Parse(text));
+    port->addresses.push_back(address);
+  }
+  for (const std::string text : json.at("ipip_source")) {
+    ASSIGN_OR_RETURN(const Prefix prefix, Prefix::Parse(text));
+    port->ipip_sources.push_back(prefix);
+  }
+  if (const std::string text = json.at("gateway"); !text.empty()) {
+    ASSIGN_OR_RETURN(port->gateway, MacAddress::Parse(text));
+  }
+  return {};
+}
+
 Result<PacketVariant> VariantFromJson(const Json& json) {
   PacketVariant variant;
   ASSIGN_OR_RETURN(const IntentSpec intent, IntentFromJson(json.at("services")));
@@ -82,8 +103,10 @@ Result<PacketVariant> VariantFromJson(const Json& json) {
     ASSIGN_OR_RETURN(const MacAddress mac, MacAddress::Parse(text));
     variant.macs.push_back(mac);
   }
-  variant.mtu = json.at("mtu");
+  RETURN_IF_ERROR(ReadPort(json, &variant.port));
+  variant.port.mac = variant.macs.front();
   variant.replies_per_second = json.at("replies_per_second");
+  variant.icmp_errors_per_second = json.at("icmp_errors_per_second");
   return variant;
 }
 
@@ -99,7 +122,7 @@ Result<PacketRows> LoadPacketRows() {
     all.variants.emplace(entry.at("name"), std::move(variant));
   }
   for (const Json& entry : json.at("rows")) {
-    PacketRow row{entry.at("name"), entry.at("rule"), entry.at("variant"), {}};
+    PacketRow row{entry.at("name"), entry.at("rule"), entry.at("variant"), entry.at("records"), {}};
     for (const Json& step_json : entry.at("steps")) {
       ASSIGN_OR_RETURN(PacketStep step, StepFromJson(step_json));
       row.steps.push_back(std::move(step));
@@ -107,64 +130,6 @@ Result<PacketRows> LoadPacketRows() {
     all.rows.push_back(std::move(row));
   }
   return all;
-}
-
-void PacketHarness::Free::operator()(void* memory) const { std::free(memory); }
-
-Result<std::unique_ptr<PacketHarness>> PacketHarness::Create(const PacketVariant& variant) {
-  std::unique_ptr<PacketHarness> harness(new PacketHarness(variant));
-  const std::span<const MacAddress> macs(harness->variant_.macs);
-  harness->ports_.push_back(PortView::Make(macs.front(), macs.subspan(1), variant.mtu));
-  harness->backend_slots_ = std::make_unique<CounterSlots>(kBackendCounterSlots);
-  harness->service_slots_ = std::make_unique<CounterSlots>(kServiceCounterSlots);
-  const EgressPort port{"wan", macs.front()};
-  ASSIGN_OR_RETURN(harness->tables_,
-                   ForwardingTables::Build(SnapshotView(harness->variant_.image.bytes()), nullptr,
-                                           {&port, 1}, harness->backend_slots_.get(),
-                                           harness->service_slots_.get(), nullptr));
-  harness->flow_memory_.reset(
-      std::aligned_alloc(64, (FlowTable::BytesNeeded(kFlowRecords) + 63) / 64 * 64));
-  CHECK(harness->flow_memory_ != nullptr);
-  ASSIGN_OR_RETURN(WorkerCounters counters, WorkerCounters::Create());
-  harness->counters_ = std::make_unique<WorkerCounters>(std::move(counters));
-  harness->Reset();
-  return harness;
-}
-
-void PacketHarness::Reset() {
-  const std::span<std::byte> memory(static_cast<std::byte*>(flow_memory_.get()),
-                                    FlowTable::BytesNeeded(kFlowRecords));
-  flows_ = std::make_unique<FlowTable>(FlowTable::Format(memory, kFlowRecords));
-  counters_->totals = {};
-  context_.tables = tables_.get();
-  context_.flows = flows_.get();
-  context_.ports = ports_;
-  context_.now_tick = 100;
-  context_.now_us = 1'000'000;
-  context_.replies = TokenBucket(variant_.replies_per_second, variant_.replies_per_second);
-  context_.counters = counters_.get();
-}
-
-FrameBuffer::FrameBuffer(const std::vector<uint8_t>& frame, uint32_t linear_length,
-                         uint16_t tailroom)
-    : linear_length_(linear_length == 0
-                         ? static_cast<uint32_t>(frame.size())
-                         : std::min(linear_length, static_cast<uint32_t>(frame.size()))),
-      frame_length_(static_cast<uint32_t>(frame.size())),
-      tailroom_(tailroom),
-      memory_(new uint8_t[size_t{kHeadroom} + linear_length_ + tailroom]) {
-  std::memcpy(memory_.get() + kHeadroom, frame.data(), linear_length_);
-}
-
-void FrameBuffer::AddTo(Burst* burst) const {
-  const uint32_t i = burst->count++;
-  burst->frame[i] = memory_.get() + kHeadroom;
-  burst->linear_length[i] = linear_length_;
-  burst->frame_length[i] = frame_length_;
-  burst->headroom[i] = kHeadroom;
-  burst->tailroom[i] = tailroom_;
-  burst->ingress_port[i] = 0;
-  burst->nic_bad_ip_checksum[i] = false;
 }
 
 }  // namespace fairlead

@@ -1,56 +1,47 @@
 """What a row is, and the words to write one with.
 
-A row is a sentence of the packet rules, frames that go in, and for each frame what must become of it:
+A row is a sentence of the packet rules, frames that go in, and for each frame what must become of it (expect.py). It is written once
+and runs under each of its variants: every forwarding mode (variants.MODES) unless it says otherwise. So an expectation may be a
+question to the variant's World (world.py), asked once for each:
 
-    Forward(bytes)   leaves as exactly these bytes
-    Reply(bytes)     is consumed (drop reason `answered`), and exactly these bytes leave
-    Drop(reason)     is dropped and counted under that reason; nothing leaves
-    Kernel()         is counted as to_kernel; nothing leaves
+    row("tcp4-syn", "...", forward(ether() / ip4() / tcp()))         the backend and the headers are the variant's
+    row("ttl4-1", "...", expired(ether() / ip4(ttl=1) / tcp()))      dropped or not, as the mode's rules say
+    row("mtu4", "...", lambda world: [forward(... world.path_mtu ...)])   steps that themselves depend on the variant
 
-What leaves is made by scapy or by hand from the rules, the choice of backend by twin.py: nothing in an expectation comes from
-Fairlead. Rows are written in rows_*.py with the functions below; all_rows() collects them. They do not depend on each other: their
-flows differ, so any set of a variant's rows may run together, in any order.
+What leaves is made by scapy or by hand from the rules (oracle.py), the choice of backend by twin.py: nothing in an expectation comes
+from Fairlead. Rows are written in rows_*.py with the functions below; all_rows() collects them. They do not depend on each other:
+their flows differ, so any set of a variant's rows may run together, in any order.
 """
-import collections
 import dataclasses
 import functools
 import importlib
 import itertools
 import logging
 import pathlib
+import sys
 
 logging.getLogger("scapy").setLevel(logging.ERROR)  # it remarks on what rows break on purpose
 
 from scapy.all import Dot1AD, Dot1Q, Ether, IP, IPv6, Raw, TCP, UDP
 
-from tests.packet.twin import Twin
-from tests.packet.variants import CLIENT4, CLIENT6, CLIENT_MAC, PORT_MAC, VARIANTS, WEB4, WEB6
+from tests.packet import oracle
+from tests.packet.expect import Drop, Kernel, totals
+from tests.packet.oracle import Frame
+from tests.packet.variants import CLIENT4, CLIENT6, CLIENT_MAC, MODES, PORT_MAC, VARIANTS, WEB4, WEB6
+from tests.packet.world import World, flow_of  # noqa: F401 (rows take flow_of from here)
 
 
 @dataclasses.dataclass(frozen=True)
-class Forward:
-    frame: bytes
-    kind = "forward"
+class Buffer:
+    """What a frame lies in, where that matters; nothing of it shows in a pcap file."""
+    headroom: int = 128
+    linear: int = 0  # bytes that are contiguous; 0: all
+    nic_bad_checksum: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Reply:
-    frame: bytes
-    kind = "reply"
-
-
-@dataclasses.dataclass(frozen=True)
-class Drop:
-    reason: str
-
-    @property
-    def kind(self):
-        return "drop " + self.reason
-
-
-@dataclasses.dataclass(frozen=True)
-class Kernel:
-    kind = "to_kernel"
+class Framed(bytes):
+    """A frame in a buffer of its own kind."""
+    buffer = None
 
 
 @dataclasses.dataclass
@@ -59,35 +50,52 @@ class Row:
     rule: str
     variant: str
     steps: list  # of (frame bytes, expectation)
+    records: int = None  # flows that must have been recorded; None: not judged
+    source: str = ""  # the file that it is written in
+
+    @property
+    def in_pcap(self):
+        """False for rows about buffers, which only the replay in C++ can make."""
+        return not any(isinstance(frame, Framed) for frame, _ in self.steps)
 
     @property
     def kind(self):
-        """Rows of the same kind may be judged in one run: its counters cannot hide one behind another. 'mixed' rows run alone."""
-        kinds = {expectation.kind for _, expectation in self.steps}
+        """Rows of the same kind may be judged in one run: its counters cannot hide one behind another."""
+        if any(getattr(expectation, "late", False) for _, expectation in self.steps):
+            return "fragments"
+        kinds = {expectation.verdict for _, expectation in self.steps}
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
     def counters(self):
-        """rx, tx, generated, to_kernel and drops that the row must lead to."""
         return totals([expectation for _, expectation in self.steps])
-
-
-def totals(expectations):
-    drops = collections.Counter(e.reason for e in expectations if isinstance(e, Drop))
-    forwarded = sum(isinstance(e, Forward) for e in expectations)
-    replies = sum(isinstance(e, Reply) for e in expectations)
-    if replies:
-        drops["answered"] += replies
-    return {"rx": len(expectations), "tx": forwarded + replies, "generated": replies,
-            "to_kernel": sum(isinstance(e, Kernel) for e in expectations), "drops": dict(drops)}
 
 
 _rows = []
 _ports = itertools.count(20000)
 
 
-def row(name, rule, *steps, variant="base"):
-    """Adds a row. `steps`: (frame, expectation) pairs; frames are bytes or scapy packets."""
-    _rows.append(Row(name, rule, variant, [(bytes(frame), expectation) for frame, expectation in steps]))
+@functools.lru_cache(maxsize=None)
+def world(variant):
+    return World(VARIANTS[variant])
+
+
+def row(name, rule, *steps, variants=MODES, records=None):
+    """Adds a row for each variant. `steps`: (frame, expectation or question) pairs, or functions from World to a list of them; frames
+    are bytes or scapy packets. `records`: how many flows the row must leave recorded, judged in C++, where rows run alone."""
+    source = pathlib.Path(sys._getframe(1).f_code.co_filename).stem
+    built = [step if callable(step) else _built(step) for step in steps]
+    for variant in variants:
+        surroundings = world(variant)
+        resolved = []
+        for step in built:
+            for data, expectation in map(_built, step(surroundings)) if callable(step) else [step]:
+                resolved.append((data, expectation(surroundings, data) if callable(expectation) else expectation))
+        _rows.append(Row(name, rule, variant, resolved, records, source))
+
+
+def _built(step):
+    frame, expectation = step
+    return frame if isinstance(frame, bytes) else bytes(frame), expectation
 
 
 def all_rows():
@@ -95,15 +103,17 @@ def all_rows():
     if not _rows:
         for path in sorted(pathlib.Path(__file__).parent.glob("rows_*.py")):
             importlib.import_module(f"tests.packet.{path.stem}")
-        names = [one.name for one in _rows]
-        twice = {name for name in names if names.count(name) > 1}
-        assert not twice, f"rows named twice: {twice}"
+        names = [(one.variant, one.name) for one in _rows]
+        assert len(names) == len(set(names)), f"rows named twice: {sorted({name for name in names if names.count(name) > 1})}"
     return _rows
 
 
 def port():
     """A client port that no other row uses."""
     return next(_ports)
+
+
+# ---- frames --------------------------------------------------------------------------------------------------------
 
 
 def ether(destination=PORT_MAC, source=CLIENT_MAC, tags=(), type=None):
@@ -138,69 +148,84 @@ def payload(size=20):
     return Raw(bytes((7 * i + 3) % 256 for i in range(size)))
 
 
-@functools.lru_cache(maxsize=None)
-def twin(variant):
-    return Twin(VARIANTS[variant])
+# ---- steps ---------------------------------------------------------------------------------------------------------
 
 
-def chosen_backend(packet, variant="base", service=None):
-    """The backend that the twin gives a scapy packet (TCP or UDP, not tunnelled). `service`: asserts that it is this one's."""
-    network = packet.getlayer(IP) or packet.getlayer(IPv6)
-    transport = packet.getlayer(TCP) or packet.getlayer(UDP)
-    protocol = 6 if isinstance(transport, TCP) else 17
-    found, backend = twin(variant).backend(network.src, network.dst, protocol, transport.sport, transport.dport)
-    assert service is None or found["name"] == service, f"a row expects {service}, the twin says {found['name']}"
-    assert backend is not None, "a row expects a backend where there is none"
-    return backend
+def _check_by_scapy(surroundings, packet, data, expectation):
+    """dsr and nat: what the oracle did by hand must be what scapy makes of the packet, where scapy can speak."""
+    if surroundings.mode not in ("dsr", "nat") or len(expectation.frames) != 1 or not isinstance(packet, Ether):
+        return
+    _, backend, _ = surroundings.choose(flow_of(packet))
+    translates = surroundings.mode == "nat" and not any(service.get("mss_clamp") for service in surroundings.variant.services)
+    layer = packet.getlayer(TCP) or packet.getlayer(UDP)
+    if surroundings.mode == "nat" and (layer.chksum is not None or not translates):
+        return  # stated checksums follow by the difference, which scapy does not do
+
+    def change(network):
+        if translates:
+            network.dst = backend["address"]
+            if backend.get("port"):
+                network[layer.__class__].dport = backend["port"]
+
+    assert oracle.agrees(packet, Frame(expectation.frames[0]).network, change), f"the oracles disagree about {packet.summary()}"
 
 
-def fix_ttl_checksum(header):
-    """20 or more bytes of an IPv4 header with TTL decremented; the checksum is corrected by the same amount (RFC 1624, eqn. 3), so
-    that a wrong one stays as wrong as it was."""
-    header = bytearray(header)
-    before = header[8] << 8 | header[9]
-    header[8] -= 1
-    after = header[8] << 8 | header[9]
-    total = (~(header[10] << 8 | header[11]) & 0xFFFF) + (~before & 0xFFFF) + after
-    total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    header[10:12] = (~total & 0xFFFF).to_bytes(2, "big")
-    return bytes(header)
+def forward(packet, service=None, flow=None):
+    """A step: the packet leaves, whole, for the backend that the twin says. `flow`: where scapy cannot find it in the packet."""
+    def ask(surroundings, data):
+        expectation = surroundings.forward(data, flow or flow_of(packet), service)
+        assert len(expectation.frames) == 1, f"{len(data)} B were to be forwarded whole"
+        if flow is None:
+            _check_by_scapy(surroundings, packet, data, expectation)
+        return expectation
+    return packet, ask
 
 
-def dsr_bytes(frame, backend_mac, port_mac=PORT_MAC):
-    """What dsr makes of a frame, by hand: both MAC addresses, TTL or hop limit, IPv4 checksum, nothing else."""
-    frame = bytes(frame)
-    at = 12
-    while frame[at:at + 2] in (b"\x81\x00", b"\x88\xa8"):
-        at += 4
-    head = bytes.fromhex(backend_mac.replace(":", "") + port_mac.replace(":", "")) + frame[12:at + 2]
-    network = frame[at + 2:]
-    if network[0] >> 4 == 4:
-        size = (network[0] & 15) * 4
-        return head + fix_ttl_checksum(network[:size]) + network[size:]
-    return head + network[:7] + bytes([network[7] - 1]) + network[8:]
+def cut(packet, pieces, flow=None):
+    """A step: the packet leaves in that many pieces."""
+    def ask(surroundings, data):
+        expectation = surroundings.forward(data, flow or flow_of(packet))
+        assert len(expectation.frames) == pieces, f"{len(expectation.frames)} pieces, not {pieces}"
+        return expectation
+    return packet, ask
 
 
-def dsr_scapy(packet, backend_mac, port_mac=PORT_MAC):
-    """The same by scapy: every checksum that the packet does not state is computed anew."""
-    packet = packet.copy()
-    packet[Ether].dst, packet[Ether].src = backend_mac, port_mac
-    if IP in packet:
-        packet[IP].ttl -= 1
-    else:
-        packet[IPv6].hlim -= 1
-    return bytes(packet)
+def error_about(packet, flow, service=None):
+    """A step: an ICMP error goes to the backend of the flow that it is about. `flow`: in the direction from client to frontend."""
+    return packet, lambda surroundings, data: surroundings.forward(data, flow, service, about=True)
 
 
-def forward(packet, variant="base", service=None):
-    """A step: the scapy packet is forwarded to the backend that the twin says. Both oracles must agree where both can speak."""
-    mac = chosen_backend(packet, variant, service)["mac"]
-    by_hand = dsr_bytes(packet, mac, VARIANTS[variant].macs[0])
-    if IP not in packet or packet[IP].chksum is None:
-        by_scapy = dsr_scapy(packet, mac, VARIANTS[variant].macs[0])
-        assert by_scapy == by_hand, f"the oracles disagree about {packet.summary()}"
-    return packet, Forward(by_hand)
+def fragment_of(flow, frame, late=False):
+    """A step: a fragment goes where its flow goes. `late`: it comes before the first one, and waits."""
+    return frame, lambda surroundings, data: surroundings.forward(data, flow, late=late)
+
+
+def expired(packet, error=True, flow=None):
+    """A step: TTL or hop limit 1. `error`: whether time exceeded may be said."""
+    return packet, lambda surroundings, data: surroundings.expired(data, flow or flow_of(packet), error)
+
+
+def too_big(packet, error=True):
+    """A step: larger than the path's MTU and not to be cut. `error`: whether that may be said."""
+    return packet, lambda surroundings, data: surroundings.too_big(data, error)
+
+
+def reply(packet, flow=None, late=False):
+    """A step, nat: a backend's packet to a client leaves as the frontend's."""
+    return packet, lambda surroundings, data: surroundings.reply(data, flow or flow_of(packet), late)
+
+
+def reply_error(packet, flow):
+    """A step, nat: an ICMP error on its way to a client. `flow`: what it quotes, client to backend."""
+    return packet, lambda surroundings, data: surroundings.reply_error(data, flow)
+
+
+def in_buffer(step, buffer):
+    """The step, its frame in that buffer."""
+    packet, expectation = step
+    framed = Framed(bytes(packet))
+    framed.buffer = buffer
+    return framed, expectation
 
 
 def drop(packet, reason):
@@ -219,4 +244,3 @@ def describe(frame):
     except Exception as error:  # scapy may choke on what a row deliberately breaks
         summary = f"(scapy: {error})"
     return f"{len(frame)} B {summary} {frame[:54].hex()}{'...' if len(frame) > 54 else ''}"
-

@@ -1,11 +1,10 @@
-"""dsr: what leaves, byte for byte."""
+"""What every mode forwards, byte for byte."""
 from scapy.all import (IP, IPOption_Router_Alert, IPOption_RR, IPOption_Timestamp, Raw, TCP, IPOption_NOP)
 
-from tests.packet.rows import (Forward, VARIANTS, chosen_backend, drop, dsr_bytes, ether, forward, ip4, ip6, payload,
-                               port, row, tcp, udp)
+from tests.packet.rows import (drop, ether, expired, flow_of, forward, ip4, ip6, payload, port, row, tcp, udp, world)
 from tests.packet.variants import ANY4, CLIENT4, EXTRA_MAC, SOURCE4, SOURCE6, TRIPLE4, TRIPLE6, WEB4
 
-row("tcp4-syn", "dsr: new Ethernet addresses, TTL decremented, header checksum follows; all else as it came",
+row("tcp4-syn", "Each mode makes of a packet what it says, to the last bit",
     forward(ether() / ip4() / tcp(), service="web"))
 row("tcp6-syn", "dsr needs only the backend's MAC: an IPv6 frontend over a backend known by its IPv4 address",
     forward(ether() / ip6() / tcp(), service="web"))
@@ -36,11 +35,11 @@ row("tcp6-second-frontend", "Frontends of a service share its backends (IPv6)",
 for ttl in (2, 3, 64, 128, 255):
     row(f"ttl4-{ttl}", "TTL is decremented", forward(ether() / ip4(ttl=ttl) / tcp()))
     row(f"ttl6-{ttl}", "Hop limit is decremented", forward(ether() / ip6(hlim=ttl) / tcp()))
-row("ttl4-1", "TTL 1: drop", drop(ether() / ip4(ttl=1) / tcp(), "ttl_expired"))
-row("ttl6-1", "Hop limit 1: drop", drop(ether() / ip6(hlim=1) / tcp(), "ttl_expired"))
+row("ttl4-1", "TTL 1: drop and time exceeded; untouched inside a tunnel", expired(ether() / ip4(ttl=1) / tcp()))
+row("ttl6-1", "Hop limit 1: drop and time exceeded; untouched inside a tunnel", expired(ether() / ip6(hlim=1) / tcp()))
 row("ttl4-0", "TTL 0: drop", drop(ether() / ip4(ttl=0) / tcp(), "ttl_zero"))
 row("ttl6-0", "Hop limit 0: drop", drop(ether() / ip6(hlim=0) / tcp(), "ttl_zero"))
-row("ttl4-1-udp", "TTL 1: drop, whatever the protocol", drop(ether() / ip4(ttl=1) / udp(), "ttl_expired"))
+row("ttl4-1-udp", "TTL 1: the same, whatever the protocol", expired(ether() / ip4(ttl=1) / udp()))
 
 # ---- checksums -----------------------------------------------------------------------------------------------------
 # Identifications that take the header's sum through every carry of the incremental update.
@@ -74,12 +73,12 @@ row("udp6-zero-checksum", "UDP/IPv6 checksum zero from a client: drop",
     drop(ether() / ip6() / udp(chksum=0) / payload(), "zero_udp_checksum"))
 
 # ---- padding, options, fields that stay ----------------------------------------------------------------------------
-row("padding4", "Bytes behind the total length are kept in dsr",
+row("padding4", "Bytes behind the total length (padding): trimmed before encapsulation, kept in dsr and nat",
     forward(ether() / ip4(len=40) / tcp() / Raw(b"\0" * 6)),
     forward(ether() / ip4(len=44) / tcp() / payload(4) / Raw(b"\xaa" * 30)))
-row("padding6", "Bytes behind the payload length are kept in dsr",
+row("padding6", "Bytes behind the payload length: trimmed before encapsulation, kept in dsr and nat",
     forward(ether() / ip6(plen=20) / tcp(chksum=0x1111) / Raw(b"\xaa" * 17)))
-row("padding-udp4", "Bytes behind the total length are kept in dsr (UDP)",
+row("padding-udp4", "Bytes behind the total length: trimmed before encapsulation, kept in dsr and nat (UDP)",
     forward(ether() / ip4(len=36) / udp(len=16, chksum=0) / payload(8) / Raw(b"\x55" * 11)))
 for name, options in (("nop", [IPOption_NOP()] * 4), ("route", [IPOption_RR(routers=["0.0.0.0"] * 3)]),
                       ("alert", [IPOption_Router_Alert()]), ("timestamp", [IPOption_Timestamp(length=12, pointer=9)]),
@@ -105,84 +104,78 @@ row("udp4-short-length", "A UDP length below the IP payload is the backend's to 
 row("extra-mac", "A frame to one of the port's configured extra MACs is ours; it leaves with the port's own",
     forward(ether(EXTRA_MAC) / ip4() / tcp()), forward(ether(EXTRA_MAC) / ip6() / udp()))
 
-# ---- MTU -----------------------------------------------------------------------------------------------------------
-for variant, mtu in (("base", 1500), ("mtu", 600), ("jumbo", 9000)):
-    row(f"mtu4-{mtu}", "A packet of exactly the MTU leaves", variant=variant,
-        *[forward(ether() / ip4() / tcp(flags="A") / payload(mtu - 40), variant=variant)])
-    row(f"mtu6-{mtu}", "A packet of exactly the MTU leaves (IPv6)", variant=variant,
-        *[forward(ether() / ip6() / tcp(flags="A") / payload(mtu - 60), variant=variant)])
-for variant, mtu in (("mtu", 600),):
-    row(f"mtu4-{mtu}-above", "Larger than the egress MTU: not sent", variant=variant,
-        *[drop(ether() / ip4(flags=flags) / tcp(flags="A") / payload(mtu - 39), "too_big") for flags in (0, "DF")])
-    row(f"mtu6-{mtu}-above", "Larger than the egress MTU: not sent (IPv6)",
-        drop(ether() / ip6() / tcp(flags="A") / payload(mtu - 59), "too_big"), variant=variant)
-    row(f"mtu4-{mtu}-tag", "Tags do not count towards the MTU", variant=variant,
-        *[forward(ether(tags=((0x88A8, 5), (0x8100, 6))) / ip4() / tcp(flags="A") / payload(mtu - 40), variant=variant)])
-    row(f"mtu4-{mtu}-padding", "Padding does not count towards the MTU", variant=variant,
-        *[forward(ether() / ip4(len=mtu) / tcp(flags="A", chksum=1) / payload(mtu - 40 + 25), variant=variant)])
-
 # ---- hash policies -------------------------------------------------------------------------------------------------
 
 
 def _same_backend(packets, service):
     """Steps of packets that must all meet one backend."""
-    backends = {chosen_backend(packet, service=service)["address"] for packet in packets}
-    assert len(backends) == 1, backends
-    return [forward(packet, service=service) for packet in packets]
+    def steps(surroundings):
+        backends = {surroundings.choose(flow_of(packet), service)[1]["address"] for packet in packets}
+        assert len(backends) == 1, backends
+        return [forward(packet, service) for packet in packets]
+    return steps
 
 
 def _all_backends(packets, service):
     """Steps of packets that must meet every backend of the service."""
-    backends = {chosen_backend(packet, service=service)["address"] for packet in packets}
-    wanted = next(s for s in VARIANTS["base"].services if s["name"] == service)["backends"]
-    assert len(backends) == len(wanted), backends
-    return [forward(packet, service=service) for packet in packets]
+    def steps(surroundings):
+        chosen = [surroundings.choose(flow_of(packet), service) for packet in packets]
+        met = {backend["address"] for _, backend, _ in chosen}
+        assert len(met) == len(chosen[0][0]["backends"]), met
+        return [forward(packet, service) for packet in packets]
+    return steps
 
 
 row("hash5-ports4", "5-tuple: a client's flows spread over all backends",
-    *_all_backends([ether() / ip4() / tcp() for _ in range(40)], "web"))
+    _all_backends([ether() / ip4() / tcp() for _ in range(40)], "web"))
 row("hash5-ports6", "5-tuple: a client's flows spread over all backends (IPv6)",
-    *_all_backends([ether() / ip6() / tcp() for _ in range(40)], "web"))
+    _all_backends([ether() / ip6() / tcp() for _ in range(40)], "web"))
 row("hash5-addresses4", "5-tuple: clients spread over all backends",
-    *_all_backends([ether() / ip4(f"198.51.{n}.9") / tcp(source_port=40000) for n in range(60)], "web"))
+    _all_backends([ether() / ip4(f"198.51.{n}.9") / tcp(source_port=40000) for n in range(60)], "web"))
 row("source-ip4", "source-ip: all of a client's flows, of every protocol and port, meet one backend",
-    *_same_backend([ether() / ip4(destination=SOURCE4) / layer for layer in (tcp(), tcp(), udp(80), udp(80))], "sticky"))
+    _same_backend([ether() / ip4(destination=SOURCE4) / layer for layer in (tcp(), tcp(), udp(80), udp(80))], "sticky"))
 row("source-ip6", "source-ip: all of a client's flows, of every protocol and port, meet one backend (IPv6)",
-    *_same_backend([ether() / ip6(destination=SOURCE6) / layer for layer in (tcp(), tcp(), udp(80), udp(80))], "sticky"))
+    _same_backend([ether() / ip6(destination=SOURCE6) / layer for layer in (tcp(), tcp(), udp(80), udp(80))], "sticky"))
 row("source-ip4-clients", "source-ip: clients spread over all backends",
-    *_all_backends([ether() / ip4(f"198.51.{n}.1", SOURCE4) / tcp(source_port=40000) for n in range(60)], "sticky"))
+    _all_backends([ether() / ip4(f"198.51.{n}.1", SOURCE4) / tcp(source_port=40000) for n in range(60)], "sticky"))
 row("source-ip6-clients", "source-ip: clients spread over all backends (IPv6)",
-    *_all_backends([ether() / ip6(f"2001:db8:c:{n:x}::1", SOURCE6) / tcp(source_port=40000) for n in range(60)], "sticky"))
+    _all_backends([ether() / ip6(f"2001:db8:c:{n:x}::1", SOURCE6) / tcp(source_port=40000) for n in range(60)], "sticky"))
 row("triple4-ports", "3-tuple: ports do not count",
-    *_same_backend([ether() / ip4(destination=TRIPLE4) / tcp(n) for n in (1, 80, 443, 65535)], "triple"))
+    _same_backend([ether() / ip4(destination=TRIPLE4) / tcp(n) for n in (1, 80, 443, 65535)], "triple"))
 row("triple6-ports", "3-tuple: ports do not count (IPv6)",
-    *_same_backend([ether() / ip6(destination=TRIPLE6) / udp(n) for n in (1, 53, 443, 65535)], "triple"))
+    _same_backend([ether() / ip6(destination=TRIPLE6) / udp(n) for n in (1, 53, 443, 65535)], "triple"))
 row("triple4-clients", "3-tuple: client address and protocol count",
-    *_all_backends([ether() / ip4(f"198.51.{n}.1", TRIPLE4) / layer(90, 40000)
+    _all_backends([ether() / ip4(f"198.51.{n}.1", TRIPLE4) / layer(90, 40000)
                     for n in range(40) for layer in (tcp, udp)], "triple"))
 
 # ---- the table -----------------------------------------------------------------------------------------------------
-row("spread4", "1,000 flows, each where the plain hash and Maglev put it",
+row("spread4", "1,000 flows, each where the plain hash and Maglev put it", variants=("base",),
     *[forward(ether() / ip4(f"198.18.{n % 250}.{1 + n // 250}") / tcp(source_port=1024 + 61 * n), service="web")
       for n in range(1000)])
-row("spread6", "500 flows, each where the plain hash and Maglev put it (IPv6)",
+row("spread6", "500 flows, each where the plain hash and Maglev put it (IPv6)", variants=("base",),
     *[forward(ether() / ip6(f"2001:db8:c:{n:x}::{n + 1:x}") / udp(source_port=1024 + 61 * n), service="dns")
       for n in range(500)])
 for variant, rule in (("reversed", "The same intent gives the same table, whatever the order"),
                       ("seed", "Another seed, another table; the same on every balancer that has it")):
-    row(f"spread4-{variant}", rule, variant=variant,
-        *[forward(ether() / ip4(f"198.18.{n}.1") / tcp(source_port=1024 + 61 * n), variant, "web") for n in range(250)])
-    row(f"spread6-{variant}", rule, variant=variant,
-        *[forward(ether() / ip6(f"2001:db8:c:{n:x}::1") / udp(source_port=2000 + n), variant, "dns") for n in range(250)])
+    row("spread4", rule, variants=(variant,),
+        *[forward(ether() / ip4(f"198.18.{n}.1") / tcp(source_port=1024 + 61 * n), "web") for n in range(250)])
+    row("spread6", rule, variants=(variant,),
+        *[forward(ether() / ip6(f"2001:db8:c:{n:x}::1") / udp(source_port=2000 + n), "dns") for n in range(250)])
+row("spread4-mode", "100 flows, each where the plain hash and Maglev put it, in every other mode",
+    variants=("ipip4", "ipip6", "gue4", "gue6", "nat"),
+    *[forward(ether() / ip4(f"198.18.{n}.1") / tcp(source_port=1024 + 61 * n), "web") for n in range(100)])
+row("spread6-mode", "100 flows, each where the plain hash and Maglev put it, in every other mode (IPv6)",
+    variants=("ipip4", "ipip6", "gue4", "gue6", "nat"),
+    *[forward(ether() / ip6(f"2001:db8:c:{n:x}::1") / udp(source_port=2000 + n), "dns") for n in range(100)])
 
 
-def _told_in_order(flows):
-    """What the base variant does with flows, expected of the reversed one."""
-    return [(packet, Forward(dsr_bytes(packet, chosen_backend(packet, "base", "web")["mac"]))) for packet in flows]
+def _in_base(packet):
+    """A step: what the base variant does with the packet, expected of another."""
+    return packet, lambda _, data: world("base").forward(data, flow_of(packet), "web")
 
 
-row("order-of-intent", "Backends and frontends in another order: every flow where it was", variant="reversed",
-    *_told_in_order([ether() / ip4(f"198.19.{n}.1", WEB4) / tcp(source_port=5000 + n) for n in range(200)]))
+row("order-of-intent", "Backends and frontends in another order: every flow where it was", variants=("reversed",),
+    *[_in_base(packet) for packet in (ether() / ip4(f"198.19.{n}.1", WEB4) / tcp(source_port=5000 + n) for n in range(200))])
 row("clients-anywhere", "Private, link-local and far clients are clients",
     *[forward(ether() / ip4(source) / tcp(), service="web")
       for source in ("10.0.0.9", "192.168.1.1", "172.16.5.5", "169.254.1.1", "1.1.1.1", "223.255.255.254", CLIENT4)],

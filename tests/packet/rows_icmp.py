@@ -2,7 +2,8 @@
 from scapy.all import (ICMP, ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6ND_Redirect, ICMPv6Unknown,
                        IP, IPOption_NOP, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, PadN, Raw)
 
-from tests.packet.rows import Reply, drop, ether, ip4, ip6, kernel, payload, row, tcp
+from tests.packet.expect import Reply
+from tests.packet.rows import drop, ether, ip4, ip6, kernel, payload, row, tcp
 from tests.packet.variants import (BROADCAST_MAC, CLIENT4, CLIENT6, CLIENT_MAC, EXTRA_MAC, FOREIGN4, FOREIGN6, PORT_MAC, TAGGED4,
                                    TAGGED6, WEB4, WEB6)
 
@@ -51,7 +52,7 @@ row("echo4-every-F", "Every frontend's address answers, whatever its service's p
 row("echo4-foreign", "Echo to others is the kernel's",
     kernel(ether() / ip4(destination=FOREIGN4) / ICMP()), kernel(ether() / ip6(destination=FOREIGN6) / ICMPv6EchoRequest()))
 
-row("echo-limited", "Echo and neighbour replies are rate-limited", variant="limited",
+row("echo-limited", "Echo and neighbour replies are rate-limited", variants=("limited",),
     *([echo4()] * 2 + [echo6()] + [drop(echo4()[0], "rate_limited")] * 20 + [drop(echo6()[0], "rate_limited")] * 20))
 
 row("echo4-bad-checksum", "Echo with a bad ICMP checksum: drop", drop(ether() / ip4() / ICMP(chksum=0x1234) / payload(), "bad_icmp"))

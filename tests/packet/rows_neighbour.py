@@ -2,7 +2,8 @@
 from scapy.all import (ARP, ICMPv6MLReport2, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptDstLLAddr,
                        ICMPv6NDOptSrcLLAddr, ICMPv6NDOptUnknown, IPv6, IPv6ExtHdrHopByHop, Raw, RouterAlert)
 
-from tests.packet.rows import Reply, drop, ether, ip6, kernel, row
+from tests.packet.expect import Reply
+from tests.packet.rows import drop, ether, ip6, kernel, row
 from tests.packet.variants import (ANY4, ANY6, BROADCAST_MAC, CLIENT4, CLIENT6, CLIENT_MAC, EXTRA_MAC, FOREIGN4, FOREIGN6, PORT_MAC,
                                    STRANGER_MAC, WEB4, WEB6)
 
@@ -128,5 +129,5 @@ row("nd-solicited-to-group", "An advertisement that says solicited and is sent t
 row("nd-cut", "ND to F, cut before its target: drop",
     *[drop(ether() / ip6(destination=WEB6, hlim=255, nh=58) / Raw(bytes(ICMPv6ND_NS(tgt=WEB6))[:size]), "bad_neighbour")
       for size in (8, 16, 23)])
-row("nd-limited", "Neighbour replies are rate-limited", variant="limited",
+row("nd-limited", "Neighbour replies are rate-limited", variants=("limited",),
     *([answered(asks())] * 2 + [arp()] + [drop(arp()[0], "rate_limited")] * 20))

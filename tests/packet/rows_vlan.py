@@ -1,9 +1,9 @@
 """Tags, other Ethernet types, and whose frame it is."""
 from scapy.all import ARP, Dot1Q, Ether, Raw
 
-from tests.packet.rows import (Forward, drop, dsr_scapy, ether, forward, ip4, ip6, kernel, payload, row, tcp, udp)
-from tests.packet.variants import (BROADCAST_MAC, CLIENT_MAC, EMPTY4, FOREIGN4, FOREIGN6, PORT_MAC, STRANGER_MAC, TAG,
-                                   TAGGED4, TAGGED6, WEB4, backend_mac)
+from tests.packet.rows import drop, ether, forward, ip4, ip6, kernel, payload, row, tcp, udp
+from tests.packet.variants import (BROADCAST_MAC, CLIENT_MAC, EMPTY4, FOREIGN4, FOREIGN6, PORT_MAC, STRANGER_MAC,
+                                   TAGGED4, TAGGED6, WEB4)
 
 _TAGS = {"q": ((0x8100, 5),), "ad": ((0x88A8, 5),), "qinq": ((0x88A8, 5), (0x8100, 6)), "q-q": ((0x8100, 5), (0x8100, 6)),
          "ad-ad": ((0x88A8, 5), (0x88A8, 6)), "priority": ((0x8100, 0),), "highest": ((0x8100, 4094),)}
@@ -23,25 +23,12 @@ row("tag-other-types", "Other tag types: to_kernel",
     *[kernel(ether(type=kind) / Raw(b"\x00\x05\x08\x00") / ip4() / tcp()) for kind in (0x9100, 0x9200, 0x88E7)])
 
 
-def _tagged(packet):
-    """The packet as it leaves for the backend on the VLAN."""
-    return Ether(dst=backend_mac(71), src=PORT_MAC, type=0x8100) / Dot1Q(vlan=TAG) / packet
-
-
-def _next_hop_vlan(tags, packet):
-    """A step: whatever tags it came with, it leaves with the next hop's."""
-    changed = packet.copy()
-    if changed.version == 4:
-        changed.ttl -= 1
-    else:
-        changed.hlim -= 1
-    return ether(tags=tags) / packet, Forward(bytes(_tagged(changed)))
-
-
 for name, tags in {"none": (), **_TAGS}.items():
     row(f"next-hop-vlan-{name}", "`vlan` of a next hop replaces the tags",
-        _next_hop_vlan(tags, ip4(destination=TAGGED4) / tcp() / payload()),
-        _next_hop_vlan(tags, ip6(destination=TAGGED6) / tcp()))
+        forward(ether(tags=tags) / ip4(destination=TAGGED4) / tcp() / payload(), "tagged"),
+        forward(ether(tags=tags) / ip6(destination=TAGGED6) / tcp(), "tagged"))
+row("next-hop-vlan-priority-bits", "`vlan` of a next hop replaces the tag, its priority stays",
+    forward(Ether(dst=PORT_MAC, src=CLIENT_MAC) / Dot1Q(vlan=5, prio=7, id=1) / ip4(destination=TAGGED4) / tcp(), "tagged"))
 
 # ---- other stations' frames, groups --------------------------------------------------------------------------------
 row("other-mac", "Destination MAC of another station: drop, whatever is inside",

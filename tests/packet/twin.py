@@ -18,8 +18,9 @@ def parse_frontend(text):
     return ipaddress.ip_address(match[1]), int(match[2]), {"tcp": 6, "udp": 17}[match[3]]
 
 
+@functools.lru_cache(maxsize=None)
 def maglev(backends, slot_count, seed):
-    """Owner (position in `backends`) of each slot. `backends`: [(identity, weight)]. Eisenbud et al., 3.4, with turns by weight: in
+    """Owner (position in `backends`) of each slot. `backends`: ((identity, weight), ...). Eisenbud et al., 3.4, with turns by weight: in
     each round a backend gains weight / max_weight of a turn and takes one whenever it has a whole one."""
     order = sorted((identity, position) for position, (identity, weight) in enumerate(backends) if weight > 0)
     owners = [None] * slot_count
@@ -77,22 +78,41 @@ class Twin:
     @functools.lru_cache(maxsize=None)
     def _owners(self, name):
         service = next(s for s in self.frontends.values() if s["name"] == name)
-        return maglev([(identity(backend, self.seed), backend["weight"]) for backend in service["backends"]],
+        return maglev(tuple((identity(backend, self.seed), backend["weight"]) for backend in service["backends"]),
                       SLOT_COUNT, self.seed)
 
     def service(self, destination, protocol, port):
         """The service of a destination, or None: the exact frontend before the any-port one."""
         return self.frontends.get((destination, port, protocol)) or self.frontends.get((destination, 0, protocol))
 
-    def slot(self, service, source, destination, protocol, source_port, destination_port):
+    def hash(self, service, source, destination, protocol, source_port, destination_port):
+        """The flow's XXH3-128: (low half, high half)."""
         key = flow_bytes(service.get("hash", "5-tuple"), source, destination, protocol, source_port, destination_port)
-        low = xxhash.xxh3_128_intdigest(key, self.seed) & (2**64 - 1)
-        return (low >> 32) * SLOT_COUNT >> 32
+        whole = xxhash.xxh3_128_intdigest(key, self.seed)
+        return whole & (2**64 - 1), whole >> 64
 
-    def backend(self, source, destination, protocol, source_port, destination_port):
-        """(service, backend) for a flow; the backend is None when none may serve."""
+    def choose(self, source, destination, protocol, source_port, destination_port):
+        """(service, backend, entropy) for a flow; the service is None when no frontend takes it, the backend when none may serve. The
+        entropy, the hash's high half, shows in the headers of tunnels."""
         source, destination = ipaddress.ip_address(source), ipaddress.ip_address(destination)
         service = self.service(destination, protocol, destination_port)
-        owner = self._owners(service["name"])[
-            self.slot(service, source, destination, protocol, source_port, destination_port)]
-        return service, None if owner is None else service["backends"][owner]
+        if service is None:
+            return None, None, 0
+        low, high = self.hash(service, source, destination, protocol, source_port, destination_port)
+        owner = self._owners(service["name"])[(low >> 32) * SLOT_COUNT >> 32]
+        return service, None if owner is None else service["backends"][owner], high
+
+    def frontend_of(self, backend, port, protocol):
+        """nat's way back: (address, port) of the frontend that the backend's endpoint stands for, or None."""
+        exact = any_port = None
+        for (address, frontend_port, frontend_protocol), service in self.frontends.items():
+            if frontend_protocol != protocol or service.get("forwarding") != "nat":
+                continue
+            for entry in service["backends"]:
+                if ipaddress.ip_address(entry["address"]) != ipaddress.ip_address(backend):
+                    continue
+                if frontend_port == 0:
+                    any_port = str(address), port
+                elif entry.get("port", frontend_port) == port:
+                    exact = str(address), frontend_port
+        return exact or any_port

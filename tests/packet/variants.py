@@ -1,6 +1,7 @@
 """The configurations that rows run under: what services.yaml and dataplane.yaml say, as plain values.
 
-Everything that a row needs to know about its surroundings is here: ports' and backends' MAC addresses, frontends, policies.
+Everything that a row needs to know about its surroundings is here: ports' and backends' MAC addresses, frontends, policies. The same
+services exist in every forwarding mode (MODES), so that the same rows run in each.
 """
 import copy
 import dataclasses
@@ -10,7 +11,10 @@ EXTRA_MAC = "02:00:00:00:00:99"  # the base variant's second address
 CLIENT_MAC = "02:00:00:00:0c:07"
 STRANGER_MAC = "02:00:00:00:dd:dd"
 BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
+GATEWAY_MAC = "02:00:00:00:00:fe"  # where replies through nat go
 
+PORT4 = "10.0.0.1"  # the port's own addresses
+PORT6 = "2001:db8:b::1"
 CLIENT4 = "198.51.100.7"
 CLIENT6 = "2001:db8:c::7"
 WEB4 = "203.0.113.10"  # web: tcp 80 and 443, weights 1 2 1; dns: udp 53
@@ -25,6 +29,8 @@ TAGGED4 = "203.0.113.50"  # tagged: its one backend is on VLAN 77
 TAGGED6 = "2001:db8::50"
 EMPTY4 = "203.0.113.60"  # empty: no backend; zero (port 81): all weights 0; lost (port 82): next hop unknown
 NONE4 = "203.0.113.70"  # untracked: tcp 80, udp 80, tracking none
+TRACKED4 = "203.0.113.80"  # tracked: tcp 80, udp 80, every flow recorded
+TRACKED6 = "2001:db8::80"
 FOREIGN4 = "192.0.2.1"  # nobody's
 FOREIGN6 = "2001:db8:f::1"
 TAG = 77
@@ -34,9 +40,13 @@ def backend_mac(number):
     return f"02:00:00:00:0b:{number:02x}"
 
 
+def backend_address(number, family=4):
+    return f"10.0.0.{number}" if family == 4 else f"2001:db8:b::{number}"
+
+
 def _backends(*numbers, weights=None, **extra):
     weights = weights or [1] * len(numbers)
-    return [{"address": f"10.0.0.{number}", "weight": weight, "mac": backend_mac(number), **extra}
+    return [{"address": backend_address(number), "weight": weight, "mac": backend_mac(number), **extra}
             for number, weight in zip(numbers, weights)]
 
 
@@ -57,24 +67,11 @@ _SERVICES = [
     {"name": "lost", "frontends": [f"{EMPTY4}:82/tcp"], "backends": [{"address": "10.0.0.91", "weight": 1}]},
     {"name": "untracked", "tracking": "none", "backends": _backends(101, 102),
      "frontends": [f"{NONE4}:80/tcp", f"{NONE4}:80/udp"]},
+    {"name": "tracked", "tracking": "all", "backends": _backends(111, 112),
+     "frontends": [f"{TRACKED4}:80/tcp", f"{TRACKED4}:80/udp", f"[{TRACKED6}]:80/tcp", f"[{TRACKED6}]:80/udp"]},
 ]
-
-
-@dataclasses.dataclass
-class Variant:
-    name: str
-    hash_seed: int = 0x5EED
-    services: list = dataclasses.field(default_factory=lambda: _with_checks_off(_SERVICES))
-    macs: tuple = (PORT_MAC, EXTRA_MAC)
-    mtu: int = 1500
-    replies_per_second: int = 100000
-
-    def services_yaml(self):
-        return {"hash_seed": self.hash_seed, "services": self.services}
-
-    def dataplane_yaml(self, device):
-        return {"workers": 1, "ports": [{"name": "wan", "device": device, "mac": list(self.macs), "mtu": self.mtu}],
-                "flow_table": {"records": 65536}, "limits": {"replies_per_second": self.replies_per_second}}
+# nat alone may change the port: frontend's -> backend's.
+_NAT_PORTS = {"dns": 5353, "tls": 8443}
 
 
 def _with_checks_off(services):
@@ -90,11 +87,94 @@ def _reversed():
     return services
 
 
+def _with(**extra):
+    return [{**service, **extra} for service in _with_checks_off(_SERVICES)]
+
+
+def _to_family(backend, family):
+    return {**backend, "address": backend["address"].replace("10.0.0.", "2001:db8:b::") if family == 6 else backend["address"]}
+
+
+def _tunnelled(forwarding, family, **extra):
+    """The services with tunnels to backends of that family."""
+    return [{**service, "forwarding": forwarding, **extra, "backends": [_to_family(backend, family) for backend in service["backends"]]}
+            for service in _with_checks_off(_SERVICES)]
+
+
+def _translated(**extra):
+    """The services behind nat, where both families need backends of their own: web and web6, ..."""
+    services = []
+    for service in _with_checks_off(_SERVICES):
+        port = _NAT_PORTS.get(service["name"])
+        for family in (4, 6):
+            frontends = [text for text in service["frontends"] if text.startswith("[") == (family == 6)]
+            if not frontends:
+                continue
+            backends = [{**_to_family(backend, family), **({"port": port} if port else {})} for backend in service["backends"]]
+            name = service["name"] + ("6" if family == 6 else "")
+            services.append({**copy.deepcopy(service), "name": name, "forwarding": "nat", **extra, "frontends": frontends,
+                             "backends": backends})
+    return services
+
+
+@dataclasses.dataclass
+class Variant:
+    name: str
+    hash_seed: int = 0x5EED
+    services: list = dataclasses.field(default_factory=lambda: _with_checks_off(_SERVICES))
+    macs: tuple = (PORT_MAC, EXTRA_MAC)
+    addresses: tuple = (PORT4, PORT6)
+    mtu: int = 1500
+    replies_per_second: int = 100000
+    icmp_errors_per_second: int = 100000
+    gateway: str = GATEWAY_MAC
+    ipip_source: tuple = ()
+
+    @property
+    def mode(self):
+        return self.services[0].get("forwarding", "dsr")
+
+    def services_yaml(self):
+        return {"hash_seed": self.hash_seed, "services": self.services}
+
+    def dataplane_yaml(self, device):
+        port = {"name": "wan", "device": device, "mac": list(self.macs), "mtu": self.mtu}
+        if self.addresses:
+            port["addresses"] = list(self.addresses)
+        if self.ipip_source:
+            port["ipip_source"] = list(self.ipip_source)
+        if self.gateway:
+            port["gateway"] = self.gateway
+        return {"workers": 1, "ports": [port], "flow_table": {"records": 65536},
+                "limits": {"replies_per_second": self.replies_per_second,
+                           "icmp_errors_per_second": self.icmp_errors_per_second}}
+
+
 VARIANTS = {variant.name: variant for variant in (
-    Variant("base"),
+    # One for each mode; ipip and gue with backends of either family, each of which takes clients of both.
+    Variant("base"),  # dsr
+    Variant("ipip4", services=_tunnelled("ipip", 4)),
+    Variant("ipip6", services=_tunnelled("ipip", 6)),
+    Variant("gue4", services=_tunnelled("gue", 4)),
+    Variant("gue6", services=_tunnelled("gue", 6)),
+    Variant("nat", services=_translated()),
+    # One for each thing that may be configured otherwise.
     Variant("reversed", services=_reversed()),
     Variant("seed", hash_seed=0xFEDCBA9876543210),
-    Variant("mtu", mtu=600),
     Variant("jumbo", mtu=9000),
-    Variant("limited", replies_per_second=3),
+    Variant("limited", replies_per_second=3, icmp_errors_per_second=2),
+    Variant("silent", icmp_errors_per_second=0),
+    Variant("nameless", addresses=()),  # the port has no address of its own
+    Variant("drop-big", services=_with(too_big="drop")),
+    Variant("drop-big-ipip", services=_tunnelled("ipip", 4, too_big="drop")),
+    Variant("spread-ipip4", services=_tunnelled("ipip", 4), ipip_source=("10.64.0.0/16",)),
+    Variant("spread-ipip6", services=_tunnelled("ipip", 6), ipip_source=("2001:db8:64::/64",)),
+    Variant("gue4-port", services=_tunnelled("gue", 4, gue_port=7070)),
+    Variant("gue4-sum", services=_tunnelled("gue", 4, gue_checksum=True)),
+    Variant("gue6-sum", services=_tunnelled("gue", 6, gue_checksum=True)),
+    Variant("nat-clamp", services=_translated(mss_clamp=True), mtu=1400),
+    Variant("nat-lost", services=_translated(), gateway=""),  # nobody says where replies go
 )}
+MODES = ("base", "ipip4", "ipip6", "gue4", "gue6", "nat")
+TUNNELS = ("ipip4", "ipip6", "gue4", "gue6")
+OWN_PACKET = ("base", "nat")  # modes that forward the packet itself
