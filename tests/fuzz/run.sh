@@ -12,7 +12,13 @@ shift 2
 jobs_at_once=${FAIRLEAD_FUZZ_JOBS:-$(nproc)}
 seeds=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/corpus
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+clean_up() {  # ends the fuzzers that still run, by their parents' ids
+  local running
+  running=$(jobs -p | paste -sd,)
+  [ -z "$running" ] || pkill -P "$running" || true
+  rm -rf "$work"
+}
+trap clean_up EXIT
 
 wanted() {  # NAME, the names asked for
   local name=$1
