@@ -86,6 +86,7 @@ def suites(options):
     for label, build in [("", release), (" asan", options.asan)]:
         if build:
             yield "packets" + label, [*pytest, "tests/packet"], build
+    yield "replay", [*pytest, "tests/replay"], release
     yield "end to end", [*pytest, "tests/e2e"], release
     # The two eBPF programs; root of the host's own user namespace. Each some 15 s on an idle machine.
     yield "steering", [*pytest, "tests/steering"], release
