@@ -8,7 +8,7 @@ import re
 import sys
 import time
 
-from bench.suite import control, google, kernel, machine, report, rows, scale, stats, wire
+from bench.suite import control, figures, google, kernel, machine, report, rows, scale, stats, wire
 from tests.lab import enter_namespace_rights
 
 PARTS = {"micro": google.run_micro, "pipeline": google.run_pipeline, "wire": wire.run, "kernel": kernel.run,
@@ -21,6 +21,7 @@ class Context:
     native: pathlib.Path
     distributed: pathlib.Path | None
     tsc_ghz: float
+    rows: str | None = None  # only Google Benchmark rows that this finds
 
     def builds(self, part):
         """(name, folder) of what a part runs: the pipeline as distributed, too."""
@@ -69,12 +70,15 @@ def measure(options):
 
 
 def compare(options):
-    """Rounds of A B A B, each part as short as in `quick`; a row's samples are its rounds."""
+    """Rounds of A B A B, each part as short as in `quick`; a row's samples are its rounds. Of the pipeline only the rows of the
+    figures, unless told otherwise."""
     folders = [folder_of(name) for name in options.builds]
+    if options.filter is None and options.only in (None, ["pipeline"]):
+        options.filter = f"/({figures.BEYOND}|{figures.HOT})/manual_time"
     samples = {}
     for round_number in range(options.rounds):
         for side, folder in enumerate(folders):
-            context = Context(True, folder, None, tsc_ghz())
+            context = Context(True, folder, None, tsc_ghz(), options.filter)
             for part in options.only or ["pipeline"]:
                 for row in PARTS[part](context):
                     if isinstance(row, rows.Row):
@@ -83,11 +87,12 @@ def compare(options):
     print(f"\nB against A, median of the pairs' ratios; real = sign test below 0.05 and 1 outside the 95 % interval\n"
           f"A {options.builds[0]}   B {options.builds[1]}")
     for (part, name, better), (a, b) in samples.items():
-        if not options.filter or re.search(options.filter, name):
-            pairs = min(len(a), len(b))
-            found = stats.compare(a[:pairs], b[:pairs], better)
-            print(f"  {part + ' ' + name:<80} {found['ratio']:.3f} ({found['low']:.3f}..{found['high']:.3f}) "
-                  f"p={found['chance']:.3f} {found['verdict']}")
+        if len(a) != len(b):
+            print(f"  {part + ' ' + name:<80} only one of the two builds has it")
+            continue
+        found = stats.compare(a, b, better)
+        print(f"  {part + ' ' + name:<80} {found['ratio']:.3f} ({found['low']:.3f}..{found['high']:.3f}) "
+              f"p={found['chance']:.3f} {found['verdict']}")
 
 
 def parse(arguments):
@@ -102,7 +107,7 @@ def parse(arguments):
     command.add_argument("builds", nargs=2, metavar="BUILD", help="a build folder or a commit")
     command.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help="default: pipeline")
     command.add_argument("--rounds", type=int, default=8)
-    command.add_argument("--filter", help="only rows that this matches are printed")
+    command.add_argument("--filter", help="only rows that this regular expression finds (default: the pipeline's figures)")
     command = commands.add_parser("report")
     command.add_argument("result", type=pathlib.Path)
     command.add_argument("--docs", type=pathlib.Path, default=machine.TOP / "docs")

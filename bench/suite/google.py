@@ -44,7 +44,7 @@ def collect(context, part, programs, rounds, seconds):
         for name in programs:
             for build, folder in context.builds(part):
                 program = folder / "bench" / name
-                pattern = QUICK[name] if context.quick else None
+                pattern = context.rows or (QUICK[name] if context.quick else None)
                 for row in run_program(program, pattern, seconds):
                     if row.get("error_occurred"):
                         raise RuntimeError(f"{name}: {row['name']}: {row['error_message']}")
