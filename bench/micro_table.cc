@@ -102,6 +102,7 @@ BENCHMARK_CAPTURE(HashKeys, v6_3_tuple, true, HashPolicy::kThreeTuple)->Arg(32);
 struct Tables {
   std::unique_ptr<ForwardingTables> tables;
   std::vector<FlowKey> hits;  // one for each service
+  std::vector<FlowKey> hits_v6;
 };
 
 // Each service has its own address; the tracking is for TCP.
@@ -112,7 +113,8 @@ Tables MakeTables(uint32_t services, uint32_t backends, uint32_t slots, Tracking
     SnapshotService service;
     service.id = s + 1;
     service.name = "s" + std::to_string(100000 + s);  // sorted as they are counted
-    service.frontends = {{V4(0xcb007100 + s), 80, Protocol::kTcp}};
+    service.frontends = {{V4(0xcb007100 + s), 80, Protocol::kTcp},
+                         {V6(0x1000 + s), 80, Protocol::kTcp}};
     service.slot_count = slots;
     service.tracking_tcp = tracking;
     for (uint32_t b = 0; b < backends; ++b) {
@@ -123,6 +125,7 @@ Tables MakeTables(uint32_t services, uint32_t backends, uint32_t slots, Tracking
     }
     input.services.push_back(std::move(service));
     made.hits.push_back(FlowKey::Make(V4(0xc6336407), 40000, V4(0xcb007100 + s), 80, kIpProtoTcp));
+    made.hits_v6.push_back(FlowKey::Make(V6(7), 40000, V6(0x1000 + s), 80, kIpProtoTcp));
   }
   CounterSlots backend_slots(services * backends);
   CounterSlots service_slots(services);
@@ -133,7 +136,7 @@ Tables MakeTables(uint32_t services, uint32_t backends, uint32_t slots, Tracking
   return made;
 }
 
-void FrontendLookup(State& state, bool hit) {
+void FrontendLookup(State& state, bool hit, bool v6) {
   const auto services = static_cast<uint32_t>(state.range(0));
   const Tables made = MakeTables(services, 1, 2, Tracking::kNone);
   const FrontendTable& frontends = made.tables->frontends();
@@ -141,8 +144,10 @@ void FrontendLookup(State& state, bool hit) {
   std::mt19937 random(3);
   for (int i = 0; i < 4096; ++i) {
     const auto s = static_cast<uint32_t>(random() % services);
-    keys.push_back(hit ? made.hits[s]
-                       : FlowKey::Make(V4(0xc6336407), 40000, V4(0xcb007100 + s), 81, kIpProtoTcp));
+    const FlowKey miss =
+        v6 ? FlowKey::Make(V6(7), 40000, V6(0x1000 + s), 81, kIpProtoTcp)
+           : FlowKey::Make(V4(0xc6336407), 40000, V4(0xcb007100 + s), 81, kIpProtoTcp);
+    keys.push_back(!hit ? miss : v6 ? made.hits_v6[s] : made.hits[s]);
     const uint32_t found = frontends.FindDestination(keys.back());
     if (found != (hit ? s : kNoService) || !frontends.HasDestination(keys.back())) {
       state.SkipWithError("wrong service");
@@ -156,14 +161,13 @@ void FrontendLookup(State& state, bool hit) {
   }
   ReportPerOp(state, operations);
 }
-BENCHMARK_CAPTURE(FrontendLookup, hit, true)
-    ->ArgName("services")
-    ->RangeMultiplier(10)
-    ->Range(1, 1000);
-BENCHMARK_CAPTURE(FrontendLookup, miss, false)
-    ->ArgName("services")
-    ->RangeMultiplier(10)
-    ->Range(1, 1000);
+void Services(benchmark::internal::Benchmark* row) {
+  row->ArgName("services")->RangeMultiplier(10)->Range(1, 1000);
+}
+BENCHMARK_CAPTURE(FrontendLookup, hit, true, false)->Apply(Services);
+BENCHMARK_CAPTURE(FrontendLookup, miss, false, false)->Apply(Services);
+BENCHMARK_CAPTURE(FrontendLookup, v6_hit, true, true)->Apply(Services);
+BENCHMARK_CAPTURE(FrontendLookup, v6_miss, false, true)->Apply(Services);
 
 // Asked of every packet's source.
 void FrontendHasSource(State& state) {

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 
-from bench.suite import control, figures, google, kernel, machine, report, rows, scale, stats, wire
+from bench.suite import control, google, kernel, machine, report, rows, scale, stats, wire
 from tests.lab import enter_namespace_rights
 
 PARTS = {"micro": google.run_micro, "pipeline": google.run_pipeline, "wire": wire.run, "kernel": kernel.run,
@@ -74,7 +74,7 @@ def compare(options):
     figures, unless told otherwise."""
     folders = [folder_of(name) for name in options.builds]
     if options.filter is None and options.only in (None, ["pipeline"]):
-        options.filter = f"/({figures.BEYOND}|{figures.HOT})/manual_time"
+        options.filter = google.HEADLINES
     samples = {}
     for round_number in range(options.rounds):
         for side, folder in enumerate(folders):

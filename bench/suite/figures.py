@@ -79,7 +79,7 @@ def rerun(figure):
     """The shortest command that yields it."""
     if figure.part == "pipeline":
         names = "|".join(re.escape(name).replace(r"\-", "-") for name in figure.rows)
-        return f"build-bench/bench/pipeline --benchmark_filter='^({names})/'"
+        return f"build-bench/bench/pipeline --benchmark_filter='^({names})/manual_time'"
     if figure.part == "micro":
         program, name = figure.rows[0].split(": ")
         return f"build-bench/bench/micro-{program} --benchmark_filter='{name}$'"
