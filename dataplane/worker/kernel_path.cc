@@ -23,10 +23,10 @@ uint16_t SendOrFree(uint16_t device, uint16_t queue, rte_mbuf** buffers, uint16_
 
 KernelPath::KernelPath(uint16_t queue, const std::vector<KernelPort>& ports)
     : queue_(queue), lanes_(ports.size()) {
-  for (uint16_t index = 0; index < ports.size(); ++index) {
+  for (size_t index = 0; index < ports.size(); ++index) {
     lanes_[index].port_id = ports[index].port_id;
     lanes_[index].tap_id = ports[index].tap_id;
-    if (ports[index].tap_id != kNoTap) with_tap_.push_back(index);
+    if (ports[index].tap_id != kNoTap) with_tap_.push_back(static_cast<uint16_t>(index));
   }
 }
 
