@@ -248,7 +248,7 @@ void Rig::BuildTables() {
        {IpAddress::Parse("192.0.2.1").value(), IpAddress::Parse("2001:db8:f::1").value()}}};
   const auto build = [&] {
     const SnapshotImage image = BuildSnapshot(input).value();
-    tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), tables_.get(), egress,
+    tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), {tables_.get(), context_.now_tick}, egress,
                                       &backend_slots_, &service_slots_, nullptr)
                   .value();
   };

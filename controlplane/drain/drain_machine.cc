@@ -13,14 +13,16 @@ void DrainMachine::OnDisconnect(uint64_t generation) {
 }
 
 void DrainMachine::OnCount(const FlowCount& count) {
-  if (in_force_at_.has_value() && count.counted_at >= *in_force_at_) remaining_ = count.flows;
+  if (!in_force_at_.has_value() || count.counted_at < *in_force_at_) return;
+  remaining_ = count.flows;
+  shifting_slots_ = count.shifting_slots;
 }
 
 std::optional<std::string> DrainMachine::Finished(SteadyTime now) const {
-  if (in_force_at_.has_value() && !keeps_records_) {
+  if (in_force_at_.has_value() && records_ == Records::kNone) {
     return "the service keeps no flow records (tracking none)";
   }
-  if (remaining_ == uint64_t{0}) return "no flows remain";
+  if (remaining_ == uint64_t{0} && !unseen()) return "no flows remain";
   if (now >= deadline_) return "deadline passed";
   return std::nullopt;
 }

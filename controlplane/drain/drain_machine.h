@@ -1,7 +1,12 @@
 // When a drain is over, apart from sockets and clocks. Pure; one thread.
 //
-//   draining --- a sweep of the flow table that ended after the drain was in force counts 0
+//   draining --- a sweep of the flow table that ended after the drain was in force counts 0, and
+//            |   (tracking adaptive) no slot shifts any more whose old owner the backend is
 //            \-- the deadline passes, whatever is known of flows           --> drained
+//
+// Under adaptive tracking a flow that has sent nothing since the drain began has no record: the
+// count is what was seen. As long as slots shift, such flows may yet come; when they no longer do,
+// the idle timeout has passed since the drain began, and who was silent that long is gone.
 //
 // Counts from before the drain was in force say nothing: a new flow may have come since. (The
 // dataplane begins its sweep anew with every snapshot, so one that ends after the snapshot is in
@@ -21,13 +26,16 @@ namespace fairlead {
 struct FlowCount {
   SteadyTime counted_at;  // never later than the moment the sweep ended
   uint64_t flows = 0;
+  uint64_t shifting_slots = 0;  // that lead flows without a record to it
 };
+
+// Which of a service's flows have records.
+enum class Records : uint8_t { kNone, kOfSeenFlows, kOfAllFlows };
 
 class DrainMachine {
  public:
-  // `keeps_records`: false for a service that records no flows, where there is nothing to count.
-  DrainMachine(uint64_t generation, SteadyTime deadline, bool keeps_records)
-      : generation_(generation), deadline_(deadline), keeps_records_(keeps_records) {}
+  DrainMachine(uint64_t generation, SteadyTime deadline, Records records)
+      : generation_(generation), deadline_(deadline), records_(records) {}
 
   void set_deadline(SteadyTime deadline) { deadline_ = deadline; }
   SteadyTime deadline() const { return deadline_; }
@@ -41,6 +49,10 @@ class DrainMachine {
 
   // Known from a count that means something.
   std::optional<uint64_t> remaining() const { return remaining_; }
+  // True while flows may live that remaining() does not know of.
+  bool unseen() const {
+    return records_ == Records::kOfSeenFlows && (!remaining_.has_value() || shifting_slots_ != 0);
+  }
 
   // The reason why the drain is over, if it is.
   std::optional<std::string> Finished(SteadyTime now) const;
@@ -48,9 +60,10 @@ class DrainMachine {
  private:
   uint64_t generation_;
   SteadyTime deadline_;
-  bool keeps_records_;
+  Records records_;
   std::optional<SteadyTime> in_force_at_;
   std::optional<uint64_t> remaining_;
+  uint64_t shifting_slots_ = 0;
 };
 
 }  // namespace fairlead

@@ -8,8 +8,14 @@
 namespace fairlead {
 namespace {
 
-bool KeepsRecords(const ServiceSpec& service) {
-  return !service.tracking.has_value() || *service.tracking != Tracking::kNone;
+Records RecordsOf(const ServiceSpec& service) {
+  Records records = Records::kNone;
+  for (const Frontend& frontend : service.frontends) {
+    const Tracking tracking = TrackingFor(service, frontend.protocol);
+    if (tracking == Tracking::kAdaptive) return Records::kOfSeenFlows;
+    if (tracking == Tracking::kAll) records = Records::kOfAllFlows;
+  }
+  return records;
 }
 
 }  // namespace
@@ -25,9 +31,9 @@ void Drains::Sync() {
       if (!backend.drain.has_value() || backend.drain->finished()) continue;
       live.insert(backend.id);
       if (running_.contains(backend.id)) continue;
-      const bool keeps = KeepsRecords(**registry_->FindService(name));
-      running_.emplace(backend.id, DrainMachine(registry_->generation(),
-                                                ToSteady(backend.drain->deadline_ms), keeps));
+      running_.emplace(backend.id,
+                       DrainMachine(registry_->generation(), ToSteady(backend.drain->deadline_ms),
+                                    RecordsOf(**registry_->FindService(name))));
     }
   }
   std::erase_if(running_, [&](const auto& entry) { return !live.contains(entry.first); });
@@ -82,7 +88,9 @@ void Drains::OnStats(const DataplaneStats& stats, SteadyTime asked_at) {
       asked_at - std::chrono::milliseconds(stats.flows.swept_at_ms_ago + 1);
   for (const BackendStats& backend : stats.backends) {
     const auto machine = running_.find(backend.id);
-    if (machine != running_.end()) machine->second.OnCount({counted_at, backend.flows});
+    if (machine != running_.end()) {
+      machine->second.OnCount({counted_at, backend.flows, backend.shifting_slots});
+    }
   }
 }
 
@@ -109,6 +117,13 @@ void Drains::Tick() {
     }
   }
   if (!over.empty()) Sync();
+}
+
+std::optional<int64_t> Drains::UnseenUntilMs(const BackendRuntime& backend) const {
+  const auto machine = running_.find(backend.id);
+  const Result<const ServiceSpec*> service = registry_->FindService(backend.service);
+  if (machine == running_.end() || !machine->second.unseen() || !service.ok()) return std::nullopt;
+  return backend.drain->started_ms + LongestIdleTimeoutMs(**service);
 }
 
 std::optional<uint64_t> Drains::Remaining(const BackendRuntime& backend) const {

@@ -34,6 +34,9 @@ class Drains {
   bool any_running() const { return !running_.empty(); }
   // Flows that remain, where that is known; 0 for a drain that ended without flows.
   std::optional<uint64_t> Remaining(const BackendRuntime& backend) const;
+  // Until when (wall time) flows may live that Remaining does not count, since they have sent nothing
+  // yet. Nothing when it counts all.
+  std::optional<int64_t> UnseenUntilMs(const BackendRuntime& backend) const;
 
  private:
   SteadyTime ToSteady(int64_t wall_ms) const;

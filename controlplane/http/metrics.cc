@@ -121,8 +121,13 @@ void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>
   families->push_back(Gauge("fairlead_flow_table_records", "Live records at the last sweep.")
                           .Add({}, stats.flows.records)
                           .Take());
+  families->push_back(
+      Gauge("fairlead_flow_table_pins", "Of these, records of slots that have another owner now.")
+          .Add({}, stats.flows.pins)
+          .Take());
   families->push_back(Counter("fairlead_flow_records_total", "Flow records by what happened.")
-                          .Add({{"event", "stored"}}, stats.flows.new_flows)
+                          .Add({{"event", "stored_new"}}, stats.flows.new_flows)
+                          .Add({{"event", "stored_old"}}, stats.flows.old_flows)
                           .Add({{"event", "evicted"}}, stats.flows.evicted)
                           .Add({{"event", "untracked"}}, stats.flows.untracked)
                           .Take());
@@ -132,20 +137,31 @@ void Collector::AddServices(const StatsBook& book, std::vector<MetricFamily>* fa
   Family packets = Counter("fairlead_service_packets_total", "Packets that got a backend.");
   Family bytes = Counter("fairlead_service_bytes_total", "Bytes of those packets.");
   Family drops = Counter("fairlead_service_drops_total", "Packets of the service dropped.");
+  Family slots = Gauge("fairlead_service_slots", "Hash slots by state.");
   for (const auto& [name, runtime] : api_.registry->services()) {
     const auto stats = book.services.find(runtime.id);
     if (stats == book.services.end()) continue;
     packets.Add({{"service", name}}, stats->second->packets);
     bytes.Add({{"service", name}}, stats->second->bytes);
     drops.Add({{"service", name}}, stats->second->drops);
+    const ServiceStats& slot = *stats->second;
+    const auto add = [&, &service = name](const char* state, uint64_t count) {
+      slots.Add({{"service", service}, {"state", state}}, count);
+    };
+    add("settled", slot.slots - slot.shifting_slots - slot.pinned_slots);
+    add("shifting", slot.shifting_slots);
+    add("pinned", slot.pinned_slots);
   }
-  for (Family* family : {&packets, &bytes, &drops}) families->push_back(family->Take());
+  for (Family* family : {&packets, &bytes, &drops, &slots}) families->push_back(family->Take());
 }
 
 void Collector::AddBackends(std::vector<MetricFamily>* families) const {
   Family packets = Counter("fairlead_backend_packets_total", "Packets sent to the backend.");
   Family bytes = Counter("fairlead_backend_bytes_total", "Bytes of those packets.");
-  Family new_flows = Counter("fairlead_backend_new_flows_total", "Flows recorded for the backend.");
+  Family new_flows =
+      Counter("fairlead_backend_new_flows_total", "Flows that began with the backend.");
+  Family pins = Gauge("fairlead_backend_pins",
+                      "Flow records of slots that have another owner now, at the last sweep.");
   Family flows = Gauge("fairlead_backend_flows", "Live flow records at the last sweep.");
   Family healthy = Gauge("fairlead_backend_healthy", "1 when the backend's check passes.");
   Family state = Gauge("fairlead_backend_state", "1 for the state that the backend is in.");
@@ -164,9 +180,10 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
       bytes.Add(labels, stats.bytes);
       new_flows.Add(labels, stats.new_flows);
       flows.Add(labels, stats.flows);
+      pins.Add(labels, stats.pins);
     }
   }
-  for (Family* family : {&packets, &bytes, &new_flows, &flows, &healthy, &state}) {
+  for (Family* family : {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state}) {
     families->push_back(family->Take());
   }
 }

@@ -62,14 +62,19 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   const Result<Explainer> explainer = Explainer::Make(view, *key);
   if (!explainer.ok()) co_return ErrorReply(explainer.status());
   std::optional<ExplainRecord> record;
+  std::optional<ExplainSlot> slot;
   const std::optional<RecordKey> record_key = explainer->record_key();
   if (record_key.has_value() && api->publisher->link().connected()) {
     const Result<FlowMessage> flow = co_await api->publisher->link().FindFlow(
-        record_key->tag, record_key->buckets, kFindFlowTimeout);
+        {record_key->tag, record_key->buckets, explainer->service_id()}, kFindFlowTimeout);
     if (!flow.ok()) co_return ErrorReply(flow.status());
     if (flow->found) record = ExplainRecord{flow->backend_id, flow->age_ms, flow->flags};
+    if (flow->slot_known) {
+      slot = ExplainSlot{static_cast<SlotState>(flow->slot_state & 3), flow->current_id,
+                         flow->stable_id};
+    }
   }
-  Json json = ExplanationToJson(explainer->Explain(record));
+  Json json = ExplanationToJson(explainer->Explain(record, slot));
   json["generation"] = view.header().generation;
   json["in_force"] = api->publisher->in_force_generation() == view.header().generation;
   co_return JsonReply(200, json);

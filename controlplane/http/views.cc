@@ -40,9 +40,17 @@ Json BackendStatsJson(const Api& api, const ServiceRuntime& runtime) {
     json["bytes"] = stats.bytes;
     json["flows"] = stats.flows;
     json["new_flows"] = stats.new_flows;
+    json["pins"] = stats.pins;
+    json["shifting_slots"] = stats.shifting_slots;
     backends.push_back(std::move(json));
   }
   return backends;
+}
+
+Json SlotsJson(const ServiceStats& stats) {
+  return {{"settled", stats.slots - stats.shifting_slots - stats.pinned_slots},
+          {"shifting", stats.shifting_slots},
+          {"pinned", stats.pinned_slots}};
 }
 
 Json TotalsJson(const PacketTotals& totals) {
@@ -100,6 +108,7 @@ Json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& 
   const BackendStats stats = StatsOf(api, backend.id);
   json["flows"] = stats.flows;
   json["new_flows"] = stats.new_flows;
+  json["pins"] = stats.pins;
   json["packets"] = stats.packets;
   json["bytes"] = stats.bytes;
   json["drain"] = backend.drain.has_value() ? DrainView(api, backend) : Json(nullptr);
@@ -114,6 +123,10 @@ Json ServiceView(const Api& api, const ServiceSpec& service) {
     backends.push_back(BackendView(api, spec, *backend));
   }
   json["backends"] = std::move(backends);
+  if (const auto runtime = api.registry->services().find(service.name);
+      runtime != api.registry->services().end()) {
+    json["slots"] = SlotsJson(ServiceStatsOf(api, runtime->second.id));
+  }
   return json;
 }
 
@@ -124,12 +137,17 @@ Json DrainView(const Api& api, const BackendRuntime& backend) {
                {"started", FormatRfc3339(drain.started_ms)},
                {"deadline", FormatRfc3339(drain.deadline_ms)},
                {"remaining_flows", nullptr},
+               {"unseen_until", nullptr},
                {"reason", drain.reason}};
   if (remaining.has_value()) json["remaining_flows"] = *remaining;
+  const std::optional<int64_t> unseen_until_ms = api.drains->UnseenUntilMs(backend);
+  if (unseen_until_ms.has_value()) json["unseen_until"] = FormatRfc3339(*unseen_until_ms);
   if (drain.finished()) {
     json["finished"] = FormatRfc3339(drain.finished_ms);
   } else if (!remaining.has_value()) {
     json["reason"] = "waiting for the dataplane to count the flows that remain";
+  } else if (*remaining == 0) {
+    json["reason"] = "no flow was seen; silent ones may live until unseen_until";
   } else {
     json["reason"] = "flows remain";
   }
@@ -173,13 +191,16 @@ Json StatsView(const Api& api) {
                         {"packets", service.packets},
                         {"bytes", service.bytes},
                         {"drops", service.drops},
+                        {"slots", SlotsJson(service)},
                         {"backends", BackendStatsJson(api, runtime)}});
   }
   return {{"totals", TotalsJson(stats.totals)},
           {"flows",
            {{"capacity", stats.flows.capacity},
             {"records", stats.flows.records},
+            {"pins", stats.flows.pins},
             {"new", stats.flows.new_flows},
+            {"old", stats.flows.old_flows},
             {"evicted", stats.flows.evicted},
             {"untracked", stats.flows.untracked}}},
           {"services", std::move(services)},

@@ -193,9 +193,9 @@ asio::awaitable<Result<DataplaneStats>> LinkClient::GetStats(milliseconds timeou
   co_return DecodeStats(*body);
 }
 
-asio::awaitable<Result<FlowMessage>> LinkClient::FindFlow(uint64_t tag, uint64_t buckets,
+asio::awaitable<Result<FlowMessage>> LinkClient::FindFlow(const FindFlowMessage& question,
                                                           milliseconds timeout) {
-  LinkMessage message = FindFlowMessage{tag, buckets};
+  LinkMessage message = question;
   Result<Answer> answer = co_await Ask(std::move(message), -1, timeout);
   if (!answer.ok()) co_return answer.status();
   const auto* flow = std::get_if<FlowMessage>(&answer->message);

@@ -45,7 +45,7 @@ class LinkClient {
                                                            std::span<const std::byte> image,
                                                            std::chrono::milliseconds timeout);
   boost::asio::awaitable<Result<DataplaneStats>> GetStats(std::chrono::milliseconds timeout);
-  boost::asio::awaitable<Result<FlowMessage>> FindFlow(uint64_t tag, uint64_t buckets,
+  boost::asio::awaitable<Result<FlowMessage>> FindFlow(const FindFlowMessage& flow,
                                                        std::chrono::milliseconds timeout);
 
  private:

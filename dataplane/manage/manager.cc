@@ -18,6 +18,19 @@ constexpr int kLongestWaitMs = 1000;
 constexpr int kIdleCheckMs = 20;  // how exactly --exit-when-idle is kept
 constexpr size_t kMaxReasonBytes = 1024;
 
+void DescribeSlot(const ForwardingTables& tables, const ServiceEntry& service, uint64_t tag,
+                  FlowMessage* reply) {
+  const Slot slot =
+      service.slot_table->Load(SlotIndex({tag ^ service.salt.low, 0}, service.slot_count));
+  const auto id_of = [&](uint16_t owner) {
+    return owner == kNoOwner ? 0 : tables.backends()[service.first_backend + owner].id;
+  };
+  reply->slot_known = true;
+  reply->slot_state = static_cast<uint8_t>(slot.state);
+  reply->current_id = id_of(slot.current);
+  reply->stable_id = id_of(slot.stable);
+}
+
 uint64_t MillisecondsSince(std::chrono::steady_clock::time_point start) {
   const auto elapsed = std::chrono::steady_clock::now() - start;
   return static_cast<uint64_t>(
@@ -37,10 +50,11 @@ Manager::Manager(Environment environment)
 Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
   Result<Publisher::Outcome> outcome = [&] {
     const std::lock_guard lock(mutex_);
-    Result<Publisher::Outcome> published = publisher_.Publish(std::move(image));
+    Result<Publisher::Outcome> published =
+        publisher_.Publish(std::move(image), environment_.now_tick());
     // The pass under way, if any, held pointers into the old tables. The counts of drained
     // backends are waited for: count anew at once.
-    sweeper_.Begin(publisher_.tables(), publisher_.sweep_idle_ticks());
+    sweeper_.Begin(publisher_.tables(), environment_.now_tick());
     return published;
   }();
   if (!outcome.ok()) return outcome;
@@ -82,7 +96,7 @@ int Manager::SweepSome() {
   const std::lock_guard lock(mutex_);
   const auto now = SteadyClock::now();
   if (!sweeper_.is_running() && now >= next_sweep_) {
-    sweeper_.Begin(publisher_.tables(), publisher_.sweep_idle_ticks());
+    sweeper_.Begin(publisher_.tables(), environment_.now_tick());
   }
   if (sweeper_.is_running()) {
     if (!sweeper_.Step(environment_.now_tick())) return 0;
@@ -150,6 +164,12 @@ DataplaneStats Manager::Stats() {
 
 FlowMessage Manager::FindFlow(const FindFlowMessage& message) {
   FlowMessage reply;
+  const ForwardingTables* tables = publisher_.tables();
+  if (tables != nullptr) {
+    for (const ServiceEntry& service : tables->services()) {
+      if (service.id == message.service_id) DescribeSlot(*tables, service, message.tag, &reply);
+    }
+  }
   FlowTable::Handle handle;
   if (!environment_.flows->Find({message.tag, message.buckets}, &handle)) return reply;
   const FlowRecord record = FlowRecord::Unpack(handle.value);

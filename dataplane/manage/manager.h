@@ -12,8 +12,8 @@
 #include "dataplane/manage/link_server.h"
 #include "dataplane/manage/publisher.h"
 #include "dataplane/manage/stats.h"
-#include "dataplane/manage/sweeper.h"
 #include "lib/flow/flow_table.h"
+#include "lib/table/sweeper.h"
 
 namespace fairlead {
 

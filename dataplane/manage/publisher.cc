@@ -17,17 +17,6 @@ uint64_t MicrosecondsSince(SteadyClock::time_point start) {
       std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - start).count());
 }
 
-std::vector<uint32_t> SweepTimeouts(const SnapshotView& view, const ForwardingTables& tables) {
-  std::vector<uint32_t> ticks(tables.services().size(), 1);
-  for (const FrontendRecord& frontend : view.frontends()) {
-    const ServiceEntry& service = tables.services()[frontend.service_index];
-    const bool is_tcp = frontend.protocol == static_cast<uint8_t>(Protocol::kTcp);
-    uint32_t& longest = ticks[frontend.service_index];
-    longest = std::max(longest, is_tcp ? service.idle_ticks_tcp : service.idle_ticks_udp);
-  }
-  return ticks;
-}
-
 template <typename Entry>
 std::vector<uint32_t> SortedIds(std::span<const Entry> entries) {
   std::vector<uint32_t> ids;
@@ -46,21 +35,21 @@ Publisher::Publisher(Environment environment)
 
 Publisher::~Publisher() { environment_.published->store(nullptr, std::memory_order_release); }
 
-Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image) {
+Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_tick) {
   const auto start = SteadyClock::now();
   ReclaimRetired();
   const SnapshotView view(image.bytes());
   Outcome outcome;
   outcome.generation = view.header().generation;
-  Result<std::unique_ptr<ForwardingTables>> built = ForwardingTables::Build(
-      view, tables_.get(), environment_.ports, &backend_slots_, &service_slots_, &outcome.build);
+  Result<std::unique_ptr<ForwardingTables>> built =
+      ForwardingTables::Build(view, {tables_.get(), now_tick}, environment_.ports, &backend_slots_,
+                              &service_slots_, &outcome.build);
   Status admitted = built.status();
   if (built.ok() && environment_.admit) admitted = environment_.admit(view);
   if (!admitted.ok()) {
     ReleaseCounters();  // slots that only the refused tables had
     return admitted;
   }
-  sweep_idle_ticks_ = SweepTimeouts(view, **built);
   std::unique_ptr<ForwardingTables> previous = std::move(tables_);
   tables_ = *std::move(built);
   image_ = std::move(image);

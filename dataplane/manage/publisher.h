@@ -47,17 +47,13 @@ class Publisher {
 
   // Puts the image in force in all workers. On failure the tables that were in force stay, with one
   // exception: kUnavailable means that they were replaced, but some worker has not taken notice
-  // within the environment's patience.
-  Result<Outcome> Publish(SnapshotImage image);
+  // within the environment's patience. `now_tick`: when slots whose owner changes begin to shift.
+  Result<Outcome> Publish(SnapshotImage image, uint32_t now_tick);
 
   // Null until the first snapshot.
   const ForwardingTables* tables() const { return tables_.get(); }
   // The image in force; empty until the first.
   std::span<const std::byte> image() const { return image_.bytes(); }
-  // By service index: after how many ticks without a packet the sweep may erase a record. The
-  // longest idle timeout of the protocols that the service has frontends of, since a record does
-  // not tell its flow's protocol.
-  std::span<const uint32_t> sweep_idle_ticks() const { return sweep_idle_ticks_; }
 
  private:
   // Tables that a slow worker may still be reading.
@@ -75,7 +71,6 @@ class Publisher {
   CounterSlots service_slots_;
   std::unique_ptr<ForwardingTables> tables_;
   SnapshotImage image_;
-  std::vector<uint32_t> sweep_idle_ticks_;
   std::vector<Retired> retired_;
 };
 

@@ -16,6 +16,9 @@ ServiceStats SumService(const StatsSource& source, const ServiceEntry& service) 
     sum.bytes += ReadCounter(counters.bytes);
     sum.drops += ReadCounter(counters.drops);
   }
+  sum.slots = service.slot_table->size();
+  sum.shifting_slots = service.slot_table->shifting_count();
+  sum.pinned_slots = service.slot_table->pinned_count();
   return sum;
 }
 
@@ -28,7 +31,14 @@ BackendStats SumBackend(const StatsSource& source, const BackendEntry& backend) 
     sum.bytes += ReadCounter(counters.bytes);
     sum.new_flows += ReadCounter(counters.new_flows);
   }
-  if (source.sweeper != nullptr) sum.flows = source.sweeper->FlowsOf(backend.counter_index);
+  const ServiceEntry& service = source.tables->services()[backend.service_index];
+  sum.shifting_slots =
+      service.slot_table->shifting_count_of(source.tables->LocalIndexOf(service, &backend));
+  if (source.sweeper != nullptr) {
+    const BackendRecords records = source.sweeper->RecordsOf(backend.counter_index);
+    sum.flows = records.flows;
+    sum.pins = records.pins;
+  }
   return sum;
 }
 
@@ -40,10 +50,14 @@ DataplaneStats CollectStats(const StatsSource& source) {
   stats.worker_count = static_cast<uint32_t>(source.workers.size());
   stats.flows.capacity = source.flow_capacity;
   stats.flows.swept_at_ms_ago = source.swept_ms_ago;
-  if (source.sweeper != nullptr) stats.flows.records = source.sweeper->records();
+  if (source.sweeper != nullptr) {
+    stats.flows.records = source.sweeper->records();
+    stats.flows.pins = source.sweeper->pins();
+  }
   for (const WorkerCounters* worker : source.workers) {
     Accumulate(worker->totals, &stats.totals);
     stats.flows.new_flows += ReadCounter(worker->new_flows);
+    stats.flows.old_flows += ReadCounter(worker->old_flows);
     stats.flows.evicted += ReadCounter(worker->evicted);
     stats.flows.untracked += ReadCounter(worker->untracked);
   }

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/manage/sweeper.h"
 #include "dataplane/pipeline/counters.h"
 #include "lib/link/stats.h"
 #include "lib/table/forwarding_tables.h"
+#include "lib/table/sweeper.h"
 
 namespace fairlead {
 

@@ -57,7 +57,9 @@ int OnStats(const char* /*command*/, const char* /*parameters*/, rte_tel_data* d
     }
     AddNumber(data, "flow_capacity", stats.flows.capacity);
     AddNumber(data, "flow_records", stats.flows.records);
+    AddNumber(data, "pins", stats.flows.pins);
     AddNumber(data, "new_flows", stats.flows.new_flows);
+    AddNumber(data, "old_flows", stats.flows.old_flows);
     AddNumber(data, "evicted", stats.flows.evicted);
     AddNumber(data, "untracked", stats.flows.untracked);
   });
@@ -101,6 +103,9 @@ int OnServices(const char* /*command*/, const char* parameters, rte_tel_data* da
       AddNumber(data, "packets", stats.services[i].packets);
       AddNumber(data, "bytes", stats.services[i].bytes);
       AddNumber(data, "drops", stats.services[i].drops);
+      AddNumber(data, "slots", stats.services[i].slots);
+      AddNumber(data, "shifting_slots", stats.services[i].shifting_slots);
+      AddNumber(data, "pinned_slots", stats.services[i].pinned_slots);
     });
   });
   return result;
@@ -128,6 +133,8 @@ int OnBackends(const char* /*command*/, const char* parameters, rte_tel_data* da
         AddNumber(data, "bytes", sums.bytes);
         AddNumber(data, "new_flows", sums.new_flows);
         AddNumber(data, "flows", sums.flows);
+        AddNumber(data, "pins", sums.pins);
+        AddNumber(data, "shifting_slots", sums.shifting_slots);
       });
     }
   });

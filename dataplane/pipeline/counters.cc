@@ -40,6 +40,7 @@ Result<WorkerCounters> WorkerCounters::Create() {
 WorkerCounters::WorkerCounters(WorkerCounters&& other) noexcept
     : totals(other.totals),
       new_flows(other.new_flows),
+      old_flows(other.old_flows),
       evicted(other.evicted),
       untracked(other.untracked),
       backends_(std::exchange(other.backends_, nullptr)),

@@ -25,9 +25,9 @@ inline uint64_t ReadCounter(const uint64_t& counter) {
 }
 
 struct BackendCounters {
-  uint64_t packets = 0;  // forwarded
-  uint64_t bytes = 0;    // of IP packets, headers included
-  uint64_t new_flows = 0;
+  uint64_t packets = 0;    // forwarded
+  uint64_t bytes = 0;      // of IP packets, headers included
+  uint64_t new_flows = 0;  // SYNs, and flows without one, that were not the backend's before
   uint64_t reserved = 0;
 };
 static_assert(sizeof(BackendCounters) == 32);
@@ -58,7 +58,8 @@ class WorkerCounters {
   WorkerCounters& operator=(const WorkerCounters&) = delete;
 
   PacketTotals totals;
-  uint64_t new_flows = 0;  // records stored
+  uint64_t new_flows = 0;  // records stored for flows that are new to their backend
+  uint64_t old_flows = 0;  // records stored for flows older than their slot's change
   uint64_t evicted = 0;    // live records that had to make room
   uint64_t untracked = 0;  // packets whose record could not be stored
 

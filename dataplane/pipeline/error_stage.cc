@@ -13,15 +13,14 @@ namespace {
 Selection Look(const PipelineContext& context, const ServiceEntry& service, const FlowHash& hash,
                uint8_t protocol) {
   const PacketFacts facts{protocol, kTcpAck, false};
-  if (TrackingOf(service, protocol) == Tracking::kNone || context.flows == nullptr) {
-    return ExplainBackend(*context.tables, service, hash, facts, context.now_tick, nullptr);
-  }
+  const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
   FlowTable::Handle handle;
   std::optional<FlowRecord> record;
-  if (context.flows->Find(RecordKey::Make(hash, service.salt), &handle)) {
+  if (NeedsRecord(service, protocol, word) &&
+      context.flows->Find(RecordKey::Make(hash, service.salt), &handle)) {
     record = FlowRecord::Unpack(handle.value);
   }
-  return ExplainBackend(*context.tables, service, hash, facts, context.now_tick,
+  return ExplainBackend(*context.tables, service, word, facts, context.now_tick,
                         record ? &*record : nullptr);
 }
 

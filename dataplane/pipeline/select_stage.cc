@@ -6,7 +6,12 @@
 namespace fairlead {
 namespace {
 
-// Everything the choice will read is asked for here, so that the misses of a burst overlap.
+PacketFacts FactsOf(const ParsedPacket& packet) {
+  return {packet.l4_protocol, packet.tcp_flags, packet.has_payload};
+}
+
+// The misses of a burst overlap: slots are asked for here, records and backends as the slots are
+// read.
 void HashAndPrefetch(const PipelineContext& context, Burst& burst) {
   const ForwardingTables& tables = *context.tables;
   const ServiceEntry* services = tables.services().data();
@@ -16,22 +21,100 @@ void HashAndPrefetch(const PipelineContext& context, Burst& burst) {
     const uint32_t i = burst.live[n];
     const ServiceEntry& service = services[burst.service[i]];
     burst.hash[i] = HashFlowInline(burst.key[i], service.hash_policy, seed);
-    Prefetch(service, burst.hash[i], burst.packet[i].l4_protocol, context.flows);
+    PrefetchSlot(service, burst.hash[i]);
   }
 }
 
-void CountChoice(WorkerCounters* counters, const BackendEntry& backend,
+// What Rewrite will read. (always_inline: see FlowTable::Prefetch.)
+[[gnu::always_inline]] inline void PrefetchBackend(const ForwardingTables& tables,
+                                                   const ServiceEntry& service, uint32_t index) {
+  __builtin_prefetch(&tables.backends()[index]);
+  if (!CountsTtl(service.mode)) __builtin_prefetch(&tables.tunnel(index));
+}
+
+void CountChoice(WorkerCounters* counters, const BackendEntry& backend, const PacketFacts& facts,
                  const Selection& selection) {
-  if (selection.reason == SelectReason::kSlot || selection.reason == SelectReason::kRecorded) {
-    return;
+  bool is_new = false;
+  if (selection.stored) {
+    is_new = selection.reason != SelectReason::kStable;
+    Add(is_new ? &counters->new_flows : &counters->old_flows, 1);
+    if (selection.evicted) Add(&counters->evicted, 1);
+  } else {
+    is_new = IsSyn(facts) && selection.reason != SelectReason::kRecorded;
+    if (selection.reason == SelectReason::kUntracked) Add(&counters->untracked, 1);
   }
-  if (selection.reason == SelectReason::kUntracked) {
-    Add(&counters->untracked, 1);
-    return;
+  if (is_new) Add(&counters->backend(backend.counter_index).new_flows, 1);
+}
+
+// Packets whose slot alone does not tell: those of a service that records every flow, and of slots
+// that are not settled.
+struct Undecided {
+  uint32_t count = 0;
+  bool any_without_backend = false;  // of all the burst
+  uint8_t packet[kMaxBurst];
+  uint32_t word[kMaxBurst];
+};
+
+// Gives the packets of settled slots their backends, and asks for the records of the others.
+void SelectBySlot(PipelineContext& context, Burst& burst, Undecided* undecided) {
+  const ForwardingTables& tables = *context.tables;
+  const ServiceEntry* services = tables.services().data();
+  const BackendEntry* backends = tables.backends().data();
+  for (uint32_t n = 0; n < burst.live_count; ++n) {
+    const uint32_t i = burst.live[n];
+    const ServiceEntry& service = services[burst.service[i]];
+    const ParsedPacket& packet = burst.packet[i];
+    const uint32_t word = PrefetchRecord(service, burst.hash[i], packet.l4_protocol, context.flows);
+    if (NeedsRecord(service, packet.l4_protocol, word)) {
+      undecided->word[undecided->count] = word;
+      undecided->packet[undecided->count++] = static_cast<uint8_t>(i);
+      continue;
+    }
+    const uint32_t owner = OwnerIn(service, word);
+    burst.backend[i] = owner;
+    if (owner == kNoIndex) [[unlikely]] {
+      undecided->any_without_backend = true;
+      continue;
+    }
+    PrefetchBackend(tables, service, owner);
+    if (IsSyn(FactsOf(packet))) [[unlikely]] {
+      Add(&context.counters->backend(backends[owner].counter_index).new_flows, 1);
+    }
   }
-  Add(&counters->backend(backend.counter_index).new_flows, 1);
-  Add(&counters->new_flows, 1);
-  if (selection.evicted) Add(&counters->evicted, 1);
+}
+
+void SelectByRecord(PipelineContext& context, Burst& burst, Undecided* undecided) {
+  const ForwardingTables& tables = *context.tables;
+  const BackendEntry* backends = tables.backends().data();
+  for (uint32_t n = 0; n < undecided->count; ++n) {
+    const uint32_t i = undecided->packet[n];
+    const ServiceEntry& service = tables.services()[burst.service[i]];
+    const PacketFacts facts = FactsOf(burst.packet[i]);
+    const Selection selection = SelectTracked(tables, service, undecided->word[n], burst.hash[i],
+                                              facts, context.now_tick, context.flows);
+    burst.backend[i] = selection.backend_index;
+    if (selection.backend_index == kNoIndex) {
+      undecided->any_without_backend = true;
+      continue;
+    }
+    PrefetchBackend(tables, service, selection.backend_index);
+    CountChoice(context.counters, backends[selection.backend_index], facts, selection);
+  }
+}
+
+void DropWithoutBackend(PipelineContext& context, Burst& burst) {
+  const ServiceEntry* services = context.tables->services().data();
+  uint32_t kept = 0;
+  for (uint32_t n = 0; n < burst.live_count; ++n) {
+    const uint32_t i = burst.live[n];
+    if (burst.backend[i] != kNoIndex) {
+      burst.live[kept++] = static_cast<uint8_t>(i);
+      continue;
+    }
+    burst.Drop(i, DropReason::k_no_backend);
+    Add(&context.counters->service(services[burst.service[i]].counter_index).drops, 1);
+  }
+  burst.live_count = kept;
 }
 
 }  // namespace
@@ -39,31 +122,10 @@ void CountChoice(WorkerCounters* counters, const BackendEntry& backend,
 void SelectBackends(PipelineContext& context, Burst& burst) {
   if (burst.live_count == 0) return;
   HashAndPrefetch(context, burst);
-
-  const ForwardingTables& tables = *context.tables;
-  const ServiceEntry* services = tables.services().data();
-  const BackendEntry* backends = tables.backends().data();
-  uint32_t kept = 0;
-  for (uint32_t n = 0; n < burst.live_count; ++n) {
-    const uint32_t i = burst.live[n];
-    const ServiceEntry& service = services[burst.service[i]];
-    const ParsedPacket& packet = burst.packet[i];
-    const Selection selection = SelectBackend(
-        tables, service, burst.hash[i], {packet.l4_protocol, packet.tcp_flags, packet.has_payload},
-        context.now_tick, context.flows);
-    burst.backend[i] = selection.backend_index;
-    if (selection.backend_index == kNoIndex) {
-      burst.Drop(i, DropReason::k_no_backend);
-      Add(&context.counters->service(service.counter_index).drops, 1);
-      continue;
-    }
-    const BackendEntry& backend = backends[selection.backend_index];
-    __builtin_prefetch(&backend);
-    if (!CountsTtl(service.mode)) __builtin_prefetch(&tables.tunnel(selection.backend_index));
-    CountChoice(context.counters, backend, selection);
-    burst.live[kept++] = static_cast<uint8_t>(i);
-  }
-  burst.live_count = kept;
+  Undecided undecided;
+  SelectBySlot(context, burst, &undecided);
+  SelectByRecord(context, burst, &undecided);
+  if (undecided.any_without_backend) DropWithoutBackend(context, burst);
 }
 
 }  // namespace fairlead

@@ -7,7 +7,10 @@
 
 namespace fairlead {
 
-// Which part of the 5-tuple decides the backend (semantics.md).
+// Which part of the 5-tuple decides the slot, and so the backend (semantics.md). It does not decide
+// what a flow is: each connection has a record of its own where it needs one. Were a client's
+// connections to share one record, the FIN of one would shorten the others, and a SYN to be kept from
+// a draining backend would pull them along (docs/decisions/0004).
 enum class HashPolicy : uint8_t {
   kFiveTuple = 0,
   kThreeTuple = 1,  // client address, frontend address, protocol
@@ -17,7 +20,7 @@ enum class HashPolicy : uint8_t {
 // The part of `key` that `policy` looks at; the rest is zeroed.
 FlowKey ReduceKey(const FlowKey& key, HashPolicy policy);
 
-// The two halves of one XXH3-128.
+// The two halves of one XXH3-128; but the upper 32 bits of `low` are those of the reduced key's.
 //   low   slot (its upper 32 bits) and, salted by the service, the flow table's 64-bit tag
 //   high  the flow table's two candidate buckets; header entropy of tunnels
 struct FlowHash {
@@ -30,12 +33,14 @@ struct FlowHash {
 // seed.
 FlowHash HashFlow(const FlowKey& key, uint64_t seed);
 
-// HashFlow of the reduced key; spares the 5-tuple, nearly all services, the copy.
+// The hash under a service's policy: one XXH3 for the 5-tuple, nearly all services; else two.
 inline FlowHash HashFlow(const FlowKey& key, HashPolicy policy, uint64_t seed) {
-  if (policy == HashPolicy::kFiveTuple) [[likely]] {
-    return HashFlow(key, seed);
+  FlowHash hash = HashFlow(key, seed);
+  if (policy != HashPolicy::kFiveTuple) [[unlikely]] {
+    constexpr uint64_t kSlotBits = ~uint64_t{0} << 32;
+    hash.low = (HashFlow(ReduceKey(key, policy), seed).low & kSlotBits) | (hash.low & ~kSlotBits);
   }
-  return HashFlow(ReduceKey(key, policy), seed);
+  return hash;
 }
 
 // What sets a service's keys in the flow table apart from other services' (RecordKey). The same in

@@ -25,7 +25,7 @@ namespace fairlead {
   if (policy == HashPolicy::kFiveTuple) [[likely]] {
     return HashFlowInline(key, seed);
   }
-  return HashFlow(ReduceKey(key, policy), seed);
+  return HashFlow(key, policy, seed);
 }
 
 }  // namespace fairlead

@@ -14,8 +14,10 @@
 //
 // A flow may live in two buckets (from the hash's high word), so a lookup compares 8 tags of 64
 // bits that are independent of the bucket choice: false-match probability at most 8 * 2^-64 =
-// 2^-61. What a false match would do: send one flow to another backend of its service
-// (SelectBackend ignores records whose backend is not the service's).
+// 2^-61. Connections of one client share the upper 32 bits of their tags under the 3-tuple and
+// source-ip policies: between two such that meet in a bucket it is 2^-32. What a false match would
+// do: send one flow to another backend of its service (SelectBackend ignores records whose backend is
+// not the service's).
 //
 // Protocol between threads. A writer claims a record by compare-and-swap of its tag to 1, stores
 // the value, then stores the new tag (release). A reader loads tag, value, tag again; a changed tag
@@ -50,14 +52,21 @@ inline constexpr uint32_t kRecordsPerBucket = 4;
 // within a minute of the full turn of 48 days are such, and mean 0.
 inline constexpr uint32_t kClockSlackTicks = 60 * kTicksPerSecond;
 
+// Ticks from `tick` to `now_tick`; modulo arithmetic, 0 for a moment just after `now_tick`.
+inline uint32_t AgeTicks(uint32_t tick, uint32_t now_tick) {
+  const uint32_t age = (now_tick - tick) & kTickMask;
+  return age > kTickMask - kClockSlackTicks ? 0 : age;
+}
+
 // After a FIN or RST a flow without data counts as gone this long after its last packet. Long
 // enough for the last ACKs of a close, short enough that a drain ends soon after its last flow
 // does.
 inline constexpr uint32_t kClosingTicks = 10 * kTicksPerSecond;
 
 enum RecordFlags : uint8_t {
-  kRecordPinned =
-      0x01,  // class pinned: made for a flow older than its slot's change; else class new
+  // Class pinned, else class new: made for a flow older than its slot's change, and as long as the
+  // slot is shifting. Were it lost, the flow's next packet would make it again.
+  kRecordPinned = 0x01,
   kRecordConfirmed = 0x02,  // more than one packet was seen
   kRecordClosing = 0x04,    // FIN or RST seen, and no data since
 };
@@ -75,10 +84,9 @@ struct FlowRecord {
     return {static_cast<uint32_t>(value >> 32), static_cast<uint32_t>(value >> 8) & kTickMask,
             static_cast<uint8_t>(value)};
   }
-  // Ticks since last seen; modulo arithmetic, 0 for a record seen just after `now_tick`.
+  // Since last seen.
   uint32_t AgeTicks(uint32_t now_tick) const {
-    const uint32_t age = (now_tick - last_seen_tick) & kTickMask;
-    return age > kTickMask - kClockSlackTicks ? 0 : age;
+    return fairlead::AgeTicks(last_seen_tick, now_tick);
   }
 };
 
@@ -88,8 +96,8 @@ inline bool IsExpired(const FlowRecord& record, uint32_t now_tick, uint32_t idle
   return age > idle_ticks || ((record.flags & kRecordClosing) != 0 && age > kClosingTicks);
 }
 
-// A flow's identity in the table: the flow hash mixed with its service's salt, since under 3-tuple
-// and source-ip two services may see the same key. `tag` gives back the slot: SlotIndex of (tag ^
+// A flow's identity in the table: the flow hash mixed with its service's salt, so that a frontend
+// that goes over to another service takes no records along. `tag` gives back the slot: SlotIndex of (tag ^
 // salt.low).
 struct RecordKey {
   uint64_t tag = 0;      // never 0 or 1

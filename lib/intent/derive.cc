@@ -10,9 +10,6 @@
 namespace fairlead {
 namespace {
 
-constexpr uint32_t kDefaultIdleTcpMs = 350'000;
-constexpr uint32_t kDefaultIdleUdpMs = 120'000;
-
 BackendState StateOf(const ObservedBackend& observed, bool ignore_health) {
   if (observed.released) return BackendState::kDown;
   if (!observed.healthy && !ignore_health) return BackendState::kDown;
@@ -40,11 +37,11 @@ SnapshotService DeriveService(const ServiceSpec& service, const Observations& ob
   if (service.mss_clamp) out.flags |= kServiceMssClamp;
   if (service.drop_too_big) out.flags |= kServiceDropTooBig;
   out.hash_policy = service.hash;
-  out.tracking_tcp = service.tracking.value_or(Tracking::kAdaptive);
-  out.tracking_udp = service.tracking.value_or(Tracking::kAll);
+  out.tracking_tcp = TrackingFor(service, Protocol::kTcp);
+  out.tracking_udp = TrackingFor(service, Protocol::kUdp);
   out.slot_count = service.slot_count;
-  out.idle_timeout_tcp_ms = service.idle_timeout_ms.value_or(kDefaultIdleTcpMs);
-  out.idle_timeout_udp_ms = service.idle_timeout_ms.value_or(kDefaultIdleUdpMs);
+  out.idle_timeout_tcp_ms = IdleTimeoutMsFor(service, Protocol::kTcp);
+  out.idle_timeout_udp_ms = IdleTimeoutMsFor(service, Protocol::kUdp);
 
   std::vector<ObservedBackend> observed;
   observed.reserve(service.backends.size());

@@ -16,6 +16,9 @@
 namespace fairlead {
 namespace {
 
+constexpr uint32_t kDefaultIdleTcpMs = 350'000;
+constexpr uint32_t kDefaultIdleUdpMs = 120'000;
+
 std::string Indexed(std::string_view path, std::string_view field, size_t index) {
   return std::string(path).append(field).append("[").append(std::to_string(index)).append("]");
 }
@@ -287,6 +290,24 @@ void NormalizeService(ServiceSpec* service) {
   for (BackendSpec& backend : service->backends) {
     backend.endpoint = NormalizeEndpoint(*service, backend.endpoint);
   }
+}
+
+Tracking TrackingFor(const ServiceSpec& service, Protocol protocol) {
+  return service.tracking.value_or(protocol == Protocol::kTcp ? Tracking::kAdaptive
+                                                              : Tracking::kAll);
+}
+
+uint32_t IdleTimeoutMsFor(const ServiceSpec& service, Protocol protocol) {
+  return service.idle_timeout_ms.value_or(protocol == Protocol::kTcp ? kDefaultIdleTcpMs
+                                                                     : kDefaultIdleUdpMs);
+}
+
+uint32_t LongestIdleTimeoutMs(const ServiceSpec& service) {
+  uint32_t longest = 0;
+  for (const Frontend& frontend : service.frontends) {
+    longest = std::max(longest, IdleTimeoutMsFor(service, frontend.protocol));
+  }
+  return longest;
 }
 
 const BackendSpec* FindBackend(const ServiceSpec& service, const Endpoint& endpoint) {

@@ -68,6 +68,12 @@ inline constexpr uint32_t kMinCheckIntervalMs = 100;
 inline constexpr uint32_t kMaxCheckIntervalMs = 3'600'000;
 inline constexpr uint32_t kMaxRiseFall = 10;
 
+// What the service says, or else the protocol's default: TCP adaptive and 350 s, UDP all and 120 s.
+Tracking TrackingFor(const ServiceSpec& service, Protocol protocol);
+uint32_t IdleTimeoutMsFor(const ServiceSpec& service, Protocol protocol);
+// Over the protocols that it has frontends of.
+uint32_t LongestIdleTimeoutMs(const ServiceSpec& service);
+
 // The whole rule book: names, ranges, duplicates, a frontend of two services, a backend that is a
 // frontend, another port without nat, and nat's own (nat_rules.h). The message names service, field
 // and value: "service web: backends[1].weight: 1001 is not within 0..1000". kAlreadyExists for what

@@ -138,10 +138,12 @@ void GetBody(Reader* in, StatsMessage* m) { in->Get(&m->body_bytes); }
 void PutBody(Writer* out, const FindFlowMessage& m) {
   out->Put(m.tag);
   out->Put(m.buckets);
+  out->Put(m.service_id);
 }
 void GetBody(Reader* in, FindFlowMessage* m) {
   in->Get(&m->tag);
   in->Get(&m->buckets);
+  in->Get(&m->service_id);
 }
 
 void PutBody(Writer* out, const FlowMessage& m) {
@@ -149,12 +151,20 @@ void PutBody(Writer* out, const FlowMessage& m) {
   out->Put(m.backend_id);
   out->Put(m.age_ms);
   out->Put(m.flags);
+  out->PutFlag(m.slot_known);
+  out->Put(m.slot_state);
+  out->Put(m.current_id);
+  out->Put(m.stable_id);
 }
 void GetBody(Reader* in, FlowMessage* m) {
   in->GetFlag(&m->found);
   in->Get(&m->backend_id);
   in->Get(&m->age_ms);
   in->Get(&m->flags);
+  in->GetFlag(&m->slot_known);
+  in->Get(&m->slot_state);
+  in->Get(&m->current_id);
+  in->Get(&m->stable_id);
 }
 
 // A default message of the wire's type number; nothing when there is no such type.

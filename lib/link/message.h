@@ -27,7 +27,7 @@
 namespace fairlead {
 
 inline constexpr uint32_t kLinkMagic = 0x4b4e4c46;  // "FLNK" as it lies in memory
-inline constexpr uint16_t kLinkVersion = 1;
+inline constexpr uint16_t kLinkVersion = 2;
 inline constexpr size_t kMaxLinkMessageBytes = 4096;
 inline constexpr const char* kDefaultLinkPath = "/run/fairlead/dataplane.sock";
 
@@ -75,12 +75,17 @@ struct StatsMessage {  // with one file descriptor: the body (stats.h)
 struct FindFlowMessage {
   uint64_t tag = 0;  // RecordKey
   uint64_t buckets = 0;
+  uint32_t service_id = 0;  // whose slot the flow is in
 };
 struct FlowMessage {
   bool found = false;
   uint32_t backend_id = 0;
-  uint32_t age_ms = 0;  // since last seen
-  uint8_t flags = 0;    // RecordFlags
+  uint32_t age_ms = 0;      // since last seen
+  uint8_t flags = 0;        // RecordFlags
+  bool slot_known = false;  // the dataplane has the service
+  uint8_t slot_state = 0;   // SlotState
+  uint32_t current_id = 0;  // of the slot's owners; 0 = nobody
+  uint32_t stable_id = 0;
 };
 
 using LinkMessage = std::variant<HelloMessage, PublishMessage, PublishedMessage, GetStatsMessage,

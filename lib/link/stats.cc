@@ -10,7 +10,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "bodies are little-endian");
 
 constexpr uint64_t kStatsMagic = 0x5354415453444c46;  // "FLDSTATS" as it lies in memory
-constexpr uint32_t kStatsVersion = 1;
+constexpr uint32_t kStatsVersion = 2;
 
 // Drop counts, then service records, then backend records follow, each sized by its count here.
 struct StatsHeader {
@@ -30,20 +30,25 @@ struct StatsHeader {
   uint64_t to_kernel;
   uint64_t flow_capacity;
   uint64_t flow_records;
+  uint64_t flow_pins;
   uint64_t flow_new;
+  uint64_t flow_old;
   uint64_t flow_evicted;
   uint64_t flow_untracked;
   uint64_t flow_swept_at_ms_ago;
 };
-static_assert(sizeof(StatsHeader) == 19 * 8);
+static_assert(sizeof(StatsHeader) == 21 * 8);
 
 struct ServiceStatsRecord {
   uint64_t id;
   uint64_t packets;
   uint64_t bytes;
   uint64_t drops;
+  uint64_t slots;
+  uint64_t shifting_slots;
+  uint64_t pinned_slots;
 };
-static_assert(sizeof(ServiceStatsRecord) == 32);
+static_assert(sizeof(ServiceStatsRecord) == 56);
 
 struct BackendStatsRecord {
   uint64_t id;
@@ -51,8 +56,10 @@ struct BackendStatsRecord {
   uint64_t bytes;
   uint64_t new_flows;
   uint64_t flows;
+  uint64_t pins;
+  uint64_t shifting_slots;
 };
-static_assert(sizeof(BackendStatsRecord) == 40);
+static_assert(sizeof(BackendStatsRecord) == 56);
 
 // More could not come from one snapshot (snapshot/format.h); keeps the size arithmetic in 64 bits.
 constexpr uint64_t kMaxStatsRecords = 1U << 20;
@@ -91,7 +98,9 @@ StatsHeader MakeHeader(const DataplaneStats& stats) {
   header.to_kernel = stats.totals.to_kernel;
   header.flow_capacity = stats.flows.capacity;
   header.flow_records = stats.flows.records;
+  header.flow_pins = stats.flows.pins;
   header.flow_new = stats.flows.new_flows;
+  header.flow_old = stats.flows.old_flows;
   header.flow_evicted = stats.flows.evicted;
   header.flow_untracked = stats.flows.untracked;
   header.flow_swept_at_ms_ago = stats.flows.swept_at_ms_ago;
@@ -109,8 +118,10 @@ DataplaneStats FromHeader(const StatsHeader& header) {
   stats.totals.tx_bytes = header.tx_bytes;
   stats.totals.generated = header.generated;
   stats.totals.to_kernel = header.to_kernel;
-  stats.flows = {header.flow_capacity, header.flow_records,   header.flow_new,
-                 header.flow_evicted,  header.flow_untracked, header.flow_swept_at_ms_ago};
+  stats.flows = {header.flow_capacity,  header.flow_records,
+                 header.flow_pins,      header.flow_new,
+                 header.flow_old,       header.flow_evicted,
+                 header.flow_untracked, header.flow_swept_at_ms_ago};
   return stats;
 }
 
@@ -157,10 +168,14 @@ std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
   Append(MakeHeader(stats), &out);
   for (const uint64_t drops : stats.totals.drops) Append(drops, &out);
   for (const ServiceStats& s : stats.services) {
-    Append(ServiceStatsRecord{s.id, s.packets, s.bytes, s.drops}, &out);
+    Append(ServiceStatsRecord{s.id, s.packets, s.bytes, s.drops, s.slots, s.shifting_slots,
+                              s.pinned_slots},
+           &out);
   }
   for (const BackendStats& b : stats.backends) {
-    Append(BackendStatsRecord{b.id, b.packets, b.bytes, b.new_flows, b.flows}, &out);
+    Append(BackendStatsRecord{b.id, b.packets, b.bytes, b.new_flows, b.flows, b.pins,
+                              b.shifting_slots},
+           &out);
   }
   return out;
 }
@@ -183,7 +198,8 @@ Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes) {
       return InvalidArgument("statistics: services[" + std::to_string(i) +
                              "].id: " + std::to_string(r.id) + " is above 32 bits");
     }
-    stats.services.push_back({static_cast<uint32_t>(r.id), r.packets, r.bytes, r.drops});
+    stats.services.push_back({static_cast<uint32_t>(r.id), r.packets, r.bytes, r.drops, r.slots,
+                              r.shifting_slots, r.pinned_slots});
   }
   stats.backends.reserve(header.backend_count);
   for (uint64_t i = 0; i < header.backend_count; ++i) {
@@ -192,8 +208,8 @@ Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes) {
       return InvalidArgument("statistics: backends[" + std::to_string(i) +
                              "].id: " + std::to_string(r.id) + " is above 32 bits");
     }
-    stats.backends.push_back(
-        {static_cast<uint32_t>(r.id), r.packets, r.bytes, r.new_flows, r.flows});
+    stats.backends.push_back({static_cast<uint32_t>(r.id), r.packets, r.bytes, r.new_flows, r.flows,
+                              r.pins, r.shifting_slots});
   }
   return stats;
 }

@@ -26,7 +26,9 @@ struct PacketTotals {  // rx + generated = tx + sum(drops) + to_kernel
 struct FlowTotals {
   uint64_t capacity = 0;         // records
   uint64_t records = 0;          // live at the last sweep
-  uint64_t new_flows = 0;        // records stored, since start
+  uint64_t pins = 0;             // of these, of slots that have another owner now
+  uint64_t new_flows = 0;        // records stored for flows new to their backend, since start
+  uint64_t old_flows = 0;        // records stored for flows older than their slot's change
   uint64_t evicted = 0;          // live records that had to make room
   uint64_t untracked = 0;        // packets whose record could not be stored
   uint64_t swept_at_ms_ago = 0;  // age of `records` and of the backends' flow counts
@@ -37,6 +39,9 @@ struct ServiceStats {
   uint64_t packets = 0;  // chosen a backend
   uint64_t bytes = 0;
   uint64_t drops = 0;  // after the service was known
+  uint64_t slots = 0;
+  uint64_t shifting_slots = 0;  // of these
+  uint64_t pinned_slots = 0;    // of these; the rest is settled
 };
 
 struct BackendStats {
@@ -45,6 +50,9 @@ struct BackendStats {
   uint64_t bytes = 0;  // of IP packets, headers included
   uint64_t new_flows = 0;
   uint64_t flows = 0;  // live records at the last sweep, closing ones included
+  uint64_t pins = 0;   // of these, of slots that have another owner now
+  // Shifting slots of which it is the stable owner: flows without a record may yet come to it.
+  uint64_t shifting_slots = 0;
 };
 
 struct DataplaneStats {

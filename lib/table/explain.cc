@@ -129,11 +129,11 @@ Result<Explainer> Explainer::Make(const SnapshotView& snapshot, const FlowKey& k
   CounterSlots backend_slots(kMaxBackendsPerService);
   CounterSlots service_slots(1);
   ForwardingTables::BuildStats stats;
-  ASSIGN_OR_RETURN(explainer.tables_,
-                   ForwardingTables::Build(view, nullptr, PortsOf(view), &backend_slots,
-                                           &service_slots, &stats));
+  ASSIGN_OR_RETURN(
+      explainer.tables_,
+      ForwardingTables::Build(view, {}, PortsOf(view), &backend_slots, &service_slots, &stats));
   const ServiceEntry& service = explainer.tables_->services().front();
-  explainer.hash_ = HashFlow(ReduceKey(key, service.hash_policy), explainer.tables_->hash_seed());
+  explainer.hash_ = HashFlow(key, service.hash_policy, explainer.tables_->hash_seed());
   return explainer;
 }
 
@@ -172,6 +172,18 @@ Explanation Explainer::ExplainReply() const {
   return explanation;
 }
 
+uint32_t Explainer::service_id() const {
+  return tables_ == nullptr ? 0 : tables_->services().front().id;
+}
+
+uint32_t Explainer::WordOf(const ExplainSlot& slot) const {
+  const ServiceEntry& service = tables_->services().front();
+  const auto local = [&](uint32_t id) {
+    return tables_->LocalIndexOf(service, tables_->FindBackend(id));
+  };
+  return Slot{local(slot.current_id), local(slot.stable_id), slot.state}.Pack();
+}
+
 Explanation Explainer::ExplainWithoutService() const {
   if (!reply_service_.empty()) return ExplainReply();
   Explanation explanation;
@@ -186,7 +198,8 @@ Explanation Explainer::ExplainWithoutService() const {
   return explanation;
 }
 
-Explanation Explainer::Explain(const std::optional<ExplainRecord>& record) const {
+Explanation Explainer::Explain(const std::optional<ExplainRecord>& record,
+                               const std::optional<ExplainSlot>& slot) const {
   if (tables_ == nullptr) return ExplainWithoutService();
   const ServiceEntry& service = tables_->services().front();
   const SnapshotView view(image_.bytes());
@@ -198,7 +211,8 @@ Explanation Explainer::Explain(const std::optional<ExplainRecord>& record) const
   }
   facts.has_payload = record.has_value();
   const FlowRecord flow_record = record ? ToFlowRecord(*record) : FlowRecord{};
-  const Selection selection = ExplainBackend(*tables_, service, hash_, facts, /*now_tick=*/0,
+  const uint32_t word = slot ? WordOf(*slot) : SlotWord(service, hash_)->load();
+  const Selection selection = ExplainBackend(*tables_, service, word, facts, /*now_tick=*/0,
                                              record ? &flow_record : nullptr);
 
   Explanation explanation;
@@ -207,6 +221,7 @@ Explanation Explainer::Explain(const std::optional<ExplainRecord>& record) const
   explanation.forwarding = service.mode;
   explanation.slot = SlotIndex(hash_, service.slot_count);
   explanation.slot_count = service.slot_count;
+  explanation.slot_state = Slot::Unpack(word).state;
   explanation.reason = selection.reason;
   explanation.record = record;
   for (const BackendRecord& backend : view.backends()) {

@@ -25,6 +25,14 @@ struct ExplainRecord {
   uint8_t flags = 0;    // RecordFlags
 };
 
+// The flow's slot as the dataplane reported it. Without: settled, on the owner that the snapshot
+// gives it.
+struct ExplainSlot {
+  SlotState state = SlotState::kSettled;
+  uint32_t current_id = 0;  // of backends; 0 = nobody
+  uint32_t stable_id = 0;
+};
+
 struct Explanation {
   Verdict verdict = Verdict::kToKernel;        // kForward, kDrop or kToKernel
   DropReason drop_reason = DropReason::kNone;  // unless kDrop
@@ -33,6 +41,7 @@ struct Explanation {
   std::optional<ForwardingMode> forwarding;    // the service's
   uint32_t slot = kNoIndex;                    // kNoIndex: no service
   uint32_t slot_count = 0;
+  SlotState slot_state = SlotState::kSettled;
   SelectReason reason = SelectReason::kNoBackend;
   std::optional<Endpoint> backend;
   std::optional<SnapshotNextHop> next_hop;   // the backend's
@@ -49,15 +58,19 @@ class Explainer {
 
   // Where the dataplane would keep this flow's record; nothing when the flow is not recorded.
   std::optional<RecordKey> record_key() const;
+  uint32_t service_id() const;  // 0: no service
 
   // For an ordinary packet of the flow: one that carries it on when there is a record, one that
   // opens it (SYN) when there is none.
-  Explanation Explain(const std::optional<ExplainRecord>& record) const;
+  Explanation Explain(const std::optional<ExplainRecord>& record,
+                      const std::optional<ExplainSlot>& slot) const;
 
  private:
   Explainer() = default;
   Status LookForReply(const SnapshotView& snapshot);
   Explanation ExplainWithoutService() const;
+  // `slot` as a word of this service's tables.
+  uint32_t WordOf(const ExplainSlot& slot) const;
 
   // A packet to nobody's frontend: the kernel's, or a reply through nat.
   Explanation ExplainReply() const;

@@ -35,6 +35,7 @@ inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
                            : Json(nullptr);
   json["backend"] = text(explanation.backend);
   json["slot"] = has_slot ? Json(explanation.slot) : Json(nullptr);
+  json["slot_state"] = has_slot ? Json(SlotStateName(explanation.slot_state)) : Json(nullptr);
   json["slot_count"] = has_slot ? Json(explanation.slot_count) : Json(nullptr);
   json["hash"] = has_slot ? Json(hash) : Json(nullptr);
   json["record"] = nullptr;

@@ -49,6 +49,15 @@ bool SameOwners(std::span<const BackendEntry> a, std::span<const BackendEntry> b
          std::all_of(b.begin() + static_cast<ptrdiff_t>(common), b.end(), idle);
 }
 
+bool SameIds(std::span<const BackendEntry> a, std::span<const BackendEntry> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const BackendEntry& x, const BackendEntry& y) { return x.id == y.id; });
+}
+
+bool Tracks(const ServiceEntry& service) {
+  return service.tracking_tcp != Tracking::kNone || service.tracking_udp != Tracking::kNone;
+}
+
 uint32_t TicksFor(uint32_t timeout_ms) {
   return std::max(1U, (timeout_ms * kTicksPerSecond + 999) / 1000);  // at most 24 h: no overflow
 }
@@ -88,10 +97,11 @@ std::vector<uint32_t> CounterSlots::Retain(std::span<const uint32_t> live) {
 // One Build: what it was given, and the tables that come of it.
 class TablesBuilder {
  public:
-  TablesBuilder(const SnapshotView& snapshot, const ForwardingTables* previous,
+  TablesBuilder(const SnapshotView& snapshot, const ForwardingTables::Past& past,
                 std::span<const EgressPort> ports)
       : snapshot_(snapshot),
-        previous_(previous),
+        past_(past),
+        previous_(past.tables),
         ports_(ports),
         tables_(new ForwardingTables(FrontendTable(snapshot.frontends()))) {}
 
@@ -134,6 +144,12 @@ class TablesBuilder {
                                ": second chance is not supported by this dataplane");
       }
       tables_->services_.push_back(std::move(entry));
+    }
+    for (const FrontendRecord& frontend : snapshot_.frontends()) {
+      ServiceEntry& service = tables_->services_[frontend.service_index];
+      const bool is_tcp = frontend.protocol == static_cast<uint8_t>(Protocol::kTcp);
+      service.idle_ticks =
+          std::max(service.idle_ticks, is_tcp ? service.idle_ticks_tcp : service.idle_ticks_udp);
     }
     return {};
   }
@@ -299,7 +315,7 @@ class TablesBuilder {
         service.slot_table = old->slot_table;
         ++stats_.services_shared;
       } else {
-        service.slot_table = MakeSlots(service);
+        service.slot_table = MakeSlots(service, old);
         ++stats_.services_rebuilt;
         stats_.slots_changed += CountChanged(service, old);
       }
@@ -312,12 +328,22 @@ class TablesBuilder {
     return tables.backends().subspan(service.first_backend, service.backend_count);
   }
 
-  bool MayShare(const ServiceEntry& service, const ServiceEntry& old) const {
+  // True when a flow falls into the same slot as before.
+  bool SameSlots(const ServiceEntry& service, const ServiceEntry& old) const {
     return previous_->hash_seed() == tables_->hash_seed_ && old.slot_count == service.slot_count &&
-           SameOwners(BackendsOf(*tables_, service), BackendsOf(*previous_, old));
+           old.hash_policy == service.hash_policy;
   }
 
-  std::shared_ptr<const SlotTable> MakeSlots(const ServiceEntry& service) const {
+  bool MayShare(const ServiceEntry& service, const ServiceEntry& old) const {
+    const auto now = BackendsOf(*tables_, service);
+    const auto then = BackendsOf(*previous_, old);
+    // Slots that are not settled name backends that own none.
+    return SameSlots(service, old) && SameOwners(now, then) &&
+           (old.slot_table->all_settled() || (SameIds(now, then) && Tracks(service)));
+  }
+
+  // `old`: the service in the generation before, or null.
+  std::shared_ptr<SlotTable> MakeSlots(const ServiceEntry& service, const ServiceEntry* old) const {
     const auto backends = BackendsOf(*tables_, service);
     std::vector<MaglevBackend> members;
     members.reserve(backends.size());
@@ -325,8 +351,24 @@ class TablesBuilder {
       members.push_back({IdentityOf(backends[i], tables_->hash_seed_), EffectiveWeight(backends[i]),
                          static_cast<uint16_t>(i)});
     }
-    return std::make_shared<const SlotTable>(
-        BuildMaglev(members, service.slot_count, tables_->hash_seed_));
+    const std::vector<uint16_t> owners =
+        BuildMaglev(members, service.slot_count, tables_->hash_seed_);
+    if (old == nullptr || !SameSlots(service, *old) || !Tracks(service)) {
+      return std::make_shared<SlotTable>(owners);
+    }
+    const std::vector<uint16_t> renumbered = Renumbered(service, *old);
+    return std::make_shared<SlotTable>(*old->slot_table, owners,
+                                       SlotChange{renumbered, past_.now_tick, service.idle_ticks});
+  }
+
+  // Backends come and go, and local indices with them: by the old one, the new one.
+  std::vector<uint16_t> Renumbered(const ServiceEntry& service, const ServiceEntry& old) const {
+    std::vector<uint16_t> renumbered;
+    renumbered.reserve(old.backend_count);
+    for (const BackendEntry& backend : BackendsOf(*previous_, old)) {
+      renumbered.push_back(tables_->LocalIndexOf(service, tables_->FindBackend(backend.id)));
+    }
+    return renumbered;
   }
 
   // Slots whose owner is another endpoint than before; all of them where there was nothing to
@@ -346,20 +388,18 @@ class TablesBuilder {
   }
 
   const SnapshotView& snapshot_;
+  const ForwardingTables::Past past_;
   const ForwardingTables* previous_;
   std::span<const EgressPort> ports_;
   std::unique_ptr<ForwardingTables> tables_;
   ForwardingTables::BuildStats stats_;
 };
 
-Result<std::unique_ptr<ForwardingTables>> ForwardingTables::Build(const SnapshotView& snapshot,
-                                                                  const ForwardingTables* previous,
-                                                                  std::span<const EgressPort> ports,
-                                                                  CounterSlots* backend_slots,
-                                                                  CounterSlots* service_slots,
-                                                                  BuildStats* stats) {
+Result<std::unique_ptr<ForwardingTables>> ForwardingTables::Build(
+    const SnapshotView& snapshot, const Past& past, std::span<const EgressPort> ports,
+    CounterSlots* backend_slots, CounterSlots* service_slots, BuildStats* stats) {
   CHECK(ports.size() < kIngressPort);
-  return TablesBuilder(snapshot, previous, ports).Build(backend_slots, service_slots, stats);
+  return TablesBuilder(snapshot, past, ports).Build(backend_slots, service_slots, stats);
 }
 
 }  // namespace fairlead

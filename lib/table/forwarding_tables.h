@@ -3,9 +3,10 @@
 //   FrontendTable --service index--> ServiceEntry --slot--> local index + first_backend -->
 //   BackendEntry
 //
-// Built by the management thread from a validated snapshot; services that did not change share the
-// slot table of the previous generation. Published as one pointer; freed after all workers have
-// passed a quiescent state.
+// Built by the management thread from a validated snapshot. Services whose owners did not change
+// share the slot table of the previous generation; that of others is made of it, since what a slot
+// was decides what it may do next (slot_table.h). Published as one pointer; freed after all workers
+// have passed a quiescent state.
 #pragma once
 
 #include <atomic>
@@ -65,7 +66,12 @@ struct alignas(64) ServiceEntry {
   uint32_t id = 0;
   uint32_t counter_index = 0;
   uint32_t flags = 0;  // ServiceFlags (snapshot/format.h)
-  std::shared_ptr<const SlotTable> slot_table;
+
+  // The management thread's.
+  std::shared_ptr<SlotTable> slot_table;
+  // T of its slots, and after how long the sweep may erase a record: the longest idle timeout of the
+  // protocols that it has frontends of, since a record does not tell its flow's protocol.
+  uint32_t idle_ticks = 1;
   std::string name;
 };
 
@@ -98,22 +104,24 @@ class CounterSlots {
 
 class ForwardingTables {
  public:
+  // What the new tables follow upon.
+  struct Past {
+    const ForwardingTables* tables = nullptr;  // the generation in force; null: there is none
+    uint32_t now_tick = 0;                     // coarse ticks; when slots begin to shift
+  };
   struct BuildStats {
     uint32_t services_rebuilt = 0;  // slot tables computed anew
-    uint32_t services_shared = 0;   // slot tables taken over from `previous`
+    uint32_t services_shared = 0;   // slot tables taken over from the past
     uint32_t slots_changed = 0;     // owners that differ from the previous generation's
   };
 
   // Fails with kInvalidArgument when a next hop names an interface that no port has, when the ports
   // lack the address or the MTU that a service's mode needs (departure.h), or replies through nat
-  // would be ambiguous (nat_table.h), and with kResourceExhausted when counter slots run out. Ids of a failed
-  // build may keep counter slots until the next Retain. `previous` may be null; `stats` too.
-  static Result<std::unique_ptr<ForwardingTables>> Build(const SnapshotView& snapshot,
-                                                         const ForwardingTables* previous,
-                                                         std::span<const EgressPort> ports,
-                                                         CounterSlots* backend_slots,
-                                                         CounterSlots* service_slots,
-                                                         BuildStats* stats);
+  // would be ambiguous (nat_table.h), and with kResourceExhausted when counter slots run out. Ids of
+  // a failed build may keep counter slots until the next Retain. `stats` may be null.
+  static Result<std::unique_ptr<ForwardingTables>> Build(
+      const SnapshotView& snapshot, const Past& past, std::span<const EgressPort> ports,
+      CounterSlots* backend_slots, CounterSlots* service_slots, BuildStats* stats);
 
   uint64_t generation() const { return generation_; }
   uint64_t hash_seed() const { return hash_seed_; }
@@ -135,6 +143,14 @@ class ForwardingTables {
       if (ids_[i].id == id && id != 0) return &backends_[ids_[i].index];
       if (ids_[i].id == 0) return nullptr;
     }
+  }
+
+  // Where `backend` (of these tables, or nullptr) stands among the service's; kNoOwner when it is not
+  // one of them.
+  uint16_t LocalIndexOf(const ServiceEntry& service, const BackendEntry* backend) const {
+    if (backend == nullptr) return kNoOwner;
+    const auto local = static_cast<uint32_t>(backend - backends_.data()) - service.first_backend;
+    return local < service.backend_count ? static_cast<uint16_t>(local) : kNoOwner;
   }
 
  private:

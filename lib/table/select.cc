@@ -22,8 +22,7 @@ struct Signals {
   Signals(const PacketFacts& facts)  // NOLINT: implicit
       : udp(facts.protocol == kIpProtoUdp) {
     if (udp) return;
-    const uint8_t kDecisive = kTcpSyn | kTcpAck | kTcpFin | kTcpRst;
-    syn = (facts.tcp_flags & kDecisive) == kTcpSyn;
+    syn = IsSyn(facts);
     reset = (facts.tcp_flags & kTcpRst) != 0;
     ending = (facts.tcp_flags & (kTcpFin | kTcpRst)) != 0;
     payload = facts.has_payload;
@@ -57,44 +56,79 @@ FlowRecord Touched(FlowRecord record, const Signals& signals, uint32_t now_tick)
   return record;
 }
 
+// What there is of a record for the flow.
+enum class Recorded : uint8_t {
+  kNothing,
+  kExpired,
+  kUseless,  // its backend is down or gone, or a SYN begins the flow anew
+};
+
+// The stable owner, for a packet that is older than its slot's change; kNoIndex: not to be used.
+uint32_t StableOwner(const ForwardingTables& tables, const ServiceEntry& service,
+                     const Slot& slot) {
+  if (slot.state != SlotState::kShifting || slot.stable == kNoOwner) return kNoIndex;
+  const uint32_t index = service.first_backend + slot.stable;
+  return tables.backends()[index].state == BackendState::kDown ? kNoIndex : index;
+}
+
 [[gnu::noinline]] Decision DecideByOwner(const ForwardingTables& tables,
-                                         const ServiceEntry& service, const FlowHash& hash,
+                                         const ServiceEntry& service, uint32_t word,
                                          const Signals& signals, uint32_t now_tick,
-                                         bool has_record) {
-  const uint32_t owner = SlotOwner(service, hash);
+                                         Recorded recorded) {
+  const bool adaptive =
+      (signals.udp ? service.tracking_udp : service.tracking_tcp) == Tracking::kAdaptive;
+  const Slot slot = Slot::Unpack(word);
+  uint32_t owner = OwnerIn(service, word);
+  bool pinned = false;
+  if (adaptive && !signals.syn && recorded != Recorded::kUseless) {
+    const uint32_t stable = StableOwner(tables, service, slot);
+    pinned = stable != kNoIndex;
+    if (pinned) owner = stable;
+  }
   if (owner == kNoIndex) return {};
-  if (signals.reset) return {{owner, SelectReason::kSlot, false}, RecordAction::kNothing, {}};
+  // Of a pinned slot all that is not recorded is current's, and stays it without a record.
+  const bool needs_none = signals.reset || (adaptive && slot.state == SlotState::kPinned &&
+                                            recorded != Recorded::kUseless);
   Decision decision;
-  decision.selection = {owner, has_record ? SelectReason::kReplaced : SelectReason::kNewFlow,
-                        false};
-  decision.action = has_record ? RecordAction::kReplace : RecordAction::kInsert;
+  decision.selection.backend_index = owner;
+  decision.selection.reason = pinned                           ? SelectReason::kStable
+                              : needs_none                     ? SelectReason::kSlot
+                              : recorded == Recorded::kNothing ? SelectReason::kNewFlow
+                                                               : SelectReason::kReplaced;
+  if (needs_none) return decision;
+  decision.action = recorded == Recorded::kNothing ? RecordAction::kInsert : RecordAction::kReplace;
   decision.record.backend_id = tables.backends()[owner].id;
   decision.record.last_seen_tick = now_tick & kTickMask;
-  if (!signals.syn && !signals.udp) decision.record.flags |= kRecordPinned;
+  if (pinned) decision.record.flags |= kRecordPinned;
   if (signals.ending) decision.record.flags |= kRecordClosing;
   return decision;
 }
 
-// The table in select.h for services that track. `record` null = none. Inlined into the packet's
-// path whatever ExplainBackend does; what is rare stays outside (DecideByOwner).
+// The table in select.h for what NeedsRecord. `record` null = none. Inlined into the packet's path
+// whatever ExplainBackend does; what is rare stays outside (DecideByOwner).
 [[gnu::always_inline]] inline Decision Decide(const ForwardingTables& tables,
-                                              const ServiceEntry& service, const FlowHash& hash,
+                                              const ServiceEntry& service, uint32_t word,
                                               const PacketFacts& facts, uint32_t now_tick,
                                               const FlowRecord* record) {
   const Signals signals(facts);
-  if (record != nullptr && !IsExpired(*record, now_tick, IdleTicksOf(service, facts.protocol))) {
-    const BackendEntry* backend = RecordedBackend(tables, service, *record);
-    const bool begins_anew =
-        signals.syn && backend != nullptr &&
-        ((record->flags & kRecordClosing) != 0 || backend->state == BackendState::kDraining);
-    if (backend != nullptr && !begins_anew) {
-      const auto index = static_cast<uint32_t>(backend - tables.backends().data());
-      return {{index, SelectReason::kRecorded, false},
-              RecordAction::kTouch,
-              Touched(*record, signals, now_tick)};
+  Recorded recorded = Recorded::kNothing;
+  if (record != nullptr) {
+    recorded = Recorded::kExpired;
+    if (!IsExpired(*record, now_tick, IdleTicksOf(service, facts.protocol))) {
+      const BackendEntry* backend = RecordedBackend(tables, service, *record);
+      const bool begins_anew =
+          signals.syn && backend != nullptr &&
+          ((record->flags & kRecordClosing) != 0 || backend->state == BackendState::kDraining);
+      if (backend != nullptr && !begins_anew) {
+        const auto index = static_cast<uint32_t>(backend - tables.backends().data());
+        return {{index, SelectReason::kRecorded, false, false},
+                RecordAction::kTouch,
+                Touched(*record, signals, now_tick)};
+      }
+      recorded = Recorded::kUseless;
     }
   }
-  return DecideByOwner(tables, service, hash, signals, now_tick, record != nullptr);
+  return DecideByOwner(tables, service, word, signals, now_tick, recorded);
 }
 
 }  // namespace
@@ -107,6 +141,8 @@ std::string_view SelectReasonText(SelectReason reason) {
       return "The flow is recorded with this backend and stays there.";
     case SelectReason::kNewFlow:
       return "The flow has no record: the hash slot's owner, which is recorded.";
+    case SelectReason::kStable:
+      return "The flow is older than its hash slot's last change: the owner before that.";
     case SelectReason::kReplaced:
       return "The flow's record is of no more use: the hash slot's owner, which replaces it.";
     case SelectReason::kUntracked:
@@ -117,7 +153,7 @@ std::string_view SelectReasonText(SelectReason reason) {
   return "";
 }
 
-Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& service,
+Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& service, uint32_t word,
                         const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
                         FlowTable* flows) {
   DCHECK(flows != nullptr);
@@ -126,7 +162,7 @@ Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& serv
   FlowRecord record;
   const bool found = flows->Find(key, &handle);
   if (found) record = FlowRecord::Unpack(handle.value);
-  Decision decision = Decide(tables, service, hash, facts, now_tick, found ? &record : nullptr);
+  Decision decision = Decide(tables, service, word, facts, now_tick, found ? &record : nullptr);
   Selection& selection = decision.selection;
   switch (decision.action) {
     case RecordAction::kNothing:
@@ -137,13 +173,16 @@ Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& serv
       if (decision.record.Pack() != handle.value) flows->Update(key, handle, decision.record);
       break;
     case RecordAction::kReplace:
-      if (!flows->Update(key, handle, decision.record)) selection.reason = SelectReason::kUntracked;
+      selection.stored = flows->Update(key, handle, decision.record);
+      if (!selection.stored) selection.reason = SelectReason::kUntracked;
       break;
     case RecordAction::kInsert:
       switch (flows->Insert(key, decision.record, IdleTicksOf(service, facts.protocol))) {
         case FlowTable::InsertResult::kStored:
+          selection.stored = true;
           break;
         case FlowTable::InsertResult::kEvicted:
+          selection.stored = true;
           selection.evicted = true;
           break;
         case FlowTable::InsertResult::kContended:
@@ -155,13 +194,12 @@ Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& serv
   return selection;
 }
 
-Selection ExplainBackend(const ForwardingTables& tables, const ServiceEntry& service,
-                         const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
-                         const FlowRecord* record) {
-  if (TrackingOf(service, facts.protocol) == Tracking::kNone) {
-    return SelectBackend(tables, service, hash, facts, now_tick, nullptr);
+Selection ExplainBackend(const ForwardingTables& tables, const ServiceEntry& service, uint32_t word,
+                         const PacketFacts& facts, uint32_t now_tick, const FlowRecord* record) {
+  if (!NeedsRecord(service, facts.protocol, word)) {
+    return SelectBackend(tables, service, word, {}, facts, now_tick, nullptr);
   }
-  return Decide(tables, service, hash, facts, now_tick, record).selection;
+  return Decide(tables, service, word, facts, now_tick, record).selection;
 }
 
 }  // namespace fairlead

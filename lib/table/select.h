@@ -1,40 +1,50 @@
 // The choice of a backend for one packet: the heart of the balancer, shared by the pipeline,
 // `explain` and the simulator.
 //
-//   packet                             tracking none   tracking all
-//   ---------------------------------  --------------
-//   ---------------------------------------------- SYN, or UDP, without a record      slot's owner
-//   slot's owner, recorded other, without a record            slot's owner    slot's owner,
-//   recorded (class pinned), but
-//                                                      never by a RST
-//   recorded, backend may serve        slot's owner    as recorded; a SYN only if the record is not
-//                                                      closing and the backend not draining
-//   recorded, backend down or gone     slot's owner    slot's owner, record replaced
-//   record expired, not swept yet      slot's owner    as without a record
+// Tracking none, and adaptive in a settled slot: the slot's current owner; the flow table is not
+// looked at. Else:
 //
-// SYN means SYN alone: a SYN-ACK is an answer. FIN and RST set kRecordClosing, payload without them
-// clears it. The first packet that is no SYN again confirms a record. A weight of 0 keeps recorded
-// flows.
+// clang-format off
+//   packet                          all                  adaptive, shifting     adaptive, pinned
+//   ------------------------------  -------------------  ---------------------  ----------------
+//   recorded, backend may serve     as recorded; a SYN only if the record is not closing and the
+//                                   backend not draining, else current, record replaced
+//   recorded, backend down or gone  current, record replaced
+//   SYN without a record            current, recorded    current, recorded      current
+//   UDP without a record            current, recorded    stable, recorded (p)   current
+//   other without a record          current, recorded    stable, recorded (p)   current
+//   RST without a record            current              stable                 current
+// clang-format on
 //
-// `adaptive` is treated as `all` until slots have states (docs/limitations.md): no flow breaks, but
-// every flow costs a record.
+// (p): class pinned. A record that has expired and was not swept yet counts as none, and its place
+// is used. A stable owner that is down is never used: then current, recorded (class new, since
+// nothing leads back to it). FIN and RST set kRecordClosing, payload without them clears it. SYN
+// means SYN alone: a SYN-ACK is an answer. The first packet that is no SYN again confirms a record.
+// A weight of 0 keeps recorded flows.
 //
-// A burst: per packet Prefetch; then per packet SelectBackend. In between PrefetchOwner, where the
-// backends do not fit into the L2 cache.
+// UDP has no SYN, so that under `adaptive` what is not recorded counts as old: nothing breaks, but
+// new flows of a shifting slot follow its old owner until T is over. `all`, the default for UDP, is
+// for those who cannot have that.
+//
+// A burst: per packet PrefetchSlot; then per packet PrefetchRecord, which reads the slot and
+// fetches the flow table's buckets only where they will be looked at; then per packet SelectBackend.
+// A service whose slots are settled thus costs what one without tracking does.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 
 #include "lib/flow/flow_table.h"
+#include "lib/net/headers.h"
 #include "lib/table/forwarding_tables.h"
 
 namespace fairlead {
 
 enum class SelectReason : uint8_t {
-  kSlot,       // the slot's owner; no record was used
-  kRecorded,   // as the flow's record says
-  kNewFlow,    // the slot's owner; recorded now
+  kSlot,      // the slot's owner; no record was used
+  kRecorded,  // as the flow's record says
+  kNewFlow,   // the slot's owner; recorded now
+  kStable,  // the owner before the slot's change, for a flow older than that; recorded unless a RST
   kReplaced,   // the slot's owner; the flow's record was of no more use and was replaced
   kUntracked,  // the slot's owner; a record was due but could not be stored
   kNoBackend,  // nobody may serve
@@ -50,7 +60,8 @@ struct PacketFacts {
 struct Selection {
   uint32_t backend_index = kNoIndex;  // into ForwardingTables::backends()
   SelectReason reason = SelectReason::kNoBackend;
-  bool evicted = false;  // another live record made room
+  bool stored = false;   // a record was made, or replaced one that was of no more use
+  bool evicted = false;  // another live record made room for it
 };
 
 inline Tracking TrackingOf(const ServiceEntry& service, uint8_t protocol) {
@@ -62,25 +73,44 @@ inline uint32_t IdleTicksOf(const ServiceEntry& service, uint8_t protocol) {
                                                           : service.idle_ticks_tcp;
 }
 
+inline bool IsSyn(const PacketFacts& facts) {
+  return facts.protocol == kIpProtoTcp &&
+         (facts.tcp_flags & (kTcpSyn | kTcpAck | kTcpFin | kTcpRst)) == kTcpSyn;
+}
+
 // Where the flow's slot is.
 inline const std::atomic<uint32_t>* SlotWord(const ServiceEntry& service, const FlowHash& hash) {
   return &service.slots[SlotIndex(hash, service.slot_count)];
 }
 
-// The slot's owner as an index into ForwardingTables::backends(), kNoIndex if nobody may serve.
+// The slot's current owner as an index into ForwardingTables::backends(), kNoIndex if nobody may
+// serve.
+inline uint32_t OwnerIn(const ServiceEntry& service, uint32_t word) {
+  const uint16_t current = Slot::Unpack(word).current;
+  return current == kNoOwner ? kNoIndex : service.first_backend + current;
+}
 inline uint32_t SlotOwner(const ServiceEntry& service, const FlowHash& hash) {
-  const Slot slot = Slot::Unpack(SlotWord(service, hash)->load(std::memory_order_relaxed));
-  return slot.current == kNoOwner ? kNoIndex : service.first_backend + slot.current;
+  return OwnerIn(service, SlotWord(service, hash)->load(std::memory_order_relaxed));
 }
 
-// Fetches what SelectBackend will read first: the slot, and the flow table's buckets if the service
-// tracks. (always_inline: see FlowTable::Prefetch.)
-[[gnu::always_inline]] inline void Prefetch(const ServiceEntry& service, const FlowHash& hash,
-                                            uint8_t protocol, const FlowTable* flows) {
+// True when the choice needs the flow table: `word` is the flow's slot.
+inline bool NeedsRecord(const ServiceEntry& service, uint8_t protocol, uint32_t word) {
+  const Tracking tracking = TrackingOf(service, protocol);
+  return tracking == Tracking::kAll || (tracking == Tracking::kAdaptive && !Slot::IsSettled(word));
+}
+
+[[gnu::always_inline]] inline void PrefetchSlot(const ServiceEntry& service, const FlowHash& hash) {
   __builtin_prefetch(SlotWord(service, hash));
-  if (TrackingOf(service, protocol) != Tracking::kNone) {
-    flows->Prefetch(RecordKey::Make(hash, service.salt));
-  }
+}
+
+// The slot's word, to be handed to SelectBackend; asks for the flow table's buckets if they will be
+// looked at. (always_inline: see FlowTable::Prefetch.)
+[[gnu::always_inline]] inline uint32_t PrefetchRecord(const ServiceEntry& service,
+                                                      const FlowHash& hash, uint8_t protocol,
+                                                      const FlowTable* flows) {
+  const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
+  if (NeedsRecord(service, protocol, word)) flows->Prefetch(RecordKey::Make(hash, service.salt));
+  return word;
 }
 
 // Fetches the owner's BackendEntry. The slot is read: prefetch that one first.
@@ -91,27 +121,33 @@ inline uint32_t SlotOwner(const ServiceEntry& service, const FlowHash& hash) {
   if (owner != kNoIndex) __builtin_prefetch(&tables.backends()[owner]);
 }
 
-Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& service,
+// SelectBackend where NeedsRecord.
+Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& service, uint32_t word,
                         const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
                         FlowTable* flows);
 
-// Any worker. `hash` of the key already reduced by the service's policy. `flows` may be null only
-// when the service tracks nothing. Updates the flow table (record, last seen, flags) as the table
-// above says.
+// Any worker. `hash` by HashFlow under the service's policy; `word`: of SlotWord. `flows` may be null
+// only when the service tracks nothing. Updates the flow table (record, last seen, flags) as the
+// table above says.
+inline Selection SelectBackend(const ForwardingTables& tables, const ServiceEntry& service,
+                               uint32_t word, const FlowHash& hash, const PacketFacts& facts,
+                               uint32_t now_tick, FlowTable* flows) {
+  if (NeedsRecord(service, facts.protocol, word)) [[unlikely]] {
+    return SelectTracked(tables, service, word, hash, facts, now_tick, flows);
+  }
+  const uint32_t owner = OwnerIn(service, word);
+  return {owner, owner == kNoIndex ? SelectReason::kNoBackend : SelectReason::kSlot, false, false};
+}
 inline Selection SelectBackend(const ForwardingTables& tables, const ServiceEntry& service,
                                const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
                                FlowTable* flows) {
-  if (TrackingOf(service, facts.protocol) != Tracking::kNone) {
-    return SelectTracked(tables, service, hash, facts, now_tick, flows);
-  }
-  const uint32_t owner = SlotOwner(service, hash);
-  return {owner, owner == kNoIndex ? SelectReason::kNoBackend : SelectReason::kSlot, false};
+  const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
+  return SelectBackend(tables, service, word, hash, facts, now_tick, flows);
 }
 
 // Any thread. What SelectBackend would answer, without changing anything, were the flow table free
 // of contention. `record` null = none.
-Selection ExplainBackend(const ForwardingTables& tables, const ServiceEntry& service,
-                         const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
-                         const FlowRecord* record);
+Selection ExplainBackend(const ForwardingTables& tables, const ServiceEntry& service, uint32_t word,
+                         const PacketFacts& facts, uint32_t now_tick, const FlowRecord* record);
 
 }  // namespace fairlead

@@ -1,11 +1,121 @@
 #include "lib/table/slot_table.h"
 
+#include <algorithm>
+
+#include "lib/base/check.h"
+#include "lib/flow/flow_table.h"
+
 namespace fairlead {
+namespace {
+
+uint16_t Renumber(uint16_t owner, const SlotChange& change) {
+  return owner == kNoOwner ? kNoOwner : change.renumbered[owner];
+}
+
+}  // namespace
+
+Slot NextSlot(Slot slot, bool window_over, uint16_t owner, bool* starts) {
+  *starts = false;
+  if (slot.state == SlotState::kShifting && !window_over) {
+    if (slot.stable == kNoOwner) return {owner, owner, SlotState::kPinned};
+    return {owner, slot.stable, SlotState::kShifting};
+  }
+  if (slot.state == SlotState::kShifting) slot.state = SlotState::kPinned;
+  if (owner == slot.current || slot.current == kNoOwner) return {owner, owner, slot.state};
+  *starts = true;
+  return {owner, slot.current, SlotState::kShifting};
+}
 
 SlotTable::SlotTable(std::span<const uint16_t> owners)
     : words_(std::make_unique<std::atomic<uint32_t>[]>(owners.size())),
       size_(static_cast<uint32_t>(owners.size())) {
   for (uint32_t i = 0; i < size_; ++i) Store(i, {owners[i], owners[i], SlotState::kSettled});
+}
+
+SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners,
+                     const SlotChange& change)
+    : words_(std::make_unique<std::atomic<uint32_t>[]>(owners.size())),
+      size_(static_cast<uint32_t>(owners.size())) {
+  CHECK(owners.size() == previous.size());
+  auto old = previous.unsettled_.begin();
+  for (uint32_t i = 0; i < size_; ++i) {
+    Slot slot = previous.Load(i);
+    slot.current = Renumber(slot.current, change);
+    slot.stable = Renumber(slot.stable, change);
+    uint32_t since_tick = change.now_tick;
+    if (slot.state != SlotState::kSettled) since_tick = (old++)->since_tick;
+    bool starts = false;
+    slot = NextSlot(slot, AgeTicks(since_tick, change.now_tick) > change.idle_ticks, owners[i],
+                    &starts);
+    Store(i, slot);
+    if (slot.state == SlotState::kSettled) continue;
+    UnsettledSlot& unsettled = unsettled_.emplace_back();
+    unsettled.index = i & 0xffffff;
+    unsettled.since_tick = starts ? change.now_tick : since_tick;
+    if (slot.state == SlotState::kShifting) CountShifting(slot, 1);
+  }
+  unsettled_.shrink_to_fit();
+}
+
+void SlotTable::CountShifting(const Slot& slot, int32_t difference) {
+  const auto step = static_cast<uint32_t>(difference);
+  shifting_count_ += step;
+  if (slot.stable >= shifting_by_stable_.size()) shifting_by_stable_.resize(slot.stable + 1U);
+  shifting_by_stable_[slot.stable] += step;
+}
+
+UnsettledSlot* SlotTable::FindUnsettled(uint32_t index) {
+  const auto found = std::lower_bound(
+      unsettled_.begin(), unsettled_.end(), index,
+      [](const UnsettledSlot& slot, uint32_t wanted) { return slot.index < wanted; });
+  DCHECK(found != unsettled_.end() && found->index == index);
+  return &*found;
+}
+
+void SlotTable::BeginCount(uint32_t now_tick, uint32_t idle_ticks) {
+  counting_ = true;
+  for (UnsettledSlot& slot : unsettled_) {
+    slot.disagreeing = 0;
+    slot.due = AgeTicks(slot.since_tick, now_tick) > idle_ticks ? 1 : 0;
+  }
+}
+
+SlotTable::RecordSeen SlotTable::CountRecord(uint32_t index, uint16_t owner) {
+  const Slot slot = Load(index);
+  if (slot.state == SlotState::kSettled) return {slot.current != owner, true};
+  UnsettledSlot* const unsettled = FindUnsettled(index);
+  RecordSeen seen;
+  seen.disagrees = slot.current != owner;
+  // A due slot will be pinned when the sweep ends: from then on nothing leads back to its stable
+  // owner.
+  seen.derivable =
+      slot.state == SlotState::kShifting && unsettled->due == 0 && slot.stable == owner;
+  if (seen.disagrees) ++unsettled->disagreeing;
+  return seen;
+}
+
+bool SlotTable::EndCount() {
+  if (!counting_) return false;
+  counting_ = false;
+  bool changed = false;
+  const auto settled = [&](const UnsettledSlot& unsettled) {
+    const Slot slot = Load(unsettled.index);
+    if (slot.state == SlotState::kShifting) {
+      if (unsettled.due == 0) return false;
+      Store(unsettled.index, {slot.current, slot.current, SlotState::kPinned});
+      CountShifting(slot, -1);
+      changed = true;
+      return false;
+    }
+    if (unsettled.disagreeing != 0) return false;
+    Store(unsettled.index, {slot.current, slot.current, SlotState::kSettled});
+    changed = true;
+    return true;
+  };
+  std::erase_if(unsettled_, settled);
+  if (unsettled_.empty()) unsettled_.shrink_to_fit();
+  if (shifting_count_ == 0) shifting_by_stable_ = {};
+  return changed;
 }
 
 }  // namespace fairlead

@@ -7,7 +7,7 @@ import struct
 
 import xxhash
 
-_MAGIC, _VERSION = 0x4B4E4C46, 1
+_MAGIC, _VERSION = 0x4B4E4C46, 2
 _HELLO, _PUBLISH, _PUBLISHED = 1, 2, 3
 _HEADER_BYTES = 160  # of an image
 _DIGEST_AT = 32

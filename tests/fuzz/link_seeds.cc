@@ -11,8 +11,8 @@ int main(int argc, char** argv) {
                                   PublishedMessage{9, false, 10, "refused"},
                                   GetStatsMessage{},
                                   StatsMessage{4711},
-                                  FindFlowMessage{11, 12},
-                                  FlowMessage{true, 13, 14, 15}};
+                                  FindFlowMessage{11, 12, 13},
+                                  FlowMessage{true, 13, 14, 15, true, 1, 16, 17}};
   uint32_t id = 0;
   for (const LinkMessage& message : messages) {
     ++id;

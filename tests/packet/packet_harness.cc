@@ -19,7 +19,7 @@ Result<std::unique_ptr<PacketHarness>> PacketHarness::Create(const PacketVariant
   harness->backend_slots_ = std::make_unique<CounterSlots>(kBackendCounterSlots);
   harness->service_slots_ = std::make_unique<CounterSlots>(kServiceCounterSlots);
   ASSIGN_OR_RETURN(harness->tables_,
-                   ForwardingTables::Build(SnapshotView(harness->variant_.image.bytes()), nullptr,
+                   ForwardingTables::Build(SnapshotView(harness->variant_.image.bytes()), {},
                                            {&port, 1}, harness->backend_slots_.get(),
                                            harness->service_slots_.get(), nullptr));
   harness->flow_memory_.reset(

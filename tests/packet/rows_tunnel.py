@@ -21,7 +21,7 @@ row("tunnel-source-entropy", "Source port (or flow label) from the flow hash: a 
     *[forward(ether() / ip4() / tcp(source_port=17001, flags=flags) / payload(size))
     for flags, size in (("S", 0), ("A", 0), ("PA", 300), ("FA", 0))] + [
     forward(ether() / ip4(f"198.51.100.{n}") / tcp(source_port=17002)) for n in range(1, 40)], variants=TUNNELS)
-row("tunnel-policy-entropy", "... by the service's hash policy: a client's flows share it under source-ip",
+row("tunnel-policy-entropy", "... of the whole 5-tuple under every hash policy: each of a client's flows has its own",
     *[forward(ether() / ip4(destination=SOURCE4) / layer, "sticky") for layer in (tcp(), tcp(), udp(80))], variants=TUNNELS)
 row("tunnel-trimmed", "Total length below the frame: trimmed before encapsulation",
     *[(bytes(packet) + b"\xee" * extra, forward(packet)[1])

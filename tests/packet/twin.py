@@ -86,10 +86,12 @@ class Twin:
         return self.frontends.get((destination, port, protocol)) or self.frontends.get((destination, 0, protocol))
 
     def hash(self, service, source, destination, protocol, source_port, destination_port):
-        """The flow's XXH3-128: (low half, high half)."""
-        key = flow_bytes(service.get("hash", "5-tuple"), source, destination, protocol, source_port, destination_port)
-        whole = xxhash.xxh3_128_intdigest(key, self.seed)
-        return whole & (2**64 - 1), whole >> 64
+        """(low half, high half) of the flow's hash. The service's policy decides the slot, the low half's upper 32 bits; all else comes
+        of the whole 5-tuple."""
+        flow = source, destination, protocol, source_port, destination_port
+        reduced, whole = (xxhash.xxh3_128_intdigest(flow_bytes(policy, *flow), self.seed)
+                          for policy in (service.get("hash", "5-tuple"), "5-tuple"))
+        return (reduced & (2**64 - 2**32)) | (whole & (2**32 - 1)), whole >> 64
 
     def choose(self, source, destination, protocol, source_port, destination_port):
         """(service, backend, entropy) for a flow; the service is None when no frontend takes it, the backend when none may serve. The

@@ -80,7 +80,7 @@ class Demo:
         lab.start_control()
         say(f"  frontends {lab.vip4} and {lab.vip6}; nginx on port 80 and a UDP echo server on port 7 of each backend")
         self.fairctl("service", "add", "web", "--frontend", f"{lab.vip4}:80/tcp", "--frontend",
-                     f"[{lab.vip6}]:80/tcp", "--forwarding", "dsr")
+                     f"[{lab.vip6}]:80/tcp", "--forwarding", "dsr", "--idle-timeout", "5s")
         self.fairctl("service", "add", "echo", "--frontend", f"{lab.vip4}:7/udp", "--frontend",
                      f"[{lab.vip6}]:7/udp", "--forwarding", "dsr", "--health-check", "none")
         for number, backend in enumerate(lab.backends):

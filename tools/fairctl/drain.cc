@@ -45,10 +45,12 @@ std::string DrainText(const std::string& backend, const Json& drain) {
   const Json& remaining = Member(drain, "remaining_flows");
   const std::string state = Shown(Member(drain, "state"));
   if (state == "drained") return backend + ": drained, " + Shown(Member(drain, "reason"));
+  if (!remaining.is_number()) return backend + ": " + state + ", flows not counted yet";
   const bool one = NumberOf(remaining) == 1;
-  return backend + ": " + state + ", " +
-         (remaining.is_number() ? Shown(remaining) + (one ? " flow remains" : " flows remain")
-                                : "flows not counted yet");
+  const std::string unseen = TextOf(Member(drain, "unseen_until"));
+  return backend + ": " + state + ", " + Shown(remaining) +
+         (one ? " flow remains" : " flows remain") +
+         (unseen.empty() ? "" : ", silent ones may live until " + unseen);
 }
 
 class Waiter {

@@ -55,7 +55,7 @@ Result<Json> ExplainOffline(const std::string& path, const Flow& flow) {
   const FlowKey key = FlowKey::Make(flow.source.address, flow.source.port, flow.destination.address,
                                     flow.destination.port, static_cast<uint8_t>(flow.protocol));
   ASSIGN_OR_RETURN(const Explainer explainer, Explainer::Make(view, key));
-  return ExplanationToJson(explainer.Explain(std::nullopt));
+  return ExplanationToJson(explainer.Explain(std::nullopt, std::nullopt));
 }
 
 Result<Json> AskFairleadd(Context* context, const Flow& flow) {

@@ -135,4 +135,13 @@ Colour ColourOfState(std::string_view state) {
   return Colour::kNone;
 }
 
+std::string SlotsText(const nlohmann::json& slots) {
+  if (!slots.is_object()) return "-";
+  const uint64_t shifting = NumberOf(Member(slots, "shifting"));
+  const uint64_t pinned = NumberOf(Member(slots, "pinned"));
+  if (shifting == 0 && pinned == 0) return "all settled";
+  return Shown(Member(slots, "settled")) + " settled, " + std::to_string(shifting) + " shifting, " +
+         std::to_string(pinned) + " pinned";
+}
+
 }  // namespace fairlead::fairctl

@@ -42,4 +42,7 @@ std::string ForwardingText(const nlohmann::json& service);
 
 Colour ColourOfState(std::string_view state);
 
+// "all settled", or "65000 settled, 500 shifting, 37 pinned"
+std::string SlotsText(const nlohmann::json& slots);
+
 }  // namespace fairlead::fairctl

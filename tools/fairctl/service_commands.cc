@@ -133,6 +133,7 @@ int Show(Context* context, const std::string& name) {
       << '\n'
       << "idle timeout   " << (idle.is_null() ? "tcp 350s, udp 120s" : Shown(idle)) << '\n'
       << "drain timeout  " << Shown(Member(service, "drain_timeout")) << '\n'
+      << "slots          " << SlotsText(Member(service, "slots")) << '\n'
       << "health check   " << CheckText(Member(service, "health_check")) << '\n'
       << "all down       " << (fails_open ? "use them all the same (fail open)" : "drop packets")
       << "\n\n";

@@ -107,8 +107,10 @@ void PrintTotals(Context* context, const Json& stats, Rates* rates) {
   table.Print(context->out(), context->colour());
   const Json& flows = Member(stats, "flows");
   context->out() << "\nflows: " << Shown(Member(flows, "records")) << " recorded of at most "
-                 << Shown(Member(flows, "capacity")) << ", " << Shown(Member(flows, "new"))
-                 << " new since start, " << Shown(Member(flows, "evicted")) << " evicted, "
+                 << Shown(Member(flows, "capacity")) << " (" << Shown(Member(flows, "pins"))
+                 << " pinned to another than their slot's owner), since start "
+                 << Shown(Member(flows, "new")) << " new, " << Shown(Member(flows, "old"))
+                 << " older than a change, " << Shown(Member(flows, "evicted")) << " evicted, "
                  << Shown(Member(flows, "untracked")) << " packets untracked\n\n";
 }
 
@@ -120,8 +122,10 @@ void PrintServices(Context* context, const Json& stats, Rates* rates) {
                {"PER SECOND", kRight},
                {"BYTES", kRight},
                {"FLOWS", kRight},
+               {"PINS", kRight},
                {"NEW FLOWS", kRight},
-               {"DROPS", kRight}});
+               {"DROPS", kRight},
+               {"SLOTS"}});
   for (const Json& service : List(Member(stats, "services"))) {
     const std::string name = Shown(Member(service, "name"));
     const auto add = [&](const std::string& backend, const Json& row) {
@@ -130,8 +134,10 @@ void PrintServices(Context* context, const Json& stats, Rates* rates) {
                  rates->Of(name + " " + backend, NumberOf(packets)),
                  FormatBytes(NumberOf(Member(row, "bytes"))),
                  backend.empty() ? "" : Shown(Member(row, "flows")),
+                 backend.empty() ? "" : Shown(Member(row, "pins")),
                  backend.empty() ? "" : Shown(Member(row, "new_flows")),
-                 backend.empty() ? Shown(Member(row, "drops")) : ""});
+                 backend.empty() ? Shown(Member(row, "drops")) : "",
+                 backend.empty() ? SlotsText(Member(row, "slots")) : ""});
     };
     add("", service);
     for (const Json& backend : List(Member(service, "backends"))) {

@@ -308,7 +308,11 @@ TEST_F(ApiTest, ExplainFollowsTheFlowsRecord) {
     behaviour.flow = {.found = true,
                       .backend_id = ProposeBackendId("web", backend.endpoint, 0),
                       .age_ms = 1500,
-                      .flags = 2};
+                      .flags = 2,
+                      .slot_known = true,
+                      .slot_state = 2 /* pinned */,
+                      .current_id = 0,
+                      .stable_id = 0};
     daemon_.reset();
     std::filesystem::remove(directory_.File("store.db"));
     dataplane_ = std::make_unique<FakeDataplane>(link_, behaviour);
@@ -318,6 +322,7 @@ TEST_F(ApiTest, ExplainFollowsTheFlowsRecord) {
     const json answer = Call("POST", "/v1/explain", kFlow).json();
     EXPECT_EQ(answer["backend"], backend.endpoint.ToString()) << answer;
     EXPECT_EQ(answer["record"]["age_ms"], 1500);
+    EXPECT_EQ(answer["slot_state"], "pinned");
   }
 }
 

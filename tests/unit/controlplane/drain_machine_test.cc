@@ -14,7 +14,7 @@ class DrainMachineTest : public testing::Test {
   SteadyTime At(int ms) const { return start_ + milliseconds(ms); }
 
   SteadyTime start_{std::chrono::hours(5)};
-  DrainMachine machine_{kGeneration, start_ + milliseconds(60'000), /*keeps_records=*/true};
+  DrainMachine machine_{kGeneration, start_ + milliseconds(60'000), Records::kOfAllFlows};
 };
 
 TEST_F(DrainMachineTest, NothingIsKnownBeforeTheFirstCount) {
@@ -79,14 +79,49 @@ TEST_F(DrainMachineTest, CountsOfALostDataplaneAreForgotten) {
 }
 
 TEST_F(DrainMachineTest, ServiceWithoutRecordsIsDrainedOnceInForce) {
-  DrainMachine machine(kGeneration, At(60'000), /*keeps_records=*/false);
+  DrainMachine machine(kGeneration, At(60'000), Records::kNone);
   EXPECT_EQ(machine.Finished(At(1)), std::nullopt);
   machine.OnInForce(kGeneration, At(10));
   EXPECT_TRUE(machine.Finished(At(10)).has_value());
 }
 
+class AdaptiveDrainMachineTest : public DrainMachineTest {
+ protected:
+  AdaptiveDrainMachineTest() { machine_.OnInForce(kGeneration, At(10)); }
+  DrainMachine machine_{kGeneration, start_ + milliseconds(60'000), Records::kOfSeenFlows};
+};
+
+TEST_F(AdaptiveDrainMachineTest, NoRecordIsNotNoFlowWhileSlotsShift) {
+  EXPECT_TRUE(machine_.unseen());
+  machine_.OnCount({At(20), 0, 5});
+  EXPECT_EQ(machine_.remaining(), 0U);
+  EXPECT_TRUE(machine_.unseen());
+  EXPECT_EQ(machine_.Finished(At(100)), std::nullopt);
+  machine_.OnCount({At(200), 0, 0});
+  EXPECT_FALSE(machine_.unseen());
+  EXPECT_EQ(machine_.Finished(At(201)), "no flows remain");
+}
+
+TEST_F(AdaptiveDrainMachineTest, RecordedFlowsOutliveTheShift) {
+  machine_.OnCount({At(20), 3, 0});
+  EXPECT_FALSE(machine_.unseen());
+  EXPECT_EQ(machine_.Finished(At(100)), std::nullopt);
+}
+
+TEST_F(AdaptiveDrainMachineTest, TheDeadlineEndsTheShiftToo) {
+  machine_.OnCount({At(20), 0, 5});
+  EXPECT_EQ(machine_.Finished(At(60'000)), "deadline passed");
+}
+
+TEST_F(DrainMachineTest, WhoRecordsAllFlowsNeedNotWaitForTheShift) {
+  machine_.OnInForce(kGeneration, At(10));
+  machine_.OnCount({At(20), 0, 5});
+  EXPECT_FALSE(machine_.unseen());
+  EXPECT_EQ(machine_.Finished(At(21)), "no flows remain");
+}
+
 TEST_F(DrainMachineTest, ZeroTimeoutEndsAtOnce) {
-  DrainMachine machine(kGeneration, start_, true);
+  DrainMachine machine(kGeneration, start_, Records::kOfAllFlows);
   EXPECT_EQ(machine.Finished(start_), "deadline passed");
 }
 

@@ -38,10 +38,11 @@ class DrainsTest : public testing::Test {
     ASSERT_TRUE(generation.ok()) << generation.status().message();
   }
   // Statistics asked for now, swept at this moment.
-  void Count(uint64_t flows, uint64_t swept_ms_ago = 0) {
+  void Count(uint64_t flows, uint64_t swept_ms_ago = 0, uint64_t shifting_slots = 0) {
     DataplaneStats stats;
     stats.flows.swept_at_ms_ago = swept_ms_ago;
-    stats.backends.push_back({.id = Backend()->id, .flows = flows});
+    stats.backends.push_back(
+        {.id = Backend()->id, .flows = flows, .shifting_slots = shifting_slots});
     drains_->OnStats(stats, clock_.Steady());
   }
   void Confirm() { drains_->OnInForce(registry_->generation()); }
@@ -73,6 +74,34 @@ TEST_F(DrainsTest, CountsDownToDrained) {
   EXPECT_EQ(Backend()->drain->reason, "no flows remain");
   EXPECT_EQ(drains_->Remaining(*Backend()), 0U);
   EXPECT_FALSE(drains_->any_running());
+}
+
+// A TCP service tracks adaptively unless told otherwise.
+TEST_F(DrainsTest, SaysUntilWhenFlowsMayLiveThatItHasNotSeen) {
+  Start(600'000);
+  Confirm();
+  clock_.Advance(milliseconds(200));
+  Count(0, 0, /*shifting_slots=*/7);
+  drains_->Tick();
+  EXPECT_FALSE(Backend()->drain->finished());
+  EXPECT_EQ(drains_->UnseenUntilMs(*Backend()), Backend()->drain->started_ms + 350'000);
+  Count(0, 0, 0);
+  EXPECT_EQ(drains_->UnseenUntilMs(*Backend()), std::nullopt);
+  drains_->Tick();
+  EXPECT_EQ(Backend()->drain->reason, "no flows remain");
+}
+
+TEST_F(DrainsTest, DoesNotWaitForSlotsWhereEveryFlowIsRecorded) {
+  ServiceSpec service = **registry_->FindService("web");
+  service.tracking = Tracking::kAll;
+  ASSERT_TRUE(registry_->ReplaceService(service).ok());
+  Start(600'000);
+  Confirm();
+  clock_.Advance(milliseconds(200));
+  Count(0, 0, /*shifting_slots=*/7);
+  EXPECT_EQ(drains_->UnseenUntilMs(*Backend()), std::nullopt);
+  drains_->Tick();
+  EXPECT_EQ(Backend()->drain->reason, "no flows remain");
 }
 
 TEST_F(DrainsTest, StaleSweepDoesNotEndIt) {

@@ -51,11 +51,12 @@ FlowKey Key(const char* source, const char* destination, Protocol protocol = Pro
 }
 
 Explanation Explain(const SnapshotInput& input, const FlowKey& key,
-                    const std::optional<ExplainRecord>& record = std::nullopt) {
+                    const std::optional<ExplainRecord>& record = std::nullopt,
+                    const std::optional<ExplainSlot>& slot = std::nullopt) {
   const SnapshotImage image = BuildSnapshot(input).value();
   const Result<Explainer> explainer = Explainer::Make(SnapshotView(image.bytes()), key);
   EXPECT_TRUE(explainer.ok()) << explainer.status().message();
-  return explainer->Explain(record);
+  return explainer->Explain(record, slot);
 }
 
 const FlowKey kWebFlow = Key("198.51.100.7:40000", "203.0.113.10:80");
@@ -83,15 +84,16 @@ TEST(Explain, AgreesWithTheTablesOfTheWholeSnapshot) {
   CounterSlots service_slots(64);
   ForwardingTables::BuildStats stats;
   const auto tables =
-      ForwardingTables::Build(view, nullptr, ports, &backend_slots, &service_slots, &stats).value();
+      ForwardingTables::Build(view, {}, ports, &backend_slots, &service_slots, &stats).value();
   for (uint16_t port = 1; port <= 200; ++port) {
     FlowKey key = FlowKey::Make(MakeEndpoint("198.51.100.7").address, port,
                                 MakeEndpoint("203.0.113.11").address, 4711, 6);
     const ServiceEntry& service = tables->services()[tables->frontends().FindDestination(key)];
     const Selection selection =
-        ExplainBackend(*tables, service, HashFlow(key, 99), {6, 0x02, false}, 0, nullptr);
+        ExplainBackend(*tables, service, SlotWord(service, HashFlow(key, 99))->load(),
+                       {6, 0x02, false}, 0, nullptr);
     const BackendEntry& expected = tables->backends()[selection.backend_index];
-    const Explanation explanation = Explainer::Make(view, key)->Explain(std::nullopt);
+    const Explanation explanation = Explainer::Make(view, key)->Explain({}, {});
     EXPECT_EQ(explanation.service, "other");
     EXPECT_EQ(explanation.backend->address.bytes()[3], expected.address[3]) << "port " << port;
   }
@@ -127,6 +129,34 @@ TEST(Explain, ADrainingBackendKeepsItsRecordedFlowAndGetsNoNewOne) {
   EXPECT_NE(Explain(input, kWebFlow).backend->address.bytes()[3], owner);
   const Explanation recorded = Explain(input, kWebFlow, ExplainRecord{owner, 0, 0});
   EXPECT_EQ(recorded.backend->address.bytes()[3], owner);
+}
+
+SnapshotInput AdaptiveInput() {
+  SnapshotInput input = Input();
+  for (SnapshotService& service : input.services) service.tracking_tcp = Tracking::kAdaptive;
+  return input;
+}
+
+TEST(Explain, LooksAtNoRecordWhereTheSlotIsSettled) {
+  const Explanation fresh = Explain(AdaptiveInput(), kWebFlow);
+  for (uint32_t id = 1; id <= 4; ++id) {
+    const Explanation recorded = Explain(AdaptiveInput(), kWebFlow, ExplainRecord{id, 1000, 0});
+    EXPECT_EQ(recorded.reason, SelectReason::kSlot);
+    EXPECT_EQ(recorded.backend, fresh.backend);
+  }
+}
+
+TEST(Explain, FollowsTheSlotThatTheDataplaneHas) {
+  const ExplainSlot slot{SlotState::kShifting, 2, 3};
+  const Explanation fresh = Explain(AdaptiveInput(), kWebFlow, std::nullopt, slot);
+  EXPECT_EQ(fresh.backend->address.bytes()[3], 2);
+  EXPECT_EQ(fresh.slot_state, SlotState::kShifting);
+  const Explanation recorded = Explain(AdaptiveInput(), kWebFlow, ExplainRecord{4, 1000, 0}, slot);
+  EXPECT_EQ(recorded.backend->address.bytes()[3], 4);
+  // One whose record has expired is older than the change.
+  const Explanation old = Explain(AdaptiveInput(), kWebFlow, ExplainRecord{4, 351'000, 0}, slot);
+  EXPECT_EQ(old.reason, SelectReason::kStable);
+  EXPECT_EQ(old.backend->address.bytes()[3], 3);
 }
 
 TEST(Explain, SaysThatNoBackendMayServe) {
@@ -167,7 +197,7 @@ TEST(Explainer, HasARecordKeyOnlyWhereFlowsAreRecorded) {
   EXPECT_FALSE(Explainer::Make(view, elsewhere)->record_key().has_value());
 }
 
-// The salt follows the service, so one client's flows to two services never share a record.
+// The salt follows the service: under source-ip the slots may be one, the records are not.
 TEST(Explainer, RecordKeysOfTwoServicesDiffer) {
   SnapshotInput input = Input();
   for (SnapshotService& service : input.services) service.hash_policy = HashPolicy::kSourceIp;
@@ -176,7 +206,7 @@ TEST(Explainer, RecordKeysOfTwoServicesDiffer) {
   const Explainer web = Explainer::Make(view, kWebFlow).value();
   const Explainer other =
       Explainer::Make(view, Key("198.51.100.7:40000", "203.0.113.11:80")).value();
-  EXPECT_EQ(web.Explain({}).hash, other.Explain({}).hash);
+  EXPECT_EQ(web.Explain({}, {}).hash.low >> 32, other.Explain({}, {}).hash.low >> 32);
   EXPECT_NE(web.record_key()->tag, other.record_key()->tag);
 }
 

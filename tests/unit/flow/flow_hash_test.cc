@@ -41,12 +41,25 @@ TEST(HashFlow, IgnoresWhatLiesBehindAnIpv4Key) {
   EXPECT_EQ(HashFlow(key, kSeed), HashFlow(V4Key(), kSeed));
 }
 
-TEST(HashFlow, WithPolicyIsTheHashOfTheReducedKey) {
+TEST(HashFlow, TakesTheSlotOfTheReducedKeyAndAllElseOfTheWholeOne) {
   for (const FlowKey& key : {V4Key(), V6Key()}) {
     for (const HashPolicy policy :
          {HashPolicy::kFiveTuple, HashPolicy::kThreeTuple, HashPolicy::kSourceIp}) {
-      EXPECT_EQ(HashFlow(key, policy, kSeed), HashFlow(ReduceKey(key, policy), kSeed));
+      const FlowHash hash = HashFlow(key, policy, kSeed);
+      EXPECT_EQ(hash.low >> 32, HashFlow(ReduceKey(key, policy), kSeed).low >> 32);
+      EXPECT_EQ(hash.low & 0xffffffff, HashFlow(key, kSeed).low & 0xffffffff);
+      EXPECT_EQ(hash.high, HashFlow(key, kSeed).high);
     }
+  }
+}
+
+TEST(HashFlow, TellsConnectionsOfOneClientApartUnderEveryPolicy) {
+  for (const HashPolicy policy : {HashPolicy::kThreeTuple, HashPolicy::kSourceIp}) {
+    const FlowHash a = HashFlow(MakeKey("198.51.100.7", 1, "203.0.113.10", 80, 6), policy, kSeed);
+    const FlowHash b = HashFlow(MakeKey("198.51.100.7", 2, "203.0.113.10", 80, 6), policy, kSeed);
+    EXPECT_EQ(SlotIndex(a, 65537), SlotIndex(b, 65537));
+    EXPECT_NE(a.low, b.low);
+    EXPECT_NE(a.high, b.high);
   }
 }
 

@@ -26,8 +26,8 @@ const Row kRows[] = {
     {"PublishedLongestReason", PublishedMessage{1, false, 2, std::string(1024, 'x')}},
     {"GetStats", GetStatsMessage{}},
     {"Stats", StatsMessage{4711}},
-    {"FindFlow", FindFlowMessage{~uint64_t{0}, 12}},
-    {"Flow", FlowMessage{true, 13, 14, 15}},
+    {"FindFlow", FindFlowMessage{~uint64_t{0}, 12, 13}},
+    {"Flow", FlowMessage{true, 13, 14, 15, true, 16, 17, 18}},
 };
 
 // The members of a message, so that two can be compared.
@@ -41,8 +41,11 @@ auto Members(const PublishedMessage& m) {
 }
 auto Members(const GetStatsMessage&) { return std::tuple(); }
 auto Members(const StatsMessage& m) { return std::tuple(m.body_bytes); }
-auto Members(const FindFlowMessage& m) { return std::tuple(m.tag, m.buckets); }
-auto Members(const FlowMessage& m) { return std::tuple(m.found, m.backend_id, m.age_ms, m.flags); }
+auto Members(const FindFlowMessage& m) { return std::tuple(m.tag, m.buckets, m.service_id); }
+auto Members(const FlowMessage& m) {
+  return std::tuple(m.found, m.backend_id, m.age_ms, m.flags, m.slot_known, m.slot_state,
+                    m.current_id, m.stable_id);
+}
 
 LinkHeader HeaderOf(const std::vector<std::byte>& datagram) {
   LinkHeader header;
@@ -111,7 +114,7 @@ struct BadHeader {
 
 const BadHeader kBadHeaders[] = {
     {"Magic", [](LinkHeader* h) { h->magic ^= 1; }, "foreign magic"},
-    {"Version", [](LinkHeader* h) { h->version = 2; }, "version 2; this build speaks version 1"},
+    {"Version", [](LinkHeader* h) { h->version = 3; }, "version 3; this build speaks version 2"},
     {"TypeZero", [](LinkHeader* h) { h->type = 0; }, "unknown type 0"},
     {"TypeAboveTheLast", [](LinkHeader* h) { h->type = 8; }, "unknown type 8"},
     {"Length", [](LinkHeader* h) { h->body_bytes = 0xffffffff; },

@@ -19,7 +19,7 @@ constexpr size_t kDropCountAt = 12;
 constexpr size_t kServiceCountAt = 16;
 constexpr size_t kBackendCountAt = 24;
 constexpr size_t kWorkerCountAt = 48;
-constexpr size_t kHeaderBytes = 152;
+constexpr size_t kHeaderBytes = 168;
 
 DataplaneStats SampleStats() {
   DataplaneStats stats;
@@ -33,9 +33,9 @@ DataplaneStats SampleStats() {
   stats.totals.generated = 8;
   stats.totals.to_kernel = 9;
   for (size_t i = 0; i < kDropReasonCount; ++i) stats.totals.drops[i] = 100 + i;
-  stats.flows = {10, 11, 12, 13, 14, 15};
-  stats.services = {{16, 17, 18, 19}, {20, 21, 22, 23}};
-  stats.backends = {{24, 25, 26, 27, 28}};
+  stats.flows = {10, 11, 12, 13, 14, 15, 16, 17};
+  stats.services = {{1, 2, 3, 4, 5, 6, 7}, {20, 21, 22, 23, 24, 25, 26}};
+  stats.backends = {{30, 31, 32, 33, 34, 35, 36}};
   return stats;
 }
 
@@ -57,19 +57,21 @@ TEST(Stats, ComeBackAsTheyWereSent) {
               ElementsAreArray({4U, 5U, 6U, 7U, 8U, 9U}));
   EXPECT_THAT(totals.drops, ElementsAreArray(sent.totals.drops));
   const FlowTotals& flows = got->flows;
-  EXPECT_THAT((std::vector{flows.capacity, flows.records, flows.new_flows, flows.evicted,
-                           flows.untracked, flows.swept_at_ms_ago}),
-              ElementsAreArray({10U, 11U, 12U, 13U, 14U, 15U}));
+  EXPECT_THAT((std::vector{flows.capacity, flows.records, flows.pins, flows.new_flows,
+                           flows.old_flows, flows.evicted, flows.untracked, flows.swept_at_ms_ago}),
+              ElementsAreArray({10U, 11U, 12U, 13U, 14U, 15U, 16U, 17U}));
   ASSERT_EQ(got->services.size(), 2U);
   const ServiceStats& service = got->services[1];
   EXPECT_EQ(service.id, 20U);
-  EXPECT_THAT((std::vector{service.packets, service.bytes, service.drops}),
-              ElementsAreArray({21U, 22U, 23U}));
+  EXPECT_THAT((std::vector{service.packets, service.bytes, service.drops, service.slots,
+                           service.shifting_slots, service.pinned_slots}),
+              ElementsAreArray({21U, 22U, 23U, 24U, 25U, 26U}));
   ASSERT_EQ(got->backends.size(), 1U);
   const BackendStats& backend = got->backends[0];
-  EXPECT_EQ(backend.id, 24U);
-  EXPECT_THAT((std::vector{backend.packets, backend.bytes, backend.new_flows, backend.flows}),
-              ElementsAreArray({25U, 26U, 27U, 28U}));
+  EXPECT_EQ(backend.id, 30U);
+  EXPECT_THAT((std::vector{backend.packets, backend.bytes, backend.new_flows, backend.flows,
+                           backend.pins, backend.shifting_slots}),
+              ElementsAreArray({31U, 32U, 33U, 34U, 35U, 36U}));
 }
 
 TEST(Stats, AreRefusedWhenCutAtAnyByte) {
@@ -96,7 +98,7 @@ constexpr size_t kFirstServiceAt = kHeaderBytes + kDropReasonCount * 8;
 const BadField kBadFields[] = {
     {"Magic", [](auto* bytes) { Poke<uint8_t>(0, 0, bytes); }, "foreign magic"},
     {"Version", [](auto* bytes) { Poke<uint32_t>(kVersionAt, 9, bytes); },
-     "statistics: version: 9 is not 1"},
+     "statistics: version: 9 is not 2"},
     {"DropCount", [](auto* bytes) { Poke<uint32_t>(kDropCountAt, 1, bytes); },
      "statistics: drop_count: 1 is not this build's"},
     {"ServiceCount", [](auto* bytes) { Poke<uint64_t>(kServiceCountAt, ~uint64_t{0}, bytes); },
@@ -110,7 +112,7 @@ const BadField kBadFields[] = {
     {"ServiceId", [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt, uint64_t{1} << 32, bytes); },
      "statistics: services[0].id: 4294967296 is above 32 bits"},
     {"BackendId",
-     [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt + 64, uint64_t{1} << 32, bytes); },
+     [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt + 2 * 56, uint64_t{1} << 32, bytes); },
      "statistics: backends[0].id: 4294967296 is above 32 bits"},
 };
 

@@ -148,8 +148,8 @@ TEST_F(LinkServerTest, AnswersEachRequestWithItsId) {
   Client client(path_);
   Serve();
   client.Receive();
-  client.Send(5, FindFlowMessage{.tag = 7, .buckets = 0});
-  client.Send(6, FindFlowMessage{.tag = 8, .buckets = 0});
+  client.Send(5, FindFlowMessage{.tag = 7, .buckets = 0, .service_id = 0});
+  client.Send(6, FindFlowMessage{.tag = 8, .buckets = 0, .service_id = 0});
   client.Send(7, GetStatsMessage{});
   Serve();
   const std::optional<DecodedMessage> first = client.Receive();
@@ -229,7 +229,7 @@ TEST_F(LinkServerTest, DisconnectsWhoBreaksTheProtocolAndNobodyElse) {
     Serve();
     EXPECT_TRUE(bad.IsDisconnected());
   }
-  good.Send(1, FindFlowMessage{.tag = 7, .buckets = 0});
+  good.Send(1, FindFlowMessage{.tag = 7, .buckets = 0, .service_id = 0});
   Serve();
   EXPECT_TRUE(good.Receive());
   EXPECT_EQ(server_.client_count(), 1u);

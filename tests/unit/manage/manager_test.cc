@@ -95,12 +95,36 @@ TEST_F(ManagerTest, FindsAFlowsRecordAndItsAge) {
   const RecordKey key{77, 5};
   ASSERT_EQ(flows_.Insert(key, {3, now_tick_ - 8, kRecordConfirmed}, 100),
             FlowTable::InsertResult::kStored);
-  const FlowMessage flow = manager_.FindFlow({.tag = 77, .buckets = 5});
+  const FlowMessage flow = manager_.FindFlow({.tag = 77, .buckets = 5, .service_id = 0});
   EXPECT_TRUE(flow.found);
   EXPECT_EQ(flow.backend_id, 3u);
   EXPECT_EQ(flow.age_ms, 2000u);
   EXPECT_EQ(flow.flags, kRecordConfirmed);
-  EXPECT_FALSE(manager_.FindFlow({.tag = 78, .buckets = 5}).found);
+  EXPECT_FALSE(manager_.FindFlow({.tag = 78, .buckets = 5, .service_id = 0}).found);
+}
+
+TEST_F(ManagerTest, SaysWhatTheSlotOfAFlowIs) {
+  ASSERT_TRUE(Publish(WebImage(1, 1), 1).in_force);
+  ASSERT_TRUE(Publish(WebImage(2, 2), 2).in_force);
+  const ForwardingTables& tables = *published_.load();
+  const ServiceEntry& service = tables.services()[0];
+  ASSERT_NE(service.slot_table->shifting_count(), 0U);
+  uint32_t shifting = 0;
+  for (uint64_t n = 0; n < 256; ++n) {
+    const uint64_t tag = (n << 56) ^ service.salt.low;
+    const FlowMessage flow =
+        manager_.FindFlow({.tag = tag, .buckets = 0, .service_id = service.id});
+    EXPECT_TRUE(flow.slot_known);
+    if (flow.slot_state != static_cast<uint8_t>(SlotState::kShifting)) {
+      EXPECT_EQ(flow.current_id, 1U);
+      continue;
+    }
+    ++shifting;
+    EXPECT_EQ(flow.current_id, 2U);
+    EXPECT_EQ(flow.stable_id, 1U);
+  }
+  EXPECT_GT(shifting, 50U);
+  EXPECT_FALSE(manager_.FindFlow({.tag = 5, .buckets = 0, .service_id = 99}).slot_known);
 }
 
 TEST_F(ManagerTest, ReportsCountersByServiceAndBackend) {

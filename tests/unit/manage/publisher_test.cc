@@ -52,7 +52,7 @@ class PublisherTest : public ::testing::Test {
 };
 
 TEST_F(PublisherTest, PublishesTheTablesOfTheImage) {
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(3, 2));
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(3, 2), 0);
   ASSERT_TRUE(outcome.ok());
   EXPECT_EQ(outcome->generation, 3u);
   EXPECT_EQ(outcome->build.services_rebuilt, 1u);
@@ -61,9 +61,9 @@ TEST_F(PublisherTest, PublishesTheTablesOfTheImage) {
 }
 
 TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
-  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(ImageForAnotherHost(2));
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(ImageForAnotherHost(2), 0);
   ASSERT_FALSE(outcome.ok());
   EXPECT_NE(outcome.status().message().find("nowhere"), std::string::npos);
   EXPECT_EQ(published_.load(), before);
@@ -72,18 +72,18 @@ TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
 }
 
 TEST_F(PublisherTest, AdmitsWhileTheOldTablesAreInForceAndSettlesWhenTheNewOnesAre) {
-  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
-  ASSERT_TRUE(publisher_.Publish(WebImage(2, 2)).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(2, 2), 0).ok());
   EXPECT_EQ(in_force_when_admitted_, before);
   EXPECT_EQ(settled_, (std::vector<uint64_t>{1, 2}));
 }
 
 TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesAreNotAdmitted) {
-  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
   refused_generation_ = 2;
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3));
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3), 0);
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.status().message(), "no room");
   EXPECT_EQ(published_.load(), before);
@@ -93,10 +93,10 @@ TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesAreNotAdmitted) {
 }
 
 TEST_F(PublisherTest, SaysWhenAWorkerHasNotTakenTheTablesYet) {
-  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
   grace_.over_up_to = 1;
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3));
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3), 0);
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.status().code(), ErrorCode::kUnavailable);
   // New packets are forwarded by the new tables; the slow worker may still read the old ones.
@@ -105,35 +105,23 @@ TEST_F(PublisherTest, SaysWhenAWorkerHasNotTakenTheTablesYet) {
 }
 
 TEST_F(PublisherTest, KeepsCounterSlotsOfTablesThatAWorkerMayStillUse) {
-  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2)).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const uint32_t slot = SlotOf(2);
   grace_.over_up_to = 1;
-  EXPECT_FALSE(publisher_.Publish(WebImage(2, 1)).ok());
+  EXPECT_FALSE(publisher_.Publish(WebImage(2, 1), 0).ok());
   EXPECT_TRUE(reset_backends_.empty());
   grace_.over_up_to = ~uint64_t{0};
-  EXPECT_TRUE(publisher_.Publish(WebImage(3, 1)).ok());
+  EXPECT_TRUE(publisher_.Publish(WebImage(3, 1), 0).ok());
   EXPECT_EQ(reset_backends_, std::set<uint32_t>{slot});
 }
 
 TEST_F(PublisherTest, ZeroesTheCountersOfWhatIsGoneAndOfNothingElse) {
-  ASSERT_TRUE(publisher_.Publish(WebImage(1, 3)).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(1, 3), 0).ok());
   const uint32_t slots[] = {SlotOf(1), SlotOf(2), SlotOf(3)};
-  ASSERT_TRUE(publisher_.Publish(WebImage(2, 1)).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(2, 1), 0).ok());
   EXPECT_EQ(SlotOf(1), slots[0]);
   EXPECT_EQ(reset_backends_, (std::set<uint32_t>{slots[1], slots[2]}));
   EXPECT_TRUE(reset_services_.empty());
-}
-
-TEST_F(PublisherTest, SweepsByTheLongestTimeoutOfTheProtocolsThatTheServiceHas) {
-  SnapshotInput input = WebInput(1, 1);
-  input.services[0].idle_timeout_tcp_ms = 10'000;
-  input.services[0].idle_timeout_udp_ms = 20'000;
-  ASSERT_TRUE(publisher_.Publish(BuildSnapshot(input).value()).ok());
-  EXPECT_EQ(publisher_.sweep_idle_ticks()[0], 10 * kTicksPerSecond);
-  input.generation = 2;
-  input.services[0].frontends.push_back(Frontend::Parse("203.0.113.10:80/udp").value());
-  ASSERT_TRUE(publisher_.Publish(BuildSnapshot(input).value()).ok());
-  EXPECT_EQ(publisher_.sweep_idle_ticks()[0], 20 * kTicksPerSecond);
 }
 
 }  // namespace

@@ -102,21 +102,38 @@ TEST_F(CountersTest, CountsEvictionsWhenTheFlowTableIsFull) {
   EXPECT_GE(counters_.evicted, 2u * 4096);
 }
 
-TEST_F(CountersTest, KeepsARecordedFlowWhereItIsWhenItsSlotMoves) {
-  SnapshotInput input = Input(HashPolicy::kFiveTuple, Tracking::kAll);
-  Use(input);
-  std::vector<uint32_t> before;
-  for (uint16_t port = 1; port <= 200; ++port) {
-    before.push_back(BackendOf(Process(Tcp(client_, port, kTcpSyn, frontend_))));
-  }
-  input.generation = 2;
-  input.services[0].backends[0].state = BackendState::kDraining;
-  Use(input);
-  for (uint16_t port = 1; port <= 200; ++port) {
-    EXPECT_EQ(BackendOf(Process(Tcp(client_, port, kTcpAck, frontend_))), before[port - 1U]);
-  }
-  for (uint16_t port = 201; port <= 400; ++port) {
-    EXPECT_NE(BackendOf(Process(Tcp(client_, port, kTcpSyn, frontend_))), 1u);
+struct TrackingCase {
+  HashPolicy policy;
+  Tracking tracking;
+};
+
+// Under every policy, connection by connection: what was there stays, what comes is new.
+TEST_F(CountersTest, KeepsFlowsWhereTheyAreWhenTheirSlotMoves) {
+  for (const TrackingCase& row : {TrackingCase{HashPolicy::kFiveTuple, Tracking::kAll},
+                                  TrackingCase{HashPolicy::kFiveTuple, Tracking::kAdaptive},
+                                  TrackingCase{HashPolicy::kThreeTuple, Tracking::kAdaptive},
+                                  TrackingCase{HashPolicy::kSourceIp, Tracking::kAll},
+                                  TrackingCase{HashPolicy::kSourceIp, Tracking::kAdaptive}}) {
+    SCOPED_TRACE(static_cast<int>(row.policy));
+    const auto client = [](int n) { return Bytes{198, 51, 100, static_cast<uint8_t>(n % 50)}; };
+    const auto port = [](int n) { return static_cast<uint16_t>(1000 + n); };
+    tables_.reset();
+    SnapshotInput input = Input(row.policy, row.tracking);
+    Use(input);
+    std::vector<uint32_t> before;
+    for (int n = 0; n < 200; ++n) {
+      before.push_back(BackendOf(Process(Tcp(client(n), port(n), kTcpSyn, frontend_))));
+    }
+    input.generation = 2;
+    input.services[0].backends[0].state = BackendState::kDraining;
+    Use(input);
+    for (int n = 0; n < 200; ++n) {
+      // New connections of the same clients in between, and one that ends.
+      EXPECT_NE(BackendOf(Process(Tcp(client(n), port(n + 200), kTcpSyn, frontend_))), 1u);
+      EXPECT_NE(BackendOf(Process(Tcp(client(n), port(n + 200), kTcpFin, frontend_))), 1u);
+      EXPECT_EQ(BackendOf(Process(Tcp(client(n), port(n), kTcpAck, frontend_))),
+                before[static_cast<size_t>(n)]);
+    }
   }
 }
 

@@ -33,6 +33,12 @@ class ForwardingTablesTest : public testing::TablesFixture {
     return input;
   }
 
+  static void SetState(SnapshotService* service, uint32_t id, BackendState state) {
+    for (SnapshotBackend& backend : service->backends) {
+      if (backend.id == id) backend.state = state;
+    }
+  }
+
   // The endpoint of each slot's owner, as text; "" for none.
   std::vector<std::string> Owners(size_t service_index) const {
     const ServiceEntry& service = Service(service_index);
@@ -325,6 +331,93 @@ TEST_F(ForwardingTablesTest, CountsTheSlotsOfADrainedBackendAsChanged) {
   for (size_t i = 0; i < before.size(); ++i) changed += before[i] != after[i] ? 1 : 0;
   EXPECT_EQ(stats_.slots_changed, changed);
   EXPECT_FALSE(OwnerSet(1).contains("10.0.0.11"));
+}
+
+TEST_F(ForwardingTablesTest, SettleByTheLongestTimeoutOfTheProtocolsThatTheServiceHas) {
+  SnapshotInput input = TwoServices();
+  SnapshotService& web = input.services[1];
+  web.frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};
+  web.idle_timeout_tcp_ms = 10'000;
+  web.idle_timeout_udp_ms = 20'000;
+  Publish(input);
+  EXPECT_EQ(Service(1).idle_ticks, 10 * kTicksPerSecond);
+  web.frontends.push_back(Frontend::Parse("203.0.113.10:80/udp").value());
+  Publish(input);
+  EXPECT_EQ(Service(1).idle_ticks, 20 * kTicksPerSecond);
+}
+
+TEST_F(ForwardingTablesTest, LetTheSlotsOfADrainedBackendShift) {
+  SnapshotInput input = TwoServices();
+  Publish(input);
+  EXPECT_TRUE(Service(1).slot_table->all_settled());
+  const uint32_t id = tables_->backends()[Service(1).first_backend].id;
+  now_tick_ = 77;
+  SetState(&input.services[1], id, BackendState::kDraining);
+  Publish(input);
+  const SlotTable& slots = *Service(1).slot_table;
+  // And those few that Maglev moves between the others.
+  EXPECT_GT(slots.shifting_count_of(0), slots.size() / 8);
+  EXPECT_GE(slots.shifting_count(), slots.shifting_count_of(0));
+  EXPECT_EQ(slots.unsettled().front().since_tick, 77U);
+  // Down now: the same owners, the same slots, still shifting.
+  SetState(&input.services[1], id, BackendState::kDown);
+  Publish(input);
+  EXPECT_EQ(Service(1).slot_table.get(), &slots);
+}
+
+// Slots that are not settled name backends which own none: these must not slip.
+TEST_F(ForwardingTablesTest, FollowAStableOwnerWhoseIndexShifts) {
+  SnapshotInput input = TwoServices();
+  SnapshotService& web = input.services[1];
+  web.backends.push_back(MakeBackend(9, "10.0.0.1", 1, BackendState::kDraining));
+  web.backends.push_back(MakeBackend(8, "10.0.0.99", 1));
+  Publish(input);
+  SetState(&web, 8, BackendState::kDraining);
+  Publish(input);
+  // By shifting slot, the id of its stable owner.
+  const auto stable_ids = [&] {
+    std::map<uint32_t, uint32_t> ids;
+    for (const UnsettledSlot& unsettled : Service(1).slot_table->unsettled()) {
+      const Slot slot = Service(1).slot_table->Load(unsettled.index);
+      if (slot.state != SlotState::kShifting) continue;
+      ids[unsettled.index] = tables_->backends()[Service(1).first_backend + slot.stable].id;
+    }
+    return ids;
+  };
+  std::map<uint32_t, uint32_t> expected = stable_ids();
+  ASSERT_GT(std::erase_if(expected, [](const auto& slot) { return slot.second == 8; }), 20U);
+  expected = stable_ids();
+  std::erase_if(web.backends, [](const SnapshotBackend& backend) { return backend.id == 9; });
+  Publish(input);
+  EXPECT_EQ(stable_ids(), expected);
+  // Whose stable owner is gone: nothing leads there any more.
+  std::erase_if(web.backends, [](const SnapshotBackend& backend) { return backend.id == 8; });
+  std::erase_if(expected, [](const auto& slot) { return slot.second == 8; });
+  Publish(input);
+  EXPECT_EQ(stable_ids(), expected);
+  EXPECT_GT(Service(1).slot_table->pinned_count(), 20U);
+}
+
+TEST_F(ForwardingTablesTest, KeepNoStatesWhereNothingIsTracked) {
+  SnapshotInput input = TwoServices();
+  input.services[1].tracking_tcp = Tracking::kNone;
+  input.services[1].tracking_udp = Tracking::kNone;
+  Publish(input);
+  input.services[1].backends[0].state = BackendState::kDraining;
+  Publish(input);
+  EXPECT_GT(stats_.slots_changed, 0U);
+  EXPECT_TRUE(Service(1).slot_table->all_settled());
+}
+
+TEST_F(ForwardingTablesTest, BeginAnewWhenFlowsFallIntoOtherSlots) {
+  SnapshotInput input = TwoServices();
+  Publish(input);
+  input.services[1].backends[0].state = BackendState::kDraining;
+  Publish(input);
+  ASSERT_FALSE(Service(1).slot_table->all_settled());
+  input.services[1].hash_policy = HashPolicy::kSourceIp;
+  Publish(input);
+  EXPECT_TRUE(Service(1).slot_table->all_settled());
 }
 
 TEST_F(ForwardingTablesTest, OutliveTheGenerationThatTheyShareWith) {

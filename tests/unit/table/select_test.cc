@@ -78,7 +78,8 @@ class SelectTest : public testing::TablesFixture {
   Selection Select(const PacketFacts& facts) {
     const std::optional<FlowRecord> record = Get();
     const Selection explained =
-        ExplainBackend(*tables_, Service(), hash_, facts, kNow, record ? &*record : nullptr);
+        ExplainBackend(*tables_, Service(), SlotWord(Service(), hash_)->load(), facts, kNow,
+                       record ? &*record : nullptr);
     const Selection selected = SelectBackend(*tables_, Service(), hash_, facts, kNow, &flows_);
     EXPECT_EQ(explained.backend_index, selected.backend_index);
     if (selected.reason != SelectReason::kUntracked) {
@@ -118,7 +119,6 @@ constexpr FlowRecord kOnGone{kGone, kBefore, kConfirmed};
 constexpr FlowRecord kExpired{kOther, kNow - kIdleTicks - 1, kConfirmed};
 constexpr FlowRecord kClosed{kOther, kNow - kClosingTicks - 1, kConfirmed | kClosing};
 constexpr FlowRecord kNewOnOwner{kOwner, kNow, 0};
-constexpr FlowRecord kPinnedOnOwner{kOwner, kNow, kPinned};
 constexpr auto kNone = std::nullopt;
 
 constexpr SelectReason kSlot = SelectReason::kSlot;
@@ -132,10 +132,9 @@ const SelectRow kRows[] = {
     {"SynWithDataIsRecordedAsNew", Tcp(kTcpSyn, true), kNone, kNewFlow, kOwner, kNewOnOwner},
     {"UdpIsRecordedAsNew", kUdp, kNone, kNewFlow, kOwner, kNewOnOwner},
     {"UdpHasNoTcpFlags", {kIpProtoUdp, kTcpRst, true}, kNone, kNewFlow, kOwner, kNewOnOwner},
-    {"AckIsRecordedAsPinned", kAck, kNone, kNewFlow, kOwner, kPinnedOnOwner},
-    {"SynAckIsRecordedAsPinned", Tcp(kTcpSyn | kTcpAck), kNone, kNewFlow, kOwner, kPinnedOnOwner},
-    {"FinIsRecordedAsClosing", kFin, kNone, kNewFlow, kOwner,
-     FlowRecord{kOwner, kNow, kPinned | kClosing}},
+    {"AckIsRecorded", kAck, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"SynAckIsRecorded", Tcp(kTcpSyn | kTcpAck), kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"FinIsRecordedAsClosing", kFin, kNone, kNewFlow, kOwner, FlowRecord{kOwner, kNow, kClosing}},
     {"RstIsNotRecorded", kRst, kNone, kSlot, kOwner, kNone},
     {"RstAckIsNotRecorded", Tcp(kTcpRst | kTcpAck), kNone, kSlot, kOwner, kNone},
     {"RstSynIsNotRecorded", Tcp(kTcpRst | kTcpSyn), kNone, kSlot, kOwner, kNone},
@@ -173,7 +172,7 @@ const SelectRow kRows[] = {
      kOther, FlowRecord{kOther, kNow, kConfirmed | kClosing}},
     {"SynOnAClosingRecordBeginsANewFlow", kSyn, FlowRecord{kOther, kBefore, kConfirmed | kClosing},
      kReplaced, kOwner, kNewOnOwner},
-    {"AckAfterTheCloseIsAsWithoutRecord", kAck, kClosed, kReplaced, kOwner, kPinnedOnOwner},
+    {"AckAfterTheCloseIsAsWithoutRecord", kAck, kClosed, kReplaced, kOwner, kNewOnOwner},
 
     // A draining backend keeps its flows and gets no new one.
     {"AckStaysOnTheDrainingBackend", kAck, kOnDraining, kRecorded, kDraining,
@@ -187,17 +186,17 @@ const SelectRow kRows[] = {
      FlowRecord{kDraining, kNow - kIdleTicks / 2 - 1, kConfirmed}, kReplaced, kOwner, kNewOnOwner},
 
     // A record that is of no more use.
-    {"AckLeavesTheDownBackend", kAck, kOnDown, kReplaced, kOwner, kPinnedOnOwner},
+    {"AckLeavesTheDownBackend", kAck, kOnDown, kReplaced, kOwner, kNewOnOwner},
     {"SynLeavesTheDownBackend", kSyn, kOnDown, kReplaced, kOwner, kNewOnOwner},
     {"UdpLeavesTheDownBackend", kUdp, kOnDown, kReplaced, kOwner, kNewOnOwner},
     {"RstLeavesTheDownBackendWithoutARecord", kRst, kOnDown, kSlot, kOwner, kOnDown},
-    {"AckLeavesTheDeletedBackend", kAck, kOnGone, kReplaced, kOwner, kPinnedOnOwner},
+    {"AckLeavesTheDeletedBackend", kAck, kOnGone, kReplaced, kOwner, kNewOnOwner},
     {"SynLeavesTheDeletedBackend", kSyn, kOnGone, kReplaced, kOwner, kNewOnOwner},
     {"AnotherServicesBackendIsNotFollowed", kAck, FlowRecord{kForeign, kBefore, kConfirmed},
-     kReplaced, kOwner, kPinnedOnOwner},
+     kReplaced, kOwner, kNewOnOwner},
     {"ADamagedRecordIsReplaced", kAck, FlowRecord{0, kBefore, 0xff}, kReplaced, kOwner,
-     kPinnedOnOwner},
-    {"AckAfterTheIdleTimeoutIsAsWithoutRecord", kAck, kExpired, kReplaced, kOwner, kPinnedOnOwner},
+     kNewOnOwner},
+    {"AckAfterTheIdleTimeoutIsAsWithoutRecord", kAck, kExpired, kReplaced, kOwner, kNewOnOwner},
     {"SynAfterTheIdleTimeoutBeginsANewFlow", kSyn, kExpired, kReplaced, kOwner, kNewOnOwner},
     {"RstAfterTheIdleTimeoutRevivesNothing", kRst, kExpired, kSlot, kOwner, kExpired},
 };
@@ -218,17 +217,27 @@ class SelectTracking : public SelectTest, public ::testing::WithParamInterface<S
     EXPECT_EQ(after->last_seen_tick, row.after->last_seen_tick);
     EXPECT_EQ(int{after->flags}, int{row.after->flags});
   }
+  void CheckByTheSlotAlone() {
+    const SelectRow& row = GetParam();
+    if (row.before) Put(*row.before);
+    const Selection selection = Select(row.facts);
+    EXPECT_EQ(selection.reason, SelectReason::kSlot);
+    EXPECT_EQ(IdOf(selection), kOwner);
+    ASSERT_EQ(Get().has_value(), row.before.has_value());
+    if (row.before) {
+      EXPECT_EQ(Get()->Pack(), row.before->Pack());
+    }
+  }
 };
 
 TEST_P(SelectTracking, All) { Check(); }
 
-// Until slots have states.
-TEST_P(SelectTracking, AdaptiveIsAsAll) {
+TEST_P(SelectTracking, AdaptiveLooksAtNoRecordWhileItsSlotIsSettled) {
   SnapshotInput input = Input();
   input.services[0].tracking_tcp = Tracking::kAdaptive;
   input.services[0].tracking_udp = Tracking::kAdaptive;
   Publish(input);
-  Check();
+  CheckByTheSlotAlone();
 }
 
 TEST_P(SelectTracking, NoneNeitherFollowsNorMakesRecords) {
@@ -236,18 +245,128 @@ TEST_P(SelectTracking, NoneNeitherFollowsNorMakesRecords) {
   input.services[0].tracking_tcp = Tracking::kNone;
   input.services[0].tracking_udp = Tracking::kNone;
   Publish(input);
-  const SelectRow& row = GetParam();
-  if (row.before) Put(*row.before);
-  const Selection selection = Select(row.facts);
-  EXPECT_EQ(selection.reason, SelectReason::kSlot);
-  EXPECT_EQ(IdOf(selection), kOwner);
-  ASSERT_EQ(Get().has_value(), row.before.has_value());
-  if (row.before) {
-    EXPECT_EQ(Get()->Pack(), row.before->Pack());
-  }
+  CheckByTheSlotAlone();
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, SelectTracking, ::testing::ValuesIn(kRows),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+// Adaptive tracking, in a slot that was kStable's before it became kOwner's.
+constexpr uint32_t kStable = 7;
+constexpr FlowRecord kOnStable{kStable, kBefore, kPinned | kConfirmed};
+constexpr FlowRecord kPinnedOnStable{kStable, kNow, kPinned};
+constexpr SelectReason kByStable = SelectReason::kStable;
+
+class SelectUnsettled : public SelectTracking {
+ protected:
+  void SetUp() override {
+    SnapshotInput input = Adaptive();
+    Publish(input);
+    input.services[0].backends.back().state = BackendState::kDraining;
+    Publish(input);
+    while (Word().state == SlotState::kSettled || IdOfLocal(Word().current) != kOwner) {
+      hash_.low += uint64_t{1} << 40;
+    }
+  }
+  static SnapshotInput Adaptive() {
+    SnapshotInput input = Input();
+    input.services[0].tracking_tcp = Tracking::kAdaptive;
+    input.services[0].tracking_udp = Tracking::kAdaptive;
+    input.services[0].backends.push_back(MakeBackend(kStable, "10.0.0.7"));
+    return input;
+  }
+  Slot Word() const { return Slot::Unpack(SlotWord(Service(), hash_)->load()); }
+  uint32_t IdOfLocal(uint16_t local) const {
+    return tables_->backends()[Service().first_backend + local].id;
+  }
+  void Pin() {
+    Service().slot_table->BeginCount(now_tick_ + kIdleTicks + 1, kIdleTicks);
+    Service().slot_table->EndCount();
+  }
+};
+
+const SelectRow kShiftingRows[] = {
+    // Without a record.
+    {"SynGoesToCurrentAsNew", kSyn, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"AckGoesToStableAsPinned", kAck, kNone, kByStable, kStable, kPinnedOnStable},
+    {"DataGoesToStableAsPinned", kData, kNone, kByStable, kStable, kPinnedOnStable},
+    {"SynAckGoesToStableAsPinned", Tcp(kTcpSyn | kTcpAck), kNone, kByStable, kStable,
+     kPinnedOnStable},
+    {"FinGoesToStableAsClosing", kFin, kNone, kByStable, kStable,
+     FlowRecord{kStable, kNow, kPinned | kClosing}},
+    {"RstGoesToStableUnrecorded", kRst, kNone, kByStable, kStable, kNone},
+    {"UdpCountsAsOld", kUdp, kNone, kByStable, kStable, kPinnedOnStable},
+
+    // With one.
+    {"RecordedStaysOnStable", kData, kOnStable, kRecorded, kStable,
+     FlowRecord{kStable, kNow, kPinned | kConfirmed}},
+    {"RecordedStaysOnCurrent", kData, FlowRecord{kOwner, kBefore, kConfirmed}, kRecorded, kOwner,
+     FlowRecord{kOwner, kNow, kConfirmed}},
+    {"RecordedStaysOnAThird", kData, kOnOther, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kConfirmed}},
+    {"SynRetransmissionStays", kSyn, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
+     FlowRecord{kOther, kNow, 0}},
+    {"SynOnADrainingRecordGoesToCurrent", kSyn, kOnStable, kReplaced, kOwner, kNewOnOwner},
+    {"SynOnAClosingRecordGoesToCurrent", kSyn, FlowRecord{kOther, kBefore, kConfirmed | kClosing},
+     kReplaced, kOwner, kNewOnOwner},
+    {"RstShortensAndMovesNothing", kRst, kOnStable, kRecorded, kStable,
+     FlowRecord{kStable, kNow, kPinned | kConfirmed | kClosing}},
+
+    // With one of no more use.
+    {"ExpiredCountsAsNone", kAck, kExpired, kByStable, kStable, kPinnedOnStable},
+    {"ExpiredAndSynGoesToCurrent", kSyn, kExpired, kReplaced, kOwner, kNewOnOwner},
+    {"ExpiredAndRstRevivesNothing", kRst, kExpired, kByStable, kStable, kExpired},
+    {"AFlowOfADownBackendGoesToCurrent", kAck, kOnDown, kReplaced, kOwner, kNewOnOwner},
+    {"AFlowOfADeletedBackendGoesToCurrent", kAck, kOnGone, kReplaced, kOwner, kNewOnOwner},
+    {"ARstOfADownBackendsFlowGoesToCurrent", kRst, kOnDown, kSlot, kOwner, kOnDown},
+};
+
+class SelectShifting : public SelectUnsettled {};
+TEST_P(SelectShifting, IsAsTabled) {
+  ASSERT_EQ(Word().state, SlotState::kShifting);
+  Check();
+}
+INSTANTIATE_TEST_SUITE_P(Rows, SelectShifting, ::testing::ValuesIn(kShiftingRows),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+// What the same packets get once the stable owner is down.
+const SelectRow kStableDownRows[] = {
+    {"Syn", kSyn, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"AckGoesToCurrentAndIsRecorded", kAck, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"Udp", kUdp, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"Rst", kRst, kNone, kSlot, kOwner, kNone},
+    {"RecordedOnIt", kAck, kOnStable, kReplaced, kOwner, kNewOnOwner},
+};
+class SelectStableDown : public SelectUnsettled {};
+TEST_P(SelectStableDown, NeverUsesIt) {
+  SnapshotInput input = Adaptive();
+  input.services[0].backends.back().state = BackendState::kDown;
+  Publish(input);
+  ASSERT_EQ(Word().state, SlotState::kShifting);
+  Check();
+}
+INSTANTIATE_TEST_SUITE_P(Rows, SelectStableDown, ::testing::ValuesIn(kStableDownRows),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+const SelectRow kPinnedRows[] = {
+    {"SynIsNotRecorded", kSyn, kNone, kSlot, kOwner, kNone},
+    {"AckGoesToCurrentUnrecorded", kAck, kNone, kSlot, kOwner, kNone},
+    {"UdpGoesToCurrentUnrecorded", kUdp, kNone, kSlot, kOwner, kNone},
+    {"RstGoesToCurrent", kRst, kNone, kSlot, kOwner, kNone},
+    {"RecordedStays", kData, kOnStable, kRecorded, kStable,
+     FlowRecord{kStable, kNow, kPinned | kConfirmed}},
+    {"SynOnADrainingRecordGoesToCurrent", kSyn, kOnStable, kReplaced, kOwner, kNewOnOwner},
+    {"ExpiredCountsAsNone", kAck, kExpired, kSlot, kOwner, kExpired},
+    {"AFlowOfADownBackendGoesToCurrent", kAck, kOnDown, kReplaced, kOwner, kNewOnOwner},
+    {"AFlowOfADeletedBackendGoesToCurrent", kAck, kOnGone, kReplaced, kOwner, kNewOnOwner},
+};
+class SelectPinned : public SelectUnsettled {};
+TEST_P(SelectPinned, IsAsTabled) {
+  Pin();
+  ASSERT_EQ(Word().state, SlotState::kPinned);
+  Check();
+}
+INSTANTIATE_TEST_SUITE_P(Rows, SelectPinned, ::testing::ValuesIn(kPinnedRows),
                          [](const auto& row) { return std::string(row.param.name); });
 
 TEST_F(SelectTest, TracksEachProtocolByItsOwnSetting) {
@@ -264,7 +383,8 @@ TEST_F(SelectTest, NeedsNoFlowTableWhenNothingIsTracked) {
   Publish(input);
   const Selection selection = SelectBackend(*tables_, Service(), hash_, kSyn, kNow, nullptr);
   EXPECT_EQ(IdOf(selection), kOwner);
-  Prefetch(Service(), hash_, kIpProtoTcp, nullptr);
+  const uint32_t word = PrefetchRecord(Service(), hash_, kIpProtoTcp, nullptr);
+  EXPECT_FALSE(NeedsRecord(Service(), kIpProtoTcp, word));
 }
 
 class SelectWithoutOwner : public SelectTest {
@@ -336,10 +456,13 @@ TEST_F(SelectTest, KeepsServicesWithTheSameHashApart) {
 }
 
 // The promise of the whole: flows that live through a change stay, new ones follow the new table.
-TEST_F(SelectTest, KeepsFlowsWhereTheyAreThroughADrain) {
+class SelectThroughADrain : public SelectTest, public ::testing::WithParamInterface<Tracking> {};
+
+TEST_P(SelectThroughADrain, KeepsFlowsWhereTheyAre) {
   SnapshotInput input = Input();
+  input.services[0].tracking_tcp = GetParam();
   Publish(input);
-  ASSERT_EQ(Select(kSyn).reason, SelectReason::kNewFlow);
+  ASSERT_EQ(IdOf(Select(kSyn)), kOwner);
   input.services[0].backends[0].state = BackendState::kDraining;
   Publish(input);
   EXPECT_NE(tables_->backends()[SlotOwner(Service(), hash_)].id, kOwner);
@@ -352,6 +475,8 @@ TEST_F(SelectTest, KeepsFlowsWhereTheyAreThroughADrain) {
   Publish(input);
   EXPECT_EQ(IdOf(Select(kData)), kOther);
 }
+INSTANTIATE_TEST_SUITE_P(Tracking, SelectThroughADrain,
+                         ::testing::Values(Tracking::kAll, Tracking::kAdaptive));
 
 TEST(SelectReasonText, IsASentenceOfItsOwnForEachReason) {
   std::set<std::string_view> texts;

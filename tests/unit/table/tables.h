@@ -41,7 +41,7 @@ class TablesFixture : public ::testing::Test {
  protected:
   Result<std::unique_ptr<ForwardingTables>> Build(const SnapshotInput& input) {
     const SnapshotImage image = BuildSnapshot(input).value();
-    return ForwardingTables::Build(SnapshotView(image.bytes()), tables_.get(), ports_,
+    return ForwardingTables::Build(SnapshotView(image.bytes()), {tables_.get(), now_tick_}, ports_,
                                    &backend_slots_, &service_slots_, &stats_);
   }
   // The same, and takes the place of the generation before.
@@ -68,6 +68,7 @@ class TablesFixture : public ::testing::Test {
   CounterSlots service_slots_{1000};
   std::unique_ptr<ForwardingTables> tables_;
   ForwardingTables::BuildStats stats_;
+  uint32_t now_tick_ = 0;
 };
 
 }  // namespace fairlead::testing

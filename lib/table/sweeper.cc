@@ -1,0 +1,79 @@
+#include "lib/table/sweeper.h"
+
+#include <algorithm>
+
+namespace fairlead {
+
+void Sweeper::Begin(const ForwardingTables* tables, uint32_t now_tick) {
+  tables_ = tables;
+  running_ = true;
+  next_bucket_ = 0;
+  uint32_t slots = 0;
+  if (tables != nullptr) {
+    for (const BackendEntry& backend : tables->backends()) {
+      slots = std::max(slots, backend.counter_index + 1);
+    }
+    for (const ServiceEntry& service : tables->services()) {
+      service.slot_table->BeginCount(now_tick, service.idle_ticks);
+    }
+  }
+  counting_.assign(slots, {});
+}
+
+void Sweeper::Visit(uint32_t bucket, uint32_t index, uint64_t tag, const FlowRecord& record,
+                    uint32_t now_tick) {
+  const BackendEntry* backend =
+      tables_ == nullptr ? nullptr : tables_->FindBackend(record.backend_id);
+  const ServiceEntry* service =
+      backend == nullptr ? nullptr : &tables_->services()[backend->service_index];
+  if (service == nullptr || IsExpired(record, now_tick, service->idle_ticks)) {
+    // Keeps its hands off a record that changed meanwhile: it is in use again, and counts.
+    if (flows_->Erase(bucket, index, tag, record.Pack()) || service == nullptr) return;
+  }
+  const uint32_t slot = SlotIndex({tag ^ service->salt.low, 0}, service->slot_count);
+  const SlotTable::RecordSeen seen =
+      service->slot_table->CountRecord(slot, tables_->LocalIndexOf(*service, backend));
+  BackendRecords& counted = counting_[backend->counter_index];
+  // A backend that is down may be back before its flows have noticed: their records stay, and keep
+  // their slots from settling on another, but nothing flows.
+  if (backend->state != BackendState::kDown) {
+    ++counted.flows;
+    if (seen.disagrees) ++counted.pins;
+  }
+  if (!seen.derivable && (record.flags & kRecordPinned) != 0) {
+    FlowRecord kept = record;
+    kept.flags &= static_cast<uint8_t>(~kRecordPinned);
+    flows_->Update({tag, 0}, {bucket, index, record.Pack()}, kept);
+  }
+}
+
+bool Sweeper::Step(uint32_t now_tick) {
+  if (!running_) return false;
+  flows_->Sweep(next_bucket_, kSliceBuckets,
+                [&](uint32_t bucket, uint32_t index, uint64_t tag, const FlowRecord& record) {
+                  Visit(bucket, index, tag, record, now_tick);
+                });
+  next_bucket_ += kSliceBuckets;
+  if (next_bucket_ < flows_->bucket_count()) return false;
+  End();
+  return true;
+}
+
+void Sweeper::End() {
+  running_ = false;
+  slots_changed_ = false;
+  if (tables_ != nullptr) {
+    for (const ServiceEntry& service : tables_->services()) {
+      slots_changed_ |= service.slot_table->EndCount();
+    }
+  }
+  by_backend_.swap(counting_);
+  records_ = 0;
+  pins_ = 0;
+  for (const BackendRecords& backend : by_backend_) {
+    records_ += backend.flows;
+    pins_ += backend.pins;
+  }
+}
+
+}  // namespace fairlead
