@@ -23,7 +23,7 @@ std::optional<std::string> DrainMachine::Finished(SteadyTime now) const {
     return "the service keeps no flow records (tracking none)";
   }
   if (remaining_ == uint64_t{0} && !unseen()) return "no flows remain";
-  if (now >= deadline_) return "deadline passed";
+  if (now >= deadline_) return kDeadlinePassed;
   return std::nullopt;
 }
 

@@ -22,6 +22,8 @@
 
 namespace fairlead {
 
+inline constexpr const char* kDeadlinePassed = "deadline passed";
+
 // Flows of the backend as one statistics answer told them.
 struct FlowCount {
   SteadyTime counted_at;  // never later than the moment the sweep ended

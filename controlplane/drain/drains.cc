@@ -108,6 +108,10 @@ void Drains::Tick() {
     DrainRecord drain = *backend->drain;
     drain.finished_ms = clock_->WallMs();
     drain.reason = reason;
+    const Result<const ServiceSpec*> service = registry_->FindService(backend->service);
+    if (service.ok() && (*service)->on_deadline == FlowPolicy::kKeep && reason == kDeadlinePassed) {
+      drain.reason += "; flows that remain are kept";
+    }
     Log(LogLevel::kInfo, "drained",
         {{"service", backend->service},
          {"backend", backend->endpoint.ToString()},

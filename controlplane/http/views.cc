@@ -71,8 +71,7 @@ BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& back
   if (backend.drain.has_value()) {
     const DrainRecord& drain = *backend.drain;
     if (drain.finished()) return {"drained", drain.reason, drain.finished_ms};
-    return {"draining",
-            "no new flows until undrained; flows that remain are kept until the deadline",
+    return {"draining", "no new flows until undrained; flows that it has are kept for now",
             drain.started_ms};
   }
   const Health& health = backend.health;

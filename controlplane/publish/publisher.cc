@@ -202,7 +202,9 @@ asio::awaitable<void> Publisher::StatsLoop() {
     }
     last = Now();
     if (link_.connected()) co_await AskStats();
-    if (!stopped_) parts_.drains->Tick();
+    if (stopped_) co_return;
+    parts_.drains->Tick();
+    if (parts_.registry->KeptFlowsRunOut()) Kick();
   }
 }
 

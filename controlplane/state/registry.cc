@@ -41,6 +41,15 @@ void ApplyStaticNextHop(const BackendSpec& spec, BackendRuntime* runtime) {
   }
 }
 
+// Until when an unhealthy backend keeps the flows that it has; 0: it does not.
+int64_t KeptUntilMs(const ServiceSpec& service, const BackendRuntime& backend) {
+  if (service.on_unhealthy != FlowPolicy::kKeep ||
+      backend.health.state != HealthState::kUnhealthy) {
+    return 0;
+  }
+  return backend.health.since_ms + service.keep_unhealthy_ms;
+}
+
 }  // namespace
 
 Status Registry::Load() {
@@ -232,6 +241,20 @@ Status Registry::Flush(uint64_t generation) {
   return {};
 }
 
+bool Registry::KeptFlowsRunOut() {
+  const int64_t now_ms = clock_->WallMs();
+  bool any = false;
+  for (const ServiceSpec& service : intent_.services) {
+    if (service.on_unhealthy != FlowPolicy::kKeep) continue;
+    for (const auto& [endpoint, backend] : services_.at(service.name).backends) {
+      const int64_t until_ms = KeptUntilMs(service, backend);
+      any |= until_ms > kept_judged_ms_ && until_ms <= now_ms;
+    }
+  }
+  kept_judged_ms_ = now_ms;
+  return any;
+}
+
 SnapshotInput Registry::Derive(uint64_t generation) const {
   return DeriveFrom(intent_, services_, generation);
 }
@@ -253,7 +276,9 @@ SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services
     // is about backends that failed.
     const bool unjudged = checked && backend.health.state == HealthState::kInitial;
     observed.draining = backend.drain.has_value() || unjudged;
-    observed.released = (backend.drain.has_value() && backend.drain->finished()) || unjudged;
+    const bool drained = backend.drain.has_value() && backend.drain->finished();
+    observed.released = (drained && service.on_deadline == FlowPolicy::kRelease) || unjudged;
+    observed.kept = KeptUntilMs(service, backend) > clock_->WallMs();
     return observed;
   };
   return DeriveSnapshot(intent, generation, observations);

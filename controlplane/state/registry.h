@@ -79,6 +79,10 @@ class Registry {
   // one.
   Status Flush(uint64_t generation);
 
+  // True when the time of some unhealthy backend's kept flows (on_unhealthy: keep) has run out since
+  // the last call: the snapshot differs.
+  bool KeptFlowsRunOut();
+
   // Snapshot input of the present state. `generation` as the caller will publish it.
   SnapshotInput Derive(uint64_t generation) const;
 
@@ -104,6 +108,7 @@ class Registry {
   Ids services_;
   std::unordered_map<uint32_t, BackendRuntime*> by_id_;
   std::set<uint32_t> unsaved_health_;
+  int64_t kept_judged_ms_ = 0;
   uint64_t generation_ = 0;
   uint64_t intent_generation_ = 0;
   std::function<void()> on_change_;

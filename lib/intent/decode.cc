@@ -32,6 +32,8 @@ constexpr Word<Tracking> kTrackingWords[] = {
     {"adaptive", Tracking::kAdaptive}, {"all", Tracking::kAll}, {"none", Tracking::kNone}};
 // Of drop_too_big.
 constexpr Word<bool> kTooBigWords[] = {{"cut", false}, {"drop", true}};
+constexpr Word<FlowPolicy> kFlowPolicyWords[] = {{"release", FlowPolicy::kRelease},
+                                                 {"keep", FlowPolicy::kKeep}};
 constexpr Word<HealthCheckType> kCheckWords[] = {{"tcp", HealthCheckType::kTcp},
                                                  {"none", HealthCheckType::kNone}};
 
@@ -237,11 +239,12 @@ Status ReadName(const Fields& fields, std::string* name) {
 }
 
 Status ReadService(const Json& json, const std::string& path, ServiceSpec* service) {
-  ASSIGN_OR_RETURN(const Fields fields,
-                   Fields::Open(json, path, "a service",
-                                {"name", "frontends", "forwarding", "gue_port", "gue_checksum",
-                                 "mss_clamp", "too_big", "hash", "tracking", "idle_timeout",
-                                 "drain_timeout", "health_check", "fail_open", "backends"}));
+  ASSIGN_OR_RETURN(
+      const Fields fields,
+      Fields::Open(json, path, "a service",
+                   {"name", "frontends", "forwarding", "gue_port", "gue_checksum", "mss_clamp",
+                    "too_big", "hash", "tracking", "idle_timeout", "drain_timeout", "on_deadline",
+                    "on_unhealthy", "keep_unhealthy", "health_check", "fail_open", "backends"}));
   RETURN_IF_ERROR(ReadName(fields, &service->name));
   RETURN_IF_ERROR(ReadFrontends(fields, &service->frontends));
   RETURN_IF_ERROR(fields.ReadWord("forwarding", kForwardingWords, &service->forwarding));
@@ -253,6 +256,9 @@ Status ReadService(const Json& json, const std::string& path, ServiceSpec* servi
   RETURN_IF_ERROR(fields.ReadWord("tracking", kTrackingWords, &service->tracking));
   RETURN_IF_ERROR(fields.ReadDuration("idle_timeout", &service->idle_timeout_ms));
   RETURN_IF_ERROR(fields.ReadDuration("drain_timeout", &service->drain_timeout_ms));
+  RETURN_IF_ERROR(fields.ReadWord("on_deadline", kFlowPolicyWords, &service->on_deadline));
+  RETURN_IF_ERROR(fields.ReadWord("on_unhealthy", kFlowPolicyWords, &service->on_unhealthy));
+  RETURN_IF_ERROR(fields.ReadDuration("keep_unhealthy", &service->keep_unhealthy_ms));
   RETURN_IF_ERROR(fields.ReadBool("fail_open", &service->fail_open));
   if (const Json* check = fields.Find("health_check")) {
     RETURN_IF_ERROR(ReadHealthCheck(*check, fields.PathOf("health_check"), &service->health_check));
@@ -323,6 +329,9 @@ Json ServiceToJson(const ServiceSpec& service) {
                {"forwarding", ForwardingModeName(service.forwarding)},
                {"hash", HashPolicyName(service.hash)},
                {"drain_timeout", FormatDurationMs(service.drain_timeout_ms)},
+               {"on_deadline", NameOf(kFlowPolicyWords, service.on_deadline)},
+               {"on_unhealthy", NameOf(kFlowPolicyWords, service.on_unhealthy)},
+               {"keep_unhealthy", FormatDurationMs(service.keep_unhealthy_ms)},
                {"fail_open", service.fail_open},
                {"health_check", std::move(health_check)},
                {"backends", std::move(backends)}};

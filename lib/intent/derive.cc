@@ -12,7 +12,9 @@ namespace {
 
 BackendState StateOf(const ObservedBackend& observed, bool ignore_health) {
   if (observed.released) return BackendState::kDown;
-  if (!observed.healthy && !ignore_health) return BackendState::kDown;
+  if (!observed.healthy && !ignore_health) {
+    return observed.kept ? BackendState::kDraining : BackendState::kDown;
+  }
   return observed.draining ? BackendState::kDraining : BackendState::kActive;
 }
 

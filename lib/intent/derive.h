@@ -13,7 +13,8 @@ struct ObservedBackend {
   uint32_t id = 0;      // stable
   bool healthy = true;  // by its check; true where there is none
   bool draining = false;
-  bool released = false;  // drain deadline passed: remaining flows go to the current owners
+  bool released = false;  // it is over: what flows remain go to the current owners
+  bool kept = false;      // not healthy, but what flows it has are kept for now
   std::optional<SnapshotNextHop> next_hop;
 };
 
@@ -22,7 +23,8 @@ struct Observations {
   std::function<ObservedBackend(const ServiceSpec&, const BackendSpec&)> backend;
 };
 
-// States: healthy -> active; unhealthy -> down; draining -> draining, and down once released.
+// States: healthy -> active; unhealthy -> down, or draining while kept; draining -> draining, and
+// down once released.
 // Fail-open: when no backend that may get new flows (not draining, weight above 0) is healthy and
 // the service fails open, health is ignored: the unhealthy ones are published as active (or
 // draining), with their weights. A static `mac` goes before an observed next hop; the interface is

@@ -101,6 +101,8 @@ Status CheckTimers(const ServiceSpec& service, std::string_view path) {
     RETURN_IF_ERROR(CheckDuration(prefix + "idle_timeout", *service.idle_timeout_ms,
                                   kMinIdleTimeoutMs, kMaxIdleTimeoutMs));
   }
+  RETURN_IF_ERROR(CheckDuration(prefix + "keep_unhealthy", service.keep_unhealthy_ms,
+                                kMinKeepUnhealthyMs, kMaxKeepUnhealthyMs));
   return CheckDuration(prefix + "drain_timeout", service.drain_timeout_ms, 0, kMaxDrainTimeoutMs);
 }
 

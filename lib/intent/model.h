@@ -18,6 +18,12 @@ namespace fairlead {
 
 enum class HealthCheckType : uint8_t { kNone = 0, kTcp = 1 };
 
+// What becomes of the flows that a backend has, at its drain's deadline or when it fails its check.
+enum class FlowPolicy : uint8_t {
+  kRelease = 0,  // they go to the present owners of their slots, which reset them
+  kKeep = 1,     // they stay
+};
+
 struct HealthCheck {
   HealthCheckType type = HealthCheckType::kTcp;
   uint32_t interval_ms = 2000;  // from 100
@@ -48,6 +54,9 @@ struct ServiceSpec {
   std::optional<Tracking> tracking;         // unset: TCP adaptive, UDP all
   std::optional<uint32_t> idle_timeout_ms;  // unset: TCP 350 s, UDP 120 s; 1 s..24 h
   uint32_t drain_timeout_ms = 300'000;      // 0..3600 s
+  FlowPolicy on_deadline = FlowPolicy::kRelease;
+  FlowPolicy on_unhealthy = FlowPolicy::kRelease;
+  uint32_t keep_unhealthy_ms = 300'000;     // with on_unhealthy keep: so long; 1 s..100 h
   bool fail_open = true;                    // all backends down: use them all the same
   uint32_t slot_count = kDefaultSlotCount;  // prime
   HealthCheck health_check;
@@ -64,6 +73,8 @@ struct IntentSpec {
 inline constexpr uint32_t kMaxFrontendsPerService = 256;
 inline constexpr uint32_t kMinIdleTimeoutMs = 1000;
 inline constexpr uint32_t kMaxDrainTimeoutMs = 3'600'000;
+inline constexpr uint32_t kMinKeepUnhealthyMs = 1000;
+inline constexpr uint32_t kMaxKeepUnhealthyMs = 360'000'000;
 inline constexpr uint32_t kMinCheckIntervalMs = 100;
 inline constexpr uint32_t kMaxCheckIntervalMs = 3'600'000;
 inline constexpr uint32_t kMaxRiseFall = 10;

@@ -110,7 +110,7 @@ def test_no_new_flow_reaches_a_draining_backend_from_the_acknowledgement_on(bala
 @pytest.mark.slow
 def test_drain_wait_ends_when_the_last_flow_has_ended_and_not_before(lab):
     # Flows that have sent nothing since the drain began have no record: it waits for them for the idle timeout.
-    configure(lab, idle_timeout="3s")
+    configure(lab, idle_timeout="12s")
     leaving = lab.backends[3]
     staying = lab.start_load(targets=web_targets(lab), keep=40, interval_ms=100)
     short = lab.start_load(targets=web_targets(lab), new_per_second=100)
@@ -181,3 +181,20 @@ def test_service_comes_and_goes_as_a_whole(balanced):
     assert figures["failed"] == 5
     wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_frontend", 0) >= 5, 5, "no_frontend is not counted")
     assert json.loads(lab.fairctl("--json", "service", "list").stdout)["services"]
+
+
+@pytest.mark.quick
+def test_at_the_deadline_remaining_flows_are_kept_where_the_service_says_so(lab):
+    configure(lab, on_deadline="keep")
+    leaving = lab.backends[0]
+    load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, report_ms=200)
+    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 60, 20, "60 connections do not open")
+    lab.fairctl("backend", "drain", "web", leaving.address4, "--timeout", "1s", "--wait")
+    row = lab.backends_of("web")[leaving.address4]
+    assert row["state"] == "drained" and row["drain"]["reason"].endswith("are kept"), row
+    before = load.latest()["tcp_keep"]["by_backend"][leaving.name]
+    wait_until(lambda: load.latest()["tcp_keep"]["by_backend"][leaving.name] > before + 50, 20, "its flows do not go on")
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+    after = lab.start_load(targets=web_targets(lab), count=200).wait()
+    assert leaving.name not in after["tcp_new"]["flows_by_backend"]

@@ -23,6 +23,9 @@ struct ServiceOptions {
   std::string tracking;
   std::string idle_timeout;
   std::string drain_timeout;
+  std::string on_deadline;
+  std::string on_unhealthy;
+  std::string keep_unhealthy;
   bool fail_closed = false;
   std::string check_type;
   std::string check_interval;
@@ -52,6 +55,9 @@ Json ToJson(const ServiceOptions& options) {
   SetText("tracking", options.tracking, &json);
   SetText("idle_timeout", options.idle_timeout, &json);
   SetText("drain_timeout", options.drain_timeout, &json);
+  SetText("on_deadline", options.on_deadline, &json);
+  SetText("on_unhealthy", options.on_unhealthy, &json);
+  SetText("keep_unhealthy", options.keep_unhealthy, &json);
   if (options.fail_closed) json["fail_open"] = false;
   Json check = Json::object();
   SetText("type", options.check_type, &check);
@@ -116,6 +122,11 @@ std::string CheckText(const Json& check) {
          Shown(Member(check, "fall"));
 }
 
+std::string UnhealthyText(const Json& service) {
+  if (TextOf(Member(service, "on_unhealthy")) != "keep") return "release its flows";
+  return "keep its flows for " + Shown(Member(service, "keep_unhealthy"));
+}
+
 int Show(Context* context, const std::string& name) {
   const Result<Json> reply = context->Call("GET", ServicePath(name));
   if (!reply.ok()) return context->Fail(reply.status());
@@ -132,7 +143,9 @@ int Show(Context* context, const std::string& name) {
       << "tracking       " << (tracking.is_null() ? "tcp adaptive, udp all" : Shown(tracking))
       << '\n'
       << "idle timeout   " << (idle.is_null() ? "tcp 350s, udp 120s" : Shown(idle)) << '\n'
-      << "drain timeout  " << Shown(Member(service, "drain_timeout")) << '\n'
+      << "drain timeout  " << Shown(Member(service, "drain_timeout")) << ", then "
+      << Shown(Member(service, "on_deadline")) << " the flows that remain\n"
+      << "unhealthy      " << UnhealthyText(service) << '\n'
       << "slots          " << SlotsText(Member(service, "slots")) << '\n'
       << "health check   " << CheckText(Member(service, "health_check")) << '\n'
       << "all down       " << (fails_open ? "use them all the same (fail open)" : "drop packets")
@@ -175,6 +188,13 @@ void AddAddCommand(CLI::App* service, Context* context) {
                   "adaptive | all | none (default: adaptive for TCP, all for UDP)");
   add->add_option("--idle-timeout", options->idle_timeout, "such as 350s");
   add->add_option("--drain-timeout", options->drain_timeout, "such as 300s");
+  add->add_option("--on-deadline", options->on_deadline,
+                  "release | keep: what becomes of the flows that a drain's deadline finds "
+                  "(default release)");
+  add->add_option("--on-unhealthy", options->on_unhealthy,
+                  "release | keep: what becomes of an unhealthy backend's flows (default release)");
+  add->add_option("--keep-unhealthy", options->keep_unhealthy,
+                  "with --on-unhealthy keep: for how long (default 300s)");
   add->add_flag("--fail-closed", options->fail_closed,
                 "drop packets when all backends are down (default: use them all the same)");
   add->add_option("--health-check", options->check_type, "tcp | none (default tcp)");

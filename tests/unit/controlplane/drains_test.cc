@@ -131,6 +131,26 @@ TEST_F(DrainsTest, DeadlineReleasesWhatRemains) {
   EXPECT_EQ(Backend()->drain->finished_ms, clock_.WallMs());
 }
 
+TEST_F(DrainsTest, DeadlineLeavesWhatRemainsWhereTheServiceSaysSo) {
+  for (const FlowPolicy policy : {FlowPolicy::kKeep, FlowPolicy::kRelease}) {
+    ServiceSpec service = **registry_->FindService("web");
+    service.on_deadline = policy;
+    service.health_check.type = HealthCheckType::kNone;
+    ASSERT_TRUE(registry_->ReplaceService(service).ok());
+    Start(1000);
+    clock_.Advance(milliseconds(1000));
+    drains_->Tick();
+    ASSERT_TRUE(Backend()->drain->finished());
+    const bool keeps = policy == FlowPolicy::kKeep;
+    EXPECT_EQ(Backend()->drain->reason,
+              keeps ? "deadline passed; flows that remain are kept" : "deadline passed");
+    const SnapshotInput input = registry_->Derive(registry_->generation());
+    EXPECT_EQ(input.services[0].backends[0].state,
+              keeps ? BackendState::kDraining : BackendState::kDown);
+    ASSERT_TRUE(drains_->Undrain(Backend()).ok());
+  }
+}
+
 TEST_F(DrainsTest, DeadlinePassesWhileTheProcessIsDown) {
   Start(10'000);
   clock_.Advance(milliseconds(20'000));

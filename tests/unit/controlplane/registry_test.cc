@@ -68,6 +68,31 @@ TEST_F(RegistryTest, IdsDoNotDependOnTheOrderOfChanges) {
   EXPECT_EQ(Backend("10.0.0.1")->id, id);
 }
 
+TEST_F(RegistryTest, KeepsAnUnhealthyBackendsFlowsForAsLongAsTheServiceSays) {
+  ServiceSpec web = ParseServiceSpec(kWeb);
+  web.on_unhealthy = FlowPolicy::kKeep;
+  web.keep_unhealthy_ms = 30'000;
+  ASSERT_TRUE(registry_->AddService(web).ok());
+  registry_->SetHealth(Backend("10.0.0.1"), HealthState::kHealthy, "");
+  registry_->SetHealth(Backend("10.0.0.2"), HealthState::kUnhealthy, "refused");
+  EXPECT_EQ(PublishedState("10.0.0.2"), BackendState::kDraining);
+  EXPECT_FALSE(registry_->KeptFlowsRunOut());
+  clock_.Advance(std::chrono::milliseconds(29'999));
+  EXPECT_EQ(PublishedState("10.0.0.2"), BackendState::kDraining);
+  EXPECT_FALSE(registry_->KeptFlowsRunOut());
+  clock_.Advance(std::chrono::milliseconds(1));
+  EXPECT_EQ(PublishedState("10.0.0.2"), BackendState::kDown);
+  EXPECT_TRUE(registry_->KeptFlowsRunOut());
+  EXPECT_FALSE(registry_->KeptFlowsRunOut());  // said once
+}
+
+TEST_F(RegistryTest, ReleasesAnUnhealthyBackendsFlowsByDefault) {
+  AddWeb();
+  registry_->SetHealth(Backend("10.0.0.1"), HealthState::kHealthy, "");
+  registry_->SetHealth(Backend("10.0.0.2"), HealthState::kUnhealthy, "refused");
+  EXPECT_EQ(PublishedState("10.0.0.2"), BackendState::kDown);
+}
+
 TEST_F(RegistryTest, EachChangeHasAGenerationOfItsOwn) {
   AddWeb();
   const Result<uint64_t> second =

@@ -22,6 +22,9 @@ constexpr const char* kFullService = R"({
   "tracking": "none",
   "idle_timeout": "10s",
   "drain_timeout": "5m",
+  "on_deadline": "keep",
+  "on_unhealthy": "keep",
+  "keep_unhealthy": "30s",
   "fail_open": false,
   "health_check": {"type": "tcp", "interval": "3s", "timeout": "500ms", "rise": 4, "fall": 5,
                    "port": 8081},
@@ -42,6 +45,9 @@ TEST(ServiceFromJson, ReadsEveryField) {
   EXPECT_EQ(service->tracking, Tracking::kNone);
   EXPECT_EQ(service->idle_timeout_ms, 10'000U);
   EXPECT_EQ(service->drain_timeout_ms, 300'000U);
+  EXPECT_EQ(service->on_deadline, FlowPolicy::kKeep);
+  EXPECT_EQ(service->on_unhealthy, FlowPolicy::kKeep);
+  EXPECT_EQ(service->keep_unhealthy_ms, 30'000U);
   EXPECT_FALSE(service->fail_open);
   EXPECT_EQ(service->health_check, (HealthCheck{HealthCheckType::kTcp, 3000, 500, 4, 5, 8081}));
   ASSERT_EQ(service->backends.size(), 3U);
@@ -60,6 +66,8 @@ TEST(ServiceFromJson, FillsInTheDefaults) {
   EXPECT_EQ(service.tracking, std::nullopt);
   EXPECT_EQ(service.idle_timeout_ms, std::nullopt);
   EXPECT_EQ(service.drain_timeout_ms, 300'000U);
+  EXPECT_EQ(service.on_deadline, FlowPolicy::kRelease);
+  EXPECT_EQ(service.on_unhealthy, FlowPolicy::kRelease);
   EXPECT_TRUE(service.fail_open);
   EXPECT_EQ(service.health_check, HealthCheck{});
   EXPECT_TRUE(service.backends.empty());
@@ -205,6 +213,10 @@ const BadValue kBadServices[] = {
      "idle_timeout: 999ms is not within 1s..24h"},
     {"DrainTimeoutLong", R"({"drain_timeout": "3601s"})",
      "drain_timeout: 3601s is not within 0s..1h"},
+    {"OnDeadlineOther", R"({"on_deadline": "drop"})", R"(on_deadline: "drop" is )"},
+    {"OnUnhealthyNumber", R"({"on_unhealthy": 5})", "on_unhealthy: 5 is "},
+    {"KeepUnhealthyShort", R"({"keep_unhealthy": "0s"})",
+     "keep_unhealthy: 0s is not within 1s..100h"},
     {"FailOpenText", R"({"fail_open": "yes"})", R"(fail_open: "yes" is neither true nor false)"},
     {"HealthCheckText", R"({"health_check": "tcp"})", R"(health_check: "tcp" is not an object)"},
     {"HealthCheckUnknownField", R"({"health_check": {"path": "/"}})",

@@ -73,6 +73,11 @@ ObservedBackend Observed(bool healthy, bool draining = false, bool released = fa
 }
 const ObservedBackend kHealthy = Observed(true);
 const ObservedBackend kSick = Observed(false);
+const ObservedBackend kKept = [] {
+  ObservedBackend observed = Observed(false);
+  observed.kept = true;
+  return observed;
+}();
 const ObservedBackend kDrains = Observed(true, true);
 const ObservedBackend kSickDrains = Observed(false, true);
 const ObservedBackend kReleased = Observed(true, true, true);
@@ -80,6 +85,15 @@ const ObservedBackend kReleased = Observed(true, true, true);
 TEST(DeriveSnapshot, PublishesHealthDrainAndReleaseAsStates) {
   EXPECT_THAT(Web({kHealthy, kSick, kDrains, kReleased, kSickDrains}).States(),
               ElementsAre(kActive, kDown, kDraining, kDown, kDown));
+}
+
+TEST(DeriveSnapshot, AnUnhealthyBackendWhoseFlowsAreKeptDrains) {
+  EXPECT_THAT(Web({kHealthy, kKept}).States(), ElementsAre(kActive, kDraining));
+  ObservedBackend released = kKept;
+  released.released = true;
+  // And is one of those that fail-open takes, when nobody else is left.
+  EXPECT_THAT(Web({kKept}).States(), ElementsAre(kActive));
+  EXPECT_THAT(Web({kHealthy, released}).States(), ElementsAre(kActive, kDown));
 }
 
 TEST(DeriveSnapshot, FailsOpenWhenAllAreUnhealthy) {
