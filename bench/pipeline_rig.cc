@@ -248,9 +248,10 @@ void Rig::BuildTables() {
        {IpAddress::Parse("192.0.2.1").value(), IpAddress::Parse("2001:db8:f::1").value()}}};
   const auto build = [&] {
     const SnapshotImage image = BuildSnapshot(input).value();
-    tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), {tables_.get(), context_.now_tick}, egress,
-                                      &backend_slots_, &service_slots_, nullptr)
-                  .value();
+    tables_ =
+        ForwardingTables::Build(SnapshotView(image.bytes()), {tables_.get(), context_.now_tick},
+                                egress, &backend_slots_, &service_slots_, nullptr)
+            .value();
   };
   if (setting_.shifting_percent != 0) {
     SetWeights(setting_.shifting_percent, /*after=*/false, &input);

@@ -31,6 +31,7 @@
 #include "dataplane/manage/image_file.h"
 #include "dataplane/manage/link_server.h"
 #include "dataplane/manage/manager.h"
+#include "dataplane/manage/state_files.h"
 #include "dataplane/manage/telemetry.h"
 #include "dataplane/port/port.h"
 #include "dataplane/port/steered_ports.h"
@@ -106,7 +107,8 @@ class Dataplane {
  public:
   explicit Dataplane(const Options& options) : options_(options) {}
 
-  Status SetUp(uint16_t largest_mtu) {
+  // `keep`: where flows and slot states outlive the process; unset = nowhere.
+  Status SetUp(uint16_t largest_mtu, const std::optional<StateFiles>& keep) {
     const DataplaneConfig& config = options_.config;
     ASSIGN_OR_RETURN(lcores_, WorkerLcores(config));
     const auto worker_count = static_cast<uint32_t>(lcores_.size());
@@ -115,10 +117,7 @@ class Dataplane {
     ASSIGN_OR_RETURN(PortSet ports, PortSet::Open(config.ports, worker_count, pool_.get()));
     ports_.emplace(std::move(ports));
     steered_ports_.emplace(ports_->ports());
-    ASSIGN_OR_RETURN(FlowMemory memory,
-                     FlowMemory::Allocate(FlowTable::BytesNeeded(config.flow_records)));
-    flow_memory_.emplace(std::move(memory));
-    flows_.emplace(FlowTable::Format(flow_memory_->bytes(), config.flow_records));
+    RETURN_IF_ERROR(SetUpFlows(keep));
     ASSIGN_OR_RETURN(rcu_, RcuState::Create(worker_count));
     FillShared();
     for (uint32_t index = 0; index < worker_count; ++index) {
@@ -145,7 +144,11 @@ class Dataplane {
     environment.publisher.settle = [this](const SnapshotView& snapshot) {
       steered_ports_->Release(snapshot);
     };
-    environment.each_second = [this] { steered_ports_->Watch(); };
+    environment.each_second = [this] {
+      steered_ports_->Watch();
+      shared_.clock.SetRight();
+    };
+    if (slot_files_) KeepSlots(&environment);
     environment.flows = &*flows_;
     for (const auto& worker : workers_) environment.workers.push_back(&worker->counters());
     environment.now_tick = [this] { return Clock::Tick(shared_.clock.Microseconds(rte_rdtsc())); };
@@ -194,6 +197,34 @@ class Dataplane {
   size_t worker_count() const { return workers_.size(); }
 
  private:
+  Status SetUpFlows(const std::optional<StateFiles>& keep) {
+    const size_t bytes = FlowTable::BytesNeeded(options_.config.flow_records);
+    ASSIGN_OR_RETURN(FlowMemory memory,
+                     keep ? FlowMemory::Open(keep->flows, bytes) : FlowMemory::Allocate(bytes));
+    flow_memory_.emplace(std::move(memory));
+    if (keep) slot_files_.emplace(keep->slots, keep->flows.epoch);
+    ASSIGN_OR_RETURN(FlowTable table, OpenFlowTable(options_.config.flow_records, &*flow_memory_));
+    flows_.emplace(table);
+    return {};
+  }
+
+  // Slot states go with the records: which flows are older than a change, and for how long.
+  void KeepSlots(Manager::Environment* environment) {
+    std::vector<SavedSlots> saved =
+        slot_files_->Load([](const std::string& why) { spdlog::warn("{}; ignored", why); });
+    environment->publisher.saved = std::move(saved);
+    environment->publisher.save = [this](const ForwardingTables& next,
+                                         const ForwardingTables* previous) {
+      const Status stored = slot_files_->Save(next, previous);
+      if (!stored.ok()) {
+        spdlog::warn("a restart would forget slot states: {}", stored.message());
+      }
+    };
+    environment->slots_changed = [this](const ForwardingTables& tables) {
+      slot_files_->RemoveSettled(tables);
+    };
+  }
+
   void FillShared() {
     shared_.flows = &*flows_;
     shared_.fragments = &fragments_;
@@ -222,6 +253,7 @@ class Dataplane {
   std::optional<PortSet> ports_;
   std::optional<SteeredPorts> steered_ports_;
   std::optional<FlowMemory> flow_memory_;
+  std::optional<SlotFiles> slot_files_;
   std::optional<FlowTable> flows_;
   FragmentMap fragments_{kFragmentedDatagrams, rte_rand()};
   std::unique_ptr<RcuState> rcu_;
@@ -270,6 +302,8 @@ Status Run(const Options& options) {
     link.emplace(std::move(server));
     last_path = std::filesystem::path(*options.link_path).replace_filename("snapshot.last");
   }
+  std::optional<StateFiles> keep;
+  if (options.link_path) keep = StateFiles::Beside(*options.link_path);
   ASSIGN_OR_RETURN(std::optional<SnapshotImage> image, FirstImage(options, last_path));
   ASSIGN_OR_RETURN(const uint16_t largest_mtu, LargestMtu(options.config.ports));
   const auto most_workers = static_cast<uint32_t>(
@@ -280,7 +314,7 @@ Status Run(const Options& options) {
       PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
   ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan));
   Dataplane dataplane(options);
-  RETURN_IF_ERROR(dataplane.SetUp(largest_mtu));
+  RETURN_IF_ERROR(dataplane.SetUp(largest_mtu, keep));
   PassEalLogOn(options.verbose);
   return Operate(options, std::move(image), std::move(last_path), std::move(link), signal_fd,
                  &dataplane);

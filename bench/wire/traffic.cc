@@ -135,8 +135,8 @@ Status Traffic::FindBackends(const SnapshotImage& image) {
   right.interface = "right";
   const std::vector<EgressPort> ports = {left, right};
   ASSIGN_OR_RETURN(const std::unique_ptr<ForwardingTables> tables,
-                   ForwardingTables::Build(SnapshotView(image.bytes()), {}, ports,
-                                           &backend_slots, &service_slots, nullptr));
+                   ForwardingTables::Build(SnapshotView(image.bytes()), {}, ports, &backend_slots,
+                                           &service_slots, nullptr));
   backend_.resize(setting_.flows);
   for (uint32_t flow = 0; flow < setting_.flows; ++flow) {
     const ServiceEntry& service = tables->services()[flow % setting_.image.services];

@@ -1,30 +1,233 @@
 #include "dataplane/manage/flow_memory.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 namespace fairlead {
+namespace {
+
+constexpr uint64_t kMagic = 0x574f4c464446;  // "FDFLOW" as it lies in memory
+constexpr uint32_t kLayoutVersion = 1;
+constexpr size_t kTableOffset = 4096;
+constexpr int kLockAttempts = 50;
+constexpr useconds_t kLockPauseUs = 10'000;
+
+std::string ErrorText() { return std::strerror(errno); }
+
+// The first hugetlbfs that is mounted, and its page size.
+struct HugeMount {
+  std::string folder;
+  size_t page_bytes = 0;
+};
+std::optional<HugeMount> FindHugeMount() {
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream words(line);
+    std::string device;
+    std::string folder;
+    std::string type;
+    if (!(words >> device >> folder >> type) || type != "hugetlbfs") continue;
+    struct statfs info = {};
+    if (statfs(folder.c_str(), &info) != 0) continue;
+    return HugeMount{folder, static_cast<size_t>(info.f_bsize)};
+  }
+  return std::nullopt;
+}
+
+size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+}  // namespace
+
+// What the first page begins with. Written last: a process that dies before leaves no table.
+struct FlowMemory::Header {
+  uint64_t magic = 0;
+  uint32_t layout_version = 0;
+  uint32_t reserved = 0;
+  uint64_t epoch = 0;
+  uint64_t table_bytes = 0;
+};
+
+// A file that is locked, and closed unless released.
+class FlowMemory::File {
+ public:
+  static Result<File> Open(const std::string& path, bool create) {
+    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0);
+    File file(open(path.c_str(), flags, 0600));
+    if (file.fd_ < 0 && errno == ENOENT) return NotFound(path + " does not exist");
+    if (file.fd_ < 0) return Unavailable(path + " cannot be opened: " + ErrorText());
+    struct stat info = {};
+    if (fstat(file.fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
+      return Unavailable(path + " is no file");
+    }
+    file.size_ = static_cast<size_t>(info.st_size);
+    // A process that was killed may take a moment to be gone.
+    for (int attempt = 0; flock(file.fd_, LOCK_EX | LOCK_NB) != 0; ++attempt) {
+      if (attempt == kLockAttempts) return Unavailable(path + " is another process's");
+      usleep(kLockPauseUs);
+    }
+    return file;
+  }
+  ~File() {
+    if (fd_ >= 0) close(fd_);
+  }
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
+  File& operator=(File&&) = delete;
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  int fd() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
+  size_t size() const { return size_; }
+
+  // Exactly so long, all of it there: a page that could not be had later would be a SIGBUS.
+  Status Resize(size_t bytes) {
+    if (ftruncate(fd_, 0) != 0 || ftruncate(fd_, static_cast<off_t>(bytes)) != 0) {
+      return Unavailable("it cannot be made " + std::to_string(bytes) +
+                         " bytes long: " + ErrorText());
+    }
+    if (const int error = posix_fallocate(fd_, 0, static_cast<off_t>(bytes)); error != 0) {
+      return Unavailable("there is no room for " + std::to_string(bytes >> 20) +
+                         " MiB: " + std::strerror(error));
+    }
+    size_ = bytes;
+    return {};
+  }
+
+ private:
+  explicit File(int fd) : fd_(fd) {}
+  int fd_;
+  size_t size_ = 0;
+};
 
 Result<FlowMemory> FlowMemory::Allocate(size_t bytes) {
   void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     return ResourceExhausted("flow_table.records: no memory for " + std::to_string(bytes >> 20) +
-                             " MiB (" + std::strerror(errno) + ")");
+                             " MiB (" + ErrorText() + ")");
   }
   // A million flows touch a million cache lines: with 4 KiB pages each would miss the TLB too.
   madvise(memory, bytes, MADV_HUGEPAGE);
-  return FlowMemory({static_cast<std::byte*>(memory), bytes});
+  return FlowMemory({static_cast<std::byte*>(memory), bytes}, 0, bytes);
 }
 
-FlowMemory::FlowMemory(FlowMemory&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+// The table that `file` holds, or, unless `only_existing`, an empty one of `bytes`.
+Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t epoch,
+                                   size_t bytes, bool only_existing) {
+  struct statfs info = {};
+  const size_t page_bytes =
+      fstatfs(file->fd(), &info) == 0 ? static_cast<size_t>(info.f_bsize) : kTableOffset;
+  const size_t size = RoundUp(kTableOffset + bytes, page_bytes);
+  const bool same_size = file->size() == size;
+  const bool is_new = file->size() == 0;
+  if (!same_size && only_existing) {
+    return FailedPrecondition(path + " has " + std::to_string(file->size()) + " bytes, " +
+                              std::to_string(size) + " are wanted");
+  }
+  if (!same_size) {
+    if (const Status resized = file->Resize(size); !resized.ok()) {
+      unlink(path.c_str());
+      return Unavailable(path + ": " + resized.message());
+    }
+  }
+  void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd(), 0);
+  if (memory == MAP_FAILED) {
+    if (!same_size) unlink(path.c_str());
+    return Unavailable(path + " cannot be mapped: " + ErrorText());
+  }
+  madvise(memory, size, MADV_HUGEPAGE);
+  FlowMemory mapped({static_cast<std::byte*>(memory), size}, kTableOffset, bytes);
+  mapped.epoch_ = epoch;
+  mapped.path_ = path;
+  Header header;
+  std::memcpy(&header, memory, sizeof(header));
+  const auto refuse = [&](const std::string& why) { mapped.story_ = path + " " + why; };
+  if (is_new) {
+    mapped.is_new_ = true;
+    mapped.story_ = path + " is new";
+  } else if (!same_size) {
+    refuse("was of another size");
+  } else if (header.magic != kMagic) {
+    refuse("is damaged: it has a foreign magic");
+  } else if (header.layout_version != kLayoutVersion) {
+    refuse("is of layout version " + std::to_string(header.layout_version) + ", not " +
+           std::to_string(kLayoutVersion));
+  } else if (header.epoch != epoch) {
+    refuse("is from before the host was booted");
+  } else if (header.table_bytes != bytes) {
+    refuse("holds a table of another size");
+  } else {
+    mapped.has_table_ = true;
+    mapped.story_ = path;
+  }
+  if (only_existing && !mapped.has_table_) return FailedPrecondition(mapped.story_);
+  const Header none;
+  if (!mapped.has_table_) std::memcpy(memory, &none, sizeof(none));
+  mapped.fd_ = file->Release();
+  return mapped;
+}
+
+Result<FlowMemory> FlowMemory::Open(const Place& place, size_t bytes) {
+  std::vector<std::string> paths;
+  if (const std::optional<HugeMount> huge = FindHugeMount()) {
+    paths.push_back(huge->folder + "/" + place.huge_name);
+  }
+  paths.push_back(place.folder + "/" + place.name);
+  // First what is there, wherever; then a new one, in the best place.
+  std::string story;
+  for (const bool only_existing : {true, false}) {
+    for (const std::string& path : paths) {
+      Result<File> file = File::Open(path, !only_existing);
+      Result<FlowMemory> mapped = file.ok() ? Map(&*file, path, place.epoch, bytes, only_existing)
+                                            : Result<FlowMemory>(file.status());
+      if (mapped.ok()) {
+        if (!mapped->has_table_ && !story.empty()) mapped->story_ += " (" + story + ")";
+        return mapped;
+      }
+      // What does not exist yet is no news.
+      if (only_existing && file.status().code() == ErrorCode::kNotFound) continue;
+      story += (story.empty() ? "" : "; ") + mapped.status().message();
+    }
+  }
+  ASSIGN_OR_RETURN(FlowMemory memory, Allocate(bytes));
+  memory.story_ = "private memory, lost with the process: " + story;
+  return memory;
+}
+
+void FlowMemory::MarkFormatted() {
+  if (path_.empty()) return;
+  const Header header{kMagic, kLayoutVersion, 0, epoch_, table_bytes_};
+  std::memcpy(mapping_.data(), &header, sizeof(header));
+}
+
+FlowMemory::FlowMemory(FlowMemory&& other) noexcept
+    : mapping_(std::exchange(other.mapping_, {})),
+      offset_(other.offset_),
+      table_bytes_(other.table_bytes_),
+      has_table_(other.has_table_),
+      is_new_(other.is_new_),
+      epoch_(other.epoch_),
+      fd_(std::exchange(other.fd_, -1)),
+      path_(std::move(other.path_)),
+      story_(std::move(other.story_)) {}
 
 FlowMemory::~FlowMemory() {
-  if (!bytes_.empty()) munmap(bytes_.data(), bytes_.size());
+  if (!mapping_.empty()) munmap(mapping_.data(), mapping_.size());
+  if (fd_ >= 0) close(fd_);
 }
 
 }  // namespace fairlead

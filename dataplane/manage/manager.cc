@@ -100,6 +100,9 @@ int Manager::SweepSome() {
   }
   if (sweeper_.is_running()) {
     if (!sweeper_.Step(environment_.now_tick())) return 0;
+    if (sweeper_.slots_changed() && environment_.slots_changed) {
+      environment_.slots_changed(*publisher_.tables());
+    }
     swept_ = SteadyClock::now();
     next_sweep_ = swept_ + kSweepPeriod;
   }

@@ -42,14 +42,16 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
   Outcome outcome;
   outcome.generation = view.header().generation;
   Result<std::unique_ptr<ForwardingTables>> built =
-      ForwardingTables::Build(view, {tables_.get(), now_tick}, environment_.ports, &backend_slots_,
-                              &service_slots_, &outcome.build);
+      ForwardingTables::Build(view, {tables_.get(), now_tick, environment_.saved},
+                              environment_.ports, &backend_slots_, &service_slots_, &outcome.build);
   Status admitted = built.status();
   if (built.ok() && environment_.admit) admitted = environment_.admit(view);
   if (!admitted.ok()) {
     ReleaseCounters();  // slots that only the refused tables had
     return admitted;
   }
+  environment_.saved = {};
+  if (environment_.save) environment_.save(**built, tables_.get());
   std::unique_ptr<ForwardingTables> previous = std::move(tables_);
   tables_ = *std::move(built);
   image_ = std::move(image);

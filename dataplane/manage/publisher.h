@@ -30,7 +30,10 @@ class Publisher {
     // it; `settle` once workers use them.
     std::function<Status(const SnapshotView&)> admit;
     std::function<void(const SnapshotView&)> settle;
-    uint32_t patience_ms = 5000;  // for the workers to pass a quiescent state
+    // Called with the tables that are about to be published, and those in force (may be null).
+    std::function<void(const ForwardingTables& next, const ForwardingTables* previous)> save;
+    std::vector<SavedSlots> saved;  // what an earlier process saved, for the first tables
+    uint32_t patience_ms = 5000;    // for the workers to pass a quiescent state
   };
 
   explicit Publisher(Environment environment);

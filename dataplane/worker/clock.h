@@ -1,10 +1,15 @@
 // Time as a worker sees it, read from the TSC: coarse ticks for the flow table, microseconds for
 // rate limits. Both count from boot (CLOCK_BOOTTIME), so all threads, and a later process, agree.
+//
+// The TSC's rate is known to some parts in a million only: over weeks that would be a minute, and
+// records of the process before would look a minute younger or older. So the management thread sets
+// the clock right every second; a worker may see a step of some microseconds, back as well.
 #pragma once
 
 #include <rte_cycles.h>
 #include <time.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include "lib/flow/flow_table.h"
@@ -13,26 +18,36 @@ namespace fairlead {
 
 class Clock {
  public:
-  Clock() : hz_(rte_get_tsc_hz()), start_tsc_(rte_rdtsc()) {
-    timespec now = {};
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    start_us_ =
-        static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+  Clock() : hz_(rte_get_tsc_hz()), start_tsc_(rte_rdtsc()), start_us_(BootMicroseconds()) {}
+
+  // Management thread.
+  void SetRight() {
+    const uint64_t ahead_us = Microseconds(rte_rdtsc()) - BootMicroseconds();
+    start_us_.store(start_us_.load(std::memory_order_relaxed) - ahead_us,
+                    std::memory_order_relaxed);
   }
 
   uint64_t Microseconds(uint64_t tsc) const {
     const uint64_t elapsed = tsc - start_tsc_;
     // Split, since the product of a long uptime would not fit.
-    return start_us_ + elapsed / hz_ * 1'000'000 + elapsed % hz_ * 1'000'000 / hz_;
+    return start_us_.load(std::memory_order_relaxed) + elapsed / hz_ * 1'000'000 +
+           elapsed % hz_ * 1'000'000 / hz_;
   }
   static uint32_t Tick(uint64_t microseconds) {
     return static_cast<uint32_t>(microseconds / (1'000'000 / kTicksPerSecond)) & kTickMask;
   }
 
  private:
+  static uint64_t BootMicroseconds() {
+    timespec now = {};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000 +
+           static_cast<uint64_t>(now.tv_nsec) / 1000;
+  }
+
   uint64_t hz_;
   uint64_t start_tsc_;
-  uint64_t start_us_ = 0;
+  std::atomic<uint64_t> start_us_;
 };
 
 }  // namespace fairlead

@@ -353,12 +353,34 @@ class TablesBuilder {
     }
     const std::vector<uint16_t> owners =
         BuildMaglev(members, service.slot_count, tables_->hash_seed_);
-    if (old == nullptr || !SameSlots(service, *old) || !Tracks(service)) {
-      return std::make_shared<SlotTable>(owners);
-    }
+    if (!Tracks(service)) return std::make_shared<SlotTable>(owners);
+    if (old == nullptr) return RestoreSlots(service, owners);
+    if (!SameSlots(service, *old)) return std::make_shared<SlotTable>(owners);
     const std::vector<uint16_t> renumbered = Renumbered(service, *old);
     return std::make_shared<SlotTable>(*old->slot_table, owners,
                                        SlotChange{renumbered, past_.now_tick, service.idle_ticks});
+  }
+
+  std::shared_ptr<SlotTable> RestoreSlots(const ServiceEntry& service,
+                                          std::span<const uint16_t> owners) const {
+    std::vector<RestoredSlot> restored;
+    for (const SavedSlots& saved : past_.saved) {
+      if (saved.service_id != service.id || saved.hash_seed != tables_->hash_seed_ ||
+          saved.slot_count != service.slot_count || saved.hash_policy != service.hash_policy) {
+        continue;
+      }
+      const auto local = [&](uint32_t id) {
+        return tables_->LocalIndexOf(service, tables_->FindBackend(id));
+      };
+      for (const SavedSlot& slot : saved.slots) {
+        restored.push_back({slot.index,
+                            slot.since_tick,
+                            {local(slot.current_id), local(slot.stable_id), slot.state}});
+      }
+      break;
+    }
+    return std::make_shared<SlotTable>(owners, restored,
+                                       SlotChange{{}, past_.now_tick, service.idle_ticks});
   }
 
   // Backends come and go, and local indices with them: by the old one, the new one.
@@ -400,6 +422,21 @@ Result<std::unique_ptr<ForwardingTables>> ForwardingTables::Build(
     CounterSlots* backend_slots, CounterSlots* service_slots, BuildStats* stats) {
   CHECK(ports.size() < kIngressPort);
   return TablesBuilder(snapshot, past, ports).Build(backend_slots, service_slots, stats);
+}
+
+SavedSlots ForwardingTables::SaveSlots(const ServiceEntry& service) const {
+  SavedSlots saved{service.id, service.hash_policy, service.slot_count, hash_seed_, {}};
+  const auto id_of = [&](uint16_t owner) {
+    return owner == kNoOwner ? 0 : backends_[service.first_backend + owner].id;
+  };
+  const auto unsettled = service.slot_table->unsettled();
+  saved.slots.reserve(unsettled.size());
+  for (const UnsettledSlot& slot : unsettled) {
+    const Slot word = service.slot_table->Load(slot.index);
+    saved.slots.push_back(
+        {slot.index, word.state, slot.since_tick, id_of(word.current), id_of(word.stable)});
+  }
+  return saved;
 }
 
 }  // namespace fairlead

@@ -25,6 +25,7 @@
 #include "lib/table/departure.h"
 #include "lib/table/frontend_table.h"
 #include "lib/table/nat_table.h"
+#include "lib/table/slot_image.h"
 #include "lib/table/slot_table.h"
 
 namespace fairlead {
@@ -108,6 +109,7 @@ class ForwardingTables {
   struct Past {
     const ForwardingTables* tables = nullptr;  // the generation in force; null: there is none
     uint32_t now_tick = 0;                     // coarse ticks; when slots begin to shift
+    std::span<const SavedSlots> saved = {};  // of an earlier process; for services not in `tables`
   };
   struct BuildStats {
     uint32_t services_rebuilt = 0;  // slot tables computed anew
@@ -152,6 +154,9 @@ class ForwardingTables {
     const auto local = static_cast<uint32_t>(backend - backends_.data()) - service.first_backend;
     return local < service.backend_count ? static_cast<uint16_t>(local) : kNoOwner;
   }
+
+  // The service's unsettled slots, for another process. Management thread.
+  SavedSlots SaveSlots(const ServiceEntry& service) const;
 
  private:
   friend class TablesBuilder;

@@ -44,17 +44,31 @@ SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners
     slot.stable = Renumber(slot.stable, change);
     uint32_t since_tick = change.now_tick;
     if (slot.state != SlotState::kSettled) since_tick = (old++)->since_tick;
-    bool starts = false;
-    slot = NextSlot(slot, AgeTicks(since_tick, change.now_tick) > change.idle_ticks, owners[i],
-                    &starts);
-    Store(i, slot);
-    if (slot.state == SlotState::kSettled) continue;
-    UnsettledSlot& unsettled = unsettled_.emplace_back();
-    unsettled.index = i & 0xffffff;
-    unsettled.since_tick = starts ? change.now_tick : since_tick;
-    if (slot.state == SlotState::kShifting) CountShifting(slot, 1);
+    Advance(i, slot, since_tick, owners[i], change);
   }
   unsettled_.shrink_to_fit();
+}
+
+SlotTable::SlotTable(std::span<const uint16_t> owners, std::span<const RestoredSlot> restored,
+                     const SlotChange& change)
+    : SlotTable(owners) {
+  for (const RestoredSlot& slot : restored) {
+    CHECK(slot.index < size_);
+    Advance(slot.index, slot.slot, slot.since_tick, owners[slot.index], change);
+  }
+}
+
+void SlotTable::Advance(uint32_t index, const Slot& slot, uint32_t since_tick, uint16_t owner,
+                        const SlotChange& change) {
+  bool starts = false;
+  const bool window_over = AgeTicks(since_tick, change.now_tick) > change.idle_ticks;
+  const Slot next = NextSlot(slot, window_over, owner, &starts);
+  Store(index, next);
+  if (next.state == SlotState::kSettled) return;
+  UnsettledSlot& unsettled = unsettled_.emplace_back();
+  unsettled.index = index & 0xffffff;
+  unsettled.since_tick = starts ? change.now_tick : since_tick;
+  if (next.state == SlotState::kShifting) CountShifting(next, 1);
 }
 
 void SlotTable::CountShifting(const Slot& slot, int32_t difference) {

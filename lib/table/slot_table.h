@@ -96,10 +96,21 @@ struct SlotChange {
   uint32_t idle_ticks = 0;  // T
 };
 
+// A slot that an earlier process left unsettled, its owners in today's numbers.
+struct RestoredSlot {
+  uint32_t index = 0;
+  uint32_t since_tick = 0;
+  Slot slot;
+};
+
 class SlotTable {
  public:
   // All slots settled on `owners` (as BuildMaglev returns them).
   explicit SlotTable(std::span<const uint16_t> owners);
+  // The same but for `restored` (ascending), which go on from where they were. `change.renumbered`
+  // is not looked at.
+  SlotTable(std::span<const uint16_t> owners, std::span<const RestoredSlot> restored,
+            const SlotChange& change);
   // What becomes of `previous` now that Maglev gives `owners`. REQUIRES as many of them.
   SlotTable(const SlotTable& previous, std::span<const uint16_t> owners, const SlotChange& change);
 
@@ -145,6 +156,9 @@ class SlotTable {
   void Store(uint32_t index, const Slot& slot) {
     words_[index].store(slot.Pack(), std::memory_order_relaxed);
   }
+  // Gives `slot`, as it was, to `owner`.
+  void Advance(uint32_t index, const Slot& slot, uint32_t since_tick, uint16_t owner,
+               const SlotChange& change);
   // A slot comes to be, or ceases to be, a shifting one.
   void CountShifting(const Slot& slot, int32_t difference);
   UnsettledSlot* FindUnsettled(uint32_t index);

@@ -6,24 +6,22 @@ namespace fairlead {
 
 void Sweeper::Begin(const ForwardingTables* tables, uint32_t now_tick) {
   tables_ = tables;
-  running_ = true;
+  running_ = tables != nullptr;
   next_bucket_ = 0;
+  if (!running_) return;
   uint32_t slots = 0;
-  if (tables != nullptr) {
-    for (const BackendEntry& backend : tables->backends()) {
-      slots = std::max(slots, backend.counter_index + 1);
-    }
-    for (const ServiceEntry& service : tables->services()) {
-      service.slot_table->BeginCount(now_tick, service.idle_ticks);
-    }
+  for (const BackendEntry& backend : tables->backends()) {
+    slots = std::max(slots, backend.counter_index + 1);
+  }
+  for (const ServiceEntry& service : tables->services()) {
+    service.slot_table->BeginCount(now_tick, service.idle_ticks);
   }
   counting_.assign(slots, {});
 }
 
 void Sweeper::Visit(uint32_t bucket, uint32_t index, uint64_t tag, const FlowRecord& record,
                     uint32_t now_tick) {
-  const BackendEntry* backend =
-      tables_ == nullptr ? nullptr : tables_->FindBackend(record.backend_id);
+  const BackendEntry* backend = tables_->FindBackend(record.backend_id);
   const ServiceEntry* service =
       backend == nullptr ? nullptr : &tables_->services()[backend->service_index];
   if (service == nullptr || IsExpired(record, now_tick, service->idle_ticks)) {
@@ -62,10 +60,8 @@ bool Sweeper::Step(uint32_t now_tick) {
 void Sweeper::End() {
   running_ = false;
   slots_changed_ = false;
-  if (tables_ != nullptr) {
-    for (const ServiceEntry& service : tables_->services()) {
-      slots_changed_ |= service.slot_table->EndCount();
-    }
+  for (const ServiceEntry& service : tables_->services()) {
+    slots_changed_ |= service.slot_table->EndCount();
   }
   by_backend_.swap(counting_);
   records_ = 0;

@@ -25,6 +25,7 @@ class Sweeper {
   explicit Sweeper(FlowTable* flows) : flows_(flows) {}
 
   // Begins a pass. `tables` must stay as they are until it ends; begin again when they change.
+  // Without tables (null) nobody knows yet what a record is worth: there is no pass.
   // REQUIRES a pause between passes (SlotTable::BeginCount).
   void Begin(const ForwardingTables* tables, uint32_t now_tick);
   bool is_running() const { return running_; }

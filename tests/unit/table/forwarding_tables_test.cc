@@ -398,6 +398,41 @@ TEST_F(ForwardingTablesTest, FollowAStableOwnerWhoseIndexShifts) {
   EXPECT_GT(Service(1).slot_table->pinned_count(), 20U);
 }
 
+// As a dataplane that is started again does: same snapshot, no tables before.
+TEST_F(ForwardingTablesTest, TakeUpSlotStatesOfAnEarlierProcess) {
+  SnapshotInput input = TwoServices();
+  Publish(input);
+  now_tick_ = 100;
+  SetState(&input.services[1], 3, BackendState::kDraining);
+  Publish(input);
+  const std::vector<SavedSlots> saved = {tables_->SaveSlots(Service(1))};
+  ASSERT_GT(saved[0].slots.size(), 20U);
+  std::map<uint32_t, Slot> before;
+  for (const UnsettledSlot& slot : Service(1).slot_table->unsettled()) {
+    before[slot.index] = Service(1).slot_table->Load(slot.index);
+  }
+  const auto restart = [&](uint32_t now_tick) {
+    const SnapshotImage image = BuildSnapshot(input).value();
+    tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), {nullptr, now_tick, saved},
+                                      ports_, &backend_slots_, &service_slots_, &stats_)
+                  .value();
+  };
+  restart(150);
+  ASSERT_EQ(Service(1).slot_table->unsettled().size(), before.size());
+  for (const UnsettledSlot& slot : Service(1).slot_table->unsettled()) {
+    EXPECT_EQ(Service(1).slot_table->Load(slot.index), before[slot.index]);
+    EXPECT_EQ(slot.since_tick, 100U);
+  }
+  // Their time ran on while nobody was there.
+  restart(100 + Service(1).idle_ticks + 1);
+  EXPECT_EQ(Service(1).slot_table->shifting_count(), 0U);
+  EXPECT_EQ(Service(1).slot_table->pinned_count(), before.size());
+  // States of slots that flows no longer fall into are of no use.
+  input.hash_seed += 1;
+  restart(150);
+  EXPECT_TRUE(Service(1).slot_table->all_settled());
+}
+
 TEST_F(ForwardingTablesTest, KeepNoStatesWhereNothingIsTracked) {
   SnapshotInput input = TwoServices();
   input.services[1].tracking_tcp = Tracking::kNone;

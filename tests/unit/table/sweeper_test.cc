@@ -194,10 +194,12 @@ TEST_F(SweeperTest, KeepsTheLastCountsUntilAPassHasEnded) {
   EXPECT_EQ(sweeper_.records(), 2u);
 }
 
-TEST_F(SweeperTest, ErasesEverythingWithoutTables) {
+TEST_F(SweeperTest, LeavesEverythingAloneWithoutTables) {
   Put(1, 1, 1);
-  SweepAll(nullptr);
-  EXPECT_FALSE(Has(1));
+  sweeper_.Begin(nullptr, kNow);
+  EXPECT_FALSE(sweeper_.is_running());
+  EXPECT_FALSE(sweeper_.Step(kNow));
+  EXPECT_TRUE(Has(1));
   EXPECT_EQ(sweeper_.records(), 0u);
 }
 

@@ -1,0 +1,44 @@
+#include "dataplane/manage/state_files.h"
+
+#include <filesystem>
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+namespace fairlead {
+
+StateFiles StateFiles::Beside(const std::string& link_path) {
+  const std::filesystem::path link = std::filesystem::absolute(link_path);
+  const std::string stem = link.stem().string();
+  StateFiles files;
+  files.flows.folder = link.parent_path().string();
+  files.flows.name = stem + ".flows";
+  files.flows.epoch = BootEpoch();
+  // Folders of one path may be several (mount namespaces): its inode tells them apart.
+  struct stat info = {};
+  if (stat(files.flows.folder.c_str(), &info) != 0) info = {};
+  files.flows.huge_name = "fairlead-" + std::to_string(info.st_dev) + "-" +
+                          std::to_string(info.st_ino) + "-" + files.flows.name;
+  files.slots = files.flows.folder + "/" + stem + ".slots";
+  return files;
+}
+
+Result<FlowTable> OpenFlowTable(uint64_t records, FlowMemory* memory) {
+  if (memory->has_table()) {
+    Result<FlowTable> table = FlowTable::Attach(memory->bytes());
+    if (table.ok()) {
+      spdlog::info("flow table: taken up from {}", memory->path());
+      return table;
+    }
+    spdlog::warn("flow table: starts empty: {}: {}", memory->path(), table.status().message());
+  } else if (!memory->path().empty() && memory->is_new()) {
+    spdlog::info("flow table: starts empty: {}", memory->story());
+  } else if (!memory->story().empty()) {
+    spdlog::warn("flow table: starts empty: {}", memory->story());
+  }
+  FlowTable table = FlowTable::Format(memory->bytes(), records);
+  memory->MarkFormatted();
+  return table;
+}
+
+}  // namespace fairlead

@@ -1,0 +1,241 @@
+"""Connections that live through what goes on around them: changes, restarts of the dataplane, a SYN flood."""
+import pathlib
+import random
+import statistics
+import time
+
+import pytest
+
+from tests.e2e.conftest import configure, web_targets
+from tests.lab import wait_until
+
+_SEED = 20261125
+_PYTHON = "/usr/bin/python3"
+
+# Answers health checks until it is killed.
+_CHECKED = """
+import socket, sys
+listener = socket.create_server(("", int(sys.argv[1])), backlog=64)
+while True:
+    listener.accept()[0].close()
+"""
+
+# SYNs from ever other addresses, as fast as they are told to go.
+_FLOOD = """
+import random, socket, struct, sys, time
+interface, source, destination, target, count, per_second = sys.argv[1:]
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind((interface, 0))
+mac = lambda text: bytes.fromhex(text.replace(":", ""))
+address = socket.inet_aton(target)
+chance = random.Random(1)
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
+started = time.monotonic()
+for n in range(int(count)):
+    client = bytes([100, 64 + chance.randrange(64), chance.randrange(256), 1 + chance.randrange(254)])
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, n & 0xffff, 0, 64, 6, 0, client, address)
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    tcp = struct.pack("!HHIIBBHHH", 1024 + chance.randrange(60000), 80, chance.getrandbits(32), 0, 0x50, 2, 64240, 0, 0)
+    sum_ = checksum(client + address + struct.pack("!BBH", 0, 6, len(tcp)) + tcp)
+    tcp = tcp[:16] + struct.pack("!H", sum_) + tcp[18:]
+    wire.send(mac(destination) + mac(source) + b"\\x08\\x00" + ip + tcp)
+    ahead = n / float(per_second) - (time.monotonic() - started)
+    if ahead > 0.002:
+        time.sleep(ahead)
+"""
+
+
+class _Changes:
+    """Random changes, none of which takes away a backend that has flows."""
+
+    def __init__(self, lab, spares):
+        self.lab = lab
+        self.chance = random.Random(_SEED)
+        self.staying = [backend.address4 for backend in lab.backends[:4]]
+        self.spares = {spare.address4: False for spare in spares}  # is it in the service?
+        self.draining = set()
+        self.checked = {backend.address4: self._check(backend) for backend in lab.backends[:4]}
+        self.sick = set()
+        self.counts = {}
+
+    def _check(self, backend):
+        return self.lab.spawn(f"check-{backend.name}-{time.monotonic_ns()}", [_PYTHON, "-c", _CHECKED, "8081"],
+                              backend.namespace)
+
+    def _path(self, address, below=""):
+        return f"/v1/services/web/backends/{address}{below}"
+
+    def one(self):
+        kind = self.chance.choice(["spare", "weight", "weight", "drain", "flap"])
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        getattr(self, kind)()
+
+    def spare(self):
+        address = self.chance.choice(list(self.spares))
+        if self.spares[address]:
+            self.lab.control.delete(self._path(address))
+        else:
+            self.lab.control.post("/v1/services/web/backends", {"address": address})
+        self.spares[address] = not self.spares[address]
+
+    def weight(self):
+        self.lab.control.patch(self._path(self.chance.choice(self.staying)), {"weight": self.chance.randrange(1, 5)})
+
+    def drain(self):
+        address = self.chance.choice(self.staying)
+        if address in self.draining:
+            self.lab.control.delete(self._path(address, "/drain"))
+            self.draining.remove(address)
+        elif len(self.draining) < 2:
+            self.lab.control.put(self._path(address, "/drain"), {"timeout": "1h"})
+            self.draining.add(address)
+
+    def flap(self):
+        """A backend fails its checks, while it still serves, or passes them again."""
+        if self.sick:
+            address = self.sick.pop()
+            backend = next(b for b in self.lab.backends if b.address4 == address)
+            self.checked[address] = self._check(backend)
+        else:
+            address = self.chance.choice(self.staying)
+            self.checked[address].kill()
+            self.sick.add(address)
+
+
+@pytest.mark.slow
+@pytest.mark.limit(240)
+def test_two_thousand_connections_live_through_two_hundred_changes(bare_lab):
+    lab = bare_lab
+    spares = [lab.add_backend().start() for _ in range(2)]
+    lab.start_dataplane()
+    lab.start_control()
+    for backend in spares:
+        lab.spawn(f"check-{backend.name}", [_PYTHON, "-c", _CHECKED, "8081"], backend.namespace)
+    changes = _Changes(lab, spares)
+    lab.control.post("/v1/services", {
+        "name": "web", "frontends": [f"{lab.vip4}:80/tcp", f"[{lab.vip6}]:80/tcp"], "idle_timeout": "8s",
+        "on_unhealthy": "keep", "keep_unhealthy": "1h", "backends": changes.staying,
+        "health_check": {"type": "tcp", "port": 8081, "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 2}})
+    lab.wait_healthy("web", 4)
+    load = lab.start_load(targets=web_targets(lab), keep=2000, interval_ms=3000, timeout_ms=15000, report_ms=500)
+    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 2000, 60, "2,000 connections do not open")
+    states = set()
+    for _ in range(200):
+        changes.one()
+        time.sleep(0.15)
+        slots = lab.control.get("/v1/services/web")["slots"]
+        states |= {state for state, count in slots.items() if count}
+    time.sleep(4)  # every connection once more
+    figures = load.stop()
+    print(f"200 changes {changes.counts}, seed {_SEED}; {figures['ok']} requests on 2,000 connections, {figures['failed']} failed")
+    assert figures["failed"] == 0, figures["details"]
+    assert figures["tcp_keep"]["flows"] == 2000, "some connection was opened anew"
+    assert states == {"settled", "shifting", "pinned"}
+    assert all(changes.counts.get(kind, 0) > 15 for kind in ("spare", "weight", "drain", "flap")), changes.counts
+
+
+def _flow_records(lab):
+    return lab.control.get("/v1/stats")["flows"]["records"]
+
+
+@pytest.mark.slow
+@pytest.mark.limit(240)
+def test_established_flows_live_through_twenty_kills_of_the_dataplane(balanced):
+    lab = balanced
+    leaving = lab.backends[0]
+    load = lab.start_load(targets=web_targets(lab), keep=200, interval_ms=100, timeout_ms=30000, report_ms=200)
+    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 200, 30, "200 connections do not open")
+    # From here on a quarter of the flows have other owners than their slots', by their records alone.
+    lab.control.put(f"/v1/services/web/backends/{leaving.address4}/drain", {"timeout": "1h"})
+    wait_until(lambda: lab.backends_of("web")[leaving.address4]["flows"] > 20, 20, "the drained backend's flows are not recorded")
+    probes = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=100, timeout_ms=250, events=True)
+    kills = []
+    for _ in range(20):
+        time.sleep(0.3)
+        kills.append(time.monotonic())
+        lab.dataplane.kill()
+        lab.start_dataplane(extra=["--verbose"])
+        assert "flow table: taken up from" in lab.dataplane.output() + lab.dataplane.errors(), lab.dataplane.tail()
+    wait_until(lab.in_force, 10, "the control plane did not publish to the last dataplane")
+    before = load.latest()["tcp_keep"]["by_backend"][leaving.name]
+    wait_until(lambda: load.latest()["tcp_keep"]["by_backend"][leaving.name] > before + 50, 20,
+               "the drained backend's flows do not go on")
+    row = lab.backends_of("web")[leaving.address4]
+    assert row["state"] == "draining"
+    wait_until(lambda: lab.backends_of("web")[leaving.address4]["flows"] > 20, 10, "its records are lost")
+    figures = load.stop()
+    probes.stop()
+    answered = sorted(start for start, _, backend in probes.flows() if backend)
+    gaps = sorted(next(start for start in answered if start > killed + 0.02) - killed for killed in kills)
+    print(f"kill -9 of the dataplane, 20 times: forwarding again after p50 {1000 * statistics.median(gaps):.0f} ms, "
+          f"max {1000 * gaps[-1]:.0f} ms (start of the process included)")
+    assert figures["failed"] == 0, figures["details"]
+    assert figures["tcp_keep"]["flows"] == 200, "some connection was opened anew"
+    assert leaving.name not in {backend for start, _, backend in probes.flows() if start > kills[0] and backend}
+
+
+@pytest.mark.quick
+def test_a_graceful_restart_keeps_flows_and_another_table_size_says_that_it_does_not(balanced):
+    lab = balanced
+    leaving = lab.backends[0]
+    load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, timeout_ms=20000, report_ms=200)
+    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 60, 20, "60 connections do not open")
+    lab.control.put(f"/v1/services/web/backends/{leaving.address4}/drain", {"timeout": "1h"})
+    wait_until(lambda: lab.backends_of("web")[leaving.address4]["flows"] > 3, 20, "its flows are not recorded")
+    lab.dataplane.stop()
+    lab.start_dataplane(extra=["--verbose"])
+    assert "taken up from" in lab.dataplane.output() + lab.dataplane.errors()
+    wait_until(lab.in_force, 10, "not published again")
+    time.sleep(1)
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+    assert figures["tcp_keep"]["flows"] == 60
+    lab.dataplane.stop()
+    lab.start_dataplane(extra=["--flow-records", "4096"])
+    assert "starts empty" in lab.dataplane.output() + lab.dataplane.errors()
+
+
+def _resident_kb(process):
+    for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1])
+    raise AssertionError("no VmRSS")
+
+
+@pytest.mark.slow
+@pytest.mark.limit(120)
+def test_a_syn_flood_of_ten_times_the_table_moves_no_established_flow(bare_lab):
+    lab = bare_lab
+    records = 4096
+    lab.start_dataplane(extra=["--flow-records", records])
+    lab.start_control()
+    configure(lab)
+    load = lab.start_load(targets=[f"{lab.vip4}:80"], keep=200, interval_ms=200, timeout_ms=10000, report_ms=200)
+    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 200, 30, "200 connections do not open")
+    # Two of four backends drain: half of the slots shift, and every SYN to these wants a record.
+    for backend in lab.backends[:2]:
+        lab.control.put(f"/v1/services/web/backends/{backend.address4}/drain", {"timeout": "1h"})
+    wait_until(lambda: lab.backends_of("web")[lab.backends[0].address4]["flows"] > 20, 20, "no flow is recorded")
+    honest = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=50, timeout_ms=10000)
+    resident = _resident_kb(lab.dataplane)
+    flood = lab.spawn("flood", [_PYTHON, "-c", _FLOOD, "eth0", lab.client.mac, lab.balancer.mac, lab.vip4,
+                                20 * records, 10000], lab.client.namespace)
+    assert flood.wait(60) == 0, flood.tail()
+    stats = lab.control.get("/v1/stats")["flows"]
+    wait_until(lambda: lab.control.get("/v1/stats")["flows"]["new"] > 9 * records, 10,
+               lambda: f"the flood did not reach the table: {stats}")
+    figures, strangers = load.stop(), honest.stop()
+    stats = lab.control.get("/v1/stats")["flows"]
+    grown = _resident_kb(lab.dataplane) - resident
+    tried = strangers["tcp_new"]["flows"]
+    print(f"SYN flood: {stats['new']} records stored in a table of {records}, {stats['evicted']} evicted; of {tried} honest new "
+          f"connections {strangers['failed']} failed; {figures['ok']} requests on 200 established, {figures['failed']} failed; "
+          f"resident memory {grown:+d} KiB")
+    assert figures["failed"] == 0, figures["details"]
+    assert figures["tcp_keep"]["flows"] == 200, "some connection was opened anew"
+    assert strangers["failed"] <= tried / 100, strangers["details"]
+    assert stats["evicted"] > 5 * records
+    assert grown < 1024

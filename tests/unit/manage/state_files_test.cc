@@ -1,0 +1,228 @@
+#include "dataplane/manage/state_files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/manage/fixture.h"
+
+namespace fairlead {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+using testing::WebInput;
+
+constexpr uint64_t kRecords = 1024;
+constexpr uint32_t kIdle = 1000;
+
+class FlowFileTest : public ::testing::Test {
+ protected:
+  // As a process that starts: opens the table, and stores a record if it is a new one.
+  void Start(uint64_t records = kRecords) {
+    memory_.reset();
+    Result<FlowMemory> memory = FlowMemory::Open(place_, FlowTable::BytesNeeded(records));
+    ASSERT_TRUE(memory.ok()) << memory.status().message();
+    memory_.emplace(*std::move(memory));
+    Result<FlowTable> table = OpenFlowTable(records, &*memory_);
+    ASSERT_TRUE(table.ok());
+    table_.emplace(*table);
+  }
+  bool Has(const RecordKey& key) const {
+    FlowTable::Handle handle;
+    return table_->Find(key, &handle);
+  }
+  void Put(const RecordKey& key) {
+    ASSERT_EQ(table_->Insert(key, {3, 100, 0}, kIdle), FlowTable::InsertResult::kStored);
+  }
+  std::string Path() const { return folder_ / "dataplane.flows"; }
+  void Poke(std::streamoff at, uint8_t value) const {
+    std::fstream file(Path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(at);
+    file.put(static_cast<char>(value));
+  }
+
+  TemporaryFolder folder_;
+  FlowMemory::Place place_{folder_ / "", "dataplane.flows", "fairlead-test-unused.flows", 5};
+  std::optional<FlowMemory> memory_;
+  std::optional<FlowTable> table_;
+  static constexpr RecordKey kKey{77, 5};
+};
+
+TEST_F(FlowFileTest, OutlivesTheProcess) {
+  Start();
+  EXPECT_FALSE(memory_->has_table());
+  Put(kKey);
+  Start();
+  EXPECT_TRUE(memory_->has_table());
+  EXPECT_TRUE(Has(kKey));
+  EXPECT_EQ(table_->capacity_records(), kRecords);
+}
+
+TEST_F(FlowFileTest, StartsEmptyAndSaysWhyWhenTheFileIsOfNoUse) {
+  struct Row {
+    const char* name;
+    std::streamoff at;
+    uint8_t value;
+    const char* why;
+  };
+  for (const Row& row : {Row{"magic", 0, 0x13, "foreign magic"},
+                         Row{"layout version", 8, 2, "layout version 2, not 1"},
+                         Row{"epoch", 16, 6, "before the host was booted"},
+                         Row{"table size", 24, 1, "another size"}}) {
+    SCOPED_TRACE(row.name);
+    Start();
+    if (!Has(kKey)) Put(kKey);
+    memory_.reset();
+    Poke(row.at, row.value);
+    Start();
+    EXPECT_FALSE(memory_->has_table());
+    EXPECT_THAT(memory_->story(), HasSubstr(row.why));
+    EXPECT_FALSE(Has(kKey));
+    // And the next finds the new one.
+    Put(kKey);
+    Start();
+    EXPECT_TRUE(Has(kKey));
+  }
+}
+
+TEST_F(FlowFileTest, StartsEmptyWhenTheTableInItIsDamaged) {
+  Start();
+  Put(kKey);
+  memory_.reset();
+  Poke(4096, 0x13);  // the table's own magic
+  Start();
+  EXPECT_FALSE(Has(kKey));
+  Put(kKey);
+  Start();
+  EXPECT_TRUE(Has(kKey));
+}
+
+TEST_F(FlowFileTest, StartsEmptyWithAnotherSize) {
+  for (const uint64_t records : {4 * kRecords, kRecords}) {
+    Start();
+    Start(records);
+    EXPECT_EQ(table_->capacity_records(), records);
+    EXPECT_FALSE(Has(kKey));
+    Put(kKey);
+    EXPECT_EQ(std::filesystem::file_size(Path()), 4096 + FlowTable::BytesNeeded(records) + 4032);
+  }
+}
+
+TEST_F(FlowFileTest, TakesUpNoTableThatWasNeverFinished) {
+  Result<FlowMemory> memory = FlowMemory::Open(place_, FlowTable::BytesNeeded(kRecords));
+  ASSERT_TRUE(memory.ok());
+  // The process dies here.
+  { const FlowMemory dead = *std::move(memory); }
+  Start();
+  EXPECT_FALSE(memory_->has_table());
+}
+
+TEST_F(FlowFileTest, StaysOutOfAnotherProcessesTable) {
+  Start();
+  Put(kKey);
+  Result<FlowMemory> second = FlowMemory::Open(place_, FlowTable::BytesNeeded(kRecords));
+  ASSERT_TRUE(second.ok());
+  EXPECT_TRUE(second->path().empty());
+  EXPECT_THAT(second->story(), HasSubstr("another process's"));
+  EXPECT_TRUE(OpenFlowTable(kRecords, &*second).ok());
+  EXPECT_TRUE(Has(kKey));
+}
+
+TEST_F(FlowFileTest, NeverKeepsAStartFromSucceeding) {
+  std::filesystem::create_directory(Path());
+  Start();
+  EXPECT_TRUE(memory_->path().empty());
+  std::filesystem::remove(Path());
+  std::filesystem::create_symlink(folder_ / "elsewhere", Path());
+  Start();
+  EXPECT_TRUE(memory_->path().empty());
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "elsewhere"));
+  place_.folder = folder_ / "is/not/there";
+  Start();
+  EXPECT_TRUE(memory_->path().empty());
+  Put(kKey);
+}
+
+class SlotFilesTest : public testing::TablesFixture {
+ protected:
+  void Save() { ASSERT_TRUE(files_.Save(*tables_, previous_.get()).ok()); }
+  void Next(const SnapshotInput& input) {
+    std::unique_ptr<ForwardingTables> next = Build(input).value();
+    previous_ = std::move(tables_);
+    tables_ = std::move(next);
+    Save();
+  }
+  std::vector<SavedSlots> Load() {
+    complaints_.clear();
+    return files_.Load([&](const std::string& why) { complaints_.push_back(why); });
+  }
+
+  TemporaryFolder folder_;
+  SlotFiles files_{folder_ / "dataplane.slots", 5};
+  std::unique_ptr<ForwardingTables> previous_;
+  std::vector<std::string> complaints_;
+};
+
+TEST_F(SlotFilesTest, HaveAServiceFromItsFirstChangeUntilItHasSettled) {
+  EXPECT_TRUE(Load().empty());
+  Next(WebInput(1, 2));
+  EXPECT_TRUE(Load().empty());
+  Next(WebInput(2, 3));
+  std::vector<SavedSlots> saved = Load();
+  ASSERT_EQ(saved.size(), 1U);
+  EXPECT_EQ(saved[0].slots.size(), Service().slot_table->unsettled().size());
+  Next(WebInput(3, 3));  // the same tables
+  EXPECT_EQ(Load().size(), 1U);
+  for (uint32_t tick = 1; tick < 3; ++tick) {
+    Service().slot_table->BeginCount(tick * 10'000, Service().idle_ticks);
+    Service().slot_table->EndCount();
+  }
+  ASSERT_TRUE(Service().slot_table->all_settled());
+  files_.RemoveSettled(*tables_);
+  EXPECT_TRUE(Load().empty());
+  EXPECT_TRUE(complaints_.empty());
+}
+
+TEST_F(SlotFilesTest, ForgetAServiceThatIsGone) {
+  Next(WebInput(1, 2));
+  Next(WebInput(2, 3));
+  SnapshotInput none{.generation = 3, .hash_seed = 7, .services = {}};
+  Next(none);
+  EXPECT_TRUE(Load().empty());
+}
+
+TEST_F(SlotFilesTest, IgnoreAndRemoveWhatIsOfNoUse) {
+  Next(WebInput(1, 2));
+  Next(WebInput(2, 3));
+  const std::string good = folder_ / "dataplane.slots/00000001.slots";
+  ASSERT_TRUE(std::filesystem::exists(good));
+  std::filesystem::copy_file(good, folder_ / "dataplane.slots/00000002.slots");  // another's
+  std::ofstream(folder_ / "dataplane.slots/00000003.slots") << "nonsense";
+  EXPECT_EQ(Load().size(), 1U);
+  EXPECT_EQ(complaints_.size(), 2U);
+  EXPECT_EQ(Load().size(), 1U);
+  EXPECT_TRUE(complaints_.empty());
+  const SlotFiles other_boot(folder_ / "dataplane.slots", 6);
+  EXPECT_TRUE(other_boot.Load([](const std::string&) {}).empty());
+  EXPECT_FALSE(std::filesystem::exists(good));
+}
+
+TEST(StateFiles, AreNamedAfterTheLink) {
+  const StateFiles files = StateFiles::Beside("/run/fairlead/dataplane.sock");
+  EXPECT_EQ(files.flows.folder, "/run/fairlead");
+  EXPECT_EQ(files.flows.name, "dataplane.flows");
+  EXPECT_EQ(files.slots, "/run/fairlead/dataplane.slots");
+  EXPECT_NE(files.flows.epoch, 0U);
+}
+
+}  // namespace
+}  // namespace fairlead
