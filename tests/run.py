@@ -97,6 +97,7 @@ def suites(options):
         yield "fuzz", ["tests/fuzz/run.sh", str(options.fuzz_seconds), str(options.fuzz)], options.fuzz
     yield "bench tools", [*pytest, "tests/bench"], release
     yield "benches check their results", [PYTHON, "bench/smoke.py", str(release)], release
+    yield "survival in small", [str(release / "bench/pcc/pcc"), "--quick"], release
 
 
 def main():

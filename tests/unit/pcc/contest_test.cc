@@ -1,0 +1,204 @@
+// Small contests whose outcome can be told with a pencil.
+#include "bench/pcc/contest.h"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "bench/pcc/random.h"
+#include "bench/pcc/simulation.h"
+
+namespace fairlead::pcc {
+namespace {
+
+constexpr uint32_t kIdleTicks = 10 * kTicksPerSecond;
+
+// Two balancers, backends A and B; C comes. `moved`: a hash whose slot goes from A to C, and whose
+// router sends it to balancer 0 while both are there, to 1 when 0 is lost.
+class ContestTest : public ::testing::Test {
+ protected:
+  ContestTest() {
+    a_ = fleet_.Add(0x0a000001, 10);
+    b_ = fleet_.Add(0x0a000002, 10);
+    contest_.Publish(tick_);
+  }
+
+  // Brings C in and finds two flows' hashes of the kind above: the first may begin before, so the
+  // fleet is put back.
+  std::vector<FlowHash> FindMoved() {
+    Fleet other;
+    other.Add(0x0a000001, 10);
+    other.Add(0x0a000002, 10);
+    other.Add(0x0a000003, 10);
+    Contest later(setup_, &other);
+    later.Publish(tick_);
+    std::vector<FlowHash> found;
+    for (Random random(1); found.size() < 2;) {
+      const FlowHash hash{random.Next(), random.Next()};
+      if (contest_.MaglevChoice(hash) == a_ && later.MaglevChoice(hash) == 3 &&
+          contest_.BalancerOf(hash) == 0) {
+        found.push_back(hash);
+      }
+    }
+    return found;
+  }
+  void Send(Flow* flow, PacketKind kind) { EXPECT_TRUE(contest_.OnPacket(flow, kind, ++tick_)); }
+  std::vector<uint64_t> Broken() {
+    std::vector<uint64_t> broken;
+    for (const System system : kSystems) broken.push_back(contest_.result().systems[system].broken);
+    return broken;
+  }
+
+  Contest::Setup setup_{2, 4096, 251, kIdleTicks / kTicksPerSecond, false, {}};
+  Fleet fleet_;
+  Contest contest_{setup_, &fleet_};
+  uint32_t tick_ = 1000;
+  uint32_t a_ = 0;
+  uint32_t b_ = 0;
+  static constexpr uint32_t kC = 3;
+};
+
+using Counts = std::vector<uint64_t>;  // maglev, lru, fairlead, fairlead+agent
+
+TEST_F(ContestTest, OfOneBalancerOnlyMaglevBreaksWhatAChangeMoves) {
+  const std::vector<FlowHash> moved = FindMoved();
+  Flow before{.hash = moved[0]};
+  Send(&before, PacketKind::kSyn);
+  EXPECT_EQ(before.backend_id, a_);
+  EXPECT_EQ(fleet_.Add(0x0a000003, 10), kC);
+  contest_.Publish(++tick_);
+  Flow after{.hash = moved[1]};
+  Send(&after, PacketKind::kSyn);
+  EXPECT_EQ(after.backend_id, kC);
+  Send(&before, PacketKind::kData);
+  Send(&after, PacketKind::kData);
+  EXPECT_EQ(Broken(), (Counts{1, 0, 0, 0}));
+  Send(&before, PacketKind::kData);
+  EXPECT_EQ(Broken(), (Counts{1, 0, 0, 0})) << "a flow counts once";
+  // Fairlead asked its table for the three packets after the change of `before`, twice, and `after`,
+  // twice; the LRU for each.
+  EXPECT_EQ(contest_.result().systems[kFairlead].lookups, 4U);
+  EXPECT_EQ(contest_.result().systems[kLru].lookups, 5U);
+  contest_.Sweep(tick_);
+  EXPECT_EQ(contest_.result().systems[kFairlead].peak_records, 2U);
+  EXPECT_EQ(contest_.result().systems[kLru].peak_records, 2U);
+}
+
+TEST_F(ContestTest, AnotherBalancerKnowsTheOldFlowAndTheAgentFindsTheNewOne) {
+  const std::vector<FlowHash> moved = FindMoved();
+  Flow before{.hash = moved[0]};
+  Send(&before, PacketKind::kSyn);
+  fleet_.Add(0x0a000003, 10);
+  contest_.Publish(++tick_);
+  Flow after{.hash = moved[1]};
+  Send(&after, PacketKind::kSyn);
+  contest_.Lose(0);
+  ASSERT_EQ(contest_.BalancerOf(moved[0]), 1U);
+  // Balancer 1 has seen neither. LRU and Maglev say C, Fairlead A; with agents A passes on to C.
+  Send(&before, PacketKind::kData);
+  EXPECT_EQ(Broken(), (Counts{1, 1, 0, 0}));
+  Send(&after, PacketKind::kData);
+  EXPECT_EQ(Broken(), (Counts{1, 1, 1, 0}));
+  EXPECT_EQ(contest_.result().second_chances, 1U);
+}
+
+TEST_F(ContestTest, WithoutAListTheSecondChanceIsNone) {
+  setup_.list_policy.count = 0;
+  Contest contest(setup_, &fleet_);
+  contest.Publish(tick_);
+  const std::vector<FlowHash> moved = FindMoved();
+  fleet_.Add(0x0a000003, 10);
+  contest.Publish(++tick_);
+  Flow after{.hash = moved[1]};
+  EXPECT_TRUE(contest.OnPacket(&after, PacketKind::kSyn, ++tick_));
+  contest.Lose(0);
+  EXPECT_TRUE(contest.OnPacket(&after, PacketKind::kData, ++tick_));
+  EXPECT_EQ(contest.result().systems[kAgent].broken, 1U);
+}
+
+TEST_F(ContestTest, AFlowWhoseBackendGoesIsLostForAllAndBrokenForNone) {
+  const std::vector<FlowHash> moved = FindMoved();
+  Flow flow{.hash = moved[0]};
+  Send(&flow, PacketKind::kSyn);
+  fleet_.Remove(a_);
+  contest_.Publish(++tick_);
+  EXPECT_FALSE(contest_.OnPacket(&flow, PacketKind::kData, ++tick_));
+  EXPECT_EQ(contest_.result().lost_with_backend, 1U);
+  EXPECT_EQ(Broken(), (Counts{0, 0, 0, 0}));
+}
+
+TEST_F(ContestTest, ASilenceOfMoreThanTheIdleTimeoutBreaksAMovedFlow) {
+  const std::vector<FlowHash> moved = FindMoved();
+  Flow flow{.hash = moved[0]};
+  Send(&flow, PacketKind::kSyn);
+  fleet_.Add(0x0a000003, 10);
+  contest_.Publish(++tick_);
+  tick_ += kIdleTicks + 1;
+  contest_.Sweep(tick_);    // pinned
+  contest_.Sweep(++tick_);  // settled
+  Send(&flow, PacketKind::kData);
+  EXPECT_EQ(Broken(), (Counts{1, 0, 1, 1}));
+}
+
+TEST_F(ContestTest, ABalancerThatComesBackEmptyTakesTheCurrentOwnerForTheOldOne) {
+  const std::vector<FlowHash> moved = FindMoved();
+  Flow kept{.hash = moved[0]};
+  Flow empty{.hash = moved[1]};
+  Send(&kept, PacketKind::kSyn);
+  Send(&empty, PacketKind::kSyn);
+  fleet_.Add(0x0a000003, 10);
+  contest_.Publish(++tick_);
+  contest_.Lose(0);
+  contest_.Return(0, false, ++tick_);
+  Send(&kept, PacketKind::kData);
+  EXPECT_EQ(Broken(), (Counts{1, 0, 0, 0}));
+  contest_.Lose(0);
+  contest_.Return(0, true, ++tick_);
+  Send(&empty, PacketKind::kData);
+  EXPECT_EQ(Broken(), (Counts{2, 1, 1, 1}));
+}
+
+TEST(SlotHistory, ListsFormerOwnersNewestFirst) {
+  Fleet fleet;
+  for (uint32_t i = 1; i <= 6; ++i) fleet.Add(0x0a000000 + i, 10);
+  fleet.SetState(3, BackendState::kDown);
+  Balancer balancer(16);
+  balancer.Publish(fleet.ToSnapshot(Tracking::kAdaptive, 10, 251), 0);
+  SlotHistory history;
+  for (const uint32_t owner : {1U, 2U, 3U, 4U, 5U}) history.Note(7, owner, owner * 10, owner == 1);
+  const auto list = [&](uint32_t chosen, uint32_t now_tick, uint32_t keep, uint32_t count) {
+    const Candidates of = history.List(7, 6, chosen, now_tick, keep, count, balancer.tables());
+    return std::vector<uint32_t>(of.ids, of.ids + of.count);
+  };
+  EXPECT_EQ(list(1, 60, 100, 4), (std::vector<uint32_t>{6, 5, 4, 2}));
+  EXPECT_EQ(list(6, 60, 100, 4), (std::vector<uint32_t>{5, 4, 2, 1}));
+  EXPECT_EQ(list(1, 60, 20, 4), (std::vector<uint32_t>{6, 5, 4}));
+  EXPECT_EQ(list(1, 60, 100, 2), (std::vector<uint32_t>{6, 5}));
+  EXPECT_TRUE(list(1, 200, 20, 4).empty());
+  history.Note(7, 6, 210, true);
+  EXPECT_EQ(history.List(7, 1, 1, 211, 100, 4, balancer.tables()).count, 1U);
+}
+
+TEST(Accepts, PassesOnUntilSomebodyHasTheSocketOrNobodyIsLeft) {
+  const Candidates candidates{{5, 6, 7}, 3};
+  EXPECT_EQ(Accepts(4, candidates, 4), 4U);
+  EXPECT_EQ(Accepts(4, candidates, 6), 6U);
+  EXPECT_EQ(Accepts(4, candidates, 9), 7U);
+  EXPECT_EQ(Accepts(4, {}, 9), 4U);
+}
+
+TEST(Simulation, IsTheSameForTheSameSeed) {
+  Scenario scenario = QuickScenarios()[1];
+  scenario.duration_s = 20;
+  scenario.slots = 2003;
+  const Result one = Simulate(scenario);
+  const Result two = Simulate(scenario);
+  EXPECT_EQ(one.packets, two.packets);
+  EXPECT_EQ(one.systems[kMaglev].broken, two.systems[kMaglev].broken);
+  EXPECT_GT(one.systems[kMaglev].broken, 0U);
+  ++scenario.seed;
+  EXPECT_NE(Simulate(scenario).packets, one.packets);
+}
+
+}  // namespace
+}  // namespace fairlead::pcc
