@@ -28,8 +28,8 @@ uint64_t BucketsFor(uint64_t records) {
 // Lower goes first. A closing record that is expired has been sorted out before.
 uint32_t EvictionRank(const FlowRecord& record) {
   if ((record.flags & kRecordClosing) != 0) return 1;
-  if ((record.flags & kRecordPinned) != 0) return 2;
-  if ((record.flags & kRecordConfirmed) == 0) return 3;
+  if ((record.flags & (kRecordConfirmed | kRecordPinned)) == 0) return 2;
+  if ((record.flags & kRecordPinned) != 0) return 3;
   return 4;
 }
 

@@ -28,9 +28,10 @@
 // value for its own only if its record were given away and back between its two loads of the tag.
 //
 // Eviction, when all eight records are taken, in this order: expired (idle for longer than the
-// flow's own timeout, or closed long enough); closing; pinned (can be derived again); unconfirmed
-// (one packet only: a SYN flood displaces itself); then the rest. The oldest within each. With live
-// flows only, evictions begin at half full and stay below one insertion in a thousand up to 60 %.
+// flow's own timeout, or closed long enough); closing; new and unconfirmed (a SYN only: a flood of
+// them displaces itself); pinned (can be derived again, but only until T is over, and an idle flow may
+// not send before: docs/decisions/0015); then the rest. The oldest within each. With live flows only,
+// evictions begin at half full and stay below one insertion in a thousand up to 60 %.
 #pragma once
 
 #include <atomic>

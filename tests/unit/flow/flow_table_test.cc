@@ -254,7 +254,7 @@ const EvictionRow kEvictionRows[] = {
       {1, kNow, kLive}},
      6,
      InsertResult::kStored},
-    {"ClosingBeforePinned",
+    {"ClosingBeforeUnconfirmed",
      {{1, kNow - 99, kLive},
       {1, kNow - 99, kRecordPinned},
       {1, kNow - 99, 0},
@@ -265,16 +265,27 @@ const EvictionRow kEvictionRows[] = {
       {1, kNow, kLive}},
      3,
      InsertResult::kEvicted},
-    {"PinnedBeforeUnconfirmed",
+    {"UnconfirmedBeforePinned",
      {{1, kNow - 99, kLive},
-      {1, kNow - 99, 0},
+      {1, kNow - 99, kLive | kRecordPinned},
+      {1, kNow - 99, kRecordPinned},
       {1, kNow, kLive},
       {1, kNow, kLive},
-      {1, kNow, kLive},
-      {1, kNow, kLive | kRecordPinned},
-      {1, kNow - 2, kLive | kRecordPinned},
+      {1, kNow, 0},
+      {1, kNow - 2, 0},
       {1, kNow, kLive}},
      6,
+     InsertResult::kEvicted},
+    {"PinnedBeforeTheRest",
+     {{1, kNow - 99, kLive},
+      {1, kNow, kLive},
+      {1, kNow, kRecordPinned},
+      {1, kNow, kLive},
+      {1, kNow, kLive},
+      {1, kNow - 1, kLive | kRecordPinned},
+      {1, kNow, kLive},
+      {1, kNow, kLive}},
+     5,
      InsertResult::kEvicted},
     {"UnconfirmedBeforeOldest",
      {{1, kNow - 99, kLive},
@@ -360,8 +371,8 @@ class Model {
     const int64_t age = (now - record.last_seen_tick) & kTickMask;
     if (age > idle) return {0, -age};
     if (record.flags & kRecordClosing) return {age > kClosingTicks ? 0 : 1, -age};
-    if (record.flags & kRecordPinned) return {2, -age};
-    if (!(record.flags & kRecordConfirmed)) return {3, -age};
+    if (record.flags & kRecordPinned) return {3, -age};
+    if (!(record.flags & kRecordConfirmed)) return {2, -age};
     return {4, -age};
   }
 
