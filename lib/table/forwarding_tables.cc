@@ -150,6 +150,8 @@ class TablesBuilder {
       const bool is_tcp = frontend.protocol == static_cast<uint8_t>(Protocol::kTcp);
       service.idle_ticks =
           std::max(service.idle_ticks, is_tcp ? service.idle_ticks_tcp : service.idle_ticks_udp);
+      const Tracking tracking = is_tcp ? service.tracking_tcp : service.tracking_udp;
+      if (tracking == Tracking::kAll) service.records_only_differences = false;
     }
     return {};
   }

@@ -73,6 +73,9 @@ struct alignas(64) ServiceEntry {
   // T of its slots, and after how long the sweep may erase a record: the longest idle timeout of the
   // protocols that it has frontends of, since a record does not tell its flow's protocol.
   uint32_t idle_ticks = 1;
+  // No protocol that it has frontends of records all flows: a record that says what a settled or
+  // pinned slot says as well is of no use.
+  bool records_only_differences = true;
   std::string name;
 };
 

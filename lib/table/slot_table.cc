@@ -96,7 +96,8 @@ void SlotTable::BeginCount(uint32_t now_tick, uint32_t idle_ticks) {
 
 SlotTable::RecordSeen SlotTable::CountRecord(uint32_t index, uint16_t owner) {
   const Slot slot = Load(index);
-  if (slot.state == SlotState::kSettled) return {slot.current != owner, true};
+  if (slot.state == SlotState::kSettled)
+    return {slot.current != owner, true, slot.current == owner};
   UnsettledSlot* const unsettled = FindUnsettled(index);
   RecordSeen seen;
   seen.disagrees = slot.current != owner;
@@ -104,6 +105,7 @@ SlotTable::RecordSeen SlotTable::CountRecord(uint32_t index, uint16_t owner) {
   // owner.
   seen.derivable =
       slot.state == SlotState::kShifting && unsettled->due == 0 && slot.stable == owner;
+  seen.needless = slot.state == SlotState::kPinned && !seen.disagrees;
   if (seen.disagrees) ++unsettled->disagreeing;
   return seen;
 }

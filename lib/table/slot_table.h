@@ -145,6 +145,9 @@ class SlotTable {
   struct RecordSeen {
     bool disagrees = false;  // with the slot's current owner
     bool derivable = true;   // were it lost, its flow would find the same backend
+    // The slot says the same to every packet, and would to those of this flow after a change
+    // (tracking adaptive).
+    bool needless = false;
   };
   RecordSeen CountRecord(uint32_t index, uint16_t owner);
 

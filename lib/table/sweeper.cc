@@ -31,6 +31,11 @@ void Sweeper::Visit(uint32_t bucket, uint32_t index, uint64_t tag, const FlowRec
   const uint32_t slot = SlotIndex({tag ^ service->salt.low, 0}, service->slot_count);
   const SlotTable::RecordSeen seen =
       service->slot_table->CountRecord(slot, tables_->LocalIndexOf(*service, backend));
+  // Left, it would lie there for T: nobody looks at it, nobody touches it.
+  if (seen.needless && service->records_only_differences &&
+      flows_->Erase(bucket, index, tag, record.Pack())) {
+    return;
+  }
   BackendRecords& counted = counting_[backend->counter_index];
   // A backend that is down may be back before its flows have noticed: their records stay, and keep
   // their slots from settling on another, but nothing flows.

@@ -83,6 +83,9 @@ class SweeperTest : public testing::TablesFixture {
 };
 
 TEST_F(SweeperTest, CountsLiveRecordsPerBackendOverAllSlices) {
+  SnapshotInput input = Input(BackendState::kActive);
+  input.services[0].tracking_tcp = Tracking::kAll;
+  Publish(input);
   const uint64_t buckets = flows_.bucket_count();
   for (uint64_t n = 0; n < 300; ++n) Put(n * (buckets / 300), n % 3 == 0 ? 1 : 2, 10);
   SweepAll(tables_.get());
@@ -159,6 +162,47 @@ TEST_F(SweeperTest, TellsTheFlowTableWhenARecordCanNoLongerBeDerived) {
     sweeper_.Step(kChange + kIdleTicks + 1);
   }
   EXPECT_EQ(RecordOf(key)->flags, 0);
+}
+
+// Who goes to the slot's owner anyway needs no record, unless the slot shifts: then a flow that is
+// not recorded counts as old.
+TEST_F(SweeperTest, ErasesRecordsThatSayWhatTheirSlotSays) {
+  Publish(Input(BackendState::kDraining));
+  const uint32_t unsettled = FirstUnsettled();
+  const uint32_t settled = unsettled == 0 ? 1 : 0;
+  ASSERT_EQ(Slots().Load(settled).state, SlotState::kSettled);
+  const auto put = [&](uint32_t slot, uint32_t n) {
+    const uint32_t owner = tables_->backends()[Slots().Load(slot).current].id;
+    const RecordKey key = KeyIn(slot, n);
+    EXPECT_EQ(flows_.Insert(key, {owner, kNow, 0}, kIdleTicks), FlowTable::InsertResult::kStored);
+    return key;
+  };
+  const RecordKey needless = put(settled, 1);
+  const RecordKey needed = put(unsettled, 2);
+  SweepAt(tables_.get(), kChange + kIdleTicks);
+  EXPECT_FALSE(RecordOf(needless).has_value());
+  EXPECT_TRUE(RecordOf(needed).has_value());
+  EXPECT_EQ(sweeper_.records(), 1u);
+  SweepAt(tables_.get(), kChange + kIdleTicks + 1);  // T is over: pinned from its end on
+  EXPECT_TRUE(RecordOf(needed).has_value());
+  SweepAt(tables_.get(), kChange + kIdleTicks + 2);
+  EXPECT_FALSE(RecordOf(needed).has_value());
+}
+
+TEST_F(SweeperTest, KeepsThemWhereAllFlowsAreRecorded) {
+  for (const auto [tcp, udp] : {std::pair{Tracking::kAll, Tracking::kAdaptive},
+                                std::pair{Tracking::kAdaptive, Tracking::kAll}}) {
+    SnapshotInput input = Input(BackendState::kActive);
+    input.services[0].frontends.push_back(Frontend::Parse("203.0.113.10:80/udp").value());
+    input.services[0].tracking_tcp = tcp;
+    input.services[0].tracking_udp = udp;
+    Publish(input);
+    const RecordKey key = KeyIn(0, static_cast<uint32_t>(tcp));
+    const uint32_t owner = tables_->backends()[Slots().Load(0).current].id;
+    ASSERT_EQ(flows_.Insert(key, {owner, kNow, 0}, kIdleTicks), FlowTable::InsertResult::kStored);
+    SweepAll(tables_.get());
+    EXPECT_TRUE(RecordOf(key).has_value());
+  }
 }
 
 TEST_F(SweeperTest, KeepsASlotFromSettlingWhileTheRecordedBackendIsDownForAWhile) {
