@@ -5,11 +5,13 @@ import datetime
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import time
+import traceback
 
 from bench.suite import control, google, kernel, machine, report, rows, scale, stats, wire
-from tests.lab import enter_namespace_rights
+from tests.lab import LabError, enter_namespace_rights
 
 PARTS = {"micro": google.run_micro, "pipeline": google.run_pipeline, "wire": wire.run, "kernel": kernel.run,
          "control": control.run, "scale": scale.run}
@@ -43,12 +45,17 @@ def folder_of(name):
 
 
 def run_parts(context, wanted):
+    """Rows of all parts. A part that fails says so in a row of its own; the others go on."""
     for part in wanted:
         started = time.monotonic()
         print(f"\n{part}", flush=True)
-        for row in PARTS[part](context):
-            print(rows.line(row.as_json()), flush=True)
-            yield row
+        try:
+            for row in PARTS[part](context):
+                print(rows.line(row.as_json()), flush=True)
+                yield row
+        except (LabError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+            traceback.print_exc()
+            yield rows.Skip(part, "what remains of this part", f"it failed: {str(error).splitlines()[0][:200]}", failed=True)
         print(f"  ({time.monotonic() - started:.0f} s)", flush=True)
 
 
@@ -61,12 +68,15 @@ def measure(options):
     result = {"when": now.isoformat(timespec="seconds"), "what": options.command, "machine": machine.facts(folders), "rows": []}
     path = options.output or machine.TOP / "bench/results" / f"{now:%Y-%m-%dT%H%M}-{result['machine']['commit'][:12]}.json"
     path.parent.mkdir(exist_ok=True)
+    failed = False
     try:
         for row in run_parts(context, options.only or PARTS):
             result["rows"].append(row.as_json())
-    finally:  # what was measured before something failed is worth keeping
+            failed |= isinstance(row, rows.Skip) and row.failed
+    finally:  # what was measured before an interruption is worth keeping
         path.write_text(json.dumps(result, indent=1) + "\n")
         print(f"\n{path}")
+    return 1 if failed else 0
 
 
 def compare(options):
@@ -93,6 +103,7 @@ def compare(options):
         found = stats.compare(a, b, better)
         print(f"  {part + ' ' + name:<80} {found['ratio']:.3f} ({found['low']:.3f}..{found['high']:.3f}) "
               f"p={found['chance']:.3f} {found['verdict']}")
+    return 0
 
 
 def parse(arguments):
@@ -123,8 +134,7 @@ def main():
         return 0
     if "kernel" in (options.only or PARTS):
         enter_namespace_rights()
-    compare(options) if options.command == "compare" else measure(options)
-    return 0
+    return compare(options) if options.command == "compare" else measure(options)
 
 
 if __name__ == "__main__":

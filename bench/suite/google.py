@@ -13,7 +13,8 @@ QUICK = {
     "micro-encap": r"frames:32$",
     "micro-table": r"HashKeys.*/32$|services:(1|1000)$|bulk/records:(1024|1048576|16777216)$|flows:(1024|1048576)$|backends:1000$",
     "micro-snapshot": r".*", "micro-publish": r".*",
-    "pipeline": r"buffers:32/|B/flows:1000000/backends:1000/services:1/buffers:131072|flows:10000000|services:1000/",
+    "pipeline": r"buffers:32/|B/flows:1000000/backends:1000/services:1/buffers:131072|flows:10000000|"
+                r"backends:10/services:(1|1000)/buffers:131072|backends:100/services:1000/",
 }
 # The distribution build is measured beside on these.
 HEADLINES = f"/({figures.BEYOND}|{figures.HOT})/manual_time"

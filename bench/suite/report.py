@@ -6,6 +6,7 @@ from bench.suite.rows import number
 
 LINE_RATES = (10, 25, 100)
 FRAMES = (64, 512)
+BUSY = 0.7  # load average from which other processes are to be reckoned with
 HEADROOM = 0.7  # of a core that one would plan to use
 
 
@@ -34,7 +35,8 @@ def machine_section(result):
         ("compiler, DPDK", f"{machine['compiler']}; DPDK {machine['dpdk']}"),
         ("builds", f"{builds}; {machine['flags']}"),
         ("load average at the start", number(machine["load_average_at_start"])),
-    ])]
+    ])] + ([] if machine["load_average_at_start"] < BUSY else
+           ["**The machine was not idle when this was measured**: latencies and whatever needs both CPUs are worse than they would be.", ""])
 
 
 def figures_section(rows):

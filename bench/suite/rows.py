@@ -30,6 +30,7 @@ class Skip:
     part: str
     name: str
     why: str
+    failed: bool = False  # it should have been measured
 
     def as_json(self):
         return {"part": self.part, "name": self.name, "skipped": self.why}

@@ -3,7 +3,9 @@ import json
 import os
 import subprocess
 
-from bench.suite import machine
+from bench.suite import __main__ as main
+from bench.suite import machine, rows
+from tests.lab import LabError
 
 ENVIRONMENT = {**os.environ, "PATH": f"/usr/bin:/bin:/usr/sbin:/sbin:{os.environ['PATH']}"}
 
@@ -44,9 +46,21 @@ def test_compare_of_a_build_with_itself_finds_nothing(tmp_path):
     assert "same within the noise" in found.stdout
 
 
-def test_a_row_that_reports_an_error_stops_the_run(tmp_path):
+def test_a_row_that_reports_an_error_is_no_figure(tmp_path):
     broken = stand_in(tmp_path / "broken", 1)
     (broken / "bench/pipeline").write_text(
         "#!/bin/sh\necho '" + json.dumps({"benchmarks": [{"name": "x", "error_occurred": True, "error_message": "wrong MAC"}]}) + "'\n")
-    found = suite("compare", broken, broken)
-    assert found.returncode != 0 and "wrong MAC" in found.stderr
+    found = suite("compare", broken, broken, "--rounds", "1")
+    assert "wrong MAC" in found.stderr and "v4/row" not in found.stdout
+
+
+def test_a_part_that_fails_is_said_in_the_result(tmp_path, monkeypatch, capsys):
+    def fail(_context):
+        yield rows.Row("scale", "one", "Mpps", [1.0], "higher")
+        raise LabError("no second one\n  its log")
+    monkeypatch.setitem(main.PARTS, "scale", fail)
+    monkeypatch.setitem(main.PARTS, "wire", lambda _context: [rows.Skip("wire", "nat", "not in this build")])
+    found = [row.as_json() for row in main.run_parts(None, ["scale", "wire"])]
+    assert [row["name"] for row in found] == ["one", "what remains of this part", "nat"]
+    assert found[1]["skipped"] == "it failed: no second one"
+    assert "LabError" in capsys.readouterr().err

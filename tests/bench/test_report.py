@@ -58,6 +58,12 @@ def test_page_says_what_was_measured_what_was_missed_and_what_was_not(tmp_path):
     assert "![Cost over flows" in page and (tmp_path / "plots/flows.svg").read_text().startswith("<?xml")
 
 
+def test_page_of_a_busy_machine_says_so(tmp_path):
+    for load, said in ((0.1, False), (5.0, True)):
+        report.write({**result(), "machine": {**MACHINE, "load_average_at_start": load}}, "x.json", tmp_path)
+        assert ("was not idle" in (tmp_path / "performance.md").read_text()) == said
+
+
 def test_curves_take_whole_names_only_and_are_sorted(tmp_path):
     rows = result(Row("pipeline", DSR, "ns", [30]), Row("pipeline", DSR.replace("flows:1000000", "flows:100"), "ns", [15]),
                   Row("pipeline", DSR + "/syn_flood", "ns", [99]), Row("pipeline", DSR + " [x86-64-v2]", "ns", [98]))["rows"]
