@@ -69,12 +69,12 @@ void PublishOneChanged(State& state) {
     input.services[0].backends[0].weight = static_cast<uint16_t>(1 + input.generation % 2);
     return BuildSnapshot(input).value();
   };
-  if (!publisher.Publish(next()).ok()) return state.SkipWithError("the first image is refused");
+  if (!publisher.Publish(next(), 0).ok()) return state.SkipWithError("the first image is refused");
   for (auto _ : state) {
     state.PauseTiming();
     SnapshotImage image = next();
     state.ResumeTiming();
-    const Result<Publisher::Outcome> outcome = publisher.Publish(std::move(image));
+    const Result<Publisher::Outcome> outcome = publisher.Publish(std::move(image), 0);
     if (!outcome.ok() || published.load()->generation() != input.generation) {
       return state.SkipWithError("not in force");
     }
