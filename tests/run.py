@@ -38,7 +38,8 @@ def count(output):
     """(passed, failed) as the output's own closing lines say."""
     passed = sum(int(n) for n in re.findall(r"^\[  PASSED  \] (\d+) tests?", output, re.M))
     failed = sum(int(n) for n in re.findall(r"^\[  FAILED  \] (\d+) tests?", output, re.M))
-    for line in re.findall(r"^=+ .* in [\d.]+s.*=+$", output, re.M):  # pytest
+    # pytest; without the frame of '=' where it is quiet
+    for line in re.findall(r"^(?:=+ )?\d+ (?:passed|failed|error|skipped).* in [\d.]+s\b", output, re.M):
         for number, word in re.findall(r"(\d+) (passed|failed|error)", line):
             passed += int(number) if word == "passed" else 0
             failed += int(number) if word != "passed" else 0

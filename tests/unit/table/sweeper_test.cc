@@ -191,7 +191,7 @@ TEST_F(SweeperTest, ErasesRecordsThatSayWhatTheirSlotSays) {
 
 TEST_F(SweeperTest, KeepsThemWhereAllFlowsAreRecorded) {
   for (const auto& [tcp, udp] : {std::pair{Tracking::kAll, Tracking::kAdaptive},
-                                std::pair{Tracking::kAdaptive, Tracking::kAll}}) {
+                                 std::pair{Tracking::kAdaptive, Tracking::kAll}}) {
     SnapshotInput input = Input(BackendState::kActive);
     input.services[0].frontends.push_back(Frontend::Parse("203.0.113.10:80/udp").value());
     input.services[0].tracking_tcp = tcp;
