@@ -5,7 +5,7 @@
 // calls ProcessBurst (pipeline.h), which fills the rest. A stage may move `frame` and change the
 // lengths; the caller takes over what it finds there before it sends the packet.
 //
-// One per worker, reused; no stage relies on what an earlier burst left in it.
+// One per worker, reused; no stage relies on what an earlier burst left in it but for the two hints.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,11 @@ struct Burst {
   uint16_t ingress_port[kMaxBurst] = {};     // index into PipelineContext::ports
   bool nic_bad_ip_checksum[kMaxBurst] = {};  // the NIC checked the IPv4 header and found it wrong
   void* handle[kMaxBurst] = {};              // the caller's own (the mbuf); not looked at
+
+  // Hints for whoever fills the next burst, whose packets will be like this one's: their headers reach
+  // into the frame's second cache line (IPv6), or tunnels will write into the line before it.
+  bool mostly_ipv6 = false;
+  bool mostly_tunnels = false;
 
   // The stages'.
   ParsedPacket packet[kMaxBurst];

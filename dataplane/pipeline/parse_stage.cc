@@ -52,6 +52,7 @@ void ParseHeaders(PipelineContext& context, Burst& burst) {
   // In locals: a byte stored into the burst might be anybody's, and would have all else read again.
   const uint32_t count = burst.count;
   const PortView* const ports = context.ports.data();
+  uint32_t ipv6_count = 0;
   uint64_t bytes = 0;
   uint32_t common_count = 0;
   for (uint32_t i = 0; i < count; ++i) {
@@ -61,11 +62,13 @@ void ParseHeaders(PipelineContext& context, Burst& burst) {
                     &burst.key[i]) &&
         IsOwnMac(port, burst.frame[i]) && !burst.nic_bad_ip_checksum[i]) [[likely]] {
       burst.common[common_count++] = static_cast<uint8_t>(i);
+      ipv6_count += burst.frame[i][12] == (kEtherTypeIpv6 >> 8) ? 1 : 0;
     } else {
       ParseOther(port, burst, i);
     }
   }
   burst.common_count = common_count;
+  burst.mostly_ipv6 = ipv6_count * 2 > count;
   Add(&context.counters->totals.rx_packets, burst.count);
   Add(&context.counters->totals.rx_bytes, bytes);
 }

@@ -135,6 +135,7 @@ class ForwardingTables {
   std::span<const BackendEntry> backends() const { return backends_; }
   // Of a backend of an ipip or gue service.
   const TunnelTemplate& tunnel(uint32_t backend_index) const { return tunnels_[backend_index]; }
+  bool has_tunnels() const { return !tunnels_.empty(); }
   const NatTable& nat() const { return nat_; }
   const ClientHop& client_hop(Family family) const {
     return client_hops_[family == Family::kIpv4 ? 0 : 1];
