@@ -30,11 +30,12 @@ def _set_weights(lab, service, weights):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_two_thousand_connections_spread_by_weight(balanced, family):
-    # Ports are given, so that the flows are the same in every run: what passes, passes always.
+def test_connections_spread_by_weight(balanced, family):
+    # The hash seed is another in each run, and shares of 2,000 flows scatter by 4.5 % (one sigma) of themselves: every sixth run would
+    # miss 10 %. Of 8,000 it is four sigma.
     weights = _set_weights(balanced, "web", [1, 2, 1, 1])
     target = web_targets(balanced)[family == "ipv6"]
-    figures = balanced.start_load(targets=[target], count=2000, first_port=20000).wait()
+    figures = balanced.start_load(targets=[target], count=8000, first_port=20000).wait()
     assert figures["failed"] == 0, figures["details"]
     _assert_within(figures["tcp_new"]["flows_by_backend"], weights)
 
@@ -42,7 +43,7 @@ def test_two_thousand_connections_spread_by_weight(balanced, family):
 @pytest.mark.quick
 def test_udp_flows_spread_by_weight_and_stay(balanced):
     weights = _set_weights(balanced, "echo", [2, 1, 1, 2])
-    figures = balanced.start_load(targets=web_targets(balanced), udp_count=2000, udp_new_per_second=2000,
+    figures = balanced.start_load(targets=web_targets(balanced), udp_count=8000, udp_new_per_second=2000,
                                   first_port=20000).wait()
     assert figures["failed"] == 0, figures["details"]
     _assert_within(figures["udp_new"]["flows_by_backend"], weights)
