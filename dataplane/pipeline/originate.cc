@@ -52,7 +52,9 @@ DropReason MakePiece(PipelineContext& context, const Burst& burst, uint32_t i,
   const ParsedPacket& packet = burst.packet[i];
   const FragmentPiece piece = cut.piece(index);
   const uint32_t l3 = packet.l3_offset;
-  const uint32_t overhead = tunnel.tunnel != nullptr ? tunnel.tunnel->overhead_bytes : 0;
+  const uint32_t overhead = tunnel.tunnel != nullptr ? tunnel.tunnel->overhead_bytes +
+                                                           static_cast<uint32_t>(tunnel.data.size())
+                                                     : 0;
   made->length = l3 + piece.header_length + piece.payload_length;
   if (!context.buffers->Allocate(overhead, made->length, made)) return DropReason::k_no_buffer;
   std::memcpy(made->frame, burst.frame[i], l3);
@@ -67,7 +69,7 @@ DropReason MakePiece(PipelineContext& context, const Burst& burst, uint32_t i,
   const uint64_t sum =
       tunnel.udp_checksum ? ChecksumPartial(made->frame + l3, part.l3_length, 0) : 0;
   Encapsulate(*tunnel.tunnel, made->frame, overhead, part, tunnel.entropy, tunnel.destination_mac,
-              tunnel.source_mac);
+              tunnel.source_mac, tunnel.data);
   made->frame -= overhead;
   made->length += overhead;
   if (tunnel.udp_checksum) SetGueChecksum(made->frame + l3, sum);
@@ -138,7 +140,8 @@ DropReason CutPacket(PipelineContext& context, Burst& burst, uint32_t i, uint32_
   if (context.buffers == nullptr || others > kMaxMade - burst.made_count) {
     return DropReason::k_no_buffer;
   }
-  if (tunnel.tunnel != nullptr && burst.headroom[i] < tunnel.tunnel->overhead_bytes) {
+  if (tunnel.tunnel != nullptr &&
+      burst.headroom[i] < tunnel.tunnel->overhead_bytes + tunnel.data.size()) {
     return DropReason::k_no_headroom;
   }
   MadeFrame* made = &burst.made[burst.made_count];

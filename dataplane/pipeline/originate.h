@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "dataplane/pipeline/pipeline.h"
 #include "lib/net/icmp_generate.h"
@@ -29,6 +30,7 @@ struct PieceTunnel {
   const uint8_t* destination_mac = nullptr;
   const uint8_t* source_mac = nullptr;
   bool udp_checksum = false;
+  std::span<const uint8_t> data = {};  // GUE's private data
 };
 
 // Cuts packet `i`, whose egress port is set, into pieces of at most `mtu` bytes of IP: the first
@@ -51,7 +53,7 @@ inline DropReason EncapsulatePacket(Burst& burst, uint32_t i, const PieceTunnel&
   TrimPadding(burst, i);
   const uint32_t prepended =
       Encapsulate(*tunnel.tunnel, burst.frame[i], burst.headroom[i], burst.packet[i],
-                  tunnel.entropy, tunnel.destination_mac, tunnel.source_mac);
+                  tunnel.entropy, tunnel.destination_mac, tunnel.source_mac, tunnel.data);
   if (prepended == 0) return DropReason::k_no_headroom;
   burst.frame[i] -= prepended;
   burst.linear_length[i] += prepended;

@@ -8,6 +8,7 @@
 #include "lib/encap/nat_icmp.h"
 #include "lib/encap/tunnel_inline.h"
 #include "lib/net/icmp_error.h"
+#include "lib/table/candidates.h"
 
 namespace fairlead {
 namespace {
@@ -24,9 +25,17 @@ struct Passage {
   const TunnelTemplate& tunnel() const { return context.tables->tunnel(burst.backend[i]); }
 };
 
-PieceTunnel TunnelOf(const Passage& p) {
-  return {&p.tunnel(), p.burst.hash[p.i].high, p.backend.destination_mac, p.source_mac(),
-          (p.service.flags & kServiceGueChecksum) != 0};
+CandidateList CandidatesOf(const Passage& p) {
+  return ListCandidates(*p.context.tables, p.service, p.burst.hash[p.i], p.burst.backend[p.i]);
+}
+
+PieceTunnel TunnelOf(const Passage& p, const CandidateList& candidates) {
+  return {&p.tunnel(),
+          p.burst.hash[p.i].high,
+          p.backend.destination_mac,
+          p.source_mac(),
+          (p.service.flags & kServiceGueChecksum) != 0,
+          candidates.data()};
 }
 
 inline DropReason DsrRoom(const Passage& p) {
@@ -35,7 +44,8 @@ inline DropReason DsrRoom(const Passage& p) {
 }
 
 [[gnu::noinline]] DropReason UnusualTunnelRoom(const Passage& p) {
-  const PieceTunnel tunnel = TunnelOf(p);
+  const CandidateList candidates = CandidatesOf(p);
+  const PieceTunnel tunnel = TunnelOf(p, candidates);
   return tunnel.udp_checksum ? EncapsulateWithChecksum(p.context, p.burst, p.i, tunnel)
                              : EncapsulatePacket(p.burst, p.i, tunnel);
 }
@@ -46,7 +56,8 @@ inline DropReason TunnelRoom(const Passage& p) {
   const uint32_t i = p.i;
   const ParsedPacket& packet = burst.packet[i];
   const TunnelTemplate& tunnel = p.tunnel();
-  if (packet.l3_offset != sizeof(EthernetHeader) || (p.service.flags & kServiceGueChecksum) != 0)
+  constexpr uint32_t kUnusual = kServiceGueChecksum | kServiceSecondChance;
+  if (packet.l3_offset != sizeof(EthernetHeader) || (p.service.flags & kUnusual) != 0)
       [[unlikely]] {
     return UnusualTunnelRoom(p);
   }
@@ -119,11 +130,22 @@ inline DropReason EnterRoom(const Passage& p) {
   if (p.backend.vlan != 0 && !ReplaceTags(p.burst, p.i, p.backend.vlan)) {
     return DropReason::k_no_headroom;
   }
-  if (has_tunnel) return CutPacket(p.context, p.burst, p.i, mtu, TunnelOf(p));
+  if (has_tunnel) {
+    const CandidateList candidates = CandidatesOf(p);
+    return CutPacket(p.context, p.burst, p.i, mtu, TunnelOf(p, candidates));
+  }
   // Rewritten first, so that addresses, TTL and checksums are right in every piece.
   const DropReason refusal = EnterRoom(p);
   return refusal != DropReason::kNone ? refusal
                                       : CutPacket(p.context, p.burst, p.i, mtu, PieceTunnel());
+}
+
+// What is in front of the packet at most: whether a list goes along changes with the slot's state, and
+// the path's MTU must not.
+inline uint32_t OverheadOf(const Passage& p) {
+  if (CountsTtl(p.service.mode)) return 0;
+  if ((p.service.flags & kServiceSecondChance) == 0) return p.tunnel().overhead_bytes;
+  return p.tunnel().overhead_bytes + CandidateRoom(static_cast<Family>(p.backend.family));
 }
 
 [[gnu::always_inline]] inline DropReason RewriteAny(const Passage& p) {
@@ -133,7 +155,7 @@ inline DropReason EnterRoom(const Passage& p) {
   const uint16_t port =
       p.backend.egress_port == kIngressPort ? burst.ingress_port[i] : p.backend.egress_port;
   burst.egress_port[i] = port;
-  const uint32_t overhead = CountsTtl(p.service.mode) ? 0 : p.tunnel().overhead_bytes;
+  const uint32_t overhead = OverheadOf(p);
   const uint32_t mtu = PathMtu(p.context.ports[port].mtu, overhead);
   if (burst.packet[i].l3_length > mtu) [[unlikely]]
     return PassTooBig(p, mtu);

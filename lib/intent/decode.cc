@@ -239,17 +239,18 @@ Status ReadName(const Fields& fields, std::string* name) {
 }
 
 Status ReadService(const Json& json, const std::string& path, ServiceSpec* service) {
-  ASSIGN_OR_RETURN(
-      const Fields fields,
-      Fields::Open(json, path, "a service",
-                   {"name", "frontends", "forwarding", "gue_port", "gue_checksum", "mss_clamp",
-                    "too_big", "hash", "tracking", "idle_timeout", "drain_timeout", "on_deadline",
-                    "on_unhealthy", "keep_unhealthy", "health_check", "fail_open", "backends"}));
+  ASSIGN_OR_RETURN(const Fields fields,
+                   Fields::Open(json, path, "a service",
+                                {"name", "frontends", "forwarding", "gue_port", "gue_checksum",
+                                 "second_chance", "mss_clamp", "too_big", "hash", "tracking",
+                                 "idle_timeout", "drain_timeout", "on_deadline", "on_unhealthy",
+                                 "keep_unhealthy", "health_check", "fail_open", "backends"}));
   RETURN_IF_ERROR(ReadName(fields, &service->name));
   RETURN_IF_ERROR(ReadFrontends(fields, &service->frontends));
   RETURN_IF_ERROR(fields.ReadWord("forwarding", kForwardingWords, &service->forwarding));
   RETURN_IF_ERROR(fields.ReadInteger("gue_port", 1, 65535, &service->gue_port));
   RETURN_IF_ERROR(fields.ReadBool("gue_checksum", &service->gue_checksum));
+  RETURN_IF_ERROR(fields.ReadBool("second_chance", &service->second_chance));
   RETURN_IF_ERROR(fields.ReadBool("mss_clamp", &service->mss_clamp));
   RETURN_IF_ERROR(fields.ReadWord("too_big", kTooBigWords, &service->drop_too_big));
   RETURN_IF_ERROR(fields.ReadWord("hash", kHashWords, &service->hash));
@@ -338,6 +339,7 @@ Json ServiceToJson(const ServiceSpec& service) {
   if (service.forwarding == ForwardingMode::kGue) {
     json["gue_port"] = service.gue_port.value_or(kDefaultGuePort);
     json["gue_checksum"] = service.gue_checksum;
+    json["second_chance"] = service.second_chance;
   }
   if (service.forwarding == ForwardingMode::kNat) json["mss_clamp"] = service.mss_clamp;
   json["too_big"] = NameOf(kTooBigWords, service.drop_too_big);

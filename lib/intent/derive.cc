@@ -36,6 +36,7 @@ SnapshotService DeriveService(const ServiceSpec& service, const Observations& ob
     out.gue_port = service.gue_port.value_or(kDefaultGuePort);
   }
   if (service.gue_checksum) out.flags |= kServiceGueChecksum;
+  if (service.second_chance) out.flags |= kServiceSecondChance;
   if (service.mss_clamp) out.flags |= kServiceMssClamp;
   if (service.drop_too_big) out.flags |= kServiceDropTooBig;
   out.hash_policy = service.hash;

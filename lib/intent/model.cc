@@ -86,6 +86,7 @@ Status CheckForwarding(const ServiceSpec& service, std::string_view path) {
   if (service.forwarding != ForwardingMode::kGue) {
     if (service.gue_port) return refuse("gue_port", std::to_string(*service.gue_port), "gue");
     if (service.gue_checksum) return refuse("gue_checksum", "true", "gue");
+    if (service.second_chance) return refuse("second_chance", "true", "gue");
   }
   if (service.gue_port == uint16_t{0})
     return CheckRange(std::string(path) + "gue_port", 0, 1, 65535);

@@ -48,6 +48,7 @@ struct ServiceSpec {
   ForwardingMode forwarding = ForwardingMode::kDsr;
   std::optional<uint16_t> gue_port;  // gue only; unset: 6080
   bool gue_checksum = false;         // gue only: outer UDP checksum
+  bool second_chance = false;        // gue only: lists of candidates for the agent
   bool mss_clamp = false;            // nat only
   bool drop_too_big = false;         // IPv4 without DF larger than the MTU: drop; else cut
   HashPolicy hash = HashPolicy::kFiveTuple;

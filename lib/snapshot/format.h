@@ -39,7 +39,7 @@ enum ServiceFlags : uint32_t {
   kServiceMssClamp = 1,      // nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry
   kServiceGueChecksum = 2,   // gue: outer UDP checksum, else zero
   kServiceDropTooBig = 4,    // IPv4 without DF larger than the MTU: drop, else cut
-  kServiceSecondChance = 8,  // gue: candidate lists; no dataplane of this version does it yet
+  kServiceSecondChance = 8,  // gue: lists of candidates (docs/second-chance.md)
 };
 
 enum class Tracking : uint8_t { kNone = 0, kAll = 1, kAdaptive = 2 };

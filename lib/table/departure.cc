@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/encap/candidate_list.h"
 #include "lib/net/icmp_generate.h"
 
 namespace fairlead {
@@ -56,7 +57,8 @@ uint32_t OverheadOf(const ServiceRecord& service, const BackendRecord& backend) 
     case ForwardingMode::kIpip:
       return TunnelOverhead(TunnelKind::kIpip, family);
     case ForwardingMode::kGue:
-      return TunnelOverhead(TunnelKind::kGue, family);
+      return TunnelOverhead(TunnelKind::kGue, family) +
+             ((service.flags & kServiceSecondChance) != 0 ? CandidateRoom(family) : 0);
   }
   return 0;
 }

@@ -139,10 +139,6 @@ class TablesBuilder {
       entry.salt = SaltOfService(record.id);
       entry.id = record.id;
       entry.flags = record.flags;
-      if ((entry.flags & kServiceSecondChance) != 0) {
-        return InvalidArgument("service " + entry.name +
-                               ": second chance is not supported by this dataplane");
-      }
       tables_->services_.push_back(std::move(entry));
     }
     for (const FrontendRecord& frontend : snapshot_.frontends()) {
@@ -359,8 +355,9 @@ class TablesBuilder {
     if (old == nullptr) return RestoreSlots(service, owners);
     if (!SameSlots(service, *old)) return std::make_shared<SlotTable>(owners);
     const std::vector<uint16_t> renumbered = Renumbered(service, *old);
-    return std::make_shared<SlotTable>(*old->slot_table, owners,
-                                       SlotChange{renumbered, past_.now_tick, service.idle_ticks});
+    return std::make_shared<SlotTable>(
+        *old->slot_table, owners,
+        SlotChange{renumbered, past_.now_tick, service.idle_ticks, FormerTicksOf(service)});
   }
 
   std::shared_ptr<SlotTable> RestoreSlots(const ServiceEntry& service,
@@ -381,8 +378,9 @@ class TablesBuilder {
       }
       break;
     }
-    return std::make_shared<SlotTable>(owners, restored,
-                                       SlotChange{{}, past_.now_tick, service.idle_ticks});
+    return std::make_shared<SlotTable>(
+        owners, restored,
+        SlotChange{{}, past_.now_tick, service.idle_ticks, FormerTicksOf(service)});
   }
 
   // Backends come and go, and local indices with them: by the old one, the new one.

@@ -87,6 +87,11 @@ struct ClientHop {
   bool known = false;
 };
 
+// How long a slot's former owners are remembered (SlotChange).
+inline uint32_t FormerTicksOf(const ServiceEntry& service) {
+  return (service.flags & kServiceSecondChance) != 0 ? 2 * service.idle_ticks : 0;
+}
+
 // Gives every backend and service id a stable place in the counter arrays over generations.
 // Management thread.
 class CounterSlots {

@@ -38,6 +38,7 @@ SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners
       size_(static_cast<uint32_t>(owners.size())) {
   CHECK(owners.size() == previous.size());
   auto old = previous.unsettled_.begin();
+  auto formers = previous.formers_.begin();
   for (uint32_t i = 0; i < size_; ++i) {
     Slot slot = previous.Load(i);
     slot.current = Renumber(slot.current, change);
@@ -45,8 +46,16 @@ SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners
     uint32_t since_tick = change.now_tick;
     if (slot.state != SlotState::kSettled) since_tick = (old++)->since_tick;
     Advance(i, slot, since_tick, owners[i], change);
+    if (change.former_ticks == 0) continue;
+    SlotFormers before;
+    if (formers != previous.formers_.end() && formers->index == i) {
+      before = *formers++;
+      for (uint16_t& owner : before.owners) owner = Renumber(owner, change);
+    }
+    AdvanceFormers(i, before, slot.current, owners[i], change);
   }
   unsettled_.shrink_to_fit();
+  formers_.shrink_to_fit();
 }
 
 SlotTable::SlotTable(std::span<const uint16_t> owners, std::span<const RestoredSlot> restored,
@@ -55,6 +64,13 @@ SlotTable::SlotTable(std::span<const uint16_t> owners, std::span<const RestoredS
   for (const RestoredSlot& slot : restored) {
     CHECK(slot.index < size_);
     Advance(slot.index, slot.slot, slot.since_tick, owners[slot.index], change);
+    if (change.former_ticks == 0) continue;
+    SlotFormers before;
+    if (slot.slot.state == SlotState::kShifting) {
+      before.owners[0] = slot.slot.stable;
+      before.until_tick[0] = slot.since_tick;
+    }
+    AdvanceFormers(slot.index, before, slot.slot.current, owners[slot.index], change);
   }
 }
 
@@ -69,6 +85,33 @@ void SlotTable::Advance(uint32_t index, const Slot& slot, uint32_t since_tick, u
   unsettled.index = index & 0xffffff;
   unsettled.since_tick = starts ? change.now_tick : since_tick;
   if (next.state == SlotState::kShifting) CountShifting(next, 1);
+}
+
+void SlotTable::AdvanceFormers(uint32_t index, const SlotFormers& before, uint16_t last,
+                               uint16_t owner, const SlotChange& change) {
+  SlotFormers formers;
+  formers.index = index;
+  uint32_t count = 0;
+  if (last != owner && last != kNoOwner) {
+    formers.owners[count] = last;
+    formers.until_tick[count++] = change.now_tick;
+  }
+  for (uint32_t n = 0; n < kMaxFormers && count < kMaxFormers; ++n) {
+    const uint16_t former = before.owners[n];
+    // Gone, owner again, or there already: `last`.
+    if (former == kNoOwner || former == owner || former == formers.owners[0]) continue;
+    if (AgeTicks(before.until_tick[n], change.now_tick) > change.former_ticks) continue;
+    formers.owners[count] = former;
+    formers.until_tick[count++] = before.until_tick[n];
+  }
+  if (count != 0) formers_.push_back(formers);
+}
+
+const SlotFormers* SlotTable::FormersOf(uint32_t index) const {
+  const auto found = std::lower_bound(
+      formers_.begin(), formers_.end(), index,
+      [](const SlotFormers& slot, uint32_t wanted) { return slot.index < wanted; });
+  return found == formers_.end() || found->index != index ? nullptr : &*found;
 }
 
 void SlotTable::CountShifting(const Slot& slot, int32_t difference) {
@@ -86,11 +129,14 @@ UnsettledSlot* SlotTable::FindUnsettled(uint32_t index) {
   return &*found;
 }
 
-void SlotTable::BeginCount(uint32_t now_tick, uint32_t idle_ticks) {
+void SlotTable::BeginCount(uint32_t now_tick, uint32_t idle_ticks, uint32_t former_ticks) {
   counting_ = true;
   for (UnsettledSlot& slot : unsettled_) {
     slot.disagreeing = 0;
     slot.due = AgeTicks(slot.since_tick, now_tick) > idle_ticks ? 1 : 0;
+    const SlotFormers* formers = former_ticks == 0 ? nullptr : FormersOf(slot.index);
+    slot.kept =
+        formers != nullptr && AgeTicks(formers->until_tick[0], now_tick) <= former_ticks ? 1 : 0;
   }
 }
 
@@ -123,7 +169,7 @@ bool SlotTable::EndCount() {
       changed = true;
       return false;
     }
-    if (unsettled.disagreeing != 0) return false;
+    if (unsettled.disagreeing != 0 || unsettled.kept != 0) return false;
     Store(unsettled.index, {slot.current, slot.current, SlotState::kSettled});
     changed = true;
     return true;

@@ -84,8 +84,18 @@ Slot NextSlot(Slot slot, bool window_over, uint16_t owner, bool* starts);
 struct UnsettledSlot {
   uint32_t index : 24 = 0;
   uint32_t due : 1 = 0;      // T was over when the sweep under way began
+  uint32_t kept : 1 = 0;     // some former owner may still be asked for
   uint32_t since_tick = 0;   // of its first change
   uint32_t disagreeing = 0;  // records that the sweep under way has found, of others than current
+};
+
+inline constexpr uint32_t kMaxFormers = 6;
+
+// Who owned a slot before, newest first (second chance). kNoOwner ends the list.
+struct SlotFormers {
+  uint32_t index = 0;
+  uint16_t owners[kMaxFormers] = {kNoOwner, kNoOwner, kNoOwner, kNoOwner, kNoOwner, kNoOwner};
+  uint32_t until_tick[kMaxFormers] = {};
 };
 
 // What lies between two generations of a service's slots.
@@ -94,6 +104,9 @@ struct SlotChange {
   std::span<const uint16_t> renumbered;
   uint32_t now_tick = 0;    // coarse ticks (flow_table.h)
   uint32_t idle_ticks = 0;  // T
+  // How long former owners are remembered after they ceased to be; 0: not at all. A flow's record at
+  // another balancer, made within T of the change, lives for T more: 2 T.
+  uint32_t former_ticks = 0;
 };
 
 // A slot that an earlier process left unsettled, its owners in today's numbers.
@@ -133,6 +146,9 @@ class SlotTable {
     return owner < shifting_by_stable_.size() ? shifting_by_stable_[owner] : 0;
   }
 
+  // The slot's former owners, or nullptr. Any thread: never changed once the table is made.
+  const SlotFormers* FormersOf(uint32_t index) const;
+
   // A sweep over all records of the flow table: BeginCount, CountRecord for each live record of the
   // service, EndCount. A sweep that is given up needs no end: the next BeginCount forgets it.
   //
@@ -140,7 +156,8 @@ class SlotTable {
   // only by a sweep that began when it was pinned already; REQUIRES that between the end of a sweep
   // and the beginning of the next all workers have passed a quiescent state (a pause of longer than
   // a burst takes does it).
-  void BeginCount(uint32_t now_tick, uint32_t idle_ticks);
+  // A slot stays pinned while it has former owners that count (`former_ticks` as in SlotChange).
+  void BeginCount(uint32_t now_tick, uint32_t idle_ticks, uint32_t former_ticks = 0);
 
   struct RecordSeen {
     bool disagrees = false;  // with the slot's current owner
@@ -162,6 +179,9 @@ class SlotTable {
   // Gives `slot`, as it was, to `owner`.
   void Advance(uint32_t index, const Slot& slot, uint32_t since_tick, uint16_t owner,
                const SlotChange& change);
+  // `before`: the former owners so far, in today's numbers; `last`: the owner until now.
+  void AdvanceFormers(uint32_t index, const SlotFormers& before, uint16_t last, uint16_t owner,
+                      const SlotChange& change);
   // A slot comes to be, or ceases to be, a shifting one.
   void CountShifting(const Slot& slot, int32_t difference);
   UnsettledSlot* FindUnsettled(uint32_t index);
@@ -172,6 +192,7 @@ class SlotTable {
   bool counting_ = false;
   std::vector<UnsettledSlot> unsettled_;
   std::vector<uint32_t> shifting_by_stable_;  // by owner
+  std::vector<SlotFormers> formers_;          // ascending; of slots that have any
 };
 
 }  // namespace fairlead

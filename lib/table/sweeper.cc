@@ -14,7 +14,7 @@ void Sweeper::Begin(const ForwardingTables* tables, uint32_t now_tick) {
     slots = std::max(slots, backend.counter_index + 1);
   }
   for (const ServiceEntry& service : tables->services()) {
-    service.slot_table->BeginCount(now_tick, service.idle_ticks);
+    service.slot_table->BeginCount(now_tick, service.idle_ticks, FormerTicksOf(service));
   }
   counting_.assign(slots, {});
 }

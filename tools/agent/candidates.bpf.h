@@ -22,7 +22,7 @@ enum {
   LIST_IPV6 = 8,
   LIST_COUNT_MASK = 7,
   LIST_HEADER_BYTES = 8,
-  LIST_MAX = 4,
+  LIST_MAX = 6,
   LIST_NEXT_AT = 2,
 };
 

@@ -114,6 +114,7 @@ std::string ForwardingText(const Json& service) {
   if (Member(service, "gue_port").is_number())
     text += ", port " + Shown(Member(service, "gue_port"));
   if (IsTrue(Member(service, "gue_checksum"))) text += ", with checksum";
+  if (IsTrue(Member(service, "second_chance"))) text += ", second chance";
   if (IsTrue(Member(service, "mss_clamp"))) text += ", MSS clamped";
   if (TextOf(Member(service, "too_big")) == "drop") text += ", too big is dropped";
   return text;

@@ -17,6 +17,7 @@ struct ServiceOptions {
   std::string forwarding;
   int gue_port = 0;
   bool gue_checksum = false;
+  bool second_chance = false;
   bool mss_clamp = false;
   std::string too_big;
   std::string hash;
@@ -49,6 +50,7 @@ Json ToJson(const ServiceOptions& options) {
   SetText("forwarding", options.forwarding, &json);
   SetNumber("gue_port", options.gue_port, &json);
   if (options.gue_checksum) json["gue_checksum"] = true;
+  if (options.second_chance) json["second_chance"] = true;
   if (options.mss_clamp) json["mss_clamp"] = true;
   SetText("too_big", options.too_big, &json);
   SetText("hash", options.hash, &json);
@@ -179,6 +181,9 @@ void AddAddCommand(CLI::App* service, Context* context) {
       ->check(CLI::Range(1, 65535));
   add->add_flag("--gue-checksum", options->gue_checksum,
                 "gue: fill in the outer UDP checksum (default: zero)");
+  add->add_flag("--second-chance", options->second_chance,
+                "gue: packets of changed slots name the other owners; backends run fairlead-agent "
+                "with --peer");
   add->add_flag("--mss-clamp", options->mss_clamp,
                 "nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry");
   add->add_option("--too-big", options->too_big,

@@ -62,6 +62,7 @@ Json BackendsToJson(const SnapshotView& view, const ServiceRecord& service) {
 void AddModeSettings(const ServiceRecord& record, Json* service) {
   if (record.gue_port != 0) (*service)["gue_port"] = record.gue_port;
   if ((record.flags & kServiceGueChecksum) != 0) (*service)["gue_checksum"] = true;
+  if ((record.flags & kServiceSecondChance) != 0) (*service)["second_chance"] = true;
   if ((record.flags & kServiceMssClamp) != 0) (*service)["mss_clamp"] = true;
   if ((record.flags & kServiceDropTooBig) != 0) (*service)["too_big"] = "drop";
 }

@@ -185,8 +185,8 @@ TEST_P(ServiceFromJsonRefuses, AndNamesTheField) {
 const BadValue kBadServices[] = {
     {"UnknownField", R"({"colour": "red"})",
      R"(colour: "red" belongs to no known field; a service has name frontends)"},
-    {"FieldOfALaterPart", R"({"second_chance": true})",
-     "second_chance: true belongs to no known field"},
+    {"SecondChanceText", R"({"second_chance": "yes"})",
+     R"(second_chance: "yes" is neither true nor false)"},
     {"GuePortZero", R"({"forwarding": "gue", "gue_port": 0})",
      "gue_port: 0 is not within 1..65535"},
     {"MssClampText", R"({"mss_clamp": "yes"})", R"(mss_clamp: "yes" is neither true nor false)"},

@@ -62,6 +62,8 @@ const BadService kBadServices[] = {
        s->gue_checksum = true;
      },
      "service web: gue_checksum: true needs forwarding: gue, but it is ipip"},
+    {"SecondChanceWithoutGue", [](ServiceSpec* s) { s->second_chance = true; },
+     "service web: second_chance: true needs forwarding: gue, but it is dsr"},
     {"MssClampWithoutNat", [](ServiceSpec* s) { s->mss_clamp = true; },
      "service web: mss_clamp: true needs forwarding: nat, but it is dsr"},
     {"AnotherPortThroughATunnel",

@@ -184,11 +184,5 @@ TEST_F(ModeTablesTest, TakesTheWayToClientsFromTheSnapshotUnlessAPortHasAGateway
   EXPECT_THAT(Refusal(input), HasSubstr("client next hop's interface 'eth9' is no port"));
 }
 
-TEST_F(ModeTablesTest, RefusesSecondChance) {
-  SnapshotInput input = One(ForwardingMode::kGue, "203.0.113.10:80/tcp", "10.0.0.11");
-  input.services[0].flags = kServiceSecondChance;
-  EXPECT_THAT(Refusal(input), HasSubstr("service web: second chance is not supported"));
-}
-
 }  // namespace
 }  // namespace fairlead

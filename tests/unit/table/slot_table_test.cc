@@ -202,6 +202,72 @@ TEST(SlotTable, SaysWhatARecordMeansToItsSlot) {
   EXPECT_FALSE(table.CountRecord(0, 0).derivable);  // it will be pinned
 }
 
+// ---- former owners
+
+SlotTable AfterWithFormers(const SlotTable& previous, const std::vector<uint16_t>& owners,
+                           uint32_t now_tick, const std::vector<uint16_t>& renumbered = kSame) {
+  return {previous, owners, {renumbered, now_tick, kT, 2 * kT}};
+}
+
+std::vector<uint16_t> FormersOf(const SlotTable& table, uint32_t index) {
+  std::vector<uint16_t> owners;
+  const SlotFormers* formers = table.FormersOf(index);
+  for (uint32_t n = 0; formers != nullptr && n < kMaxFormers; ++n) {
+    if (formers->owners[n] != kNoOwner) owners.push_back(formers->owners[n]);
+  }
+  return owners;
+}
+
+TEST(SlotFormers, AreKeptNewestFirstForAsLongAsTheyCount) {
+  using Owners = std::vector<uint16_t>;
+  const SlotTable first(std::vector<uint16_t>{0, 0});
+  const SlotTable second = AfterWithFormers(first, {1, 0}, 10);
+  EXPECT_EQ(FormersOf(second, 0), Owners{0});
+  EXPECT_EQ(second.FormersOf(1), nullptr);
+  const SlotTable third = AfterWithFormers(second, {2, 0}, 20);
+  EXPECT_EQ(FormersOf(third, 0), (Owners{1, 0}));
+  // Back to an old one: it is no former any more.
+  const SlotTable fourth = AfterWithFormers(third, {1, 0}, 30);
+  EXPECT_EQ(FormersOf(fourth, 0), (Owners{2, 0}));
+  // 0 ended at 10, 2 at 30.
+  const SlotTable fifth = AfterWithFormers(fourth, {1, 0}, 11 + 2 * kT);
+  EXPECT_EQ(FormersOf(fifth, 0), Owners{2});
+  EXPECT_TRUE(FormersOf(AfterWithFormers(fifth, {1, 0}, 31 + 2 * kT), 0).empty());
+  // Backends come and go: 2 becomes 0, then nobody.
+  EXPECT_EQ(FormersOf(AfterWithFormers(fourth, {1, 0}, 40, {kNoOwner, 1, 0, 2}), 0), Owners{0});
+  EXPECT_EQ(FormersOf(AfterWithFormers(fourth, {1, 0}, 40, {0, 1, kNoOwner, 2}), 0), Owners{0});
+}
+
+TEST(SlotFormers, AreTheNewestOfMany) {
+  auto table = std::make_unique<SlotTable>(std::vector<uint16_t>{0});
+  std::vector<uint16_t> same(10);
+  for (uint16_t n = 0; n < 10; ++n) same[n] = n;
+  for (uint16_t owner = 1; owner < 10; ++owner) {
+    table = std::make_unique<SlotTable>(AfterWithFormers(*table, {owner}, owner, same));
+  }
+  EXPECT_EQ(FormersOf(*table, 0), (std::vector<uint16_t>{8, 7, 6, 5, 4, 3}));
+}
+
+TEST(SlotFormers, KeepTheirSlotPinnedWhileTheyCount) {
+  const SlotTable first(std::vector<uint16_t>{0});
+  SlotTable table = AfterWithFormers(first, {1}, 10);
+  const auto sweep = [&](uint32_t now_tick) {
+    table.BeginCount(now_tick, kT, 2 * kT);
+    table.EndCount();
+  };
+  sweep(11 + kT);
+  EXPECT_EQ(table.Load(0).state, kPinned);
+  sweep(10 + 2 * kT);
+  EXPECT_EQ(table.Load(0).state, kPinned);
+  sweep(11 + 2 * kT);
+  EXPECT_EQ(table.Load(0).state, kSettled);
+}
+
+TEST(SlotFormers, AreNotKeptWithoutSecondChance) {
+  const SlotTable first(std::vector<uint16_t>{0});
+  EXPECT_EQ(After(first, {1}, 10).FormersOf(0), nullptr);
+}
+
 // Against a model that keeps each slot's history as a list of what happened.
 struct ModelSlot {
   std::string current = "-";
