@@ -32,6 +32,9 @@ class Context:
             yield "x86-64-v2", self.distributed
 
 
+NOTE = "Measured in a build folder as it was: the commit named is the tree's, the programs may be a little older."
+
+
 def tsc_ghz():
     cpuinfo = pathlib.Path("/proc/cpuinfo").read_text()
     return float(re.search(r"cpu MHz\s*: ([\d.]+)", cpuinfo)[1]) / 1e3
@@ -62,10 +65,12 @@ def run_parts(context, wanted):
 def measure(options):
     native = options.build or machine.build(machine.TOP / "build-bench", "native")
     distributed = None if options.build else machine.build(machine.TOP / "build-bench-v2", "x86-64-v2")
-    context = Context(options.command == "quick", native.resolve(), distributed, tsc_ghz())
-    folders = {"native": native} if distributed is None else {"native": native, "x86-64-v2": distributed}
+    context = Context(options.command == "quick", native.resolve(), distributed, tsc_ghz(), options.filter)
+    folders = {machine.options_of(native)["machine"]: native} if distributed is None else {"native": native, "x86-64-v2": distributed}
     now = datetime.datetime.now(datetime.timezone.utc)
     result = {"when": now.isoformat(timespec="seconds"), "what": options.command, "machine": machine.facts(folders), "rows": []}
+    if options.build:
+        result["note"] = NOTE
     path = options.output or machine.TOP / "bench/results" / f"{now:%Y-%m-%dT%H%M}-{result['machine']['commit'][:12]}.json"
     path.parent.mkdir(exist_ok=True)
     failed = False
@@ -114,6 +119,7 @@ def parse(arguments):
         command.add_argument("--only", nargs="+", choices=PARTS, metavar="PART")
         command.add_argument("--build", type=pathlib.Path, help="measure this build folder as it is")
         command.add_argument("--output", type=pathlib.Path)
+        command.add_argument("--filter", help="of micro and pipeline only rows that this regular expression finds")
     command = commands.add_parser("compare")
     command.add_argument("builds", nargs=2, metavar="BUILD", help="a build folder or a commit")
     command.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help="default: pipeline")

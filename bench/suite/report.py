@@ -116,7 +116,7 @@ def write(result, name, docs):
     """docs/performance.md and docs/plots/*.svg."""
     rows = result["rows"]
     drawn = plots.draw(rows, docs / "plots")
-    text = [HEAD.format(name=name), *machine_section(result), *figures_section(rows), *curves_section(drawn),
+    text = [HEAD.format(name=name), *machine_section(result), *([result["note"], ""] if "note" in result else []), *figures_section(rows), *curves_section(drawn),
             *part_section(rows, "pipeline", "Pipeline", "One core: from the receive call's buffers to the transmit call's. Rows: family / mode / "
                           "tracking / frame / flows / backends / services / buffers. Again: `build-bench/bench/pipeline`."),
             *part_section(rows, "wire", "Wire", "The real dataplane between two memif ports, one worker; the generator on the other core judges every "
