@@ -58,11 +58,12 @@ void ParseHeaders(PipelineContext& context, Burst& burst) {
   for (uint32_t i = 0; i < count; ++i) {
     bytes += burst.frame_length[i];
     const PortView& port = ports[burst.ingress_port[i]];
-    if (ParseCommon(burst.frame[i], burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
+    const uint8_t* const frame = burst.frame[i];
+    if (ParseCommon(frame, burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
                     &burst.key[i]) &&
-        IsOwnMac(port, burst.frame[i]) && !burst.nic_bad_ip_checksum[i]) [[likely]] {
+        IsOwnMac(port, frame) && !burst.nic_bad_ip_checksum[i]) [[likely]] {
       burst.common[common_count++] = static_cast<uint8_t>(i);
-      ipv6_count += burst.frame[i][12] == (kEtherTypeIpv6 >> 8) ? 1 : 0;
+      ipv6_count += burst.key[i].size_bytes / 32;  // 16 or 40
     } else {
       ParseOther(port, burst, i);
     }

@@ -168,10 +168,8 @@ inline uint32_t OverheadOf(const Passage& p) {
 // RewriteAny for what is most often asked: dsr, by tags as they are, of a packet that fits. False: it
 // is something else. Apart, because a loop that holds nothing more keeps everything in registers.
 inline bool RewritePlainDsr(std::span<const PortView> ports, Burst& burst, uint32_t i,
-                            const ServiceEntry& service, const BackendEntry& backend) {
-  if (service.mode != ForwardingMode::kDsr || !backend.has_next_hop || backend.vlan != 0) {
-    return false;
-  }
+                            const BackendEntry& backend) {
+  if (!backend.plain_dsr) return false;
   const uint16_t port =
       backend.egress_port == kIngressPort ? burst.ingress_port[i] : backend.egress_port;
   const PortView& view = ports[port];
@@ -259,7 +257,7 @@ void Rewrite(PipelineContext& context, Burst& burst) {
     const uint32_t i = burst.live[n];
     const ServiceEntry& service = services[burst.service[i]];
     const BackendEntry& backend = backends[burst.backend[i]];
-    if (!RewritePlainDsr(ports, burst, i, service, backend)) {
+    if (!RewritePlainDsr(ports, burst, i, backend)) {
       rest[rest_count++] = static_cast<uint8_t>(i);
       continue;
     }

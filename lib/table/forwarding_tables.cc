@@ -179,6 +179,7 @@ class TablesBuilder {
     std::memcpy(entry->destination_mac, hop.mac, sizeof(hop.mac));
     entry->vlan = hop.vlan;
     entry->has_next_hop = true;
+    entry->plain_dsr = service.mode == ForwardingMode::kDsr && hop.vlan == 0;
     Result<uint16_t> port = PortOf(hop);
     if (!port.ok()) {
       return InvalidArgument("service " + service.name + ": backend " +

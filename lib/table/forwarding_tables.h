@@ -46,7 +46,7 @@ struct alignas(64) BackendEntry {
   uint16_t weight = 0;
   uint16_t port = 0;  // host order; 0 = the frontend's
   uint8_t family = 4;
-  uint8_t reserved = 0;
+  bool plain_dsr = false;  // mode dsr, next hop known, no tag to set: the short way (rewrite_stage.cc)
   uint8_t address[16] = {};
 };
 static_assert(sizeof(BackendEntry) == 64);
@@ -67,15 +67,15 @@ struct alignas(64) ServiceEntry {
   uint32_t id = 0;
   uint32_t counter_index = 0;
   uint32_t flags = 0;  // ServiceFlags (snapshot/format.h)
+  // No protocol that it has frontends of records all flows: a record that says what a settled or
+  // pinned slot says as well is of no use.
+  bool records_only_differences = true;
 
   // The management thread's.
   std::shared_ptr<SlotTable> slot_table;
   // T of its slots, and after how long the sweep may erase a record: the longest idle timeout of the
   // protocols that it has frontends of, since a record does not tell its flow's protocol.
   uint32_t idle_ticks = 1;
-  // No protocol that it has frontends of records all flows: a record that says what a settled or
-  // pinned slot says as well is of no use.
-  bool records_only_differences = true;
   std::string name;
 };
 

@@ -73,9 +73,11 @@ inline uint32_t IdleTicksOf(const ServiceEntry& service, uint8_t protocol) {
                                                           : service.idle_ticks_tcp;
 }
 
+inline bool IsSynFlags(uint8_t tcp_flags) {
+  return (tcp_flags & (kTcpSyn | kTcpAck | kTcpFin | kTcpRst)) == kTcpSyn;
+}
 inline bool IsSyn(const PacketFacts& facts) {
-  return facts.protocol == kIpProtoTcp &&
-         (facts.tcp_flags & (kTcpSyn | kTcpAck | kTcpFin | kTcpRst)) == kTcpSyn;
+  return facts.protocol == kIpProtoTcp && IsSynFlags(facts.tcp_flags);
 }
 
 // Where the flow's slot is.

@@ -27,14 +27,14 @@ Slot NextSlot(Slot slot, bool window_over, uint16_t owner, bool* starts) {
 }
 
 SlotTable::SlotTable(std::span<const uint16_t> owners)
-    : words_(std::make_unique<std::atomic<uint32_t>[]>(owners.size())),
+    : words_(AllocateSlotWords(owners.size())),
       size_(static_cast<uint32_t>(owners.size())) {
   for (uint32_t i = 0; i < size_; ++i) Store(i, {owners[i], owners[i], SlotState::kSettled});
 }
 
 SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners,
                      const SlotChange& change)
-    : words_(std::make_unique<std::atomic<uint32_t>[]>(owners.size())),
+    : words_(AllocateSlotWords(owners.size())),
       size_(static_cast<uint32_t>(owners.size())) {
   CHECK(owners.size() == previous.size());
   auto old = previous.unsettled_.begin();

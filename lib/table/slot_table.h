@@ -27,11 +27,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "lib/maglev/maglev_table.h"
+#include "lib/table/slot_memory.h"
 
 namespace fairlead {
 
@@ -186,7 +186,7 @@ class SlotTable {
   void CountShifting(const Slot& slot, int32_t difference);
   UnsettledSlot* FindUnsettled(uint32_t index);
 
-  std::unique_ptr<std::atomic<uint32_t>[]> words_;
+  SlotWords words_;
   uint32_t size_ = 0;
   uint32_t shifting_count_ = 0;
   bool counting_ = false;
