@@ -46,7 +46,8 @@ struct alignas(64) BackendEntry {
   uint16_t weight = 0;
   uint16_t port = 0;  // host order; 0 = the frontend's
   uint8_t family = 4;
-  bool plain_dsr = false;  // mode dsr, next hop known, no tag to set: the short way (rewrite_stage.cc)
+  bool plain_dsr =
+      false;  // mode dsr, next hop known, no tag to set: the short way (rewrite_stage.cc)
   uint8_t address[16] = {};
 };
 static_assert(sizeof(BackendEntry) == 64);

@@ -89,9 +89,8 @@ class FrontendTable {
   // The same for either address of a parsed key.
   bool HasSource(const FlowKey& key) const {
     // Of an IPv4 address one word is 0, and half of the sum away.
-    const uint64_t bit = key.size_bytes == 16
-                             ? FilterBit({key.words[0] & 0xffffffff, 0})
-                             : FilterBit({key.words[0], key.words[1]});
+    const uint64_t bit = key.size_bytes == 16 ? FilterBit({key.words[0] & 0xffffffff, 0})
+                                              : FilterBit({key.words[0], key.words[1]});
     return (filter_[bit / 64] >> (bit % 64) & 1) != 0 && ProbeSource(key);
   }
   bool HasDestination(const FlowKey& key) const {

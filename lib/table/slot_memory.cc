@@ -25,8 +25,8 @@ std::byte* Map(size_t bytes) {
       mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   auto* const start = static_cast<std::byte*>(memory);
-  auto* const aligned = reinterpret_cast<std::byte*>(
-      RoundUp(reinterpret_cast<uintptr_t>(start), kHugePage));
+  auto* const aligned =
+      reinterpret_cast<std::byte*>(RoundUp(reinterpret_cast<uintptr_t>(start), kHugePage));
   const auto front = static_cast<size_t>(aligned - start);
   if (front != 0) munmap(start, front);
   if (mapped - front != bytes) munmap(aligned + bytes, mapped - front - bytes);

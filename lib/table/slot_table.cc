@@ -27,15 +27,13 @@ Slot NextSlot(Slot slot, bool window_over, uint16_t owner, bool* starts) {
 }
 
 SlotTable::SlotTable(std::span<const uint16_t> owners)
-    : words_(AllocateSlotWords(owners.size())),
-      size_(static_cast<uint32_t>(owners.size())) {
+    : words_(AllocateSlotWords(owners.size())), size_(static_cast<uint32_t>(owners.size())) {
   for (uint32_t i = 0; i < size_; ++i) Store(i, {owners[i], owners[i], SlotState::kSettled});
 }
 
 SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners,
                      const SlotChange& change)
-    : words_(AllocateSlotWords(owners.size())),
-      size_(static_cast<uint32_t>(owners.size())) {
+    : words_(AllocateSlotWords(owners.size())), size_(static_cast<uint32_t>(owners.size())) {
   CHECK(owners.size() == previous.size());
   auto old = previous.unsettled_.begin();
   auto formers = previous.formers_.begin();
