@@ -114,7 +114,8 @@ void Daemon::OnNextHopChange() {
   publisher_->Kick();
 }
 
-// Brings the resolver's answers into the registry; backends with a static MAC need none.
+// Brings the resolver's answers into the registry; backends with a static MAC need none. nat's
+// replies leave by the host's default routes.
 void Daemon::WatchNextHops() {
   std::set<IpAddress> addresses;
   for (const ServiceSpec& service : registry_->intent().services) {
@@ -122,7 +123,15 @@ void Daemon::WatchNextHops() {
       if (!backend.mac.has_value()) addresses.insert(backend.endpoint.address);
     }
   }
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    if (NeedsClientNextHop(registry_->intent(), family)) {
+      addresses.insert(UnspecifiedAddress(family));
+    }
+  }
   next_hops_->Watch(addresses);
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    registry_->SetClientNextHop(family, next_hops_->Find(UnspecifiedAddress(family)));
+  }
   for (const ServiceSpec& service : registry_->intent().services) {
     for (const BackendSpec& backend : service.backends) {
       if (backend.mac.has_value()) continue;
@@ -133,6 +142,9 @@ void Daemon::WatchNextHops() {
 }
 
 bool Daemon::Settled() const {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    if (next_hops_->Waiting(UnspecifiedAddress(family))) return false;
+  }
   for (const auto& [name, service] : registry_->services()) {
     for (const auto& [endpoint, backend] : service.backends) {
       if (backend.health.state == HealthState::kInitial || !backend.next_hop.has_value()) {

@@ -65,6 +65,12 @@ Json TotalsJson(const PacketTotals& totals) {
           {"drops", std::move(drops)}};
 }
 
+Json NextHopJson(const SnapshotNextHop& hop) {
+  Json json = {{"mac", hop.mac.ToString()}, {"interface", hop.interface}};
+  if (hop.vlan != 0) json["vlan"] = hop.vlan;
+  return json;
+}
+
 }  // namespace
 
 BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend) {
@@ -99,11 +105,7 @@ Json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& 
   json["reason"] = std::move(condition.reason);
   json["since"] = FormatRfc3339(condition.since_ms);
   json["next_hop"] = nullptr;
-  if (backend.next_hop.has_value()) {
-    json["next_hop"] = {{"mac", backend.next_hop->mac.ToString()},
-                        {"interface", backend.next_hop->interface}};
-    if (backend.next_hop->vlan != 0) json["next_hop"]["vlan"] = backend.next_hop->vlan;
-  }
+  if (backend.next_hop.has_value()) json["next_hop"] = NextHopJson(*backend.next_hop);
   const BackendStats stats = StatsOf(api, backend.id);
   json["flows"] = stats.flows;
   json["new_flows"] = stats.new_flows;
@@ -153,6 +155,20 @@ Json DrainView(const Api& api, const BackendRuntime& backend) {
   return json;
 }
 
+// Where nat's replies to clients go, by family; what no service needs is left out.
+Json ClientNextHops(const Api& api) {
+  Json json = Json::object();
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    if (!NeedsClientNextHop(api.registry->intent(), family)) continue;
+    const IpAddress default_route = UnspecifiedAddress(family);
+    const std::optional<SnapshotNextHop> hop = api.next_hops->Find(default_route);
+    json[family == Family::kIpv4 ? "ipv4" : "ipv6"] =
+        hop.has_value() ? NextHopJson(*hop)
+                        : Json{{"missing", api.next_hops->Missing(default_route)}};
+  }
+  return json;
+}
+
 Json StatusView(const Api& api) {
   const Publisher& publisher = *api.publisher;
   const bool connected = publisher.link().connected();
@@ -176,7 +192,7 @@ Json StatusView(const Api& api) {
   return {{"version", FAIRLEAD_VERSION},       {"pid", ::getpid()},
           {"uptime_s", uptime.count()},        {"generation", api.registry->generation()},
           {"dataplane", std::move(dataplane)}, {"services", api.registry->intent().services.size()},
-          {"backends", std::move(backends)}};
+          {"backends", std::move(backends)},   {"client_next_hops", ClientNextHops(api)}};
 }
 
 Json StatsView(const Api& api) {

@@ -2,9 +2,11 @@
 
 #include <cerrno>
 
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netlink/cache.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/vlan.h>
@@ -22,6 +24,9 @@ struct Freer {
   void operator()(T* object) const { kFree(object); }
 };
 using AddressPtr = std::unique_ptr<nl_addr, Freer<nl_addr, nl_addr_put>>;
+using CallbacksPtr = std::unique_ptr<nl_cb, Freer<nl_cb, nl_cb_put>>;
+using MessagePtr = std::unique_ptr<nl_msg, Freer<nl_msg, nlmsg_free>>;
+using RoutePtr = std::unique_ptr<rtnl_route, Freer<rtnl_route, rtnl_route_put>>;
 using ObjectPtr = std::unique_ptr<nl_object, Freer<nl_object, nl_object_put>>;
 using CachePtr = std::unique_ptr<nl_cache, Freer<nl_cache, nl_cache_free>>;
 using LinkPtr = std::unique_ptr<rtnl_link, Freer<rtnl_link, rtnl_link_put>>;
@@ -31,6 +36,12 @@ constexpr int kUsableStates =
     NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
 constexpr int kEventBufferBytes = 4 << 20;
 constexpr uint16_t kDiscardPort = 9;
+// Looked up to find the default route, in this order; nothing is ever sent there. They are reserved
+// and in nobody's routing table but as a filter (192.88.99.0/24 and 198.18.0.0/15: RFC 6890;
+// 2000::/16 is not allocated). Several, because a filter takes away the ones that it covers. 0.0.0.0
+// would not do: the kernel takes it for itself.
+constexpr const char* kFarAway4[] = {"192.88.99.1", "198.18.0.1", "240.0.0.1"};
+constexpr const char* kFarAway6[] = {"2000::1", "100::1", "fc00::1"};
 
 Status NetlinkFailure(const std::string& what, int code) {
   return Unavailable(what + ": " + nl_geterror(code));
@@ -91,6 +102,46 @@ void TakeObject(nl_object* object, void* argument) {
 int TakeMessage(nl_msg* message, void* argument) {
   nl_msg_parse(message, TakeObject, argument);
   return NL_OK;
+}
+
+// By the first of several next hops.
+RouteAnswer AnswerOf(rtnl_route* route, const IpAddress& destination) {
+  rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
+  RouteAnswer answer;
+  answer.interface_index = rtnl_route_nh_get_ifindex(hop);
+  nl_addr* gateway = rtnl_route_nh_get_gateway(hop);
+  if (gateway == nullptr) gateway = rtnl_route_nh_get_via(hop);
+  answer.neighbour = FromNetlink(gateway).value_or(destination);
+  return answer;
+}
+
+int TakeRoute(nl_msg* message, void* argument) {
+  auto** route = static_cast<rtnl_route**>(argument);
+  if (*route == nullptr) rtnl_route_parse(nlmsg_hdr(message), route);
+  return NL_OK;
+}
+
+// The entry of the routing table that `destination` falls under, with its prefix, which
+// rtnl_route_lookup does not tell. Null when there is none.
+rtnl_route* AskForEntry(nl_sock* socket, nl_addr* destination) {
+  const MessagePtr message(nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_REQUEST));
+  const CallbacksPtr callbacks(nl_cb_clone(nl_socket_get_cb(socket)));
+  if (message == nullptr || callbacks == nullptr) return nullptr;
+  rtmsg header{};
+  header.rtm_family = static_cast<unsigned char>(nl_addr_get_family(destination));
+  header.rtm_dst_len = static_cast<unsigned char>(nl_addr_get_prefixlen(destination));
+  header.rtm_flags = RTM_F_FIB_MATCH;
+  if (nlmsg_append(message.get(), &header, sizeof(header), NLMSG_ALIGNTO) < 0 ||
+      nla_put_addr(message.get(), RTA_DST, destination) < 0) {
+    return nullptr;
+  }
+  rtnl_route* route = nullptr;
+  nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, TakeRoute, &route);
+  if (nl_send_auto(socket, message.get()) < 0) return nullptr;
+  // A refusal is the only answer; an entry has an acknowledgement behind it.
+  if (nl_recvmsgs(socket, callbacks.get()) < 0) return nullptr;
+  nl_wait_for_ack(socket);
+  return route;
 }
 
 // Where the kernel does not let us ask for resolution, a datagram that nobody expects does.
@@ -166,13 +217,25 @@ Result<RouteAnswer> KernelNetwork::FindRoute(const IpAddress& destination) {
   if (rtnl_route_get_type(route) != RTN_UNICAST || rtnl_route_get_nnexthops(route) < 1) {
     return NotFound("no unicast route to " + destination.ToString());
   }
-  rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
-  RouteAnswer answer;
-  answer.interface_index = rtnl_route_nh_get_ifindex(hop);
-  nl_addr* gateway = rtnl_route_nh_get_gateway(hop);
-  if (gateway == nullptr) gateway = rtnl_route_nh_get_via(hop);
-  answer.neighbour = FromNetlink(gateway).value_or(destination);
-  return answer;
+  return AnswerOf(route, destination);
+}
+
+Result<RouteAnswer> KernelNetwork::FindDefaultRoute(Family family) {
+  const std::string name = family == Family::kIpv4 ? "IPv4 default route" : "IPv6 default route";
+  for (const char* text : family == Family::kIpv4 ? kFarAway4 : kFarAway6) {
+    ASSIGN_OR_RETURN(const IpAddress far_away, IpAddress::Parse(text));
+    const AddressPtr address = ToNetlink(far_away);
+    const RoutePtr route(AskForEntry(questions_.get(), address.get()));
+    if (route == nullptr || rtnl_route_get_type(route.get()) != RTN_UNICAST ||
+        nl_addr_get_prefixlen(rtnl_route_get_dst(route.get())) != 0 ||
+        rtnl_route_get_nnexthops(route.get()) < 1) {
+      continue;
+    }
+    const RouteAnswer answer = AnswerOf(route.get(), far_away);
+    if (answer.neighbour == far_away) return NotFound("the " + name + " has no gateway");
+    return answer;
+  }
+  return NotFound("this host has no " + name);
 }
 
 Result<LinkAnswer> KernelNetwork::FindLink(int interface_index) {

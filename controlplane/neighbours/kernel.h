@@ -42,6 +42,9 @@ class KernelNetwork {
 
   // kNotFound when there is no route, or only a local, blackhole or unreachable one.
   Result<RouteAnswer> FindRoute(const IpAddress& destination);
+  // The default route (prefix length 0) that this host would use. kNotFound when there is none, or
+  // none with a gateway.
+  Result<RouteAnswer> FindDefaultRoute(Family family);
   Result<LinkAnswer> FindLink(int interface_index);
   // Calls `visit` for every neighbour with a usable MAC.
   Status ListNeighbours(const std::function<void(const NeighbourEvent&)>& visit);

@@ -1,6 +1,7 @@
 #include "controlplane/neighbours/next_hops.h"
 
 #include <algorithm>
+#include <array>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -23,6 +24,11 @@ constexpr milliseconds kConfirm{15'000};
 SteadyTime Now() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
+
+IpAddress UnspecifiedAddress(Family family) {
+  return family == Family::kIpv4 ? IpAddress::FromV4(std::array<uint8_t, 4>{})
+                                 : IpAddress::FromV6(std::array<uint8_t, 16>{});
+}
 
 NextHops::NextHops(asio::any_io_executor executor, std::function<void()> on_change)
     : executor_(executor), on_change_(std::move(on_change)), wake_(executor) {}
@@ -71,8 +77,15 @@ std::string NextHops::Missing(const IpAddress& address) const {
   return entry->second.missing;
 }
 
+bool NextHops::Waiting(const IpAddress& address) const {
+  const auto entry = entries_.find(address);
+  return entry != entries_.end() && entry->second.route && !entry->second.next_hop;
+}
+
 bool NextHops::Route(const IpAddress& address, Entry* entry) {
-  Result<RouteAnswer> route = kernel_->FindRoute(address);
+  const bool is_default = address == UnspecifiedAddress(address.family());
+  Result<RouteAnswer> route =
+      is_default ? kernel_->FindDefaultRoute(address.family()) : kernel_->FindRoute(address);
   if (!route.ok()) {
     const bool changed = entry->next_hop.has_value();
     *entry = {std::nullopt, std::nullopt, route.status().message()};

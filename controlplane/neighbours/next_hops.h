@@ -1,5 +1,5 @@
 // Keeps the next hop (MAC, interface, VLAN) of every address that backends have, as the kernel
-// routes it. The kernel is the authority: each address has its route asked for, its neighbour
+// routes it, and that of the default routes, which nat's replies to clients take. The kernel is the authority: each address has its route asked for, its neighbour
 // resolved by the kernel, and both are followed by netlink events.
 //
 // A MAC that the kernel forgets (its neighbour entries are garbage collected) stays in use until
@@ -25,6 +25,9 @@
 
 namespace fairlead {
 
+// Stands for the family's default route.
+IpAddress UnspecifiedAddress(Family family);
+
 class NextHops {
  public:
   // `on_change`: the next hop of some address changed.
@@ -36,12 +39,14 @@ class NextHops {
   void Stop();
 
   // The addresses to follow from now on. New ones that the kernel has resolved already are known
-  // when this returns.
+  // when this returns. An unspecified address (0.0.0.0, ::) stands for its family's default route.
   void Watch(const std::set<IpAddress>& addresses);
   std::optional<SnapshotNextHop> Find(const IpAddress& address) const;
   // Why Find() has nothing: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
   // eth1".
   std::string Missing(const IpAddress& address) const;
+  // True when there is a route but nobody has told the MAC yet.
+  bool Waiting(const IpAddress& address) const;
 
  private:
   using NeighbourKey = std::pair<int, IpAddress>;

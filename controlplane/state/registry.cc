@@ -221,6 +221,10 @@ Result<uint64_t> Registry::RemoveDrain(BackendRuntime* backend) {
   return generation_;
 }
 
+void Registry::SetClientNextHop(Family family, std::optional<SnapshotNextHop> next_hop) {
+  (family == Family::kIpv4 ? client_next_hop_v4_ : client_next_hop_v6_) = std::move(next_hop);
+}
+
 void Registry::SetHealth(BackendRuntime* backend, HealthState state, std::string reason) {
   const bool same = backend->health.state == state;
   backend->health = {state, same ? backend->health.since_ms : clock_->WallMs(), std::move(reason)};
@@ -262,6 +266,8 @@ SnapshotInput Registry::Derive(uint64_t generation) const {
 SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services,
                                    uint64_t generation) const {
   Observations observations;
+  observations.client_next_hop_v4 = client_next_hop_v4_;
+  observations.client_next_hop_v6 = client_next_hop_v6_;
   observations.service_id = [&](const ServiceSpec& service) {
     return services.at(service.name).id;
   };

@@ -72,6 +72,9 @@ class Registry {
   Result<uint64_t> PutDrain(BackendRuntime* backend, const DrainRecord& drain);
   Result<uint64_t> RemoveDrain(BackendRuntime* backend);
 
+  // Where nat's replies to clients of that family go. Not stored.
+  void SetClientNextHop(Family family, std::optional<SnapshotNextHop> next_hop);
+
   // What was observed. Kept here at once, stored with the next Flush().
   void SetHealth(BackendRuntime* backend, HealthState state, std::string reason);
 
@@ -107,6 +110,8 @@ class Registry {
   IntentSpec intent_;
   Ids services_;
   std::unordered_map<uint32_t, BackendRuntime*> by_id_;
+  std::optional<SnapshotNextHop> client_next_hop_v4_;
+  std::optional<SnapshotNextHop> client_next_hop_v6_;
   std::set<uint32_t> unsaved_health_;
   int64_t kept_judged_ms_ = 0;
   uint64_t generation_ = 0;

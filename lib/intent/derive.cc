@@ -1,5 +1,6 @@
 #include "lib/intent/derive.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -75,6 +76,15 @@ uint32_t TakeId(std::set<uint32_t>* used, auto propose, const auto&... subject) 
 
 }  // namespace
 
+bool NeedsClientNextHop(const IntentSpec& intent, Family family) {
+  return std::ranges::any_of(intent.services, [&](const ServiceSpec& service) {
+    return service.forwarding == ForwardingMode::kNat &&
+           std::ranges::any_of(service.frontends, [&](const Frontend& frontend) {
+             return frontend.address.family() == family;
+           });
+  });
+}
+
 SnapshotInput DeriveSnapshot(const IntentSpec& intent, uint64_t generation,
                              const Observations& observations) {
   SnapshotInput input;
@@ -83,6 +93,12 @@ SnapshotInput DeriveSnapshot(const IntentSpec& intent, uint64_t generation,
   input.services.reserve(intent.services.size());
   for (const ServiceSpec& service : intent.services) {
     input.services.push_back(DeriveService(service, observations));
+  }
+  if (NeedsClientNextHop(intent, Family::kIpv4)) {
+    input.client_next_hop_v4 = observations.client_next_hop_v4;
+  }
+  if (NeedsClientNextHop(intent, Family::kIpv6)) {
+    input.client_next_hop_v6 = observations.client_next_hop_v6;
   }
   return input;
 }

@@ -21,14 +21,20 @@ struct ObservedBackend {
 struct Observations {
   std::function<uint32_t(const ServiceSpec&)> service_id;
   std::function<ObservedBackend(const ServiceSpec&, const BackendSpec&)> backend;
+  std::optional<SnapshotNextHop> client_next_hop_v4 = {};  // where nat's replies go
+  std::optional<SnapshotNextHop> client_next_hop_v6 = {};
 };
+
+// True when some nat service has frontends of `family`: its replies need a way to clients.
+bool NeedsClientNextHop(const IntentSpec& intent, Family family);
 
 // States: healthy -> active; unhealthy -> down, or draining while kept; draining -> draining, and
 // down once released.
 // Fail-open: when no backend that may get new flows (not draining, weight above 0) is healthy and
 // the service fails open, health is ignored: the unhealthy ones are published as active (or
 // draining), with their weights. A static `mac` goes before an observed next hop; the interface is
-// the observed one's, where there is one.
+// the observed one's, where there is one. The clients' next hops are left out where no service needs
+// them.
 // REQUIRES a valid intent, and ids that are unique over it.
 SnapshotInput DeriveSnapshot(const IntentSpec& intent, uint64_t generation,
                              const Observations& observations);

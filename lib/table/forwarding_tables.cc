@@ -246,28 +246,30 @@ class TablesBuilder {
                                      port.addresses.end());
     }
     const SnapshotHeader& header = snapshot_.header();
-    RETURN_IF_ERROR(SetClientHop(header.client_next_hop_v4, &tables_->client_hops_[0]));
-    return SetClientHop(header.client_next_hop_v6, &tables_->client_hops_[1]);
+    SetClientHop(header.client_next_hop_v4, &tables_->client_hops_[0]);
+    SetClientHop(header.client_next_hop_v6, &tables_->client_hops_[1]);
+    return {};
   }
 
-  // A port's configured gateway goes before what the control plane found.
-  Status SetClientHop(uint32_t next_hop_index, ClientHop* hop) const {
+  // A port's configured gateway goes before what the control plane found: the host's default route,
+  // which may leave by an interface that is none of ours (management). Then no reply can be sent, but
+  // that is no reason to refuse the other services' changes.
+  void SetClientHop(uint32_t next_hop_index, ClientHop* hop) const {
     for (uint16_t port = 0; port < ports_.size(); ++port) {
       if (!ports_[port].gateway) continue;
       std::memcpy(hop->destination_mac, ports_[port].gateway->bytes.data(), 6);
       hop->egress_port = port;
       hop->known = true;
-      return {};
+      return;
     }
-    if (next_hop_index == kNoNextHop) return {};
+    if (next_hop_index == kNoNextHop) return;
     const NextHopRecord& record = snapshot_.next_hops()[next_hop_index];
     Result<uint16_t> port = PortOf(record);
-    if (!port.ok()) return InvalidArgument("client " + port.status().message());
+    if (!port.ok()) return;
     std::memcpy(hop->destination_mac, record.mac, sizeof(record.mac));
     hop->egress_port = *port;
     hop->vlan = record.vlan;
     hop->known = true;
-    return {};
   }
 
   void AddIds() {

@@ -159,6 +159,64 @@ TEST_F(NextHopsTest, GatewayAndItsChange) {
   });
 }
 
+TEST_F(NextHopsTest, DefaultRoutesAndTheirChange) {
+  InNamespace([] {
+    MakePair();
+    Ip("address add 2001:db8:a::1/64 dev left nodad");
+    Ip("neigh add 10.0.0.254 lladdr 02:00:00:00:00:fe dev left nud permanent");
+    Ip("neigh add 10.0.0.253 lladdr 02:00:00:00:00:fd dev left nud permanent");
+    Ip("neigh add 2001:db8:a::fe lladdr 02:00:00:00:06:fe dev left nud permanent");
+    const IpAddress four = UnspecifiedAddress(Family::kIpv4);
+    const IpAddress six = UnspecifiedAddress(Family::kIpv6);
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({four, six});
+    EXPECT_EQ(hops.Find(four), std::nullopt);
+    EXPECT_EQ(hops.Missing(four), "this host has no IPv4 default route");
+    EXPECT_EQ(hops.Missing(six), "this host has no IPv6 default route");
+    EXPECT_FALSE(hops.Waiting(four));
+    Ip("route add default via 10.0.0.254");
+    Ip("-6 route add default via 2001:db8:a::fe");
+    EXPECT_TRUE(RunUntil(&context, [&] { return hops.Find(four) && hops.Find(six); }));
+    EXPECT_EQ(hops.Find(four), Hop("02:00:00:00:00:fe", "left"));
+    EXPECT_EQ(hops.Find(six), Hop("02:00:00:00:06:fe", "left"));
+    Ip("route replace default via 10.0.0.253");
+    EXPECT_TRUE(
+        RunUntil(&context, [&] { return hops.Find(four) == Hop("02:00:00:00:00:fd", "left"); }));
+    Ip("route replace default via 10.0.0.99");  // nobody answers there
+    EXPECT_TRUE(RunUntil(&context, [&] { return hops.Waiting(four); }));
+    EXPECT_EQ(hops.Find(four), std::nullopt);
+    Ip("route del default");
+    EXPECT_TRUE(RunUntil(&context, [&] { return !hops.Waiting(four); }));
+    EXPECT_EQ(hops.Find(four), std::nullopt);
+    EXPECT_EQ(hops.Find(six), Hop("02:00:00:00:06:fe", "left"));
+  });
+}
+
+TEST_F(NextHopsTest, DefaultRouteIsFoundBehindFiltersAndOnlyThat) {
+  InNamespace([] {
+    MakePair();
+    Ip("neigh add 10.0.0.254 lladdr 02:00:00:00:00:fe dev left nud permanent");
+    Ip("route add unreachable 192.88.99.0/24");
+    Ip("route add 198.18.0.0/15 via 10.0.0.254");
+    const IpAddress four = UnspecifiedAddress(Family::kIpv4);
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({four});
+    EXPECT_EQ(hops.Missing(four), "this host has no IPv4 default route");
+    hops.Watch({});
+    Ip("route add default dev left");
+    hops.Watch({four});
+    EXPECT_EQ(hops.Missing(four), "the IPv4 default route has no gateway");
+    hops.Watch({});
+    Ip("route replace default via 10.0.0.254");
+    hops.Watch({four});
+    EXPECT_EQ(hops.Find(four), Hop("02:00:00:00:00:fe", "left"));
+  });
+}
+
 TEST_F(NextHopsTest, VlanInterfaceIsItsParentWithATag) {
   InNamespace([this] {
     MakePair();

@@ -162,6 +162,31 @@ TEST(DeriveSnapshot, AStaticMacGoesBeforeAnObservedNextHop) {
   EXPECT_EQ(service.backends[3].next_hop, std::nullopt);
 }
 
+TEST(DeriveSnapshot, TellsTheWayToClientsOnlyWhereNatNeedsIt) {
+  IntentSpec intent;
+  Observations observations = OfflineObservations(intent);
+  observations.client_next_hop_v4 =
+      SnapshotNextHop{MacAddress::Parse("02:00:00:00:00:fe").value(), 0, "wan"};
+  observations.client_next_hop_v6 = observations.client_next_hop_v4;
+  ServiceSpec& web = intent.services.emplace_back();
+  web.name = "web";
+  web.frontends = {Frontend::Parse("203.0.113.10:80/tcp").value(),
+                   Frontend::Parse("[2001:db8::10]:80/tcp").value()};
+  const auto derive = [&] {
+    const Observations offline = OfflineObservations(intent);
+    observations.service_id = offline.service_id;
+    observations.backend = offline.backend;
+    return DeriveSnapshot(intent, 1, observations);
+  };
+  EXPECT_EQ(derive().client_next_hop_v4, std::nullopt);
+  web.forwarding = ForwardingMode::kNat;
+  EXPECT_EQ(derive().client_next_hop_v4, observations.client_next_hop_v4);
+  EXPECT_EQ(derive().client_next_hop_v6, observations.client_next_hop_v6);
+  web.frontends.pop_back();
+  EXPECT_EQ(derive().client_next_hop_v4, observations.client_next_hop_v4);
+  EXPECT_EQ(derive().client_next_hop_v6, std::nullopt);
+}
+
 TEST(DeriveSnapshot, LeavesOutAFrontendsPortOfABackend) {
   Web web({kHealthy});
   EXPECT_EQ(web.Derive().id, 77U);
