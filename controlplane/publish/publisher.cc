@@ -221,6 +221,17 @@ asio::awaitable<void> Publisher::AskStats() {
   for (const ServiceStats& service : book->stats.services) book->services[service.id] = &service;
   stats_ = book;
   parts_.drains->OnStats(book->stats, asked_at);
+  WatchConflicts(book->stats.totals, asked_at);
+}
+
+void Publisher::WatchConflicts(const PacketTotals& totals, SteadyTime now) {
+  const uint64_t total = totals.drops[static_cast<size_t>(DropReason::k_address_conflict)];
+  const std::optional<uint64_t> announcements = conflicts_.Observe(total, now);
+  if (!announcements.has_value()) return;
+  Log(LogLevel::kWarning, "address_conflict",
+      {{"announcements", *announcements},
+       {"total", total},
+       {"reason", "another station announces a frontend's address as its own"}});
 }
 
 }  // namespace fairlead

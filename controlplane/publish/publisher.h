@@ -21,6 +21,7 @@
 
 #include "controlplane/common/event.h"
 #include "controlplane/drain/drains.h"
+#include "controlplane/publish/conflict_watch.h"
 #include "controlplane/publish/link_client.h"
 #include "controlplane/state/registry.h"
 #include "lib/snapshot/builder.h"
@@ -80,6 +81,7 @@ class Publisher {
   boost::asio::awaitable<void> PublishOnce();
   boost::asio::awaitable<void> StatsLoop();
   boost::asio::awaitable<void> AskStats();
+  void WatchConflicts(const PacketTotals& totals, SteadyTime now);
   boost::asio::awaitable<void> HoldAfterStart();
   void InForce(uint64_t generation);
 
@@ -102,6 +104,7 @@ class Publisher {
   uint64_t applied_us_ = 0;
   std::string error_;
   std::shared_ptr<const StatsBook> stats_;
+  ConflictWatch conflicts_;
 };
 
 }  // namespace fairlead

@@ -106,6 +106,35 @@ def test_arp_and_neighbour_solicitations_are_answered_with_the_ports_mac(balance
                "duplicate address detection did not fail")
 
 
+ANNOUNCE = """
+import socket, sys
+mac, vip = bytes.fromhex(sys.argv[1].replace(":", "")), socket.inet_aton(sys.argv[2])
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+arp = bytes.fromhex("0001080006040001") + mac + vip + bytes(6) + vip
+wire.send(b"\\xff" * 6 + mac + b"\\x08\\x06" + arp)
+"""
+
+
+@pytest.mark.quick
+def test_another_station_with_a_frontends_address_is_told_of_once(balanced):
+    lab = balanced
+
+    def counted():
+        return lab.control.get("/v1/stats")["totals"]["drops"].get("address_conflict", 0)
+
+    def events():
+        return [line for line in lab.fairleadd.errors().splitlines() if " warning address_conflict " in line]
+
+    # What was counted before the first statistics is not news.
+    wait_until(lambda: lab.control.get("/v1/stats")["dataplane"]["workers"] > 0, 5, "no statistics")
+    for number in range(1, 4):
+        lab.client.namespace.run("/usr/bin/python3", "-c", ANNOUNCE, lab.client.mac, lab.vip4)
+        wait_until(lambda n=number: counted() >= n, 5, lambda: f"{counted()} counted")
+    assert len(events()) == 1, events()
+    assert "announcements=1 total=1 " in events()[0]
+
+
 @pytest.mark.quick
 def test_conservation_law_holds_when_workers_are_quiet(balanced):
     lab = balanced

@@ -23,6 +23,11 @@ constexpr std::chrono::seconds kPatience{20};
 FakeDataplane::FakeDataplane(std::string path, Behaviour behaviour)
     : path_(std::move(path)), behaviour_(std::move(behaviour)) {
   generation_ = behaviour_.hello.generation;
+  stats_.worker_count = 2;
+  stats_.uptime_ms = 1000;
+  stats_.totals.rx_packets = 100;
+  stats_.totals.tx_packets = 90;
+  stats_.totals.drops[static_cast<size_t>(DropReason::k_no_frontend)] = 10;
   ::unlink(path_.c_str());
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -120,13 +125,8 @@ void FakeDataplane::Answer(int client, uint32_t id, const PublishMessage& messag
 }
 
 void FakeDataplane::AnswerStats(int client, uint32_t id) {
-  DataplaneStats stats;
+  DataplaneStats stats = stats_;
   stats.generation = generation_;
-  stats.worker_count = 2;
-  stats.uptime_ms = 1000;
-  stats.totals.rx_packets = 100;
-  stats.totals.tx_packets = 90;
-  stats.totals.drops[static_cast<size_t>(DropReason::k_no_frontend)] = 10;
   if (!image_.bytes().empty()) {
     const SnapshotView view(image_.bytes());
     for (const ServiceRecord& service : view.services()) {
@@ -141,6 +141,7 @@ void FakeDataplane::AnswerStats(int client, uint32_t id) {
   const Result<UniqueFd> memfd = MakeSealedMemfd("fake-stats", body);
   EXPECT_TRUE(memfd.ok());
   (void)SendDatagram(client, EncodeLinkMessage(id, StatsMessage{body.size()}), memfd->get());
+  ++stats_count_;
 }
 
 bool FakeDataplane::WaitUntil(const std::function<bool()>& condition) {
@@ -184,6 +185,17 @@ void FakeDataplane::SetRefusal(std::string refusal) {
 void FakeDataplane::SetFlows(uint64_t flows) {
   const std::lock_guard lock(mutex_);
   flows_ = flows;
+}
+
+void FakeDataplane::SetStats(DataplaneStats stats) {
+  const std::lock_guard lock(mutex_);
+  stats_ = std::move(stats);
+}
+
+bool FakeDataplane::WaitForStats(size_t count) {
+  std::unique_lock lock(mutex_);
+  const size_t target = stats_count_ + count;
+  return changed_.wait_for(lock, kPatience, [&] { return stats_count_ >= target; });
 }
 
 }  // namespace fairlead

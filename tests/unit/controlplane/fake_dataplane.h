@@ -46,6 +46,10 @@ class FakeDataplane {
   void SetRefusal(std::string refusal);
   // `flows`: what every backend in force has; swept at the moment of each question.
   void SetFlows(uint64_t flows);
+  // What the next questions are told; `flows`, generation and the image's services go before it.
+  void SetStats(DataplaneStats stats);
+  // Until `count` more questions for statistics have been answered.
+  bool WaitForStats(size_t count);
 
  private:
   void Run();
@@ -66,6 +70,8 @@ class FakeDataplane {
   SnapshotImage image_;
   uint64_t generation_ = 0;
   uint64_t flows_ = 0;
+  DataplaneStats stats_;
+  size_t stats_count_ = 0;
   size_t publish_count_ = 0;
   std::thread thread_;
 };

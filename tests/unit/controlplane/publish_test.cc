@@ -204,6 +204,30 @@ TEST_F(PublishTest, ChangesWhileOneIsRefusedAreTriedAtOnce) {
   EXPECT_EQ(Call("POST", "/v1/services/web/backends", R"("10.0.0.2")").json()["in_force"], true);
 }
 
+TEST_F(PublishTest, TellsOnceThatAnotherStationAnnouncesAFrontendsAddress) {
+  FakeDataplane dataplane(link_);
+  const auto announce = [&](uint64_t total) {
+    DataplaneStats stats;
+    stats.totals.drops[static_cast<size_t>(DropReason::k_address_conflict)] = total;
+    dataplane.SetStats(stats);
+  };
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(ConfigureLog("json", "warning").ok());
+  announce(1);
+  Start();
+  EXPECT_TRUE(dataplane.WaitForStats(1));
+  announce(4);
+  EXPECT_TRUE(dataplane.WaitForStats(1));
+  announce(9);
+  EXPECT_TRUE(dataplane.WaitForStats(2)) << "the second, so that the first was looked at";
+  daemon_ = nullptr;
+  const std::string log = testing::internal::GetCapturedStderr();
+  const size_t event = log.find(R"("event":"address_conflict")");
+  ASSERT_NE(event, std::string::npos) << log;
+  EXPECT_THAT(log, HasSubstr(R"("announcements":"3","total":"4")"));
+  EXPECT_EQ(log.find("address_conflict", event + 30), std::string::npos) << log;
+}
+
 TEST(Seqpacket, MemfdCannotBeChangedAfterwards) {
   const std::vector<std::byte> bytes(100, std::byte{7});
   const Result<UniqueFd> memfd = MakeSealedMemfd("test", bytes);
