@@ -148,6 +148,7 @@ class Dataplane {
       steered_ports_->Watch();
       shared_.clock.SetRight();
     };
+    environment.port_stats = [this] { return AllPortStats(); };
     if (slot_files_) KeepSlots(&environment);
     environment.flows = &*flows_;
     for (const auto& worker : workers_) environment.workers.push_back(&worker->counters());
@@ -173,16 +174,12 @@ class Dataplane {
     for (const unsigned lcore : lcores_) rte_eal_wait_lcore(lcore);
   }
 
-  // Of all workers together, by port that has a TAP.
+  // By port that has a TAP.
   std::vector<PortKernelPath> KernelPaths() const {
     std::vector<PortKernelPath> paths;
     for (uint16_t index = 0; index < ports_->ports().size(); ++index) {
       const Port& port = ports_->ports()[index];
-      if (!port.tap_id) continue;
-      paths.push_back({port.name, port.interface, {}});
-      for (const auto& worker : workers_) {
-        Accumulate(worker->kernel_path().Stats(index), &paths.back().stats);
-      }
+      if (port.tap_id) paths.push_back({port.name, port.interface, KernelPathOf(index)});
     }
     return paths;
   }
@@ -238,6 +235,32 @@ class Dataplane {
     shared_.idle = options_.config.idle;
     shared_.replies_per_second = options_.config.replies_per_second;
     shared_.icmp_errors_per_second = options_.config.icmp_errors_per_second;
+  }
+
+  // Of all workers together.
+  KernelPathStats KernelPathOf(uint16_t port_index) const {
+    KernelPathStats sum;
+    for (const auto& worker : workers_) {
+      Accumulate(worker->kernel_path().Stats(port_index), &sum);
+    }
+    return sum;
+  }
+
+  std::vector<PortStats> AllPortStats() const {
+    std::vector<PortStats> all;
+    for (uint16_t index = 0; index < ports_->ports().size(); ++index) {
+      const Port& port = ports_->ports()[index];
+      PortStats& stats = all.emplace_back(PortStats{port.name, port.interface});
+      if (port.tap_id) stats.kernel_path = KernelPathOf(index);
+      if (!port.steering) continue;
+      const Result<SteeringCounts> counts = port.steering->Counts();
+      stats.steering = SteeringStats{port.steering->StillAttached()};
+      if (!counts.ok()) continue;
+      stats.steering->to_dataplane = counts->to_dataplane;
+      stats.steering->to_kernel = counts->to_kernel;
+      stats.steering->no_socket = counts->no_socket;
+    }
+    return all;
   }
 
   uint64_t IdleMilliseconds() const {

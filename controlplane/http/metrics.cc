@@ -58,6 +58,7 @@ class Collector : public prometheus::Collectable {
     if (api_.publisher->stats() != nullptr) {
       AddTotals(api_.publisher->stats()->stats, &families);
       AddServices(*api_.publisher->stats(), &families);
+      AddPorts(api_.publisher->stats()->stats, &families);
     }
     AddBackends(&families);
     return families;
@@ -67,6 +68,7 @@ class Collector : public prometheus::Collectable {
   void AddControl(std::vector<MetricFamily>* families) const;
   void AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddServices(const StatsBook& book, std::vector<MetricFamily>* families) const;
+  void AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddBackends(std::vector<MetricFamily>* families) const;
 
   const Api& api_;
@@ -153,6 +155,34 @@ void Collector::AddServices(const StatsBook& book, std::vector<MetricFamily>* fa
     add("pinned", slot.pinned_slots);
   }
   for (Family* family : {&packets, &bytes, &drops, &slots}) families->push_back(family->Take());
+}
+
+void Collector::AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
+  Family attached = Gauge("fairlead_steering_attached",
+                          "1 while the AF_XDP port's steering program is on its interface.");
+  Family steered = Counter("fairlead_steered_frames_total",
+                           "Frames that arrived at an AF_XDP port's interface, by who got them.");
+  Family kernel_path = Counter("fairlead_kernel_path_frames_total",
+                               "Frames through a port's TAP, by what became of them.");
+  for (const PortStats& port : stats.ports) {
+    const auto add = [&](Family* family, const char* outcome, uint64_t count) {
+      family->Add({{"port", port.name}, {"outcome", outcome}}, count);
+    };
+    if (port.steering) {
+      attached.Add({{"port", port.name}}, port.steering->attached ? 1 : 0);
+      add(&steered, "to_dataplane", port.steering->to_dataplane);
+      add(&steered, "to_kernel", port.steering->to_kernel);
+      add(&steered, "no_socket", port.steering->no_socket);
+    }
+    if (port.kernel_path) {
+      add(&kernel_path, "delivered", port.kernel_path->delivered);
+      add(&kernel_path, "lost", port.kernel_path->lost);
+      add(&kernel_path, "received", port.kernel_path->received);
+      add(&kernel_path, "sent", port.kernel_path->sent);
+      add(&kernel_path, "unsent", port.kernel_path->unsent);
+    }
+  }
+  for (Family* family : {&attached, &steered, &kernel_path}) families->push_back(family->Take());
 }
 
 void Collector::AddBackends(std::vector<MetricFamily>* families) const {

@@ -71,6 +71,28 @@ Json NextHopJson(const SnapshotNextHop& hop) {
   return json;
 }
 
+Json PortsJson(const DataplaneStats& stats) {
+  Json ports = Json::array();
+  for (const PortStats& port : stats.ports) {
+    Json json = {{"name", port.name}, {"interface", port.interface}};
+    if (port.steering) {
+      json["steering"] = {{"attached", port.steering->attached},
+                          {"to_dataplane", port.steering->to_dataplane},
+                          {"to_kernel", port.steering->to_kernel},
+                          {"no_socket", port.steering->no_socket}};
+    }
+    if (port.kernel_path) {
+      json["kernel_path"] = {{"delivered", port.kernel_path->delivered},
+                             {"lost", port.kernel_path->lost},
+                             {"received", port.kernel_path->received},
+                             {"sent", port.kernel_path->sent},
+                             {"unsent", port.kernel_path->unsent}};
+    }
+    ports.push_back(std::move(json));
+  }
+  return ports;
+}
+
 }  // namespace
 
 BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend) {
@@ -219,6 +241,7 @@ Json StatsView(const Api& api) {
             {"evicted", stats.flows.evicted},
             {"untracked", stats.flows.untracked}}},
           {"services", std::move(services)},
+          {"ports", PortsJson(stats)},
           {"dataplane",
            {{"connected", api.publisher->link().connected()},
             {"generation", stats.generation},

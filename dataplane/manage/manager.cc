@@ -161,8 +161,12 @@ PublishedMessage Manager::Publish(const PublishMessage& message, int fd) {
 }
 
 DataplaneStats Manager::Stats() {
-  const std::lock_guard lock(mutex_);
-  return Collect();
+  DataplaneStats stats = [&] {
+    const std::lock_guard lock(mutex_);
+    return Collect();
+  }();
+  if (environment_.port_stats) stats.ports = environment_.port_stats();
+  return stats;
 }
 
 FlowMessage Manager::FindFlow(const FindFlowMessage& message) {

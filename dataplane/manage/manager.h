@@ -26,7 +26,8 @@ class Manager final : public LinkHandler {
     std::function<uint32_t()> now_tick;  // the workers' coarse clock
     // Milliseconds since a worker last received a packet (since start, if none did).
     std::function<uint64_t()> idle_ms;
-    std::function<void()> each_second;  // may be empty
+    std::function<std::vector<PortStats>()> port_stats;  // may be empty
+    std::function<void()> each_second;                   // may be empty
     // Called at the end of a sweep that changed slots.
     std::function<void(const ForwardingTables& tables)> slots_changed;
     std::optional<std::string> last_image_path;  // where good images are kept; unset = nowhere

@@ -24,14 +24,6 @@ struct StatsSource {
   uint64_t swept_ms_ago = 0;
 };
 
-// What went through a port's TAP (kernel_path.h), frames.
-struct KernelPathStats {
-  uint64_t delivered = 0;  // to the kernel; with `lost`: those with the verdict to_kernel
-  uint64_t lost = 0;       // the TAP took no more, or is down
-  uint64_t received = 0;   // from the kernel
-  uint64_t sent = 0;       // of these
-  uint64_t unsent = 0;     // of these: the port took no more
-};
 void Accumulate(const KernelPathStats& worker, KernelPathStats* sum);
 struct PortKernelPath {
   std::string port;

@@ -1,8 +1,12 @@
 #include "lib/link/stats.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <string>
+#include <string_view>
+
+#include "lib/base/utf8.h"
 
 namespace fairlead {
 namespace {
@@ -10,9 +14,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "bodies are little-endian");
 
 constexpr uint64_t kStatsMagic = 0x5354415453444c46;  // "FLDSTATS" as it lies in memory
-constexpr uint32_t kStatsVersion = 2;
+constexpr uint32_t kStatsVersion = 3;
 
-// Drop counts, then service records, then backend records follow, each sized by its count here.
+// Drop counts, then service, backend and port records follow, each sized by its count here.
 struct StatsHeader {
   uint64_t magic;
   uint32_t version;
@@ -36,8 +40,9 @@ struct StatsHeader {
   uint64_t flow_evicted;
   uint64_t flow_untracked;
   uint64_t flow_swept_at_ms_ago;
+  uint64_t port_count;
 };
-static_assert(sizeof(StatsHeader) == 21 * 8);
+static_assert(sizeof(StatsHeader) == 22 * 8);
 
 struct ServiceStatsRecord {
   uint64_t id;
@@ -60,6 +65,26 @@ struct BackendStatsRecord {
   uint64_t shifting_slots;
 };
 static_assert(sizeof(BackendStatsRecord) == 56);
+
+constexpr uint64_t kPortHasSteering = 1;
+constexpr uint64_t kPortSteeringAttached = 2;
+constexpr uint64_t kPortHasKernelPath = 4;
+constexpr uint64_t kPortFlags = 7;
+
+struct PortStatsRecord {
+  char name[kMaxPortNameBytes + 1];  // NUL-padded UTF-8
+  char interface[kMaxPortNameBytes + 1];
+  uint64_t flags;
+  uint64_t steered_to_dataplane;
+  uint64_t steered_to_kernel;
+  uint64_t steered_no_socket;
+  uint64_t kernel_delivered;
+  uint64_t kernel_lost;
+  uint64_t kernel_received;
+  uint64_t kernel_sent;
+  uint64_t kernel_unsent;
+};
+static_assert(sizeof(PortStatsRecord) == 200);
 
 // More could not come from one snapshot (snapshot/format.h); keeps the size arithmetic in 64 bits.
 constexpr uint64_t kMaxStatsRecords = 1U << 20;
@@ -104,6 +129,7 @@ StatsHeader MakeHeader(const DataplaneStats& stats) {
   header.flow_evicted = stats.flows.evicted;
   header.flow_untracked = stats.flows.untracked;
   header.flow_swept_at_ms_ago = stats.flows.swept_at_ms_ago;
+  header.port_count = stats.ports.size();
   return header;
 }
 
@@ -148,11 +174,89 @@ Status CheckHeader(const StatsHeader& header, uint64_t total_bytes) {
   if (header.worker_count > UINT32_MAX) {
     return refuse("worker_count", header.worker_count, "is above the limit");
   }
+  if (header.port_count > kMaxStatsPorts) {
+    return refuse("port_count", header.port_count, "is above the limit");
+  }
   const uint64_t expected = sizeof(header) + header.drop_count * sizeof(uint64_t) +
                             header.service_count * sizeof(ServiceStatsRecord) +
-                            header.backend_count * sizeof(BackendStatsRecord);
+                            header.backend_count * sizeof(BackendStatsRecord) +
+                            header.port_count * sizeof(PortStatsRecord);
   if (total_bytes != expected) {
     return refuse("length", total_bytes, "bytes, the counts ask for " + std::to_string(expected));
+  }
+  return {};
+}
+
+void PutName(std::string_view name, char (&out)[kMaxPortNameBytes + 1]) {
+  size_t used = 0;
+  while (!name.empty() && name.front() != '\0') {
+    const size_t length = Utf8SequenceLength(name);
+    if (used + std::max<size_t>(length, 1) > kMaxPortNameBytes) return;
+    if (length == 0) {
+      out[used++] = '?';
+    } else {
+      std::memcpy(out + used, name.data(), length);
+      used += length;
+    }
+    name.remove_prefix(std::max<size_t>(length, 1));
+  }
+}
+
+PortStatsRecord ToRecord(const PortStats& port) {
+  PortStatsRecord record{};
+  PutName(port.name, record.name);
+  PutName(port.interface, record.interface);
+  if (port.steering) {
+    record.flags |= kPortHasSteering | (port.steering->attached ? kPortSteeringAttached : 0);
+    record.steered_to_dataplane = port.steering->to_dataplane;
+    record.steered_to_kernel = port.steering->to_kernel;
+    record.steered_no_socket = port.steering->no_socket;
+  }
+  if (port.kernel_path) {
+    record.flags |= kPortHasKernelPath;
+    record.kernel_delivered = port.kernel_path->delivered;
+    record.kernel_lost = port.kernel_path->lost;
+    record.kernel_received = port.kernel_path->received;
+    record.kernel_sent = port.kernel_path->sent;
+    record.kernel_unsent = port.kernel_path->unsent;
+  }
+  return record;
+}
+
+Result<std::string> TakeName(const char (&bytes)[kMaxPortNameBytes + 1], const char* field) {
+  const std::string name(bytes, strnlen(bytes, sizeof(bytes)));
+  if (name.size() <= kMaxPortNameBytes && IsUtf8(name)) return name;
+  return InvalidArgument(std::string(field) + ": is not UTF-8 of at most " +
+                         std::to_string(kMaxPortNameBytes) + " bytes");
+}
+
+Result<PortStats> FromRecord(const PortStatsRecord& record) {
+  PortStats port;
+  ASSIGN_OR_RETURN(port.name, TakeName(record.name, "name"));
+  ASSIGN_OR_RETURN(port.interface, TakeName(record.interface, "interface"));
+  if ((record.flags & ~kPortFlags) != 0) return InvalidArgument("flags: unknown ones are set");
+  if ((record.flags & kPortHasSteering) != 0) {
+    port.steering =
+        SteeringStats{(record.flags & kPortSteeringAttached) != 0, record.steered_to_dataplane,
+                      record.steered_to_kernel, record.steered_no_socket};
+  }
+  if ((record.flags & kPortHasKernelPath) != 0) {
+    port.kernel_path =
+        KernelPathStats{record.kernel_delivered, record.kernel_lost, record.kernel_received,
+                        record.kernel_sent, record.kernel_unsent};
+  }
+  return port;
+}
+
+Status TakePorts(uint64_t count, std::span<const std::byte>* rest, std::vector<PortStats>* ports) {
+  ports->reserve(count);
+  for (uint64_t i = 0; i < count; ++i) {
+    Result<PortStats> port = FromRecord(Take<PortStatsRecord>(rest));
+    if (!port.ok()) {
+      return InvalidArgument("statistics: ports[" + std::to_string(i) + "]." +
+                             port.status().message());
+    }
+    ports->push_back(*std::move(port));
   }
   return {};
 }
@@ -161,10 +265,12 @@ Status CheckHeader(const StatsHeader& header, uint64_t total_bytes) {
 
 std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
   CHECK(stats.services.size() <= kMaxStatsRecords && stats.backends.size() <= kMaxStatsRecords);
+  CHECK(stats.ports.size() <= kMaxStatsPorts);
   std::vector<std::byte> out;
   out.reserve(sizeof(StatsHeader) + kDropReasonCount * sizeof(uint64_t) +
               stats.services.size() * sizeof(ServiceStatsRecord) +
-              stats.backends.size() * sizeof(BackendStatsRecord));
+              stats.backends.size() * sizeof(BackendStatsRecord) +
+              stats.ports.size() * sizeof(PortStatsRecord));
   Append(MakeHeader(stats), &out);
   for (const uint64_t drops : stats.totals.drops) Append(drops, &out);
   for (const ServiceStats& s : stats.services) {
@@ -177,6 +283,7 @@ std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
                               b.shifting_slots},
            &out);
   }
+  for (const PortStats& port : stats.ports) Append(ToRecord(port), &out);
   return out;
 }
 
@@ -211,6 +318,7 @@ Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes) {
     stats.backends.push_back({static_cast<uint32_t>(r.id), r.packets, r.bytes, r.new_flows, r.flows,
                               r.pins, r.shifting_slots});
   }
+  RETURN_IF_ERROR(TakePorts(header.port_count, &rest, &stats.ports));
   return stats;
 }
 

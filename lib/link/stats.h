@@ -1,11 +1,13 @@
 // The body of a Stats message: all counters of a dataplane at one moment, and what the sweep of the
-// flow table counted last. Flat like the snapshot: header, drop counts, worker records, service
-// records, backend records.
+// flow table counted last. Flat like the snapshot: header, drop counts, service records, backend
+// records, port records.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "lib/base/result.h"
@@ -55,6 +57,34 @@ struct BackendStats {
   uint64_t shifting_slots = 0;
 };
 
+// What the steering program of an AF_XDP port did with the frames of its NIC.
+struct SteeringStats {
+  bool attached = false;      // false: somebody took the program away, the port receives nothing
+  uint64_t to_dataplane = 0;  // frames about frontends
+  uint64_t to_kernel = 0;     // all others
+  uint64_t no_socket = 0;     // about frontends, on a queue without a worker: the kernel got them
+};
+
+// What went through a port's TAP, frames.
+struct KernelPathStats {
+  uint64_t delivered = 0;  // to the kernel; with `lost`: those with the verdict to_kernel
+  uint64_t lost = 0;       // the TAP took no more, or is down
+  uint64_t received = 0;   // from the kernel
+  uint64_t sent = 0;       // of these
+  uint64_t unsent = 0;     // of these: the port took no more
+};
+
+inline constexpr size_t kMaxPortNameBytes = 63;
+inline constexpr size_t kMaxStatsPorts = 4096;
+
+// None of it is in PacketTotals.
+struct PortStats {
+  std::string name;       // as dataplane.yaml has it; longer ones are cut, what is no UTF-8 is '?'
+  std::string interface;  // the kernel's name, likewise
+  std::optional<SteeringStats> steering = {};
+  std::optional<KernelPathStats> kernel_path = {};
+};
+
 struct DataplaneStats {
   uint64_t generation = 0;
   uint64_t uptime_ms = 0;
@@ -63,6 +93,7 @@ struct DataplaneStats {
   FlowTotals flows;
   std::vector<ServiceStats> services;
   std::vector<BackendStats> backends;
+  std::vector<PortStats> ports;  // at most kMaxStatsPorts
 };
 
 std::vector<std::byte> EncodeStats(const DataplaneStats& stats);

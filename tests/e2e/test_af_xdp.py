@@ -30,6 +30,11 @@ def port(lab):
     return lab.telemetry("/fairlead/ports,wan")
 
 
+def shown(lab):
+    """The same counters as `port`, as the control plane has them."""
+    return lab.control.get("/v1/stats")["ports"][0]["steering"]
+
+
 def programs(lab):
     link = json.loads(lab.balancer.namespace.run("ip", "-j", "-d", "link", "show", "eth0").stdout)[0]
     return [link["xdp"]["prog"]["name"]] if "prog" in link.get("xdp", {}) else []
@@ -68,6 +73,11 @@ def test_frontends_come_to_the_dataplane_and_all_else_to_the_kernel(lab):
     assert after["steered_to_dataplane"] - before["steered_to_dataplane"] > figures["ok"]
     assert after["steered_to_kernel"] - before["steered_to_kernel"] > 50  # own address, its pings, health checks
     assert after["steered_no_socket"] == 0
+    wait_until(lambda: lab.control.get("/v1/stats")["ports"] and shown(lab)["to_dataplane"] >= after["steered_to_dataplane"], 5,
+               lambda: lab.control.get("/v1/stats"))
+    assert (shown(lab)["attached"], shown(lab)["no_socket"]) == (True, 0)
+    assert 'fairlead_steering_attached{port="wan"} 1' in run(
+        ["curl", "-sS", "--unix-socket", lab.socket_path, "http://fairlead/metrics"]).stdout
     lab.fairleadd.stop()
     wait_until(lambda: port(lab)["steered_to_dataplane"] == lab.telemetry("/fairlead/stats")["rx"], 5,
                lambda: f"{port(lab)} {lab.telemetry('/fairlead/stats')}")

@@ -73,9 +73,14 @@ def test_host_lives_behind_its_tap_beside_the_frontends(bare_lab, workers):
     assert ping(lab.balancer, lab.client.address4) and ping(lab.balancer, lab.client.address6)
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
+    shown = lab.control.get("/v1/stats")["ports"][0]
+    assert (shown["name"], shown["interface"]) == ("wan", "wan0")
     lab.fairleadd.stop()
     path = assert_balanced(stop_dataplane(lab))
-    assert path["port"], path["interface"] == ("wan", "wan0")
+    assert (path["port"], path["interface"]) == ("wan", "wan0")
+    for counter, at_exit in shown["kernel_path"].items():
+        assert at_exit <= path[counter], (shown, path)
+    assert shown["kernel_path"]["delivered"] > 200, shown
     assert path["lost"] == path["unsent"] == 0, path
     assert path["delivered"] > 500 and path["received"] > 2000, path  # of downloads of 2 x 2 MB, at least
 

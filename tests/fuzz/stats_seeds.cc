@@ -13,5 +13,8 @@ int main(int argc, char** argv) {
   stats.services = {{1, 2, 3, 4}, {5, 6, 7, 8}};
   stats.backends = {{1, 2, 3, 4, 5}};
   testing::WriteSeed(folder, "two_services", EncodeStats(stats));
+  stats.ports = {{"wan", "eth0", SteeringStats{true, 1, 2, 3}},
+                 {"lan", "lan0", std::nullopt, KernelPathStats{1, 2, 3, 4, 5}}};
+  testing::WriteSeed(folder, "two_ports", EncodeStats(stats));
   return 0;
 }

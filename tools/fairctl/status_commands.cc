@@ -104,6 +104,20 @@ void PrintTotals(Context* context, const Json& stats, Rates* rates) {
       if (NumberOf(count) != 0) add("dropped: " + reason, count);
     }
   }
+  for (const Json& port : List(Member(stats, "ports"))) {
+    const std::string name = Shown(Member(port, "name"));
+    const auto add_port = [&](const char* kind, const char* member, const std::string& text) {
+      const Json& counters = Member(port, kind);
+      if (counters.is_object()) add(name + ": " + text, Member(counters, member));
+    };
+    add_port("steering", "to_dataplane", "steered to the dataplane");
+    add_port("steering", "to_kernel", "steered to the kernel");
+    add_port("steering", "no_socket", "steered to a queue without a worker");
+    add_port("kernel_path", "delivered", "TAP, delivered to the kernel");
+    add_port("kernel_path", "lost", "TAP, lost on the way to the kernel");
+    add_port("kernel_path", "sent", "TAP, sent for the kernel");
+    add_port("kernel_path", "unsent", "TAP, of the kernel and not sent");
+  }
   table.Print(context->out(), context->colour());
   const Json& flows = Member(stats, "flows");
   context->out() << "\nflows: " << Shown(Member(flows, "records")) << " recorded of at most "

@@ -34,6 +34,34 @@ rx + generated = tx + sum(drops) + to_kernel
 A packet with several faults is counted under the first that is met; [parse.h](../lib/net/parse.h) has the order.
 )";
 
+constexpr char kTail[] =
+    R"(
+## Ports
+
+Frames beside the pipeline: none of these counters is part of the sums above. `/v1/stats` has them in `ports`, `/metrics` under the
+names below with the labels `port` and `outcome`, telemetry in `/fairlead/ports,NAME`.
+
+`fairlead_steered_frames_total`: what the XDP program of an AF_XDP port did with all that arrived at its interface, the kernel's own
+traffic too. `fairlead_steering_attached` is 1 while the program is there.
+
+| outcome | what it counts |
+|---|---|
+| `to_dataplane` | frames about a frontend or from a nat backend: the `rx` of the port's workers |
+| `to_kernel` | all others |
+| `no_socket` | the former, on a queue that no worker has: the kernel got them; give the NIC as many queues as there are workers |
+
+`fairlead_kernel_path_frames_total`: what went through the TAP of a port with `kernel: tap:NAME`. Over all such ports `delivered + lost =
+to_kernel`, and `received = sent + unsent`.
+
+| outcome | what it counts |
+|---|---|
+| `delivered` | frames handed to the kernel |
+| `lost` | frames that the TAP did not take: it is down, or the kernel is slower than what comes in |
+| `received` | frames that the kernel sent |
+| `sent` | of these, those given to the port's transmit queue |
+| `unsent` | of these, those that the queue did not take |
+)";
+
 }  // namespace
 
 int main() {
@@ -43,5 +71,6 @@ int main() {
 #define DROP(name, text) std::fputs("| `" #name "` | " text " |\n", stdout);
 #include "lib/counters/counters.def"
 #undef DROP
+  std::fputs(kTail, stdout);
   return std::fflush(stdout) == 0 ? 0 : 1;
 }

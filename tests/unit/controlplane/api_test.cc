@@ -264,6 +264,11 @@ TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
   EXPECT_EQ(stats["totals"]["drops"], json({{"no_frontend", 10}}));
   EXPECT_EQ(stats["services"][0]["backends"][0]["packets"], 45);
   EXPECT_EQ(stats["services"][0]["backends"][0]["new_flows"], 7);
+  EXPECT_EQ(stats["ports"], json::parse(R"([
+      {"name": "wan", "interface": "eth0",
+       "steering": {"attached": true, "to_dataplane": 60, "to_kernel": 30, "no_socket": 2}},
+      {"name": "lan", "interface": "lan0",
+       "kernel_path": {"delivered": 5, "lost": 1, "received": 9, "sent": 8, "unsent": 1}}])"));
   const Answer metrics = Call("GET", "/metrics");
   EXPECT_THAT(metrics.headers, HasSubstr("text/plain; version=0.0.4"));
   for (const char* line :
@@ -272,6 +277,11 @@ TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
         "fairlead_service_packets_total{service=\"web\"} 90\n",
         "fairlead_backend_packets_total{service=\"web\",backend=\"10.0.0.1\"} 45\n",
         "fairlead_backend_healthy{service=\"web\",backend=\"10.0.0.1\"} 1\n",
+        "fairlead_steering_attached{port=\"wan\"} 1\n",
+        "fairlead_steered_frames_total{port=\"wan\",outcome=\"to_dataplane\"} 60\n",
+        "fairlead_steered_frames_total{port=\"wan\",outcome=\"no_socket\"} 2\n",
+        "fairlead_kernel_path_frames_total{port=\"lan\",outcome=\"lost\"} 1\n",
+        "fairlead_kernel_path_frames_total{port=\"lan\",outcome=\"received\"} 9\n",
         "fairlead_generation 1\n", "fairlead_dataplane_generation 1\n",
         "fairlead_dataplane_apply_seconds 0.00025\n",
         "fairlead_api_requests_total{method=\"POST\",route=\"/v1/services\",status=\"201\"} 1\n"}) {

@@ -9,6 +9,7 @@
 namespace fairlead::fairctl {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using testing::Harness;
 using ::testing::HasSubstr;
@@ -322,6 +323,23 @@ TEST(Stats, WatchShowsRatesFromTheSecondRoundOn) {
   EXPECT_THAT(fairctl.out(), HasSubstr("received                 10           -\n"));
   EXPECT_THAT(fairctl.out(), HasSubstr("received               2010        4.0k\n"));
   EXPECT_THAT(fairctl.out(), HasSubstr("dropped: no_frontend      4           0\n"));
+}
+
+TEST(Stats, ShowsWhatPortsCountBesideThePipeline) {
+  Harness fairctl;
+  Json reply = Json::parse(StatsReply(10));
+  reply["ports"] = Json::parse(R"([
+      {"name":"wan","interface":"eth0","steering":{"attached":true,"to_dataplane":60,"to_kernel":30,"no_socket":2}},
+      {"name":"lan","interface":"lan0","kernel_path":{"delivered":5,"lost":1,"received":9,"sent":8,"unsent":1}}])");
+  fairctl.Answer(200, reply.dump());
+  EXPECT_EQ(fairctl.Run({"stats"}), kExitOk);
+  for (const char* row :
+       {"wan: steered to the dataplane +60 ", "wan: steered to the kernel +30 ",
+        "wan: steered to a queue without a worker +2 ", "lan: TAP, delivered to the kernel +5 ",
+        "lan: TAP, lost on the way to the kernel +1 ", "lan: TAP, sent for the kernel +8 ",
+        "lan: TAP, of the kernel and not sent +1 "}) {
+    EXPECT_THAT(fairctl.out(), ContainsRegex(row));
+  }
 }
 
 TEST(Stats, WatchAsJsonIsOneObjectALine) {

@@ -19,7 +19,8 @@ constexpr size_t kDropCountAt = 12;
 constexpr size_t kServiceCountAt = 16;
 constexpr size_t kBackendCountAt = 24;
 constexpr size_t kWorkerCountAt = 48;
-constexpr size_t kHeaderBytes = 168;
+constexpr size_t kPortCountAt = 168;
+constexpr size_t kHeaderBytes = 176;
 
 DataplaneStats SampleStats() {
   DataplaneStats stats;
@@ -36,6 +37,9 @@ DataplaneStats SampleStats() {
   stats.flows = {10, 11, 12, 13, 14, 15, 16, 17};
   stats.services = {{1, 2, 3, 4, 5, 6, 7}, {20, 21, 22, 23, 24, 25, 26}};
   stats.backends = {{30, 31, 32, 33, 34, 35, 36}};
+  stats.ports = {{"wan", "eth0", SteeringStats{true, 40, 41, 42}},
+                 {"lan", "lan0", std::nullopt, KernelPathStats{50, 51, 52, 53, 54}},
+                 {"null", ""}};
   return stats;
 }
 
@@ -74,6 +78,39 @@ TEST(Stats, ComeBackAsTheyWereSent) {
               ElementsAreArray({31U, 32U, 33U, 34U, 35U, 36U}));
 }
 
+TEST(Stats, PortsComeBackAsTheyWereSent) {
+  const DataplaneStats got = DecodeStats(EncodeStats(SampleStats())).value();
+  ASSERT_EQ(got.ports.size(), 3U);
+  EXPECT_EQ(got.ports[0].name, "wan");
+  EXPECT_EQ(got.ports[0].interface, "eth0");
+  ASSERT_TRUE(got.ports[0].steering.has_value());
+  const SteeringStats& steering = *got.ports[0].steering;
+  EXPECT_TRUE(steering.attached);
+  EXPECT_THAT((std::vector{steering.to_dataplane, steering.to_kernel, steering.no_socket}),
+              ElementsAreArray({40U, 41U, 42U}));
+  EXPECT_FALSE(got.ports[0].kernel_path.has_value());
+  EXPECT_FALSE(got.ports[1].steering.has_value());
+  ASSERT_TRUE(got.ports[1].kernel_path.has_value());
+  const KernelPathStats& path = *got.ports[1].kernel_path;
+  EXPECT_THAT((std::vector{path.delivered, path.lost, path.received, path.sent, path.unsent}),
+              ElementsAreArray({50U, 51U, 52U, 53U, 54U}));
+  EXPECT_EQ(got.ports[2].name, "null");
+  EXPECT_EQ(got.ports[2].interface, "");
+  EXPECT_FALSE(got.ports[2].steering.has_value() || got.ports[2].kernel_path.has_value());
+}
+
+TEST(Stats, NamesOfPortsAreCutAndMadeUtf8) {
+  const auto name_of = [](const std::string& name) {
+    DataplaneStats stats;
+    stats.ports = {{name, "eth0"}};
+    return DecodeStats(EncodeStats(stats)).value().ports.at(0).name;
+  };
+  EXPECT_EQ(name_of(std::string(63, 'x')), std::string(63, 'x'));
+  EXPECT_EQ(name_of(std::string(64, 'x')), std::string(63, 'x'));
+  EXPECT_EQ(name_of(std::string(62, 'x') + "\xc3\xa9"), std::string(62, 'x'));
+  EXPECT_EQ(name_of("w\xff\xc3n"), "w??n");
+}
+
 TEST(Stats, AreRefusedWhenCutAtAnyByte) {
   const auto bytes = EncodeStats(SampleStats());
   for (size_t length = 0; length < bytes.size(); ++length) {
@@ -94,11 +131,12 @@ struct BadField {
 };
 
 constexpr size_t kFirstServiceAt = kHeaderBytes + kDropReasonCount * 8;
+constexpr size_t kFirstPortAt = kFirstServiceAt + 3 * 56;
 
 const BadField kBadFields[] = {
     {"Magic", [](auto* bytes) { Poke<uint8_t>(0, 0, bytes); }, "foreign magic"},
     {"Version", [](auto* bytes) { Poke<uint32_t>(kVersionAt, 9, bytes); },
-     "statistics: version: 9 is not 2"},
+     "statistics: version: 9 is not 3"},
     {"DropCount", [](auto* bytes) { Poke<uint32_t>(kDropCountAt, 1, bytes); },
      "statistics: drop_count: 1 is not this build's"},
     {"ServiceCount", [](auto* bytes) { Poke<uint64_t>(kServiceCountAt, ~uint64_t{0}, bytes); },
@@ -114,6 +152,17 @@ const BadField kBadFields[] = {
     {"BackendId",
      [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt + 2 * 56, uint64_t{1} << 32, bytes); },
      "statistics: backends[0].id: 4294967296 is above 32 bits"},
+    {"PortCount", [](auto* bytes) { Poke<uint64_t>(kPortCountAt, 1U << 20, bytes); },
+     "statistics: port_count: 1048576 is above the limit"},
+    {"PortName", [](auto* bytes) { Poke<uint8_t>(kFirstPortAt, 0xff, bytes); },
+     "statistics: ports[0].name: is not UTF-8"},
+    {"PortInterface",
+     [](auto* bytes) {
+       for (size_t i = 0; i < 64; ++i) Poke<char>(kFirstPortAt + 200 + 64 + i, 'x', bytes);
+     },
+     "statistics: ports[1].interface: is not UTF-8 of at most 63 bytes"},
+    {"PortFlags", [](auto* bytes) { Poke<uint64_t>(kFirstPortAt + 128, 8, bytes); },
+     "statistics: ports[0].flags: unknown ones are set"},
 };
 
 class StatsFields : public ::testing::TestWithParam<BadField> {};
