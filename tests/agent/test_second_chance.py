@@ -196,7 +196,7 @@ def test_an_established_connection_is_found_again_at_the_second_backend(two, out
     encapsulator = two.tunnel_to(second)
     out = two.dir / "download"
     url = f"http://{FRONTEND4}/file" if inner == 4 else f"http://[{FRONTEND6}]/file"
-    download = two.spawn("curl", ["curl", "-sS", "-o", out, "--limit-rate", "4M", "--max-time", 60, url], two.near)
+    download = two.spawn("curl", ["curl", "-sS", "-o", out, "--limit-rate", "1M", "--max-time", 60, url], two.near)
     wait_until(lambda: out.exists() and out.stat().st_size > 1 << 20, 20, download.tail)
     # Another balancer takes over, which thinks that the flow is the first backend's.
     encapsulator.kill()

@@ -3,7 +3,7 @@ import json
 import pathlib
 import signal
 
-from tests.lab.process import LabError, Process
+from tests.lab.process import LabError, Process, wait_until
 
 
 class LoadGenerator:
@@ -36,6 +36,8 @@ class LoadGenerator:
 
     def stop(self):
         """Ends it (what is under way is waited for, at most its timeout) and returns the final figures."""
+        wait_until(lambda: self.process.catches(signal.SIGTERM) or not self.process.running(), 15,
+                   "the load generator does not come so far as to be stopped")
         self.process.stop(timeout_s=15, number=signal.SIGTERM)
         return self._result()
 
