@@ -26,8 +26,9 @@ build() {  # NAME DIR [meson options] [-- targets]
 build release "$top/build"
 arguments=("$top/build")
 if [ -z "$quick" ]; then
+  # -g1: line numbers in reports, and nothing that takes longer to compile.
   build 'ASan + UBSan' "$top/build-asan" -Db_sanitize=address,undefined -Db_lundef=false \
-    -Dbuildtype=debugoptimized -Doptimization=1
+    -Dbuildtype=debugoptimized -Doptimization=1 -Dcpp_args=-g1 -Dbenches=false
   build TSan "$top/build-tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized \
     -- threads-tests
   CXX=clang++ build fuzzers "$top/build-fuzz" -Dfuzzers=true -Db_sanitize=address,undefined \
