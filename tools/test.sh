@@ -29,10 +29,10 @@ if [ -z "$quick" ]; then
   # -g1: line numbers in reports, and nothing that takes longer to compile.
   build 'ASan + UBSan' "$top/build-asan" -Db_sanitize=address,undefined -Db_lundef=false \
     -Dbuildtype=debugoptimized -Doptimization=1 -Dcpp_args=-g1 -Dbenches=false
-  build TSan "$top/build-tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized \
+  build TSan "$top/build-tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized -Dcpp_args=-g1 \
     -- threads-tests
   CXX=clang++ build fuzzers "$top/build-fuzz" -Dfuzzers=true -Db_sanitize=address,undefined \
-    -Db_lundef=false -Dbuildtype=debugoptimized -- fuzzers
+    -Db_lundef=false -Dbuildtype=debugoptimized -Dcpp_args=-g1 -- fuzzers
   arguments+=(--asan "$top/build-asan" --tsan "$top/build-tsan" --fuzz "$top/build-fuzz"
               --fuzz-seconds "${FAIRLEAD_FUZZ_SECONDS:-60}")
 fi
