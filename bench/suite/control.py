@@ -100,7 +100,8 @@ def under_load(context):
         with Wire(context.native) as wire:
             arguments = [word for phase in phases for word in ("--phase", phase)]
             wire.start_generator("--any-backend", "--flows", 1000, *arguments, loop=True)
-            wire.start_fairlead("--link", wire.dir / "link.sock", ports=1)
+            # Three busy processes on two CPUs: rings that ride out a time slice.
+            wire.start_fairlead("--link", wire.dir / "link.sock", ports=1, ring=16384)
             with Pair(context, wire, dataplane_arguments=()) as pair:
                 pair.fill(1, 100)
                 wait_until(lambda: wire.generator.output().count("{") >= 2 or wire.generator.require_running(), 60,

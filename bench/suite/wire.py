@@ -55,11 +55,11 @@ class Wire:
         wait_until(lambda: "listening" in self.generator.output() or self.generator.require_running(), 30,
                    "the generator does not listen")
 
-    def start_fairlead(self, *arguments, ports=2, workers_cpu="1", role="client"):
+    def start_fairlead(self, *arguments, ports=2, workers_cpu="1", role="client", ring=1024):
         names = ["left", "right"][:ports]
         config = self.dir / "dataplane.yaml"
         config.write_text("ports:\n" + "".join(
-            f"  - {{name: {name}, device: \"memif:{path},role={role}\", mac: \"02:00:00:00:00:0{i}\", addresses: [192.0.2.{i}]}}\n"
+            f"  - {{name: {name}, device: \"memif:{path},role={role},ring={ring}\", mac: \"02:00:00:00:00:0{i}\", addresses: [192.0.2.{i}]}}\n"
             for i, (name, path) in enumerate(zip(names, self.sockets), 1)))
         self.device = Process("fairlead", [self.build / "dataplane/fairlead-dataplane", "--config", config, "--idle", "busy",
                                            "--cores", workers_cpu, *arguments, "--", *EAL,

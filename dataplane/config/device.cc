@@ -43,6 +43,15 @@ Status CheckInterface(std::string_view device, std::string_view name) {
                          "' is no interface name");
 }
 
+constexpr uint32_t kMaxMemifRing = 1U << 14;
+
+// The rest of `part` from `offset` on.
+bool ReadNumber(const std::string& part, size_t offset, uint32_t* number) {
+  const char* const end = part.data() + part.size();
+  const auto [stop, error] = std::from_chars(part.data() + offset, end, *number);
+  return error == std::errc() && stop == end;
+}
+
 Result<DeviceSpec> ParseMemif(DeviceSpec spec, std::string_view rest) {
   const std::vector<std::string> parts = Split(rest, ',');
   spec.target = parts[0];
@@ -54,14 +63,18 @@ Result<DeviceSpec> ParseMemif(DeviceSpec spec, std::string_view rest) {
     if (part == "role=server" || part == "role=client") {
       spec.is_server = part == "role=server";
     } else if (part.starts_with("id=")) {
-      const char* end = part.data() + part.size();
-      const auto [stop, error] = std::from_chars(part.data() + 3, end, spec.id);
-      if (error != std::errc() || stop != end) {
+      if (!ReadNumber(part, 3, &spec.id)) {
         return InvalidArgument("device '" + spec.text + "': id is not a number: '" + part + "'");
+      }
+    } else if (part.starts_with("ring=")) {
+      if (!ReadNumber(part, 5, &spec.ring) || !std::has_single_bit(spec.ring) || spec.ring < 2 ||
+          spec.ring > kMaxMemifRing) {
+        return InvalidArgument("device '" + spec.text +
+                               "': ring is not a power of two within 2..16384: '" + part + "'");
       }
     } else {
       return InvalidArgument("device '" + spec.text + "': '" + part +
-                             "' is neither role=server, role=client nor id=N");
+                             "' is neither role=server, role=client, id=N nor ring=ENTRIES");
     }
   }
   return spec;
@@ -188,7 +201,8 @@ std::string VdevArguments(const DeviceSpec& device, uint32_t queue_count, uint32
       return "iface=" + device.target;
     case DeviceKind::kMemif:
       return "socket=" + device.target + ",socket-abstract=no,id=" + std::to_string(device.id) +
-             ",role=" + (device.is_server ? "server" : "client");
+             ",role=" + (device.is_server ? "server" : "client") +
+             (device.ring == 0 ? "" : ",rsize=" + std::to_string(std::countr_zero(device.ring)));
     case DeviceKind::kPcap:
       return std::string(device.target.empty() ? "" : "rx_pcap=" + device.target) +
              (device.target.empty() || device.output.empty() ? "" : ",") +

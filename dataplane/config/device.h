@@ -38,6 +38,8 @@ struct DeviceSpec {
   std::string output;     // pcap: file to write
   bool is_server = true;  // memif
   uint32_t id = 0;        // memif
+  uint32_t ring =
+      0;  // memif: entries a ring, a power of two; 0 = DPDK's 1,024. The client's counts.
 
   // The kernel has an interface of this name that the port stands for ("" = it has none).
   std::string interface() const;
