@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Instructions per packet, by stage, of a row of bench/pipeline: exact on any machine, however busy.
+#   bench/instructions.sh BUILD [ROW-REGEX]      default row: v4, dsr, untracked, hot
+# Needs valgrind.
+set -euo pipefail
+if [ $# -lt 1 ]; then sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
+build=$1
+row=${2:-'^v4/dsr/none/64B/flows:1000/.*buffers:32/'}
+command -v valgrind >/dev/null || { echo "instructions.sh: valgrind is missing: apt-get install valgrind" >&2; exit 1; }
+profile=$(mktemp)
+trap 'rm -f "$profile"' EXIT
+
+valgrind --tool=callgrind --callgrind-out-file="$profile" --toggle-collect='*ProcessBurst*' \
+  --toggle-collect='*FillBurst*' --toggle-collect='*TakeFrame*' \
+  "$build/bench/pipeline" --benchmark_filter="$row" --benchmark_min_time=0.01 >/dev/null 2>&1 ||
+  { echo "instructions.sh: the bench failed under valgrind; does $build/bench/pipeline run?" >&2; exit 1; }
+[ -s "$profile" ] || { echo "instructions.sh: no row matches '$row'" >&2; exit 1; }
+
+# Each burst of 32 packets calls ProcessBurst once.
+bursts=$(awk '/^cfn=/ { wanted = 0 }
+              /^cfn=\([0-9]+\)/ { match($0, /\([0-9]+\)/); id = substr($0, RSTART, RLENGTH)
+                                  if ($0 ~ /fairlead::ProcessBurst/) known = id
+                                  wanted = id == known && known != "" }
+              /^calls=/ { if (wanted) { split($1, part, "="); total += part[2] } wanted = 0 }
+              END { print total + 0 }' "$profile")
+[ "$bursts" -gt 0 ] || { echo "instructions.sh: no burst was counted" >&2; exit 1; }
+callgrind_annotate "$profile" | awk -v packets=$((bursts * 32)) '
+  /fairlead::/ && $1 ~ /^[0-9,]+$/ {
+    gsub(",", "", $1)
+    match($0, /fairlead::[^(]*(\(anonymous namespace\)::[A-Za-z]*)?/)
+    name = substr($0, RSTART + 10, RLENGTH - 10)
+    sub(/\(anonymous namespace\)::/, "", name)
+    sum += $1
+    if ($1 / packets >= 0.5) printf "%7.1f  %s\n", $1 / packets, name
+  }
+  END { printf "%7.1f  instructions a packet, %d packets\n", sum / packets, packets }'
