@@ -118,7 +118,9 @@ void Daemon::OnNextHopChange() {
 // replies leave by the host's default routes.
 void Daemon::WatchNextHops() {
   std::set<IpAddress> addresses;
+  std::set<IpAddress> frontends;
   for (const ServiceSpec& service : registry_->intent().services) {
+    for (const Frontend& frontend : service.frontends) frontends.insert(frontend.address);
     for (const BackendSpec& backend : service.backends) {
       if (!backend.mac.has_value()) addresses.insert(backend.endpoint.address);
     }
@@ -128,7 +130,7 @@ void Daemon::WatchNextHops() {
       addresses.insert(UnspecifiedAddress(family));
     }
   }
-  next_hops_->Watch(addresses);
+  next_hops_->Watch(addresses, std::move(frontends));
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     registry_->SetClientNextHop(family, next_hops_->Find(UnspecifiedAddress(family)));
   }

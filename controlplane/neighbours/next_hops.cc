@@ -51,10 +51,18 @@ void NextHops::Stop() {
   if (events_ != nullptr && events_->is_open()) events_->release();
 }
 
-void NextHops::Watch(const std::set<IpAddress>& addresses) {
+void NextHops::Watch(const std::set<IpAddress>& addresses, std::set<IpAddress> frontends) {
   std::erase_if(entries_, [&](const auto& entry) { return !addresses.contains(entry.first); });
   if (kernel_ == nullptr) return;
   bool unresolved = false;
+  if (frontends != frontends_) {
+    frontends_ = std::move(frontends);
+    for (auto& [address, entry] : entries_) {
+      if (!OtherWith(frontends_, entry)) continue;
+      Route(address, &entry);
+      unresolved |= !entry.next_hop.has_value();
+    }
+  }
   for (const IpAddress& address : addresses) {
     const auto [entry, added] = entries_.try_emplace(address);
     if (!added) continue;
@@ -82,6 +90,11 @@ bool NextHops::Waiting(const IpAddress& address) const {
   return entry != entries_.end() && entry->second.route && !entry->second.next_hop;
 }
 
+bool NextHops::OtherWith(const std::set<IpAddress>& frontends, const Entry& entry) const {
+  if (entry.leads_back_to.has_value()) return !frontends.contains(*entry.leads_back_to);
+  return entry.route.has_value() && frontends.contains(entry.route->neighbour);
+}
+
 bool NextHops::Route(const IpAddress& address, Entry* entry) {
   const bool is_default = address == UnspecifiedAddress(address.family());
   Result<RouteAnswer> route =
@@ -91,6 +104,15 @@ bool NextHops::Route(const IpAddress& address, Entry* entry) {
     *entry = {std::nullopt, std::nullopt, route.status().message()};
     return changed;
   }
+  if (frontends_.contains(route->neighbour)) {
+    const bool changed = entry->next_hop.has_value();
+    *entry = {std::nullopt, std::nullopt,
+              "its route leads to " + route->neighbour.ToString() +
+                  ", a frontend: packets would come back in a loop",
+              route->neighbour};
+    return changed;
+  }
+  entry->leads_back_to.reset();
   const bool moved = entry->route.has_value() && *entry->route != *route;
   entry->route = *route;
   // Another way: the old next hop would send packets where the kernel no longer does.

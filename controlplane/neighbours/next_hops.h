@@ -40,7 +40,8 @@ class NextHops {
 
   // The addresses to follow from now on. New ones that the kernel has resolved already are known
   // when this returns. An unspecified address (0.0.0.0, ::) stands for its family's default route.
-  void Watch(const std::set<IpAddress>& addresses);
+  // What is routed by way of one of `frontends` has no next hop: its packets would come back here.
+  void Watch(const std::set<IpAddress>& addresses, std::set<IpAddress> frontends = {});
   std::optional<SnapshotNextHop> Find(const IpAddress& address) const;
   // Why Find() has nothing: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
   // eth1".
@@ -54,6 +55,7 @@ class NextHops {
     std::optional<RouteAnswer> route;
     std::optional<SnapshotNextHop> next_hop;
     std::string missing;
+    std::optional<IpAddress> leads_back_to = {};  // a frontend; then there is no `route`
   };
 
   boost::asio::awaitable<void> ReadLoop();
@@ -62,6 +64,8 @@ class NextHops {
   void ReloadNeighbours();
   // True when the entry's next hop changed.
   bool Route(const IpAddress& address, Entry* entry);
+  // Whether Route() would say something else for this set of frontends.
+  bool OtherWith(const std::set<IpAddress>& frontends, const Entry& entry) const;
   bool Resolve(const IpAddress& address, Entry* entry);
   void RouteAll(bool only_missing);
 
@@ -73,6 +77,7 @@ class NextHops {
   bool routes_changed_ = false;
   bool stopped_ = false;
   std::map<IpAddress, Entry> entries_;
+  std::set<IpAddress> frontends_;
   std::map<NeighbourKey, MacAddress> neighbours_;  // all that the kernel has, by last event
 };
 

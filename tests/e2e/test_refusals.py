@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import web_targets
 from tests.e2e.link import LinkClient, patched, section, with_digest
+from tests.lab import wait_until
 
 _SEED = 42
 
@@ -267,3 +268,18 @@ def test_fairctl_says_what_to_do_when_nobody_answers(bare_lab):
     result = bare_lab.fairctl("status", check=False)
     assert result.returncode == 3
     assert "control.sock" in result.stderr and "fairleadd" in result.stderr, result.stderr
+
+
+@pytest.mark.quick
+def test_backend_whose_route_leads_back_to_a_frontend_gets_nothing_and_says_so(balanced):
+    lab = balanced
+    lab.balancer.namespace.ip(f"route replace {lab.vip4}/32 dev eth0", f"route add 192.0.2.0/24 via {lab.vip4} dev eth0 onlink")
+    lab.control.post("/v1/services/web/backends", "192.0.2.7")
+    added = lab.control.get("/v1/services/web/backends/192.0.2.7")
+    assert added["next_hop"] is None
+    assert f"its route leads to {lab.vip4}, a frontend: packets would come back in a loop" in added["reason"], added
+    figures = lab.start_load(targets=web_targets(lab), count=200).wait()
+    assert figures["failed"] == 0, figures["details"]
+    lab.balancer.namespace.ip(f"route replace 192.0.2.0/24 via {lab.backends[0].address4}")
+    wait_until(lambda: (lab.control.get("/v1/services/web/backends/192.0.2.7")["next_hop"] or {}).get("mac") == lab.backends[0].mac,
+               5, lambda: lab.control.get("/v1/services/web/backends/192.0.2.7"))

@@ -217,6 +217,34 @@ TEST_F(NextHopsTest, DefaultRouteIsFoundBehindFiltersAndOnlyThat) {
   });
 }
 
+TEST_F(NextHopsTest, RouteThatLeadsBackToAFrontendIsNoNextHop) {
+  InNamespace([] {
+    MakePair();
+    Ip("neigh add 10.0.0.254 lladdr 02:00:00:00:00:fe dev left nud permanent");
+    Ip("neigh add 10.0.0.253 lladdr 02:00:00:00:00:fd dev left nud permanent");
+    Ip("route add 192.0.2.0/24 via 10.0.0.254");
+    const IpAddress routed = *IpAddress::Parse("192.0.2.77");
+    const IpAddress frontend = *IpAddress::Parse("10.0.0.254");
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    hops.Watch({routed}, {frontend});
+    EXPECT_EQ(hops.Find(routed), std::nullopt);
+    EXPECT_EQ(hops.Missing(routed),
+              "its route leads to 10.0.0.254, a frontend: packets would come back in a loop");
+    hops.Watch({routed}, {});
+    EXPECT_EQ(hops.Find(routed), Hop("02:00:00:00:00:fe", "left")) << "the frontend is gone";
+    hops.Watch({routed}, {frontend});
+    EXPECT_EQ(hops.Find(routed), std::nullopt) << "it was added after the backend";
+    Ip("route replace 192.0.2.0/24 via 10.0.0.253");
+    EXPECT_TRUE(
+        RunUntil(&context, [&] { return hops.Find(routed) == Hop("02:00:00:00:00:fd", "left"); }));
+    Ip("route replace 192.0.2.0/24 via 10.0.0.254");
+    EXPECT_TRUE(RunUntil(&context, [&] { return !hops.Find(routed).has_value(); }))
+        << "the route changed afterwards";
+  });
+}
+
 TEST_F(NextHopsTest, VlanInterfaceIsItsParentWithATag) {
   InNamespace([this] {
     MakePair();
