@@ -157,3 +157,35 @@ def test_damaged_store_is_refused_loudly_and_forwarding_goes_on(lab):
     assert str(lab.store_path) in refused.errors(), refused.tail()
     figures = lab.start_load(targets=web_targets(lab), count=100).wait()
     assert figures["failed"] == 0, figures["details"]
+
+
+@pytest.mark.quick
+def test_lost_store_or_half_a_configuration_replaces_nothing(lab):
+    """Whoever starts with nothing, or with a file that does not hold, leaves the dataplane's good tables alone."""
+    configure(lab)
+    lab.fairleadd.stop()
+    generation = lab.telemetry("/fairlead/stats")["generation"]
+    for path in lab.dir.glob(lab.store_path.name + "*"):
+        path.unlink()
+    half = lab.dir / "services.yaml"
+    half.write_text(f"services:\n  - name: web\n    frontends: ['{lab.vip4}:80/tcp']\n    backends: [{lab.backends[0].address4}]\n"
+                    "  - name: echo\n    frontends: [")
+    refused = lab.start_control(extra=["--services", half], wait=False)
+    assert refused.wait(10) != 0
+    assert str(half) in refused.errors(), refused.tail()
+    lab.start_control()
+    status = lab.control.get("/v1/status")
+    assert (status["generation"], status["services"]) == (0, 0), status
+    time.sleep(2)  # longer than it holds back after a start
+    assert lab.telemetry("/fairlead/stats")["generation"] == generation
+    assert_all_serve(lab)
+    lab.dataplane.kill()
+    lab.start_dataplane()
+    assert lab.telemetry("/fairlead/stats")["generation"] == generation
+    assert_all_serve(lab)
+
+
+def assert_all_serve(lab):
+    figures = lab.start_load(targets=web_targets(lab), count=200).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert set(figures["tcp_new"]["flows_by_backend"]) == {backend.name for backend in lab.backends}

@@ -243,7 +243,7 @@ def keep(lab):
         while True:
             signal.pause()
     except KeyboardInterrupt:
-        say("\nEnded; everything is cleaned up.")
+        pass
 
 
 def main():
@@ -265,7 +265,9 @@ def main():
                 return 1
             if options.keep:
                 keep(lab)
-            return status
+        if options.keep:
+            say("\nEnded; everything is cleaned up.")
+        return status
     except LabError as error:
         say(f"The demo could not start: {error}")
         return 1
