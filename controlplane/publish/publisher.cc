@@ -121,7 +121,7 @@ Status Publisher::Refresh() {
 
 asio::awaitable<void> Publisher::HoldAfterStart() {
   asio::steady_timer timer(executor_);
-  while (!stopped_ && !parts_.settled() && Now() < started_at_ + kStartGrace) {
+  while (!stopped_ && Now() < started_at_ + kStartGrace && !parts_.settled()) {
     // A dataplane that has nothing yet has nothing to lose.
     if (link_.connected() && link_.hello().generation == 0) co_return;
     co_await SleepUntil(&timer, Now() + kSettlePoll);
@@ -141,7 +141,10 @@ asio::awaitable<void> Publisher::PublishLoop() {
 }
 
 asio::awaitable<void> Publisher::PublishOnce() {
-  if (Status status = Refresh(); !status.ok()) {
+  // Nobody to publish to: what was observed is stored, and the image is made when somebody connects
+  // (or asks what it would say).
+  Status status = link_.connected() ? Refresh() : parts_.registry->Flush(0);
+  if (!status.ok()) {
     if (error_ != status.message()) {
       Log(LogLevel::kError, "snapshot_not_made", {{"reason", status.message()}});
     }

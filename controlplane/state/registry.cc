@@ -74,7 +74,7 @@ Status Registry::Load() {
   if (Status status = ValidateIntent(intent_); !status.ok()) {
     return DataLoss("the store holds what this fairleadd refuses: " + status.message());
   }
-  Reindex();
+  for (auto& [name, service] : services_) Index(&service);
   return {};
 }
 
@@ -290,27 +290,45 @@ SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services
   return DeriveSnapshot(intent, generation, observations);
 }
 
-Registry::Ids Registry::AssignIds(const IntentSpec& candidate) const {
-  std::set<uint32_t> taken_services;
-  std::set<uint32_t> taken_backends;
-  for (const auto& [name, service] : services_) {
-    taken_services.insert(service.id);
-    for (const auto& [endpoint, backend] : service.backends) taken_backends.insert(backend.id);
+Status Registry::Judge(const IntentSpec& candidate) const {
+  for (size_t i = 0; i < candidate.services.size(); ++i) {
+    const ServiceSpec& service = candidate.services[i];
+    const ServiceSpec* present = FindByName(intent_, service.name);
+    if (present != nullptr && *present == service) continue;
+    RETURN_IF_ERROR(ValidateServiceAt(service, "services[" + std::to_string(i) + "]."));
   }
-  const auto unused = [](std::set<uint32_t>* taken, const auto& propose) {
-    for (uint32_t attempt = 0;; ++attempt) {
-      const uint32_t id = propose(attempt);
-      if (taken->insert(id).second) return id;
+  return ValidateBetweenServices(candidate);
+}
+
+Registry::Difference Registry::Compare(const IntentSpec& candidate) const {
+  Difference difference;
+  difference.changed.hash_seed = candidate.hash_seed;
+  auto present = intent_.services.begin();
+  for (const ServiceSpec& service : candidate.services) {
+    for (; present != intent_.services.end() && present->name < service.name; ++present) {
+      difference.removed.push_back(present->name);
     }
-  };
+    const bool known = present != intent_.services.end() && present->name == service.name;
+    if (!known || *present != service) difference.changed.services.push_back(service);
+    if (known) ++present;
+  }
+  for (; present != intent_.services.end(); ++present) difference.removed.push_back(present->name);
+  return difference;
+}
+
+Registry::Ids Registry::AssignIds(const IntentSpec& changed) const {
+  std::set<uint32_t> taken_services;
+  for (const auto& [name, service] : services_) taken_services.insert(service.id);
+  std::set<uint32_t> taken_backends;  // beside those of by_id_
   Ids ids;
-  for (const ServiceSpec& spec : candidate.services) {
+  for (const ServiceSpec& spec : changed.services) {
     const auto present = services_.find(spec.name);
     ServiceRuntime& service = ids[spec.name];
-    service.id =
-        present != services_.end()
-            ? present->second.id
-            : unused(&taken_services, [&](uint32_t n) { return ProposeServiceId(spec.name, n); });
+    if (present != services_.end()) service.id = present->second.id;
+    for (uint32_t n = 0; service.id == 0; ++n) {
+      const uint32_t id = ProposeServiceId(spec.name, n);
+      if (taken_services.insert(id).second) service.id = id;
+    }
     for (const BackendSpec& backend_spec : spec.backends) {
       BackendRuntime& backend = service.backends[backend_spec.endpoint];
       const BackendRuntime* known = FindRuntime(spec.name, backend_spec.endpoint);
@@ -319,9 +337,10 @@ Registry::Ids Registry::AssignIds(const IntentSpec& candidate) const {
         const bool was_static = SpecOf(*known).mac.has_value();
         if (was_static && !backend_spec.mac.has_value()) backend.next_hop.reset();
       } else {
-        backend.id = unused(&taken_backends, [&](uint32_t n) {
-          return ProposeBackendId(spec.name, backend_spec.endpoint, n);
-        });
+        for (uint32_t n = 0; backend.id == 0; ++n) {
+          const uint32_t id = ProposeBackendId(spec.name, backend_spec.endpoint, n);
+          if (!by_id_.contains(id) && taken_backends.insert(id).second) backend.id = id;
+        }
         backend.service = spec.name;
         backend.endpoint = backend_spec.endpoint;
         backend.health.since_ms = clock_->WallMs();
@@ -333,38 +352,46 @@ Registry::Ids Registry::AssignIds(const IntentSpec& candidate) const {
 }
 
 Result<uint64_t> Registry::Apply(IntentSpec candidate) {
-  RETURN_IF_ERROR(ValidateIntent(candidate));
+  RETURN_IF_ERROR(Judge(candidate));
   for (ServiceSpec& service : candidate.services) NormalizeService(&service);
   Sort(&candidate);
-  Ids ids = AssignIds(candidate);
+  const Difference difference = Compare(candidate);
+  Ids ids = AssignIds(difference.changed);
   const uint64_t generation = generation_ + 1;
-  if (Result<SnapshotImage> image = BuildSnapshot(DeriveFrom(candidate, ids, generation));
+  // What lies between services the validator has judged.
+  if (Result<SnapshotImage> image = BuildSnapshot(DeriveFrom(difference.changed, ids, generation));
       !image.ok()) {
     return InvalidArgument("the change cannot be published: " + image.status().message());
   }
   ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
-  RETURN_IF_ERROR(StoreDifference(&transaction, candidate, ids));
+  if (candidate.hash_seed != intent_.hash_seed) {
+    RETURN_IF_ERROR(transaction.SetHashSeed(candidate.hash_seed));
+  }
+  RETURN_IF_ERROR(StoreDifference(&transaction, difference, ids));
   RETURN_IF_ERROR(transaction.SetGeneration(generation));
   RETURN_IF_ERROR(transaction.SetIntentGeneration(generation));
   RETURN_IF_ERROR(transaction.Commit());
-  TakeOver(std::move(candidate), std::move(ids), generation);
+  TakeOver(std::move(candidate), difference, std::move(ids), generation);
   return generation;
 }
 
-Status Registry::StoreDifference(Store::Transaction* transaction, const IntentSpec& candidate,
+Status Registry::StoreDifference(Store::Transaction* transaction, const Difference& difference,
                                  const Ids& services) const {
-  if (candidate.hash_seed != intent_.hash_seed) {
-    RETURN_IF_ERROR(transaction->SetHashSeed(candidate.hash_seed));
-  }
-  for (const auto& [name, service] : services_) {
-    const auto kept = services.find(name);
-    for (const auto& [endpoint, backend] : service.backends) {
-      if (kept != services.end() && kept->second.backends.contains(endpoint)) continue;
+  for (const std::string& name : difference.removed) {
+    for (const auto& [endpoint, backend] : services_.at(name).backends) {
       RETURN_IF_ERROR(transaction->DeleteBackend(backend.id));
     }
-    if (kept == services.end()) RETURN_IF_ERROR(transaction->DeleteService(name));
+    RETURN_IF_ERROR(transaction->DeleteService(name));
   }
-  for (const ServiceSpec& service : candidate.services) {
+  for (const auto& [name, service] : services) {
+    const auto present = services_.find(name);
+    if (present == services_.end()) continue;
+    for (const auto& [endpoint, backend] : present->second.backends) {
+      if (service.backends.contains(endpoint)) continue;
+      RETURN_IF_ERROR(transaction->DeleteBackend(backend.id));
+    }
+  }
+  for (const ServiceSpec& service : difference.changed.services) {
     const ServiceSpec* present = FindByName(intent_, service.name);
     const ServiceRuntime& runtime = services.at(service.name);
     if (present == nullptr || !SameSettings(*present, service)) {
@@ -380,36 +407,45 @@ Status Registry::StoreDifference(Store::Transaction* transaction, const IntentSp
   return {};
 }
 
-void Registry::TakeOver(IntentSpec candidate, Ids services, uint64_t generation) {
-  // Backends that stay keep their node, and with it the pointers that others hold.
-  for (auto& [name, service] : services) {
+void Registry::TakeOver(IntentSpec candidate, const Difference& difference, Ids services,
+                        uint64_t generation) {
+  for (const std::string& name : difference.removed) {
     const auto present = services_.find(name);
-    if (present == services_.end()) continue;
-    std::map<Endpoint, BackendRuntime> merged;
-    for (auto& [endpoint, backend] : service.backends) {
-      auto node = present->second.backends.extract(endpoint);
-      if (node.empty()) {
-        merged.emplace(endpoint, std::move(backend));
-      } else {
-        node.mapped() = std::move(backend);
-        merged.insert(std::move(node));
-      }
-    }
-    service.backends = std::move(merged);
+    Unindex(present->second);
+    services_.erase(present);
   }
-  services_ = std::move(services);
+  for (auto& [name, service] : services) TakeOverService(name, std::move(service));
   intent_ = std::move(candidate);
   generation_ = generation;
   intent_generation_ = generation;
-  Reindex();
   if (on_change_) on_change_();
 }
 
-void Registry::Reindex() {
-  by_id_.clear();
-  for (auto& [name, service] : services_) {
-    for (auto& [endpoint, backend] : service.backends) by_id_[backend.id] = &backend;
+// Backends that stay keep their node, and with it the pointers that others hold.
+void Registry::TakeOverService(const std::string& name, ServiceRuntime service) {
+  ServiceRuntime& present = services_[name];
+  Unindex(present);
+  std::map<Endpoint, BackendRuntime> merged;
+  for (auto& [endpoint, backend] : service.backends) {
+    auto node = present.backends.extract(endpoint);
+    if (node.empty()) {
+      merged.emplace_hint(merged.end(), endpoint, std::move(backend));
+    } else {
+      node.mapped() = std::move(backend);
+      merged.insert(merged.end(), std::move(node));
+    }
   }
+  present.id = service.id;
+  present.backends = std::move(merged);
+  Index(&present);
+}
+
+void Registry::Unindex(const ServiceRuntime& service) {
+  for (const auto& [endpoint, backend] : service.backends) by_id_.erase(backend.id);
+}
+
+void Registry::Index(ServiceRuntime* service) {
+  for (auto& [endpoint, backend] : service->backends) by_id_[backend.id] = &backend;
 }
 
 }  // namespace fairlead

@@ -1,7 +1,11 @@
 // The intent in memory and what is known of each backend: ids, health, drain, next hop. Every
 // change of the intent goes the same way: a candidate intent is made, judged by the one validator,
-// built once as a snapshot to see that it can be published, committed to the store, and only then
-// taken over here. A change that fails anywhere changes nothing.
+// its changed services built as a snapshot to see that they can be published, committed to the
+// store, and only then taken over here. A change that fails anywhere changes nothing.
+//
+// Nearly every change is of one service among a thousand. Beyond a copy, a comparison and the
+// validator's look at what lies between services, which are cheap, only services that differ are
+// worked on: their rules, their ids, their rows in the store, their entries here.
 //
 // One thread. Pointers to BackendRuntime stay valid until the backend is removed.
 #pragma once
@@ -94,15 +98,29 @@ class Registry {
 
  private:
   using Ids = std::map<std::string, ServiceRuntime>;
+  // Between intent_ and a candidate.
+  struct Difference {
+    IntentSpec changed;  // new services and those that differ, as the candidate has them
+    std::vector<std::string> removed;  // services
+  };
 
   SnapshotInput DeriveFrom(const IntentSpec& intent, const Ids& services,
                            uint64_t generation) const;
-  Ids AssignIds(const IntentSpec& candidate) const;
+  // ValidateIntent, without what was judged before.
+  Status Judge(const IntentSpec& candidate) const;
+  // REQUIRES a sorted candidate.
+  Difference Compare(const IntentSpec& candidate) const;
+  // Of the services in `changed` alone; ids that are in use here stay theirs.
+  Ids AssignIds(const IntentSpec& changed) const;
   Result<uint64_t> Apply(IntentSpec candidate);
-  Status StoreDifference(Store::Transaction* transaction, const IntentSpec& candidate,
+  Status StoreDifference(Store::Transaction* transaction, const Difference& difference,
                          const Ids& services) const;
-  void TakeOver(IntentSpec candidate, Ids services, uint64_t generation);
-  void Reindex();
+  void TakeOver(IntentSpec candidate, const Difference& difference, Ids services,
+                uint64_t generation);
+  void TakeOverService(const std::string& name, ServiceRuntime service);
+  // Before the service is removed or replaced, and afterwards.
+  void Unindex(const ServiceRuntime& service);
+  void Index(ServiceRuntime* service);
   ServiceSpec* Find(IntentSpec* intent, const std::string& name) const;
 
   Store* store_;

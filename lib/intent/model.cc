@@ -266,10 +266,17 @@ Status ValidateService(const ServiceSpec& service) {
 }
 
 Status ValidateIntent(const IntentSpec& intent) {
-  NeighbourChecker neighbours;
   for (size_t i = 0; i < intent.services.size(); ++i) {
     const std::string path = Indexed("", "services", i) + ".";
     RETURN_IF_ERROR(ValidateServiceAt(intent.services[i], path));
+  }
+  return ValidateBetweenServices(intent);
+}
+
+Status ValidateBetweenServices(const IntentSpec& intent) {
+  NeighbourChecker neighbours;
+  for (size_t i = 0; i < intent.services.size(); ++i) {
+    const std::string path = Indexed("", "services", i) + ".";
     RETURN_IF_ERROR(neighbours.AddService(intent.services[i], path));
   }
   for (size_t i = 0; i < intent.services.size(); ++i) {

@@ -92,7 +92,9 @@ uint32_t LongestIdleTimeoutMs(const ServiceSpec& service);
 // two services claim, kInvalidArgument for all else.
 Status ValidateService(const ServiceSpec& service);
 Status ValidateIntent(const IntentSpec& intent);
-// The same; messages start with `path` in place of "service NAME: ", for instance "services[3].".
+// What lies between services alone; REQUIRES services that are valid each.
+Status ValidateBetweenServices(const IntentSpec& intent);
+// ValidateService; messages start with `path` in place of "service NAME: ", for instance "services[3].".
 Status ValidateServiceAt(const ServiceSpec& service, std::string_view path);
 
 // How a backend's endpoint is stored: without its port where the mode cannot change ports and the

@@ -154,6 +154,51 @@ TEST_F(RegistryTest, ReplacingAServiceKeepsIdHealthAndDrainOfBackendsThatStay) {
   EXPECT_EQ(Backend("10.0.0.7")->health.state, HealthState::kInitial);
 }
 
+TEST_F(RegistryTest, ChangesOfOneServiceLeaveTheOthersAsTheyAre) {
+  const auto add = [&](const char* name, const char* frontend, const char* backend) {
+    EXPECT_TRUE(registry_
+                    ->AddService(ParseServiceSpec(std::string(R"({"name": ")") + name +
+                                                  R"(", "frontends": [")" + frontend +
+                                                  R"("], "backends": [")" + backend + R"("]})"))
+                    .ok());
+  };
+  add("mail", "203.0.113.20:25/tcp", "10.0.0.1");
+  AddWeb();
+  add("zone", "203.0.113.30:53/udp", "10.0.0.1");
+  BackendRuntime* const backend = Backend("10.0.0.1");
+  BackendRuntime* const other = Backend("10.0.0.2");
+  registry_->SetHealth(backend, HealthState::kHealthy, "seen");
+  const uint32_t mail = registry_->services().at("mail").backends.begin()->second.id;
+  const uint32_t removed = other->id;
+  ASSERT_TRUE(registry_->RemoveService("mail").ok());
+  ASSERT_TRUE(registry_->RemoveBackend("web", ParseEndpoint("10.0.0.2")).ok());
+  BackendSpec third;
+  third.endpoint = ParseEndpoint("10.0.0.3");
+  ASSERT_TRUE(registry_->AddBackends("web", {third}).ok());
+  EXPECT_EQ(registry_->FindRuntime(mail), nullptr);
+  EXPECT_EQ(registry_->FindRuntime(removed), nullptr);
+  EXPECT_EQ(registry_->FindRuntime(backend->id), backend);
+  EXPECT_EQ(Backend("10.0.0.1"), backend);
+  EXPECT_EQ(backend->health.reason, "seen");
+  EXPECT_EQ(registry_->FindRuntime(Backend("10.0.0.3")->id), Backend("10.0.0.3"));
+  const IntentSpec intent = registry_->intent();
+  const auto ids = [&] {
+    std::map<std::string, uint32_t> all;
+    for (const auto& [name, service] : registry_->services()) {
+      all[name] = service.id;
+      for (const auto& [endpoint, each] : service.backends) {
+        all[name + " " + endpoint.ToString()] = each.id;
+      }
+    }
+    return all;
+  };
+  const auto before = ids();
+  Reopen();
+  EXPECT_EQ(registry_->intent(), intent);
+  EXPECT_EQ(ids(), before);
+  EXPECT_EQ(before.size(), 5U);  // web with two backends, zone with one
+}
+
 TEST_F(RegistryTest, BackendThatWasRemovedAndAddedAgainStartsAnew) {
   AddWeb();
   registry_->SetHealth(Backend("10.0.0.1"), HealthState::kHealthy, "passes");
