@@ -17,10 +17,8 @@ valgrind --tool=callgrind --callgrind-out-file="$profile" --toggle-collect='*Pro
 [ -s "$profile" ] || { echo "instructions.sh: no row matches '$row'" >&2; exit 1; }
 
 # Each burst of 32 packets calls ProcessBurst once.
-bursts=$(awk '/^cfn=/ { wanted = 0 }
-              /^cfn=\([0-9]+\)/ { match($0, /\([0-9]+\)/); id = substr($0, RSTART, RLENGTH)
-                                  if ($0 ~ /fairlead::ProcessBurst/) known = id
-                                  wanted = id == known && known != "" }
+bursts=$(awk '/^c?fn=\([0-9]+\) fairlead::ProcessBurst/ { match($0, /\([0-9]+\)/); id = substr($0, RSTART, RLENGTH) }
+              /^cfn=/ { wanted = id != "" && index($0, "cfn=" id) == 1 }
               /^calls=/ { if (wanted) { split($1, part, "="); total += part[2] } wanted = 0 }
               END { print total + 0 }' "$profile")
 [ "$bursts" -gt 0 ] || { echo "instructions.sh: no burst was counted" >&2; exit 1; }

@@ -16,7 +16,10 @@ trap 'rm -f "$log"' EXIT
 if [ ! -f "$build/build.ninja" ]; then
   meson setup "$build" "$top" "${setup[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 elif [ ${#setup[@]} -gt 0 ]; then
-  meson configure "$build" "${setup[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+  # A folder made before one of the options was there learns of it by being set up again.
+  meson configure "$build" "${setup[@]}" >"$log" 2>&1 ||
+    { meson setup --reconfigure "$build" "$top" && meson configure "$build" "${setup[@]}"; } >"$log" 2>&1 ||
+    { cat "$log" >&2; exit 1; }
 fi
 ninja -C "$build" "$@" >"$log" 2>&1 || { grep -E 'error|FAILED|undefined' "$log" | head -n 40 >&2
                                           echo "build failed in $build" >&2; exit 1; }

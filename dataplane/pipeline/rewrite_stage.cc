@@ -43,35 +43,11 @@ inline DropReason DsrRoom(const Passage& p) {
   return DropReason::kNone;
 }
 
-[[gnu::noinline]] DropReason UnusualTunnelRoom(const Passage& p) {
+inline DropReason TunnelRoom(const Passage& p) {
   const CandidateList candidates = CandidatesOf(p);
   const PieceTunnel tunnel = TunnelOf(p, candidates);
   return tunnel.udp_checksum ? EncapsulateWithChecksum(p.context, p.burst, p.i, tunnel)
                              : EncapsulatePacket(p.burst, p.i, tunnel);
-}
-
-// As EncapsulatePacket, in line.
-inline DropReason TunnelRoom(const Passage& p) {
-  Burst& burst = p.burst;
-  const uint32_t i = p.i;
-  const ParsedPacket& packet = burst.packet[i];
-  const TunnelTemplate& tunnel = p.tunnel();
-  constexpr uint32_t kUnusual = kServiceGueChecksum | kServiceSecondChance;
-  if (packet.l3_offset != sizeof(EthernetHeader) || (p.service.flags & kUnusual) != 0)
-      [[unlikely]] {
-    return UnusualTunnelRoom(p);
-  }
-  const uint32_t overhead = tunnel.overhead_bytes;
-  if (burst.headroom[i] < overhead) return DropReason::k_no_headroom;
-  uint8_t* const frame = burst.frame[i];
-  const uint32_t end = uint32_t{sizeof(EthernetHeader)} + packet.l3_length;  // without padding
-  burst.frame[i] = frame - overhead;
-  burst.linear_length[i] = std::min(burst.linear_length[i], end) + overhead;
-  burst.frame_length[i] = end + overhead;
-  burst.headroom[i] = static_cast<uint16_t>(burst.headroom[i] - overhead);
-  EncapsulateUntagged(tunnel, frame, packet, burst.hash[i].high, p.backend.destination_mac,
-                      p.source_mac());
-  return DropReason::kNone;
 }
 
 [[gnu::noinline]] DropReason NatErrorRoom(const Passage& p, const NatEndpoint& endpoint) {
@@ -148,7 +124,8 @@ inline uint32_t OverheadOf(const Passage& p) {
   return p.tunnel().overhead_bytes + CandidateRoom(static_cast<Family>(p.backend.family));
 }
 
-[[gnu::always_inline]] inline DropReason RewriteAny(const Passage& p) {
+// The long way: whatever it is.
+[[gnu::noinline]] DropReason RewriteAny(const Passage& p) {
   Burst& burst = p.burst;
   const uint32_t i = p.i;
   if (!p.backend.has_next_hop) return DropReason::k_no_next_hop;
@@ -165,17 +142,44 @@ inline uint32_t OverheadOf(const Passage& p) {
   return EnterRoom(p);
 }
 
-// RewriteAny for what is most often asked: dsr, by tags as they are, of a packet that fits. False: it
-// is something else. Apart, because a loop that holds nothing more keeps everything in registers.
-inline bool RewritePlainDsr(std::span<const PortView> ports, Burst& burst, uint32_t i,
+inline uint16_t EgressOf(const Burst& burst, uint32_t i, const BackendEntry& backend) {
+  return backend.egress_port == kIngressPort ? burst.ingress_port[i] : backend.egress_port;
+}
+
+// The short ways. False: this packet has to take the long one. Apart, because a loop that holds nothing
+// more keeps everything in registers.
+inline bool RewriteDsrShort(std::span<const PortView> ports, Burst& burst, uint32_t i,
                             const BackendEntry& backend) {
-  if (!backend.plain_dsr) return false;
-  const uint16_t port =
-      backend.egress_port == kIngressPort ? burst.ingress_port[i] : backend.egress_port;
+  if (backend.short_way != ShortWay::kDsr) return false;
+  const uint16_t port = EgressOf(burst, i, backend);
   const PortView& view = ports[port];
   if (burst.packet[i].l3_length > view.mtu) return false;
   burst.egress_port[i] = port;
   RewriteDsr(burst.frame[i], burst.packet[i], backend.destination_mac, view.mac.bytes.data());
+  return true;
+}
+
+inline bool RewriteTunnelShort(std::span<const PortView> ports, Burst& burst, uint32_t i,
+                               const BackendEntry& backend, const TunnelTemplate& tunnel) {
+  const ParsedPacket& packet = burst.packet[i];
+  const uint16_t port = EgressOf(burst, i, backend);
+  const PortView& view = ports[port];
+  const uint32_t overhead = tunnel.overhead_bytes;
+  const uint32_t headroom = burst.headroom[i];
+  const uint32_t length = packet.l3_length;
+  if (packet.l3_offset != sizeof(EthernetHeader) || length + overhead > view.mtu ||
+      headroom < overhead) {
+    return false;
+  }
+  const uint32_t end = uint32_t{sizeof(EthernetHeader)} + length;  // without padding
+  uint8_t* const frame = burst.frame[i];
+  burst.egress_port[i] = port;
+  burst.frame[i] = frame - overhead;
+  burst.linear_length[i] = std::min(burst.linear_length[i], end) + overhead;
+  burst.frame_length[i] = end + overhead;
+  burst.headroom[i] = static_cast<uint16_t>(headroom - overhead);
+  EncapsulateUntagged(tunnel, frame, packet, burst.hash[i].high, backend.destination_mac,
+                      view.mac.bytes.data());
   return true;
 }
 
@@ -220,22 +224,28 @@ inline void CountForwarded(WorkerCounters* counters, ServiceTally* tally,
   Add(&backend_counters.bytes, bytes);
 }
 
-// Those packets that are no plain dsr, in a loop of their own: what it needs would push out of the
-// registers what the loop for dsr has there.
+// Those packets that do not go dsr's short way, in a loop of their own: what it needs would push out of
+// the registers what the loop for dsr has there.
 [[gnu::noinline]] void RewriteRest(PipelineContext& context, Burst& burst, const uint8_t* rest,
                                    uint32_t rest_count, ServiceTally* tally) {
-  const ServiceEntry* const services = context.tables->services().data();
-  const BackendEntry* const backends = context.tables->backends().data();
+  const ForwardingTables& tables = *context.tables;
+  const ServiceEntry* const services = tables.services().data();
+  const BackendEntry* const backends = tables.backends().data();
+  const std::span<const PortView> ports = context.ports;
   for (uint32_t n = 0; n < rest_count; ++n) {
     const uint32_t i = rest[n];
+    const uint32_t index = burst.backend[i];
     const ServiceEntry& service = services[burst.service[i]];
-    const BackendEntry& backend = backends[burst.backend[i]];
+    const BackendEntry& backend = backends[index];
     const uint64_t bytes = burst.packet[i].l3_length;
-    const DropReason refusal = RewriteAny({context, burst, i, service, backend});
-    if (refusal != DropReason::kNone) [[unlikely]] {
-      burst.Drop(i, refusal);
-      Add(&context.counters->service(service.counter_index).drops, 1);
-      continue;
+    if (backend.short_way != ShortWay::kTunnel ||
+        !RewriteTunnelShort(ports, burst, i, backend, tables.tunnel(index))) {
+      const DropReason refusal = RewriteAny({context, burst, i, service, backend});
+      if (refusal != DropReason::kNone) [[unlikely]] {
+        burst.Drop(i, refusal);
+        Add(&context.counters->service(service.counter_index).drops, 1);
+        continue;
+      }
     }
     burst.verdict[i] = Verdict::kForward;
     CountForwarded(context.counters, tally, service, backend, bytes);
@@ -257,7 +267,7 @@ void Rewrite(PipelineContext& context, Burst& burst) {
     const uint32_t i = burst.live[n];
     const ServiceEntry& service = services[burst.service[i]];
     const BackendEntry& backend = backends[burst.backend[i]];
-    if (!RewritePlainDsr(ports, burst, i, backend)) {
+    if (!RewriteDsrShort(ports, burst, i, backend)) {
       rest[rest_count++] = static_cast<uint8_t>(i);
       continue;
     }

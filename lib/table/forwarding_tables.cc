@@ -54,6 +54,20 @@ bool SameIds(std::span<const BackendEntry> a, std::span<const BackendEntry> b) {
                     [](const BackendEntry& x, const BackendEntry& y) { return x.id == y.id; });
 }
 
+ShortWay ShortWayOf(const ServiceEntry& service) {
+  switch (service.mode) {
+    case ForwardingMode::kDsr:
+      return ShortWay::kDsr;
+    case ForwardingMode::kIpip:
+    case ForwardingMode::kGue:
+      return (service.flags & (kServiceGueChecksum | kServiceSecondChance)) == 0 ? ShortWay::kTunnel
+                                                                                 : ShortWay::kNone;
+    case ForwardingMode::kNat:
+      break;
+  }
+  return ShortWay::kNone;
+}
+
 bool Tracks(const ServiceEntry& service) {
   return service.tracking_tcp != Tracking::kNone || service.tracking_udp != Tracking::kNone;
 }
@@ -179,7 +193,7 @@ class TablesBuilder {
     std::memcpy(entry->destination_mac, hop.mac, sizeof(hop.mac));
     entry->vlan = hop.vlan;
     entry->has_next_hop = true;
-    entry->plain_dsr = service.mode == ForwardingMode::kDsr && hop.vlan == 0;
+    if (hop.vlan == 0) entry->short_way = ShortWayOf(service);
     Result<uint16_t> port = PortOf(hop);
     if (!port.ok()) {
       return InvalidArgument("service " + service.name + ": backend " +

@@ -32,6 +32,14 @@ namespace fairlead {
 
 inline constexpr uint32_t kNoIndex = 0xffffffff;
 
+// What a backend's packets need that are untagged, fit, and are nothing special otherwise either: the
+// rewrite stage has a loop for each. Of backends with a known next hop and no tag of their own.
+enum class ShortWay : uint8_t {
+  kNone,
+  kDsr,
+  kTunnel,  // ipip or gue, without UDP checksum and second chance
+};
+
 // One backend, one cache line: all that dsr and nat need.
 struct alignas(64) BackendEntry {
   uint8_t destination_mac[6] = {};
@@ -46,8 +54,7 @@ struct alignas(64) BackendEntry {
   uint16_t weight = 0;
   uint16_t port = 0;  // host order; 0 = the frontend's
   uint8_t family = 4;
-  bool plain_dsr =
-      false;  // mode dsr, next hop known, no tag to set: the short way (rewrite_stage.cc)
+  ShortWay short_way = ShortWay::kNone;
   uint8_t address[16] = {};
 };
 static_assert(sizeof(BackendEntry) == 64);
