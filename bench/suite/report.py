@@ -97,6 +97,7 @@ HEAD = """# Performance
 
 This page is generated: `./tools/bench.sh report bench/results/{name}`. All its figures come from that file, where every sample
 is. To measure on your machine: `./tools/bench.sh quick` (some 4 minutes) or `full` (some 25), then `report` with what it wrote.
+What each trick brought, and what bounds the figures that are not reached: [optimisations](optimisations.md).
 To know whether a change made a difference: `./tools/bench.sh compare A B` runs two builds in turn and tells by a sign test and a
 bootstrap interval.
 
