@@ -8,9 +8,9 @@
 
 namespace fairlead {
 
-// Any worker. For a packet that goes to backend `chosen`: the slot's other owners of the last 2 T,
-// newest first, the present one before them; none that is down or reached over the other family.
-// Empty for a settled slot, and for a service without second chance.
+// Any worker. For a packet that goes to backend `chosen`: the slot's other owners since it was
+// settled last, newest first, the present one before them; none that is down or reached over the
+// other family. Empty for a settled slot, and for a service without second chance.
 inline CandidateList ListCandidates(const ForwardingTables& tables, const ServiceEntry& service,
                                     const FlowHash& hash, uint32_t chosen) {
   const BackendEntry* const backends = &tables.backends()[service.first_backend];

@@ -95,7 +95,7 @@ struct ClientHop {
   bool known = false;
 };
 
-// How long a slot's former owners are remembered (SlotChange).
+// For how long a slot's former owners keep it from being settled (SlotChange).
 inline uint32_t FormerTicksOf(const ServiceEntry& service) {
   return (service.flags & kServiceSecondChance) != 0 ? 2 * service.idle_ticks : 0;
 }

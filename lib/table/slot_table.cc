@@ -47,7 +47,8 @@ SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners
     if (change.former_ticks == 0) continue;
     SlotFormers before;
     if (formers != previous.formers_.end() && formers->index == i) {
-      before = *formers++;
+      if (slot.state != SlotState::kSettled) before = *formers;
+      ++formers;
       for (uint16_t& owner : before.owners) owner = Renumber(owner, change);
     }
     AdvanceFormers(i, before, slot.current, owners[i], change);
@@ -98,7 +99,6 @@ void SlotTable::AdvanceFormers(uint32_t index, const SlotFormers& before, uint16
     const uint16_t former = before.owners[n];
     // Gone, owner again, or there already: `last`.
     if (former == kNoOwner || former == owner || former == formers.owners[0]) continue;
-    if (AgeTicks(before.until_tick[n], change.now_tick) > change.former_ticks) continue;
     formers.owners[count] = former;
     formers.until_tick[count++] = before.until_tick[n];
   }

@@ -84,14 +84,17 @@ Slot NextSlot(Slot slot, bool window_over, uint16_t owner, bool* starts);
 struct UnsettledSlot {
   uint32_t index : 24 = 0;
   uint32_t due : 1 = 0;      // T was over when the sweep under way began
-  uint32_t kept : 1 = 0;     // some former owner may still be asked for
+  uint32_t kept : 1 = 0;     // some former owner is younger than former_ticks
   uint32_t since_tick = 0;   // of its first change
   uint32_t disagreeing = 0;  // records that the sweep under way has found, of others than current
 };
 
 inline constexpr uint32_t kMaxFormers = 6;
 
-// Who owned a slot before, newest first (second chance). kNoOwner ends the list.
+// Who owned a slot since it was settled last, newest first (second chance). kNoOwner ends the list.
+// No former owner is left out for its age while the slot is not settled: a balancer that did not see
+// a flow's SYN may have recorded the wrong owner, and such a record keeps the slot pinned, and is
+// followed, for as long as the flow lives. Only the list sets it right.
 struct SlotFormers {
   uint32_t index = 0;
   uint16_t owners[kMaxFormers] = {kNoOwner, kNoOwner, kNoOwner, kNoOwner, kNoOwner, kNoOwner};
@@ -104,8 +107,9 @@ struct SlotChange {
   std::span<const uint16_t> renumbered;
   uint32_t now_tick = 0;    // coarse ticks (flow_table.h)
   uint32_t idle_ticks = 0;  // T
-  // How long former owners are remembered after they ceased to be; 0: not at all. A flow's record at
-  // another balancer, made within T of the change, lives for T more: 2 T.
+  // How long a former owner, after it ceased to be, keeps its slot from being settled; 0: former
+  // owners are not remembered at all. A flow's record at another balancer, made within T of the
+  // change, lives for T more: 2 T.
   uint32_t former_ticks = 0;
 };
 
