@@ -389,9 +389,14 @@ class TablesBuilder {
         return tables_->LocalIndexOf(service, tables_->FindBackend(id));
       };
       for (const SavedSlot& slot : saved.slots) {
-        restored.push_back({slot.index,
-                            slot.since_tick,
-                            {local(slot.current_id), local(slot.stable_id), slot.state}});
+        RestoredSlot& back = restored.emplace_back();
+        back.index = slot.index;
+        back.since_tick = slot.since_tick;
+        back.slot = {local(slot.current_id), local(slot.stable_id), slot.state};
+        for (uint32_t n = 0; n < kMaxFormers && slot.formers[n].id != 0; ++n) {
+          back.formers.owners[n] = local(slot.formers[n].id);
+          back.formers.until_tick[n] = slot.formers[n].until_tick;
+        }
       }
       break;
     }
@@ -450,8 +455,12 @@ SavedSlots ForwardingTables::SaveSlots(const ServiceEntry& service) const {
   saved.slots.reserve(unsettled.size());
   for (const UnsettledSlot& slot : unsettled) {
     const Slot word = service.slot_table->Load(slot.index);
-    saved.slots.push_back(
-        {slot.index, word.state, slot.since_tick, id_of(word.current), id_of(word.stable)});
+    SavedSlot& last = saved.slots.emplace_back();
+    last = {slot.index, word.state, slot.since_tick, id_of(word.current), id_of(word.stable), {}};
+    const SlotFormers* formers = service.slot_table->FormersOf(slot.index);
+    for (uint32_t n = 0; formers != nullptr && n < kMaxFormers; ++n) {
+      last.formers[n] = {id_of(formers->owners[n]), formers->until_tick[n]};
+    }
   }
   return saved;
 }

@@ -13,7 +13,7 @@ namespace fairlead {
 namespace {
 
 constexpr uint64_t kMagic = 0x53544f4c534446;  // "FDSLOTS" as it lies in memory
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 struct Header {
   uint64_t magic;
@@ -29,12 +29,34 @@ struct Header {
 static_assert(sizeof(Header) == 56);
 
 struct Record {
-  uint32_t index_and_state;  // state << 24 | index
+  uint32_t index_and_state;  // formers << 28 | state << 24 | index
   uint32_t since_tick;
   uint32_t current_id;
   uint32_t stable_id;
 };
 static_assert(sizeof(Record) == 16);
+static_assert(sizeof(SavedFormer) == 8 && kMaxFormers < 16);
+
+uint32_t CountFormers(const SavedSlot& slot) {
+  uint32_t count = 0;
+  while (count < kMaxFormers && slot.formers[count].id != 0) ++count;
+  return count;
+}
+
+void Append(std::vector<std::byte>* bytes, const void* from, size_t length) {
+  if (length == 0) return;
+  const size_t at = bytes->size();
+  bytes->resize(at + length);
+  std::memcpy(bytes->data() + at, from, length);
+}
+
+// Takes `length` bytes off the front of `bytes`; false when there are fewer.
+bool Take(std::span<const std::byte>* bytes, void* to, size_t length) {
+  if (bytes->size() < length) return false;
+  if (length != 0) std::memcpy(to, bytes->data(), length);
+  *bytes = bytes->subspan(length);
+  return true;
+}
 
 uint64_t DigestOf(Header header, std::span<const std::byte> records) {
   header.digest = 0;
@@ -55,14 +77,14 @@ std::vector<std::byte> EncodeSlots(const SavedSlots& saved, uint64_t epoch) {
                 epoch,
                 saved.slots.size(),
                 0};
-  std::vector<std::byte> bytes(sizeof(header) + saved.slots.size() * sizeof(Record));
-  std::byte* at = bytes.data() + sizeof(header);
+  std::vector<std::byte> bytes(sizeof(header));
   for (const SavedSlot& slot : saved.slots) {
     CHECK(slot.index < kMaxSlotCount);
-    const Record record{static_cast<uint32_t>(slot.state) << 24 | slot.index, slot.since_tick,
-                        slot.current_id, slot.stable_id};
-    std::memcpy(at, &record, sizeof(record));
-    at += sizeof(record);
+    const uint32_t count = CountFormers(slot);
+    const Record record{count << 28 | static_cast<uint32_t>(slot.state) << 24 | slot.index,
+                        slot.since_tick, slot.current_id, slot.stable_id};
+    Append(&bytes, &record, sizeof(record));
+    Append(&bytes, slot.formers, count * sizeof(SavedFormer));
   }
   header.digest = DigestOf(header, std::span(bytes).subspan(sizeof(header)));
   std::memcpy(bytes.data(), &header, sizeof(header));
@@ -81,12 +103,7 @@ Result<SavedSlots> DecodeSlots(std::span<const std::byte> bytes, uint64_t epoch)
                               " is not " + std::to_string(kVersion) +
                               ", the only one this build takes");
   }
-  const auto records = bytes.subspan(sizeof(header));
-  if (records.size() / sizeof(Record) != header.saved_count ||
-      records.size() % sizeof(Record) != 0) {
-    return Damaged("length: " + std::to_string(bytes.size()) + " bytes are not those of " +
-                   std::to_string(header.saved_count) + " slots");
-  }
+  auto records = bytes.subspan(sizeof(header));
   if (DigestOf(header, records) != header.digest) return Damaged("digest: does not fit");
   if (header.epoch != epoch) {
     return FailedPrecondition("slot states: epoch: they are from before the host was booted");
@@ -96,19 +113,33 @@ Result<SavedSlots> DecodeSlots(std::span<const std::byte> bytes, uint64_t epoch)
                    header.slot_count,
                    header.hash_seed,
                    {}};
-  saved.slots.reserve(header.saved_count);
-  for (uint64_t i = 0; i < header.saved_count; ++i) {
+  while (!records.empty()) {
+    const auto damaged = [&](const char* why) {
+      return Damaged("slots[" + std::to_string(saved.slots.size()) + "]: " + why);
+    };
     Record record;
-    std::memcpy(&record, records.data() + i * sizeof(record), sizeof(record));
-    const SavedSlot slot{record.index_and_state & 0xffffff,
-                         static_cast<SlotState>(record.index_and_state >> 24), record.since_tick,
-                         record.current_id, record.stable_id};
+    if (!Take(&records, &record, sizeof(record))) return damaged("length: is cut");
+    SavedSlot slot{record.index_and_state & 0xffffff,
+                   static_cast<SlotState>(record.index_and_state >> 24 & 0xf),
+                   record.since_tick,
+                   record.current_id,
+                   record.stable_id,
+                   {}};
     const bool in_order = saved.slots.empty() || slot.index > saved.slots.back().index;
     if (!in_order || slot.index >= header.slot_count ||
         (slot.state != SlotState::kShifting && slot.state != SlotState::kPinned)) {
-      return Damaged("slots[" + std::to_string(i) + "]: index or state is impossible");
+      return damaged("index or state is impossible");
+    }
+    const uint32_t count = record.index_and_state >> 28;
+    if (count > kMaxFormers || !Take(&records, slot.formers, count * sizeof(SavedFormer)) ||
+        CountFormers(slot) != count) {
+      return damaged("its former owners are impossible");
     }
     saved.slots.push_back(slot);
+  }
+  if (saved.slots.size() != header.saved_count) {
+    return Damaged("length: " + std::to_string(saved.slots.size()) + " slots are not " +
+                   std::to_string(header.saved_count));
   }
   return saved;
 }

@@ -3,7 +3,12 @@
 // generation's. Little-endian.
 //
 //   header   magic, version, service id, hash policy, slot count, hash seed, epoch, slots, digest
-//   slot     16 bytes each: index (24 bits) | state (8), first change (tick), current id, stable id
+//   slot     16 bytes each: index (24 bits) | state (4) | formers (4), first change (tick),
+//            current id, stable id; and then, for each former owner (second chance), newest first,
+//            8 bytes: its id, the end of its time (tick)
+//
+// Without the former owners a restart would cost more flows than the balancer's absence: the lists
+// that set wrong records right would have to begin anew (bench/pcc, lost-rehash).
 //
 // An image may be older than the slots were in the end: a slot that has settled since is then
 // pinned once more, until the first sweep.
@@ -20,12 +25,18 @@
 
 namespace fairlead {
 
+struct SavedFormer {
+  uint32_t id = 0;  // 0 ends the list
+  uint32_t until_tick = 0;
+};
+
 struct SavedSlot {
   uint32_t index = 0;
   SlotState state = SlotState::kShifting;
   uint32_t since_tick = 0;
   uint32_t current_id = 0;  // 0 = nobody
   uint32_t stable_id = 0;
+  SavedFormer formers[kMaxFormers] = {};
 };
 
 struct SavedSlots {

@@ -64,12 +64,7 @@ SlotTable::SlotTable(std::span<const uint16_t> owners, std::span<const RestoredS
     CHECK(slot.index < size_);
     Advance(slot.index, slot.slot, slot.since_tick, owners[slot.index], change);
     if (change.former_ticks == 0) continue;
-    SlotFormers before;
-    if (slot.slot.state == SlotState::kShifting) {
-      before.owners[0] = slot.slot.stable;
-      before.until_tick[0] = slot.since_tick;
-    }
-    AdvanceFormers(slot.index, before, slot.slot.current, owners[slot.index], change);
+    AdvanceFormers(slot.index, slot.formers, slot.slot.current, owners[slot.index], change);
   }
 }
 

@@ -118,6 +118,7 @@ struct RestoredSlot {
   uint32_t index = 0;
   uint32_t since_tick = 0;
   Slot slot;
+  SlotFormers formers = {};
 };
 
 class SlotTable {

@@ -433,6 +433,42 @@ TEST_F(ForwardingTablesTest, TakeUpSlotStatesOfAnEarlierProcess) {
   EXPECT_TRUE(Service(1).slot_table->all_settled());
 }
 
+TEST_F(ForwardingTablesTest, TakeUpFormerOwnersOfAnEarlierProcess) {
+  SnapshotInput input = TwoServices();
+  SnapshotService& web = input.services[1];
+  web.mode = ForwardingMode::kGue;
+  web.gue_port = 6080;
+  web.flags |= kServiceSecondChance;
+  Publish(input);
+  for (const uint32_t drained : {3U, 4U}) {
+    now_tick_ += 100;
+    SetState(&web, drained, BackendState::kDraining);
+    Publish(input);
+  }
+  const auto formers = [&] {
+    std::map<uint32_t, std::vector<uint32_t>> found;  // ids and ticks, by slot
+    for (const UnsettledSlot& slot : Service(1).slot_table->unsettled()) {
+      const SlotFormers* of = Service(1).slot_table->FormersOf(slot.index);
+      for (uint32_t n = 0; of != nullptr && n < kMaxFormers; ++n) {
+        if (of->owners[n] == kNoOwner) break;
+        found[slot.index].push_back(
+            tables_->backends()[Service(1).first_backend + of->owners[n]].id);
+        found[slot.index].push_back(of->until_tick[n]);
+      }
+    }
+    return found;
+  };
+  const auto before = formers();
+  ASSERT_GT(before.size(), 20U);
+  const std::vector<SavedSlots> saved = {tables_->SaveSlots(Service(1))};
+  tables_.reset();
+  const SnapshotImage image = BuildSnapshot(input).value();
+  tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), {nullptr, now_tick_ + 50, saved},
+                                    ports_, &backend_slots_, &service_slots_, &stats_)
+                .value();
+  EXPECT_EQ(formers(), before);
+}
+
 TEST_F(ForwardingTablesTest, KeepNoStatesWhereNothingIsTracked) {
   SnapshotInput input = TwoServices();
   input.services[1].tracking_tcp = Tracking::kNone;

@@ -19,7 +19,8 @@ SavedSlots Sample() {
           HashPolicy::kSourceIp,
           251,
           0x1234,
-          {{3, SlotState::kShifting, 100, 5, 6}, {250, SlotState::kPinned, 200, 0, 0}}};
+          {{3, SlotState::kShifting, 100, 5, 6, {{7, 90}, {6, 80}}},
+           {250, SlotState::kPinned, 200, 0, 0, {}}}};
 }
 
 TEST(SlotImage, ComesBackAsItWas) {
@@ -35,7 +36,20 @@ TEST(SlotImage, ComesBackAsItWas) {
   EXPECT_EQ(saved->slots[0].since_tick, 100U);
   EXPECT_EQ(saved->slots[0].current_id, 5U);
   EXPECT_EQ(saved->slots[0].stable_id, 6U);
+  EXPECT_EQ(saved->slots[0].formers[0].id, 7U);
+  EXPECT_EQ(saved->slots[0].formers[0].until_tick, 90U);
+  EXPECT_EQ(saved->slots[0].formers[1].id, 6U);
+  EXPECT_EQ(saved->slots[0].formers[2].id, 0U);
   EXPECT_EQ(saved->slots[1].state, SlotState::kPinned);
+  EXPECT_EQ(saved->slots[1].formers[0].id, 0U);
+}
+
+TEST(SlotImage, HoldsAsManyFormerOwnersAsATableDoes) {
+  SavedSlots all = Sample();
+  for (uint32_t n = 0; n < kMaxFormers; ++n) all.slots[1].formers[n] = {n + 1, n};
+  const Result<SavedSlots> saved = DecodeSlots(EncodeSlots(all, kEpoch), kEpoch);
+  ASSERT_TRUE(saved.ok()) << saved.status().message();
+  EXPECT_EQ(saved->slots[1].formers[kMaxFormers - 1].id, kMaxFormers);
 }
 
 TEST(SlotImage, IsRefusedWhenCutAtAnyByte) {
@@ -57,16 +71,16 @@ TEST(SlotImage, IsRefusedWithAnyBitFlipped) {
 TEST(SlotImage, SaysWhyItIsOfNoUse) {
   auto bytes = EncodeSlots(Sample(), kEpoch);
   EXPECT_THAT(DecodeSlots(bytes, kEpoch + 1).status().message(), HasSubstr("booted"));
-  bytes[8] = std::byte{2};
-  EXPECT_THAT(DecodeSlots(bytes, kEpoch).status().message(), HasSubstr("version: 2 is not 1"));
+  bytes[8] = std::byte{1};
+  EXPECT_THAT(DecodeSlots(bytes, kEpoch).status().message(), HasSubstr("version: 1 is not 2"));
   EXPECT_EQ(DecodeSlots(bytes, kEpoch).status().code(), ErrorCode::kFailedPrecondition);
 }
 
 // Impossible contents under a right digest.
 TEST(SlotImage, IsRefusedWithSlotsThatCannotBe) {
-  for (const SavedSlot& wrong :
-       {SavedSlot{251, SlotState::kPinned, 0, 0, 0}, SavedSlot{2, SlotState::kPinned, 0, 0, 0},
-        SavedSlot{4, SlotState::kSettled, 0, 0, 0}}) {
+  for (const SavedSlot& wrong : {SavedSlot{251, SlotState::kPinned, 0, 0, 0, {}},
+                                 SavedSlot{2, SlotState::kPinned, 0, 0, 0, {}},
+                                 SavedSlot{4, SlotState::kSettled, 0, 0, 0, {}}}) {
     SavedSlots saved = Sample();
     saved.slots[1] = wrong;
     EXPECT_THAT(DecodeSlots(EncodeSlots(saved, kEpoch), kEpoch).status().message(),
