@@ -4,9 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <unordered_map>
 #include <vector>
 
-#include "bench/pcc/agent.h"
 #include "lib/flow/flow_table.h"
 #include "lib/snapshot/builder.h"
 #include "lib/table/forwarding_tables.h"
@@ -17,35 +18,37 @@ namespace fairlead::pcc {
 
 class Balancer {
  public:
-  explicit Balancer(uint64_t records, const ListPolicy& list_policy = {});
+  explicit Balancer(uint64_t records);
 
-  void Publish(const SnapshotImage& image, uint32_t now_tick);
+  void Publish(SnapshotImage image, uint32_t now_tick);
+  // As kill -9 and restart: records stay, the last snapshot is loaded again, and of the
+  // slots there is what the dataplane writes to its files. REQUIRES that Publish was called.
+  void Restart(uint32_t now_tick);
   // As after a restart that found nothing to take up: no records, and slots that have no past.
   void Forget();
 
   struct Answer {
+    uint32_t backend_index = kNoIndex;
     uint32_t backend_id = 0;  // 0: nobody may serve
     bool looked_up = false;   // the flow table was asked
     bool evicted = false;
   };
   Answer Select(const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick);
 
-  // What the packet that Select gave to `chosen` carries for the agent.
-  Candidates CandidatesOf(const FlowHash& hash, uint32_t chosen, uint32_t now_tick) const;
+  // Whom the packet that got `answer` carries for the agents, by id.
+  std::vector<uint32_t> CandidatesOf(const FlowHash& hash, const Answer& answer) const;
 
   void Sweep(uint32_t now_tick);
   uint64_t records() const { return sweeper_.records(); }  // of the last sweep
   const ForwardingTables& tables() const { return *tables_; }
 
  private:
+  void Build(std::span<const SavedSlots> saved, uint32_t now_tick);
+
   struct Block {
     alignas(64) std::byte bytes[64];
   };
 
-  uint32_t IdOf(const ForwardingTables& tables, uint16_t owner) const;
-  void Remember(const ForwardingTables& next, uint32_t now_tick);
-
-  const ListPolicy list_policy_;
   std::vector<Block> memory_;
   uint64_t capacity_;
   FlowTable flows_;
@@ -53,7 +56,8 @@ class Balancer {
   CounterSlots backend_slots_;
   CounterSlots service_slots_;
   std::unique_ptr<ForwardingTables> tables_;
-  SlotHistory history_;
+  SnapshotImage image_;                         // the last
+  std::unordered_map<uint32_t, uint32_t> ids_;  // by address, as it lies in memory
 };
 
 }  // namespace fairlead::pcc

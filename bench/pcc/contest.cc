@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "bench/pcc/agent.h"
+
 namespace fairlead::pcc {
 namespace {
 
@@ -27,13 +29,13 @@ Contest::Contest(const Setup& setup, const Fleet* fleet)
       stateless_(4),
       away_(setup.balancers, false) {
   for (uint32_t i = 0; i < setup.balancers; ++i) {
-    balancers_.push_back(std::make_unique<Balancer>(setup.records, setup.list_policy));
+    balancers_.push_back(std::make_unique<Balancer>(setup.records));
     lru_.emplace_back(static_cast<uint32_t>(setup.records), setup.idle_timeout_s * kTicksPerSecond);
   }
 }
 
 SnapshotImage Contest::Snapshot(Tracking tracking) const {
-  return fleet_->ToSnapshot(tracking, setup_.idle_timeout_s, setup_.slots);
+  return fleet_->ToSnapshot(tracking, setup_.idle_timeout_s, setup_.slots, setup_.second_chance);
 }
 
 void Contest::Publish(uint32_t now_tick) {
@@ -54,6 +56,8 @@ void Contest::Return(uint32_t balancer, bool empty, uint32_t now_tick) {
   if (empty) {
     balancers_[balancer]->Forget();
     lru_[balancer].Clear();
+  } else {
+    balancers_[balancer]->Restart(now_tick);
   }
   balancers_[balancer]->Publish(Snapshot(Tracking::kAdaptive), now_tick);
   ecmp_.SetAlive(balancer, true);
@@ -92,16 +96,16 @@ void Contest::Judge(Flow* flow, System system, uint32_t backend_id) {
   ++result_.systems[system].broken;
 }
 
-void Contest::JudgeAgent(Flow* flow, PacketKind kind, uint32_t balancer, uint32_t chosen,
-                         uint32_t now_tick) {
-  const Candidates candidates = balancers_[balancer]->CandidatesOf(flow->hash, chosen, now_tick);
-  result_.listed += candidates.count != 0 ? 1 : 0;
-  if (kind == PacketKind::kSyn || chosen == flow->backend_id) {
-    Judge(flow, kAgent, chosen);
+void Contest::JudgeAgent(Flow* flow, PacketKind kind, uint32_t balancer,
+                         const Balancer::Answer& answer) {
+  const std::vector<uint32_t> candidates = balancers_[balancer]->CandidatesOf(flow->hash, answer);
+  result_.listed += candidates.empty() ? 0 : 1;
+  if (kind == PacketKind::kSyn || answer.backend_id == flow->backend_id) {
+    Judge(flow, kAgent, answer.backend_id);
     return;
   }
-  result_.second_chances += candidates.count != 0 ? 1 : 0;
-  Judge(flow, kAgent, Accepts(chosen, candidates, flow->backend_id));
+  result_.second_chances += candidates.empty() ? 0 : 1;
+  Judge(flow, kAgent, Accepts(answer.backend_id, candidates, flow->backend_id));
 }
 
 bool Contest::OnPacket(Flow* flow, PacketKind kind, uint32_t now_tick) {
@@ -124,7 +128,7 @@ bool Contest::OnPacket(Flow* flow, PacketKind kind, uint32_t now_tick) {
   Judge(flow, kMaglev, maglev);
   Judge(flow, kLru, lru);
   Judge(flow, kFairlead, answer.backend_id);
-  JudgeAgent(flow, kind, at, answer.backend_id, now_tick);
+  JudgeAgent(flow, kind, at, answer);
   return true;
 }
 

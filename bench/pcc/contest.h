@@ -62,7 +62,7 @@ class Contest {
     uint32_t slots = 65537;
     uint32_t idle_timeout_s = 350;
     bool full_rehash = false;
-    ListPolicy list_policy;
+    bool second_chance = false;  // packets carry lists of candidates
   };
   // `fleet` outlives the contest.
   Contest(const Setup& setup, const Fleet* fleet);
@@ -89,8 +89,7 @@ class Contest {
   SnapshotImage Snapshot(Tracking tracking) const;
   uint32_t LruChoice(uint32_t balancer, const FlowHash& hash, PacketKind kind, uint32_t now_tick);
   void Judge(Flow* flow, System system, uint32_t backend_id);
-  void JudgeAgent(Flow* flow, PacketKind kind, uint32_t balancer, uint32_t chosen,
-                  uint32_t now_tick);
+  void JudgeAgent(Flow* flow, PacketKind kind, uint32_t balancer, const Balancer::Answer& answer);
 
   const Setup setup_;
   const Fleet* fleet_;

@@ -60,8 +60,8 @@ void Fleet::Recount() {
   }
 }
 
-SnapshotImage Fleet::ToSnapshot(Tracking tracking, uint32_t idle_timeout_s,
-                                uint32_t slot_count) const {
+SnapshotImage Fleet::ToSnapshot(Tracking tracking, uint32_t idle_timeout_s, uint32_t slot_count,
+                                bool second_chance) const {
   SnapshotService service;
   service.id = 1;
   service.name = "web";
@@ -69,6 +69,11 @@ SnapshotImage Fleet::ToSnapshot(Tracking tracking, uint32_t idle_timeout_s,
   service.tracking_tcp = tracking;
   service.idle_timeout_tcp_ms = idle_timeout_s * 1000;
   service.slot_count = slot_count;
+  if (second_chance) {
+    service.mode = ForwardingMode::kGue;
+    service.gue_port = 6080;
+    service.flags |= kServiceSecondChance;
+  }
   for (const Member& member : members_) {
     SnapshotBackend backend;
     backend.id = member.id;

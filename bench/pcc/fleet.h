@@ -31,7 +31,8 @@ class Fleet {
   bool InService(uint32_t id) const { return id < in_service_.size() && in_service_[id]; }
 
   // One service of TCP, as the control plane would hand it to the dataplane.
-  SnapshotImage ToSnapshot(Tracking tracking, uint32_t idle_timeout_s, uint32_t slot_count) const;
+  SnapshotImage ToSnapshot(Tracking tracking, uint32_t idle_timeout_s, uint32_t slot_count,
+                           bool second_chance = false) const;
 
  private:
   Member* FindMember(uint32_t id);

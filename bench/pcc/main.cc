@@ -22,7 +22,6 @@ struct Options {
   bool list = false;
   std::vector<std::string> names;
   std::string json;
-  ListPolicy list_policy;
 };
 
 int Main(const Options& options) {
@@ -36,7 +35,6 @@ int Main(const Options& options) {
       std::cout << scenario.name << ": " << scenario.text << "; seed " << scenario.seed << "\n";
       continue;
     }
-    scenario.list_policy = options.list_policy;
     const Result result = Simulate(scenario);
     std::cout << scenario.name << ": seed " << scenario.seed << ", " << result.packets
               << " packets, " << result.changes << " changes, " << result.wall_s << " s"
@@ -69,10 +67,6 @@ int main(int argc, char** argv) {
   app.add_flag("--list", options.list, "name the scenarios and their seeds");
   app.add_option("--json", options.json, "write the figures to this file");
   app.add_option("scenario", options.names, "only these");
-  app.add_option("--candidates", options.list_policy.count, "at most so many in a packet")
-      ->check(CLI::Range(0U, fairlead::pcc::kMaxCandidates));
-  app.add_option("--keep", options.list_policy.keep,
-                 "list former owners for so many idle timeouts; 0: while the slot is shifting");
   CLI11_PARSE(app, argc, argv);
   return fairlead::pcc::Main(options);
 }

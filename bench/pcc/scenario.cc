@@ -28,6 +28,7 @@ Scenario Steady(const std::string& name, const std::string& text, uint64_t seed,
 Scenario Group(const std::string& name, const std::string& text, uint64_t seed, bool full_rehash) {
   Scenario scenario = Base(name, text, seed, 10'000);
   scenario.balancers = 4;
+  scenario.second_chance = true;
   scenario.records /= 4;
   scenario.loss.interval_s = 60;
   scenario.loss.full_rehash = full_rehash;
@@ -40,6 +41,7 @@ void Flood(Scenario* scenario) {
   scenario->syn_flood_per_s = 100'000;
   scenario->records = 65'536 / scenario->balancers;
   scenario->duration_s = 600;
+  scenario->second_chance = true;
 }
 
 }  // namespace
@@ -75,6 +77,7 @@ std::vector<Scenario> AllScenarios() {
   all.push_back(
       Base("sleepers", "a change each 10 s; 1 % of the flows silent for 6 to 20 min", 112, 10'000));
   all.back().flows.sleeping_share = 0.01;
+  all.back().second_chance = true;
   // Not among what was asked: it shows what the idle timeout means.
   all.back().goals.never_worse_than_lru = false;
   return all;

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "bench/pcc/agent.h"
 #include "bench/pcc/churn.h"
 #include "bench/pcc/traffic.h"
 
@@ -17,8 +16,8 @@ struct LossModel {
   uint32_t interval_s = 0;  // 0: none is lost
   uint32_t away_s = 30;
   bool full_rehash = false;
-  // Comes back with nothing. Else as after kill -9 and restart: its flow records and slot states lie
-  // in a file mapping and are taken up again. (The LRU baseline keeps its table likewise.)
+  // Comes back with nothing. Else as after kill -9 and restart: with its flow records, and the slot
+  // states and former owners that lie in files. (The LRU baseline keeps its table likewise.)
   bool comes_back_empty = false;
 };
 
@@ -42,7 +41,7 @@ struct Scenario {
   uint64_t records = 1 << 20;  // a balancer, Fairlead's and the LRU's
   uint32_t slots = 65537;
   uint32_t idle_timeout_s = 350;
-  ListPolicy list_policy;
+  bool second_chance = false;    // asked of the service: packets carry lists of candidates
   uint32_t syn_flood_per_s = 0;  // spoofed; each is heard of once
   Goals goals;
 };

@@ -23,7 +23,7 @@ class Simulation {
         traffic_(scenario.flows, scenario.seed * 3 + 1),
         flood_random_(scenario.seed * 3 + 2),
         contest_({scenario.balancers, scenario.records, scenario.slots, scenario.idle_timeout_s,
-                  scenario.loss.full_rehash, scenario.list_policy},
+                  scenario.loss.full_rehash, scenario.second_chance},
                  &fleet_),
         back_at_step_(scenario.balancers, 0) {}
 
