@@ -108,8 +108,7 @@ struct SlotChange {
   uint32_t now_tick = 0;    // coarse ticks (flow_table.h)
   uint32_t idle_ticks = 0;  // T
   // How long a former owner, after it ceased to be, keeps its slot from being settled; 0: former
-  // owners are not remembered at all. A flow's record at another balancer, made within T of the
-  // change, lives for T more: 2 T.
+  // owners are not remembered at all.
   uint32_t former_ticks = 0;
 };
 

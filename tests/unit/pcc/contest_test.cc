@@ -136,7 +136,7 @@ TEST_F(ContestTest, ASilenceOfMoreThanTheIdleTimeoutBreaksAMovedFlowButForTheAge
   contest_.Publish(++tick_);
   tick_ += kIdleTicks + 1;
   contest_.Sweep(tick_);    // pinned
-  contest_.Sweep(++tick_);  // still: its former owner counts for 2 T
+  contest_.Sweep(++tick_);  // still: its former owner counts for 3 T
   Send(&flow, PacketKind::kData);
   EXPECT_EQ(Broken(), (Counts{1, 0, 1, 0}));
 }
