@@ -134,13 +134,10 @@ void Daemon::WatchNextHops() {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     registry_->SetClientNextHop(family, next_hops_->Find(UnspecifiedAddress(family)));
   }
-  for (const ServiceSpec& service : registry_->intent().services) {
-    for (const BackendSpec& backend : service.backends) {
-      if (backend.mac.has_value()) continue;
-      registry_->FindRuntime(service.name, backend.endpoint)->next_hop =
-          next_hops_->Find(backend.endpoint.address);
-    }
-  }
+  registry_->ForEachBackend(
+      [&](const ServiceSpec&, const BackendSpec& spec, BackendRuntime& backend) {
+        if (!spec.mac.has_value()) backend.next_hop = next_hops_->Find(spec.endpoint.address);
+      });
 }
 
 bool Daemon::Settled() const {

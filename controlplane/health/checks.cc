@@ -119,11 +119,10 @@ void HealthChecks::Stop() {
 void HealthChecks::Sync() {
   std::map<CheckKey, std::set<uint32_t>> wanted;
   changed_ = false;
-  for (const ServiceSpec& service : registry_->intent().services) {
-    for (const BackendSpec& spec : service.backends) {
-      Want(service, spec, registry_->FindRuntime(service.name, spec.endpoint), &wanted);
-    }
-  }
+  registry_->ForEachBackend(
+      [&](const ServiceSpec& service, const BackendSpec& spec, BackendRuntime& backend) {
+        Want(service, spec, &backend, &wanted);
+      });
   std::erase_if(checks_, [&](const auto& entry) {
     if (wanted.contains(entry.first)) return false;
     entry.second->ended = true;

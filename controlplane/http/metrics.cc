@@ -196,23 +196,22 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
   Family healthy = Gauge("fairlead_backend_healthy", "1 when the backend's check passes.");
   Family state = Gauge("fairlead_backend_state", "1 for the state that the backend is in.");
   const auto& book = api_.publisher->stats();
-  for (const ServiceSpec& service : api_.registry->intent().services) {
-    for (const BackendSpec& spec : service.backends) {
-      const BackendRuntime* backend = api_.registry->FindRuntime(service.name, spec.endpoint);
-      const Labels labels = {{"service", service.name}, {"backend", spec.endpoint.ToString()}};
-      healthy.Add(labels, backend->health.state == HealthState::kHealthy ? 1 : 0);
-      Labels with_state = labels;
-      with_state.push_back({"state", std::string(ConditionOf(spec, *backend).state)});
-      state.Add(with_state, 1);
-      if (book == nullptr || !book->backends.contains(backend->id)) continue;
-      const BackendStats& stats = *book->backends.at(backend->id);
-      packets.Add(labels, stats.packets);
-      bytes.Add(labels, stats.bytes);
-      new_flows.Add(labels, stats.new_flows);
-      flows.Add(labels, stats.flows);
-      pins.Add(labels, stats.pins);
-    }
-  }
+  const auto add = [&](const ServiceSpec& service, const BackendSpec& spec,
+                       const BackendRuntime& backend) {
+    const Labels labels = {{"service", service.name}, {"backend", spec.endpoint.ToString()}};
+    healthy.Add(labels, backend.health.state == HealthState::kHealthy ? 1 : 0);
+    Labels with_state = labels;
+    with_state.push_back({"state", std::string(ConditionOf(spec, backend).state)});
+    state.Add(with_state, 1);
+    if (book == nullptr || !book->backends.contains(backend.id)) return;
+    const BackendStats& stats = *book->backends.at(backend.id);
+    packets.Add(labels, stats.packets);
+    bytes.Add(labels, stats.bytes);
+    new_flows.Add(labels, stats.new_flows);
+    flows.Add(labels, stats.flows);
+    pins.Add(labels, stats.pins);
+  };
+  static_cast<const Registry&>(*api_.registry).ForEachBackend(add);
   for (Family* family : {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state}) {
     families->push_back(family->Take());
   }

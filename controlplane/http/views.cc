@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <map>
+#include <string_view>
+
 #include "controlplane/common/time.h"
 #include "lib/intent/json.h"
 
@@ -200,15 +203,15 @@ Json StatusView(const Api& api) {
                     {"workers", connected ? publisher.link().hello().worker_count : 0},
                     {"applied_us", publisher.applied_us()},
                     {"error", publisher.error()}};
-  Json backends = {{"initial", 0},  {"healthy", 0}, {"unhealthy", 0},
-                   {"draining", 0}, {"drained", 0}, {"unused", 0}};
-  for (const ServiceSpec& service : api.registry->intent().services) {
-    for (const BackendSpec& spec : service.backends) {
-      const BackendRuntime* backend = api.registry->FindRuntime(service.name, spec.endpoint);
-      Json& count = backends[std::string(ConditionOf(spec, *backend).state)];
-      count = count.get<uint64_t>() + 1;
-    }
-  }
+  std::map<std::string_view, uint64_t> states = {{"initial", 0},  {"healthy", 0}, {"unhealthy", 0},
+                                                 {"draining", 0}, {"drained", 0}, {"unused", 0}};
+  const Registry& registry = *api.registry;
+  registry.ForEachBackend(
+      [&](const ServiceSpec&, const BackendSpec& spec, const BackendRuntime& backend) {
+        ++states[ConditionOf(spec, backend).state];
+      });
+  Json backends = Json::object();
+  for (const auto& [state, count] : states) backends[std::string(state)] = count;
   const auto uptime =
       std::chrono::duration_cast<std::chrono::seconds>(api.clock->Steady() - api.started_at);
   return {{"version", FAIRLEAD_VERSION},       {"pid", ::getpid()},

@@ -271,8 +271,16 @@ SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services
   observations.service_id = [&](const ServiceSpec& service) {
     return services.at(service.name).id;
   };
+  // Asked for in their order: the next one is the answer without a search.
+  const ServiceSpec* last = nullptr;
+  std::map<Endpoint, BackendRuntime>::const_iterator next;
   observations.backend = [&](const ServiceSpec& service, const BackendSpec& spec) {
-    const BackendRuntime& backend = services.at(service.name).backends.at(spec.endpoint);
+    const auto& backends = services.at(service.name).backends;
+    if (last != &service) next = backends.begin();
+    last = &service;
+    if (next == backends.end() || next->first != spec.endpoint) next = backends.find(spec.endpoint);
+    CHECK(next != backends.end());
+    const BackendRuntime& backend = (next++)->second;
     ObservedBackend observed;
     observed.id = backend.id;
     observed.next_hop = backend.next_hop;

@@ -64,6 +64,17 @@ class Registry {
   const BackendRuntime* FindRuntime(const std::string& service, const Endpoint& endpoint) const;
   BackendRuntime* FindRuntime(uint32_t backend_id);
 
+  // visit(service, backend specification, BackendRuntime&) for all backends, in their order. Without
+  // a search for each, unlike FindRuntime: this is for what looks at a hundred thousand.
+  template <typename Visit>
+  void ForEachBackend(Visit&& visit) {
+    Walk(intent_, &services_, visit);
+  }
+  template <typename Visit>
+  void ForEachBackend(Visit&& visit) const {
+    Walk(intent_, &services_, visit);
+  }
+
   // Changes of the intent. Each returns the generation that holds it, after it is durable.
   Result<uint64_t> AddService(ServiceSpec service);
   Result<uint64_t> ReplaceService(ServiceSpec service);
@@ -103,6 +114,20 @@ class Registry {
     IntentSpec changed;  // new services and those that differ, as the candidate has them
     std::vector<std::string> removed;  // services
   };
+
+  // intent_ and services_ have the same services and backends in the same order.
+  template <typename Services, typename Visit>
+  static void Walk(const IntentSpec& intent, Services* services, Visit& visit) {
+    auto service_runtime = services->begin();
+    for (const ServiceSpec& service : intent.services) {
+      DCHECK(service_runtime != services->end() && service_runtime->first == service.name);
+      auto runtime = (service_runtime++)->second.backends.begin();
+      for (const BackendSpec& spec : service.backends) {
+        DCHECK(runtime->first == spec.endpoint);
+        visit(service, spec, (runtime++)->second);
+      }
+    }
+  }
 
   SnapshotInput DeriveFrom(const IntentSpec& intent, const Ids& services,
                            uint64_t generation) const;
