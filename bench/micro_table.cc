@@ -42,6 +42,17 @@ void ReportPerOp(State& state, uint64_t operations) {
       static_cast<double>(operations), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
+// Does `operation` to all of `items`, again and again.
+template <typename Item, typename Operation>
+void TimeAll(State& state, const std::vector<Item>& items, Operation operation) {
+  uint64_t operations = 0;
+  for (auto _ : state) {
+    for (const Item& item : items) benchmark::DoNotOptimize(operation(item));
+    operations += items.size();
+  }
+  ReportPerOp(state, operations);
+}
+
 IpAddress V4(uint32_t number) {
   const uint8_t bytes[4] = {static_cast<uint8_t>(number >> 24), static_cast<uint8_t>(number >> 16),
                             static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)};
@@ -86,12 +97,7 @@ void HashKeys(State& state, bool v6, HashPolicy policy) {
     state.SkipWithError("wrong hash");
     return;
   }
-  uint64_t operations = 0;
-  for (auto _ : state) {
-    for (const FlowKey& key : keys) benchmark::DoNotOptimize(HashFlow(key, policy, kSeed));
-    operations += keys.size();
-  }
-  ReportPerOp(state, operations);
+  TimeAll(state, keys, [&](const FlowKey& key) { return HashFlow(key, policy, kSeed); });
 }
 BENCHMARK_CAPTURE(HashKeys, v4_5_tuple, false, HashPolicy::kFiveTuple)->Arg(32)->Arg(65536);
 BENCHMARK_CAPTURE(HashKeys, v4_3_tuple, false, HashPolicy::kThreeTuple)->Arg(32);
@@ -185,12 +191,7 @@ void FrontendLookup(State& state, bool hit, bool v6) {
       return;
     }
   }
-  uint64_t operations = 0;
-  for (auto _ : state) {
-    for (const FlowKey& key : keys) benchmark::DoNotOptimize(frontends.FindDestination(key));
-    operations += keys.size();
-  }
-  ReportPerOp(state, operations);
+  TimeAll(state, keys, [&](const FlowKey& key) { return frontends.FindDestination(key); });
 }
 void Services(benchmark::internal::Benchmark* row) {
   row->ArgName("services")->RangeMultiplier(10)->Range(1, 1000);
@@ -209,12 +210,7 @@ void FrontendHasSource(State& state) {
     state.SkipWithError("wrong address");
     return;
   }
-  uint64_t operations = 0;
-  for (auto _ : state) {
-    for (const FlowKey& key : keys) benchmark::DoNotOptimize(frontends.HasSource(key));
-    operations += keys.size();
-  }
-  ReportPerOp(state, operations);
+  TimeAll(state, keys, [&](const FlowKey& key) { return frontends.HasSource(key); });
 }
 BENCHMARK(FrontendHasSource)->ArgName("services")->Arg(1)->Arg(1000);
 
@@ -229,15 +225,10 @@ void SlotLookup(State& state) {
       return;
     }
   }
-  uint64_t operations = 0;
-  for (auto _ : state) {
-    for (const FlowHash& hash : hashes) {
-      const uint64_t service = (hash.high >> 32) * services >> 32;
-      benchmark::DoNotOptimize(SlotOwner(made.tables->services()[service], hash));
-    }
-    operations += hashes.size();
-  }
-  ReportPerOp(state, operations);
+  TimeAll(state, hashes, [&](const FlowHash& hash) {
+    const uint64_t service = (hash.high >> 32) * services >> 32;
+    return SlotOwner(made.tables->services()[service], hash);
+  });
 }
 BENCHMARK(SlotLookup)->ArgName("services")->Arg(1)->Arg(10)->Arg(100);
 
@@ -388,6 +379,20 @@ BENCHMARK(FlowEvict)->ArgName("records")->Arg(1 << 10)->Arg(1 << 20);
 
 // ---- the choice of a backend
 
+// As the lookup stage does, a burst from `hashes`.
+void SelectBurst(const ForwardingTables& tables, const ServiceEntry& service,
+                 const FlowHash* hashes, uint32_t tick, FlowTable* flows) {
+  const PacketFacts ack{kIpProtoTcp, kTcpAck, true};
+  uint32_t words[kBurst];
+  for (size_t i = 0; i < kBurst; ++i) PrefetchSlot(service, hashes[i]);
+  for (size_t i = 0; i < kBurst; ++i) {
+    words[i] = PrefetchRecord(service, hashes[i], kIpProtoTcp, flows);
+  }
+  for (size_t i = 0; i < kBurst; ++i) {
+    benchmark::DoNotOptimize(SelectBackend(tables, service, words[i], hashes[i], ack, tick, flows));
+  }
+}
+
 enum class Clock { kStands, kTicksEachRound };
 
 // 100 backends, 65537 slots; `flows` flows, each recorded already where the service tracks. With a
@@ -411,16 +416,7 @@ void Select(State& state, Tracking tracking, Clock clock) {
   uint32_t tick = kNow;
   size_t next = 0;
   for (auto _ : state) {
-    const FlowHash* burst = &hashes[next];
-    uint32_t words[kBurst];
-    for (size_t i = 0; i < kBurst; ++i) PrefetchSlot(service, burst[i]);
-    for (size_t i = 0; i < kBurst; ++i) {
-      words[i] = PrefetchRecord(service, burst[i], kIpProtoTcp, &flows);
-    }
-    for (size_t i = 0; i < kBurst; ++i) {
-      benchmark::DoNotOptimize(
-          SelectBackend(tables, service, words[i], burst[i], ack, tick, &flows));
-    }
+    SelectBurst(tables, service, &hashes[next], tick, &flows);
     if (next + 2 * kBurst <= hashes.size()) {
       next += kBurst;
     } else {
@@ -468,16 +464,7 @@ void SelectAdaptive(State& state, uint32_t drained) {
   }
   uint64_t next = 0;
   for (auto _ : state) {
-    const FlowHash* burst = &hashes[next];
-    uint32_t words[kBurst];
-    for (size_t i = 0; i < kBurst; ++i) PrefetchSlot(service, burst[i]);
-    for (size_t i = 0; i < kBurst; ++i) {
-      words[i] = PrefetchRecord(service, burst[i], kIpProtoTcp, &flows);
-    }
-    for (size_t i = 0; i < kBurst; ++i) {
-      benchmark::DoNotOptimize(
-          SelectBackend(*tables, service, words[i], burst[i], ack, kNow, &flows));
-    }
+    SelectBurst(*tables, service, &hashes[next], kNow, &flows);
     next = next + 2 * kBurst <= hashes.size() ? next + kBurst : 0;
   }
   state.counters["records"] = static_cast<double>(stored);

@@ -66,12 +66,7 @@ class FragmentsTest : public ModesFixture {
   template <typename Check>
   void ForEach(Check check) {
     uint32_t id = 100;
-    for (const ModeRow& row : kModeRows) {
-      for (const bool v6 : FamiliesOf(row)) {
-        SCOPED_TRACE(std::string(row.name) + (v6 ? ", IPv6" : ", IPv4"));
-        check(row, v6, ++id);
-      }
-    }
+    ForEachMode([&](const ModeRow& row, bool v6) { check(row, v6, ++id); });
   }
 
   // The inner packet is `frame`'s, but for what the mode changes in every fragment.

@@ -12,7 +12,6 @@ using testing::Buffer;
 using testing::Fate;
 using testing::kClient4;
 using testing::kClient6;
-using testing::kModeRows;
 using testing::MakeFrame;
 using testing::ModeRow;
 using testing::ModesFixture;
@@ -50,21 +49,10 @@ Bytes ErrorFrame(bool v6, uint8_t frontend, uint16_t client_port, size_t quoted_
          ErrorPacket(v6, frontend, client_port, quoted_l4, ttl);
 }
 
-class IcmpErrorsTest : public ModesFixture {
- protected:
-  template <typename Check>
-  void ForEach(Check check) {
-    for (const ModeRow& row : kModeRows) {
-      for (const bool v6 : FamiliesOf(row)) {
-        SCOPED_TRACE(std::string(row.name) + (v6 ? ", IPv6" : ", IPv4"));
-        check(row, v6);
-      }
-    }
-  }
-};
+class IcmpErrorsTest : public ModesFixture {};
 
 TEST_F(IcmpErrorsTest, ReachTheBackendInEveryMode) {
-  ForEach([&](const ModeRow& row, bool v6) {
+  ForEachMode([&](const ModeRow& row, bool v6) {
     const Fate fate = Process(ErrorFrame(v6, row.frontend, 40000));
     ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
     EXPECT_EQ(fate.frame[5], row.backend);

@@ -151,6 +151,17 @@ class ModesFixture : public PipelineFixture {
     if (row.mode == ForwardingMode::kNat) return {row.outer_v6};
     return {false, true};
   }
+
+  // Every row, with every family that its frontend has.
+  template <typename Check>
+  void ForEachMode(Check check) {
+    for (const ModeRow& row : kModeRows) {
+      for (const bool v6 : FamiliesOf(row)) {
+        SCOPED_TRACE(std::string(row.name) + (v6 ? ", inner IPv6" : ", inner IPv4"));
+        check(row, v6);
+      }
+    }
+  }
 };
 
 }  // namespace fairlead::testing

@@ -29,16 +29,6 @@ size_t PayloadFor(bool v6, uint32_t total) { return total - (v6 ? 60 : 40); }
 
 class MtuTest : public ModesFixture {
  protected:
-  template <typename Check>
-  void ForEach(Check check) {
-    for (const ModeRow& row : kModeRows) {
-      for (const bool v6 : FamiliesOf(row)) {
-        SCOPED_TRACE(std::string(row.name) + (v6 ? ", IPv6" : ", IPv4"));
-        check(row, v6);
-      }
-    }
-  }
-
   // The one frame made is an ICMP error about `cause`, with the MTU where it has one.
   void ExpectTold(const Bytes& cause, bool v6, uint8_t type, uint8_t code, uint32_t mtu) {
     ASSERT_EQ(made_.size(), 1u);
@@ -62,7 +52,7 @@ class MtuTest : public ModesFixture {
 };
 
 TEST_F(MtuTest, TellsTheSenderTheMtuLessTheExactOverhead) {
-  ForEach([&](const ModeRow& row, bool v6) {
+  ForEachMode([&](const ModeRow& row, bool v6) {
     const uint32_t fits = kMtu - row.overhead;
     const Bytes largest =
         MakeFrame({.v6 = v6, .frontend = row.frontend, .payload = PayloadFor(v6, fits)});
@@ -87,7 +77,7 @@ TEST_F(MtuTest, TellsTheSenderOfASegmentedPacketJustTheSame) {
 }
 
 TEST_F(MtuTest, TellsTheSenderThatTheTtlRanOutWhereThePacketItselfIsForwarded) {
-  ForEach([&](const ModeRow& row, bool v6) {
+  ForEachMode([&](const ModeRow& row, bool v6) {
     const Bytes frame = MakeFrame({.v6 = v6, .frontend = row.frontend, .ttl = 1});
     const Fate fate = Process(frame);
     if (row.overhead != 0) {

@@ -10,7 +10,6 @@ using slow::Bytes;
 using slow::operator+;
 using testing::Behind;
 using testing::Fate;
-using testing::kModeRows;
 using testing::MakeFrame;
 using testing::MakePacket;
 using testing::ModeRow;
@@ -61,13 +60,9 @@ class SecondChanceTest : public ModesFixture {
 
   template <typename Check>
   void ForEach(Check check) {
-    for (const ModeRow& row : kModeRows) {
-      if (row.mode != ForwardingMode::kGue) continue;
-      for (const bool v6 : {false, true}) {
-        SCOPED_TRACE(std::string(row.name) + (v6 ? ", inner IPv6" : ", inner IPv4"));
-        check(row, v6);
-      }
-    }
+    ForEachMode([&](const ModeRow& row, bool v6) {
+      if (row.mode == ForwardingMode::kGue) check(row, v6);
+    });
   }
 
   // The packet came to `backend` with `data` between the GUE header and itself.

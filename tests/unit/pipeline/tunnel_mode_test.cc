@@ -87,13 +87,9 @@ class TunnelModeTest : public ModesFixture {
   // For every tunnel and inner family.
   template <typename Check>
   void ForEach(Check check) {
-    for (const ModeRow& row : kModeRows) {
-      if (row.overhead == 0) continue;
-      for (const bool v6 : {false, true}) {
-        SCOPED_TRACE(std::string(row.name) + (v6 ? ", inner IPv6" : ", inner IPv4"));
-        check(row, v6);
-      }
-    }
+    ForEachMode([&](const ModeRow& row, bool v6) {
+      if (row.overhead != 0) check(row, v6);
+    });
   }
 };
 
