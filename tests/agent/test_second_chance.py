@@ -194,6 +194,8 @@ def test_an_established_connection_is_found_again_at_the_second_backend(two, out
     two.web(two.backend)
     first, second = (BACKEND4, PEERS4[0]) if outer == 4 else (BACKEND6, PEERS6[0])
     encapsulator = two.tunnel_to(second)
+    # Else all of the file may be in the client's buffer before the other balancer takes over.
+    two.near.sysctl({"net.ipv4.tcp_rmem": "4096 65536 131072"})
     out = two.dir / "download"
     url = f"http://{FRONTEND4}/file" if inner == 4 else f"http://[{FRONTEND6}]/file"
     download = two.spawn("curl", ["curl", "-sS", "-o", out, "--limit-rate", "1M", "--max-time", 60, url], two.near)

@@ -105,6 +105,12 @@ class _Changes:
             self.sick.add(address)
 
 
+def _wait_for_requests(load, count):
+    """Until `count` more are answered."""
+    before = load.latest()["tcp_keep"]["ok"]
+    wait_until(lambda: load.latest()["tcp_keep"]["ok"] >= before + count, 60, lambda: f"no {count} more requests: {load.latest()}")
+
+
 @pytest.mark.slow
 @pytest.mark.limit(240)
 def test_two_thousand_connections_live_through_two_hundred_changes(bare_lab):
@@ -128,7 +134,7 @@ def test_two_thousand_connections_live_through_two_hundred_changes(bare_lab):
         time.sleep(0.15)
         slots = lab.control.get("/v1/services/web")["slots"]
         states |= {state for state, count in slots.items() if count}
-    time.sleep(4)  # every connection once more
+    _wait_for_requests(load, 2 * 2000)  # every connection once more
     figures = load.stop()
     print(f"200 changes {changes.counts}, seed {_SEED}; {figures['ok']} requests on 2,000 connections, {figures['failed']} failed")
     assert figures["failed"] == 0, figures["details"]
@@ -189,7 +195,7 @@ def test_a_graceful_restart_keeps_flows_and_another_table_size_says_that_it_does
     lab.start_dataplane(extra=["--verbose"])
     assert "taken up from" in lab.dataplane.output() + lab.dataplane.errors()
     wait_until(lab.in_force, 10, "not published again")
-    time.sleep(1)
+    _wait_for_requests(load, 3 * 60)
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
     assert figures["tcp_keep"]["flows"] == 60
