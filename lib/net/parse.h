@@ -128,6 +128,35 @@ inline void SetCommon(FrameKind kind, uint8_t protocol, uint8_t tcp_flags, bool 
   std::memcpy(bytes + sizeof(low), &high, sizeof(high));
 }
 
+struct Transport {
+  uint8_t tcp_flags = 0;
+  bool has_payload = false;
+};
+
+// TCP or UDP at `l4`, behind `ip_bytes` of IP header in a packet of `total` bytes. Inlined always: a
+// call would cost more than it does.
+template <bool kNeedsChecksum>
+[[gnu::always_inline]] inline bool ParseCommonTransport(const uint8_t* l4, uint8_t protocol,
+                                                        uint32_t ip_bytes, uint32_t total,
+                                                        Transport* transport) {
+  uint32_t headers;
+  uint32_t end = total;
+  if (protocol == kIpProtoTcp) {
+    headers = ip_bytes + (uint32_t{l4[12]} >> 4) * 4;
+    if (headers < ip_bytes + sizeof(TcpHeader)) return false;
+    transport->tcp_flags = l4[13];
+  } else if (protocol == kIpProtoUdp) {
+    headers = ip_bytes + sizeof(UdpHeader);
+    end = ip_bytes + Swap16(Load<uint16_t>(l4 + 4));
+    if (end < headers || end > total) return false;
+    if (kNeedsChecksum && Load<uint16_t>(l4 + 6) == 0) return false;
+  } else {
+    return false;
+  }
+  transport->has_payload = end > headers;
+  return headers <= total;
+}
+
 // ParseCommon for IPv4: fields as they lie in a few little-endian words, one test each. The tests
 // are branches that nearly always go the same way: compare and jump are one operation of the
 // processor, while gathering the outcomes would be three.
@@ -150,22 +179,10 @@ inline bool ParseCommonIpv4(const uint8_t* frame, uint32_t linear_length, uint32
   if (total > frame_length - kL3) return false;
   const uint8_t* l4 = frame + kL3 + kIp;
   const auto protocol = static_cast<uint8_t>(middle >> 24);
-  uint8_t tcp_flags = 0;
-  uint32_t headers;
-  uint32_t end = total;
-  if (protocol == kIpProtoTcp) {
-    headers = kIp + (uint32_t{l4[12]} >> 4) * 4;
-    if (headers < kIp + sizeof(TcpHeader)) return false;
-    tcp_flags = l4[13];
-  } else if (protocol == kIpProtoUdp) {
-    headers = kIp + sizeof(UdpHeader);
-    end = kIp + Swap16(Load<uint16_t>(l4 + 4));
-    if (end < headers || end > total) return false;
-  } else {
-    return false;
-  }
-  if (headers > total) return false;
-  SetCommon(FrameKind::kIpv4, protocol, tcp_flags, end > headers, kL3 + kIp, total, packet);
+  Transport transport;
+  if (!ParseCommonTransport<false>(l4, protocol, kIp, total, &transport)) return false;
+  SetCommon(FrameKind::kIpv4, protocol, transport.tcp_flags, transport.has_payload, kL3 + kIp,
+            total, packet);
   key->words[0] = addresses;
   key->words[1] = ports | uint64_t{protocol} << 32;
   key->size_bytes = 16;
@@ -189,23 +206,10 @@ inline bool ParseCommonIpv6(const uint8_t* frame, uint32_t linear_length, uint32
   if (total > frame_length - kL3 || total > 65535) return false;
   const uint8_t* l4 = frame + kL3 + kIp;
   const auto protocol = static_cast<uint8_t>(lengths >> 16);
-  uint8_t tcp_flags = 0;
-  uint32_t headers;
-  uint32_t end = total;
-  if (protocol == kIpProtoTcp) {
-    headers = kIp + (uint32_t{l4[12]} >> 4) * 4;
-    if (headers < kIp + sizeof(TcpHeader)) return false;
-    tcp_flags = l4[13];
-  } else if (protocol == kIpProtoUdp) {
-    headers = kIp + sizeof(UdpHeader);
-    end = kIp + Swap16(Load<uint16_t>(l4 + 4));
-    if (end < headers || end > total) return false;
-    if (Load<uint16_t>(l4 + 6) == 0) return false;  // no checksum
-  } else {
-    return false;
-  }
-  if (headers > total) return false;
-  SetCommon(FrameKind::kIpv6, protocol, tcp_flags, end > headers, kL3 + kIp, total, packet);
+  Transport transport;
+  if (!ParseCommonTransport<true>(l4, protocol, kIp, total, &transport)) return false;
+  SetCommon(FrameKind::kIpv6, protocol, transport.tcp_flags, transport.has_payload, kL3 + kIp,
+            total, packet);
   std::memcpy(key->words.data(), frame + kL3 + 8, 32);
   key->words[4] = ports | uint64_t{protocol} << 32;
   key->size_bytes = 40;
