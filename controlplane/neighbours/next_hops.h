@@ -1,6 +1,7 @@
 // Keeps the next hop (MAC, interface, VLAN) of every address that backends have, as the kernel
-// routes it, and that of the default routes, which nat's replies to clients take. The kernel is the authority: each address has its route asked for, its neighbour
-// resolved by the kernel, and both are followed by netlink events.
+// routes it, and that of the default routes, which nat's replies to clients take. The kernel is the
+// authority: each address has its route asked for, its neighbour resolved by the kernel, and both
+// are followed by netlink events.
 //
 // A MAC that the kernel forgets (its neighbour entries are garbage collected) stays in use until
 // another one is known or the route goes elsewhere; whether the backend answers is the health
