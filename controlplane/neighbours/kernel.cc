@@ -125,7 +125,8 @@ int TakeRoute(nl_msg* message, void* argument) {
 // rtnl_route_lookup does not tell. Null when there is none.
 rtnl_route* AskForEntry(nl_sock* socket, nl_addr* destination) {
   const MessagePtr message(nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_REQUEST));
-  const CallbacksPtr callbacks(nl_cb_clone(nl_socket_get_cb(socket)));
+  const CallbacksPtr own(nl_socket_get_cb(socket));  // one more reference
+  const CallbacksPtr callbacks(nl_cb_clone(own.get()));
   if (message == nullptr || callbacks == nullptr) return nullptr;
   rtmsg header{};
   header.rtm_family = static_cast<unsigned char>(nl_addr_get_family(destination));

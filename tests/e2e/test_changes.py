@@ -170,7 +170,6 @@ def test_weight_zero_keeps_flows_and_gets_no_new_ones(balanced):
 def test_service_comes_and_goes_as_a_whole(balanced):
     lab = balanced
     for backend in lab.backends:
-        backend.kill()
         backend.start(ports=(80, 8080))
     lab.fairctl("service", "add", "other", "--frontend", f"{lab.vip4}:8080/tcp",
                 *[word for backend in lab.backends for word in ("--backend", backend.address4)])

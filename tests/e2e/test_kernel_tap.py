@@ -73,7 +73,7 @@ def test_host_lives_behind_its_tap_beside_the_frontends(bare_lab, workers):
     assert ping(lab.balancer, lab.client.address4) and ping(lab.balancer, lab.client.address6)
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
-    shown = lab.control.get("/v1/stats")["ports"][0]
+    shown = wait_until(lambda: lab.control.get("/v1/stats")["ports"], 5, "no statistics of ports")[0]  # asked for each second
     assert (shown["name"], shown["interface"]) == ("wan", "wan0")
     lab.fairleadd.stop()
     path = assert_balanced(stop_dataplane(lab))

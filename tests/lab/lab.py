@@ -98,7 +98,8 @@ class Backend(Host):
         self.namespace.ip(f"address add {vip}/128 dev lo nodad" if ":" in vip else f"address add {vip}/32 dev lo")
 
     def start(self, ports=(80,)):
-        """Both servers, ready when this returns."""
+        """Both servers, ready when this returns. Who still runs of an earlier start is ended first."""
+        self.kill()
         folder = self._lab.dir / self.name
         folder.mkdir(exist_ok=True)
         listen = " ".join(f"listen {port} backlog=8192; listen [::]:{port} backlog=8192;" for port in ports)
