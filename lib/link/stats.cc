@@ -245,6 +245,11 @@ Result<PortStats> FromRecord(const PortStatsRecord& record) {
         KernelPathStats{record.kernel_delivered, record.kernel_lost, record.kernel_received,
                         record.kernel_sent, record.kernel_unsent};
   }
+  // One encoding: nothing behind a name's end, no flag or count of what the port does not have.
+  const PortStatsRecord canonical = ToRecord(port);
+  if (std::memcmp(&record, &canonical, sizeof(record)) != 0) {
+    return InvalidArgument("flags: more is set than they speak of");
+  }
   return port;
 }
 

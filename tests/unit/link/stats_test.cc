@@ -163,6 +163,14 @@ const BadField kBadFields[] = {
      "statistics: ports[1].interface: is not UTF-8 of at most 63 bytes"},
     {"PortFlags", [](auto* bytes) { Poke<uint64_t>(kFirstPortAt + 128, 8, bytes); },
      "statistics: ports[0].flags: unknown ones are set"},
+    {"PortCountsWithoutFlag",
+     [](auto* bytes) { Poke<uint64_t>(kFirstPortAt + 200 + 136, 1, bytes); },
+     "statistics: ports[1].flags: more is set than they speak of"},
+    {"PortAttachedWithoutSteering",
+     [](auto* bytes) { Poke<uint64_t>(kFirstPortAt + 400 + 128, 2, bytes); },
+     "statistics: ports[2].flags: more is set than they speak of"},
+    {"PortBytesBehindName", [](auto* bytes) { Poke<char>(kFirstPortAt + 5, 'x', bytes); },
+     "statistics: ports[0].flags: more is set than they speak of"},
 };
 
 class StatsFields : public ::testing::TestWithParam<BadField> {};
