@@ -110,6 +110,10 @@ void RegisterRows() {
     rows.Add(tracked);
   }
   rows.AddEach(middle, &Setting::shifting_percent, {0U, 1U, 10U, 100U});
+  Setting most = middle;
+  most.flows = 10'000'000;
+  most.shifting_percent = 100;
+  rows.Add(most);
   rows.AddEach(middle, &Setting::backends, {1U, 10U, 100U, 1000U, 10'000U});
   Setting small = middle;
   small.backends = 10;
