@@ -379,7 +379,7 @@ BENCHMARK(FlowEvict)->ArgName("records")->Arg(1 << 10)->Arg(1 << 20);
 
 // ---- the choice of a backend
 
-// As the lookup stage does, a burst from `hashes`.
+// What the select stage does with a burst, of `hashes`.
 void SelectBurst(const ForwardingTables& tables, const ServiceEntry& service,
                  const FlowHash* hashes, uint32_t tick, FlowTable* flows) {
   const PacketFacts ack{kIpProtoTcp, kTcpAck, true};

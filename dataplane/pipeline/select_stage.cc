@@ -24,8 +24,7 @@ void HashAndPrefetch(const PipelineContext& context, Burst& burst, SlotPointers&
     const ServiceEntry& service = services[burst.service[i]];
     const FlowHash hash = HashFlowInline(burst.key[i], service.hash_policy, seed);
     burst.hash[i] = hash;
-    slots[n] = SlotWord(service, hash);
-    __builtin_prefetch(slots[n]);
+    slots[n] = PrefetchSlot(service, hash);
   }
 }
 

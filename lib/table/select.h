@@ -26,9 +26,10 @@
 // new flows of a shifting slot follow its old owner until T is over. `all`, the default for UDP, is
 // for those who cannot have that.
 //
-// A burst: per packet PrefetchSlot; then per packet PrefetchRecord, which reads the slot and
-// fetches the flow table's buckets only where they will be looked at; then per packet SelectBackend.
-// A service whose slots are settled thus costs what one without tracking does.
+// A burst: per packet PrefetchSlot; then per packet the slot is read, and the flow table's buckets are
+// asked for only where they will be looked at (PrefetchRecord; the select stage does it as it goes);
+// then per packet SelectBackend. A service whose slots are settled thus costs what one without tracking
+// does.
 #pragma once
 
 #include <cstdint>
@@ -101,8 +102,12 @@ inline bool NeedsRecord(const ServiceEntry& service, uint8_t protocol, uint32_t 
   return tracking == Tracking::kAll || (tracking == Tracking::kAdaptive && !Slot::IsSettled(word));
 }
 
-[[gnu::always_inline]] inline void PrefetchSlot(const ServiceEntry& service, const FlowHash& hash) {
-  __builtin_prefetch(SlotWord(service, hash));
+// The flow's slot, asked for.
+[[gnu::always_inline]] inline const std::atomic<uint32_t>* PrefetchSlot(const ServiceEntry& service,
+                                                                        const FlowHash& hash) {
+  const std::atomic<uint32_t>* const slot = SlotWord(service, hash);
+  __builtin_prefetch(slot);
+  return slot;
 }
 
 // The slot's word, to be handed to SelectBackend; asks for the flow table's buckets if they will be
@@ -113,14 +118,6 @@ inline bool NeedsRecord(const ServiceEntry& service, uint8_t protocol, uint32_t 
   const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
   if (NeedsRecord(service, protocol, word)) flows->Prefetch(RecordKey::Make(hash, service.salt));
   return word;
-}
-
-// Fetches the owner's BackendEntry. The slot is read: prefetch that one first.
-[[gnu::always_inline]] inline void PrefetchOwner(const ForwardingTables& tables,
-                                                 const ServiceEntry& service,
-                                                 const FlowHash& hash) {
-  const uint32_t owner = SlotOwner(service, hash);
-  if (owner != kNoIndex) __builtin_prefetch(&tables.backends()[owner]);
 }
 
 // SelectBackend where NeedsRecord.

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from tests.lab import Lab, LabError, enter_namespace_rights
+from tests.lab import Lab, LabError, enter_namespace_rights, wait_until
 from tools.demo.screen import BOLD, RESET, Ticker, answers, command, heading, say
 
 BACKENDS = 4
@@ -135,12 +135,15 @@ class Demo:
         say("  Its long-lived connections are ended by their clients, group by group; what is left is counted down:")
         command("fairctl " + " ".join(words))
         wait = self.lab.start_fairctl(*words)
+        # A connection that is opened before the drain is in force is one of those that it waits for.
+        wait_until(lambda: self.lab.backends_of("web")[leaving.address4]["state"] != "healthy" and self.lab.in_force(), 10,
+                   lambda: f"the drain does not begin\n{wait.tail()}")
         leaving_loads = [self._load, *self._lingerers]  # what was there before the drain
         self.start_load()                               # and clients that come after it
         with Ticker(self._load, self.packets, self.names) as ticker:
             self._follow(wait, leaving_loads)
         self.peak_pps = max(self.peak_pps, ticker.peak_pps)
-        self.claim("`drain --wait` returned 0: no flow is left on it", wait.returncode == 0)
+        self.claim("`drain --wait` returned 0: no flow is left on it", wait.returncode == 0 and "no flows remain" in wait.output())
         say(f"  so {leaving.name}'s nginx may go:")
         leaving.nginx.kill()
         leaving.nginx = None

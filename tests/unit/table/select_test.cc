@@ -422,7 +422,6 @@ TEST_F(SelectWithoutOwner, HasNoBackendWithoutTrackingEither) {
   input.services[0].tracking_tcp = Tracking::kNone;
   Publish(input);
   EXPECT_EQ(Select(kSyn).reason, SelectReason::kNoBackend);
-  PrefetchOwner(*tables_, Service(), hash_);
 }
 
 TEST_F(SelectTest, SaysWhenALiveRecordMadeRoom) {
