@@ -14,6 +14,11 @@ namespace {
 using std::chrono::milliseconds;
 using testing::HasSubstr;
 
+// A request whose two bytes of body are held back: once its 100 has come, the server is known to
+// be busy with it.
+constexpr char kBodyToCome[] =
+    "POST /v1/explain HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+
 class HttpTest : public testing::Test {
  protected:
   void Start(HttpLimits limits = {}) {
@@ -185,22 +190,17 @@ TEST_F(HttpTest, TooManyBusyConnectionsGet503) {
   Start(limits);
   HttpConnection one(socket_);
   HttpConnection two(socket_);
-  ASSERT_TRUE(one.Send("GET /v1"));
-  ASSERT_TRUE(two.Send("GET /v1"));
-  Answer answer;
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  // Until their first bytes were read, the two count as idle and may have to give way.
-  while (answer.status != 503 && std::chrono::steady_clock::now() < limit) {
-    answer = Ask(socket_, "GET", "/v1/status");
-    if (answer.status == 200) {
-      one = HttpConnection(socket_);
-      two = HttpConnection(socket_);
-      one.Send("GET /v1");
-      two.Send("GET /v1");
-    }
+  for (HttpConnection* busy : {&one, &two}) {
+    ASSERT_TRUE(busy->Send(kBodyToCome));
+    ASSERT_EQ(busy->Receive().status, 100);
   }
+  const Answer answer = Ask(socket_, "GET", "/v1/status");
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.json()["error"]["code"], "unavailable");
+  for (HttpConnection* busy : {&one, &two}) {
+    ASSERT_TRUE(busy->Send("{}"));
+    EXPECT_EQ(busy->Receive().status, 400) << "a busy connection gave way";
+  }
 }
 
 TEST_F(HttpTest, DescriptorsThatNobodyAskedForAreClosed) {
@@ -221,10 +221,7 @@ TEST_F(HttpTest, DescriptorsThatNobodyAskedForAreClosed) {
 TEST_F(HttpTest, StopFinishesTheReplyUnderWay) {
   Start();
   HttpConnection connection(socket_);
-  // The header is there, the body comes after the stop began.
-  ASSERT_TRUE(
-      connection.Send("POST /v1/explain HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
-                      "Content-Length: 2\r\n\r\n"));
+  ASSERT_TRUE(connection.Send(kBodyToCome));
   ASSERT_EQ(connection.Receive().status, 100);
   std::thread stopper([this] { daemon_->Stop(); });
   while (HttpConnection(socket_).connected()) std::this_thread::yield();
