@@ -2,6 +2,7 @@
 // check of that place can refuse it.
 #include "lib/snapshot/validator.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -242,6 +243,29 @@ TEST_P(ValidateSnapshotRefuses, OneDamagedPlace) {
 
 INSTANTIATE_TEST_SUITE_P(Places, ValidateSnapshotRefuses, ::testing::ValuesIn(kDamages),
                          [](const auto& row) { return std::string(row.param.name); });
+
+// Ids are all over the range, and those of one service far from each other.
+TEST(ValidateSnapshot, FindsAnIdThatIsThereTwiceAmongThousands) {
+  SnapshotInput input = SampleInput();
+  SnapshotService& dns = input.services[1];
+  for (uint32_t i = 1; i < 3000; ++i) {
+    const uint8_t address[4] = {10, 1, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)};
+    SnapshotBackend backend = dns.backends[0];
+    backend.id = 100 + i * 0x9e3779b1;
+    backend.endpoint.address = IpAddress::FromV4(address);
+    dns.backends.push_back(backend);
+  }
+  ASSERT_TRUE(BuildSnapshot(input).ok());
+  for (const uint32_t other : {1U, 2U, 1777U, 2999U}) {
+    SnapshotInput twice = input;
+    twice.services[1].backends[other].id = input.services[1].backends[5].id;
+    const std::string message = BuildSnapshot(twice).status().message();
+    // By address: the sample's 10.0.0.53 comes first.
+    EXPECT_THAT(message, StartsWith("snapshot: backends[" + std::to_string(std::max(other, 5U))));
+    EXPECT_THAT(message,
+                HasSubstr("is also that of backends[" + std::to_string(std::min(other, 5U)) + "]"));
+  }
+}
 
 TEST(ValidateSnapshot, RefusesEveryFlippedBit) {
   Damaged image;
