@@ -45,14 +45,11 @@ void Balancer::Build(std::span<const SavedSlots> saved, uint32_t now_tick) {
   tables_ = ForwardingTables::Build(SnapshotView(image_.bytes()), {tables_.get(), now_tick, saved},
                                     ports, &backend_slots_, &service_slots_, nullptr)
                 .value();
-  std::vector<uint32_t> live;
   ids_.clear();
   for (const BackendEntry& backend : tables_->backends()) {
-    live.push_back(backend.id);
     ids_[AddressOf(backend.address)] = backend.id;
   }
-  std::sort(live.begin(), live.end());
-  backend_slots_.Retain(live);
+  backend_slots_.Retain([&](uint32_t id) { return tables_->FindBackend(id) != nullptr; });
 }
 
 void Balancer::Forget() {

@@ -1,8 +1,8 @@
 #include "dataplane/manage/publisher.h"
 
-#include <algorithm>
 #include <chrono>
 #include <thread>
+#include <unordered_set>
 
 #include "dataplane/pipeline/counters.h"
 #include "lib/snapshot/view.h"
@@ -15,15 +15,6 @@ using SteadyClock = std::chrono::steady_clock;
 uint64_t MicrosecondsSince(SteadyClock::time_point start) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - start).count());
-}
-
-template <typename Entry>
-std::vector<uint32_t> SortedIds(std::span<const Entry> entries) {
-  std::vector<uint32_t> ids;
-  ids.reserve(entries.size());
-  for (const Entry& entry : entries) ids.push_back(entry.id);
-  std::sort(ids.begin(), ids.end());
-  return ids;
 }
 
 }  // namespace
@@ -84,14 +75,24 @@ bool Publisher::AwaitGrace(uint64_t period) {
 void Publisher::ReleaseCounters() {
   // While old tables may be in use, their slots are too.
   if (!retired_.empty()) return;
-  std::vector<uint32_t> backends;
-  std::vector<uint32_t> services;
+  std::span<const BackendEntry> backends;
+  std::span<const ServiceEntry> services;
   if (tables_ != nullptr) {
-    backends = SortedIds(tables_->backends());
-    services = SortedIds(tables_->services());
+    backends = tables_->backends();
+    services = tables_->services();
   }
-  for (const uint32_t slot : backend_slots_.Retain(backends)) environment_.reset_backend(slot);
-  for (const uint32_t slot : service_slots_.Retain(services)) environment_.reset_service(slot);
+  // All that is in the tables has a slot: as many slots as that, and nothing else has one.
+  if (backend_slots_.size() != backends.size()) {
+    const auto is_live = [&](uint32_t id) {
+      return tables_ != nullptr && tables_->FindBackend(id) != nullptr;
+    };
+    for (const uint32_t slot : backend_slots_.Retain(is_live)) environment_.reset_backend(slot);
+  }
+  if (service_slots_.size() == services.size()) return;
+  std::unordered_set<uint32_t> ids;
+  for (const ServiceEntry& service : services) ids.insert(service.id);
+  const auto is_live = [&](uint32_t id) { return ids.contains(id); };
+  for (const uint32_t slot : service_slots_.Retain(is_live)) environment_.reset_service(slot);
 }
 
 void Publisher::ReclaimRetired() {

@@ -78,36 +78,6 @@ uint32_t TicksFor(uint32_t timeout_ms) {
 
 }  // namespace
 
-uint32_t CounterSlots::Assign(uint32_t id) {
-  if (const auto found = slots_.find(id); found != slots_.end()) return found->second;
-  uint32_t slot = kNoIndex;
-  if (!free_.empty()) {
-    slot = free_.back();
-    free_.pop_back();
-  } else if (next_ < capacity_) {
-    slot = next_++;
-  } else {
-    return kNoIndex;
-  }
-  slots_.emplace(id, slot);
-  return slot;
-}
-
-std::vector<uint32_t> CounterSlots::Retain(std::span<const uint32_t> live) {
-  std::vector<uint32_t> freed;
-  for (auto it = slots_.begin(); it != slots_.end();) {
-    if (std::binary_search(live.begin(), live.end(), it->first)) {
-      ++it;
-      continue;
-    }
-    freed.push_back(it->second);
-    it = slots_.erase(it);
-  }
-  std::sort(freed.begin(), freed.end());
-  free_.insert(free_.end(), freed.rbegin(), freed.rend());  // the lowest is assigned first
-  return freed;
-}
-
 // One Build: what it was given, and the tables that come of it.
 class TablesBuilder {
  public:
@@ -124,9 +94,9 @@ class TablesBuilder {
                                                   ForwardingTables::BuildStats* stats) {
     tables_->generation_ = snapshot_.header().generation;
     tables_->hash_seed_ = snapshot_.header().hash_seed;
-    RETURN_IF_ERROR(AddServices());
+    AddServices();
+    AddHops();
     RETURN_IF_ERROR(AddBackends());
-    RETURN_IF_ERROR(AddTunnels());
     RETURN_IF_ERROR(AddNat());
     AddIds();
     // Last, so that a snapshot refused for what it says takes no counter slots.
@@ -137,7 +107,22 @@ class TablesBuilder {
   }
 
  private:
-  Status AddServices() {
+  // What an earlier generation said of a service or a backend.
+  struct Before {
+    const ServiceEntry* service = nullptr;  // null: it is new
+    bool may_share = false;                 // its slots
+  };
+  // The first sixteen bytes of a backend's entry, which come from its next hop.
+  struct Hop {
+    uint8_t destination_mac[6] = {};
+    uint8_t source_mac[6] = {};
+    uint16_t egress_port = kIngressPort;
+    uint16_t vlan = 0;
+    bool port_known = false;
+  };
+
+  void AddServices() {
+    tables_->services_.reserve(snapshot_.services().size());
     for (const ServiceRecord& record : snapshot_.services()) {
       ServiceEntry entry;
       entry.name = snapshot_.name_of(record);
@@ -155,6 +140,7 @@ class TablesBuilder {
       entry.flags = record.flags;
       tables_->services_.push_back(std::move(entry));
     }
+    families_.resize(tables_->services_.size());
     for (const FrontendRecord& frontend : snapshot_.frontends()) {
       ServiceEntry& service = tables_->services_[frontend.service_index];
       const bool is_tcp = frontend.protocol == static_cast<uint8_t>(Protocol::kTcp);
@@ -162,22 +148,90 @@ class TablesBuilder {
           std::max(service.idle_ticks, is_tcp ? service.idle_ticks_tcp : service.idle_ticks_udp);
       const Tracking tracking = is_tcp ? service.tracking_tcp : service.tracking_udp;
       if (tracking == Tracking::kAll) service.records_only_differences = false;
+      families_[frontend.service_index] |= frontend.family == 4 ? 1 : 2;
+    }
+    FindServicesBefore();
+  }
+
+  // Both are sorted by name: nearly always the next is the same one as before.
+  void FindServicesBefore() {
+    before_.resize(tables_->services_.size());
+    if (previous_ == nullptr) return;
+    std::unordered_map<uint32_t, const ServiceEntry*> by_id;  // once they go apart
+    const auto old = previous_->services();
+    size_t next = 0;
+    for (size_t s = 0; s < before_.size(); ++s) {
+      const uint32_t id = tables_->services_[s].id;
+      if (next == old.size() || old[next].id != id) {
+        if (by_id.empty()) {
+          for (const ServiceEntry& service : old) by_id[service.id] = &service;
+        }
+        const auto found = by_id.find(id);
+        if (found == by_id.end()) continue;
+        next = static_cast<size_t>(found->second - old.data());
+      }
+      before_[s].service = &old[next++];
+    }
+  }
+
+  void AddHops() {
+    hops_.reserve(snapshot_.next_hops().size());
+    for (const NextHopRecord& record : snapshot_.next_hops()) {
+      Hop& hop = hops_.emplace_back();
+      std::memcpy(hop.destination_mac, record.mac, sizeof(record.mac));
+      hop.vlan = record.vlan;
+      const Result<uint16_t> port = PortOf(record);
+      hop.port_known = port.ok();
+      if (!port.ok()) continue;
+      hop.egress_port = *port;
+      if (*port == kIngressPort) continue;
+      const MacAddress& mac = ports_[*port].mac;
+      std::memcpy(hop.source_mac, mac.bytes.data(), mac.bytes.size());
+    }
+  }
+
+  // A service at a time, so that what its backends are and were is in the cache for all of it.
+  Status AddBackends() {
+    tables_->backends_.reserve(snapshot_.backends().size());
+    same_places_ =
+        previous_ != nullptr && previous_->backends().size() == snapshot_.backends().size();
+    for (uint32_t s = 0; s < tables_->services_.size(); ++s) {
+      const ServiceEntry& service = tables_->services_[s];
+      RETURN_IF_ERROR(AddBackendsOf(s));
+      RETURN_IF_ERROR(AddTunnelsOf(s));
+      Before& before = before_[s];
+      before.may_share = before.service != nullptr && MayShare(service, *before.service);
     }
     return {};
   }
 
-  Status AddBackends() {
-    const auto records = snapshot_.backends();
-    tables_->backends_.resize(records.size());
-    for (uint32_t s = 0; s < tables_->services_.size(); ++s) {
-      const ServiceEntry& service = tables_->services_[s];
-      for (uint32_t local = 0; local < service.backend_count; ++local) {
-        const uint32_t i = service.first_backend + local;
-        tables_->backends_[i].service_index = s;
-        RETURN_IF_ERROR(FillBackend(records[i], service, &tables_->backends_[i]));
-      }
+  Status AddBackendsOf(uint32_t service_index) {
+    const ServiceEntry& service = tables_->services_[service_index];
+    const ServiceEntry* old = before_[service_index].service;
+    uint32_t next = old == nullptr ? 0 : old->first_backend;
+    for (uint32_t local = 0; local < service.backend_count; ++local) {
+      const uint32_t index = service.first_backend + local;
+      const BackendRecord& record = snapshot_.backends()[index];
+      BackendEntry& entry = tables_->backends_.emplace_back();
+      entry.service_index = service_index;
+      RETURN_IF_ERROR(FillBackend(record, service, &entry));
+      const BackendEntry* before = BackendBefore(record.id, &next);
+      entry.counter_index = before == nullptr ? kNoIndex : before->counter_index;
+      if (before == nullptr) new_backends_.push_back(index);
+      same_places_ = same_places_ && before == &previous_->backends()[index];
     }
     return {};
+  }
+
+  // The backend in the generation before, or null. It is searched for only where it is not at
+  // `*next`, which goes on to the one behind it.
+  const BackendEntry* BackendBefore(uint32_t id, uint32_t* next) const {
+    if (previous_ == nullptr) return nullptr;
+    const auto old = previous_->backends();
+    const BackendEntry* found =
+        *next < old.size() && old[*next].id == id ? &old[*next] : previous_->FindBackend(id);
+    if (found != nullptr) *next = static_cast<uint32_t>(found - old.data()) + 1;
+    return found;
   }
 
   Status FillBackend(const BackendRecord& record, const ServiceEntry& service,
@@ -189,20 +243,18 @@ class TablesBuilder {
     entry->family = record.family;
     std::memcpy(entry->address, record.address, sizeof(entry->address));
     if (record.next_hop_index == kNoNextHop) return {};
-    const NextHopRecord& hop = snapshot_.next_hops()[record.next_hop_index];
-    std::memcpy(entry->destination_mac, hop.mac, sizeof(hop.mac));
+    const Hop& hop = hops_[record.next_hop_index];
+    if (!hop.port_known) {
+      return InvalidArgument(
+          "service " + service.name + ": backend " + AddressOf(record).ToString() + ": " +
+          PortOf(snapshot_.next_hops()[record.next_hop_index]).status().message());
+    }
+    std::memcpy(entry->destination_mac, hop.destination_mac, sizeof(hop.destination_mac));
+    std::memcpy(entry->source_mac, hop.source_mac, sizeof(hop.source_mac));
+    entry->egress_port = hop.egress_port;
     entry->vlan = hop.vlan;
     entry->has_next_hop = true;
     if (hop.vlan == 0) entry->short_way = ShortWayOf(service);
-    Result<uint16_t> port = PortOf(hop);
-    if (!port.ok()) {
-      return InvalidArgument("service " + service.name + ": backend " +
-                             AddressOf(record).ToString() + ": " + port.status().message());
-    }
-    entry->egress_port = *port;
-    if (*port == kIngressPort) return {};
-    const MacAddress& mac = ports_[*port].mac;
-    std::memcpy(entry->source_mac, mac.bytes.data(), mac.bytes.size());
     return {};
   }
 
@@ -219,31 +271,32 @@ class TablesBuilder {
   }
 
   // Tunnels, and for all modes whether the ports' MTUs will do.
-  Status AddTunnels() {
-    std::vector<uint8_t> families(tables_->services_.size());  // bit 0: IPv4 frontends, bit 1: IPv6
-    for (const FrontendRecord& frontend : snapshot_.frontends()) {
-      families[frontend.service_index] |= frontend.family == 4 ? 1 : 2;
-    }
-    for (uint32_t s = 0; s < tables_->services_.size(); ++s) {
-      const ServiceRecord& service = snapshot_.services()[s];
-      for (uint32_t local = 0; local < service.backend_count; ++local) {
-        RETURN_IF_ERROR(AddTunnel(service, service.first_backend + local, families[s]));
+  Status AddTunnelsOf(uint32_t service_index) {
+    const ServiceRecord& service = snapshot_.services()[service_index];
+    uint32_t checked = kNoIndex;  // the last backend's port and family, all that an MTU depends on
+    for (uint32_t local = 0; local < service.backend_count; ++local) {
+      const uint32_t index = service.first_backend + local;
+      const BackendRecord& backend = snapshot_.backends()[index];
+      const uint16_t port = tables_->backends_[index].egress_port;
+      const uint32_t kind = uint32_t{port} << 8 | backend.family;
+      if (kind != checked) {
+        RETURN_IF_ERROR(CheckMtu(service, backend, port, families_[service_index]));
       }
+      checked = kind;
+      if (OverheadOf(service, backend) == 0) continue;
+      tables_->tunnels_.resize(snapshot_.backends().size());
+      ASSIGN_OR_RETURN(tables_->tunnels_[index],
+                       MakeBackendTunnel(snapshot_, service, backend, port, ports_));
     }
     return {};
   }
 
-  Status AddTunnel(const ServiceRecord& service, uint32_t index, uint8_t families) {
-    const BackendRecord& backend = snapshot_.backends()[index];
-    const uint16_t port = tables_->backends_[index].egress_port;
+  Status CheckMtu(const ServiceRecord& service, const BackendRecord& backend, uint16_t port,
+                  uint8_t families) const {
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       if ((families & (family == Family::kIpv4 ? 1 : 2)) == 0) continue;
       RETURN_IF_ERROR(CheckBackendMtu(snapshot_, service, backend, family, port, ports_));
     }
-    if (OverheadOf(service, backend) == 0) return {};
-    tables_->tunnels_.resize(tables_->backends_.size());
-    ASSIGN_OR_RETURN(tables_->tunnels_[index],
-                     MakeBackendTunnel(snapshot_, service, backend, port, ports_));
     return {};
   }
 
@@ -287,27 +340,39 @@ class TablesBuilder {
   }
 
   void AddIds() {
-    auto& ids = tables_->ids_;
-    ids.resize(std::bit_ceil(tables_->backends_.size() * 2 + 2));
-    tables_->id_mask_ = ids.size() - 1;
-    for (uint32_t index = 0; index < tables_->backends_.size(); ++index) {
-      const uint32_t id = tables_->backends_[index].id;
-      uint64_t i = tables_->HomeOf(id);
-      while (ids[i].id != 0) i = (i + 1) & tables_->id_mask_;
-      ids[i] = {id, index};
+    if (same_places_) {
+      tables_->ids_ = previous_->ids_;
+    } else {
+      auto ids = std::make_shared<std::vector<ForwardingTables::IdEntry>>(
+          std::bit_ceil(tables_->backends_.size() * 2 + 2));
+      tables_->id_mask_ = ids->size() - 1;
+      for (uint32_t index = 0; index < tables_->backends_.size(); ++index) {
+        const uint32_t id = tables_->backends_[index].id;
+        uint64_t i = tables_->HomeOf(id);
+        while ((*ids)[i].id != 0) i = (i + 1) & tables_->id_mask_;
+        (*ids)[i] = {id, index};
+      }
+      tables_->ids_ = std::move(ids);
     }
+    tables_->first_id_ = tables_->ids_->data();
+    tables_->id_mask_ = tables_->ids_->size() - 1;
   }
 
+  // What was there before has its place already.
   Status AssignCounters(CounterSlots* backend_slots, CounterSlots* service_slots) {
-    for (ServiceEntry& service : tables_->services_) {
-      service.counter_index = service_slots->Assign(service.id);
+    for (size_t s = 0; s < before_.size(); ++s) {
+      ServiceEntry& service = tables_->services_[s];
+      const ServiceEntry* old = before_[s].service;
+      service.counter_index =
+          old == nullptr ? service_slots->Assign(service.id) : old->counter_index;
       if (service.counter_index == kNoIndex) {
         return ResourceExhausted("service " + service.name + ": all " +
                                  std::to_string(service_slots->capacity()) +
                                  " counter slots of services are taken");
       }
     }
-    for (BackendEntry& backend : tables_->backends_) {
+    for (const uint32_t index : new_backends_) {
+      BackendEntry& backend = tables_->backends_[index];
       backend.counter_index = backend_slots->Assign(backend.id);
       if (backend.counter_index == kNoIndex) {
         return ResourceExhausted("backend id " + std::to_string(backend.id) + ": all " +
@@ -319,14 +384,10 @@ class TablesBuilder {
   }
 
   void AddSlots() {
-    std::unordered_map<uint32_t, const ServiceEntry*> before;
-    if (previous_ != nullptr) {
-      for (const ServiceEntry& service : previous_->services()) before[service.id] = &service;
-    }
-    for (ServiceEntry& service : tables_->services_) {
-      const auto found = before.find(service.id);
-      const ServiceEntry* old = found == before.end() ? nullptr : found->second;
-      if (old != nullptr && MayShare(service, *old)) {
+    for (size_t s = 0; s < before_.size(); ++s) {
+      ServiceEntry& service = tables_->services_[s];
+      const ServiceEntry* old = before_[s].service;
+      if (before_[s].may_share) {
         service.slot_table = old->slot_table;
         ++stats_.services_shared;
       } else {
@@ -436,6 +497,11 @@ class TablesBuilder {
   const ForwardingTables* previous_;
   std::span<const EgressPort> ports_;
   std::unique_ptr<ForwardingTables> tables_;
+  std::vector<Before> before_;          // by service index
+  std::vector<uint8_t> families_;       // by service index; bit 0: IPv4 frontends, bit 1: IPv6
+  std::vector<Hop> hops_;               // by next hop index
+  std::vector<uint32_t> new_backends_;  // indices of those that the generation before has not
+  bool same_places_ = false;            // each backend has the index that it had before
   ForwardingTables::BuildStats stats_;
 };
 

@@ -14,7 +14,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -22,6 +21,7 @@
 #include "lib/flow/flow_hash.h"
 #include "lib/net/address.h"
 #include "lib/snapshot/view.h"
+#include "lib/table/counter_slots.h"
 #include "lib/table/departure.h"
 #include "lib/table/frontend_table.h"
 #include "lib/table/nat_table.h"
@@ -29,8 +29,6 @@
 #include "lib/table/slot_table.h"
 
 namespace fairlead {
-
-inline constexpr uint32_t kNoIndex = 0xffffffff;
 
 // What a backend's packets need that are untagged, fit, and are nothing special otherwise either: the
 // rewrite stage has a loop for each. Of backends with a known next hop and no tag of their own.
@@ -106,25 +104,6 @@ inline uint32_t FormerTicksOf(const ServiceEntry& service) {
   return (service.flags & kServiceSecondChance) != 0 ? kFormerIdleTimeouts * service.idle_ticks : 0;
 }
 
-// Gives every backend and service id a stable place in the counter arrays over generations.
-// Management thread.
-class CounterSlots {
- public:
-  explicit CounterSlots(uint32_t capacity) : capacity_(capacity) {}
-  // The id's slot, a new one if it has none. kNoIndex when all `capacity` are taken.
-  uint32_t Assign(uint32_t id);
-  // Frees the slots of ids not in `live` (sorted); returns the freed slots, ascending, which the
-  // caller zeroes before they are assigned again.
-  std::vector<uint32_t> Retain(std::span<const uint32_t> live);
-  uint32_t capacity() const { return capacity_; }
-
- private:
-  uint32_t capacity_;
-  std::unordered_map<uint32_t, uint32_t> slots_;  // by id
-  std::vector<uint32_t> free_;
-  uint32_t next_ = 0;
-};
-
 class ForwardingTables {
  public:
   // What the new tables follow upon.
@@ -143,6 +122,7 @@ class ForwardingTables {
   // lack the address or the MTU that a service's mode needs (departure.h), or replies through nat
   // would be ambiguous (nat_table.h), and with kResourceExhausted when counter slots run out. Ids of
   // a failed build may keep counter slots until the next Retain. `stats` may be null.
+  // REQUIRES that the ids of past.tables have kept their counter slots.
   static Result<std::unique_ptr<ForwardingTables>> Build(
       const SnapshotView& snapshot, const Past& past, std::span<const EgressPort> ports,
       CounterSlots* backend_slots, CounterSlots* service_slots, BuildStats* stats);
@@ -165,8 +145,8 @@ class ForwardingTables {
   // The backend with this id, or nullptr (deleted). One or two cache lines.
   const BackendEntry* FindBackend(uint32_t id) const {
     for (uint64_t i = HomeOf(id);; i = (i + 1) & id_mask_) {
-      if (ids_[i].id == id && id != 0) return &backends_[ids_[i].index];
-      if (ids_[i].id == 0) return nullptr;
+      if (first_id_[i].id == id && id != 0) return &backends_[first_id_[i].index];
+      if (first_id_[i].id == 0) return nullptr;
     }
   }
 
@@ -202,7 +182,10 @@ class ForwardingTables {
     uint32_t id = 0;  // 0 = free
     uint32_t index = 0;
   };
-  std::vector<IdEntry> ids_;  // open addressing, 2^n, at most half full
+  // Open addressing, 2^n, at most half full. The generation before has the same one where every
+  // backend is at the place that it was at.
+  std::shared_ptr<const std::vector<IdEntry>> ids_;
+  const IdEntry* first_id_ = nullptr;
   uint64_t id_mask_ = 0;
 };
 

@@ -41,6 +41,12 @@ SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners
     Slot slot = previous.Load(i);
     slot.current = Renumber(slot.current, change);
     slot.stable = Renumber(slot.stable, change);
+    // Nearly all of them: nothing changes.
+    if (slot.state == SlotState::kSettled && slot.current == owners[i] &&
+        change.former_ticks == 0) {
+      Store(i, {owners[i], owners[i], SlotState::kSettled});
+      continue;
+    }
     uint32_t since_tick = change.now_tick;
     if (slot.state != SlotState::kSettled) since_tick = (old++)->since_tick;
     Advance(i, slot, since_tick, owners[i], change);

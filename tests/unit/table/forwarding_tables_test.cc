@@ -508,7 +508,7 @@ TEST(CounterSlots, GivesEachIdOneSlot) {
 TEST(CounterSlots, ReturnsWhatItFreesAndGivesItAgain) {
   CounterSlots slots(3);
   for (const uint32_t id : {30U, 10U, 20U}) slots.Assign(id);
-  EXPECT_EQ(slots.Retain(std::vector<uint32_t>{10}), (std::vector<uint32_t>{0, 2}));
+  EXPECT_EQ(slots.Retain([](uint32_t id) { return id == 10; }), (std::vector<uint32_t>{0, 2}));
   EXPECT_EQ(slots.Assign(10), 1U);
   EXPECT_EQ(slots.Assign(40), 0U);
   EXPECT_EQ(slots.Assign(50), 2U);
@@ -520,7 +520,7 @@ TEST(CounterSlots, RefusesOnlyNewIdsWhenFull) {
   EXPECT_EQ(slots.Assign(7), 0U);
   EXPECT_EQ(slots.Assign(8), kNoIndex);
   EXPECT_EQ(slots.Assign(7), 0U);
-  EXPECT_TRUE(slots.Retain(std::vector<uint32_t>{7}).empty());
+  EXPECT_TRUE(slots.Retain([](uint32_t id) { return id == 7; }).empty());
 }
 
 }  // namespace
