@@ -40,6 +40,7 @@
 #include <cstdint>
 #include <span>
 
+#include "lib/base/prefetch.h"
 #include "lib/base/result.h"
 #include "lib/flow/flow_hash.h"
 
@@ -128,11 +129,10 @@ class FlowTable {
   uint64_t capacity_records() const { return (bucket_mask_ + 1) * kRecordsPerBucket; }
 
   // Fetches both candidate buckets. Over a burst, prefetch all before the first Find.
-  // always_inline is no matter of taste: gcc 12 takes a function that only prefetches for one
-  // without effect, and drops calls to it that it has not inlined by then.
+  // (always_inline: see PrefetchLine.)
   [[gnu::always_inline]] void Prefetch(const RecordKey& key) const {
-    __builtin_prefetch(&buckets_[FirstBucket(key)]);
-    __builtin_prefetch(&buckets_[SecondBucket(key)]);
+    PrefetchLine(&buckets_[FirstBucket(key)]);
+    PrefetchLine(&buckets_[SecondBucket(key)]);
   }
 
   // A place where a record was found; valid until the record is replaced (then updates through it

@@ -111,7 +111,7 @@ inline bool NeedsRecord(const ServiceEntry& service, uint8_t protocol, uint32_t 
 }
 
 // The slot's word, to be handed to SelectBackend; asks for the flow table's buckets if they will be
-// looked at. (always_inline: see FlowTable::Prefetch.)
+// looked at. (always_inline: see PrefetchLine.)
 [[gnu::always_inline]] inline uint32_t PrefetchRecord(const ServiceEntry& service,
                                                       const FlowHash& hash, uint8_t protocol,
                                                       const FlowTable* flows) {
