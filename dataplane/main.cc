@@ -151,6 +151,10 @@ class Dataplane {
     environment.port_stats = [this] { return AllPortStats(); };
     if (slot_files_) KeepSlots(&environment);
     environment.flows = &*flows_;
+    environment.flow_memory = &*flow_memory_;
+    environment.publisher.need_flows = [this] {
+      return MakeFlowsPresent(options_.config.flow_records, &*flow_memory_);
+    };
     for (const auto& worker : workers_) environment.workers.push_back(&worker->counters());
     environment.now_tick = [this] { return Clock::Tick(shared_.clock.Microseconds(rte_rdtsc())); };
     environment.idle_ms = [this] { return IdleMilliseconds(); };

@@ -50,6 +50,21 @@ std::optional<HugeMount> FindHugeMount() {
 
 size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+// Maps every page for writing. What is in them stays.
+Status Populate(std::span<std::byte> memory) {
+  if (madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE) == 0) return {};
+  if (errno != EINVAL) {
+    return ResourceExhausted("flow_table.records: no memory for " +
+                             std::to_string(memory.size() >> 20) + " MiB (" + ErrorText() + ")");
+  }
+  // Linux before 5.14.
+  for (size_t at = 0; at < memory.size(); at += kTableOffset) {
+    volatile std::byte* const byte = &memory[at];
+    *byte = *byte;
+  }
+  return {};
+}
+
 }  // namespace
 
 // What the first page begins with. Written last: a process that dies before leaves no table.
@@ -93,15 +108,11 @@ class FlowMemory::File {
   int Release() { return std::exchange(fd_, -1); }
   size_t size() const { return size_; }
 
-  // Exactly so long, all of it there: a page that could not be had later would be a SIGBUS.
-  Status Resize(size_t bytes) {
+  // Exactly so long, all of it zero and none of it there.
+  Status Clear(size_t bytes) {
     if (ftruncate(fd_, 0) != 0 || ftruncate(fd_, static_cast<off_t>(bytes)) != 0) {
       return Unavailable("it cannot be made " + std::to_string(bytes) +
                          " bytes long: " + ErrorText());
-    }
-    if (const int error = posix_fallocate(fd_, 0, static_cast<off_t>(bytes)); error != 0) {
-      return Unavailable("there is no room for " + std::to_string(bytes >> 20) +
-                         " MiB: " + std::strerror(error));
     }
     size_ = bytes;
     return {};
@@ -125,6 +136,24 @@ Result<FlowMemory> FlowMemory::Allocate(size_t bytes) {
   return FlowMemory({static_cast<std::byte*>(memory), bytes}, 0, bytes);
 }
 
+// What keeps the table in `file` from being taken up; empty when nothing does.
+std::string FlowMemory::Judge(const File& file, uint64_t epoch, size_t size) {
+  Header header;
+  if (file.size() != size) return "was of another size";
+  if (pread(file.fd(), &header, sizeof(header), 0) != sizeof(header)) return "cannot be read";
+  if (header.magic != kMagic) {
+    is_new_ = header.magic == 0;  // no process needed it yet
+    return is_new_ ? "is new" : "is damaged: it has a foreign magic";
+  }
+  if (header.layout_version != kLayoutVersion) {
+    return "is of layout version " + std::to_string(header.layout_version) + ", not " +
+           std::to_string(kLayoutVersion);
+  }
+  if (header.epoch != epoch) return "is from before the host was booted";
+  if (header.table_bytes != table_bytes_) return "holds a table of another size";
+  return "";
+}
+
 // The table that `file` holds, or, unless `only_existing`, an empty one of `bytes`.
 Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t epoch,
                                    size_t bytes, bool only_existing) {
@@ -132,51 +161,32 @@ Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t
   const size_t page_bytes =
       fstatfs(file->fd(), &info) == 0 ? static_cast<size_t>(info.f_bsize) : kTableOffset;
   const size_t size = RoundUp(kTableOffset + bytes, page_bytes);
-  const bool same_size = file->size() == size;
-  const bool is_new = file->size() == 0;
-  if (!same_size && only_existing) {
-    return FailedPrecondition(path + " has " + std::to_string(file->size()) + " bytes, " +
-                              std::to_string(size) + " are wanted");
+  FlowMemory mapped({}, kTableOffset, bytes);
+  mapped.epoch_ = epoch;
+  mapped.path_ = path;
+  if (file->size() == 0) {
+    mapped.is_new_ = true;
+    mapped.story_ = path + " is new";
+  } else {
+    const std::string defect = mapped.Judge(*file, epoch, size);
+    mapped.has_table_ = defect.empty();
+    mapped.story_ = defect.empty() ? path : path + " " + defect;
   }
-  if (!same_size) {
-    if (const Status resized = file->Resize(size); !resized.ok()) {
+  if (only_existing && !mapped.has_table_) return FailedPrecondition(mapped.story_);
+  if (!mapped.has_table_) {
+    if (const Status cleared = file->Clear(size); !cleared.ok()) {
       unlink(path.c_str());
-      return Unavailable(path + ": " + resized.message());
+      return Unavailable(path + ": " + cleared.message());
     }
   }
   void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd(), 0);
   if (memory == MAP_FAILED) {
-    if (!same_size) unlink(path.c_str());
-    return Unavailable(path + " cannot be mapped: " + ErrorText());
+    const std::string why = ErrorText();
+    if (!mapped.has_table_) unlink(path.c_str());
+    return Unavailable(path + " cannot be mapped: " + why);
   }
   madvise(memory, size, MADV_HUGEPAGE);
-  FlowMemory mapped({static_cast<std::byte*>(memory), size}, kTableOffset, bytes);
-  mapped.epoch_ = epoch;
-  mapped.path_ = path;
-  Header header;
-  std::memcpy(&header, memory, sizeof(header));
-  const auto refuse = [&](const std::string& why) { mapped.story_ = path + " " + why; };
-  if (is_new) {
-    mapped.is_new_ = true;
-    mapped.story_ = path + " is new";
-  } else if (!same_size) {
-    refuse("was of another size");
-  } else if (header.magic != kMagic) {
-    refuse("is damaged: it has a foreign magic");
-  } else if (header.layout_version != kLayoutVersion) {
-    refuse("is of layout version " + std::to_string(header.layout_version) + ", not " +
-           std::to_string(kLayoutVersion));
-  } else if (header.epoch != epoch) {
-    refuse("is from before the host was booted");
-  } else if (header.table_bytes != bytes) {
-    refuse("holds a table of another size");
-  } else {
-    mapped.has_table_ = true;
-    mapped.story_ = path;
-  }
-  if (only_existing && !mapped.has_table_) return FailedPrecondition(mapped.story_);
-  const Header none;
-  if (!mapped.has_table_) std::memcpy(memory, &none, sizeof(none));
+  mapped.mapping_ = {static_cast<std::byte*>(memory), size};
   mapped.fd_ = file->Release();
   return mapped;
 }
@@ -208,6 +218,36 @@ Result<FlowMemory> FlowMemory::Open(const Place& place, size_t bytes) {
   return memory;
 }
 
+Status FlowMemory::MakePresent() {
+  if (is_present_) return {};
+  if (!path_.empty()) {
+    // First the room: of a page that could not be had later nobody would hear but by a SIGBUS.
+    const int error = posix_fallocate(fd_, 0, static_cast<off_t>(mapping_.size()));
+    if (error != 0) {
+      RETURN_IF_ERROR(GoPrivate("there is no room for " + std::to_string(mapping_.size() >> 20) +
+                                " MiB: " + std::strerror(error)));
+    }
+  }
+  RETURN_IF_ERROR(Populate(mapping_));
+  is_present_ = true;
+  return {};
+}
+
+Status FlowMemory::GoPrivate(const std::string& why) {
+  void* const memory = mmap(mapping_.data(), mapping_.size(), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  if (memory == MAP_FAILED) {
+    return ResourceExhausted("flow_table.records: " + path_ + ": " + why +
+                             ", nor in memory: " + ErrorText());
+  }
+  madvise(memory, mapping_.size(), MADV_HUGEPAGE);
+  unlink(path_.c_str());
+  story_ = "private memory, lost with the process: " + path_ + ": " + why;
+  path_.clear();
+  close(std::exchange(fd_, -1));
+  return {};
+}
+
 void FlowMemory::MarkFormatted() {
   if (path_.empty()) return;
   const Header header{kMagic, kLayoutVersion, 0, epoch_, table_bytes_};
@@ -220,6 +260,7 @@ FlowMemory::FlowMemory(FlowMemory&& other) noexcept
       table_bytes_(other.table_bytes_),
       has_table_(other.has_table_),
       is_new_(other.is_new_),
+      is_present_(other.is_present_),
       epoch_(other.epoch_),
       fd_(std::exchange(other.fd_, -1)),
       path_(std::move(other.path_)),

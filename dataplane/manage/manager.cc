@@ -54,7 +54,7 @@ Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
         publisher_.Publish(std::move(image), environment_.now_tick());
     // The pass under way, if any, held pointers into the old tables. The counts of drained
     // backends are waited for: count anew at once.
-    sweeper_.Begin(publisher_.tables(), environment_.now_tick());
+    BeginSweep();
     return published;
   }();
   if (!outcome.ok()) return outcome;
@@ -96,7 +96,7 @@ int Manager::SweepSome() {
   const std::lock_guard lock(mutex_);
   const auto now = SteadyClock::now();
   if (!sweeper_.is_running() && now >= next_sweep_) {
-    sweeper_.Begin(publisher_.tables(), environment_.now_tick());
+    BeginSweep();
   }
   if (sweeper_.is_running()) {
     if (!sweeper_.Step(environment_.now_tick())) return 0;
@@ -178,7 +178,8 @@ FlowMessage Manager::FindFlow(const FindFlowMessage& message) {
     }
   }
   FlowTable::Handle handle;
-  if (!environment_.flows->Find({message.tag, message.buckets}, &handle)) return reply;
+  if (!HasFlows() || !environment_.flows->Find({message.tag, message.buckets}, &handle))
+    return reply;
   const FlowRecord record = FlowRecord::Unpack(handle.value);
   reply.found = true;
   reply.backend_id = record.backend_id;

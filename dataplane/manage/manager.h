@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/manage/flow_memory.h"
 #include "dataplane/manage/link_server.h"
 #include "dataplane/manage/publisher.h"
 #include "dataplane/manage/stats.h"
@@ -22,6 +23,7 @@ class Manager final : public LinkHandler {
   struct Environment {
     Publisher::Environment publisher;
     FlowTable* flows;
+    const FlowMemory* flow_memory = nullptr;  // of it; null: it is present
     std::vector<const WorkerCounters*> workers;
     std::function<uint32_t()> now_tick;  // the workers' coarse clock
     // Milliseconds since a worker last received a packet (since start, if none did).
@@ -60,6 +62,11 @@ class Manager final : public LinkHandler {
  private:
   using SteadyClock = std::chrono::steady_clock;
 
+  // Before the flow table's memory is present nothing is recorded, and nobody looks at it.
+  bool HasFlows() const {
+    return environment_.flow_memory == nullptr || environment_.flow_memory->is_present();
+  }
+  void BeginSweep() { sweeper_.Begin(publisher_.tables(), environment_.now_tick(), HasFlows()); }
   DataplaneStats Collect() const;  // mutex_ held
   // One slice of the sweep, when it is time. Returns how long to wait for the next, milliseconds.
   int SweepSome();

@@ -36,7 +36,10 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
       ForwardingTables::Build(view, {tables_.get(), now_tick, environment_.saved},
                               environment_.ports, &backend_slots_, &service_slots_, &outcome.build);
   Status admitted = built.status();
-  if (built.ok() && environment_.admit) admitted = environment_.admit(view);
+  if (built.ok() && environment_.need_flows && (*built)->NeedFlowTable()) {
+    admitted = environment_.need_flows();
+  }
+  if (admitted.ok() && environment_.admit) admitted = environment_.admit(view);
   if (!admitted.ok()) {
     ReleaseCounters();  // slots that only the refused tables had
     return admitted;

@@ -26,6 +26,9 @@ class Publisher {
     // Zeroes a counter slot in every worker. Called when no worker uses it.
     std::function<void(uint32_t slot)> reset_backend;
     std::function<void(uint32_t slot)> reset_service;
+    // May be empty. Called before tables are in force under which a worker may look into the flow
+    // table; what it refuses is not published.
+    std::function<Status()> need_flows;
     // Both may be empty. `admit` is called before an image's tables are in force, and may refuse
     // it; `settle` once workers use them.
     std::function<Status(const SnapshotView&)> admit;

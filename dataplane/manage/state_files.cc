@@ -1,5 +1,6 @@
 #include "dataplane/manage/state_files.h"
 
+#include <cstring>
 #include <filesystem>
 
 #include <spdlog/spdlog.h>
@@ -25,20 +26,33 @@ StateFiles StateFiles::Beside(const std::string& link_path) {
 
 Result<FlowTable> OpenFlowTable(uint64_t records, FlowMemory* memory) {
   if (memory->has_table()) {
+    RETURN_IF_ERROR(memory->MakePresent());
     Result<FlowTable> table = FlowTable::Attach(memory->bytes());
     if (table.ok()) {
       spdlog::info("flow table: taken up from {}", memory->path());
       return table;
     }
     spdlog::warn("flow table: starts empty: {}: {}", memory->path(), table.status().message());
+    std::memset(memory->bytes().data(), 0, memory->bytes().size());
+    FlowTable::FormatZeros(memory->bytes(), records);
   } else if (!memory->path().empty() && memory->is_new()) {
     spdlog::info("flow table: starts empty: {}", memory->story());
   } else if (!memory->story().empty()) {
     spdlog::warn("flow table: starts empty: {}", memory->story());
   }
-  FlowTable table = FlowTable::Format(memory->bytes(), records);
+  return FlowTable::Planned(memory->bytes(), records);
+}
+
+Status MakeFlowsPresent(uint64_t records, FlowMemory* memory) {
+  if (memory->is_present()) return {};
+  const bool is_private = memory->path().empty();
+  RETURN_IF_ERROR(memory->MakePresent());
+  if (memory->path().empty() && !is_private) {
+    spdlog::warn("flow table: in {}", memory->story());
+  }
+  FlowTable::FormatZeros(memory->bytes(), records);
   memory->MarkFormatted();
-  return table;
+  return {};
 }
 
 }  // namespace fairlead

@@ -18,7 +18,12 @@ struct StateFiles {
   static StateFiles Beside(const std::string& link_path);
 };
 
-// The table in `memory`: what is there, else an empty one of `records`. Says in the log which.
+// The table in `memory`: what is there, else an empty one of `records`. Says in the log which. Nobody
+// may look at one that is empty before MakeFlowsPresent.
 Result<FlowTable> OpenFlowTable(uint64_t records, FlowMemory* memory);
+
+// Takes memory for the table that OpenFlowTable gave, unless that is done. REQUIRES that no other
+// thread looks at it yet.
+Status MakeFlowsPresent(uint64_t records, FlowMemory* memory);
 
 }  // namespace fairlead

@@ -55,15 +55,24 @@ size_t FlowTable::BytesNeeded(uint64_t records) {
   return sizeof(Header) + BucketsFor(records) * sizeof(Bucket);
 }
 
-FlowTable FlowTable::Format(std::span<std::byte> memory, uint64_t records) {
-  const uint64_t bucket_count = BucketsFor(records);
+FlowTable FlowTable::Planned(std::span<std::byte> memory, uint64_t records) {
   CHECK(memory.size() >= BytesNeeded(records));
   CHECK(reinterpret_cast<uintptr_t>(memory.data()) % alignof(Bucket) == 0);
-  auto* buckets = reinterpret_cast<Bucket*>(memory.data() + sizeof(Header));
-  for (uint64_t b = 0; b < bucket_count; ++b) new (&buckets[b]) Bucket{};
-  const Header header{kMagic, kLayoutVersion, sizeof(Record), bucket_count, {}};
+  return {reinterpret_cast<Bucket*>(memory.data() + sizeof(Header)), BucketsFor(records) - 1};
+}
+
+FlowTable FlowTable::FormatZeros(std::span<std::byte> memory, uint64_t records) {
+  static_assert(kFree == 0);
+  const FlowTable table = Planned(memory, records);
+  const Header header{kMagic, kLayoutVersion, sizeof(Record), table.bucket_count(), {}};
   std::memcpy(memory.data(), &header, sizeof(header));
-  return {buckets, bucket_count - 1};
+  return table;
+}
+
+FlowTable FlowTable::Format(std::span<std::byte> memory, uint64_t records) {
+  const FlowTable table = FormatZeros(memory, records);
+  for (uint64_t b = 0; b < table.bucket_count(); ++b) new (&table.buckets_[b]) Bucket{};
+  return table;
 }
 
 // Only the frame can be checked: any 16 bytes are a possible record. A damaged one costs a lookup

@@ -121,6 +121,11 @@ class FlowTable {
   // the table).
   static FlowTable Format(std::span<std::byte> memory, uint64_t records);
 
+  // The same where `memory` is zero already, as far as it is looked at: writes nothing but the header.
+  static FlowTable FormatZeros(std::span<std::byte> memory, uint64_t records);
+  // The table that FormatZeros will make, before it does: nobody may look into it until then.
+  static FlowTable Planned(std::span<std::byte> memory, uint64_t records);
+
   // Takes up a table that an earlier process left in `memory`. Fails when layout version, size or
   // magic differ. Records left half-written are freed. REQUIRES no concurrent user, 64-byte
   // alignment.

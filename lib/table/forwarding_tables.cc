@@ -512,6 +512,12 @@ Result<std::unique_ptr<ForwardingTables>> ForwardingTables::Build(
   return TablesBuilder(snapshot, past, ports).Build(backend_slots, service_slots, stats);
 }
 
+bool ForwardingTables::NeedFlowTable() const {
+  return std::any_of(services_.begin(), services_.end(), [](const ServiceEntry& service) {
+    return !service.records_only_differences || !service.slot_table->all_settled();
+  });
+}
+
 SavedSlots ForwardingTables::SaveSlots(const ServiceEntry& service) const {
   SavedSlots saved{service.id, service.hash_policy, service.slot_count, hash_seed_, {}};
   const auto id_of = [&](uint16_t owner) {

@@ -158,6 +158,11 @@ class ForwardingTables {
     return local < service.backend_count ? static_cast<uint16_t>(local) : kNoOwner;
   }
 
+  // Whether a packet's backend may depend on its record: a slot is not settled, or a service records
+  // all flows. It stays false once it is: slots settle, and change by new tables only. Management
+  // thread.
+  bool NeedFlowTable() const;
+
   // The service's unsettled slots, for another process. Management thread.
   SavedSlots SaveSlots(const ServiceEntry& service) const;
 

@@ -4,10 +4,10 @@
 
 namespace fairlead {
 
-void Sweeper::Begin(const ForwardingTables* tables, uint32_t now_tick) {
+void Sweeper::Begin(const ForwardingTables* tables, uint32_t now_tick, bool any_records) {
   tables_ = tables;
   running_ = tables != nullptr;
-  next_bucket_ = 0;
+  next_bucket_ = any_records ? 0 : flows_->bucket_count();
   if (!running_) return;
   uint32_t slots = 0;
   for (const BackendEntry& backend : tables->backends()) {

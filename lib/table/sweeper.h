@@ -25,9 +25,10 @@ class Sweeper {
   explicit Sweeper(FlowTable* flows) : flows_(flows) {}
 
   // Begins a pass. `tables` must stay as they are until it ends; begin again when they change.
-  // Without tables (null) nobody knows yet what a record is worth: there is no pass.
+  // Without tables (null) nobody knows yet what a record is worth: there is no pass. `any_records`
+  // false: nothing was ever recorded, the flow table is not looked at.
   // REQUIRES a pause between passes (SlotTable::BeginCount).
-  void Begin(const ForwardingTables* tables, uint32_t now_tick);
+  void Begin(const ForwardingTables* tables, uint32_t now_tick, bool any_records = true);
   bool is_running() const { return running_; }
 
   // One slice. True when that ended the pass: the counts below are new, and slots that no record

@@ -1,9 +1,11 @@
 // Snapshots, folders and grace periods for the tests of the management thread.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,6 +60,27 @@ class Memfd {
  private:
   int fd_;
 };
+
+inline uint64_t PagesOf(std::span<const std::byte> memory) {
+  const auto page = static_cast<size_t>(getpagesize());
+  return (memory.size() + page - 1) / page;
+}
+
+// Pages that this process can write to without a fault (proc_pid_pagemap(5)). REQUIRES `memory` to
+// begin with a page.
+inline uint64_t PresentPages(std::span<const std::byte> memory) {
+  const auto page = static_cast<size_t>(getpagesize());
+  std::vector<uint64_t> entries(PagesOf(memory));
+  const int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  const auto length = static_cast<ssize_t>(entries.size() * sizeof(uint64_t));
+  EXPECT_EQ(pread(map, entries.data(), static_cast<size_t>(length),
+                  static_cast<off_t>(reinterpret_cast<uintptr_t>(memory.data()) / page * 8)),
+            length);
+  close(map);
+  uint64_t present = 0;
+  for (const uint64_t entry : entries) present += entry >> 63;
+  return present;
+}
 
 // One service "web" over backends 10.0.0.1 .. 10.0.0.N whose ids are 1 .. N.
 inline SnapshotInput WebInput(uint64_t generation, uint32_t backend_count) {

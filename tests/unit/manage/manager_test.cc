@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include "dataplane/manage/image_file.h"
+#include "dataplane/manage/state_files.h"
 #include "tests/unit/flow/table_memory.h"
 #include "tests/unit/manage/fixture.h"
 
@@ -13,6 +14,8 @@ namespace {
 using testing::FakeGrace;
 using testing::ImageForAnotherHost;
 using testing::Memfd;
+using testing::PagesOf;
+using testing::PresentPages;
 using testing::TableMemory;
 using testing::TemporaryFolder;
 using testing::WebImage;
@@ -101,6 +104,42 @@ TEST_F(ManagerTest, FindsAFlowsRecordAndItsAge) {
   EXPECT_EQ(flow.age_ms, 2000u);
   EXPECT_EQ(flow.flags, kRecordConfirmed);
   EXPECT_FALSE(manager_.FindFlow({.tag = 78, .buckets = 5, .service_id = 0}).found);
+}
+
+// Neither its sweeps nor its answers take memory for a flow table that no worker needs; tables that
+// a worker needs it for have it before they are in force.
+TEST_F(ManagerTest, TakesNoFlowTableBeforeAChangeNeedsIt) {
+  constexpr uint64_t kRecords = 1U << 16;
+  FlowMemory memory = FlowMemory::Allocate(FlowTable::BytesNeeded(kRecords)).value();
+  FlowTable flows = OpenFlowTable(kRecords, &memory).value();
+  const ForwardingTables* in_force_before = nullptr;
+  Manager::Environment environment = Environment();
+  environment.flows = &flows;
+  environment.flow_memory = &memory;
+  environment.publisher.need_flows = [&] {
+    in_force_before = published_.load();
+    return MakeFlowsPresent(kRecords, &memory);
+  };
+  Manager manager(std::move(environment));
+  const auto image = [](uint64_t generation, uint32_t backends) {
+    SnapshotInput input = testing::WebInput(generation, backends);
+    input.services[0].tracking_tcp = Tracking::kAdaptive;
+    return BuildSnapshot(input).value();
+  };
+  const int never = eventfd(0, EFD_CLOEXEC);
+  ASSERT_TRUE(manager.Apply(image(1, 2), false).ok());
+  const ForwardingTables* settled = published_.load();
+  idle_ms_ = 1;
+  manager.Run(never, 1);  // sweeps
+  EXPECT_FALSE(manager.FindFlow({.tag = 77, .buckets = 5, .service_id = 1}).found);
+  EXPECT_EQ(PresentPages(memory.bytes()), 0U);
+  ASSERT_TRUE(manager.Apply(image(2, 3), false).ok());
+  EXPECT_EQ(in_force_before, settled);
+  EXPECT_EQ(PresentPages(memory.bytes()), PagesOf(memory.bytes()));
+  EXPECT_EQ(flows.Insert({77, 5}, {3, now_tick_, 0}, 100), FlowTable::InsertResult::kStored);
+  EXPECT_TRUE(manager.FindFlow({.tag = 77, .buckets = 5, .service_id = 1}).found);
+  manager.Run(never, 1);
+  close(never);
 }
 
 TEST_F(ManagerTest, SaysWhatTheSlotOfAFlowIs) {

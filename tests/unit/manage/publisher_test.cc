@@ -29,6 +29,11 @@ class PublisherTest : public ::testing::Test {
       return snapshot.header().generation == refused_generation_ ? ResourceExhausted("no room")
                                                                  : Status();
     };
+    environment.need_flows = [this] {
+      in_force_when_flows_were_needed_ = published_.load();
+      ++flows_needed_;
+      return no_flows_ ? ResourceExhausted("no memory") : Status();
+    };
     environment.settle = [this](const SnapshotView& snapshot) {
       settled_.push_back(snapshot.header().generation);
       EXPECT_EQ(published_.load()->generation(), snapshot.header().generation);
@@ -46,6 +51,9 @@ class PublisherTest : public ::testing::Test {
   std::set<uint32_t> reset_backends_;
   std::set<uint32_t> reset_services_;
   const ForwardingTables* in_force_when_admitted_ = nullptr;
+  const ForwardingTables* in_force_when_flows_were_needed_ = nullptr;
+  uint32_t flows_needed_ = 0;
+  bool no_flows_ = false;
   uint64_t refused_generation_ = 0;
   std::vector<uint64_t> settled_;
   Publisher publisher_;
@@ -102,6 +110,32 @@ TEST_F(PublisherTest, SaysWhenAWorkerHasNotTakenTheTablesYet) {
   // New packets are forwarded by the new tables; the slow worker may still read the old ones.
   EXPECT_EQ(published_.load()->generation(), 2u);
   EXPECT_EQ(before->generation(), 1u);
+}
+
+SnapshotImage AdaptiveImage(uint64_t generation, uint32_t backend_count) {
+  SnapshotInput input = WebInput(generation, backend_count);
+  input.services[0].tracking_tcp = Tracking::kAdaptive;
+  return BuildSnapshot(input).value();
+}
+
+TEST_F(PublisherTest, AsksForFlowsBeforeAWorkerMayLookForOne) {
+  ASSERT_TRUE(publisher_.Publish(AdaptiveImage(1, 2), 0).ok());
+  EXPECT_EQ(flows_needed_, 0U);
+  const ForwardingTables* settled = published_.load();
+  ASSERT_TRUE(publisher_.Publish(AdaptiveImage(2, 3), 0).ok());  // its slots begin to shift
+  EXPECT_EQ(flows_needed_, 1U);
+  EXPECT_EQ(in_force_when_flows_were_needed_, settled);
+  ASSERT_TRUE(publisher_.Publish(WebImage(3, 3), 0).ok());  // records all
+  EXPECT_EQ(flows_needed_, 2U);
+}
+
+TEST_F(PublisherTest, RefusesTablesThatNeedFlowsWhereThereIsNoMemory) {
+  ASSERT_TRUE(publisher_.Publish(AdaptiveImage(1, 2), 0).ok());
+  no_flows_ = true;
+  EXPECT_EQ(publisher_.Publish(AdaptiveImage(2, 3), 0).status().code(),
+            ErrorCode::kResourceExhausted);
+  EXPECT_EQ(published_.load()->generation(), 1U);
+  EXPECT_TRUE(publisher_.Publish(AdaptiveImage(3, 2), 0).ok());  // nothing shifts
 }
 
 TEST_F(PublisherTest, KeepsCounterSlotsOfTablesThatAWorkerMayStillUse) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,8 @@
 #include <vector>
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "tests/unit/manage/fixture.h"
 
@@ -18,16 +21,29 @@ namespace fairlead {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::PagesOf;
+using testing::PresentPages;
 using testing::TemporaryFolder;
 using testing::WebInput;
 
 constexpr uint64_t kRecords = 1024;
 constexpr uint32_t kIdle = 1000;
 
+uint64_t BlocksOf(const std::string& path) {
+  struct stat info = {};
+  EXPECT_EQ(stat(path.c_str(), &info), 0);
+  return static_cast<uint64_t>(info.st_blocks);
+}
+
 class FlowFileTest : public ::testing::Test {
  protected:
-  // As a process that starts: opens the table, and stores a record if it is a new one.
+  // As a process that starts and gets tables that need flows.
   void Start(uint64_t records = kRecords) {
+    ASSERT_NO_FATAL_FAILURE(StartOnly(records));
+    const Status present = MakeFlowsPresent(records, &*memory_);
+    ASSERT_TRUE(present.ok()) << present.message();
+  }
+  void StartOnly(uint64_t records = kRecords) {
     memory_.reset();
     Result<FlowMemory> memory = FlowMemory::Open(place_, FlowTable::BytesNeeded(records));
     ASSERT_TRUE(memory.ok()) << memory.status().message();
@@ -134,7 +150,63 @@ TEST_F(FlowFileTest, StaysOutOfAnotherProcessesTable) {
   EXPECT_TRUE(second->path().empty());
   EXPECT_THAT(second->story(), HasSubstr("another process's"));
   EXPECT_TRUE(OpenFlowTable(kRecords, &*second).ok());
+  EXPECT_TRUE(MakeFlowsPresent(kRecords, &*second).ok());
   EXPECT_TRUE(Has(kKey));
+}
+
+TEST_F(FlowFileTest, TakesNoMemoryBeforeItIsNeededAndThenAllOfIt) {
+  constexpr uint64_t kMany = 1U << 18;  // 4 MiB
+  StartOnly(kMany);
+  EXPECT_FALSE(memory_->is_present());
+  EXPECT_EQ(PresentPages(memory_->bytes()), 0U);
+  EXPECT_EQ(BlocksOf(Path()), 0U);
+  ASSERT_TRUE(MakeFlowsPresent(kMany, &*memory_).ok());
+  EXPECT_EQ(PresentPages(memory_->bytes()), PagesOf(memory_->bytes()));
+  EXPECT_GE(BlocksOf(Path()) * 512, FlowTable::BytesNeeded(kMany));
+  Put(kKey);
+  Start(kMany);  // taken up: at once
+  EXPECT_TRUE(memory_->has_table());
+  EXPECT_EQ(PresentPages(memory_->bytes()), PagesOf(memory_->bytes()));
+  EXPECT_TRUE(Has(kKey));
+}
+
+TEST_F(FlowFileTest, IsNewAgainAfterAProcessThatDidNotNeedIt) {
+  StartOnly();
+  StartOnly();
+  EXPECT_TRUE(memory_->is_new());
+  EXPECT_THAT(memory_->story(), HasSubstr("is new"));
+  ASSERT_TRUE(MakeFlowsPresent(kRecords, &*memory_).ok());
+  Put(kKey);
+  EXPECT_TRUE(Has(kKey));
+}
+
+TEST_F(FlowFileTest, IsPrivateWhereTheFolderHasNoRoomOnceItIsNeeded) {
+  StartOnly();
+  // A file that would have to grow beyond what this process may write stands for a full folder.
+  std::filesystem::resize_file(Path(), 4096);
+  const struct rlimit none = {4096, RLIM_INFINITY};
+  struct rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+  const Status present = MakeFlowsPresent(kRecords, &*memory_);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_TRUE(present.ok()) << present.message();
+  EXPECT_TRUE(memory_->path().empty());
+  EXPECT_THAT(memory_->story(), HasSubstr("there is no room"));
+  EXPECT_FALSE(std::filesystem::exists(Path()));
+  EXPECT_EQ(PresentPages(memory_->bytes()), PagesOf(memory_->bytes()));
+  Put(kKey);
+  EXPECT_TRUE(Has(kKey));
+}
+
+TEST(FlowMemory, PrivateMemoryIsTakenOnceItIsNeeded) {
+  Result<FlowMemory> memory = FlowMemory::Allocate(size_t{4} << 20);
+  ASSERT_TRUE(memory.ok());
+  EXPECT_EQ(PresentPages(memory->bytes()), 0U);
+  ASSERT_TRUE(memory->MakePresent().ok());
+  EXPECT_EQ(PresentPages(memory->bytes()), PagesOf(memory->bytes()));
 }
 
 TEST_F(FlowFileTest, NeverKeepsAStartFromSucceeding) {

@@ -238,6 +238,16 @@ TEST_F(SweeperTest, KeepsTheLastCountsUntilAPassHasEnded) {
   EXPECT_EQ(sweeper_.records(), 2u);
 }
 
+TEST_F(SweeperTest, LooksIntoNoFlowTableWhereNothingWasEverRecorded) {
+  Put(1, 99, 1);  // of no backend: a sweep would erase it
+  sweeper_.Begin(tables_.get(), kNow, false);
+  EXPECT_TRUE(sweeper_.Step(kNow));
+  EXPECT_TRUE(Has(1));
+  EXPECT_EQ(sweeper_.records(), 0u);
+  SweepAll(tables_.get());
+  EXPECT_FALSE(Has(1));
+}
+
 TEST_F(SweeperTest, LeavesEverythingAloneWithoutTables) {
   Put(1, 1, 1);
   sweeper_.Begin(nullptr, kNow);
