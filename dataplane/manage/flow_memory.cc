@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <linux/mman.h>  // MADV_COLLAPSE, which Debian 12's libc does not have
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -227,6 +228,9 @@ Status FlowMemory::MakePresent() {
       RETURN_IF_ERROR(GoPrivate("there is no room for " + std::to_string(mapping_.size() >> 20) +
                                 " MiB: " + std::strerror(error)));
     }
+    // A tmpfs with huge=advise gives the call above small pages, whatever the mapping is advised:
+    // huge ones are made of them (Linux 6.1). A folder that has none to give refuses.
+    madvise(mapping_.data(), mapping_.size(), MADV_COLLAPSE);
   }
   RETURN_IF_ERROR(Populate(mapping_));
   is_present_ = true;

@@ -6,7 +6,8 @@
 //   page 0    magic, layout version, epoch, bytes of the table
 //   page 1..  the table (lib/flow/flow_table.h)
 //
-// in hugetlbfs where one is mounted that has pages to give, else in a folder of the caller's choice.
+// in hugetlbfs where one is mounted that has pages to give, else in a folder of the caller's choice
+// (on huge pages, if that is a tmpfs mounted with `huge=advise`).
 // What is found there is taken up only if it is whole, of this boot of the host, this layout and
 // this size; anything else is replaced by an empty table. Nothing there keeps a start from
 // succeeding: at worst the memory is private, and says why.

@@ -1,17 +1,22 @@
 #include "dataplane/manage/state_files.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -222,6 +227,44 @@ TEST_F(FlowFileTest, NeverKeepsAStartFromSucceeding) {
   Start();
   EXPECT_TRUE(memory_->path().empty());
   Put(kKey);
+}
+
+// Bytes of the mapping of `bytes` that are on huge pages.
+size_t HugeBytes(std::span<const std::byte> bytes) {
+  const auto wanted = reinterpret_cast<uintptr_t>(bytes.data());
+  std::ifstream maps("/proc/self/smaps");
+  bool within = false;
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t first = 0;
+    uintptr_t end = 0;
+    size_t kilobytes = 0;
+    if (std::sscanf(line.c_str(), "%zx-%zx ", &first, &end) == 2) {
+      within = first <= wanted && wanted < end;
+    } else if (within && std::sscanf(line.c_str(), "ShmemPmdMapped: %zu", &kilobytes) == 1) {
+      return kilobytes << 10;
+    }
+  }
+  return 0;
+}
+
+TEST_F(FlowFileTest, IsOnHugePagesWhereATmpfsGivesThemOnRequest) {
+  constexpr uint64_t kRecordsOf4Mb = (uint64_t{4} << 20) / 16;
+  bool mounted = false;
+  // The mount belongs to a thread and goes with it.
+  std::thread thread([&] {
+    mounted = unshare(CLONE_NEWNS) == 0 &&
+              mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+              mount("none", place_.folder.c_str(), "tmpfs", 0, "huge=advise") == 0;
+    if (!mounted) return;
+    Start(kRecordsOf4Mb);
+    Put(kKey);
+    EXPECT_GE(HugeBytes(memory_->bytes()), kRecordsOf4Mb * 16);
+    Start(kRecordsOf4Mb);
+    EXPECT_TRUE(Has(kKey));
+    EXPECT_GE(HugeBytes(memory_->bytes()), kRecordsOf4Mb * 16);
+  });
+  thread.join();
+  if (!mounted) GTEST_SKIP() << "may not mount, or the kernel has no huge pages for files";
 }
 
 class SlotFilesTest : public testing::TablesFixture {
