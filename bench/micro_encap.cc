@@ -30,7 +30,7 @@ using slow::operator+;
 constexpr size_t kBurst = 32;
 constexpr size_t kStride = 256;
 constexpr uint32_t kHeadroom = 128;
-constexpr uint8_t kNextHop[6] = {2, 0, 0, 0, 0, 0xb};
+constexpr uint8_t kNextHop[8] = {2, 0, 0, 0, 0, 0xb};
 constexpr uint8_t kPort[6] = {2, 0, 0, 0, 0, 0xa};
 const Bytes kMacs = {2, 0, 0, 0, 0, 0xb, 2, 0, 0, 0, 0, 0xa};
 const Bytes kOwn4 = {192, 0, 2, 1};
@@ -131,7 +131,7 @@ void Dsr(State& state, Family family) {
       family == Family::kIpv4 ? slow::Ip4{}.destination : slow::Ip6{}.destination;
   InPlace(state, family, kMacs + Ethertype(family) + Packet(family, frontend, 80, 63),
           [](uint8_t* bytes, const ParsedPacket& packet) {
-            RewriteDsr(bytes, packet, kNextHop, kPort);
+            RewriteDsr(bytes, packet, kNextHop, SourceMac::Of(kPort));
           });
 }
 

@@ -28,7 +28,7 @@ using testing::Udp;
 constexpr size_t kBurst = 32;
 constexpr size_t kStride = 256;
 constexpr uint8_t kMacA[6] = {2, 0, 0, 0, 0, 0xa};
-constexpr uint8_t kMacB[6] = {2, 0, 0, 0, 0, 0xb};
+constexpr uint8_t kMacB[8] = {2, 0, 0, 0, 0, 0xb};
 
 struct Form {
   const char* name;
@@ -123,7 +123,7 @@ void RewriteBursts(State& state, const Bytes& frame) {
   const bool v4 = packet.kind == FrameKind::kIpv4;
   // The TTL is put back before each rewrite, so that it never runs out; the checksum need not fit.
   const size_t ttl_offset = packet.l3_offset + (v4 ? 8U : 7U);
-  RewriteDsr(frames.at(0), packet, kMacB, kMacA);
+  RewriteDsr(frames.at(0), packet, kMacB, SourceMac::Of(kMacA));
   const bool right = frames.at(0)[ttl_offset] == 63 && std::memcmp(frames.at(0), kMacB, 6) == 0 &&
                      std::memcmp(frames.at(0) + 6, kMacA, 6) == 0;
   if (!right || (v4 && Checksum(frames.at(0) + packet.l3_offset,
@@ -136,7 +136,7 @@ void RewriteBursts(State& state, const Bytes& frame) {
     for (size_t i = 0; i < kBurst; ++i) {
       uint8_t* bytes = frames.at(next + i);
       bytes[ttl_offset] = 64;
-      RewriteDsr(bytes, packet, kMacB, kMacA);
+      RewriteDsr(bytes, packet, kMacB, SourceMac::Of(kMacA));
     }
     benchmark::ClobberMemory();
     next = next + kBurst == frames.count() ? 0 : next + kBurst;

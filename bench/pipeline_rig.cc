@@ -197,6 +197,7 @@ std::string Setting::Name() const {
                      "/buffers:" + std::to_string(buffers);
   if (shifting_percent != 0) name += "/shifting:" + std::to_string(shifting_percent);
   if (syn_flood) name += "/syn_flood";
+  if (received != kMaxBatch) name += "/received:" + std::to_string(received);
   return name;
 }
 
@@ -305,7 +306,7 @@ void Rig::Prepare(uint32_t first) {
 std::string Rig::WarmUpAndCheck() {
   for (uint32_t flow = 0; flow < setting_.flows; flow += kMaxBurst) {
     for (uint32_t i = 0; i < kMaxBurst; ++i) SetFlow(i, flow + i);
-    FillBurst(buffers_.data(), kMaxBurst, 0, &burst_);
+    FillBurst(buffers_.data(), kMaxBurst, 0, context_.hints, &burst_);
     ProcessBurst(context_, burst_);
     for (uint32_t i = 0; i < kMaxBurst; ++i) {
       if ((flow + i) % 61 != 0) continue;
@@ -375,15 +376,15 @@ std::string Rig::CheckTranslated(const uint8_t* ip, const BackendEntry& backend)
   return "";
 }
 
-uint64_t Rig::RunBurst() {
+uint64_t Rig::RunBatch() {
   rte_mbuf** const buffers = &buffers_[next_buffer_];
   const uint64_t start = rte_rdtsc_precise();
-  FillBurst(buffers, kMaxBurst, 0, &burst_);
-  ProcessBurst(context_, burst_);
-  for (uint32_t i = 0; i < kMaxBurst; ++i) ::benchmark::DoNotOptimize(TakeFrame(burst_, i));
+  PassBatch(buffers, batch(), 0, context_, burst_, [](const Burst& burst) {
+    for (uint32_t i = 0; i < kMaxBurst; ++i) ::benchmark::DoNotOptimize(TakeFrame(burst, i));
+  });
   const uint64_t cycles = rte_rdtsc_precise() - start;
-  Prepare(next_buffer_);
-  next_buffer_ = (next_buffer_ + kMaxBurst) % setting_.buffers;
+  for (uint32_t done = 0; done < batch(); done += kMaxBurst) Prepare(next_buffer_ + done);
+  next_buffer_ = (next_buffer_ + batch()) % setting_.buffers;
   return cycles;
 }
 

@@ -2,8 +2,8 @@
 //
 //   Setting -> snapshot image -> ForwardingTables       (the same code as in the dataplane)
 //           -> frames in mbufs of a pool on huge pages  (transparent ones, where the kernel gives them)
-//   RunBurst: FillBurst, ProcessBurst, TakeFrame on 32 packets; then, outside the time, the frames
-//   are made again what comes in, with the flows that are next.
+//   RunBatch: FillBurst, ProcessBurst, TakeFrame on as many packets as a look at a queue finds; then,
+//   outside the time, the frames are made again what comes in, with the flows that are next.
 //
 // Frames are TCP: an ACK of an established flow, or, for a SYN flood, a SYN of a flow never seen.
 // Backends are IPv4 hosts but for nat's of IPv6 clients.
@@ -12,6 +12,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,6 +20,7 @@
 
 #include "dataplane/manage/flow_memory.h"
 #include "dataplane/pipeline/pipeline.h"
+#include "dataplane/worker/batch.h"
 #include "lib/snapshot/builder.h"
 
 namespace fairlead::bench {
@@ -32,6 +34,7 @@ struct Setting {
   uint32_t backends = 1000;  // of each service
   uint32_t services = 1;
   uint32_t buffers = 131'072;
+  uint32_t received = kMaxBatch;  // packets found by a look at the queue, at most `buffers`
   uint32_t shifting_percent = 0;  // of the slots
   bool syn_flood = false;
 
@@ -53,8 +56,10 @@ class Rig {
   // Every flow once, so that what is to be recorded is; checks every 61st. "" = all is right.
   std::string WarmUpAndCheck();
 
-  // One burst; the TSC cycles that it took.
-  uint64_t RunBurst();
+  // Packets that RunBatch takes.
+  uint32_t batch() const { return std::min(setting_.received, setting_.buffers); }
+  // One batch; the TSC cycles that it took.
+  uint64_t RunBatch();
 
   // Packets so far that were not forwarded.
   uint64_t not_forwarded() const;

@@ -5,9 +5,10 @@
 // calls ProcessBurst (pipeline.h), which fills the rest. A stage may move `frame` and change the
 // lengths; the caller takes over what it finds there before it sends the packet.
 //
-// One per worker, reused; no stage relies on what an earlier burst left in it but for the two hints.
+// One per worker, reused; no stage relies on what an earlier burst left in it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/pipeline/buffer_source.h"
@@ -24,6 +25,36 @@ inline constexpr uint32_t kMaxBurst = 32;
 // jumbo frames for an MTU of 1500.
 inline constexpr uint32_t kMaxMade = 256;
 
+// For whoever fills the next burst, whose packets will be like the last one's: their headers reach
+// into the frame's second cache line (IPv6), or tunnels will write into the line before it.
+struct ArrivalHints {
+  bool mostly_ipv6 = false;
+  bool mostly_tunnels = false;
+};
+
+// The burst behind this one, whose lines the stages ask for one by one as they go: a core has some two
+// dozen lines outstanding at once, and waits where more are asked for together.
+//
+// Where its frames lie is guessed: as far from their buffers, the caller's, as this burst's. A wrong
+// guess costs a line that nobody wanted.
+struct ComingBurst {
+  const uint8_t* const* buffers = nullptr;
+  uint32_t count = 0;          // at most kMaxBurst
+  ptrdiff_t frame_offset = 0;  // from a buffer to its frame
+  ptrdiff_t extra_offset = 0;  // and to a further line of it; as frame_offset when none is wanted
+
+  void AskForBuffer(uint32_t i) const {
+    if (i < count) __builtin_prefetch(buffers[i]);
+  }
+  void AskForFrame(uint32_t i) const {
+    if (i < count) __builtin_prefetch(buffers[i] + frame_offset);
+  }
+  void AskForExtra() const {
+    if (extra_offset == frame_offset) return;
+    for (uint32_t i = 0; i < count; ++i) __builtin_prefetch(buffers[i] + extra_offset);
+  }
+};
+
 struct Burst {
   uint32_t count = 0;  // packets, at most kMaxBurst
 
@@ -36,11 +67,6 @@ struct Burst {
   uint16_t ingress_port[kMaxBurst] = {};     // index into PipelineContext::ports
   bool nic_bad_ip_checksum[kMaxBurst] = {};  // the NIC checked the IPv4 header and found it wrong
   void* handle[kMaxBurst] = {};              // the caller's own (the mbuf); not looked at
-
-  // Hints for whoever fills the next burst, whose packets will be like this one's: their headers reach
-  // into the frame's second cache line (IPv6), or tunnels will write into the line before it.
-  bool mostly_ipv6 = false;
-  bool mostly_tunnels = false;
 
   // The stages'.
   ParsedPacket packet[kMaxBurst];
@@ -57,6 +83,7 @@ struct Burst {
   uint32_t common_count = 0;
   uint8_t common[kMaxBurst] = {};
   uint32_t others = 0;
+  bool any_ipv6 = false;  // of all
 
   // Packets of a service that are still pending, in order: what LookupServices leaves to the stages
   // behind it.
@@ -89,6 +116,7 @@ struct Burst {
   // The stages' lists, empty.
   void ClearLists() {
     common_count = others = 0;
+    any_ipv6 = false;
     live_count = fragment_count = error_count = reply_count = question_count = made_count = 0;
     has_first_fragment = false;
   }

@@ -154,19 +154,35 @@ void GiveAllToKernel(Burst& burst) {
   }
 }
 
-}  // namespace
-
-void LookupServices(PipelineContext& context, Burst& burst) {
-  if (context.tables == nullptr) return GiveAllToKernel(burst);
-
-  const FrontendTable& frontends = context.tables->frontends();
-  FrontendTable::Cursor cursor(frontends);
+// Those of the common packets that plainly belong to a service become live; the others are others.
+void FindIpv4(const FrontendTable& frontends, Burst& burst) {
+  FrontendTable::Ipv4Cursor cursor(frontends);
   const uint32_t common_count = burst.common_count;
   uint32_t live_count = 0;
   for (uint32_t n = 0; n < common_count; ++n) {
     const uint32_t i = burst.common[n];
     const FlowKey& key = burst.key[i];
     const uint32_t service = cursor.FindDestination(key);
+    burst.service[i] = service;
+    if (service != kNoService && !frontends.HasIpv4Source(key)) [[likely]] {
+      burst.live[live_count++] = static_cast<uint8_t>(i);
+    } else {
+      burst.others |= 1U << i;
+    }
+  }
+  burst.live_count = live_count;
+}
+
+void FindAnyFamily(const FrontendTable& frontends, Burst& burst) {
+  FrontendTable::Ipv4Cursor ipv4(frontends);
+  FrontendTable::Ipv6Cursor ipv6(frontends);
+  const uint32_t common_count = burst.common_count;
+  uint32_t live_count = 0;
+  for (uint32_t n = 0; n < common_count; ++n) {
+    const uint32_t i = burst.common[n];
+    const FlowKey& key = burst.key[i];
+    const uint32_t service =
+        key.size_bytes == 16 ? ipv4.FindDestination(key) : ipv6.FindDestination(key);
     burst.service[i] = service;
     if (service != kNoService && !frontends.HasSource(key)) [[likely]] {
       burst.live[live_count++] = static_cast<uint8_t>(i);
@@ -175,6 +191,18 @@ void LookupServices(PipelineContext& context, Burst& burst) {
     }
   }
   burst.live_count = live_count;
+}
+
+}  // namespace
+
+void LookupServices(PipelineContext& context, Burst& burst) {
+  if (context.tables == nullptr) return GiveAllToKernel(burst);
+  const FrontendTable& frontends = context.tables->frontends();
+  if (burst.any_ipv6) {
+    FindAnyFamily(frontends, burst);
+  } else {
+    FindIpv4(frontends, burst);
+  }
   if (burst.others == 0) [[likely]]
     return;
   for (uint32_t rest = burst.others; rest != 0; rest &= rest - 1) {

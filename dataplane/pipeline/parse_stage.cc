@@ -6,40 +6,70 @@
 namespace fairlead {
 namespace {
 
-constexpr uint64_t kMacMask = 0xffffffffffff;
-constexpr uint64_t kGroupBit = 1;  // lowest bit of the first byte, little-endian load
+constexpr uint32_t kNoPort = 0xffffffff;
 
-// REQUIRES at least 8 readable bytes at `frame`.
+// The 48 bits of the destination MAC as the upper ones of a number. REQUIRES 8 readable bytes.
 inline uint64_t DestinationMac(const uint8_t* frame) {
   uint64_t bytes;
   std::memcpy(&bytes, frame, sizeof(bytes));
-  return bytes & kMacMask;
+  return bytes << 16;
 }
 
-[[gnu::noinline]] bool IsExtraMac(const PortView& port, uint64_t mac) {
-  for (uint32_t i = 1; i < port.accepted_count; ++i) {
-    if (mac == port.accepted[i]) return true;
+inline bool IsGroup(const uint8_t* frame) { return (frame[0] & 1) != 0; }
+
+bool IsOwnMac(const PortView& port, uint64_t mac) {
+  for (uint32_t i = 0; i < port.accepted_count; ++i) {
+    if (mac == port.accepted[i] << 16) return true;
   }
   return false;
 }
 
-inline bool IsOwnMac(const PortView& port, const uint8_t* frame) {
-  const uint64_t mac = DestinationMac(frame);
-  return mac == port.accepted[0] || IsExtraMac(port, mac);
-}
-
-// Whatever is not common.
-[[gnu::noinline]] void ParseOther(const PortView& port, Burst& burst, uint32_t i) {
+// Whatever is not common, or not to the port's first address.
+[[gnu::noinline]] void ParseOther(const PipelineContext& context, Burst& burst, uint32_t i) {
   const uint8_t* frame = burst.frame[i];
+  const PortView& port = context.ports[burst.ingress_port[i]];
   // A frame too short for an Ethernet header cannot be judged by its MAC; the parser reports it.
-  if (burst.linear_length[i] >= sizeof(EthernetHeader) &&
-      (DestinationMac(frame) & kGroupBit) == 0 && !IsOwnMac(port, frame)) {
+  if (burst.linear_length[i] >= sizeof(EthernetHeader) && !IsGroup(frame) &&
+      !IsOwnMac(port, DestinationMac(frame))) {
     return burst.Drop(i, DropReason::k_other_mac);
   }
   ParsedPacket& packet = burst.packet[i];
   ParseFrame(frame, burst.linear_length[i], burst.frame_length[i], &packet, &burst.key[i]);
   if (packet.kind == FrameKind::kUnreadable) return burst.Drop(i, packet.defect);
   burst.others |= 1U << i;
+  burst.any_ipv6 |= packet.kind == FrameKind::kIpv6;
+}
+
+void CountReceived(WorkerCounters* counters, const Burst& burst) {
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < burst.count; ++i) bytes += burst.frame_length[i];
+  Add(&counters->totals.rx_packets, burst.count);
+  Add(&counters->totals.rx_bytes, bytes);
+}
+
+bool AnyBadIpChecksum(const Burst& burst) {
+  static_assert(sizeof(burst.nic_bad_ip_checksum) == kMaxBurst && kMaxBurst % 8 == 0);
+  uint64_t any = 0;
+  for (uint32_t i = 0; i < kMaxBurst; i += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, &burst.nic_bad_ip_checksum[i], sizeof(eight));
+    any |= eight;
+  }
+  return any != 0;
+}
+
+// Not common, whatever their headers look like.
+[[gnu::noinline]] void TakeOutBadIpChecksums(Burst& burst) {
+  uint32_t kept = 0;
+  for (uint32_t n = 0; n < burst.common_count; ++n) {
+    const uint32_t i = burst.common[n];
+    if (burst.nic_bad_ip_checksum[i]) {
+      burst.others |= 1U << i;
+    } else {
+      burst.common[kept++] = static_cast<uint8_t>(i);
+    }
+  }
+  burst.common_count = kept;
 }
 
 }  // namespace
@@ -49,29 +79,39 @@ void ParseHeaders(PipelineContext& context, Burst& burst) {
   std::memset(burst.verdict, static_cast<int>(Verdict::kPending), sizeof(burst.verdict));
   std::memset(burst.reason, static_cast<int>(DropReason::kNone), sizeof(burst.reason));
   burst.ClearLists();
+  CountReceived(context.counters, burst);
   // In locals: a byte stored into the burst might be anybody's, and would have all else read again.
   const uint32_t count = burst.count;
   const PortView* const ports = context.ports.data();
+  const ComingBurst coming = context.coming;
   uint32_t ipv6_count = 0;
-  uint64_t bytes = 0;
   uint32_t common_count = 0;
+  // Most packets of a burst came in by one port.
+  uint32_t known_port = kNoPort;
+  uint64_t own_mac = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    bytes += burst.frame_length[i];
-    const PortView& port = ports[burst.ingress_port[i]];
+    coming.AskForBuffer(i);
+    const uint32_t port = burst.ingress_port[i];
+    if (port != known_port) [[unlikely]] {
+      known_port = port;
+      own_mac = ports[port].accepted[0] << 16;
+    }
     const uint8_t* const frame = burst.frame[i];
-    if (ParseCommon(frame, burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
-                    &burst.key[i]) &&
-        IsOwnMac(port, frame) && !burst.nic_bad_ip_checksum[i]) [[likely]] {
+    // Parsed before its MAC is looked at, since that is nearly always ours.
+    if (ParseCommonUnicast(frame, burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
+                           &burst.key[i]) &&
+        DestinationMac(frame) == own_mac) [[likely]] {
       burst.common[common_count++] = static_cast<uint8_t>(i);
       ipv6_count += burst.key[i].size_bytes / 32;  // 16 or 40
     } else {
-      ParseOther(port, burst, i);
+      ParseOther(context, burst, i);
     }
   }
   burst.common_count = common_count;
-  burst.mostly_ipv6 = ipv6_count * 2 > count;
-  Add(&context.counters->totals.rx_packets, burst.count);
-  Add(&context.counters->totals.rx_bytes, bytes);
+  burst.any_ipv6 |= ipv6_count != 0;
+  context.hints.mostly_ipv6 = ipv6_count * 2 > count;
+  if (AnyBadIpChecksum(burst)) [[unlikely]]
+    TakeOutBadIpChecksums(burst);
 }
 
 }  // namespace fairlead

@@ -79,6 +79,7 @@ void ProcessBurst(PipelineContext& context, Burst& burst) {
   ParseHeaders(context, burst);
   LookupServices(context, burst);
   SelectBackends(context, burst);
+  context.coming.AskForExtra();
   if (burst.fragment_count != 0 || burst.has_first_fragment) FollowFragments(context, burst);
   if (burst.error_count != 0) ForwardErrors(context, burst);
   Rewrite(context, burst);

@@ -75,6 +75,8 @@ struct PipelineContext {
   FragmentStore* fragments = nullptr;  // null: fragments are dropped
   BufferSource* buffers = nullptr;     // null: nothing is made, held or gathered
   WorkerCounters* counters = nullptr;
+  ComingBurst coming;  // the caller's, before each burst
+  ArrivalHints hints;  // the stages', after each burst
 };
 
 // Gives every packet of the burst its verdict and counts it: rx, drops, to_kernel, generated, and
@@ -85,7 +87,7 @@ void ProcessBurst(PipelineContext& context, Burst& burst);
 
 // Fills `burst` with fragments that wait no longer and gives them their verdicts, as ProcessBurst
 // does; they are not received again. The number of packets; kMaxBurst: there may be more. The caller
-// calls it once after each burst, and when it found no packets. With `all`, everything that waits is
+// calls it after a few bursts, and when it found no packets. With `all`, everything that waits is
 // let go as timed out (at exit). REQUIRES context.fragments and tables not null.
 uint32_t ReleaseFragments(PipelineContext& context, Burst& burst, bool all);
 

@@ -39,7 +39,8 @@ PieceTunnel TunnelOf(const Passage& p, const CandidateList& candidates) {
 }
 
 inline DropReason DsrRoom(const Passage& p) {
-  RewriteDsr(p.burst.frame[p.i], p.burst.packet[p.i], p.backend.destination_mac, p.source_mac());
+  RewriteDsr(p.burst.frame[p.i], p.burst.packet[p.i], p.backend.destination_mac,
+             SourceMac::Of(p.source_mac()));
   return DropReason::kNone;
 }
 
@@ -146,19 +147,20 @@ inline uint16_t EgressOf(const Burst& burst, uint32_t i, const BackendEntry& bac
   return backend.egress_port == kIngressPort ? burst.ingress_port[i] : backend.egress_port;
 }
 
-// The short ways. False: this packet has to take the long one. Apart, because a loop that holds nothing
-// more keeps everything in registers.
-inline bool RewriteDsrShort(std::span<const PortView> ports, Burst& burst, uint32_t i,
-                            const BackendEntry& backend) {
-  if (backend.short_way != ShortWay::kDsr) return false;
-  const uint16_t port = EgressOf(burst, i, backend);
-  const PortView& view = ports[port];
-  if (burst.packet[i].l3_length > view.mtu) return false;
-  burst.egress_port[i] = port;
-  RewriteDsr(burst.frame[i], burst.packet[i], backend.destination_mac, view.mac.bytes.data());
-  return true;
-}
+// The port that the packet before left by, since the next one nearly always does, too.
+struct Egress {
+  uint32_t port = kNoIndex;
+  uint32_t mtu = 0;
+  SourceMac mac;
 
+  void Become(uint32_t index, std::span<const PortView> ports) {
+    port = index;
+    mtu = ports[index].mtu;
+    mac = SourceMac::Of(ports[index].mac.bytes.data());
+  }
+};
+
+// The short ways. False: this packet has to take the long one.
 inline bool RewriteTunnelShort(std::span<const PortView> ports, Burst& burst, uint32_t i,
                                const BackendEntry& backend, const TunnelTemplate& tunnel) {
   const ParsedPacket& packet = burst.packet[i];
@@ -183,55 +185,55 @@ inline bool RewriteTunnelShort(std::span<const PortView> ports, Burst& burst, ui
   return true;
 }
 
-// Packets of one service in a row are counted together.
-class ServiceTally {
+// Counts forwarded packets; those of one service in a row together.
+class ForwardTally {
  public:
-  explicit ServiceTally(WorkerCounters* counters) : counters_(counters) {}
-  ~ServiceTally() { Flush(); }
-  ServiceTally(const ServiceTally&) = delete;
-  ServiceTally& operator=(const ServiceTally&) = delete;
+  explicit ForwardTally(const PipelineContext& context)
+      : counters_(context.counters),
+        backends_(&context.counters->backend(0)),
+        services_(context.tables->services().data()) {}
+  ~ForwardTally() { Flush(); }
+  ForwardTally(const ForwardTally&) = delete;
+  ForwardTally& operator=(const ForwardTally&) = delete;
 
-  void Forwarded(uint32_t counter_index, uint64_t bytes) {
-    if (counter_index != index_) {
+  void Forwarded(uint32_t service, const BackendEntry& backend, uint64_t bytes) {
+    if (service != service_) {
       Flush();
-      index_ = counter_index;
+      service_ = service;
     }
     ++packets_;
     bytes_ += bytes;
+    BackendCounters& counters = backends_[backend.counter_index];
+    Add(&counters.packets, 1);
+    Add(&counters.bytes, bytes);
   }
 
  private:
   void Flush() {
     if (packets_ == 0) return;
-    ServiceCounters& counters = counters_->service(index_);
+    ServiceCounters& counters = counters_->service(services_[service_].counter_index);
     Add(&counters.packets, packets_);
     Add(&counters.bytes, bytes_);
     packets_ = bytes_ = 0;
   }
 
   WorkerCounters* counters_;
-  uint32_t index_ = kNoIndex;
+  BackendCounters* backends_;  // all of them
+  const ServiceEntry* services_;
+  uint32_t service_ = kNoService;
   uint64_t packets_ = 0;
   uint64_t bytes_ = 0;
 };
 
-inline void CountForwarded(WorkerCounters* counters, ServiceTally* tally,
-                           const ServiceEntry& service, const BackendEntry& backend,
-                           uint64_t bytes) {
-  tally->Forwarded(service.counter_index, bytes);
-  BackendCounters& backend_counters = counters->backend(backend.counter_index);
-  Add(&backend_counters.packets, 1);
-  Add(&backend_counters.bytes, bytes);
-}
-
 // Those packets that do not go dsr's short way, in a loop of their own: what it needs would push out of
 // the registers what the loop for dsr has there.
 [[gnu::noinline]] void RewriteRest(PipelineContext& context, Burst& burst, const uint8_t* rest,
-                                   uint32_t rest_count, ServiceTally* tally) {
+                                   uint32_t rest_count) {
   const ForwardingTables& tables = *context.tables;
   const ServiceEntry* const services = tables.services().data();
   const BackendEntry* const backends = tables.backends().data();
   const std::span<const PortView> ports = context.ports;
+  ForwardTally tally(context);
   for (uint32_t n = 0; n < rest_count; ++n) {
     const uint32_t i = rest[n];
     const uint32_t index = burst.backend[i];
@@ -248,34 +250,50 @@ inline void CountForwarded(WorkerCounters* counters, ServiceTally* tally,
       }
     }
     burst.verdict[i] = Verdict::kForward;
-    CountForwarded(context.counters, tally, service, backend, bytes);
+    tally.Forwarded(burst.service[i], backend, bytes);
   }
+}
+
+// Those that go dsr's short way; the others are listed in `rest`. Returns how many these are.
+uint32_t RewriteDsrShort(PipelineContext& context, Burst& burst, uint8_t (&rest)[kMaxBurst]) {
+  const BackendEntry* const backends = context.tables->backends().data();
+  const std::span<const PortView> ports = context.ports;
+  ForwardTally tally(context);
+  Egress egress;
+  uint32_t rest_count = 0;
+  const uint32_t live_count = burst.live_count;
+  for (uint32_t n = 0; n < live_count; ++n) {
+    const uint32_t i = burst.live[n];
+    const BackendEntry& backend = backends[burst.backend[i]];
+    const ParsedPacket& packet = burst.packet[i];
+    const uint32_t length = packet.l3_length;
+    const uint16_t port = EgressOf(burst, i, backend);
+    if (backend.short_way != ShortWay::kDsr) {
+      rest[rest_count++] = static_cast<uint8_t>(i);
+      continue;
+    }
+    if (port != egress.port) [[unlikely]]
+      egress.Become(port, ports);
+    if (length > egress.mtu) {
+      rest[rest_count++] = static_cast<uint8_t>(i);
+      continue;
+    }
+    burst.egress_port[i] = port;
+    burst.verdict[i] = Verdict::kForward;
+    RewriteDsr(burst.frame[i], packet, backend.destination_mac, egress.mac);
+    tally.Forwarded(burst.service[i], backend, length);
+  }
+  return rest_count;
 }
 
 }  // namespace
 
 void Rewrite(PipelineContext& context, Burst& burst) {
   if (burst.live_count == 0) return;  // there may be no tables
-  const ServiceEntry* const services = context.tables->services().data();
-  const BackendEntry* const backends = context.tables->backends().data();
-  const std::span<const PortView> ports = context.ports;
-  ServiceTally tally(context.counters);
-  const uint32_t live_count = burst.live_count;
   uint8_t rest[kMaxBurst];
-  uint32_t rest_count = 0;
-  for (uint32_t n = 0; n < live_count; ++n) {
-    const uint32_t i = burst.live[n];
-    const ServiceEntry& service = services[burst.service[i]];
-    const BackendEntry& backend = backends[burst.backend[i]];
-    if (!RewriteDsrShort(ports, burst, i, backend)) {
-      rest[rest_count++] = static_cast<uint8_t>(i);
-      continue;
-    }
-    burst.verdict[i] = Verdict::kForward;
-    CountForwarded(context.counters, &tally, service, backend, burst.packet[i].l3_length);
-  }
-  burst.mostly_tunnels = context.tables->has_tunnels() && rest_count * 2 > live_count;
-  if (rest_count != 0) RewriteRest(context, burst, rest, rest_count, &tally);
+  const uint32_t rest_count = RewriteDsrShort(context, burst, rest);
+  context.hints.mostly_tunnels = context.tables->has_tunnels() && rest_count * 2 > burst.live_count;
+  if (rest_count != 0) RewriteRest(context, burst, rest, rest_count);
 }
 
 }  // namespace fairlead

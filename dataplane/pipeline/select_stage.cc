@@ -14,17 +14,20 @@ using SlotPointers = const std::atomic<uint32_t>* [kMaxBurst];
 
 // The misses of a burst overlap: slots are asked for here, records and backends as the slots are
 // read. `slots`: by place in `live`.
+template <bool kOnlyIpv4>
 void HashAndPrefetch(const PipelineContext& context, Burst& burst, SlotPointers& slots) {
   const ForwardingTables& tables = *context.tables;
   const ServiceEntry* services = tables.services().data();
   const uint64_t seed = tables.hash_seed();
+  const ComingBurst coming = context.coming;
   const uint32_t live_count = burst.live_count;
   for (uint32_t n = 0; n < live_count; ++n) {
     const uint32_t i = burst.live[n];
     const ServiceEntry& service = services[burst.service[i]];
-    const FlowHash hash = HashFlowInline(burst.key[i], service.hash_policy, seed);
+    const FlowHash hash = HashFlowInline(burst.key[i], service.hash_policy, seed, kOnlyIpv4);
     burst.hash[i] = hash;
     slots[n] = PrefetchSlot(service, hash);
+    coming.AskForFrame(n);
   }
 }
 
@@ -78,12 +81,14 @@ void SelectBySlot(PipelineContext& context, Burst& burst, const SlotPointers& sl
       undecided->packet[undecided->count++] = static_cast<uint8_t>(i);
       continue;
     }
-    const uint32_t owner = OwnerIn(service, word);
-    burst.backend[i] = owner;
-    if (owner == kNoIndex) [[unlikely]] {
+    const uint32_t current = Slot::Unpack(word).current;
+    if (current == kNoOwner) [[unlikely]] {
+      burst.backend[i] = kNoIndex;
       undecided->any_without_backend = true;
       continue;
     }
+    const uint32_t owner = service.first_backend + current;
+    burst.backend[i] = owner;
     PrefetchBackend(tables, service, owner);
     if (IsSynFlags(packet.tcp_flags)) [[unlikely]] {  // 0 but in TCP
       Add(&context.counters->backend(backends[owner].counter_index).new_flows, 1);
@@ -130,7 +135,11 @@ void DropWithoutBackend(PipelineContext& context, Burst& burst) {
 void SelectBackends(PipelineContext& context, Burst& burst) {
   if (burst.live_count == 0) return;
   SlotPointers slots;
-  HashAndPrefetch(context, burst, slots);
+  if (burst.any_ipv6) {
+    HashAndPrefetch<false>(context, burst, slots);
+  } else {
+    HashAndPrefetch<true>(context, burst, slots);
+  }
   Undecided undecided;
   SelectBySlot(context, burst, slots, &undecided);
   SelectByRecord(context, burst, &undecided);

@@ -4,6 +4,7 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 
+#include "dataplane/worker/batch.h"
 #include "dataplane/worker/frames.h"
 #include "dataplane/worker/idle.h"
 
@@ -56,18 +57,16 @@ uint32_t Worker::PollOnce(uint64_t now_tsc) {
   uint32_t found = 0;
   const auto port_count = static_cast<uint16_t>(shared_->port_ids.size());
   for (uint16_t port = 0; port < port_count; ++port) {
-    rte_mbuf* buffers[kMaxBurst];
+    rte_mbuf* buffers[kMaxBatch];
     const uint16_t count = rte_eth_rx_burst(shared_->port_ids[port], static_cast<uint16_t>(index_),
-                                            buffers, kMaxBurst);
+                                            buffers, kMaxBatch);
     if (count == 0) continue;
     if (found == 0) {
       ReadClock(now_tsc);
       last_packet_tsc_.store(now_tsc, std::memory_order_relaxed);
     }
     found += count;
-    FillBurst(buffers, count, port, &burst_);
-    ProcessBurst(context_, burst_);
-    Dispatch();
+    PassBatch(buffers, count, port, context_, burst_, [this](const Burst&) { Dispatch(); });
     if (!fragments_.idle()) [[unlikely]]
       ReleaseHeld(false);
   }

@@ -10,6 +10,13 @@
 
 namespace fairlead {
 
+// As HashFlow. REQUIRES an IPv4 key.
+[[gnu::always_inline]] inline FlowHash HashIpv4FlowInline(const FlowKey& key, uint64_t seed) {
+  DCHECK(key.size_bytes == 16);
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(key.words.data(), 16, seed);
+  return {hash.low64, hash.high64};
+}
+
 // As HashFlow. Two calls with constant lengths: the compiler keeps of each only XXH3's path for that
 // length.
 [[gnu::always_inline]] inline FlowHash HashFlowInline(const FlowKey& key, uint64_t seed) {
@@ -20,10 +27,11 @@ namespace fairlead {
   return {hash.low64, hash.high64};
 }
 
+// `only_ipv4`: the key is known to be IPv4's; a constant.
 [[gnu::always_inline]] inline FlowHash HashFlowInline(const FlowKey& key, HashPolicy policy,
-                                                      uint64_t seed) {
+                                                      uint64_t seed, bool only_ipv4) {
   if (policy == HashPolicy::kFiveTuple) [[likely]] {
-    return HashFlowInline(key, seed);
+    return only_ipv4 ? HashIpv4FlowInline(key, seed) : HashFlowInline(key, seed);
   }
   return HashFlow(key, policy, seed);
 }

@@ -42,44 +42,49 @@ class FrontendTable {
                                                 static_cast<uint16_t>(last >> 16)));
   }
 
-  // FindDestination for packets in a row: remembers the last answer of each family, since the next
-  // packet is for the same frontend more often than not. Three words are compared, none is hashed.
-  class Cursor {
+  // FindDestination for packets in a row: remembers the last answer, since the next packet is for the
+  // same frontend more often than not. Two or three words are compared, none is hashed. One for each
+  // family, so that a loop over IPv4 keeps its own in registers.
+  class Ipv4Cursor {
    public:
-    explicit Cursor(const FrontendTable& table) : table_(table) {}
+    explicit Ipv4Cursor(const FrontendTable& table) : table_(table) {}
     uint32_t FindDestination(const FlowKey& key) {
-      return key.size_bytes == 16 ? FindV4(key) : FindV6(key);
+      const auto address = static_cast<uint32_t>(key.words[0] >> 32);
+      const auto meta = static_cast<uint32_t>(key.words[1] >> 16);  // port and protocol
+      if (address != address_ || meta != meta_) [[unlikely]] {
+        address_ = address;
+        meta_ = meta;
+        service_ = table_.FindAfresh(key);
+      }
+      return service_;
     }
 
    private:
-    uint32_t FindV4(const FlowKey& key) {
-      const uint64_t address = key.words[0] >> 32;
-      const uint64_t meta = key.words[1] >> 16;  // port and protocol
-      if (address != v4_address_ || meta != v4_meta_) {
-        v4_address_ = address;
-        v4_meta_ = meta;
-        v4_service_ = table_.FindAfresh(key);
-      }
-      return v4_service_;
-    }
-    uint32_t FindV6(const FlowKey& key) {
+    const FrontendTable& table_;
+    uint32_t address_ = 0;
+    uint32_t meta_ = ~uint32_t{0};  // no key's
+    uint32_t service_ = kNoService;
+  };
+
+  class Ipv6Cursor {
+   public:
+    explicit Ipv6Cursor(const FrontendTable& table) : table_(table) {}
+    uint32_t FindDestination(const FlowKey& key) {
       const uint64_t meta = key.words[4] >> 16;
-      if (key.words[2] != v6_address_[0] || key.words[3] != v6_address_[1] || meta != v6_meta_) {
-        v6_address_[0] = key.words[2];
-        v6_address_[1] = key.words[3];
-        v6_meta_ = meta;
-        v6_service_ = table_.FindAfresh(key);
+      if (key.words[2] != address_[0] || key.words[3] != address_[1] || meta != meta_) {
+        address_[0] = key.words[2];
+        address_[1] = key.words[3];
+        meta_ = meta;
+        service_ = table_.FindAfresh(key);
       }
-      return v6_service_;
+      return service_;
     }
 
+   private:
     const FrontendTable& table_;
-    uint64_t v4_address_ = 0;
-    uint64_t v4_meta_ = ~uint64_t{0};  // no key's
-    uint64_t v6_address_[2] = {0, 0};
-    uint64_t v6_meta_ = ~uint64_t{0};
-    uint32_t v4_service_ = kNoService;
-    uint32_t v6_service_ = kNoService;
+    uint64_t address_[2] = {0, 0};
+    uint64_t meta_ = ~uint64_t{0};
+    uint32_t service_ = kNoService;
   };
 
   // True when some frontend, of whatever protocol and port, has this address.
@@ -88,10 +93,13 @@ class FrontendTable {
   }
   // The same for either address of a parsed key.
   bool HasSource(const FlowKey& key) const {
-    // Of an IPv4 address one word is 0, and half of the sum away.
-    const uint64_t bit = key.size_bytes == 16 ? FilterBit({key.words[0] & 0xffffffff, 0})
-                                              : FilterBit({key.words[0], key.words[1]});
-    return (filter_[bit / 64] >> (bit % 64) & 1) != 0 && ProbeSource(key);
+    return key.size_bytes == 16 ? HasIpv4Source(key)
+                                : InFilter({key.words[0], key.words[1]}) && ProbeSource(key);
+  }
+  // The same of a key known to be IPv4's.
+  bool HasIpv4Source(const FlowKey& key) const {
+    // One word of the address is 0, and half of the sum away.
+    return InFilter({key.words[0] & 0xffffffff, 0}) && ProbeSource(key);
   }
   bool HasDestination(const FlowKey& key) const {
     return HasWords(DestinationOf(key), key.family());
@@ -140,12 +148,15 @@ class FrontendTable {
     return HasWords(SourceOf(key), key.family());
   }
   bool HasWords(const Words& words, Family family) const {
-    const uint64_t bit = FilterBit(words);
-    if ((filter_[bit / 64] >> (bit % 64) & 1) == 0) return false;
+    if (!InFilter(words)) return false;
     return Probe(words, kKindAddress | MetaOf(family, 0, 0)).meta != 0;
   }
   uint64_t FilterBit(const Words& words) const {
     return (words.a0 * 0x6a09e667f3bcc909 + words.a1 * 0xbb67ae8584caa73b) >> filter_shift_;
+  }
+  bool InFilter(const Words& words) const {
+    const uint64_t bit = FilterBit(words);
+    return (filter_[bit / 64] >> (bit % 64) & 1) != 0;
   }
   void Add(const Words& words, uint64_t meta, uint32_t service_index);
 

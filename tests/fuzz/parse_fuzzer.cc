@@ -15,7 +15,7 @@
 namespace fairlead {
 namespace {
 
-constexpr uint8_t kMac[6] = {2, 0, 0, 0, 0, 1};
+constexpr uint8_t kMac[8] = {2, 0, 0, 0, 0, 1};
 
 void CheckAgreement(const ParsedPacket& a, const ParsedPacket& b, const FlowKey& a_key,
                     const FlowKey& b_key) {
@@ -80,7 +80,7 @@ void Rewrite(const uint8_t* frame, uint32_t linear, uint32_t length, const Parse
   if (frame[ttl_offset] < 2) return;
   const auto copy = std::make_unique<uint8_t[]>(linear);
   std::memcpy(copy.get(), frame, linear);
-  RewriteDsr(copy.get(), packet, kMac, kMac);
+  RewriteDsr(copy.get(), packet, kMac, SourceMac::Of(kMac));
   ParsedPacket after;
   FlowKey key;
   ParseFrame(copy.get(), linear, length, &after, &key);

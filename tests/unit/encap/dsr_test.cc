@@ -25,7 +25,9 @@ Bytes Rewritten(Bytes frame) {
   FlowKey key;
   const auto length = static_cast<uint32_t>(frame.size());
   ParseFrame(frame.data(), length, length, &packet, &key);
-  RewriteDsr(frame.data(), packet, Mac(kBackendMac).bytes.data(), Mac(kEgressMac).bytes.data());
+  uint8_t backend[8] = {0, 0, 0, 0, 0, 0, 0xee, 0xee};  // what lies behind must not matter
+  std::memcpy(backend, Mac(kBackendMac).bytes.data(), 6);
+  RewriteDsr(frame.data(), packet, backend, SourceMac::Of(Mac(kEgressMac).bytes.data()));
   return frame;
 }
 

@@ -14,12 +14,13 @@
 
 #include <gtest/gtest.h>
 
+#include "dataplane/worker/batch.h"
 #include "dataplane/worker/frames.h"
 
 namespace fairlead {
 namespace {
 
-constexpr uint32_t kBuffers = 63;
+constexpr uint32_t kBuffers = 255;
 
 rte_mempool* Pool() {
   static rte_mempool* const pool = [] {
@@ -163,6 +164,61 @@ TEST_F(BuffersTest, ResumesAPacketAsItCameIn) {
   EXPECT_EQ(later.headroom[5], RTE_PKTMBUF_HEADROOM);
   EXPECT_EQ(later.handle[5], burst_.handle[0]);
   rte_pktmbuf_free(static_cast<rte_mbuf*>(later.handle[5]));
+}
+
+// What is unusual about a few of a burst is seen, and the others are as they were.
+TEST_F(BuffersTest, FillsABurstOfUsualAndUnusualBuffers) {
+  std::vector<rte_mbuf*> buffers;
+  for (int i = 0; i < 5; ++i) buffers.push_back(Chain({60}));
+  buffers[1]->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_BAD;
+  buffers[2]->ol_flags |= RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_VLAN;
+  buffers[2]->vlan_tci = 0x0123;
+  buffers[3]->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_NONE;  // the NIC does not know: not bad
+  rte_pktmbuf_free(buffers[4]);
+  buffers[4] = Chain({20, 300, 300});
+  FillBurst(buffers.data(), 5, 2, {}, &burst_);
+  ASSERT_EQ(burst_.count, 5u);
+  for (uint32_t i = 0; i < 5; ++i) {
+    SCOPED_TRACE(i);
+    EXPECT_EQ(burst_.ingress_port[i], 2);
+    EXPECT_EQ(burst_.nic_bad_ip_checksum[i], i == 1);
+    EXPECT_EQ(burst_.frame_length[i], i == 2 ? 64u : i == 4 ? 620u : 60u);
+    EXPECT_EQ(burst_.linear_length[i], i == 4 ? kMaxHeaderBytes : burst_.frame_length[i]);
+    EXPECT_EQ(burst_.headroom[i], RTE_PKTMBUF_HEADROOM - (i == 2 ? 4 : 0));
+    EXPECT_EQ(burst_.tailroom[i], 1024u - (i == 2 ? 60 : burst_.linear_length[i]));
+  }
+  EXPECT_EQ(burst_.frame[2][12], 0x81);
+  EXPECT_EQ(burst_.frame[2][15], 0x23);
+  rte_pktmbuf_free_bulk(buffers.data(), 5);
+}
+
+// Frames of a group nobody asked for: each is judged once, in order, whatever the size of the batch.
+TEST_F(BuffersTest, PassesABatchBurstByBurst) {
+  WorkerCounters counters = WorkerCounters::Create().value();
+  const std::vector<PortView> ports = {PortView::Make({{2, 0, 0, 0, 0, 1}}, {}, 1500)};
+  PipelineContext context;
+  context.ports = ports;
+  context.counters = &counters;
+  uint64_t received = 0;
+  for (const uint32_t count : {1U, 31U, 32U, 33U, 64U, 100U, kMaxBatch}) {
+    SCOPED_TRACE(count);
+    std::vector<rte_mbuf*> buffers;
+    for (uint32_t i = 0; i < count; ++i) buffers.push_back(Chain({60}));
+    std::vector<void*> sent;
+    std::vector<uint32_t> ahead;
+    PassBatch(buffers.data(), count, 0, context, burst_, [&](const Burst& burst) {
+      EXPECT_LE(burst.count, kMaxBurst);
+      sent.insert(sent.end(), burst.handle, burst.handle + burst.count);
+      ahead.push_back(context.coming.count);
+    });
+    EXPECT_TRUE(std::equal(sent.begin(), sent.end(), buffers.begin(), buffers.end()));
+    for (size_t n = 0; n < ahead.size(); ++n) {
+      EXPECT_EQ(ahead[n], std::min<size_t>(count - std::min<size_t>(count, (n + 1) * 32), 32));
+    }
+    received += count;
+    EXPECT_EQ(counters.totals.rx_packets, received);
+    rte_pktmbuf_free_bulk(buffers.data(), count);
+  }
 }
 
 }  // namespace
