@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "dataplane/pipeline/buffer_source.h"
+#include "lib/base/prefetch.h"
 #include "lib/counters/drop_reason.h"
 #include "lib/flow/flow_hash.h"
 #include "lib/net/flow_key.h"
@@ -44,14 +45,14 @@ struct ComingBurst {
   ptrdiff_t extra_offset = 0;  // and to a further line of it; as frame_offset when none is wanted
 
   void AskForBuffer(uint32_t i) const {
-    if (i < count) __builtin_prefetch(buffers[i]);
+    if (i < count) PrefetchLine(buffers[i]);
   }
   void AskForFrame(uint32_t i) const {
-    if (i < count) __builtin_prefetch(buffers[i] + frame_offset);
+    if (i < count) PrefetchLine(buffers[i] + frame_offset);
   }
   void AskForExtra() const {
     if (extra_offset == frame_offset) return;
-    for (uint32_t i = 0; i < count; ++i) __builtin_prefetch(buffers[i] + extra_offset);
+    for (uint32_t i = 0; i < count; ++i) PrefetchLine(buffers[i] + extra_offset);
   }
 };
 

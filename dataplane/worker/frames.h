@@ -6,12 +6,13 @@
 #include <cstdint>
 
 #include "dataplane/pipeline/burst.h"
+#include "lib/base/prefetch.h"
 
 namespace fairlead {
 
 // Asks for what FillBurst will read.
 inline void AskForBuffers(rte_mbuf* const* buffers, uint32_t count) {
-  for (uint32_t i = 0; i < count; ++i) __builtin_prefetch(buffers[i]);
+  for (uint32_t i = 0; i < count; ++i) PrefetchLine(buffers[i]);
 }
 
 // Where the further line lies that packets like the last ones' want, from the frame's start; 0: none.
