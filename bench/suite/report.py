@@ -126,7 +126,10 @@ def write(result, name, docs):
             *part_section(rows, "kernel", "Kernel path", "Over veth, in network namespaces, beside what else one would take. Again: `./tools/bench.sh full "
                           "--only kernel`."),
             *part_section(rows, "control", "Control", "A change is acknowledged when it is on the disk and in force in all workers: the time of one "
-                          "request. Again: `./tools/bench.sh full --only control`."),
+                          "request. While changes land under load the worker has CPU 1 for itself; generator, fairleadd, its client and "
+                          "the management thread share CPU 0. Latencies of packets that were under way while the generator did not run are not "
+                          "counted: then a worker's delay could not be told from its own. `missed`: packets for which the ring had no room. "
+                          "Again: `./tools/bench.sh full --only control`."),
             *part_section(rows, "scale", "Scale", "Frames from memory by DPDK's pcap port (a copy each), so that both CPUs can forward. Again: "
                           "`./tools/bench.sh full --only scale`."),
             *model_section(rows),

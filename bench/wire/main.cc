@@ -33,6 +33,8 @@ struct Options {
   std::vector<std::string> phases = {"max:1"};
   int timeout_ms = 20'000;
   bool any_backend = false;
+  uint64_t in_flight = UINT64_MAX;
+  bool skip_gaps = false;
   TrafficSetting traffic;
 };
 
@@ -75,9 +77,11 @@ Status Run(const Options& options) {
   std::fflush(stdout);
   double fastest_pps = 0;
   for (const std::string& text : options.phases) {
-    ASSIGN_OR_RETURN(const PhaseSetting setting, ParsePhase(text, fastest_pps));
+    ASSIGN_OR_RETURN(PhaseSetting setting, ParsePhase(text, fastest_pps));
+    setting.in_flight = options.in_flight;
+    setting.skip_gaps = options.skip_gaps;
     const PhaseResult result = RunPhase(setting, out.get(), in, &traffic);
-    if (setting.packets_per_second == 0) fastest_pps = result.receive_pps;
+    if (setting.packets_per_second == 0 && fastest_pps == 0) fastest_pps = result.receive_pps;
     std::puts(result.Json(setting).c_str());
     std::fflush(stdout);
   }
@@ -121,6 +125,11 @@ int main(int argc, char** argv) {
   run->add_flag("--any-backend", options.any_backend, "the device under test is no balancer");
   run->add_option("--phase", options.phases, "max:SECONDS, PPS:SECONDS or PERCENT%:SECONDS")
       ->allow_extra_args(false);
+  run->add_option("--in-flight", options.in_flight, "at most so many packets under way")
+      ->check(CLI::Range(uint64_t{64}, UINT64_MAX));
+  run->add_flag(
+      "--skip-gaps", options.skip_gaps,
+      "leave out of latencies and rates asked for the time that this process did not run");
   run->add_option("--timeout-ms", options.timeout_ms, "to wait for the ports to connect");
   CLI11_PARSE(app, argc, argv);
   Resolve(&options);

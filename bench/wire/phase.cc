@@ -43,14 +43,16 @@ class Phase {
 
   PhaseResult Run() {
     const double per_ns = TscPerNs();
-    start_tsc_ = __rdtsc();
+    gap_tsc_ = static_cast<uint64_t>(static_cast<double>(kGapNs) * per_ns);
+    start_tsc_ = last_tsc_ = __rdtsc();
     const auto length_tsc = static_cast<uint64_t>(setting_.seconds * 1e9 * per_ns);
     uint64_t now_tsc = start_tsc_;
     while (now_tsc - start_tsc_ < length_tsc) {
       SendDue(now_tsc, per_ns);
       Receive(per_ns);
-      now_tsc = __rdtsc();
+      now_tsc = ReadClock();
     }
+    result_.gap_seconds = static_cast<double>(gaps_tsc_) / per_ns * 1e-9;
     result_.seconds = static_cast<double>(now_tsc - start_tsc_) / per_ns * 1e-9;
     result_.send_pps = static_cast<double>(result_.sent) / result_.seconds;
     result_.receive_pps = static_cast<double>(result_.verdicts.received) / result_.seconds;
@@ -62,6 +64,26 @@ class Phase {
   }
 
  private:
+  // Often enough: what lies between two calls takes some microseconds, unless this thread is not
+  // running.
+  uint64_t ReadClock() {
+    const uint64_t now_tsc = __rdtsc();
+    const uint64_t passed = now_tsc - last_tsc_;
+    last_tsc_ = now_tsc;
+    if (passed < gap_tsc_) return now_tsc;
+    ++result_.gaps;
+    gaps_tsc_ += passed;
+    if (setting_.skip_gaps) {
+      not_before_tsc_ = now_tsc;
+      if (setting_.packets_per_second > 0) start_tsc_ += passed;
+    }
+    return now_tsc;
+  }
+
+  uint64_t InFlight() const {
+    return result_.sent - result_.verdicts.received - result_.verdicts.foreign;
+  }
+
   void SendDue(uint64_t now_tsc, double per_ns) {
     uint32_t due = kBurst;
     if (setting_.packets_per_second > 0) {
@@ -70,7 +92,9 @@ class Phase {
       const uint64_t behind = total - result_.sent - result_.missed;
       due = static_cast<uint32_t>(std::min(behind, kMostDue));
     }
-    const uint32_t count = std::min(due, out_->SendRoom(queue_));
+    const uint64_t allowed = setting_.in_flight - std::min(setting_.in_flight, InFlight());
+    const auto count =
+        static_cast<uint32_t>(std::min<uint64_t>(allowed, std::min(due, out_->SendRoom(queue_))));
     out_->PrefetchSend(queue_, count);
     for (uint32_t i = 0; i < count; ++i) {
       traffic_->Write(out_->SendBuffer(queue_, i, traffic_->frame_length()), now_tsc & kStampMask);
@@ -87,11 +111,11 @@ class Phase {
       const uint32_t count = std::min(in_->Received(queue), kMostTaken);
       if (count == 0) continue;
       in_->PrefetchReceived(queue, count);
-      const uint64_t now = __rdtsc() & kStampMask;
+      const uint64_t now = ReadClock() & kStampMask;
       for (uint32_t i = 0; i < count; ++i) {
         const Memif::Buffer buffer = in_->ReceivedBuffer(queue, i);
         const uint64_t sent = traffic_->Judge(buffer.bytes, buffer.length, &result_.verdicts);
-        if (sent != 0) {
+        if (sent != 0 && sent >= (not_before_tsc_ & kStampMask)) {
           latency_.Add(static_cast<uint64_t>(static_cast<double>(now - sent) / per_ns));
         }
       }
@@ -112,7 +136,11 @@ class Phase {
   Memif* const out_;
   Memif* const in_;
   Traffic* const traffic_;
-  uint64_t start_tsc_ = 0;
+  uint64_t start_tsc_ = 0;       // as if the gaps that are skipped had been before it
+  uint64_t last_tsc_ = 0;        // when the clock was read
+  uint64_t gap_tsc_ = 0;         // what makes a gap
+  uint64_t gaps_tsc_ = 0;        // all of them
+  uint64_t not_before_tsc_ = 0;  // end of the last that is skipped
   uint32_t queue_ = 0;
   LatencyCounts latency_;
   PhaseResult result_;
@@ -128,6 +156,8 @@ std::string PhaseResult::Json(const PhaseSetting& setting) const {
       {"missed", missed},
       {"received", verdicts.received},
       {"lost", lost()},
+      {"gaps", gaps},
+      {"gap_seconds", gap_seconds},
       {"foreign", verdicts.foreign},
       {"reordered", verdicts.reordered},
       {"wrong_backend", verdicts.wrong_backend},

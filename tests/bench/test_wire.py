@@ -1,11 +1,13 @@
 """The wire bench in small: the generator finds what is right, and notices what is wrong. Everything takes a second or two."""
 import os
 import pathlib
+import signal
+import time
 
 import pytest
 
 from bench.suite.wire import Wire, check, measure
-from tests.lab.process import LabError
+from tests.lab.process import LabError, wait_until
 
 BUILD = pathlib.Path(os.environ.get("FAIRLEAD_BUILD", "build")).resolve()
 
@@ -37,6 +39,39 @@ def test_a_forwarder_that_is_no_balancer_has_no_right_backends():
         wire.start_generator("--any-backend", "--flows", "10", "--phase", "5000:0.2")
         wire.start_fairlead("--snapshot", image, "--no-link")
         check("any", wire.results()[0])
+
+
+def test_time_that_the_generator_did_not_run_is_no_part_of_a_phase():
+    with Wire(BUILD) as wire:
+        image = wire.image("right")
+        wire.start_generator("--flows", "100", "--skip-gaps", "--in-flight", "64", "--phase", "20000:0.05", "--phase", "20000:1")
+        wire.start_fairlead("--snapshot", image, "--no-link")
+        wait_until(lambda: "{" in wire.generator.output() or wire.generator.require_running(), 30, "no phase ends")
+        os.kill(wire.generator.pid, signal.SIGSTOP)
+        time.sleep(0.3)  # the gap
+        os.kill(wire.generator.pid, signal.SIGCONT)
+        result = wire.results()[1]
+    check("a gap", result)
+    assert result["gaps"] >= 1 and result["gap_seconds"] >= 0.25
+    assert result["seconds"] == pytest.approx(1, rel=0.05)
+    assert result["sent"] + result["missed"] == pytest.approx(20_000, rel=0.05)  # nothing is made good for the gap
+    assert result["p999_ns"] < 250e6
+
+
+def test_no_more_packets_are_under_way_than_allowed():
+    """Into a ring of 1024 that nobody empties: what a device that stands still has been given is what may be under way."""
+    with Wire(BUILD) as wire:
+        image = wire.image("right")
+        wire.start_generator("--flows", "100", "--in-flight", "100", "--phase", "20000:0.05", "--phase", "20000:0.5")
+        wire.start_fairlead("--snapshot", image, "--no-link")
+        wait_until(lambda: "{" in wire.generator.output() or wire.generator.require_running(), 30, "no phase ends")
+        os.kill(wire.device.pid, signal.SIGSTOP)
+        try:
+            result = wire.results()[1]
+        finally:
+            os.kill(wire.device.pid, signal.SIGCONT)
+    assert result["lost"] == 100
+    assert result["missed"] > 0
 
 
 @pytest.mark.parametrize("result", [{"reordered": 1}, {"foreign": 1}, {"bad_checksum": 1}, {"lost": 900_000}])
