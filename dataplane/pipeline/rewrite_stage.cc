@@ -1,4 +1,7 @@
+#include <cstring>
+
 #include "dataplane/pipeline/departure.h"
+#include "dataplane/pipeline/forward_tally.h"
 #include "dataplane/pipeline/mss_clamp.h"
 #include "dataplane/pipeline/originate.h"
 #include "dataplane/pipeline/packet_access.h"
@@ -130,8 +133,7 @@ inline uint32_t OverheadOf(const Passage& p) {
   Burst& burst = p.burst;
   const uint32_t i = p.i;
   if (!p.backend.has_next_hop) return DropReason::k_no_next_hop;
-  const uint16_t port =
-      p.backend.egress_port == kIngressPort ? burst.ingress_port[i] : p.backend.egress_port;
+  const uint16_t port = EgressPortOf(burst, i, p.backend);
   burst.egress_port[i] = port;
   const uint32_t overhead = OverheadOf(p);
   const uint32_t mtu = PathMtu(p.context.ports[port].mtu, overhead);
@@ -143,147 +145,31 @@ inline uint32_t OverheadOf(const Passage& p) {
   return EnterRoom(p);
 }
 
-inline uint16_t EgressOf(const Burst& burst, uint32_t i, const BackendEntry& backend) {
-  return backend.egress_port == kIngressPort ? burst.ingress_port[i] : backend.egress_port;
+// Goes by one packet of the burst: most bursts are for one service.
+bool MostlyTunnels(const ForwardingTables& tables, const Burst& burst) {
+  if (!tables.has_tunnels()) return false;
+  return !CountsTtl(tables.services()[burst.service[burst.live[burst.live_count / 2]]].mode);
 }
 
-// The port that the packet before left by, since the next one nearly always does, too.
-struct Egress {
-  uint32_t port = kNoIndex;
-  uint32_t mtu = 0;
-  SourceMac mac;
-
-  void Become(uint32_t index, std::span<const PortView> ports) {
-    port = index;
-    mtu = ports[index].mtu;
-    mac = SourceMac::Of(ports[index].mac.bytes.data());
-  }
-};
-
-// The short ways. False: this packet has to take the long one.
-inline bool RewriteTunnelShort(std::span<const PortView> ports, Burst& burst, uint32_t i,
-                               const BackendEntry& backend, const TunnelTemplate& tunnel) {
-  const ParsedPacket& packet = burst.packet[i];
-  const uint16_t port = EgressOf(burst, i, backend);
-  const PortView& view = ports[port];
-  const uint32_t overhead = tunnel.overhead_bytes;
-  const uint32_t headroom = burst.headroom[i];
-  const uint32_t length = packet.l3_length;
-  if (packet.l3_offset != sizeof(EthernetHeader) || length + overhead > view.mtu ||
-      headroom < overhead) {
-    return false;
-  }
-  const uint32_t end = uint32_t{sizeof(EthernetHeader)} + length;  // without padding
-  uint8_t* const frame = burst.frame[i];
-  burst.egress_port[i] = port;
-  burst.frame[i] = frame - overhead;
-  burst.linear_length[i] = std::min(burst.linear_length[i], end) + overhead;
-  burst.frame_length[i] = end + overhead;
-  burst.headroom[i] = static_cast<uint16_t>(headroom - overhead);
-  EncapsulateUntagged(tunnel, frame, packet, burst.hash[i].high, backend.destination_mac,
-                      view.mac.bytes.data());
-  return true;
-}
-
-// Counts forwarded packets; those of one service in a row together.
-class ForwardTally {
- public:
-  explicit ForwardTally(const PipelineContext& context)
-      : counters_(context.counters),
-        backends_(&context.counters->backend(0)),
-        services_(context.tables->services().data()) {}
-  ~ForwardTally() { Flush(); }
-  ForwardTally(const ForwardTally&) = delete;
-  ForwardTally& operator=(const ForwardTally&) = delete;
-
-  void Forwarded(uint32_t service, const BackendEntry& backend, uint64_t bytes) {
-    if (service != service_) {
-      Flush();
-      service_ = service;
-    }
-    ++packets_;
-    bytes_ += bytes;
-    BackendCounters& counters = backends_[backend.counter_index];
-    Add(&counters.packets, 1);
-    Add(&counters.bytes, bytes);
-  }
-
- private:
-  void Flush() {
-    if (packets_ == 0) return;
-    ServiceCounters& counters = counters_->service(services_[service_].counter_index);
-    Add(&counters.packets, packets_);
-    Add(&counters.bytes, bytes_);
-    packets_ = bytes_ = 0;
-  }
-
-  WorkerCounters* counters_;
-  BackendCounters* backends_;  // all of them
-  const ServiceEntry* services_;
-  uint32_t service_ = kNoService;
-  uint64_t packets_ = 0;
-  uint64_t bytes_ = 0;
-};
-
-// Those packets that do not go dsr's short way, in a loop of their own: what it needs would push out of
-// the registers what the loop for dsr has there.
-[[gnu::noinline]] void RewriteRest(PipelineContext& context, Burst& burst, const uint8_t* rest,
-                                   uint32_t rest_count) {
-  const ForwardingTables& tables = *context.tables;
-  const ServiceEntry* const services = tables.services().data();
-  const BackendEntry* const backends = tables.backends().data();
-  const std::span<const PortView> ports = context.ports;
+// Those packets that no short way took.
+void RewriteRest(PipelineContext& context, Burst& burst, const uint8_t* rest, uint32_t rest_count) {
+  const ServiceEntry* const services = context.tables->services().data();
+  const BackendEntry* const backends = context.tables->backends().data();
   ForwardTally tally(context);
   for (uint32_t n = 0; n < rest_count; ++n) {
     const uint32_t i = rest[n];
-    const uint32_t index = burst.backend[i];
     const ServiceEntry& service = services[burst.service[i]];
-    const BackendEntry& backend = backends[index];
+    const BackendEntry& backend = backends[burst.backend[i]];
     const uint64_t bytes = burst.packet[i].l3_length;
-    if (backend.short_way != ShortWay::kTunnel ||
-        !RewriteTunnelShort(ports, burst, i, backend, tables.tunnel(index))) {
-      const DropReason refusal = RewriteAny({context, burst, i, service, backend});
-      if (refusal != DropReason::kNone) [[unlikely]] {
-        burst.Drop(i, refusal);
-        Add(&context.counters->service(service.counter_index).drops, 1);
-        continue;
-      }
+    const DropReason refusal = RewriteAny({context, burst, i, service, backend});
+    if (refusal != DropReason::kNone) [[unlikely]] {
+      burst.Drop(i, refusal);
+      Add(&context.counters->service(service.counter_index).drops, 1);
+      continue;
     }
     burst.verdict[i] = Verdict::kForward;
     tally.Forwarded(burst.service[i], backend, bytes);
   }
-}
-
-// Those that go dsr's short way; the others are listed in `rest`. Returns how many these are.
-uint32_t RewriteDsrShort(PipelineContext& context, Burst& burst, uint8_t (&rest)[kMaxBurst]) {
-  const BackendEntry* const backends = context.tables->backends().data();
-  const std::span<const PortView> ports = context.ports;
-  ForwardTally tally(context);
-  Egress egress;
-  uint32_t rest_count = 0;
-  const uint32_t live_count = burst.live_count;
-  for (uint32_t n = 0; n < live_count; ++n) {
-    const uint32_t i = burst.live[n];
-    const BackendEntry& backend = backends[burst.backend[i]];
-    const ParsedPacket& packet = burst.packet[i];
-    const uint32_t length = packet.l3_length;
-    const uint16_t port = EgressOf(burst, i, backend);
-    if (backend.short_way != ShortWay::kDsr) {
-      rest[rest_count++] = static_cast<uint8_t>(i);
-      continue;
-    }
-    if (port != egress.port) [[unlikely]]
-      egress.Become(port, ports);
-    if (length > egress.mtu) {
-      rest[rest_count++] = static_cast<uint8_t>(i);
-      continue;
-    }
-    burst.egress_port[i] = port;
-    burst.verdict[i] = Verdict::kForward;
-    RewriteDsr(burst.frame[i], packet, backend.destination_mac, egress.mac);
-    tally.Forwarded(burst.service[i], backend, length);
-  }
-  return rest_count;
 }
 
 }  // namespace
@@ -291,8 +177,9 @@ uint32_t RewriteDsrShort(PipelineContext& context, Burst& burst, uint8_t (&rest)
 void Rewrite(PipelineContext& context, Burst& burst) {
   if (burst.live_count == 0) return;  // there may be no tables
   uint8_t rest[kMaxBurst];
-  const uint32_t rest_count = RewriteDsrShort(context, burst, rest);
-  context.hints.mostly_tunnels = context.tables->has_tunnels() && rest_count * 2 > burst.live_count;
+  std::memcpy(rest, burst.live, sizeof(rest));
+  const uint32_t rest_count = RewriteShort(context, burst, rest, burst.live_count);
+  context.hints.mostly_tunnels = MostlyTunnels(*context.tables, burst);
   if (rest_count != 0) RewriteRest(context, burst, rest, rest_count);
 }
 

@@ -38,6 +38,10 @@ void TranslateReplies(PipelineContext& context, Burst& burst);
 // Turns each live packet into what leaves.
 void Rewrite(PipelineContext& context, Burst& burst);
 
+// Does so with those in `list` that are nothing special; leaves the others there, in order, and returns
+// how many they are. REQUIRES tables.
+uint32_t RewriteShort(PipelineContext& context, Burst& burst, uint8_t* list, uint32_t count);
+
 // Turns questions into their replies, in place.
 void Answer(PipelineContext& context, Burst& burst);
 

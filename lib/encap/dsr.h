@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "lib/base/check.h"
+#include "lib/encap/ethernet_macs.h"
 #include "lib/net/headers.h"
 #include "lib/net/parse.h"
 
@@ -28,35 +29,14 @@ inline void DecrementTtl(Ipv4Header* ip) {
   std::memcpy(&ip->ttl, &word, sizeof(word));
 }
 
-// The source address of frames that leave by a port, as it lies in memory behind the destination: two
-// bytes that make up 8 with that, and 4.
-struct SourceMac {
-  uint64_t first_two = 0;  // in the upper 16 bits
-  uint32_t last_four = 0;
-
-  static SourceMac Of(const uint8_t* mac) {
-    uint16_t two;
-    SourceMac source;
-    std::memcpy(&two, mac, sizeof(two));
-    std::memcpy(&source.last_four, mac + sizeof(two), sizeof(source.last_four));
-    source.first_two = uint64_t{two} << 48;
-    return source;
-  }
-};
-
 // Rewrites `frame` in place: Ethernet addresses, TTL or hop limit minus one, IPv4 checksum updated
 // incrementally (RFC 1624; a wrong one stays wrong). `destination_mac`: the backend's next hop's, 6
 // bytes, and 2 more that can be read. `source`: the egress port's. REQUIRES an IP packet with TTL or hop
 // limit above 1.
 inline void RewriteDsr(uint8_t* frame, const ParsedPacket& packet, const uint8_t* destination_mac,
                        const SourceMac& source) {
-  constexpr uint64_t kDestination = 0xffffffffffff;
   DCHECK(packet.kind == FrameKind::kIpv4 || packet.kind == FrameKind::kIpv6);
-  uint64_t first_eight;
-  std::memcpy(&first_eight, destination_mac, sizeof(first_eight));
-  first_eight = (first_eight & kDestination) | source.first_two;
-  std::memcpy(frame, &first_eight, sizeof(first_eight));
-  std::memcpy(frame + sizeof(first_eight), &source.last_four, sizeof(source.last_four));
+  WriteMacs(frame, destination_mac, source);
   uint8_t* const l3 = frame + packet.l3_offset;
   if (packet.kind == FrameKind::kIpv4) {
     DecrementTtl(reinterpret_cast<Ipv4Header*>(l3));

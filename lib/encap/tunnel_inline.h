@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "lib/base/check.h"
+#include "lib/encap/ethernet_macs.h"
 #include "lib/encap/tunnel.h"
 #include "lib/net/checksum.h"
 #include "lib/net/headers.h"
@@ -54,13 +55,12 @@ inline void PatchIpv4(const TunnelTemplate& tunnel, const Inner& inner, uint8_t 
   outer[offsetof(Ipv4Header, protocol)] = protocol;
   Store(outer + offsetof(Ipv4Header, source),
         Load<uint32_t>(tunnel.header + offsetof(Ipv4Header, source)) | host_bits);
-  const uint64_t sum = uint64_t{tunnel.fixed_sum} + (uint32_t{inner.traffic_class} << 8) +
-                       total_raw + (uint32_t{protocol} << 8) + host_bits;
-  // At most five words and a host part: twice is enough.
-  const auto once = static_cast<uint32_t>((sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32));
-  const uint32_t twice = (once & 0xffff) + (once >> 16);
-  Store(outer + offsetof(Ipv4Header, checksum),
-        static_cast<uint16_t>(~((twice & 0xffff) + (twice >> 16))));
+  // At most seven words of 16 bits: folding twice is enough.
+  const uint32_t sum = uint32_t{tunnel.fixed_sum} + (uint32_t{inner.traffic_class} << 8) +
+                       total_raw + (uint32_t{protocol} << 8) + (host_bits & 0xffff) +
+                       (host_bits >> 16);
+  const uint32_t once = (sum & 0xffff) + (sum >> 16);
+  Store(outer + offsetof(Ipv4Header, checksum), static_cast<uint16_t>(~(once + (once >> 16))));
 }
 
 inline void PatchIpv6(const TunnelTemplate& tunnel, const Inner& inner, uint8_t protocol,
@@ -105,46 +105,24 @@ template <TunnelKind kKind, Family kFamily>
   }
 }
 
-template <TunnelKind kKind, Family kFamily>
-[[gnu::always_inline]] inline void WriteUntagged(const TunnelTemplate& tunnel, uint8_t* frame,
-                                                 const ParsedPacket& packet, uint64_t entropy,
-                                                 const uint8_t* destination_mac,
-                                                 const uint8_t* source_mac) {
-  uint8_t* const l3 = frame + sizeof(EthernetHeader);
-  uint8_t* const outer = l3 - TunnelOverhead(kKind, kFamily);
-  const Inner inner = ReadInner(l3, packet);
-  WriteOuter<kKind, kFamily>(tunnel, inner, 0, entropy, outer);
-  uint8_t* const moved = outer - sizeof(EthernetHeader);
-  std::memcpy(moved, destination_mac, 6);
-  std::memcpy(moved + 6, source_mac, 6);
-  constexpr uint16_t kEtherType = kFamily == Family::kIpv4 ? kEtherTypeIpv4 : kEtherTypeIpv6;
-  Store(outer - 2, __builtin_bswap16(kEtherType));
-}
-
 }  // namespace tunnel_internal
 
-// Encapsulate for what nearly every packet is: untagged, with headroom for tunnel.overhead_bytes,
-// and no data behind the GUE header.
+// Encapsulate for what nearly every packet is: untagged, with headroom for the kind's overhead, and no
+// data behind the GUE header. MACs as of WriteMacs. REQUIRES a tunnel of that kind and outer family.
+template <TunnelKind kKind, Family kFamily>
 [[gnu::always_inline]] inline void EncapsulateUntagged(const TunnelTemplate& tunnel, uint8_t* frame,
                                                        const ParsedPacket& packet, uint64_t entropy,
                                                        const uint8_t* destination_mac,
-                                                       const uint8_t* source_mac) {
-  using tunnel_internal::WriteUntagged;
+                                                       const SourceMac& source) {
   DCHECK(packet.l3_offset == sizeof(EthernetHeader));
-  switch (tunnel.overhead_bytes) {
-    case TunnelOverhead(TunnelKind::kIpip, Family::kIpv4):
-      return WriteUntagged<TunnelKind::kIpip, Family::kIpv4>(tunnel, frame, packet, entropy,
-                                                             destination_mac, source_mac);
-    case TunnelOverhead(TunnelKind::kGue, Family::kIpv4):
-      return WriteUntagged<TunnelKind::kGue, Family::kIpv4>(tunnel, frame, packet, entropy,
-                                                            destination_mac, source_mac);
-    case TunnelOverhead(TunnelKind::kIpip, Family::kIpv6):
-      return WriteUntagged<TunnelKind::kIpip, Family::kIpv6>(tunnel, frame, packet, entropy,
-                                                             destination_mac, source_mac);
-    default:
-      return WriteUntagged<TunnelKind::kGue, Family::kIpv6>(tunnel, frame, packet, entropy,
-                                                            destination_mac, source_mac);
-  }
+  DCHECK(tunnel.overhead_bytes == TunnelOverhead(kKind, kFamily));
+  uint8_t* const l3 = frame + sizeof(EthernetHeader);
+  uint8_t* const outer = l3 - TunnelOverhead(kKind, kFamily);
+  const tunnel_internal::Inner inner = tunnel_internal::ReadInner(l3, packet);
+  tunnel_internal::WriteOuter<kKind, kFamily>(tunnel, inner, 0, entropy, outer);
+  WriteMacs(outer - sizeof(EthernetHeader), destination_mac, source);
+  constexpr uint16_t kEtherType = kFamily == Family::kIpv4 ? kEtherTypeIpv4 : kEtherTypeIpv6;
+  tunnel_internal::Store(outer - 2, __builtin_bswap16(kEtherType));
 }
 
 }  // namespace fairlead

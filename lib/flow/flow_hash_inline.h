@@ -10,10 +10,9 @@
 
 namespace fairlead {
 
-// As HashFlow. REQUIRES an IPv4 key.
-[[gnu::always_inline]] inline FlowHash HashIpv4FlowInline(const FlowKey& key, uint64_t seed) {
-  DCHECK(key.size_bytes == 16);
-  const XXH128_hash_t hash = XXH3_128bits_withSeed(key.words.data(), 16, seed);
+// As HashFlow, of an IPv4 key's two words.
+[[gnu::always_inline]] inline FlowHash HashIpv4FlowInline(const uint64_t* words, uint64_t seed) {
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(words, 16, seed);
   return {hash.low64, hash.high64};
 }
 
@@ -27,11 +26,10 @@ namespace fairlead {
   return {hash.low64, hash.high64};
 }
 
-// `only_ipv4`: the key is known to be IPv4's; a constant.
 [[gnu::always_inline]] inline FlowHash HashFlowInline(const FlowKey& key, HashPolicy policy,
-                                                      uint64_t seed, bool only_ipv4) {
+                                                      uint64_t seed) {
   if (policy == HashPolicy::kFiveTuple) [[likely]] {
-    return only_ipv4 ? HashIpv4FlowInline(key, seed) : HashFlowInline(key, seed);
+    return HashFlowInline(key, seed);
   }
   return HashFlow(key, policy, seed);
 }

@@ -63,7 +63,7 @@ ShortWay ShortWayOf(const ServiceEntry& service) {
       return (service.flags & (kServiceGueChecksum | kServiceSecondChance)) == 0 ? ShortWay::kTunnel
                                                                                  : ShortWay::kNone;
     case ForwardingMode::kNat:
-      break;
+      return ShortWay::kNat;
   }
   return ShortWay::kNone;
 }
@@ -130,6 +130,7 @@ class TablesBuilder {
       entry.first_backend = record.first_backend;
       entry.backend_count = record.backend_count;
       entry.hash_policy = static_cast<HashPolicy>(record.hash_policy);
+      if (entry.hash_policy != HashPolicy::kFiveTuple) tables_->other_hash_policies_ = true;
       entry.mode = static_cast<ForwardingMode>(record.mode);
       entry.tracking_tcp = static_cast<Tracking>(record.tracking_tcp);
       entry.tracking_udp = static_cast<Tracking>(record.tracking_udp);

@@ -36,6 +36,7 @@ enum class ShortWay : uint8_t {
   kNone,
   kDsr,
   kTunnel,  // ipip or gue, without UDP checksum and second chance
+  kNat,
 };
 
 // One backend, one cache line: all that dsr and nat need.
@@ -135,6 +136,8 @@ class ForwardingTables {
   // Of a backend of an ipip or gue service.
   const TunnelTemplate& tunnel(uint32_t backend_index) const { return tunnels_[backend_index]; }
   bool has_tunnels() const { return !tunnels_.empty(); }
+  // Some service hashes less than the 5-tuple.
+  bool other_hash_policies() const { return other_hash_policies_; }
   const NatTable& nat() const { return nat_; }
   const ClientHop& client_hop(Family family) const {
     return client_hops_[family == Family::kIpv4 ? 0 : 1];
@@ -180,6 +183,7 @@ class ForwardingTables {
   std::vector<ServiceEntry> services_;
   std::vector<BackendEntry> backends_;
   std::vector<TunnelTemplate> tunnels_;  // by backend index; empty when no service has tunnels
+  bool other_hash_policies_ = false;
   NatTable nat_;
   ClientHop client_hops_[2];
   std::vector<IpAddress> own_addresses_;

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/flow/flow_hash_burst.h"
 #include "lib/net/address.h"
 
 namespace fairlead {
@@ -33,6 +34,39 @@ TEST(HashFlow, IsXxh3Of16BytesForIpv4) {
 TEST(HashFlow, IsXxh3Of40BytesForIpv6) {
   EXPECT_EQ(HashFlow(V6Key(), 0), (FlowHash{0x4b0f2e4924ba9e37, 0x5243c1b70d46bba2}));
   EXPECT_EQ(HashFlow(V6Key(), kSeed), (FlowHash{0x0e9e11e77a58824c, 0x86cc0bf0b95d0834}));
+}
+
+// Every count, so that no lane is somebody else's; words of random bits and of edges.
+void ExpectAsHashFlow(HashIpv4Keys hash_keys) {
+  std::mt19937_64 random(3);
+  const uint64_t edges[] = {0, 1, ~uint64_t{0}, uint64_t{1} << 63, 0xffffffff, ~uint64_t{0} << 32};
+  for (uint32_t round = 0; round < 300; ++round) {
+    const uint64_t seed = round % 3 == 0 ? edges[round % 6] : random();
+    const uint32_t count = 1 + round % 40;
+    Ipv4KeyWords keys[40];
+    FlowHash hashes[40];
+    for (Ipv4KeyWords& key : keys) {
+      for (uint64_t& word : key.words) word = random() % 4 == 0 ? edges[random() % 6] : random();
+    }
+    hash_keys(keys, count, seed, hashes);
+    for (uint32_t i = 0; i < count; ++i) {
+      FlowKey key;
+      key.words[0] = keys[i].words[0];
+      key.words[1] = keys[i].words[1];
+      ASSERT_EQ(hashes[i], HashFlow(key, seed)) << "key " << i << " of " << count;
+    }
+  }
+}
+
+TEST(HashIpv4Keys, PlainIsHashFlow) { ExpectAsHashFlow(HashIpv4KeysPlain); }
+
+TEST(HashIpv4Keys, Avx512IsHashFlow) {
+  if (!HasAvx512()) GTEST_SKIP() << "this CPU has no AVX-512 (F, DQ, BW)";
+  ExpectAsHashFlow(HashIpv4KeysAvx512);
+}
+
+TEST(HashIpv4Keys, FastestIsOneThatTheCpuHas) {
+  EXPECT_EQ(FastestHashIpv4Keys(), HasAvx512() ? HashIpv4KeysAvx512 : HashIpv4KeysPlain);
 }
 
 TEST(HashFlow, IgnoresWhatLiesBehindAnIpv4Key) {
