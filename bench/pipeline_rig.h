@@ -66,6 +66,7 @@ class Rig {
 
  private:
   uint8_t* FrameOf(uint32_t buffer) { return rte_pktmbuf_mtod(buffers_[buffer], uint8_t*); }
+  static void TakeFrames(const Burst& burst);
   void BuildTables();
   void TakeBuffers();
   void SetFlow(uint32_t buffer, uint32_t flow);
