@@ -33,19 +33,6 @@ static_assert(sizeof(ParsedPacket) == 16 && offsetof(ParsedPacket, l4_protocol) 
               offsetof(ParsedPacket, l3_offset) == 10 && offsetof(ParsedPacket, l4_offset) == 12 &&
               offsetof(ParsedPacket, l3_length) == 14 && static_cast<int>(DropReason::kNone) == 0);
 
-// A packet without defect, as two words.
-inline void SetCommon(FrameKind kind, uint8_t protocol, uint8_t tcp_flags, bool has_payload,
-                      uint32_t l4_offset, uint32_t l3_length, ParsedPacket* packet) {
-  const uint64_t low =
-      static_cast<uint64_t>(kind) | uint64_t{protocol} << 16 | uint64_t{tcp_flags} << 24;
-  const uint64_t high = static_cast<uint64_t>(has_payload) |
-                        uint64_t{sizeof(EthernetHeader)} << 16 | uint64_t{l4_offset} << 32 |
-                        uint64_t{l3_length} << 48;
-  auto* const bytes = reinterpret_cast<uint8_t*>(packet);
-  std::memcpy(bytes, &low, sizeof(low));
-  std::memcpy(bytes + sizeof(low), &high, sizeof(high));
-}
-
 struct Transport {
   uint8_t tcp_flags = 0;
   bool has_payload = false;
@@ -73,6 +60,18 @@ template <bool kNeedsChecksum>
   }
   transport->has_payload = end > headers;
   return headers <= total;
+}
+
+// A packet without defect: `varying` has its protocol (and for IPv4 its length), the rest is zero.
+inline void StoreParsed(__m128i varying, FrameKind kind, uint32_t l4_offset,
+                        const Transport& transport, ParsedPacket* packet) {
+  const __m128i constant =
+      _mm_setr_epi8(static_cast<char>(kind), 0, 0, 0, 0, 0, 0, 0, 0, 0, sizeof(EthernetHeader), 0,
+                    static_cast<char>(l4_offset), 0, 0, 0);
+  __m128i parsed = _mm_or_si128(varying, constant);
+  parsed = _mm_insert_epi8(parsed, transport.tcp_flags, 3);
+  parsed = _mm_insert_epi8(parsed, transport.has_payload, 8);
+  std::memcpy(reinterpret_cast<uint8_t*>(packet), &parsed, sizeof(parsed));
 }
 
 // Bytes 12 to 27 of an untagged IPv4 frame as one vector, each within its range:
@@ -119,15 +118,10 @@ struct Ipv4Front {
   if (!ParseCommonTransport<false>(frame + kL3 + kIp, protocol, kIp, total, &transport)) {
     return false;
   }
-  // Protocol to its place, total length to its, its bytes swapped; then what is the same for all.
-  __m128i parsed = _mm_shuffle_epi8(
+  // Protocol to its place, total length to its, its bytes swapped.
+  const __m128i varying = _mm_shuffle_epi8(
       front, _mm_setr_epi8(-1, -1, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 5, 4));
-  parsed =
-      _mm_or_si128(parsed, _mm_setr_epi8(static_cast<char>(FrameKind::kIpv4), 0, 0, 0, 0, 0, 0, 0,
-                                         0, 0, sizeof(EthernetHeader), 0, kL3 + kIp, 0, 0, 0));
-  parsed = _mm_insert_epi8(parsed, transport.tcp_flags, 3);
-  parsed = _mm_insert_epi8(parsed, transport.has_payload, 8);
-  std::memcpy(reinterpret_cast<uint8_t*>(packet), &parsed, sizeof(parsed));
+  StoreParsed(varying, FrameKind::kIpv4, kL3 + kIp, transport, packet);
   // The protocol in place of what follows the ports.
   const __m128i last = _mm_shuffle_epi8(
       front, _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 11, -1, -1, -1));
@@ -137,29 +131,54 @@ struct Ipv4Front {
   return true;
 }
 
+// The same for IPv6: bytes 12 to 27 of the frame.
+//
+//   0..1 ethertype   2 version, class   3..5 class, flow label   6..7 payload length
+//   8 next header    9 hop limit        10..15 source
+struct Ipv6Front {
+  static __m128i Looked() {
+    return _mm_setr_epi8(-1, -1, static_cast<char>(0xf0), 0, 0, 0, 0, 0, 0, -1, -1, 0, 0, 0, 0, 0);
+  }
+  static __m128i Low() {
+    return _mm_setr_epi8(static_cast<char>(0x86), static_cast<char>(0xdd), 0x60, 0, 0, 0, 0, 0, 0,
+                         2, 0, 0, 0, 0, 0, 0);
+  }
+  static __m128i Span() {  // hop limit 2..255, source's first byte below 255
+    return _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, static_cast<char>(253), static_cast<char>(254),
+                         0, 0, 0, 0, 0);
+  }
+  static __m128i Outside(__m128i front) {
+    return _mm_subs_epu8(_mm_sub_epi8(_mm_and_si128(front, Looked()), Low()), Span());
+  }
+};
+
 // ParseCommon for IPv6. A source that begins with 8 zero bytes may be anything: not common.
-inline bool ParseCommonIpv6(const uint8_t* frame, uint32_t linear_length, uint32_t frame_length,
-                            ParsedPacket* packet, FlowKey* key) {
+[[gnu::always_inline]] inline bool ParseCommonIpv6(const uint8_t* frame, uint32_t linear_length,
+                                                   uint32_t frame_length, ParsedPacket* packet,
+                                                   FlowKey* key) {
   constexpr uint32_t kL3 = sizeof(EthernetHeader);
   constexpr uint32_t kIp = sizeof(Ipv6Header);
   if (linear_length < kL3 + kIp + sizeof(TcpHeader)) return false;
-  if (Load<uint16_t>(frame + 12) != 0xdd86) return false;
-  const auto lengths = Load<uint32_t>(frame + kL3 + 4);  // payload length, next header, hop limit
-  const auto source_high = Load<uint64_t>(frame + kL3 + 8);
+  const __m128i front = Load<__m128i>(frame + 12);
+  const __m128i outside = Ipv6Front::Outside(front);
+  if (!_mm_testz_si128(outside, outside)) return false;
+  if (Load<uint64_t>(frame + kL3 + 8) == 0) return false;
   const auto ports = Load<uint32_t>(frame + kL3 + kIp);
-  const uint32_t total = kIp + Swap16(lengths);
-  if ((frame[kL3] & 0xf0) != 0x60) return false;
-  if (lengths >> 25 == 0) return false;  // hop limit 0 or 1
-  if (source_high == 0 || static_cast<uint8_t>(source_high) == 0xff) return false;
   if ((ports & 0xffff) == 0 || ports >> 16 == 0) return false;
+  const uint32_t total = kIp + Swap16(Load<uint16_t>(frame + kL3 + 4));
   if (total > frame_length - kL3 || total > 65535) return false;
-  const uint8_t* l4 = frame + kL3 + kIp;
-  const auto protocol = static_cast<uint8_t>(lengths >> 16);
+  const uint8_t protocol = frame[kL3 + 6];
   Transport transport;
-  if (!ParseCommonTransport<true>(l4, protocol, kIp, total, &transport)) return false;
-  SetCommon(FrameKind::kIpv6, protocol, transport.tcp_flags, transport.has_payload, kL3 + kIp,
-            total, packet);
-  std::memcpy(key->words.data(), frame + kL3 + 8, 32);
+  if (!ParseCommonTransport<true>(frame + kL3 + kIp, protocol, kIp, total, &transport))
+    return false;
+  const __m128i next_header = _mm_shuffle_epi8(
+      front, _mm_setr_epi8(-1, -1, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+  StoreParsed(_mm_insert_epi16(next_header, static_cast<int>(total), 7), FrameKind::kIpv6,
+              kL3 + kIp, transport, packet);
+  const __m128i source = Load<__m128i>(frame + kL3 + 8);
+  const __m128i destination = Load<__m128i>(frame + kL3 + 24);
+  std::memcpy(key->words.data(), &source, sizeof(source));
+  std::memcpy(key->words.data() + 2, &destination, sizeof(destination));
   key->words[4] = ports | uint64_t{protocol} << 32;
   key->size_bytes = 40;
   return true;

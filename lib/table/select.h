@@ -35,6 +35,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "lib/base/prefetch.h"
 #include "lib/flow/flow_table.h"
 #include "lib/net/headers.h"
 #include "lib/table/forwarding_tables.h"
@@ -106,7 +107,7 @@ inline bool NeedsRecord(const ServiceEntry& service, uint8_t protocol, uint32_t 
 [[gnu::always_inline]] inline const std::atomic<uint32_t>* PrefetchSlot(const ServiceEntry& service,
                                                                         const FlowHash& hash) {
   const std::atomic<uint32_t>* const slot = SlotWord(service, hash);
-  __builtin_prefetch(slot);
+  PrefetchLine(slot);
   return slot;
 }
 
