@@ -32,7 +32,7 @@ class Wire:
         return self
 
     def __exit__(self, *_):
-        for process in (self.generator, self.device):
+        for process in (self.device, self.generator):  # a port's peer goes last (docs/limitations.md)
             if process:
                 process.stop(5)
         for folder in (self.dir, pathlib.Path("/run/dpdk") / self.prefix):
@@ -51,7 +51,7 @@ class Wire:
         self.sockets = [self.dir / "left.sock", self.dir / ("left.sock" if loop else "right.sock")]
         self.generator = Process("generator", ["taskset", "-c", "0", self.build / "bench/fairlead-wiregen", "run",
                                                "--send", self.sockets[0], "--receive", self.sockets[1],
-                                               "--check-every", 64, *arguments], self.log_dir)
+                                               "--check-every", 64, "--stay", *arguments], self.log_dir)
         wait_until(lambda: "listening" in self.generator.output() or self.generator.require_running(), 30,
                    "the generator does not listen")
 
@@ -98,13 +98,13 @@ class Wire:
         return (last[counter] - first[counter]) / (last["when"] - first["when"])
 
     def results(self, timeout_s=120):
-        """One dict a phase, when the generator has ended."""
+        """One dict a phase, when the generator has done all."""
         def over():
             if self.device:
                 self.device.require_running()
-            return not self.generator.running()
+            return "done" in self.generator.output().splitlines() or not self.generator.running()
         wait_until(over, timeout_s, lambda: f"the generator does not end\n{self.generator.tail()}", interval_s=0.05)
-        if self.generator.returncode != 0:
+        if not self.generator.running():
             raise LabError(f"{self.generator.tail()}\n{self.device.tail() if self.device else ''}")
         return [json.loads(text) for text in self.generator.output().splitlines() if text.startswith("{")]
 

@@ -9,6 +9,8 @@
 //
 // `run` prints "listening" when the ports may connect, then one JSON object a phase. It busily uses
 // one CPU. Status 1: what it was told is wrong, or nobody connects.
+#include <unistd.h>
+
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -35,6 +37,7 @@ struct Options {
   bool any_backend = false;
   uint64_t in_flight = UINT64_MAX;
   bool skip_gaps = false;
+  bool stay = false;
   TrafficSetting traffic;
 };
 
@@ -85,6 +88,11 @@ Status Run(const Options& options) {
     std::puts(result.Json(setting).c_str());
     std::fflush(stdout);
   }
+  if (options.stay) {
+    std::puts("done");
+    std::fflush(stdout);
+    pause();
+  }
   return {};
 }
 
@@ -127,6 +135,10 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   run->add_option("--in-flight", options.in_flight, "at most so many packets under way")
       ->check(CLI::Range(uint64_t{64}, UINT64_MAX));
+  run->add_flag(
+      "--stay", options.stay,
+      "when done, keep the ports until a signal: DPDK 22.11's memif driver may fall over a "
+      "peer that leaves");
   run->add_flag(
       "--skip-gaps", options.skip_gaps,
       "leave out of latencies and rates asked for the time that this process did not run");
