@@ -155,16 +155,18 @@ void GiveAllToKernel(Burst& burst) {
 }
 
 // Those of the common packets that plainly belong to a service become live; the others are others.
-void FindIpv4(const FrontendTable& frontends, Burst& burst) {
-  FrontendTable::Ipv4Cursor cursor(frontends);
+// find(key): the service of its destination; is_frontend(key): of its source.
+template <typename Find, typename IsFrontendSource>
+[[gnu::always_inline]] inline void FindServices(Burst& burst, Find find,
+                                                IsFrontendSource is_frontend) {
   const uint32_t common_count = burst.common_count;
   uint32_t live_count = 0;
   for (uint32_t n = 0; n < common_count; ++n) {
     const uint32_t i = burst.common[n];
     const FlowKey& key = burst.key[i];
-    const uint32_t service = cursor.FindDestination(key);
+    const uint32_t service = find(key);
     burst.service[i] = service;
-    if (service != kNoService && !frontends.HasIpv4Source(key)) [[likely]] {
+    if (service != kNoService && !is_frontend(key)) [[likely]] {
       burst.live[live_count++] = static_cast<uint8_t>(i);
     } else {
       burst.others |= 1U << i;
@@ -173,24 +175,23 @@ void FindIpv4(const FrontendTable& frontends, Burst& burst) {
   burst.live_count = live_count;
 }
 
+// A loop of its own, so that it keeps what it needs in registers.
+void FindIpv4(const FrontendTable& frontends, Burst& burst) {
+  FrontendTable::Ipv4Cursor cursor(frontends);
+  FindServices(
+      burst, [&](const FlowKey& key) { return cursor.FindDestination(key); },
+      [&](const FlowKey& key) { return frontends.HasIpv4Source(key); });
+}
+
 void FindAnyFamily(const FrontendTable& frontends, Burst& burst) {
   FrontendTable::Ipv4Cursor ipv4(frontends);
   FrontendTable::Ipv6Cursor ipv6(frontends);
-  const uint32_t common_count = burst.common_count;
-  uint32_t live_count = 0;
-  for (uint32_t n = 0; n < common_count; ++n) {
-    const uint32_t i = burst.common[n];
-    const FlowKey& key = burst.key[i];
-    const uint32_t service =
-        key.size_bytes == 16 ? ipv4.FindDestination(key) : ipv6.FindDestination(key);
-    burst.service[i] = service;
-    if (service != kNoService && !frontends.HasSource(key)) [[likely]] {
-      burst.live[live_count++] = static_cast<uint8_t>(i);
-    } else {
-      burst.others |= 1U << i;
-    }
-  }
-  burst.live_count = live_count;
+  FindServices(
+      burst,
+      [&](const FlowKey& key) {
+        return key.size_bytes == 16 ? ipv4.FindDestination(key) : ipv6.FindDestination(key);
+      },
+      [&](const FlowKey& key) { return frontends.HasSource(key); });
 }
 
 }  // namespace

@@ -74,28 +74,38 @@ inline void StoreParsed(__m128i varying, FrameKind kind, uint32_t l4_offset,
   std::memcpy(reinterpret_cast<uint8_t*>(packet), &parsed, sizeof(parsed));
 }
 
-// Bytes 12 to 27 of an untagged IPv4 frame as one vector, each within its range:
+// Not zero where a byte of `bytes`, of which the bits in `looked` count, is out of its range low ..
+// low + span: byte - low, modulo 256, is more than span. One subtraction wraps, one stops at 0.
+inline __m128i OutOfRange(__m128i bytes, __m128i looked, __m128i low, __m128i span) {
+  return _mm_subs_epu8(_mm_sub_epi8(_mm_and_si128(bytes, looked), low), span);
+}
+
+// Of bytes 12 to 27 of an untagged frame:
 //
 //   0..1 ethertype   2 version, IHL   3 TOS   4..5 total length   6..7 identification
 //   8..9 flags, fragment offset   10 TTL   11 protocol   12..13 checksum   14..15 source
 //
-// A byte b is in [low, low + span] when b - low, modulo 256, is at most span: one subtraction that wraps
-// and one that stops at 0.
-struct Ipv4Front {
-  static __m128i
-  Looked() {  // the bits that are judged: of the fragment word not DF and the reserved
-    return _mm_setr_epi8(-1, -1, -1, 0, 0, 0, 0, 0, 0x3f, -1, -1, 0, 0, 0, -1, 0);
-  }
-  static __m128i Low() { return _mm_setr_epi8(8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0); }
-  static __m128i Span() {  // TTL 2..255, source 1..223
-    return _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, char{-3}, 0, 0, 0, static_cast<char>(222),
-                         0);
-  }
-  // Not zero where a byte is out of its range.
-  static __m128i Outside(__m128i front) {
-    return _mm_subs_epu8(_mm_sub_epi8(_mm_and_si128(front, Looked()), Low()), Span());
-  }
-};
+// ethertype, version and IHL as they must be; no more fragments and no offset; TTL 2..255; source's
+// first byte 1..223.
+inline __m128i Ipv4OutOfRange(__m128i front) {
+  return OutOfRange(front, _mm_setr_epi8(-1, -1, -1, 0, 0, 0, 0, 0, 0x3f, -1, -1, 0, 0, 0, -1, 0),
+                    _mm_setr_epi8(8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0),
+                    _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, static_cast<char>(253), 0, 0, 0,
+                                  static_cast<char>(222), 0));
+}
+
+//   0..1 ethertype   2 version, class   3..5 class, flow label   6..7 payload length
+//   8 next header    9 hop limit        10..15 source
+//
+// ethertype and version as they must be; hop limit 2..255; source's first byte below 255.
+inline __m128i Ipv6OutOfRange(__m128i front) {
+  constexpr auto kVersion = static_cast<char>(0xf0);
+  return OutOfRange(front, _mm_setr_epi8(-1, -1, kVersion, 0, 0, 0, 0, 0, 0, -1, -1, 0, 0, 0, 0, 0),
+                    _mm_setr_epi8(static_cast<char>(0x86), static_cast<char>(0xdd), 0x60, 0, 0, 0,
+                                  0, 0, 0, 2, 0, 0, 0, 0, 0, 0),
+                    _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, static_cast<char>(253),
+                                  static_cast<char>(254), 0, 0, 0, 0, 0));
+}
 
 // ParseCommon for IPv4.
 [[gnu::always_inline]] inline bool ParseCommonIpv4(const uint8_t* frame, uint32_t linear_length,
@@ -108,7 +118,7 @@ struct Ipv4Front {
   const __m128i back = Load<__m128i>(frame + 26);  // source, destination, ports, 4 bytes more
   // 1 where a port is 0.
   const __m128i no_port = _mm_subs_epu16(_mm_setr_epi16(0, 0, 0, 0, 1, 1, 0, 0), back);
-  const __m128i wrong = _mm_or_si128(Ipv4Front::Outside(front), no_port);
+  const __m128i wrong = _mm_or_si128(Ipv4OutOfRange(front), no_port);
   if (!_mm_testz_si128(wrong, wrong)) return false;
   if (frame[26] == 127) return false;
   const uint32_t total = Swap16(Load<uint16_t>(frame + kL3 + 2));
@@ -131,27 +141,6 @@ struct Ipv4Front {
   return true;
 }
 
-// The same for IPv6: bytes 12 to 27 of the frame.
-//
-//   0..1 ethertype   2 version, class   3..5 class, flow label   6..7 payload length
-//   8 next header    9 hop limit        10..15 source
-struct Ipv6Front {
-  static __m128i Looked() {
-    return _mm_setr_epi8(-1, -1, static_cast<char>(0xf0), 0, 0, 0, 0, 0, 0, -1, -1, 0, 0, 0, 0, 0);
-  }
-  static __m128i Low() {
-    return _mm_setr_epi8(static_cast<char>(0x86), static_cast<char>(0xdd), 0x60, 0, 0, 0, 0, 0, 0,
-                         2, 0, 0, 0, 0, 0, 0);
-  }
-  static __m128i Span() {  // hop limit 2..255, source's first byte below 255
-    return _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, static_cast<char>(253), static_cast<char>(254),
-                         0, 0, 0, 0, 0);
-  }
-  static __m128i Outside(__m128i front) {
-    return _mm_subs_epu8(_mm_sub_epi8(_mm_and_si128(front, Looked()), Low()), Span());
-  }
-};
-
 // ParseCommon for IPv6. A source that begins with 8 zero bytes may be anything: not common.
 [[gnu::always_inline]] inline bool ParseCommonIpv6(const uint8_t* frame, uint32_t linear_length,
                                                    uint32_t frame_length, ParsedPacket* packet,
@@ -160,7 +149,7 @@ struct Ipv6Front {
   constexpr uint32_t kIp = sizeof(Ipv6Header);
   if (linear_length < kL3 + kIp + sizeof(TcpHeader)) return false;
   const __m128i front = Load<__m128i>(frame + 12);
-  const __m128i outside = Ipv6Front::Outside(front);
+  const __m128i outside = Ipv6OutOfRange(front);
   if (!_mm_testz_si128(outside, outside)) return false;
   if (Load<uint64_t>(frame + kL3 + 8) == 0) return false;
   const auto ports = Load<uint32_t>(frame + kL3 + kIp);
