@@ -67,7 +67,7 @@ class Contest:
         self.script = lab.dir / "wrk.lua"
         self.script.write_text(WRK_SCRIPT)
         for backend in lab.backends:
-            lab.spawn(f"iperf-{backend.name}", ["iperf3", "-s", "-p", STREAM_PORT], backend.namespace)
+            lab.spawn(f"iperf-{backend.name}", ["iperf3", "-s", "-p", STREAM_PORT], backend.namespace).wait_listening(STREAM_PORT)
 
     @contextlib.contextmanager
     def fairlead(self, device):
@@ -131,8 +131,7 @@ table ip bench {{
         with self.on_the_vip():
             process = self.lab.spawn(self.lab._numbered(name), [word.format(config=path) for word in argv], self.balancer)
             try:
-                wait_until(lambda: process.listening(80) or process.require_running(), 15,
-                           lambda: f"{name} does not listen\n{process.tail()}")
+                process.wait_listening(80)
                 yield self.lab.vip4
             finally:
                 process.kill()

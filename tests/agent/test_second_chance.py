@@ -166,7 +166,7 @@ class TwoBackends(Host):
         (folder / "file").write_bytes(content)
         server = self.spawn(f"web-{namespace.name}", ["/usr/bin/python3", "-m", "http.server", "80", "--bind", "::", "--directory",
                                                       folder], namespace)
-        wait_until(lambda: server.listening(80) or server.require_running(), 15, server.tail)
+        server.wait_listening(80)
         return hashlib.sha256(content).hexdigest()
 
     def tunnel_to(self, destination, data=b""):

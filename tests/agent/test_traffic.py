@@ -27,7 +27,7 @@ def web_server(host):
     content = bytes(range(256)) * (SIZE // 256)
     (folder / "file").write_bytes(content)
     server = host.spawn("web", ["/usr/bin/python3", "-m", "http.server", "80", "--bind", "::", "--directory", folder], host.backend)
-    wait_until(lambda: server.listening(80) or server.require_running(), 15, server.tail)
+    server.wait_listening(80)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -44,7 +44,7 @@ def serve_own_address(lab):
     """A TCP server on the balancer's own addresses, ready when this returns."""
     server = lab.spawn("own", ["/usr/bin/python3", "-m", "http.server", "22", "--bind", "::", "--directory", lab.logs],
                        lab.balancer.namespace)
-    wait_until(lambda: server.listening(22) or server.require_running(), 15, server.tail)
+    server.wait_listening(22)
 
 
 def own_address_answers(lab):

@@ -46,7 +46,7 @@ def test_killed_control_plane_loses_nothing_that_it_acknowledged(balanced):
     lab = balanced
     chance = random.Random(_SEED)
     lab.control.post("/v1/services", {"name": "scratch", "frontends": ["203.0.113.99:80/tcp"], "health_check": {"type": "none"}})
-    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=50, new_per_second=100, udp=20, udp_interval_ms=50)
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=50, new_per_second=100, udp=20, udp_interval_ms=50).wait_steady()
     acknowledged, number = set(), 0
     for _ in range(8):
         changer = _Changer(lab, number)
@@ -75,8 +75,7 @@ def test_killed_control_plane_loses_nothing_that_it_acknowledged(balanced):
 @pytest.mark.quick
 def test_forwarding_goes_on_without_a_control_plane(balanced):
     lab = balanced
-    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, new_per_second=200, udp=20, udp_interval_ms=20)
-    time.sleep(0.5)
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, new_per_second=200, udp=20, udp_interval_ms=20).wait_steady()
     lab.fairleadd.kill()
     time.sleep(3)
     assert lab.start_load(targets=web_targets(lab), count=200).wait()["failed"] == 0
@@ -92,9 +91,8 @@ def test_forwarding_goes_on_without_a_control_plane(balanced):
 def test_killed_dataplane_forwards_again_when_it_is_back(balanced, control_plane):
     lab = balanced
     # Patient clients: what is lost in the gap is sent again by TCP, to the same backend as before.
-    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, timeout_ms=20000)
-    impatient = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=200, timeout_ms=1000, events=True)
-    time.sleep(1)
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, timeout_ms=20000).wait_steady()
+    impatient = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=200, timeout_ms=1000, events=True).wait_steady()
     if control_plane == "dead":
         lab.fairleadd.kill()
     killed = time.monotonic()
@@ -133,8 +131,7 @@ def test_both_killed_and_started_again_in_either_order(balanced):
 def test_drain_survives_a_killed_control_plane(balanced):
     lab = balanced
     leaving = lab.backends[0]
-    lab.start_load(targets=web_targets(lab), keep=40, interval_ms=50)
-    time.sleep(0.5)
+    lab.start_load(targets=web_targets(lab), keep=40, interval_ms=50).wait_steady()
     before = lab.control.put(f"/v1/services/web/backends/{leaving.address4}/drain", {"timeout": "200s"})
     lab.fairleadd.kill()
     lab.start_control()

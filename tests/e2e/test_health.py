@@ -22,8 +22,7 @@ def _await_state(lab, backend, state, timeout_s=10):
 def test_killed_backend_is_detected_and_its_traffic_moves(balanced):
     lab = balanced
     dead = lab.backends[1]
-    load = lab.start_load(targets=web_targets(lab), keep=80, interval_ms=50, new_per_second=200, events=True)
-    time.sleep(1)
+    load = lab.start_load(targets=web_targets(lab), keep=80, interval_ms=50, new_per_second=200, events=True).wait_steady()
     dead.nginx.kill()
     # fall 2, every 200 ms: within half a second and some.
     assert _await_state(lab, dead, "unhealthy") < 3

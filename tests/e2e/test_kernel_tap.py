@@ -62,7 +62,7 @@ def test_host_lives_behind_its_tap_beside_the_frontends(bare_lab, workers):
                        lab.balancer.namespace)
     (lab.dir / "files").mkdir()
     (lab.dir / "files" / "data").write_bytes(b"x" * 2_000_000)
-    wait_until(lambda: server.listening(22) or server.require_running(), 15, server.tail)
+    server.wait_listening(22)
     load = lab.start_load(targets=web_targets(lab), keep=20, interval_ms=10, new_per_second=100)
     for address in ("10.0.0.2", "[2001:db8:a::2]"):
         size = lab.client.namespace.run("curl", "-sS", "-g", "-m", 20, "-o", "/dev/null", "-w", "%{size_download}",

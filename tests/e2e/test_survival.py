@@ -48,6 +48,12 @@ for n in range(int(count)):
 """
 
 
+def _serve_check(lab, backend):
+    """What the backend's health check asks, until it is killed."""
+    return lab.spawn(f"check-{backend.name}-{time.monotonic_ns()}", [_PYTHON, "-c", _CHECKED, "8081"],
+                     backend.namespace).wait_listening(8081)
+
+
 class _Changes:
     """Random changes, none of which takes away a backend that has flows."""
 
@@ -57,13 +63,9 @@ class _Changes:
         self.staying = [backend.address4 for backend in lab.backends[:4]]
         self.spares = {spare.address4: False for spare in spares}  # is it in the service?
         self.draining = set()
-        self.checked = {backend.address4: self._check(backend) for backend in lab.backends[:4]}
+        self.checked = {backend.address4: _serve_check(lab, backend) for backend in lab.backends[:4]}
         self.sick = set()
         self.counts = {}
-
-    def _check(self, backend):
-        return self.lab.spawn(f"check-{backend.name}-{time.monotonic_ns()}", [_PYTHON, "-c", _CHECKED, "8081"],
-                              backend.namespace)
 
     def _path(self, address, below=""):
         return f"/v1/services/web/backends/{address}{below}"
@@ -98,17 +100,11 @@ class _Changes:
         if self.sick:
             address = self.sick.pop()
             backend = next(b for b in self.lab.backends if b.address4 == address)
-            self.checked[address] = self._check(backend)
+            self.checked[address] = _serve_check(self.lab, backend)
         else:
             address = self.chance.choice(self.staying)
             self.checked[address].kill()
             self.sick.add(address)
-
-
-def _wait_for_requests(load, count):
-    """Until `count` more are answered."""
-    before = load.latest()["tcp_keep"]["ok"]
-    wait_until(lambda: load.latest()["tcp_keep"]["ok"] >= before + count, 60, lambda: f"no {count} more requests: {load.latest()}")
 
 
 @pytest.mark.slow
@@ -119,22 +115,21 @@ def test_two_thousand_connections_live_through_two_hundred_changes(bare_lab):
     lab.start_dataplane()
     lab.start_control()
     for backend in spares:
-        lab.spawn(f"check-{backend.name}", [_PYTHON, "-c", _CHECKED, "8081"], backend.namespace)
+        _serve_check(lab, backend)
     changes = _Changes(lab, spares)
     lab.control.post("/v1/services", {
         "name": "web", "frontends": [f"{lab.vip4}:80/tcp", f"[{lab.vip6}]:80/tcp"], "idle_timeout": "8s",
         "on_unhealthy": "keep", "keep_unhealthy": "1h", "backends": changes.staying,
         "health_check": {"type": "tcp", "port": 8081, "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 2}})
     lab.wait_healthy("web", 4)
-    load = lab.start_load(targets=web_targets(lab), keep=2000, interval_ms=3000, timeout_ms=15000, report_ms=500)
-    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 2000, 60, "2,000 connections do not open")
+    load = lab.start_load(targets=web_targets(lab), keep=2000, interval_ms=3000, timeout_ms=15000).wait_steady()
     states = set()
     for _ in range(200):
         changes.one()
         time.sleep(0.15)
         slots = lab.control.get("/v1/services/web")["slots"]
         states |= {state for state, count in slots.items() if count}
-    _wait_for_requests(load, 2 * 2000)  # every connection once more
+    load.wait_answered(2 * 2000)  # every connection once more
     figures = load.stop()
     print(f"200 changes {changes.counts}, seed {_SEED}; {figures['ok']} requests on 2,000 connections, {figures['failed']} failed")
     assert figures["failed"] == 0, figures["details"]
@@ -152,12 +147,11 @@ def _flow_records(lab):
 def test_established_flows_live_through_twenty_kills_of_the_dataplane(balanced):
     lab = balanced
     leaving = lab.backends[0]
-    load = lab.start_load(targets=web_targets(lab), keep=200, interval_ms=100, timeout_ms=30000, report_ms=200)
-    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 200, 30, "200 connections do not open")
+    load = lab.start_load(targets=web_targets(lab), keep=200, interval_ms=100, timeout_ms=30000).wait_steady()
     # From here on a quarter of the flows have other owners than their slots', by their records alone.
     lab.control.put(f"/v1/services/web/backends/{leaving.address4}/drain", {"timeout": "1h"})
     wait_until(lambda: lab.backends_of("web")[leaving.address4]["flows"] > 20, 20, "the drained backend's flows are not recorded")
-    probes = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=100, timeout_ms=250, events=True)
+    probes = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=100, timeout_ms=250, events=True).wait_steady()
     kills = []
     for _ in range(20):
         time.sleep(0.3)
@@ -166,9 +160,7 @@ def test_established_flows_live_through_twenty_kills_of_the_dataplane(balanced):
         lab.start_dataplane(extra=["--verbose"])
         assert "flow table: taken up from" in lab.dataplane.output() + lab.dataplane.errors(), lab.dataplane.tail()
     wait_until(lab.in_force, 10, "the control plane did not publish to the last dataplane")
-    before = load.latest()["tcp_keep"]["by_backend"][leaving.name]
-    wait_until(lambda: load.latest()["tcp_keep"]["by_backend"][leaving.name] > before + 50, 20,
-               "the drained backend's flows do not go on")
+    load.wait_answered(50, backend=leaving.name)
     row = lab.backends_of("web")[leaving.address4]
     assert row["state"] == "draining"
     wait_until(lambda: lab.backends_of("web")[leaving.address4]["flows"] > 20, 10, "its records are lost")
@@ -187,15 +179,14 @@ def test_established_flows_live_through_twenty_kills_of_the_dataplane(balanced):
 def test_a_graceful_restart_keeps_flows_and_another_table_size_says_that_it_does_not(balanced):
     lab = balanced
     leaving = lab.backends[0]
-    load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, timeout_ms=20000, report_ms=200)
-    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 60, 20, "60 connections do not open")
+    load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, timeout_ms=20000).wait_steady()
     lab.control.put(f"/v1/services/web/backends/{leaving.address4}/drain", {"timeout": "1h"})
     wait_until(lambda: lab.backends_of("web")[leaving.address4]["flows"] > 3, 20, "its flows are not recorded")
     lab.dataplane.stop()
     lab.start_dataplane(extra=["--verbose"])
     assert "taken up from" in lab.dataplane.output() + lab.dataplane.errors()
     wait_until(lab.in_force, 10, "not published again")
-    _wait_for_requests(load, 3 * 60)
+    load.wait_answered(3 * 60)
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
     assert figures["tcp_keep"]["flows"] == 60
@@ -219,8 +210,7 @@ def test_a_syn_flood_of_ten_times_the_table_moves_no_established_flow(bare_lab):
     lab.start_dataplane(extra=["--flow-records", records])
     lab.start_control()
     configure(lab)
-    load = lab.start_load(targets=[f"{lab.vip4}:80"], keep=200, interval_ms=200, timeout_ms=10000, report_ms=200)
-    wait_until(lambda: (load.latest() or {}).get("tcp_keep", {}).get("open") == 200, 30, "200 connections do not open")
+    load = lab.start_load(targets=[f"{lab.vip4}:80"], keep=200, interval_ms=200, timeout_ms=10000).wait_steady()
     # Two of four backends drain: half of the slots shift, and every SYN to these wants a record.
     for backend in lab.backends[:2]:
         lab.control.put(f"/v1/services/web/backends/{backend.address4}/drain", {"timeout": "1h"})

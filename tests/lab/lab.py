@@ -108,9 +108,8 @@ class Backend(Host):
                                                             "-e", folder / "error.log"], self.namespace)
         self.echo = self._lab.spawn(f"{self.name}-echo", ["/usr/bin/python3", _HERE / "udp_echo.py", self.name, 7],
                                     self.namespace)
-        for process, port, protocol in ((self.nginx, ports[0], "tcp"), (self.echo, 7, "udp")):
-            wait_until(lambda p=process, n=port, t=protocol: p.listening(n, t) or p.require_running(), 15,
-                       lambda p=process: f"{p.name} does not listen\n{p.tail()}")
+        self.nginx.wait_listening(*ports)
+        self.echo.wait_listening(7, protocol="udp")
         return self
 
     def write_file(self, name, size_bytes):
@@ -121,8 +120,7 @@ class Backend(Host):
 
     def start_upload(self, port):
         """One more server, which answers a POST with the SHA-256 of what came."""
-        server = self._lab.spawn(f"{self.name}-upload", ["/usr/bin/python3", _HERE / "upload.py", port], self.namespace)
-        wait_until(lambda: server.listening(port) or server.require_running(), 15, server.tail)
+        self._lab.spawn(f"{self.name}-upload", ["/usr/bin/python3", _HERE / "upload.py", port], self.namespace).wait_listening(port)
 
     def answer_through(self, balancer4, balancer6):
         """What goes to clients goes to the balancer first, as nat needs it."""

@@ -11,7 +11,9 @@ class LoadGenerator:
 
     def __init__(self, program, client, log_dir, name, targets, keep=0, interval_ms=100, new_per_second=0, count=0,
                  concurrency=64, udp=0, udp_interval_ms=100, udp_new_per_second=0, duration_s=0, timeout_ms=2000,
-                 sources=None, path="/", events=False, udp_count=0, udp_port=7, first_port=0, report_ms=0):
+                 sources=None, path="/", events=False, udp_count=0, udp_port=7, first_port=0, report_ms=100):
+        self._kept = {"tcp_keep": keep, "udp_keep": udp}
+        self._rates = {"tcp_new": new_per_second, "udp_new": udp_new_per_second}
         self.events_path = pathlib.Path(log_dir) / f"{name}.events" if events else None
         argv = [program, "--timeout-ms", timeout_ms, "--path", path]
         for target in targets:
@@ -41,8 +43,28 @@ class LoadGenerator:
         self.process.stop(timeout_s=15, number=signal.SIGTERM)
         return self._result()
 
+    def wait_steady(self, timeout_s=30):
+        """Until every flow that stays has been answered, and half a second's worth of those that come and go. Returns itself."""
+        def answered(group):
+            return sum(((self.latest() or {}).get(group) or {}).get("flows_by_backend", {}).values())
+
+        def steady():
+            return all(answered(group) >= count for group, count in self._kept.items()) and \
+                all(answered(group) >= rate / 2 for group, rate in self._rates.items())
+        wait_until(lambda: steady() or self.process.require_running(), timeout_s, lambda: f"the load does not come up: {self.latest()}")
+        return self
+
+    def wait_answered(self, count, group="tcp_keep", backend=None, timeout_s=60):
+        """Until `count` more requests are answered, by this backend if one is named."""
+        def answered():
+            figures = (self.latest() or {}).get(group, {})
+            return figures.get("by_backend", {}).get(backend, 0) if backend else figures.get("ok", 0)
+        before = answered()
+        wait_until(lambda: answered() >= before + count, timeout_s,
+                   lambda: f"no {count} more requests are answered{f' by {backend}' if backend else ''}: {self.latest()}")
+
     def latest(self):
-        """The newest complete report so far, or None. Needs report_ms."""
+        """The newest complete report so far, or None."""
         for line in reversed(self.process.output().split("\n")[:-1]):
             if line.startswith("{"):
                 return json.loads(line)

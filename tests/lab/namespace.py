@@ -114,6 +114,13 @@ class Namespace:
         lines = [f"echo {value} > /proc/sys/{key.replace('.', '/')}" for key, value in settings.items()]
         run(self.command(["sh", "-ec", "\n".join(lines)]))
 
+    def holds(self, pid):
+        """True once the process is in this namespace; `ip netns exec` moves a program there just before it starts it."""
+        try:
+            return os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat(f"/run/netns/{self.name}").st_ino
+        except OSError:
+            return False
+
     def pids(self):
         return [int(pid) for pid in run(["ip", "netns", "pids", self.name], check=False).stdout.split()]
 

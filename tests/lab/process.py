@@ -48,6 +48,7 @@ class Process:
 
     def __init__(self, name, argv, log_dir, namespace=None, env=None, stdout=None, open_input=False):
         self.name = name
+        self._namespace = namespace
         self.argv = [str(word) for word in argv]
         self.out_path = pathlib.Path(stdout or pathlib.Path(log_dir) / f"{name}.out")
         self.err_path = pathlib.Path(log_dir) / f"{name}.err"
@@ -113,6 +114,8 @@ class Process:
 
     def listening(self, port, protocol="tcp"):
         """True when its network namespace has a socket that listens (UDP: is bound) on `port`."""
+        if self._namespace and not self._namespace.holds(self.pid):
+            return False  # not there yet: /proc would tell of the namespace that it was started from
         for family in ("", "6"):
             try:
                 rows = pathlib.Path(f"/proc/{self.pid}/net/{protocol}{family}").read_text().splitlines()[1:]
@@ -123,6 +126,13 @@ class Process:
                 if int(fields[1].rsplit(":", 1)[1], 16) == port and (protocol == "udp" or fields[3] == "0A"):
                     return True
         return False
+
+    def wait_listening(self, *ports, protocol="tcp", timeout_s=15):
+        """Until it serves all of these ports. LabError when it ends or takes longer. Returns itself."""
+        for port in ports:
+            wait_until(lambda n=port: self.listening(n, protocol) or self.require_running(), timeout_s,
+                       lambda n=port: f"{self.name} does not listen on {protocol} port {n}\n{self.tail()}")
+        return self
 
     def require_running(self):
         if not self.running():

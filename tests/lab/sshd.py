@@ -1,7 +1,7 @@
 """An OpenSSH server of the lab, and its client: keys and configuration of their own, in the lab's folder."""
 import pathlib
 
-from tests.lab.process import run, wait_until
+from tests.lab.process import run
 
 _CONFIG = """
 Port 22
@@ -26,7 +26,7 @@ class SshServer:
         (self.dir / "sshd_config").write_text(_CONFIG.format(dir=self.dir))
         pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's own, as its service makes it
         self.process = lab.spawn("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", self.dir / "sshd_config"], namespace)
-        wait_until(lambda: self.process.listening(22) or self.process.require_running(), 15, self.process.tail)
+        self.process.wait_listening(22)
 
     def command(self, address, *words):
         """What a client runs to run `words` there."""

@@ -239,7 +239,7 @@ def test_nat_sources_come_and_go_with_the_set(nic):
 def serve_web(nic):
     server = nic.spawn("web", ["/usr/bin/python3", "-m", "http.server", "22", "--bind", "::", "--directory", nic.dir],
                        nic.backend)
-    wait_until(lambda: server.listening(22) or server.require_running(), 15, server.tail)
+    server.wait_listening(22)
 
 
 def fetch(nic, address, timeout_s=10):
