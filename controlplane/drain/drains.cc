@@ -1,6 +1,7 @@
 #include "controlplane/drain/drains.h"
 
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "controlplane/common/log.h"
@@ -110,15 +111,19 @@ void Drains::Tick() {
     drain.reason = reason;
     const Result<const ServiceSpec*> service = registry_->FindService(backend->service);
     if (service.ok() && (*service)->on_deadline == FlowPolicy::kKeep && reason == kDeadlinePassed) {
-      drain.reason += "; flows that remain are kept";
+      drain.reason += kFlowsKept;
     }
+    if (Result<uint64_t> stored = registry_->PutDrain(backend, drain); !stored.ok()) {
+      if (std::exchange(not_stored_, stored.status().message()) != not_stored_) {
+        Log(LogLevel::kError, "drain_not_stored", {{"reason", not_stored_}});
+      }
+      continue;  // it runs on, and is tried again
+    }
+    not_stored_.clear();
     Log(LogLevel::kInfo, "drained",
         {{"service", backend->service},
          {"backend", backend->endpoint.ToString()},
-         {"reason", reason}});
-    if (Result<uint64_t> stored = registry_->PutDrain(backend, drain); !stored.ok()) {
-      Log(LogLevel::kError, "drain_not_stored", {{"reason", stored.status().message()}});
-    }
+         {"reason", drain.reason}});
   }
   if (!over.empty()) Sync();
 }

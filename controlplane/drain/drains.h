@@ -4,12 +4,17 @@
 
 #include <map>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "controlplane/drain/drain_machine.h"
 #include "controlplane/state/registry.h"
 #include "lib/link/stats.h"
 
 namespace fairlead {
+
+// How the reason of a drain ends whose flows go on behind its deadline (on_deadline: keep).
+inline constexpr std::string_view kFlowsKept = "; flows that remain are kept";
 
 class Drains {
  public:
@@ -44,6 +49,7 @@ class Drains {
   Registry* registry_;
   const Clock* clock_;
   std::map<uint32_t, DrainMachine> running_;  // by backend id
+  std::string not_stored_;                    // why the last end could not be stored
 };
 
 }  // namespace fairlead

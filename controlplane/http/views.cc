@@ -159,11 +159,14 @@ Json ServiceView(const Api& api, const ServiceSpec& service) {
 Json DrainView(const Api& api, const BackendRuntime& backend) {
   const DrainRecord& drain = *backend.drain;
   const std::optional<uint64_t> remaining = api.drains->Remaining(backend);
+  const uint64_t in_force = api.publisher->in_force_generation();
   Json json = {{"state", drain.finished() ? "drained" : "draining"},
                {"started", FormatRfc3339(drain.started_ms)},
                {"deadline", FormatRfc3339(drain.deadline_ms)},
                {"remaining_flows", nullptr},
                {"unseen_until", nullptr},
+               {"in_force", in_force != 0 && in_force >= backend.drain_generation},
+               {"flows_kept", drain.finished() && drain.reason.ends_with(kFlowsKept)},
                {"reason", drain.reason}};
   if (remaining.has_value()) json["remaining_flows"] = *remaining;
   const std::optional<int64_t> unseen_until_ms = api.drains->UnseenUntilMs(backend);
@@ -214,10 +217,15 @@ Json StatusView(const Api& api) {
   for (const auto& [state, count] : states) backends[std::string(state)] = count;
   const auto uptime =
       std::chrono::duration_cast<std::chrono::seconds>(api.clock->Steady() - api.started_at);
-  return {{"version", FAIRLEAD_VERSION},       {"pid", ::getpid()},
-          {"uptime_s", uptime.count()},        {"generation", api.registry->generation()},
-          {"dataplane", std::move(dataplane)}, {"services", api.registry->intent().services.size()},
-          {"backends", std::move(backends)},   {"client_next_hops", ClientNextHops(api)}};
+  return {{"version", FAIRLEAD_VERSION},
+          {"pid", ::getpid()},
+          {"uptime_s", uptime.count()},
+          {"generation", api.registry->generation()},
+          {"dataplane", std::move(dataplane)},
+          {"services", api.registry->intent().services.size()},
+          {"backends", std::move(backends)},
+          {"client_next_hops", ClientNextHops(api)},
+          {"store_error", publisher.store_error()}};
 }
 
 Json StatsView(const Api& api) {

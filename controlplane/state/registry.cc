@@ -54,7 +54,7 @@ int64_t KeptUntilMs(const ServiceSpec& service, const BackendRuntime& backend) {
 
 Status Registry::Load() {
   ASSIGN_OR_RETURN(const StoredState state, store_->Load());
-  generation_ = state.generation;
+  Committed(state.generation);
   intent_generation_ = state.intent_generation;
   intent_.hash_seed = state.hash_seed;
   for (const StoredService& stored : state.services) {
@@ -64,8 +64,9 @@ Status Registry::Load() {
     for (const StoredBackend& backend : stored.backends) {
       spec.backends.push_back(backend.spec);
       BackendRuntime& entry = runtime.backends[backend.spec.endpoint];
-      entry = {backend.id,    spec.name,   backend.spec.endpoint, backend.health.value_or(Health{}),
-               backend.drain, std::nullopt};
+      entry = {
+          backend.id,    spec.name,        backend.spec.endpoint, backend.health.value_or(Health{}),
+          backend.drain, state.generation, std::nullopt};
       ApplyStaticNextHop(backend.spec, &entry);
     }
     intent_.services.push_back(std::move(spec));
@@ -204,8 +205,9 @@ Result<uint64_t> Registry::PutDrain(BackendRuntime* backend, const DrainRecord& 
   RETURN_IF_ERROR(transaction.PutDrain(backend->id, drain));
   RETURN_IF_ERROR(transaction.SetGeneration(generation_ + 1));
   RETURN_IF_ERROR(transaction.Commit());
+  Committed(generation_ + 1);
   backend->drain = drain;
-  ++generation_;
+  backend->drain_generation = generation_;
   if (on_change_) on_change_();
   return generation_;
 }
@@ -215,8 +217,8 @@ Result<uint64_t> Registry::RemoveDrain(BackendRuntime* backend) {
   RETURN_IF_ERROR(transaction.DeleteDrain(backend->id));
   RETURN_IF_ERROR(transaction.SetGeneration(generation_ + 1));
   RETURN_IF_ERROR(transaction.Commit());
+  Committed(generation_ + 1);
   backend->drain.reset();
-  ++generation_;
   if (on_change_) on_change_();
   return generation_;
 }
@@ -232,16 +234,17 @@ void Registry::SetHealth(BackendRuntime* backend, HealthState state, std::string
 }
 
 Status Registry::Flush(uint64_t generation) {
-  if (unsaved_health_.empty() && generation <= generation_) return {};
+  generation_ = std::max(generation_, generation);
+  if (unsaved_health_.empty() && generation_ == stored_generation_) return {};
   ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
   for (const uint32_t id : unsaved_health_) {
     const BackendRuntime* backend = FindRuntime(id);
     if (backend != nullptr) RETURN_IF_ERROR(transaction.PutHealth(id, backend->health));
   }
-  if (generation > generation_) RETURN_IF_ERROR(transaction.SetGeneration(generation));
+  RETURN_IF_ERROR(transaction.SetGeneration(generation_));
   RETURN_IF_ERROR(transaction.Commit());
   unsaved_health_.clear();
-  generation_ = std::max(generation_, generation);
+  Committed(generation_);
   return {};
 }
 
@@ -424,7 +427,7 @@ void Registry::TakeOver(IntentSpec candidate, const Difference& difference, Ids 
   }
   for (auto& [name, service] : services) TakeOverService(name, std::move(service));
   intent_ = std::move(candidate);
-  generation_ = generation;
+  Committed(generation);
   intent_generation_ = generation;
   if (on_change_) on_change_();
 }

@@ -33,6 +33,7 @@ struct BackendRuntime {
   Endpoint endpoint;
   Health health;
   std::optional<DrainRecord> drain;
+  uint64_t drain_generation = 0;            // the first that holds the drain as it is
   std::optional<SnapshotNextHop> next_hop;  // as resolved, or the specification's static one
 };
 
@@ -93,8 +94,9 @@ class Registry {
   // What was observed. Kept here at once, stored with the next Flush().
   void SetHealth(BackendRuntime* backend, HealthState state, std::string reason);
 
-  // Writes what was observed since the last call, with `generation` when it is above the present
-  // one.
+  // Makes `generation` the present one when it is above it, and writes it with what was observed
+  // since the last call. What cannot be written is kept, and written with the next call: a control
+  // plane that ends before that lifts its generation above the dataplane's when they meet again.
   Status Flush(uint64_t generation);
 
   // True when the time of some unhealthy backend's kept flows (on_unhealthy: keep) has run out since
@@ -143,6 +145,7 @@ class Registry {
   void TakeOver(IntentSpec candidate, const Difference& difference, Ids services,
                 uint64_t generation);
   void TakeOverService(const std::string& name, ServiceRuntime service);
+  void Committed(uint64_t generation) { generation_ = stored_generation_ = generation; }
   // Before the service is removed or replaced, and afterwards.
   void Unindex(const ServiceRuntime& service);
   void Index(ServiceRuntime* service);
@@ -158,6 +161,7 @@ class Registry {
   std::set<uint32_t> unsaved_health_;
   int64_t kept_judged_ms_ = 0;
   uint64_t generation_ = 0;
+  uint64_t stored_generation_ = 0;
   uint64_t intent_generation_ = 0;
   std::function<void()> on_change_;
 };

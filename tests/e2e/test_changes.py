@@ -138,7 +138,8 @@ def test_at_the_deadline_remaining_flows_are_released(balanced):
     leaving = lab.backends[0]
     load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, events=True).wait_steady()
     result = lab.fairctl("backend", "drain", "web", leaving.address4, "--timeout", "2s", "--wait", check=False)
-    assert lab.backends_of("web")[leaving.address4]["state"] == "drained", result
+    assert result.returncode == 0, result
+    assert lab.backends_of("web")[leaving.address4]["state"] == "drained"
     released = time.monotonic()
     time.sleep(2)
     figures = load.stop()
@@ -181,7 +182,8 @@ def test_at_the_deadline_remaining_flows_are_kept_where_the_service_says_so(lab)
     configure(lab, on_deadline="keep")
     leaving = lab.backends[0]
     load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50).wait_steady()
-    lab.fairctl("backend", "drain", "web", leaving.address4, "--timeout", "1s", "--wait")
+    result = lab.fairctl("backend", "drain", "web", leaving.address4, "--timeout", "1s", "--wait", check=False)
+    assert (result.returncode, "to stop it now cuts them" in result.stderr) == (5, True), result
     row = lab.backends_of("web")[leaving.address4]
     assert row["state"] == "drained" and row["drain"]["reason"].endswith("are kept"), row
     load.wait_answered(50, backend=leaving.name)

@@ -53,17 +53,29 @@ std::string DrainText(const std::string& backend, const Json& drain) {
          (unseen.empty() ? "" : ", silent ones may live until " + unseen);
 }
 
+bool IsDrained(const Json& drain) { return TextOf(Member(drain, "state")) == "drained"; }
+
+// Some time behind the deadline that fairleadd set, and not before `started_ms` and that time; what
+// was asked for counts when the reply has no deadline.
+int64_t GiveUpMs(const Json& drain, const std::string& asked, int64_t started_ms) {
+  const std::optional<int64_t> deadline_ms = ParseRfc3339Ms(TextOf(Member(drain, "deadline")));
+  if (deadline_ms) return std::max(started_ms, *deadline_ms) + kGraceMs;
+  const Result<uint32_t> timeout = ParseDurationMs(asked);
+  return started_ms + (timeout.ok() ? *timeout : 3'600'000) + kGraceMs;
+}
+
 class Waiter {
  public:
   Waiter(Context* context, std::string path, std::string backend)
       : context_(*context), path_(std::move(path)), backend_(std::move(backend)) {}
 
-  // `timeout_ms`: from now to the deadline.
-  int Wait(Json drain, int64_t timeout_ms) {
+  // `timeout`: as it was asked for.
+  int Wait(Json drain, const std::string& timeout) {
     Countdown countdown(&context_);
-    const int64_t give_up_ms = context_.environment().now_ms() + timeout_ms + kGraceMs;
+    const int64_t started_ms = context_.environment().now_ms();
+    int64_t give_up_ms = GiveUpMs(drain, timeout, started_ms);
     countdown.Show(DrainText(backend_, drain));
-    while (TextOf(Member(drain, "state")) != "drained") {
+    while (!IsDrained(drain) || !IsTrue(Member(drain, "in_force"))) {
       if (context_.environment().now_ms() > give_up_ms) {
         countdown.End();
         return TimedOut(drain);
@@ -73,6 +85,8 @@ class Waiter {
       if (next.ok()) {
         drain = *next;
         unreachable_since_ms_ = 0;
+        // Somebody may have moved the deadline. Behind it, the time that is left stays as it is.
+        if (!IsDrained(drain)) give_up_ms = GiveUpMs(drain, timeout, started_ms);
       } else if (!MayRetry(next.status())) {
         countdown.End();
         return context_.Fail(Explained(next.status()));
@@ -81,13 +95,20 @@ class Waiter {
     }
     countdown.End();
     context_.PrintJson(drain);
-    return kExitOk;
+    if (!IsTrue(Member(drain, "flows_kept"))) return kExitOk;
+    context_.err() << "fairctl: " << backend_
+                   << " has flows that stay on it (on_deadline: keep): to stop it now cuts them.\n";
+    return kExitWaitTimeout;
   }
 
  private:
-  // fairleadd may be restarted while we wait: the drain is durable.
+  // fairleadd may be restarted while we wait, or have as many clients as it takes (a refusal, to
+  // Context): the drain is durable.
   bool MayRetry(const Status& status) {
-    if (status.code() != ErrorCode::kUnavailable) return false;
+    if (status.code() != ErrorCode::kUnavailable &&
+        status.code() != ErrorCode::kFailedPrecondition) {
+      return false;
+    }
     const int64_t now_ms = context_.environment().now_ms();
     if (unreachable_since_ms_ == 0) unreachable_since_ms_ = now_ms;
     return now_ms - unreachable_since_ms_ < kGraceMs;
@@ -101,9 +122,13 @@ class Waiter {
 
   int TimedOut(const Json& drain) {
     context_.PrintJson(drain);
-    context_.err() << "fairctl: " << DrainText(backend_, drain)
-                   << "; gave up waiting behind the deadline. It goes on draining; `fairctl "
-                      "status` says whether the dataplane is connected.\n";
+    context_.err()
+        << "fairctl: " << DrainText(backend_, drain)
+        << (IsDrained(drain)
+                ? "; but the dataplane has not confirmed it and may still send new flows "
+                  "there: do not stop it. `fairctl status` says why.\n"
+                : "; gave up waiting behind the deadline. It goes on draining; `fairctl "
+                  "status` says whether the dataplane is connected.\n");
     return kExitWaitTimeout;
   }
 
@@ -112,14 +137,6 @@ class Waiter {
   std::string backend_;
   int64_t unreachable_since_ms_ = 0;
 };
-
-// From now to the deadline that fairleadd set; what was asked for when the reply has none.
-int64_t TimeoutMs(const Json& drain, const std::string& asked, int64_t now_ms) {
-  const std::optional<int64_t> deadline_ms = ParseRfc3339Ms(TextOf(Member(drain, "deadline")));
-  if (deadline_ms) return std::max<int64_t>(0, *deadline_ms - now_ms);
-  const Result<uint32_t> timeout = ParseDurationMs(asked);
-  return timeout.ok() ? *timeout : 3'600'000;
-}
 
 }  // namespace
 
@@ -136,14 +153,12 @@ int Drain(Context* context, const DrainOptions& options) {
   const Result<Json> drain = context->Call("PUT", path, body);
   if (!drain.ok()) return context->Fail(drain.status());
   const std::string backend = endpoint->ToString();
-  if (options.wait) {
-    const int64_t now_ms = context->environment().now_ms();
-    return Waiter(context, path, backend).Wait(*drain, TimeoutMs(*drain, options.timeout, now_ms));
-  }
+  if (options.wait) return Waiter(context, path, backend).Wait(*drain, options.timeout);
   if (context->PrintJson(*drain)) return kExitOk;
   context->out() << DrainText(backend, *drain) << InForceText(*drain) << '\n'
-                 << "No new flow goes to it. `fairctl backend drain " << options.service << " "
-                 << backend << " --wait` returns when it is safe to stop.\n";
+                 << (IsTrue(Member(*drain, "in_force")) ? "No new flow goes to it. " : "")
+                 << "`fairctl backend drain " << options.service << " " << backend
+                 << " --wait` returns when it is safe to stop.\n";
   return kExitOk;
 }
 

@@ -11,7 +11,7 @@ enum ExitCode : int {
   kExitUsage = 2,        // the command line is wrong
   kExitUnreachable = 3,  // fairleadd does not answer
   kExitNotFound = 4,     // no such service or backend
-  kExitWaitTimeout = 5,  // drain --wait: not drained in time
+  kExitWaitTimeout = 5,  // drain --wait: the backend is not safe to stop
 };
 
 inline constexpr const char* kExitCodeHelp =

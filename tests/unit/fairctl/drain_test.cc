@@ -18,7 +18,8 @@ std::string Draining(const char* remaining) {
   return std::string(R"({"state":"draining","remaining_flows":)") + remaining + "}";
 }
 constexpr const char* kDrained =
-    R"({"state":"drained","remaining_flows":0,"reason":"no flows remain"})";
+    R"({"state":"drained","remaining_flows":0,"in_force":true,"flows_kept":false,
+        "reason":"no flows remain"})";
 
 TEST(DrainWait, CountsDownOneLineAChangeAndReturnsZeroAtDrained) {
   Harness fairctl;
@@ -99,6 +100,55 @@ TEST(DrainWait, TakesTheDeadlineThatFairleaddSet) {
   for (int i = 0; i < 1000; ++i) fairctl.Answer(200, reply);
   EXPECT_EQ(fairctl.Run({"backend", "drain", "web", "10.0.0.1", "--wait"}), kExitWaitTimeout);
   EXPECT_EQ(fairctl.sleeps(), 161);  // 10 s to the deadline and the grace
+}
+
+TEST(DrainWait, DrainedIsNotSafeBeforeTheDataplaneHasConfirmedIt) {
+  const std::string unconfirmed =
+      R"({"state":"drained","in_force":false,"flows_kept":false,"reason":"deadline passed"})";
+  Harness confirmed;
+  confirmed.Answer(200, unconfirmed).Answer(200, unconfirmed).Answer(200, kDrained);
+  EXPECT_EQ(confirmed.Run(kDrainAndWait), kExitOk);
+  EXPECT_EQ(confirmed.unused_answers(), 0U);
+  Harness never;
+  for (int i = 0; i < 1000; ++i) never.Answer(200, unconfirmed);
+  EXPECT_EQ(never.Run(kDrainAndWait), kExitWaitTimeout);
+  EXPECT_THAT(never.err(), HasSubstr("may still send new flows there: do not stop it"));
+}
+
+TEST(DrainWait, FlowsThatAreKeptBehindTheDeadlineAreNotSafeToCut) {
+  Harness fairctl;
+  fairctl.Answer(200, Draining("2"));
+  fairctl.Answer(200, R"({"state":"drained","in_force":true,"flows_kept":true,
+                          "reason":"deadline passed; flows that remain are kept"})");
+  EXPECT_EQ(fairctl.Run(kDrainAndWait), kExitWaitTimeout);
+  EXPECT_THAT(fairctl.err(), HasSubstr("to stop it now cuts them"));
+}
+
+TEST(DrainWait, OutlivesABusyFairleadd) {
+  Harness fairctl;
+  fairctl.Answer(200, Draining("2"));
+  fairctl.Answer(503, R"({"error":{"code":"unavailable","message":"too many at once"}})");
+  fairctl.Answer(200, kDrained);
+  EXPECT_EQ(fairctl.Run(kDrainAndWait), kExitOk);
+}
+
+TEST(DrainWait, FollowsADeadlineThatSomebodyMoves) {
+  Harness fairctl;
+  fairctl.Answer(200,
+                 R"({"state":"draining","remaining_flows":2,"deadline":"1970-01-01T00:16:50Z"})");
+  for (int i = 0; i < 1000; ++i) {
+    fairctl.Answer(200,
+                   R"({"state":"draining","remaining_flows":2,"deadline":"1970-01-01T00:17:50Z"})");
+  }
+  EXPECT_EQ(fairctl.Run({"backend", "drain", "web", "10.0.0.1", "--wait"}), kExitWaitTimeout);
+  EXPECT_EQ(fairctl.sleeps(), 401);  // 70 s to the later deadline and the grace
+}
+
+TEST(Drain, DoesNotSayWhatIsNotInForce) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"state":"draining","generation":5,"in_force":false})");
+  EXPECT_EQ(fairctl.Run({"backend", "drain", "web", "10.0.0.1"}), kExitOk);
+  EXPECT_EQ(fairctl.out().find("No new flow"), std::string::npos) << fairctl.out();
 }
 
 TEST(Drain, SendsNoBodyWithoutATimeout) {
