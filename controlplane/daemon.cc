@@ -1,5 +1,6 @@
 #include "controlplane/daemon.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -30,6 +31,12 @@ Result<IntentSpec> ReadServicesFile(const std::string& path) {
   return intent;
 }
 
+// A client may send any word: what is counted by method must not grow with its fancy.
+std::string KnownMethod(const std::string& method) {
+  constexpr std::string_view kMethods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+  return std::ranges::find(kMethods, method) == std::end(kMethods) ? "other" : method;
+}
+
 Status MakeParentDirectory(const std::string& path) {
   const std::filesystem::path directory = std::filesystem::path(path).parent_path();
   if (directory.empty()) return {};
@@ -53,8 +60,14 @@ Status Daemon::Start() {
   ASSIGN_OR_RETURN(store_, Store::Open(options_.store_path));
   registry_ = std::make_unique<Registry>(store_.get(), &clock_);
   RETURN_IF_ERROR(registry_->Load());
-  if (!options_.services_path.empty()) RETURN_IF_ERROR(ImportServices());
   ASSIGN_OR_RETURN(socket_, ListenUnix(options_.socket_path));
+  // Last of what can be refused: a start that fails leaves no configured store behind.
+  if (!options_.services_path.empty()) {
+    if (Status imported = ImportServices(); !imported.ok()) {
+      RemoveSocket(socket_);
+      return imported;
+    }
+  }
 
   const asio::any_io_executor executor = context_->get_executor();
   drains_ = std::make_unique<Drains>(registry_.get(), &clock_);
@@ -67,7 +80,7 @@ Status Daemon::Start() {
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,
       Publisher::Parts{registry_.get(), drains_.get(), &clock_, [this] { return Settled(); }});
-  checks_ = std::make_unique<HealthChecks>(executor, registry_.get(), TcpProber(),
+  checks_ = std::make_unique<HealthChecks>(executor, registry_.get(), TcpProber(MostProbesAtOnce()),
                                            [this] { publisher_->Kick(); });
   registry_->OnChange([this] { OnIntentChange(); });
   OnIntentChange();
@@ -82,7 +95,7 @@ Status Daemon::Start() {
   server_ = std::make_unique<HttpServer>(
       executor, &router_, options_.http,
       [this](const std::string& method, const std::string& pattern, unsigned status) {
-        ++api_.requests[{method, pattern, status}];
+        ++api_.requests[{KnownMethod(method), pattern, status}];
       });
   server_->Start(socket_);
   publisher_->Start();

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <sys/resource.h>
 
 #include "controlplane/common/log.h"
 #include "controlplane/daemon.h"
@@ -35,6 +36,14 @@ void Declare(CLI::App* app, Arguments* arguments) {
       ->capture_default_str();
 }
 
+// A health check is a descriptor each; the usual soft limit of 1024 is for programs with select().
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // what cannot be raised stays: checks are fewer at once
+}
+
 int Run(const Arguments& arguments) {
   using fairlead::LogLevel;
   if (const fairlead::Status status =
@@ -43,6 +52,7 @@ int Run(const Arguments& arguments) {
     std::fprintf(stderr, "fairleadd: %s\n", status.message().c_str());
     return 2;
   }
+  RaiseDescriptorLimit();
   boost::asio::io_context context(1);
   fairlead::Daemon daemon(&context, arguments.daemon);
   if (const fairlead::Status status = daemon.Start(); !status.ok()) {

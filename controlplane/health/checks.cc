@@ -1,6 +1,10 @@
 #include "controlplane/health/checks.h"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <random>
+#include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -9,6 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include "controlplane/common/log.h"
 #include "lib/intent/json.h"
@@ -21,6 +26,10 @@ namespace {
 
 // A new backend is tried at once, or nearly so: a batch of a thousand spreads over this long.
 constexpr uint32_t kFirstProbeSpreadMs = 50;
+// For the API's connections, the link, the store, netlink.
+constexpr size_t kOtherDescriptors = 512;
+constexpr size_t kFewestProbes = 16;
+constexpr std::chrono::minutes kNotMadePeriod{1};
 
 uint32_t RandomBelow(uint32_t limit) {
   static std::minstd_rand generator{std::random_device{}()};
@@ -42,6 +51,12 @@ asio::ip::address ToAsio(const IpAddress& address) {
   asio::ip::address_v6::bytes_type bytes{};
   std::copy_n(address.bytes().begin(), bytes.size(), bytes.begin());
   return asio::ip::address_v6(bytes);
+}
+
+bool OfThisHost(const boost::system::error_code& error) {
+  constexpr std::array kLocal = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL};
+  return error.category() == boost::system::system_category() &&
+         std::ranges::find(kLocal, error.value()) != kLocal.end();
 }
 
 asio::awaitable<ProbeAnswer> ProbeTcp(IpAddress address, uint16_t port, milliseconds timeout) {
@@ -70,7 +85,22 @@ asio::awaitable<ProbeAnswer> ProbeTcp(IpAddress address, uint16_t port, millisec
                                 FormatDurationMs(static_cast<uint32_t>(timeout.count())));
   } else if (error) {
     answer.reason = error.message();
+    answer.not_made = OfThisHost(error);
   }
+  co_return answer;
+}
+
+asio::awaitable<ProbeAnswer> ProbeWithin(std::shared_ptr<size_t> under_way, size_t most_at_once,
+                                         IpAddress address, uint16_t port, milliseconds timeout) {
+  if (*under_way >= most_at_once) {
+    co_return ProbeAnswer{
+        .reason = fmt::format("{} checks are under way, as many as there are descriptors for",
+                              most_at_once),
+        .not_made = true};
+  }
+  ++*under_way;
+  ProbeAnswer answer = co_await ProbeTcp(address, port, timeout);
+  --*under_way;
   co_return answer;
 }
 
@@ -97,7 +127,18 @@ uint16_t CheckPort(const ServiceSpec& service, const BackendSpec& backend) {
   return 0;
 }
 
-Prober TcpProber() { return ProbeTcp; }
+Prober TcpProber(size_t most_at_once) {
+  const auto under_way = std::make_shared<size_t>(0);
+  return [under_way, most_at_once](IpAddress address, uint16_t port, milliseconds timeout) {
+    return ProbeWithin(under_way, most_at_once, address, port, timeout);
+  };
+}
+
+size_t MostProbesAtOnce() {
+  rlimit limit{};
+  const size_t descriptors = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+  return std::max(descriptors, kOtherDescriptors + kFewestProbes) - kOtherDescriptors;
+}
 
 HealthChecks::HealthChecks(asio::any_io_executor executor, Registry* registry, Prober prober,
                            std::function<void()> on_change)
@@ -186,6 +227,10 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     const ProbeAnswer answer =
         co_await prober_(check->key.address, check->key.port, milliseconds(check->key.timeout_ms));
     if (check->ended) co_return;
+    if (answer.not_made) {
+      NotMade(answer.reason);
+      continue;
+    }
     if (!check->machine.Finish(probe, answer.passed)) continue;
     check->reason = answer.passed ? fmt::format("tcp check of port {} passes", check->key.port)
                                   : fmt::format("{} tcp checks of port {} failed in a row: {}",
@@ -193,6 +238,15 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
                                                 answer.reason);
     Report(*check, check->reason);
   }
+}
+
+void HealthChecks::NotMade(const std::string& reason) {
+  ++not_made_;
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (not_made_told_ != SteadyTime{} && now < not_made_told_ + kNotMadePeriod) return;
+  Log(LogLevel::kError, "checks_not_made",
+      {{"count", std::exchange(not_made_, 0)}, {"reason", reason}});
+  not_made_told_ = now;
 }
 
 void HealthChecks::Report(const Check& check, const std::string& reason) {

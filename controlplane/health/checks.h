@@ -38,12 +38,17 @@ uint16_t CheckPort(const ServiceSpec& service, const BackendSpec& backend);
 struct ProbeAnswer {
   bool passed = false;
   std::string reason;  // of a failure: "connection refused"
+  // This host had no descriptor, port or memory for it: that says nothing about the backend.
+  bool not_made = false;
 };
 
 // One attempt; returns within `timeout`. Replaced in tests.
 using Prober = std::function<boost::asio::awaitable<ProbeAnswer>(
     IpAddress address, uint16_t port, std::chrono::milliseconds timeout)>;
-Prober TcpProber();
+// `most_at_once`: attempts beyond so many are not made.
+Prober TcpProber(size_t most_at_once);
+// As many as leave descriptors for everything else that the process does, under its present limit.
+size_t MostProbesAtOnce();
 
 class HealthChecks {
  public:
@@ -63,6 +68,7 @@ class HealthChecks {
             std::map<CheckKey, std::set<uint32_t>>* wanted);
   void Begin(const CheckKey& key, std::set<uint32_t> backends);
   boost::asio::awaitable<void> Run(std::shared_ptr<Check> check);
+  void NotMade(const std::string& reason);
   void Report(const Check& check, const std::string& reason);
   void Assign(BackendRuntime* backend, HealthState state, const std::string& reason);
 
@@ -72,6 +78,8 @@ class HealthChecks {
   std::function<void()> on_change_;
   std::map<CheckKey, std::shared_ptr<Check>> checks_;
   bool changed_ = false;
+  SteadyTime not_made_told_{};
+  uint64_t not_made_ = 0;  // since it was told of
 };
 
 }  // namespace fairlead

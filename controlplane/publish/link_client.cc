@@ -45,7 +45,7 @@ asio::awaitable<void> LinkClient::Run() {
       socket_ = std::make_unique<asio::posix::stream_descriptor>(executor_, socket->Release());
       co_await Read();
       if (stopped_) co_return;
-      retry = kFirstRetry;
+      if (std::exchange(greeted_, false)) retry = kFirstRetry;
     } else if (error_ != socket.status().message()) {
       error_ = socket.status().message();
       Log(LogLevel::kWarning, "dataplane_not_reached", {{"reason", error_}});
@@ -102,6 +102,7 @@ bool LinkClient::Receive(Datagram datagram) {
       return false;
     }
     hello_ = *hello;
+    greeted_ = true;
     error_.clear();
     Log(LogLevel::kInfo, "dataplane_connected",
         {{"pid", hello->pid}, {"generation", hello->generation}, {"workers", hello->worker_count}});
@@ -126,8 +127,10 @@ void LinkClient::Disconnect(const std::string& why) {
   socket->close(ignored);
   const bool was_connected = hello_.has_value();
   hello_.reset();
+  // One that is refused before it was connected comes back twice a second, and is told of once.
+  const bool news = was_connected || error_ != why;
   error_ = why;
-  if (!stopped_) Log(LogLevel::kWarning, "dataplane_disconnected", {{"reason", why}});
+  if (!stopped_ && news) Log(LogLevel::kWarning, "dataplane_disconnected", {{"reason", why}});
   std::map<uint32_t, std::shared_ptr<Question>> questions;
   questions.swap(questions_);
   for (const auto& [id, question] : questions) {

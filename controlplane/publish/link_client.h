@@ -75,6 +75,7 @@ class LinkClient {
   boost::asio::steady_timer timer_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> socket_;
   std::optional<HelloMessage> hello_;
+  bool greeted_ = false;  // by the dataplane of the last connection
   std::map<uint32_t, std::shared_ptr<Question>> questions_;  // by id
   uint32_t next_id_ = 1;
   std::string error_;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr milliseconds kPublishTimeout{10'000};
 constexpr milliseconds kRetryAfterRefusal{1000};
+constexpr milliseconds kRetryStore{1000};
 constexpr milliseconds kStatsPeriod{1000};
 constexpr milliseconds kStatsPeriodDraining{200};
 constexpr milliseconds kStatsTimeout{1000};
@@ -99,7 +100,8 @@ Status Publisher::Refresh() {
   const bool same = image_ != nullptr && SameBytes(image, *image_);
   if (same && image_generation_ == in_force_generation_) {
     stale_ = false;
-    return parts_.registry->Flush(generation);
+    StoreObserved(generation);
+    return {};
   }
   const HelloMessage* hello = link_.connected() ? &link_.hello() : nullptr;
   const bool dataplane_has_it = hello != nullptr && hello->generation == generation &&
@@ -111,12 +113,22 @@ Status Publisher::Refresh() {
     generation = lowest;
     ASSIGN_OR_RETURN(image, BuildSnapshot(parts_.registry->Derive(generation)));
   }
-  RETURN_IF_ERROR(parts_.registry->Flush(generation));
+  StoreObserved(generation);
   image_ = std::make_shared<SnapshotImage>(std::move(image));
   image_generation_ = generation;
   stale_ = false;
   if (dataplane_has_it && in_force_generation_ == 0) InForce(generation);
   return {};
+}
+
+void Publisher::StoreObserved(uint64_t generation) {
+  const Status stored = parts_.registry->Flush(generation);
+  if (!stored.ok() && store_error_ != stored.message()) {
+    Log(LogLevel::kError, "observations_not_stored", {{"reason", stored.message()}});
+  } else if (stored.ok() && !store_error_.empty()) {
+    Log(LogLevel::kInfo, "observations_stored");
+  }
+  store_error_ = stored.message();
 }
 
 asio::awaitable<void> Publisher::HoldAfterStart() {
@@ -131,7 +143,10 @@ asio::awaitable<void> Publisher::HoldAfterStart() {
 asio::awaitable<void> Publisher::PublishLoop() {
   while (!stopped_) {
     if (!dirty_) {
-      co_await changed_.Wait(Now() + std::chrono::hours(1));
+      const bool unstored = !store_error_.empty();
+      co_await changed_.Wait(Now() +
+                             (unstored ? kRetryStore : milliseconds(std::chrono::hours(1))));
+      if (unstored) StoreObserved(0);
       continue;
     }
     if (first_publish_) co_await HoldAfterStart();
@@ -143,7 +158,12 @@ asio::awaitable<void> Publisher::PublishLoop() {
 asio::awaitable<void> Publisher::PublishOnce() {
   // Nobody to publish to: what was observed is stored, and the image is made when somebody connects
   // (or asks what it would say).
-  Status status = link_.connected() ? Refresh() : parts_.registry->Flush(0);
+  Status status;
+  if (link_.connected()) {
+    status = Refresh();
+  } else {
+    StoreObserved(0);
+  }
   if (!status.ok()) {
     if (error_ != status.message()) {
       Log(LogLevel::kError, "snapshot_not_made", {{"reason", status.message()}});

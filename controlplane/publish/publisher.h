@@ -7,6 +7,9 @@
 // verdict and next hop again, at most kStartGrace: a restart of the control plane must not take
 // backends out of service.
 //
+// Forwarding does not wait for the disk: where what was observed cannot be stored, it is published
+// all the same, and stored when that is possible again.
+//
 // One thread (the executor's).
 #pragma once
 
@@ -66,6 +69,8 @@ class Publisher {
   uint64_t applied_us() const { return applied_us_; }
   // What stands between the present state and the dataplane; empty when nothing does.
   const std::string& error() const { return error_.empty() ? link_.error() : error_; }
+  // Why what was observed is not in the store; empty when it is.
+  const std::string& store_error() const { return store_error_; }
   // Null before the first answer. Replaced by each new one.
   const std::shared_ptr<const StatsBook>& stats() const { return stats_; }
   // The image of the present state; empty while nothing was ever configured.
@@ -84,6 +89,7 @@ class Publisher {
   void WatchConflicts(const PacketTotals& totals, SteadyTime now);
   boost::asio::awaitable<void> HoldAfterStart();
   void InForce(uint64_t generation);
+  void StoreObserved(uint64_t generation);
 
   boost::asio::any_io_executor executor_;
   Parts parts_;
@@ -103,6 +109,7 @@ class Publisher {
   uint64_t refused_generation_ = 0;
   uint64_t applied_us_ = 0;
   std::string error_;
+  std::string store_error_;
   std::shared_ptr<const StatsBook> stats_;
   ConflictWatch conflicts_;
 };

@@ -61,6 +61,12 @@ int ShowStatus(Context* context) {
                  << "dataplane   " << Coloured(dataplane_text, colour, context->colour()) << '\n'
                  << "services    " << Shown(Member(status, "services")) << '\n'
                  << "backends    " << CountsText(Member(status, "backends")) << '\n';
+  if (const std::string error = TextOf(Member(status, "store_error")); !error.empty()) {
+    context->out() << "store       "
+                   << Coloured("what is observed is not stored: " + error, Colour::kRed,
+                               context->colour())
+                   << '\n';
+  }
   return kExitOk;
 }
 

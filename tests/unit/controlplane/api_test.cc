@@ -355,6 +355,30 @@ services:
   EXPECT_EQ(Call("GET", "/v1/services").json()["services"].size(), 0U);
 }
 
+TEST_F(ApiTest, AStartThatIsRefusedForItsSocketImportsNothing) {
+  Start();
+  std::ofstream(directory_.File("services.yaml"))
+      << "services: [{name: web, frontends: ['203.0.113.10:80/tcp']}]";
+  DaemonOptions options = Options();
+  options.services_path = directory_.File("services.yaml");
+  options.store_path = directory_.File("other.db");
+  {
+    const RunningDaemon refused(options);
+    EXPECT_FALSE(refused.start_status().ok());
+  }
+  EXPECT_EQ((*(*Store::Open(options.store_path))->Load()).intent_generation, 0U);
+}
+
+TEST_F(ApiTest, MethodsThatNobodyKnowsAreCountedAsOne) {
+  Start();
+  for (const char* method : {"FANCY", "FANCIER"}) {
+    EXPECT_GE(Call(method, "/v1/status").status, 400U);
+  }
+  const std::string metrics = Call("GET", "/metrics").body;
+  EXPECT_EQ(metrics.find("FANC"), std::string::npos) << metrics;
+  EXPECT_THAT(metrics, HasSubstr("fairlead_api_requests_total{method=\"other\""));
+}
+
 TEST_F(ApiTest, BadServicesFileStopsTheStartAndLeavesTheStoreUnconfigured) {
   std::ofstream(directory_.File("services.yaml"))
       << "services: [{name: web, frontends: [nonsense]}]";

@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "controlplane/common/event.h"
 #include "controlplane/common/log.h"
@@ -31,8 +32,9 @@ struct ScriptedProbes {
       co_return answer;
     };
   }
-  void Answer(bool passed) {
-    answer = {passed, passed ? "" : "connection refused"};
+  void Answer(bool passed) { Answer(ProbeAnswer{passed, passed ? "" : "connection refused"}); }
+  void Answer(ProbeAnswer given) {
+    answer = std::move(given);
     ++answers;
     answered.Notify();
   }
@@ -173,6 +175,21 @@ TEST_F(ChecksTest, UnhealthyReasonSaysHowManyFailedAndWhy) {
   EXPECT_THAT(Backend("a", "10.0.0.1")->health.reason, HasSubstr("connection refused"));
 }
 
+TEST_F(ChecksTest, ProbesThatThisHostCouldNotMakeAreNoVerdict) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"],
+          "health_check": {"fall": 1, "interval": "100ms", "timeout": "50ms"}})");
+  for (size_t i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(RunUntil([&] { return probes_.targets.size() == i; }));
+    probes_.Answer(ProbeAnswer{.reason = "Too many open files", .not_made = true});
+  }
+  ASSERT_TRUE(RunUntil([&] { return probes_.targets.size() == 4; }));
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kInitial);
+  EXPECT_EQ(changes_, 0);
+  probes_.Answer(false);
+  ASSERT_TRUE(RunUntil([&] { return changes_ == 1; }));
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kUnhealthy);
+}
+
 TEST(CheckPort, IsTheChecksElseTheBackendsElseTheFirstFrontends) {
   ServiceSpec service;
   BackendSpec backend;
@@ -187,9 +204,9 @@ TEST(CheckPort, IsTheChecksElseTheBackendsElseTheFirstFrontends) {
 // The real prober, against loopback.
 class TcpProberTest : public testing::Test {
  protected:
-  ProbeAnswer Probe(uint16_t port, milliseconds timeout) {
+  ProbeAnswer Probe(uint16_t port, milliseconds timeout, size_t most_at_once = 8) {
     ProbeAnswer answer;
-    asio::co_spawn(context_, TcpProber()(*IpAddress::Parse("127.0.0.1"), port, timeout),
+    asio::co_spawn(context_, TcpProber(most_at_once)(*IpAddress::Parse("127.0.0.1"), port, timeout),
                    [&](std::exception_ptr, ProbeAnswer result) { answer = std::move(result); });
     context_.restart();
     context_.run();
@@ -204,12 +221,30 @@ TEST_F(TcpProberTest, PassesWhereSomebodyListens) {
   EXPECT_TRUE(Probe(acceptor.local_endpoint().port(), milliseconds(5000)).passed);
 }
 
+TEST_F(TcpProberTest, SaysThatItWasNotMadeWhereThisHostHasNothingLeft) {
+  asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
+  const uint16_t port = acceptor.local_endpoint().port();
+  const ProbeAnswer one_too_many = Probe(port, milliseconds(5000), 0);
+  EXPECT_TRUE(one_too_many.not_made);
+  EXPECT_THAT(one_too_many.reason, HasSubstr("as many as there are descriptors for"));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const ProbeAnswer without_descriptors = Probe(port, milliseconds(5000));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(without_descriptors.not_made) << without_descriptors.reason;
+  EXPECT_FALSE(without_descriptors.passed);
+}
+
 TEST_F(TcpProberTest, FailsWhereNobodyListens) {
   asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
   const uint16_t port = acceptor.local_endpoint().port();
   acceptor.close();
   const ProbeAnswer answer = Probe(port, milliseconds(5000));
   EXPECT_FALSE(answer.passed);
+  EXPECT_FALSE(answer.not_made);
   EXPECT_THAT(answer.reason, HasSubstr("refused"));
 }
 

@@ -1,5 +1,10 @@
 // Publishing over the link: restarts of either side, refusals, dataplanes that misbehave.
+#include <csignal>
+#include <filesystem>
+#include <thread>
+
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "controlplane/common/log.h"
 #include "controlplane/publish/seqpacket.h"
@@ -202,6 +207,65 @@ TEST_F(PublishTest, ChangesWhileOneIsRefusedAreTriedAtOnce) {
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], false);
   dataplane.SetRefusal("");
   EXPECT_EQ(Call("POST", "/v1/services/web/backends", R"("10.0.0.2")").json()["in_force"], true);
+}
+
+// Files of this process may not grow beyond a size while it lives.
+class NoRoom {
+ public:
+  explicit NoRoom(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit none = before_;
+    none.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~NoRoom() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  NoRoom(const NoRoom&) = delete;
+  NoRoom& operator=(const NoRoom&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(PublishTest, AStoreThatCannotBeWrittenHoldsForwardingUpNotAtAll) {
+  Start();
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  EXPECT_EQ(Call("GET", "/v1/status").json()["store_error"], "");
+  std::unique_ptr<FakeDataplane> dataplane;
+  {
+    const NoRoom no_room(std::filesystem::file_size(store_ + "-wal"));
+    // The generation must rise above the dataplane's, which is to be stored.
+    dataplane = std::make_unique<FakeDataplane>(link_, Forwarding(1000));
+    EXPECT_TRUE(dataplane->WaitForGeneration(1001));
+    EXPECT_TRUE(WaitForInForce(1001));
+    const json status = Call("GET", "/v1/status").json();
+    EXPECT_NE(status["store_error"], "");
+    EXPECT_EQ(status["dataplane"]["error"], "");
+    EXPECT_GE(Call("DELETE", "/v1/services/web").status, 500U) << "what cannot be kept is refused";
+  }
+  EXPECT_TRUE(AskUntil(socket_, "/v1/status",
+                       [](const json& status) { return status["store_error"] == ""; }));
+  daemon_->Abandon();
+  daemon_ = nullptr;
+  Start();
+  EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 1001);
+  EXPECT_EQ(dataplane->publish_count(), 1U);
+}
+
+TEST_F(PublishTest, ADataplaneOfAnotherVersionIsToldOfOnce) {
+  FakeDataplane::Behaviour behaviour;
+  behaviour.raw_hello = "this is no link message";
+  FakeDataplane dataplane(link_, behaviour);
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(ConfigureLog("json", "warning").ok());
+  Start();
+  std::this_thread::sleep_for(milliseconds(1500));  // several attempts
+  daemon_ = nullptr;
+  const std::string log = testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(ConfigureLog("text", "off").ok());
+  const size_t first = log.find("dataplane_disconnected");
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("dataplane_disconnected", first + 1), std::string::npos) << log;
 }
 
 TEST_F(PublishTest, TellsOnceThatAnotherStationAnnouncesAFrontendsAddress) {
