@@ -95,8 +95,21 @@ def test_attaches_over_its_own_program_whose_pins_are_lost(host):
     assert host.status()["attached"]
 
 
+def test_status_says_when_the_clamp_is_gone_and_when_nothing_is_attached(host):
+    nothing = host.agent("status", check=False)
+    assert (nothing.returncode, nothing.stdout) == (1, "not attached to any interface\n")
+    host.attach("--clamp-mss", "1300")
+    assert host.status()["clamped"]
+    host.backend.run(*"tc qdisc del dev eth0 clsact".split())
+    gone = host.agent("status", check=False)
+    assert gone.returncode == 1 and "1300: NOT attached" in gone.stdout, gone.stdout
+    assert host.status()["attached"] and not host.status()["clamped"]
+    host.attach("--clamp-mss", "1300")
+    assert host.agent("status").returncode == 0
+
+
 def test_leaves_an_unfinished_attach_behind_for_the_next_one_only(host):
-    host.agent("status")
+    host.agent("status", check=False)  # makes the folder of the pins
     host.attach()
     os.mkdir(host.pins / "eth0+new")
     assert [line.split()[0] for line in host.agent("balancers", "list").stdout.splitlines()] == ["eth0", "eth0"]

@@ -262,6 +262,9 @@ InterfaceStatus StatusOf(const Pins& pins, const std::string& interface) {
                                                  : hook.QueryTc(Direction::kIngress));
     status.attached = at_hook.program_id != 0 && at_hook.program_id == status.program_id;
     if (status.attached) status.mode = at_hook.mode;
+    const uint32_t clamp_id = installed.clamp_program_id();
+    ASSIGN_OR_RETURN(const Attached egress, hook.QueryTc(Direction::kEgress));
+    status.clamped = clamp_id == 0 || egress.program_id == clamp_id;
     return {};
   };
   if (Status filled = fill(); !filled.ok()) status.problem = filled.message();

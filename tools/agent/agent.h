@@ -35,6 +35,7 @@ struct InterfaceStatus {
   // Set when what is pinned cannot be read; the rest is then empty.
   std::string problem;
   bool attached = false;  // the pinned program is the one at the hook
+  bool clamped = false;   // SYN-ACKs are clamped, or need not be
   std::string mode;
   uint32_t program_id = 0;
   agent_settings settings{};

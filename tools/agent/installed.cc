@@ -133,8 +133,16 @@ Result<Installed> Installed::Open(const std::filesystem::path& folder,
     return FailedPrecondition("cannot open " + (folder / "ingress").string() + ": " +
                               std::strerror(errno));
   installed.ingress_id_ = info.id;
-  if (installed.settings_.clamp_mss != 0)
+  if (installed.settings_.clamp_mss != 0) {
     installed.clamp_ = Descriptor(bpf_obj_get((folder / "clamp").c_str()));
+    bpf_prog_info clamp{};
+    uint32_t clamp_bytes = sizeof(clamp);
+    if (installed.clamp_.get() < 0 ||
+        bpf_obj_get_info_by_fd(installed.clamp_.get(), &clamp, &clamp_bytes) != 0)
+      return FailedPrecondition("cannot open " + (folder / "clamp").string() + ": " +
+                                std::strerror(errno));
+    installed.clamp_id_ = clamp.id;
+  }
   return installed;
 }
 

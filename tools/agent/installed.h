@@ -34,6 +34,8 @@ class Installed {
 
   const agent_settings& settings() const { return settings_; }
   uint32_t ingress_program_id() const { return ingress_id_; }
+  // 0 when SYN-ACKs are not clamped.
+  uint32_t clamp_program_id() const { return clamp_id_; }
   // -1 when SYN-ACKs are not clamped.
   int clamp_fd() const { return clamp_.get(); }
 
@@ -48,6 +50,7 @@ class Installed {
 
   agent_settings settings_{};
   uint32_t ingress_id_ = 0;
+  uint32_t clamp_id_ = 0;
   Descriptor clamp_, balancers4_, balancers6_, peers4_, peers6_, counters_;
 };
 

@@ -1,4 +1,5 @@
 // fairlead-agent: the command line. Exit status: 0 done, 1 refused or failed, 2 wrong usage.
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -82,13 +83,14 @@ int RunDetach(const Arguments& arguments, const Pins& pins) {
 
 int RunStatus(const Arguments& arguments, const Pins& pins) {
   std::vector<InterfaceStatus> all;
-  bool sound = true;
   for (const std::string& interface : Chosen(arguments, pins)) {
     all.push_back(StatusOf(pins, interface));
-    sound = sound && all.back().attached;
   }
   Say(arguments.json ? StatusJson(all) : StatusText(all));
-  return sound ? kExitOk : kExitFailed;
+  const bool sound = std::ranges::all_of(
+      all, [](const InterfaceStatus& status) { return status.attached && status.clamped; });
+  // None: nobody has attached it since the host was started.
+  return sound && !all.empty() ? kExitOk : kExitFailed;
 }
 
 int RunListBalancers(const Arguments& arguments, const Pins& pins) {

@@ -54,7 +54,10 @@ std::string OneInterface(const InterfaceStatus& status) {
   text += fmt::format("  others' IPIP {}\n",
                       status.settings.strict ? "is dropped (--strict)" : "goes to the kernel");
   if (status.settings.clamp_mss != 0)
-    text += fmt::format("  SYN-ACKs' MSS at most {}\n", status.settings.clamp_mss);
+    text += fmt::format("  SYN-ACKs' MSS at most {}{}\n", status.settings.clamp_mss,
+                        status.clamped ? ""
+                                       : ": NOT attached, somebody removed the program at TC "
+                                         "egress; attach again");
   for (size_t i = 0; i < kCounters.size(); ++i)
     text += fmt::format("  {:<8} {:<16} {:>14}  {}\n", kCounters[i].kind, kCounters[i].name,
                         status.counters[i], kCounters[i].description);
@@ -92,6 +95,7 @@ std::string StatusJson(const std::vector<InterfaceStatus>& interfaces) {
                     {"gue_port", status.settings.gue_port},
                     {"strict", status.settings.strict != 0},
                     {"clamp_mss", status.settings.clamp_mss},
+                    {"clamped", status.clamped},
                     {"balancers", balancers},
                     {"peers", peers},
                     {"counters", counters}});
