@@ -59,6 +59,39 @@ asio::awaitable<HttpReply> ReplaceService(Api* api, const HttpRequest& request) 
   co_return co_await ReplyWithService(api, 200, name, std::move(generation));
 }
 
+// `present` with other settings: null is a setting's default. Backends stay as they are.
+Result<ServiceSpec> Patched(const ServiceSpec& present, const std::string& body) {
+  ASSIGN_OR_RETURN(const Json patch, ParseJson(body));
+  if (!patch.is_object() || patch.empty()) {
+    return InvalidArgument("the body is not an object with a setting to change, such as hash");
+  }
+  if (patch.contains("name")) {
+    return InvalidArgument("name: a service keeps its name; add another and remove this");
+  }
+  if (patch.contains("backends")) {
+    return InvalidArgument("backends: are changed one by one below /backends, or all by PUT");
+  }
+  Json merged = ServiceToJson(present);
+  if (patch.contains("forwarding") && patch["forwarding"] != merged["forwarding"]) {
+    // What another mode has is no setting of the new one.
+    for (const char* field : {"gue_port", "gue_checksum", "second_chance", "mss_clamp"}) {
+      merged.erase(field);
+    }
+  }
+  merged.merge_patch(patch);
+  return ServiceFromJson(merged);
+}
+
+asio::awaitable<HttpReply> PatchService(Api* api, const HttpRequest& request) {
+  const std::string& name = request.parameters.at("service");
+  const Result<const ServiceSpec*> present = api->registry->FindService(name);
+  if (!present.ok()) co_return ErrorReply(present.status());
+  Result<ServiceSpec> service = Patched(**present, request.body);
+  if (!service.ok()) co_return ErrorReply(service.status());
+  Result<uint64_t> generation = api->registry->ReplaceService(*std::move(service));
+  co_return co_await ReplyWithService(api, 200, name, std::move(generation));
+}
+
 asio::awaitable<HttpReply> RemoveService(Api* api, const HttpRequest& request) {
   const Result<uint64_t> generation =
       api->registry->RemoveService(request.parameters.at("service"));
@@ -81,6 +114,8 @@ void AddServiceRoutes(Api* api, Router* router) {
               });
   router->Add("PUT", "/v1/services/{service}",
               [api](const HttpRequest& request) { return ReplaceService(api, request); });
+  router->Add("PATCH", "/v1/services/{service}",
+              [api](const HttpRequest& request) { return PatchService(api, request); });
   router->Add("DELETE", "/v1/services/{service}",
               [api](const HttpRequest& request) { return RemoveService(api, request); });
 }

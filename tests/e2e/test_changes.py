@@ -39,6 +39,9 @@ def test_add_weight_drain_and_undrain_under_load_fail_nothing(balanced):
         for service in ("web", "echo"):
             lab.fairctl("backend", "weight", service, lab.backends[0].address4, weight)
         time.sleep(0.3)
+    lab.fairctl("service", "set", "web", "--drain-timeout", "60s", "--fall", "5")
+    lab.fairctl("backend", "set", "web", new.address4, "--mac", new.mac)
+    lab.fairctl("backend", "set", "web", new.address4, "--no-mac", "--weight", "3")
     for backend in lab.backends[1:3]:
         for service in ("web", "echo"):
             lab.fairctl("backend", "drain", service, backend.address4)

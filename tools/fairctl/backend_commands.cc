@@ -1,4 +1,5 @@
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <utility>
@@ -117,6 +118,40 @@ void AddAddCommand(CLI::App* backend, Context* context) {
   add->callback([=] { context->action = [=] { return Add(context, *options); }; });
 }
 
+struct SetOptions {
+  std::optional<int> weight;
+  std::string mac;
+  int vlan = 0;
+  bool no_mac = false;
+};
+
+int Set(Context* context, const Target& target, const SetOptions& options) {
+  Json patch = Json::object();
+  if (options.weight) patch["weight"] = *options.weight;
+  if (!options.mac.empty()) patch["mac"] = options.mac;
+  if (options.vlan != 0) patch["vlan"] = options.vlan;
+  if (options.no_mac) patch.update({{"mac", nullptr}, {"vlan", nullptr}});
+  if (patch.empty()) {
+    return context->FailUsage("nothing to set: say --weight, --mac, --vlan or --no-mac");
+  }
+  return Change(context, target, "PATCH", "", patch, " changed");
+}
+
+void AddSetCommand(CLI::App* backend, Context* context) {
+  CLI::App* set = backend->add_subcommand("set", "Change a backend's weight or next hop");
+  auto target = AddTarget(set);
+  auto options = std::make_shared<SetOptions>();
+  set->add_option("--weight", options->weight, "share of new flows; 0 = none")
+      ->check(CLI::Range(0, 1000));
+  CLI::Option* mac = set->add_option("--mac", options->mac, "static next hop");
+  CLI::Option* vlan = set->add_option("--vlan", options->vlan, "VLAN of the static next hop")
+                          ->check(CLI::Range(1, 4094));
+  set->add_flag("--no-mac", options->no_mac, "ask the kernel for the next hop again")
+      ->excludes(mac)
+      ->excludes(vlan);
+  set->callback([=] { context->action = [=] { return Set(context, *target, *options); }; });
+}
+
 void AddDrainCommands(CLI::App* backend, Context* context) {
   auto options = std::make_shared<DrainOptions>();
   CLI::App* drain = backend->add_subcommand(
@@ -181,9 +216,10 @@ std::string InForceText(const Json& reply) {
 
 void AddBackendCommands(CLI::App* app, Context* context) {
   CLI::App* backend =
-      app->add_subcommand("backend", "Backends: add, list, drain, undrain, weight, remove");
+      app->add_subcommand("backend", "Backends: add, list, set, drain, undrain, weight, remove");
   backend->require_subcommand(1);
   AddAddCommand(backend, context);
+  AddSetCommand(backend, context);
   AddDrainCommands(backend, context);
 
   auto service = std::make_shared<std::string>();

@@ -16,7 +16,7 @@ enum ExitCode : int {
 
 inline constexpr const char* kExitCodeHelp =
     "Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 fairleadd not reachable,\n"
-    "4 no such service or backend, 5 drain --wait ended before the backend was drained.";
+    "4 no such service or backend, 5 drain --wait ended before the backend was safe to stop.";
 
 inline ExitCode ExitCodeOf(ErrorCode code) {
   switch (code) {

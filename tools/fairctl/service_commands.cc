@@ -1,4 +1,5 @@
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -16,9 +17,9 @@ struct ServiceOptions {
   std::vector<std::string> backends;
   std::string forwarding;
   int gue_port = 0;
-  bool gue_checksum = false;
-  bool second_chance = false;
-  bool mss_clamp = false;
+  std::optional<bool> gue_checksum;
+  std::optional<bool> second_chance;
+  std::optional<bool> mss_clamp;
   std::string too_big;
   std::string hash;
   std::string tracking;
@@ -27,7 +28,7 @@ struct ServiceOptions {
   std::string on_deadline;
   std::string on_unhealthy;
   std::string keep_unhealthy;
-  bool fail_closed = false;
+  std::optional<bool> fail_closed;
   std::string check_type;
   std::string check_interval;
   std::string check_timeout;
@@ -44,14 +45,19 @@ void SetNumber(const char* field, int value, Json* json) {
   if (value != 0) (*json)[field] = value;
 }
 
-// Only what was said: the rest is fairleadd's defaults.
-Json ToJson(const ServiceOptions& options) {
-  Json json = {{"name", options.name}, {"frontends", options.frontends}};
+void SetFlag(const char* field, std::optional<bool> value, Json* json) {
+  if (value) (*json)[field] = *value;
+}
+
+// Only what was said: the rest is fairleadd's defaults, or stays.
+Json SettingsToJson(const ServiceOptions& options) {
+  Json json = Json::object();
+  if (!options.frontends.empty()) json["frontends"] = options.frontends;
   SetText("forwarding", options.forwarding, &json);
   SetNumber("gue_port", options.gue_port, &json);
-  if (options.gue_checksum) json["gue_checksum"] = true;
-  if (options.second_chance) json["second_chance"] = true;
-  if (options.mss_clamp) json["mss_clamp"] = true;
+  SetFlag("gue_checksum", options.gue_checksum, &json);
+  SetFlag("second_chance", options.second_chance, &json);
+  SetFlag("mss_clamp", options.mss_clamp, &json);
   SetText("too_big", options.too_big, &json);
   SetText("hash", options.hash, &json);
   SetText("tracking", options.tracking, &json);
@@ -60,7 +66,7 @@ Json ToJson(const ServiceOptions& options) {
   SetText("on_deadline", options.on_deadline, &json);
   SetText("on_unhealthy", options.on_unhealthy, &json);
   SetText("keep_unhealthy", options.keep_unhealthy, &json);
-  if (options.fail_closed) json["fail_open"] = false;
+  if (options.fail_closed) json["fail_open"] = !*options.fail_closed;
   Json check = Json::object();
   SetText("type", options.check_type, &check);
   SetText("interval", options.check_interval, &check);
@@ -69,7 +75,6 @@ Json ToJson(const ServiceOptions& options) {
   SetNumber("fall", options.fall, &check);
   SetNumber("port", options.check_port, &check);
   if (!check.empty()) json["health_check"] = check;
-  if (!options.backends.empty()) json["backends"] = options.backends;
   return json;
 }
 
@@ -85,7 +90,10 @@ std::string HealthySummary(const Json& service) {
 }
 
 int Add(Context* context, const ServiceOptions& options) {
-  const Result<Json> reply = context->Call("POST", "/v1/services", ToJson(options));
+  Json service = SettingsToJson(options);
+  service["name"] = options.name;
+  if (!options.backends.empty()) service["backends"] = options.backends;
+  const Result<Json> reply = context->Call("POST", "/v1/services", service);
   if (!reply.ok()) return context->Fail(reply.status());
   if (context->PrintJson(*reply)) return kExitOk;
   context->out() << "service " << options.name << " added" << InForceText(*reply) << '\n';
@@ -93,6 +101,18 @@ int Add(Context* context, const ServiceOptions& options) {
     context->out() << "It has no backends yet; add some with: fairctl backend add " << options.name
                    << " ADDRESS\n";
   }
+  return kExitOk;
+}
+
+int Set(Context* context, const ServiceOptions& options) {
+  const Json settings = SettingsToJson(options);
+  if (settings.empty()) {
+    return context->FailUsage("nothing to set: say what to change, such as --drain-timeout 60s");
+  }
+  const Result<Json> reply = context->Call("PATCH", ServicePath(options.name), settings);
+  if (!reply.ok()) return context->Fail(reply.status());
+  if (context->PrintJson(*reply)) return kExitOk;
+  context->out() << "service " << options.name << " changed" << InForceText(*reply) << '\n';
   return kExitOk;
 }
 
@@ -164,54 +184,89 @@ int Remove(Context* context, const std::string& name) {
   return kExitOk;
 }
 
-void AddAddCommand(CLI::App* service, Context* context) {
+// A switch with its opposite: "--mss-clamp,!--no-mss-clamp".
+void AddSwitch(CLI::App* command, const std::string& names, std::optional<bool>* value,
+               const std::string& what) {
+  command->add_flag_function(
+      names, [value](int64_t count) { *value = count > 0; }, what);
+}
+
+void DescribeForwarding(CLI::App* command, ServiceOptions* options) {
+  command->add_option("--forwarding", options->forwarding, "dsr | ipip | gue | nat (default dsr)");
+  command->add_option("--gue-port", options->gue_port, "UDP port of gue, default 6080")
+      ->check(CLI::Range(1, 65535));
+  AddSwitch(command, "--gue-checksum,!--no-gue-checksum", &options->gue_checksum,
+            "gue: fill in the outer UDP checksum (default: zero)");
+  AddSwitch(command, "--second-chance,!--no-second-chance", &options->second_chance,
+            "gue: packets of changed slots name the other owners; backends run fairlead-agent "
+            "with --peer");
+  AddSwitch(command, "--mss-clamp,!--no-mss-clamp", &options->mss_clamp,
+            "nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry");
+  command->add_option("--too-big", options->too_big,
+                      "cut | drop IPv4 packets without DF that are larger than the MTU (default "
+                      "cut)");
+}
+
+void DescribeFlows(CLI::App* command, ServiceOptions* options) {
+  command->add_option("--hash", options->hash, "5-tuple | 3-tuple | source-ip (default 5-tuple)");
+  command->add_option("--tracking", options->tracking,
+                      "adaptive | all | none (default: adaptive for TCP, all for UDP)");
+  command->add_option("--idle-timeout", options->idle_timeout, "such as 350s");
+  command->add_option("--drain-timeout", options->drain_timeout, "such as 300s");
+  command->add_option("--on-deadline", options->on_deadline,
+                      "release | keep: what becomes of the flows that a drain's deadline finds "
+                      "(default release)");
+  command->add_option(
+      "--on-unhealthy", options->on_unhealthy,
+      "release | keep: what becomes of an unhealthy backend's flows (default release)");
+  command->add_option("--keep-unhealthy", options->keep_unhealthy,
+                      "with --on-unhealthy keep: for how long (default 300s)");
+  AddSwitch(command, "--fail-closed,!--fail-open", &options->fail_closed,
+            "drop packets when all backends are down (default: use them all the same)");
+}
+
+void DescribeCheck(CLI::App* command, ServiceOptions* options) {
+  command->add_option("--health-check", options->check_type, "tcp | none (default tcp)");
+  command->add_option("--check-interval", options->check_interval, "default 2s");
+  command->add_option("--check-timeout", options->check_timeout, "default 1s, below the interval");
+  command->add_option("--rise", options->rise, "passes to become healthy, default 2")
+      ->check(CLI::Range(1, 10));
+  command->add_option("--fall", options->fall, "failures to become unhealthy, default 3")
+      ->check(CLI::Range(1, 10));
+  command->add_option("--check-port", options->check_port, "default: the frontend's")
+      ->check(CLI::Range(1, 65535));
+}
+
+// The name, and every setting.
+std::shared_ptr<ServiceOptions> Describe(CLI::App* command) {
   auto options = std::make_shared<ServiceOptions>();
-  CLI::App* add = service->add_subcommand("add", "Add a service");
-  add->add_option("name", options->name, "a-z 0-9 . _ -")->required();
-  add->add_option("--frontend", options->frontends,
-                  "ADDRESS:PORT/tcp or /udp, [IPV6]:PORT/tcp; may be repeated")
-      ->required()
+  command->add_option("name", options->name, "a-z 0-9 . _ -")->required();
+  command
+      ->add_option("--frontend", options->frontends,
+                   "ADDRESS:PORT/tcp or /udp, [IPV6]:PORT/tcp; may be repeated")
       ->allow_extra_args(false)
       ->take_all();
+  DescribeForwarding(command, options.get());
+  DescribeFlows(command, options.get());
+  DescribeCheck(command, options.get());
+  return options;
+}
+
+void AddAddCommand(CLI::App* service, Context* context) {
+  CLI::App* add = service->add_subcommand("add", "Add a service");
+  const auto options = Describe(add);
+  add->get_option("--frontend")->required();
   add->add_option("--backend", options->backends, "ADDRESS of a first backend; may be repeated")
       ->allow_extra_args(false)
       ->take_all();
-  add->add_option("--forwarding", options->forwarding, "dsr | ipip | gue | nat (default dsr)");
-  add->add_option("--gue-port", options->gue_port, "UDP port of gue, default 6080")
-      ->check(CLI::Range(1, 65535));
-  add->add_flag("--gue-checksum", options->gue_checksum,
-                "gue: fill in the outer UDP checksum (default: zero)");
-  add->add_flag("--second-chance", options->second_chance,
-                "gue: packets of changed slots name the other owners; backends run fairlead-agent "
-                "with --peer");
-  add->add_flag("--mss-clamp", options->mss_clamp,
-                "nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry");
-  add->add_option("--too-big", options->too_big,
-                  "cut | drop IPv4 packets without DF that are larger than the MTU (default cut)");
-  add->add_option("--hash", options->hash, "5-tuple | 3-tuple | source-ip (default 5-tuple)");
-  add->add_option("--tracking", options->tracking,
-                  "adaptive | all | none (default: adaptive for TCP, all for UDP)");
-  add->add_option("--idle-timeout", options->idle_timeout, "such as 350s");
-  add->add_option("--drain-timeout", options->drain_timeout, "such as 300s");
-  add->add_option("--on-deadline", options->on_deadline,
-                  "release | keep: what becomes of the flows that a drain's deadline finds "
-                  "(default release)");
-  add->add_option("--on-unhealthy", options->on_unhealthy,
-                  "release | keep: what becomes of an unhealthy backend's flows (default release)");
-  add->add_option("--keep-unhealthy", options->keep_unhealthy,
-                  "with --on-unhealthy keep: for how long (default 300s)");
-  add->add_flag("--fail-closed", options->fail_closed,
-                "drop packets when all backends are down (default: use them all the same)");
-  add->add_option("--health-check", options->check_type, "tcp | none (default tcp)");
-  add->add_option("--check-interval", options->check_interval, "default 2s");
-  add->add_option("--check-timeout", options->check_timeout, "default 1s, below the interval");
-  add->add_option("--rise", options->rise, "passes to become healthy, default 2")
-      ->check(CLI::Range(1, 10));
-  add->add_option("--fall", options->fall, "failures to become unhealthy, default 3")
-      ->check(CLI::Range(1, 10));
-  add->add_option("--check-port", options->check_port, "default: the frontend's")
-      ->check(CLI::Range(1, 65535));
   add->callback([=] { context->action = [=] { return Add(context, *options); }; });
+}
+
+void AddSetCommand(CLI::App* service, Context* context) {
+  CLI::App* set = service->add_subcommand(
+      "set", "Change settings of a service; what is not said stays, and so do its backends");
+  const auto options = Describe(set);
+  set->callback([=] { context->action = [=] { return Set(context, *options); }; });
 }
 
 void AddNamedCommand(CLI::App* service, Context* context, const char* command, const char* what,
@@ -225,9 +280,10 @@ void AddNamedCommand(CLI::App* service, Context* context, const char* command, c
 }  // namespace
 
 void AddServiceCommands(CLI::App* app, Context* context) {
-  CLI::App* service = app->add_subcommand("service", "Services: add, list, show, remove");
+  CLI::App* service = app->add_subcommand("service", "Services: add, list, show, set, remove");
   service->require_subcommand(1);
   AddAddCommand(service, context);
+  AddSetCommand(service, context);
   CLI::App* list = service->add_subcommand("list", "All services");
   list->callback([=] { context->action = [=] { return ListAll(context); }; });
   AddNamedCommand(service, context, "show", "One service and its backends", Show);

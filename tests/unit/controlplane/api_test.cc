@@ -1,6 +1,7 @@
 // The API over its real socket, with a dataplane that the test plays.
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include <gmock/gmock.h>
 
@@ -367,6 +368,36 @@ TEST_F(ApiTest, AStartThatIsRefusedForItsSocketImportsNothing) {
     EXPECT_FALSE(refused.start_status().ok());
   }
   EXPECT_EQ((*(*Store::Open(options.store_path))->Load()).intent_generation, 0U);
+}
+
+TEST_F(ApiTest, PatchOfAServiceChangesWhatItNamesAndNothingElse) {
+  Start();
+  AddWeb();
+  const json before = Call("GET", "/v1/services/web").json();
+  const Answer changed =
+      Call("PATCH", "/v1/services/web", R"({"drain_timeout": "90s", "health_check": {"rise": 7}})");
+  ASSERT_EQ(changed.status, 200) << changed.body;
+  json expected = before;
+  expected["drain_timeout"] = "90s";
+  expected["health_check"]["rise"] = 7;
+  EXPECT_EQ(Call("GET", "/v1/services/web").json(), expected);
+  ASSERT_EQ(Call("PATCH", "/v1/services/web", R"({"drain_timeout": null})").status, 200);
+  EXPECT_EQ(Call("GET", "/v1/services/web").json()["drain_timeout"], "300s");
+  ASSERT_EQ(Call("PATCH", "/v1/services/web", R"({"forwarding": "gue"})").status, 200);
+  EXPECT_EQ(Call("GET", "/v1/services/web").json()["gue_port"], 6080);
+  ASSERT_EQ(Call("PATCH", "/v1/services/web", R"({"forwarding": "ipip"})").status, 200);
+  for (const auto& [body, reason] :
+       std::map<std::string, std::string>{{R"({"name": "other"})", "a service keeps its name"},
+                                          {R"({"backends": []})", "one by one below /backends"},
+                                          {R"({"hash": "7-tuple"})", "is not one of"},
+                                          {R"({"frontends": null})", "frontends"},
+                                          {"{}", "with a setting to change"},
+                                          {"[]", "with a setting to change"}}) {
+    const Answer refused = Call("PATCH", "/v1/services/web", body);
+    EXPECT_EQ(refused.status, 400U) << body;
+    EXPECT_THAT(refused.body, HasSubstr(reason)) << body;
+  }
+  EXPECT_EQ(Call("PATCH", "/v1/services/none", R"({"hash": "3-tuple"})").status, 404U);
 }
 
 TEST_F(ApiTest, MethodsThatNobodyKnowsAreCountedAsOne) {
