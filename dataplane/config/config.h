@@ -14,7 +14,7 @@
 //       kernel: tap:wan0           # what is the kernel's: to and from a new interface of that name
 //   flow_table: {records: 1048576}
 //   limits:                        # per worker
-//     replies_per_second: 1000     # ARP, neighbour and echo replies
+//     replies_per_second: 1000     # echo replies; and as many ARP and neighbour replies
 //     icmp_errors_per_second: 1000 # time exceeded, packet too big
 #pragma once
 

@@ -7,6 +7,11 @@ namespace {
 
 constexpr uint32_t kTargetOptionBytes = 8;  // an advertisement may grow by this option
 
+bool IsSolicitation(const Burst& burst, uint32_t i) {
+  return burst.packet[i].kind == FrameKind::kIpv6 &&
+         burst.frame[i][burst.packet[i].l4_offset] == kIcmpv6NeighbourSolicitation;
+}
+
 void AnswerOne(const PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   const MacAddress& mac = context.ports[burst.ingress_port[i]].mac;
@@ -15,8 +20,7 @@ void AnswerOne(const PipelineContext& context, Burst& burst, uint32_t i) {
   uint32_t reply_length;
   if (packet.kind == FrameKind::kArp) {
     reply_length = MakeArpReply(frame, length, packet, mac);
-  } else if (packet.kind == FrameKind::kIpv6 &&
-             frame[packet.l4_offset] == kIcmpv6NeighbourSolicitation) {
+  } else if (IsSolicitation(burst, i)) {
     if (burst.tailroom[i] < kTargetOptionBytes) {
       burst.Drop(i, DropReason::k_no_headroom);
       return;
@@ -37,7 +41,10 @@ void AnswerOne(const PipelineContext& context, Burst& burst, uint32_t i) {
 void Answer(PipelineContext& context, Burst& burst) {
   for (uint32_t n = 0; n < burst.question_count; ++n) {
     const uint32_t i = burst.question[n];
-    if (context.replies.Take(context.now_us)) {
+    const bool about_neighbour =
+        burst.packet[i].kind == FrameKind::kArp || IsSolicitation(burst, i);
+    TokenBucket& bucket = about_neighbour ? context.neighbour_replies : context.echo_replies;
+    if (bucket.Take(context.now_us)) {
       AnswerOne(context, burst, i);
     } else {
       burst.Drop(i, DropReason::k_rate_limited);

@@ -70,7 +70,9 @@ struct PipelineContext {
   std::span<const PortView> ports;
   uint32_t now_tick = 0;  // coarse ticks (flow_table.h)
   uint64_t now_us = 0;    // monotonic, for rate limits
-  TokenBucket replies{1000, 1000};
+  TokenBucket echo_replies{1000, 1000};
+  // Apart from echo's: who floods us with pings must not make routers forget where frontends are.
+  TokenBucket neighbour_replies{1000, 1000};
   TokenBucket icmp_errors{1000, 1000};
   FragmentStore* fragments = nullptr;  // null: fragments are dropped
   BufferSource* buffers = nullptr;     // null: nothing is made, held or gathered

@@ -26,7 +26,8 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
   context_.flows = shared->flows;
   context_.ports = shared->ports;
   context_.counters = &counters_;
-  context_.replies = TokenBucket(shared->replies_per_second, shared->replies_per_second);
+  context_.echo_replies = TokenBucket(shared->replies_per_second, shared->replies_per_second);
+  context_.neighbour_replies = context_.echo_replies;
   context_.icmp_errors =
       TokenBucket(shared->icmp_errors_per_second, shared->icmp_errors_per_second);
   context_.fragments = &fragments_;

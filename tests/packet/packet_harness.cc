@@ -43,7 +43,8 @@ void PacketHarness::Reset() {
   context_.ports = ports_;
   context_.now_tick = 100;
   context_.now_us = 1'000'000;
-  context_.replies = TokenBucket(variant_.replies_per_second, variant_.replies_per_second);
+  context_.echo_replies = TokenBucket(variant_.replies_per_second, variant_.replies_per_second);
+  context_.neighbour_replies = context_.echo_replies;
   context_.icmp_errors =
       TokenBucket(variant_.icmp_errors_per_second, variant_.icmp_errors_per_second);
   context_.counters = counters_.get();

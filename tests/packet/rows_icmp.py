@@ -52,7 +52,7 @@ row("echo4-every-F", "Every frontend's address answers, whatever its service's p
 row("echo4-foreign", "Echo to others is the kernel's",
     kernel(ether() / ip4(destination=FOREIGN4) / ICMP()), kernel(ether() / ip6(destination=FOREIGN6) / ICMPv6EchoRequest()))
 
-row("echo-limited", "Echo and neighbour replies are rate-limited", variants=("limited",),
+row("echo-limited", "Echo replies are rate-limited", variants=("limited",),
     *([echo4()] * 2 + [echo6()] + [drop(echo4()[0], "rate_limited")] * 20 + [drop(echo6()[0], "rate_limited")] * 20))
 
 row("echo4-bad-checksum", "Echo with a bad ICMP checksum: drop", drop(ether() / ip4() / ICMP(chksum=0x1234) / payload(), "bad_icmp"))

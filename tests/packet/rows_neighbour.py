@@ -4,6 +4,7 @@ from scapy.all import (ARP, ICMPv6MLReport2, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_
 
 from tests.packet.expect import Reply
 from tests.packet.rows import drop, ether, ip6, kernel, row
+from tests.packet.rows_icmp import echo4
 from tests.packet.variants import (ANY4, ANY6, BROADCAST_MAC, CLIENT4, CLIENT6, CLIENT_MAC, EXTRA_MAC, FOREIGN4, FOREIGN6, PORT_MAC,
                                    STRANGER_MAC, WEB4, WEB6)
 
@@ -129,5 +130,7 @@ row("nd-solicited-to-group", "An advertisement that says solicited and is sent t
 row("nd-cut", "ND to F, cut before its target: drop",
     *[drop(ether() / ip6(destination=WEB6, hlim=255, nh=58) / Raw(bytes(ICMPv6ND_NS(tgt=WEB6))[:size]), "bad_neighbour")
       for size in (8, 16, 23)])
+row("nd-flooded", "A flood of pings leaves ARP and ND answered", variants=("limited",),
+    *([echo4()] * 3 + [drop(echo4()[0], "rate_limited")] * 20 + [arp(), answered(asks())]))
 row("nd-limited", "Neighbour replies are rate-limited", variants=("limited",),
     *([answered(asks())] * 2 + [arp()] + [drop(arp()[0], "rate_limited")] * 20))

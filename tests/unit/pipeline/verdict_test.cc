@@ -360,7 +360,7 @@ TEST_F(VerdictTest, SendsRepliesBackWhereTheQuestionCameFrom) {
 }
 
 TEST_F(VerdictTest, LimitsTheRateOfReplies) {
-  context_.replies = TokenBucket(10, 3);
+  context_.echo_replies = TokenBucket(10, 3);
   const Bytes ping = Icmp4(kIcmpEchoRequest, 0);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Process(ping).verdict, Verdict::kReply);
   EXPECT_EQ(Process(ping).reason, DropReason::k_rate_limited);
@@ -369,6 +369,21 @@ TEST_F(VerdictTest, LimitsTheRateOfReplies) {
   EXPECT_EQ(Process(ping).reason, DropReason::k_rate_limited);
   EXPECT_EQ(counters_.totals.generated, 4u);
   EXPECT_EQ(Drops(DropReason::k_answered), 4u);
+}
+
+// Were it one limit, whoever pings enough would make the routers lose the frontends.
+TEST_F(VerdictTest, AFloodOfPingsLeavesNeighboursAnswered) {
+  context_.echo_replies = TokenBucket(10, 1);
+  context_.neighbour_replies = TokenBucket(10, 2);
+  const Bytes ping = Icmp4(kIcmpEchoRequest, 0);
+  EXPECT_EQ(Process(ping).verdict, Verdict::kReply);
+  EXPECT_EQ(Process(ping).reason, DropReason::k_rate_limited);
+  const Bytes arp = WithDestinationMac(Arp(1, kClient4, kFrontend4), Bytes(6, 0xff));
+  EXPECT_EQ(Process(arp).verdict, Verdict::kReply);
+  EXPECT_EQ(
+      Process(Icmp6(kIcmpv6NeighbourSolicitation, kClient6, kSolicited, kFrontend6, 255)).verdict,
+      Verdict::kReply);
+  EXPECT_EQ(Process(arp).reason, DropReason::k_rate_limited);
 }
 
 }  // namespace
