@@ -27,8 +27,9 @@
 // lookups agree on the first of the two, the other ages out. A reader could take another flow's
 // value for its own only if its record were given away and back between its two loads of the tag.
 //
-// Eviction, when all eight records are taken, in this order: expired (idle for longer than the
-// flow's own timeout, or closed long enough); closing; new and unconfirmed (a SYN only: a flood of
+// Eviction, when all eight records are taken, in this order: expired (idle for longer than any
+// service's timeout, since a record does not tell whose it is: judged by the newcomer's, a flood of
+// UDP would displace TCP flows that are idle but live; or closed long enough); closing; new and unconfirmed (a SYN only: a flood of
 // them displaces itself); pinned (can be derived again, but only until T is over, and an idle flow may
 // not send before: docs/decisions/0015); then the rest. The oldest within each. With live flows only,
 // evictions begin at half full and stay below one insertion in a thousand up to 60 %.
@@ -156,7 +157,7 @@ class FlowTable {
   bool Update(const RecordKey& key, const Handle& handle, const FlowRecord& record);
 
   // Any worker. Stores a record for a flow that has none; its last_seen_tick is the present.
-  // `idle_ticks`: the flow's service's idle timeout, by which others' age is judged. Outcome:
+  // `idle_ticks`: the longest idle timeout of all services, by which others' age is judged. Outcome:
   // kStored, kEvicted (stored in place of a live record), or kContended (a race was lost; nothing
   // stored).
   enum class InsertResult : uint8_t { kStored, kEvicted, kContended };

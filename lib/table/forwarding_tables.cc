@@ -151,6 +151,9 @@ class TablesBuilder {
       if (tracking == Tracking::kAll) service.records_only_differences = false;
       families_[frontend.service_index] |= frontend.family == 4 ? 1 : 2;
     }
+    for (const ServiceEntry& service : tables_->services_) {
+      tables_->longest_idle_ticks_ = std::max(tables_->longest_idle_ticks_, service.idle_ticks);
+    }
     FindServicesBefore();
   }
 

@@ -138,6 +138,9 @@ class ForwardingTables {
   bool has_tunnels() const { return !tunnels_.empty(); }
   // Some service hashes less than the 5-tuple.
   bool other_hash_policies() const { return other_hash_policies_; }
+  // The longest of all services' idle_ticks: what is older is no flow's record any more, whosever
+  // it was.
+  uint32_t longest_idle_ticks() const { return longest_idle_ticks_; }
   const NatTable& nat() const { return nat_; }
   const ClientHop& client_hop(Family family) const {
     return client_hops_[family == Family::kIpv4 ? 0 : 1];
@@ -184,6 +187,7 @@ class ForwardingTables {
   std::vector<BackendEntry> backends_;
   std::vector<TunnelTemplate> tunnels_;  // by backend index; empty when no service has tunnels
   bool other_hash_policies_ = false;
+  uint32_t longest_idle_ticks_ = 1;
   NatTable nat_;
   ClientHop client_hops_[2];
   std::vector<IpAddress> own_addresses_;

@@ -177,7 +177,7 @@ Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& serv
       if (!selection.stored) selection.reason = SelectReason::kUntracked;
       break;
     case RecordAction::kInsert:
-      switch (flows->Insert(key, decision.record, IdleTicksOf(service, facts.protocol))) {
+      switch (flows->Insert(key, decision.record, tables.longest_idle_ticks())) {
         case FlowTable::InsertResult::kStored:
           selection.stored = true;
           break;

@@ -97,6 +97,28 @@ class SelectTest : public testing::TablesFixture {
   FlowTable flows_ = FlowTable::Format(memory_.bytes(), 64);
 };
 
+// A record does not say whose it is. By the newcomer's own timeout the TCP flow would be expired, and
+// go first.
+TEST_F(SelectTest, AFloodOfUdpDisplacesItselfAndNotAnIdleTcpFlow) {
+  SnapshotInput input = Input();
+  input.services[0].idle_timeout_tcp_ms = 350'000;
+  input.services[0].idle_timeout_udp_ms = 120'000;
+  Publish(input);
+  const auto put = [&](uint64_t tag, uint32_t age_seconds, uint8_t flags) {
+    const FlowRecord record{kOther, kNow - age_seconds * kTicksPerSecond, flags};
+    ASSERT_EQ(flows_.Insert({tag, Key().buckets}, record, tables_->longest_idle_ticks()),
+              FlowTable::InsertResult::kStored);
+  };
+  constexpr uint64_t kTcpFlow = 77;
+  put(kTcpFlow, 130, kRecordConfirmed);
+  for (uint64_t tag = 100; tag < 107; ++tag) put(tag, 1, 0);
+  const Selection selection = Select(kUdp);
+  EXPECT_TRUE(selection.stored);
+  EXPECT_TRUE(selection.evicted);
+  FlowTable::Handle handle;
+  EXPECT_TRUE(flows_.Find({kTcpFlow, Key().buckets}, &handle));
+}
+
 struct SelectRow {
   const char* name;
   PacketFacts facts;
