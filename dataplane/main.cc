@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -323,14 +322,14 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
 Status Run(const Options& options) {
   ASSIGN_OR_RETURN(const int signal_fd, CatchSignals());
   std::optional<LinkServer> link;
+  std::optional<StateFiles> keep;
   std::optional<std::string> last_path;
   if (options.link_path) {
     ASSIGN_OR_RETURN(LinkServer server, LinkServer::Listen(*options.link_path));
     link.emplace(std::move(server));
-    last_path = std::filesystem::path(*options.link_path).replace_filename("snapshot.last");
+    keep = StateFiles::Beside(*options.link_path);
+    last_path = keep->snapshot;
   }
-  std::optional<StateFiles> keep;
-  if (options.link_path) keep = StateFiles::Beside(*options.link_path);
   ASSIGN_OR_RETURN(std::optional<SnapshotImage> image, FirstImage(options, last_path));
   ASSIGN_OR_RETURN(const uint16_t largest_mtu, LargestMtu(options.config.ports));
   const auto most_workers = static_cast<uint32_t>(

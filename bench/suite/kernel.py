@@ -72,7 +72,7 @@ class Contest:
     @contextlib.contextmanager
     def fairlead(self, device):
         lab = self.lab
-        for path in (lab.store_path, lab.link_path.with_name("snapshot.last")):
+        for path in (lab.store_path, lab.link_path.with_suffix(".snapshot")):
             path.unlink(missing_ok=True)
         lab.start_dataplane(device=f"{device}:eth0")
         try:

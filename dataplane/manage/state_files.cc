@@ -21,6 +21,7 @@ StateFiles StateFiles::Beside(const std::string& link_path) {
   files.flows.huge_name = "fairlead-" + std::to_string(info.st_dev) + "-" +
                           std::to_string(info.st_ino) + "-" + files.flows.name;
   files.slots = files.flows.folder + "/" + stem + ".slots";
+  files.snapshot = files.flows.folder + "/" + stem + ".snapshot";
   return files;
 }
 

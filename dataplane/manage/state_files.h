@@ -1,5 +1,5 @@
-// What a dataplane leaves to the next one on the same host, however it ends: the flow table
-// (flow_memory.h) and the states of slots (slot_files.h). Management thread, before workers start.
+// What a dataplane leaves to the next one on the same host, however it ends: the last good image
+// (image_file.h), the flow table (flow_memory.h) and the states of slots (slot_files.h). Management thread, before workers start.
 #pragma once
 
 #include <string>
@@ -12,7 +12,8 @@ namespace fairlead {
 
 struct StateFiles {
   FlowMemory::Place flows;
-  std::string slots;  // folder
+  std::string slots;     // folder
+  std::string snapshot;  // the last good image
 
   // Beside the link's socket, named after it: two dataplanes of a host have two links.
   static StateFiles Beside(const std::string& link_path);

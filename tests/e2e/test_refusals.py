@@ -18,7 +18,7 @@ _SEED = 42
 
 def _image_in_force(lab):
     """The bytes of the last good image, as the dataplane keeps them."""
-    return (lab.link_path.parent / "snapshot.last").read_bytes()
+    return (lab.link_path.with_suffix(".snapshot")).read_bytes()
 
 
 def _bad_images(image):

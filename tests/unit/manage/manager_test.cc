@@ -33,7 +33,7 @@ class ManagerTest : public ::testing::Test {
     environment.workers = {&counters_};
     environment.now_tick = [this] { return now_tick_; };
     environment.idle_ms = [this] { return idle_ms_; };
-    environment.last_image_path = folder_ / "snapshot.last";
+    environment.last_image_path = folder_ / "dataplane.snapshot";
     return environment;
   }
 
@@ -61,7 +61,7 @@ TEST_F(ManagerTest, BringsAPublishedImageIntoForceAndKeepsIt) {
   EXPECT_EQ(reply.generation, 9u);
   EXPECT_EQ(published_.load()->generation(), 9u);
   EXPECT_EQ(manager_.Hello().generation, 9u);
-  EXPECT_TRUE(LoadImageFile(folder_ / "snapshot.last").ok());
+  EXPECT_TRUE(LoadImageFile(folder_ / "dataplane.snapshot").ok());
 }
 
 TEST_F(ManagerTest, RefusesABadImageWithAReasonAndChangesNothing) {
@@ -79,7 +79,7 @@ TEST_F(ManagerTest, RefusesABadImageWithAReasonAndChangesNothing) {
   }
   EXPECT_EQ(published_.load()->generation(), 1u);
   EXPECT_EQ(manager_.Hello().generation, 1u);
-  const Result<SnapshotImage> last = LoadImageFile(folder_ / "snapshot.last");
+  const Result<SnapshotImage> last = LoadImageFile(folder_ / "dataplane.snapshot");
   ASSERT_TRUE(last.ok());
   EXPECT_EQ(SnapshotView(last->bytes()).header().generation, 1u);
 }

@@ -336,7 +336,16 @@ TEST(StateFiles, AreNamedAfterTheLink) {
   EXPECT_EQ(files.flows.folder, "/run/fairlead");
   EXPECT_EQ(files.flows.name, "dataplane.flows");
   EXPECT_EQ(files.slots, "/run/fairlead/dataplane.slots");
+  EXPECT_EQ(files.snapshot, "/run/fairlead/dataplane.snapshot");
   EXPECT_NE(files.flows.epoch, 0U);
+}
+
+TEST(StateFiles, OfTwoLinksInOneFolderAreDifferentOnes) {
+  const StateFiles one = StateFiles::Beside("/run/fairlead/one.sock");
+  const StateFiles two = StateFiles::Beside("/run/fairlead/two.sock");
+  EXPECT_NE(one.flows.name, two.flows.name);
+  EXPECT_NE(one.slots, two.slots);
+  EXPECT_NE(one.snapshot, two.snapshot);
 }
 
 }  // namespace
