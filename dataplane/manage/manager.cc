@@ -14,6 +14,9 @@ namespace fairlead {
 namespace {
 
 constexpr std::chrono::milliseconds kSweepPeriod{1000};
+// How long a change waits for an overdue pass: less than the control plane waits for the answer to any
+// question (500 ms), and enough for some 25M records (Sweeper::kSliceBuckets).
+constexpr std::chrono::milliseconds kLongestPass{400};
 constexpr int kLongestWaitMs = 1000;
 constexpr int kIdleCheckMs = 20;  // how exactly --exit-when-idle is kept
 constexpr size_t kMaxReasonBytes = 1024;
@@ -48,13 +51,16 @@ Manager::Manager(Environment environment)
       next_sweep_(started_ + kSweepPeriod) {}
 
 Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
+  FinishOverduePass();
   Result<Publisher::Outcome> outcome = [&] {
     const std::lock_guard lock(mutex_);
+    const ForwardingTables* const before = publisher_.tables();
     Result<Publisher::Outcome> published =
         publisher_.Publish(std::move(image), environment_.now_tick());
     // The pass under way, if any, held pointers into the old tables. The counts of drained
-    // backends are waited for: count anew at once.
-    BeginSweep();
+    // backends are waited for: count anew at once. After a refusal it goes on: refused images may
+    // come faster than a pass ends.
+    if (publisher_.tables() != before) BeginSweep();
     return published;
   }();
   if (!outcome.ok()) return outcome;
@@ -90,6 +96,12 @@ void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
     if (fds[0].revents != 0) return;
     if (link_) link_->Serve(this);
   }
+}
+
+void Manager::FinishOverduePass() {
+  const auto start = SteadyClock::now();
+  if (start - swept_ < environment_.sweep_overdue) return;
+  while (sweeper_.is_running() && SteadyClock::now() - start < kLongestPass) SweepSome();
 }
 
 int Manager::SweepSome() {

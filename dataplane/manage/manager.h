@@ -32,6 +32,8 @@ class Manager final : public LinkHandler {
     std::function<void()> each_second;                   // may be empty
     // Called at the end of a sweep that changed slots.
     std::function<void(const ForwardingTables& tables)> slots_changed;
+    // When the last pass ended longer ago than that, the one under way ends before the next change.
+    std::chrono::milliseconds sweep_overdue{10'000};
     std::optional<std::string> last_image_path;  // where good images are kept; unset = nowhere
   };
 
@@ -70,6 +72,8 @@ class Manager final : public LinkHandler {
   DataplaneStats Collect() const;  // mutex_ held
   // One slice of the sweep, when it is time. Returns how long to wait for the next, milliseconds.
   int SweepSome();
+  // Every change of tables makes the pass begin anew, and several a second would let no long one end.
+  void FinishOverduePass();
 
   Environment environment_;
   // Held while tables are exchanged or freed and while telemetry's thread looks at them.

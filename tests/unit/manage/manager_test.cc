@@ -142,6 +142,80 @@ TEST_F(ManagerTest, TakesNoFlowTableBeforeAChangeNeedsIt) {
   close(never);
 }
 
+// With a flow table that takes several slices of a sweep.
+class LongSweepTest : public ManagerTest {
+ protected:
+  static constexpr uint64_t kSlices = 4;
+  static constexpr uint64_t kRecords = kSlices * Sweeper::kSliceBuckets * kRecordsPerBucket;
+
+  Manager::Environment LongEnvironment() {
+    Manager::Environment environment = Environment();
+    environment.flows = &long_flows_;
+    return environment;
+  }
+  static Result<Publisher::Outcome> Apply(Manager* manager, SnapshotImage image) {
+    return manager->Apply(std::move(image), false);
+  }
+  // A flow of backend 1.
+  void RecordOne() {
+    ASSERT_EQ(long_flows_.Insert({77, 5}, {1, now_tick_, kRecordConfirmed}, 100),
+              FlowTable::InsertResult::kStored);
+  }
+  // One turn of the management thread: a slice.
+  void TurnOnce(Manager* manager) {
+    idle_ms_ = 1;
+    manager->Run(never_, 1);
+  }
+  void TearDown() override { close(never_); }
+
+  TableMemory long_memory_{FlowTable::BytesNeeded(kRecords)};
+  FlowTable long_flows_ = FlowTable::Format(long_memory_.bytes(), kRecords);
+  int never_ = eventfd(0, EFD_CLOEXEC);
+};
+
+TEST_F(LongSweepTest, ARefusedImageDoesNotBeginItAnew) {
+  Manager manager(LongEnvironment());
+  ASSERT_TRUE(Apply(&manager, WebImage(1, 2)).ok());
+  RecordOne();
+  for (uint64_t turn = 0; turn < kSlices; ++turn) {
+    EXPECT_EQ(manager.Stats().flows.records, 0U);
+    ASSERT_FALSE(Apply(&manager, ImageForAnotherHost(2)).ok());
+    TurnOnce(&manager);
+  }
+  EXPECT_EQ(manager.Stats().flows.records, 1U);
+}
+
+TEST_F(LongSweepTest, BeginsAnewWithNewTablesAlsoWhenAWorkerHasNotTakenThem) {
+  for (const bool taken : {true, false}) {
+    SCOPED_TRACE(taken);
+    Manager::Environment environment = LongEnvironment();
+    environment.publisher.patience_ms = 0;
+    Manager manager(std::move(environment));
+    ASSERT_TRUE(Apply(&manager, WebImage(1, 2)).ok());
+    for (uint64_t turn = 0; turn < kSlices - 1; ++turn) TurnOnce(&manager);
+    grace_.over_up_to = taken ? ~uint64_t{0} : grace_.begun;
+    EXPECT_EQ(Apply(&manager, WebImage(2, 2)).ok(), taken);
+    if (taken) RecordOne();
+    TurnOnce(&manager);  // would have been the last of the old tables'
+    EXPECT_EQ(manager.Stats().flows.records, 0U);
+    for (uint64_t turn = 0; turn < kSlices - 1; ++turn) TurnOnce(&manager);
+    EXPECT_EQ(manager.Stats().flows.records, 1U);
+  }
+}
+
+TEST_F(LongSweepTest, EndsBeforeTheNextChangeOnceItIsOverdue) {
+  for (const bool overdue : {false, true}) {
+    SCOPED_TRACE(overdue);
+    Manager::Environment environment = LongEnvironment();
+    if (overdue) environment.sweep_overdue = std::chrono::milliseconds(0);
+    Manager manager(std::move(environment));
+    ASSERT_TRUE(Apply(&manager, WebImage(1, 2)).ok());
+    if (!overdue) RecordOne();
+    ASSERT_TRUE(Apply(&manager, WebImage(2, 2)).ok());
+    EXPECT_EQ(manager.Stats().flows.records, overdue ? 1U : 0U);
+  }
+}
+
 TEST_F(ManagerTest, SaysWhatTheSlotOfAFlowIs) {
   ASSERT_TRUE(Publish(WebImage(1, 1), 1).in_force);
   ASSERT_TRUE(Publish(WebImage(2, 2), 2).in_force);
