@@ -93,7 +93,12 @@ void FollowLater(PipelineContext& context, Burst& burst, uint32_t i) {
       burst.verdict[i] = Verdict::kHeld;
       break;
     case FragmentStore::Outcome::kRefused:
-      burst.Drop(i, DropReason::k_fragment_evicted);
+      // As ReleaseFragments judges those that made room.
+      if (context.tables->frontends().HasDestination(burst.key[i])) {
+        burst.Drop(i, DropReason::k_fragment_evicted);
+      } else {
+        burst.verdict[i] = Verdict::kToKernel;  // from a nat backend, and perhaps none of nat's
+      }
       break;
   }
 }

@@ -20,7 +20,7 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
       shared_(shared),
       counters_(std::move(counters)),
       buffers_(shared->pool),
-      fragments_(shared->fragments, FragmentStoreSettings()),
+      fragments_(shared->fragments, FragmentStoreSettings{.max_per_round = kMaxBatch}),
       outboxes_(shared->ports.size()),
       kernel_path_(static_cast<uint16_t>(index), shared->kernel_ports) {
   context_.flows = shared->flows;

@@ -15,7 +15,7 @@ FragmentStore::FragmentStore(FragmentMap* map, const FragmentStoreSettings& sett
       std::bit_ceil((uint64_t{settings.max_datagrams} + kCellsPerBucket - 1) / kCellsPerBucket);
   bucket_mask_ = buckets - 1;
   cells_.resize(buckets * kCellsPerBucket);
-  nodes_.resize(uint64_t{settings.max_waiting} + kReleasedRoom);
+  nodes_.resize(uint64_t{settings.max_waiting} + settings.max_per_round);
   for (uint32_t i = 0; i < nodes_.size(); ++i) {
     nodes_[i].next = free_node_;
     free_node_ = i;

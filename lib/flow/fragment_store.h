@@ -45,6 +45,10 @@ struct FragmentStoreSettings {
   uint32_t max_waiting = 1024;     // fragments; well below the packet pool's size
   uint32_t max_per_datagram = 64;  // 64 KiB over an MTU of 1,500 is 45
   uint32_t wait_ticks = 2 * kTicksPerSecond;
+  // Calls of Later between two rounds of Next, that is, later fragments in one look at a queue. Each
+  // takes a place, and those that it puts out of theirs give it back to Next only: in a full store
+  // all further ones would be refused, though it is the oldest that are to make room.
+  uint32_t max_per_round = 128;
 };
 
 class FragmentStore {
@@ -64,7 +68,7 @@ class FragmentStore {
   // A later fragment.
   Outcome Later(const FlowHash& datagram, uint64_t handle, uint32_t now_tick, uint64_t* where);
 
-  // Once a burst, before Next.
+  // Once a round, before Next.
   void Advance(uint32_t now_tick);
 
   struct Released {
@@ -73,7 +77,8 @@ class FragmentStore {
     DropReason reason = DropReason::kNone;
   };
   // The next fragment that waits no longer; false when there is none. The caller asks until then,
-  // once a burst: what has not been fetched takes room from newcomers.
+  // at the latest after max_per_round calls of Later: what has not been fetched takes room from
+  // newcomers.
   bool Next(Released* released);
 
   // Everything that waits is timed out, and Next's to return.
@@ -90,8 +95,6 @@ class FragmentStore {
   static constexpr uint32_t kExpirePerCall = 8;
   static constexpr uint32_t kPollPerCall = 4;
   static constexpr uint32_t kNone = 0xffffffff;
-  // Handles beyond max_waiting that may lie between release and Next: two bursts.
-  static constexpr uint32_t kReleasedRoom = 64;
 
   struct Node {
     Released fragment;

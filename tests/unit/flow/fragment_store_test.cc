@@ -228,7 +228,7 @@ TEST(FragmentStore, RefusesNewcomersWhileNobodyFetchesTheReleased) {
   FragmentStore store(&map, {.max_waiting = 4});
   uint64_t held = 0;
   while (Hold(&store, Datagram(held), held) == Outcome::kHeld) ++held;
-  EXPECT_EQ(held, 4U + 64U);
+  EXPECT_EQ(held, 4U + FragmentStoreSettings().max_per_round);
   EXPECT_EQ(TakeAll(&store).size(), held - store.waiting());
   EXPECT_EQ(Hold(&store, Datagram(1000), 1000), Outcome::kHeld);
 }
@@ -245,6 +245,25 @@ TEST(FragmentStore, TimesEverythingOutAtExit) {
   }
   EXPECT_EQ(store.waiting(), 0U);
   EXPECT_EQ(store.waiting_datagrams(), 0U);
+}
+
+// A worker looks at a whole batch before it fetches what had to make room.
+TEST(FragmentStore, TakesABatchOfNewcomersWhenItIsFull) {
+  constexpr uint32_t kFull = 300;
+  FragmentMap map(1000, kSeed);
+  const FragmentStoreSettings settings{.max_datagrams = 1024, .max_waiting = kFull};
+  FragmentStore store(&map, settings);
+  for (uint32_t n = 0; n < kFull; ++n) ASSERT_EQ(Hold(&store, Datagram(n), n), Outcome::kHeld);
+  ASSERT_TRUE(TakeAll(&store).empty());
+  uint32_t n = kFull;
+  for (uint32_t round = 0; round < 3; ++round) {
+    for (uint32_t i = 0; i < settings.max_per_round; ++i, ++n) {
+      ASSERT_EQ(Hold(&store, Datagram(n), n), Outcome::kHeld) << i;
+    }
+    EXPECT_EQ(Hold(&store, Datagram(n), n), Outcome::kRefused);
+    EXPECT_EQ(store.waiting(), kFull);
+    EXPECT_EQ(TakeAll(&store).size(), settings.max_per_round);
+  }
 }
 
 // Two workers, random arrivals. The model knows who holds what, and what the first fragments said.

@@ -213,6 +213,14 @@ TEST_F(FragmentsTest, AFloodOfThemIsBoundedAndHarmsNobodyElse) {
   EXPECT_EQ(held_, fragments_.waiting());
 }
 
+TEST_F(FragmentsTest, BeyondWhatOneDatagramMayKeepWaitingAreDropped) {
+  const Bytes later = ToFrontend(kModeRows[0], false, 7)[1];
+  for (uint32_t n = 0; n < FragmentStoreSettings().max_per_datagram; ++n) {
+    EXPECT_EQ(Process(later).verdict, Verdict::kHeld);
+  }
+  EXPECT_EQ(Process(later).reason, DropReason::k_fragment_evicted);
+}
+
 // Replies of nat backends in fragments: the port is in the first one only.
 class ReplyFragmentsTest : public FragmentsTest {
  protected:
@@ -251,6 +259,16 @@ TEST_F(ReplyFragmentsTest, OfOtherPortsAreTheKernels) {
   const std::vector<Fate> fates = Release(true);
   ASSERT_EQ(fates.size(), 1u);
   EXPECT_EQ(fates[0].verdict, Verdict::kToKernel);
+}
+
+// Its datagram may be none of nat's: not ours to drop.
+TEST_F(ReplyFragmentsTest, ThatFindNoRoomAreTheKernels) {
+  const Bytes later = FromBackend(false, 62)[1];
+  for (uint32_t n = 0; n < FragmentStoreSettings().max_per_datagram; ++n) {
+    EXPECT_EQ(Process(later).verdict, Verdict::kHeld);
+  }
+  EXPECT_EQ(Process(later).verdict, Verdict::kToKernel);
+  EXPECT_EQ(Drops(DropReason::k_fragment_evicted), 0u);
 }
 
 }  // namespace
