@@ -29,6 +29,11 @@ struct Passage {
 };
 
 CandidateList CandidatesOf(const Passage& p) {
+  // It shows no ports, and so nobody has looked for its slot: hash.low is another packet's.
+  if (p.burst.packet[p.i].later_fragment) [[unlikely]] {
+    return {static_cast<Family>(p.backend.family),
+            static_cast<uint32_t>(p.context.tables->generation())};
+  }
   return ListCandidates(*p.context.tables, p.service, p.burst.hash[p.i], p.burst.backend[p.i]);
 }
 

@@ -155,5 +155,30 @@ TEST_F(SecondChanceTest, PiecesOfACutPacketCarryTheListToo) {
   });
 }
 
+// They show no ports: what slot theirs is, and who else owned it, cannot be told.
+TEST_F(SecondChanceTest, LaterFragmentsNameNobody) {
+  ForEach([&](const ModeRow& row, bool v6) {
+    if (v6) return;
+    Shift(row);
+    const Bytes to = testing::Frontend4(row.frontend);
+    const auto fragment = [&](size_t offset, bool more) {
+      const Bytes datagram = slow::MakeUdp(testing::kClient4, to, slow::Payload(100), 40000, 80);
+      const size_t field = offset / 8 | (more ? uint32_t{kIpv4MoreFragments} : 0);
+      return slow::MakeIp4({.source = testing::kClient4,
+                            .destination = to,
+                            .protocol = kIpProtoUdp,
+                            .id = 7,
+                            .flags_fragment = static_cast<uint16_t>(field)},
+                           more ? slow::Slice(datagram, 0, 64) : Behind(datagram, 64));
+    };
+    const Bytes first = fragment(0, true);
+    const Bytes later = fragment(64, false);
+    const Bytes ethernet = slow::Ethernet(kEtherTypeIpv4);
+    ExpectData(row, Process(ethernet + first), row.backend, List(row, kOther), first);
+    // Where the burst before had a packet whose slot is shifting.
+    ExpectData(row, Process(ethernet + later), row.backend, {}, later);
+  });
+}
+
 }  // namespace
 }  // namespace fairlead
