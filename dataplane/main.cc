@@ -140,6 +140,9 @@ class Dataplane {
     environment.publisher.admit = [this](const SnapshotView& snapshot) {
       return steered_ports_->Admit(snapshot);
     };
+    environment.publisher.withdraw = [this](const SnapshotView* in_force) {
+      steered_ports_->Withdraw(in_force);
+    };
     environment.publisher.settle = [this](const SnapshotView& snapshot) {
       steered_ports_->Release(snapshot);
     };

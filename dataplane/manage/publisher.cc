@@ -1,6 +1,7 @@
 #include "dataplane/manage/publisher.h"
 
 #include <chrono>
+#include <optional>
 #include <thread>
 #include <unordered_set>
 
@@ -39,7 +40,7 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
   if (built.ok() && environment_.need_flows && (*built)->NeedFlowTable()) {
     admitted = environment_.need_flows();
   }
-  if (admitted.ok() && environment_.admit) admitted = environment_.admit(view);
+  if (admitted.ok()) admitted = Admit(view);
   if (!admitted.ok()) {
     ReleaseCounters();  // slots that only the refused tables had
     return admitted;
@@ -64,6 +65,16 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
   previous.reset();
   ReleaseCounters();
   return outcome;
+}
+
+Status Publisher::Admit(const SnapshotView& snapshot) const {
+  if (!environment_.admit) return {};
+  const Status admitted = environment_.admit(snapshot);
+  if (admitted.ok() || !environment_.withdraw) return admitted;
+  std::optional<SnapshotView> in_force;
+  if (tables_ != nullptr) in_force.emplace(image_.bytes());
+  environment_.withdraw(in_force ? &*in_force : nullptr);
+  return admitted;
 }
 
 bool Publisher::AwaitGrace(uint64_t period) {

@@ -29,9 +29,11 @@ class Publisher {
     // May be empty. Called before tables are in force under which a worker may look into the flow
     // table; what it refuses is not published.
     std::function<Status()> need_flows;
-    // Both may be empty. `admit` is called before an image's tables are in force, and may refuse
-    // it; `settle` once workers use them.
+    // All may be empty. `admit` is called before an image's tables are in force, and may refuse it:
+    // then `withdraw`, with the image that stays in force (null: none), undoes what it has begun.
+    // `settle`: once workers use them.
     std::function<Status(const SnapshotView&)> admit;
+    std::function<void(const SnapshotView* in_force)> withdraw;
     std::function<void(const SnapshotView&)> settle;
     // Called with the tables that are about to be published, and those in force (may be null).
     std::function<void(const ForwardingTables& next, const ForwardingTables* previous)> save;
@@ -68,6 +70,7 @@ class Publisher {
     uint64_t period;
   };
 
+  Status Admit(const SnapshotView& snapshot) const;
   bool AwaitGrace(uint64_t period);
   void ReleaseCounters();
   void ReclaimRetired();

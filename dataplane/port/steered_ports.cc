@@ -27,6 +27,18 @@ Status SteeredPorts::Admit(const SnapshotView& snapshot) {
   return {};
 }
 
+void SteeredPorts::Withdraw(const SnapshotView* in_force) {
+  if (members_.empty()) return;
+  const SteeringSet set = in_force == nullptr ? SteeringSet{} : SteeringSetOf(*in_force);
+  for (const Member& member : members_) {
+    const Result<uint32_t> undone = member.port->steering->Restore(set);
+    if (!undone.ok()) {
+      spdlog::warn("port {}: something of a refused snapshot stays steered here: {}",
+                   member.port->name, undone.status().message());
+    }
+  }
+}
+
 void SteeredPorts::Release(const SnapshotView& snapshot) {
   if (members_.empty()) return;
   const SteeringSet set = SteeringSetOf(snapshot);

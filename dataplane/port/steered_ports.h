@@ -18,8 +18,11 @@ class SteeredPorts {
   explicit SteeredPorts(std::span<Port> ports);
 
   // Before tables of that snapshot are in force: what they serve is steered here, beside what the
-  // old ones do. A failure is the reason to refuse the snapshot.
+  // old ones do. A failure is the reason to refuse the snapshot; what was done until then stays
+  // until Withdraw.
   Status Admit(const SnapshotView& snapshot);
+  // After a failure: steers what `in_force` serves, and nothing else. Null: nothing.
+  void Withdraw(const SnapshotView* in_force);
   // After they are: what they do not serve is the kernel's again.
   void Release(const SnapshotView& snapshot);
   // Every second or so: follows the host's addresses, and says once when a program was taken away.

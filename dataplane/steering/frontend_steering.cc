@@ -301,6 +301,13 @@ Result<uint32_t> FrontendSteering::RemoveOthers(const SteeringSet& set) {
   return frontends + sources;
 }
 
+// In this order: the map may be full, and entries that stay may have got another value.
+Result<uint32_t> FrontendSteering::Restore(const SteeringSet& set) {
+  ASSIGN_OR_RETURN(const uint32_t removed, RemoveOthers(set));
+  RETURN_IF_ERROR(Add(set).status());
+  return removed;
+}
+
 Result<FrontendSteering::Change> FrontendSteering::Update(const SteeringSet& set) {
   Change change;
   ASSIGN_OR_RETURN(change.added, Add(set));

@@ -107,11 +107,13 @@ class FrontendSteering {
   static Result<FrontendSteering> Open(const std::string& interface);
 
   // Steers what is in `set` here, beside what was before. The number of entries added. On failure
-  // some of them are in force, and the next call continues there.
+  // some of them are in force, until Restore or the next call, which continues there.
   Result<uint32_t> Add(const SteeringSet& set);
   // Leaves what is not in `set` to the kernel.
   Result<uint32_t> RemoveOthers(const SteeringSet& set);
-  // Both. What is in the old and in the new set is never without its packets.
+  // What is in `set` and nothing else, whatever a failed Add has left. The number of entries removed.
+  Result<uint32_t> Restore(const SteeringSet& set);
+  // Add and RemoveOthers. What is in the old and in the new set is never without its packets.
   Result<Change> Update(const SteeringSet& set);
 
   // This host's own addresses: what nat backends send there is the kernel's (health checks).

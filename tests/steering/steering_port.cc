@@ -4,6 +4,8 @@
 //   steering-port INTERFACE [EAL arguments]
 //   set WORD ...      make these the frontends (203.0.113.10) and the sources of nat backends
 //                     (10.0.0.11:8080/tcp)       -> "set +ADDED -REMOVED =FRONTENDS"
+//   add WORD ...      these as well, as before a snapshot is in force   -> "set +ADDED"
+//   restore WORD ...  make these the only ones, after a failed add       -> "set -REMOVED =FRONTENDS"
 //   host ADDRESS ...  make these the host's own  -> "set host"
 //   counts            -> "counts DATAPLANE KERNEL NO_SOCKET"
 //   attached          -> "attached yes|no"
@@ -73,6 +75,37 @@ void PrintFrames(uint16_t port) {
   if (count > 0) std::fflush(stdout);
 }
 
+// The answer.
+std::string Steer(const std::string& command, std::istringstream& words,
+                  FrontendSteering& steering) {
+  SteeringSet set;
+  std::string word;
+  while (words >> word) {
+    const Result<IpAddress> address = IpAddress::Parse(word);
+    const Result<Frontend> source = Frontend::Parse(word);  // the same notation
+    if (address.ok()) set.frontends.push_back(*address);
+    if (source.ok()) set.sources.push_back({source->address, source->protocol, source->port});
+  }
+  if (command == "add") {
+    const Result<uint32_t> added = steering.Add(set);
+    return added.ok() ? "set +" + std::to_string(*added) : "failed " + added.status().message();
+  }
+  FrontendSteering::Change change;
+  Status status;
+  if (command == "restore") {
+    const Result<uint32_t> removed = steering.Restore(set);
+    status = removed.status();
+    if (removed.ok()) change.removed = *removed;
+  } else {
+    const Result<FrontendSteering::Change> updated = steering.Update(set);
+    status = updated.status();
+    if (updated.ok()) change = *updated;
+  }
+  if (!status.ok()) return "failed " + status.message();
+  return (command == "set" ? "set +" + std::to_string(change.added) + " -" : "set -") +
+         std::to_string(change.removed) + " =" + std::to_string(steering.frontend_count());
+}
+
 // False: quit.
 bool Obey(const std::string& line, FrontendSteering& steering) {
   std::istringstream words(line);
@@ -94,20 +127,8 @@ bool Obey(const std::string& line, FrontendSteering& steering) {
     }
     const Status status = steering.SetHostAddresses(addresses);
     std::cout << (status.ok() ? "set host" : "failed " + status.message()) << std::endl;
-  } else if (command == "set") {
-    SteeringSet set;
-    while (words >> word) {
-      const Result<IpAddress> address = IpAddress::Parse(word);
-      const Result<Frontend> source = Frontend::Parse(word);  // the same notation
-      if (address.ok()) set.frontends.push_back(*address);
-      if (source.ok()) set.sources.push_back({source->address, source->protocol, source->port});
-    }
-    const auto change = steering.Update(set);
-    if (change.ok())
-      std::cout << "set +" << change->added << " -" << change->removed << " ="
-                << steering.frontend_count() << std::endl;
-    else
-      std::cout << "failed " << change.status().message() << std::endl;
+  } else if (command == "set" || command == "add" || command == "restore") {
+    std::cout << Steer(command, words, steering) << std::endl;
   }
   return true;
 }

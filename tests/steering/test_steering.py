@@ -302,6 +302,36 @@ def test_full_table_can_be_replaced_by_another_and_not_exceeded(nic):
     assert port.ask("set", FRONTEND4) == "set +1 -65536 =1"
 
 
+def test_an_add_that_failed_halfway_can_be_undone(nic):
+    """As when an image is refused: the map has room for two full sets, and is without it before the third is in."""
+    port = nic.start_ready()
+    old, new = ([str(ipaddress.IPv4Address(base + n)) for n in range(count)] for base, count in ((0x0b000000, 65535), (0x0c000000, 65536)))
+    frames = {address: bytes(ETHER / to4(address) / UDP(dport=53)) for address in (old[0], new[0])}
+    with nic.packet_socket(nic.near) as wire, nic.packet_socket(nic.backend) as kernel:
+        def holds(where, frame):
+            wire.send(frame)
+            assert arrives_at_socket(port, frame) if where == "port" else arrives_at_kernel(kernel, frame)
+        assert port.ask("set", *old, f"{NAT4}:8080/tcp") == "set +65537 -0 =65535"
+        assert port.ask("add", *new) == "set +65536"
+        assert port.ask("add", OTHER4, FRONTEND4, f"{NAT4}:0/tcp").startswith("failed cannot add to a steering map: ")
+        holds("port", frames[new[0]])
+        assert port.ask("restore", *old, f"{NAT4}:8080/tcp") == "set -65537 =65535"
+        holds("kernel", frames[new[0]])
+        holds("port", frames[old[0]])
+
+
+def test_restore_gives_entries_their_value_back(nic):
+    port = nic.start_ready(f"{NAT4}:8080/tcp")
+    other_port = bytes(ETHER / reply4() / TCP(sport=8081))
+    assert port.ask("add", f"{NAT4}:0/tcp") == "set +1"  # the fragments' entry means any port now
+    with nic.packet_socket(nic.near) as wire, nic.packet_socket(nic.backend) as kernel:
+        wire.send(other_port)
+        assert arrives_at_socket(port, other_port)
+        assert port.ask("restore", f"{NAT4}:8080/tcp") == "set -0 =0"
+        wire.send(other_port)
+        assert arrives_at_kernel(kernel, other_port)
+
+
 def test_killed_dataplane_leaves_its_packets_to_the_kernel_and_the_next_takes_over(nic):
     serve_web(nic)
     nic.backend.ip(f"address add {FRONTEND4}/32 dev lo")

@@ -29,6 +29,9 @@ class PublisherTest : public ::testing::Test {
       return snapshot.header().generation == refused_generation_ ? ResourceExhausted("no room")
                                                                  : Status();
     };
+    environment.withdraw = [this](const SnapshotView* in_force) {
+      withdrawn_to_.push_back(in_force == nullptr ? 0 : in_force->header().generation);
+    };
     environment.need_flows = [this] {
       in_force_when_flows_were_needed_ = published_.load();
       ++flows_needed_;
@@ -56,6 +59,7 @@ class PublisherTest : public ::testing::Test {
   bool no_flows_ = false;
   uint64_t refused_generation_ = 0;
   std::vector<uint64_t> settled_;
+  std::vector<uint64_t> withdrawn_to_;  // 0: to nothing
   Publisher publisher_;
 };
 
@@ -98,6 +102,20 @@ TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesAreNotAdmitted) {
   EXPECT_EQ(settled_, std::vector<uint64_t>{1});
   // Its third backend's counters were given back: they are zeroed before another has them.
   EXPECT_EQ(reset_backends_.size(), 1u);
+}
+
+TEST_F(PublisherTest, WithdrawsToTheImageInForceWhatWasNotAdmitted) {
+  refused_generation_ = 1;
+  ASSERT_FALSE(publisher_.Publish(WebImage(1, 2), 0).ok());
+  EXPECT_EQ(withdrawn_to_, std::vector<uint64_t>{0});
+  ASSERT_TRUE(publisher_.Publish(WebImage(2, 2), 0).ok());
+  refused_generation_ = 3;
+  ASSERT_FALSE(publisher_.Publish(WebImage(3, 3), 0).ok());
+  EXPECT_EQ(withdrawn_to_, (std::vector<uint64_t>{0, 2}));
+  // Refused for another reason: nothing was begun.
+  ASSERT_FALSE(publisher_.Publish(ImageForAnotherHost(4), 0).ok());
+  ASSERT_TRUE(publisher_.Publish(WebImage(5, 3), 0).ok());
+  EXPECT_EQ(withdrawn_to_, (std::vector<uint64_t>{0, 2}));
 }
 
 TEST_F(PublisherTest, SaysWhenAWorkerHasNotTakenTheTablesYet) {
