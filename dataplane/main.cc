@@ -270,10 +270,10 @@ class Dataplane {
   }
 
   uint64_t IdleMilliseconds() const {
-    uint64_t last_tsc = started_tsc_;
-    for (const auto& worker : workers_) last_tsc = std::max(last_tsc, worker->last_packet_tsc());
-    const uint64_t now_tsc = rte_rdtsc();  // another core's TSC may be a little ahead
-    return now_tsc <= last_tsc ? 0 : (now_tsc - last_tsc) / (rte_get_tsc_hz() / 1000);
+    const auto activity_of = [this](size_t i) -> const Activity& {
+      return workers_[i]->activity();
+    };
+    return IdleCycles(started_tsc_, workers_.size(), activity_of) / (rte_get_tsc_hz() / 1000);
   }
 
   const Options& options_;

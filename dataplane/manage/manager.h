@@ -26,7 +26,7 @@ class Manager final : public LinkHandler {
     const FlowMemory* flow_memory = nullptr;  // of it; null: it is present
     std::vector<const WorkerCounters*> workers;
     std::function<uint32_t()> now_tick;  // the workers' coarse clock
-    // Milliseconds since a worker last received a packet (since start, if none did).
+    // For how many milliseconds every worker has looked for packets in vain.
     std::function<uint64_t()> idle_ms;
     std::function<std::vector<PortStats>()> port_stats;  // may be empty
     std::function<void()> each_second;                   // may be empty
@@ -45,8 +45,8 @@ class Manager final : public LinkHandler {
   // Brings an image into force. `keep`: also as the one to start with next time.
   Result<Publisher::Outcome> Apply(SnapshotImage image, bool keep);
 
-  // Runs until `signal_fd` (a signalfd) is readable, or no worker has seen a packet for
-  // `idle_exit_ms`.
+  // Runs until `signal_fd` (a signalfd) is readable, or every worker has looked for packets in vain
+  // for `idle_exit_ms`.
   void Run(int signal_fd, std::optional<uint32_t> idle_exit_ms);
 
   // Any thread: a snapshot of all counters, with the tables that they belong to locked meanwhile.

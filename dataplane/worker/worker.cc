@@ -64,16 +64,19 @@ uint32_t Worker::PollOnce(uint64_t now_tsc) {
     if (count == 0) continue;
     if (found == 0) {
       ReadClock(now_tsc);
-      last_packet_tsc_.store(now_tsc, std::memory_order_relaxed);
+      activity_.Found(now_tsc);
     }
     found += count;
     PassBatch(buffers, count, port, context_, burst_, [this](const Burst&) { Dispatch(); });
     if (!fragments_.idle()) [[unlikely]]
       ReleaseHeld(false);
   }
-  if (found == 0 && !fragments_.idle()) {
-    ReadClock(now_tsc);
-    ReleaseHeld(false);
+  if (found == 0) {
+    activity_.FoundNothing(now_tsc);
+    if (!fragments_.idle()) {
+      ReadClock(now_tsc);
+      ReleaseHeld(false);
+    }
   }
   return found + kernel_path_.Poll();
 }

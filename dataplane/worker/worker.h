@@ -11,6 +11,7 @@
 
 #include "dataplane/config/config.h"
 #include "dataplane/pipeline/pipeline.h"
+#include "dataplane/worker/activity.h"
 #include "dataplane/worker/buffers.h"
 #include "dataplane/worker/clock.h"
 #include "dataplane/worker/kernel_path.h"
@@ -45,7 +46,7 @@ class alignas(64) Worker {
   // Any thread.
   const WorkerCounters& counters() const { return counters_; }
   const KernelPath& kernel_path() const { return kernel_path_; }
-  uint64_t last_packet_tsc() const { return last_packet_tsc_.load(std::memory_order_relaxed); }
+  const Activity& activity() const { return activity_; }
 
   // Management thread, when no worker uses the slot (after a grace period).
   WorkerCounters& mutable_counters() { return counters_; }
@@ -79,7 +80,7 @@ class alignas(64) Worker {
   Burst burst_;
   std::vector<Outbox> outboxes_;  // by port index
   KernelPath kernel_path_;
-  std::atomic<uint64_t> last_packet_tsc_{0};
+  Activity activity_;
 };
 
 }  // namespace fairlead
