@@ -12,7 +12,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::chrono::milliseconds kFindFlowTimeout{500};
+// Longer than the dataplane's management thread is ever away from its link, for a table of a thousand
+// backends or on a busy machine; far below fairctl's own timeout.
+constexpr std::chrono::milliseconds kFindFlowTimeout{2000};
 
 Result<Endpoint> ParseEnd(const Json& json, const char* name) {
   const std::string what(name);
