@@ -1,5 +1,7 @@
 #include "controlplane/health/checks.h"
 
+#include <poll.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <gmock/gmock.h>
@@ -239,10 +241,11 @@ TEST_F(TcpProberTest, SaysThatItWasNotMadeWhereThisHostHasNothingLeft) {
 }
 
 TEST_F(TcpProberTest, FailsWhereNobodyListens) {
-  asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
-  const uint16_t port = acceptor.local_endpoint().port();
-  acceptor.close();
-  const ProbeAnswer answer = Probe(port, milliseconds(5000));
+  // The port is kept, so that nobody else of this machine begins to listen on it.
+  asio::ip::tcp::acceptor holder(context_);
+  holder.open(asio::ip::tcp::v4());
+  holder.bind({asio::ip::address_v4::loopback(), 0});
+  const ProbeAnswer answer = Probe(holder.local_endpoint().port(), milliseconds(5000));
   EXPECT_FALSE(answer.passed);
   EXPECT_FALSE(answer.not_made);
   EXPECT_THAT(answer.reason, HasSubstr("refused"));
@@ -260,6 +263,8 @@ TEST_F(TcpProberTest, HungConnectTimesOut) {
     fillers.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
     (void)::connect(fillers.back().get(), endpoint.data(), static_cast<socklen_t>(endpoint.size()));
   }
+  pollfd full = {acceptor.native_handle(), POLLIN, 0};
+  ASSERT_EQ(::poll(&full, 1, 10'000), 1) << "none of them waits to be accepted";
   const ProbeAnswer answer = Probe(acceptor.local_endpoint().port(), milliseconds(100));
   EXPECT_FALSE(answer.passed);
   EXPECT_EQ(answer.reason, "no answer within 100ms");
