@@ -134,7 +134,7 @@ class Host:
     # ---- frames on the wire ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def packet_socket(self, namespace, timeout_s=5):
+    def packet_socket(self, namespace, timeout_s=20):
         """AF_PACKET on eth0 in the namespace."""
         with inside(namespace), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as raw:
             raw.bind(("eth0", 0))

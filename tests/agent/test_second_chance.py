@@ -211,7 +211,7 @@ def test_an_established_connection_is_found_again_at_the_second_backend(two, out
     sent_on = two.counters_of(two.backend)["sent_on"]
     again = two.near.run("curl", "-sS", "-o", two.dir / "again", "--max-time", 30, url, check=False)
     assert again.returncode == 0, again.stderr
-    assert two.counters_of(two.backend)["sent_on"] - sent_on <= 5  # last words of the first connection
+    assert two.counters_of(two.backend)["sent_on"] - sent_on < 20  # last words of the first connection
 
 
 @pytest.mark.parametrize("inner", [4, 6])

@@ -112,7 +112,7 @@ class SharedNic(Host):
         return re.findall(r"prog/xdp id \d+ name (\w+)", link)
 
 
-def arrives_at_socket(port, frame, timeout_s=5):
+def arrives_at_socket(port, frame, timeout_s=20):
     """True once the port has received this very frame (others before it are passed over)."""
     def found():
         while True:
@@ -132,7 +132,7 @@ def arrives_at_kernel(packets, frame):
     out of the bytes by then."""
     if frame[12:14] in (b"\x81\x00", b"\x88\xa8"):
         frame = frame[:12] + frame[16:]
-    packets.settimeout(5)
+    packets.settimeout(20)
     try:
         while packets.recv(65536) != frame:
             pass
