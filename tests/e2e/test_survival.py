@@ -20,10 +20,10 @@ while True:
     listener.accept()[0].close()
 """
 
-# SYNs from ever other addresses, as fast as they are told to go.
+# SYNs from ever other addresses, as fast as told, until it is stopped.
 _FLOOD = """
-import random, socket, struct, sys, time
-interface, source, destination, target, count, per_second = sys.argv[1:]
+import itertools, random, socket, struct, sys, time
+interface, source, destination, target, per_second = sys.argv[1:]
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 wire.bind((interface, 0))
 mac = lambda text: bytes.fromhex(text.replace(":", ""))
@@ -34,7 +34,7 @@ def checksum(data):
     total = (total & 0xffff) + (total >> 16)
     return ~(total + (total >> 16)) & 0xffff
 started = time.monotonic()
-for n in range(int(count)):
+for n in itertools.count():
     client = bytes([100, 64 + chance.randrange(64), chance.randrange(256), 1 + chance.randrange(254)])
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, n & 0xffff, 0, 64, 6, 0, client, address)
     ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
@@ -147,14 +147,15 @@ def _flow_records(lab):
 def test_established_flows_live_through_twenty_kills_of_the_dataplane(balanced):
     lab = balanced
     leaving = lab.backends[0]
-    load = lab.start_load(targets=web_targets(lab), keep=200, interval_ms=100, timeout_ms=30000).wait_steady()
+    # Very patient clients: who lost a request sends it again after 0.2, 0.4, 0.8 s and so on, and may come into another kill each time.
+    load = lab.start_load(targets=web_targets(lab), keep=200, interval_ms=100, timeout_ms=100000).wait_steady()
     # From here on a quarter of the flows have other owners than their slots', by their records alone.
     lab.control.put(f"/v1/services/web/backends/{leaving.address4}/drain", {"timeout": "1h"})
     wait_until(lambda: lab.backends_of("web")[leaving.address4]["flows"] > 20, 20, "the drained backend's flows are not recorded")
     probes = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=100, timeout_ms=250, events=True).wait_steady()
     kills = []
     for _ in range(20):
-        time.sleep(0.3)
+        load.wait_answered(2 * 200)
         kills.append(time.monotonic())
         lab.dataplane.kill()
         lab.start_dataplane(extra=["--verbose"])
@@ -164,7 +165,8 @@ def test_established_flows_live_through_twenty_kills_of_the_dataplane(balanced):
     row = lab.backends_of("web")[leaving.address4]
     assert row["state"] == "draining"
     wait_until(lambda: lab.backends_of("web")[leaving.address4]["flows"] > 20, 10, "its records are lost")
-    figures = load.stop()
+    probes.wait_answered(20, "tcp_new")
+    figures = load.stop(timeout_s=100)
     probes.stop()
     answered = sorted(start for start, _, backend in probes.flows() if backend)
     gaps = sorted(next(start for start in answered if start > killed + 0.02) - killed for killed in kills)
@@ -218,11 +220,11 @@ def test_a_syn_flood_of_ten_times_the_table_moves_no_established_flow(bare_lab):
     honest = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=50, timeout_ms=10000)
     resident = _resident_kb(lab.dataplane)
     flood = lab.spawn("flood", [_PYTHON, "-c", _FLOOD, "eth0", lab.client.mac, lab.balancer.mac, lab.vip4,
-                                20 * records, 10000], lab.client.namespace)
-    assert flood.wait(60) == 0, flood.tail()
-    stats = lab.control.get("/v1/stats")["flows"]
-    wait_until(lambda: lab.control.get("/v1/stats")["flows"]["new"] > 9 * records, 10,
-               lambda: f"the flood did not reach the table: {stats}")
+                                10000], lab.client.namespace)
+    # Some want no record, and which differs from run to run: until enough did.
+    wait_until(lambda: flood.require_running() or lab.control.get("/v1/stats")["flows"]["new"] > 10 * records, 60,
+               lambda: f"the flood does not fill the table: {lab.control.get('/v1/stats')['flows']}")
+    flood.stop()
     figures, strangers = load.stop(), honest.stop()
     stats = lab.control.get("/v1/stats")["flows"]
     grown = _resident_kb(lab.dataplane) - resident

@@ -36,11 +36,11 @@ class LoadGenerator:
         self.process.wait(timeout_s)
         return self._result()
 
-    def stop(self):
-        """Ends it (what is under way is waited for, at most its timeout) and returns the final figures."""
+    def stop(self, timeout_s=15):
+        """Ends it (what is under way is waited for, at most its timeout and this one) and returns the final figures."""
         wait_until(lambda: self.process.catches(signal.SIGTERM) or not self.process.running(), 15,
                    "the load generator does not come so far as to be stopped")
-        self.process.stop(timeout_s=15, number=signal.SIGTERM)
+        self.process.stop(timeout_s=timeout_s, number=signal.SIGTERM)
         return self._result()
 
     def wait_steady(self, timeout_s=30):
