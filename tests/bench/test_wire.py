@@ -1,4 +1,5 @@
-"""The wire bench in small: the generator finds what is right, and notices what is wrong. Everything takes a second or two."""
+"""The wire bench in small: the generator finds what is right, and notices what is wrong. Everything takes seconds. Phases
+into which a signal has to fall are long: a busy machine may be late with it."""
 import os
 import pathlib
 import signal
@@ -13,17 +14,17 @@ BUILD = pathlib.Path(os.environ.get("FAIRLEAD_BUILD", "build")).resolve()
 
 
 def test_fairlead_forwards_every_packet_to_its_flows_backend():
-    phases = ["20000:0.5", "max:0.2"]
+    phases = ["20000:2", "max:0.5"]
     results = measure(BUILD, "fairlead", phases, flows=500, image=("--services", "3", "--backends", "7"))
     assert [result["received"] > 1000 for result in results] == [True, True]
-    assert results[0]["sent"] + results[0]["missed"] == pytest.approx(10_000, rel=0.2)
+    assert results[0]["sent"] + results[0]["missed"] == pytest.approx(40_000, rel=0.2)
     assert 0 < results[0]["p50_ns"] <= results[0]["p99_ns"] <= results[0]["p999_ns"]
 
 
 def test_the_generator_notices_packets_that_go_to_another_backend():
     with Wire(BUILD) as wire:
         image = wire.image("right", "--backends", "7")
-        wire.start_generator("--backends", "8", "--flows", "500", "--phase", "20000:0.2")
+        wire.start_generator("--backends", "8", "--flows", "500", "--phase", "20000:1")
         wire.start_fairlead("--snapshot", image, "--no-link")
         result = wire.results()[0]
     # Of 8 backends Maglev gives 7 less a slot in eight, besides what it moves between them.
@@ -44,7 +45,7 @@ def test_a_forwarder_that_is_no_balancer_has_no_right_backends():
 def test_time_that_the_generator_did_not_run_is_no_part_of_a_phase():
     with Wire(BUILD) as wire:
         image = wire.image("right")
-        wire.start_generator("--flows", "100", "--skip-gaps", "--in-flight", "64", "--phase", "20000:0.05", "--phase", "20000:1")
+        wire.start_generator("--flows", "100", "--skip-gaps", "--in-flight", "64", "--phase", "20000:0.05", "--phase", "20000:5")
         wire.start_fairlead("--snapshot", image, "--no-link")
         wait_until(lambda: "{" in wire.generator.output() or wire.generator.require_running(), 30, "no phase ends")
         os.kill(wire.generator.pid, signal.SIGSTOP)
@@ -53,8 +54,8 @@ def test_time_that_the_generator_did_not_run_is_no_part_of_a_phase():
         result = wire.results()[1]
     check("a gap", result)
     assert result["gaps"] >= 1 and result["gap_seconds"] >= 0.25
-    assert result["seconds"] == pytest.approx(1, rel=0.05)
-    assert result["sent"] + result["missed"] == pytest.approx(20_000, rel=0.05)  # nothing is made good for the gap
+    assert result["seconds"] == pytest.approx(5, rel=0.02)
+    assert result["sent"] + result["missed"] == pytest.approx(100_000, rel=0.02)  # nothing is made good for the gap
     assert result["p999_ns"] < 250e6
 
 
@@ -62,7 +63,7 @@ def test_no_more_packets_are_under_way_than_allowed():
     """Into a ring of 1024 that nobody empties: what a device that stands still has been given is what may be under way."""
     with Wire(BUILD) as wire:
         image = wire.image("right")
-        wire.start_generator("--flows", "100", "--in-flight", "100", "--phase", "20000:0.05", "--phase", "20000:0.5")
+        wire.start_generator("--flows", "100", "--in-flight", "100", "--phase", "20000:0.05", "--phase", "20000:5")
         wire.start_fairlead("--snapshot", image, "--no-link")
         wait_until(lambda: "{" in wire.generator.output() or wire.generator.require_running(), 30, "no phase ends")
         os.kill(wire.device.pid, signal.SIGSTOP)
