@@ -12,8 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Longer than the dataplane's management thread is ever away from its link, for a table of a thousand
-// backends or on a busy machine; far below fairctl's own timeout.
+// The dataplane's management thread may be away from its link for a while: it builds tables, or its
+// CPU is busy. Far below fairctl's own timeout of ten seconds.
 constexpr std::chrono::milliseconds kFindFlowTimeout{2000};
 
 Result<Endpoint> ParseEnd(const Json& json, const char* name) {
