@@ -175,7 +175,7 @@ class TwoBackends(Host):
         process = self.spawn(f"encapsulator-{time.monotonic_ns()}",
                              ["/usr/bin/python3", HERE / "encapsulator.py", "tun0", 1300, "gue", source, destination, data.hex()],
                              self.near)
-        wait_until(lambda: "LOWER_UP" in self.near.run("ip", "-o", "link", "show", "tun0", check=False).stdout, 10, process.tail)
+        wait_until(lambda: "LOWER_UP" in self.near.run("ip", "-o", "link", "show", "tun0", check=False).stdout, 30, process.tail)
         self.near.ip(f"route replace {FRONTEND4}/32 dev tun0 src {NEAR4}", f"route replace {FRONTEND6}/128 dev tun0 src {NEAR6}")
         return process
 

@@ -37,7 +37,7 @@ def encapsulate(host, mode, outer, mtu=1400):
     process = host.spawn(f"encapsulator-{time.monotonic_ns()}",
                          ["/usr/bin/python3", HERE / "encapsulator.py", "tun0", mtu, mode, *ends], host.near)
     # Clients' addresses are eth0's: answers come there.
-    wait_until(lambda: "LOWER_UP" in host.near.run("ip", "-o", "link", "show", "tun0", check=False).stdout, 10,
+    wait_until(lambda: "LOWER_UP" in host.near.run("ip", "-o", "link", "show", "tun0", check=False).stdout, 30,
                process.tail)
     host.near.ip(f"route replace {FRONTEND4}/32 dev tun0 src {NEAR4}", f"route replace {FRONTEND6}/128 dev tun0 src {NEAR6}")
     return process
@@ -118,7 +118,7 @@ def test_replacing_it_breaks_no_download(host):
     out = host.dir / "slow"
     download = host.spawn("curl", ["curl", "-sS", "-o", out, "--limit-rate", "1M", "--max-time", 60,
                                    f"http://{FRONTEND4}/file"], host.near)
-    wait_until(lambda: out.exists() and out.stat().st_size > 0, 10, download.tail)
+    wait_until(lambda: out.exists() and out.stat().st_size > 0, 30, download.tail)
     replaced = 0
     while download.running():
         # Also from hook to hook: at no moment is there neither.
