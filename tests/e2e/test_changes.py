@@ -76,7 +76,7 @@ def test_removing_a_backend_cuts_its_own_flows_only(balanced):
         assert set(figures[group]["failures_by_backend"]) <= {gone.name, ""}, figures["details"]
     # A connection that was being opened to it: it had met no backend yet, and began before the removal.
     for start in _failing_starts(load):
-        assert before - 2.5 < start < removed + 0.1, f"{figures['details']}"
+        assert before - 5.5 < start < removed + 0.1, f"{figures['details']}"
     assert figures["tcp_keep"]["failures_by_backend"].get(gone.name), "long-lived connections of the removed backend go on?"
     assert gone.name not in _flows_since(load, removed)
 
@@ -176,7 +176,7 @@ def test_service_comes_and_goes_as_a_whole(balanced):
     lab.fairctl("service", "remove", "other")
     figures = lab.start_load(targets=[f"{lab.vip4}:8080"], count=5, timeout_ms=500).wait()
     assert figures["failed"] == 5
-    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_frontend", 0) >= 5, 5, "no_frontend is not counted")
+    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_frontend", 0) >= 5, 20, "no_frontend is not counted")
     assert json.loads(lab.fairctl("--json", "service", "list").stdout)["services"]
 
 

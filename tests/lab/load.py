@@ -10,7 +10,7 @@ class LoadGenerator:
     """Runs until its duration or count is up, or stop(). See `fairlead-loadgen --help` for what the figures mean."""
 
     def __init__(self, program, client, log_dir, name, targets, keep=0, interval_ms=100, new_per_second=0, count=0,
-                 concurrency=64, udp=0, udp_interval_ms=100, udp_new_per_second=0, duration_s=0, timeout_ms=2000,
+                 concurrency=64, udp=0, udp_interval_ms=100, udp_new_per_second=0, duration_s=0, timeout_ms=5000,
                  sources=None, path="/", events=False, udp_count=0, udp_port=7, first_port=0, report_ms=100):
         self._kept = {"tcp_keep": keep, "udp_keep": udp}
         self._rates = {"tcp_new": new_per_second, "udp_new": udp_new_per_second}
@@ -36,7 +36,7 @@ class LoadGenerator:
         self.process.wait(timeout_s)
         return self._result()
 
-    def stop(self, timeout_s=15):
+    def stop(self, timeout_s=40):
         """Ends it (what is under way is waited for, at most its timeout and this one) and returns the final figures."""
         wait_until(lambda: self.process.catches(signal.SIGTERM) or not self.process.running(), 15,
                    "the load generator does not come so far as to be stopped")
