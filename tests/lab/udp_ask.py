@@ -10,7 +10,7 @@ import sys
 source, address, port, size, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 for number in range(count):
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(1.5)
+        sock.settimeout(3)
         sock.bind((source, 0))
         question = random.Random(number).randbytes(size)
         sock.sendto(question, (address, port))
