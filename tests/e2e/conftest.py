@@ -7,13 +7,13 @@ import pytest
 
 from tests.lab import Lab, enter_namespace_rights
 
-_LIMIT_S = 90
+_LIMIT_S = 180
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "quick: takes a few seconds; also run on the sanitizer build")
     config.addinivalue_line("markers", "slow: takes longer than ten seconds")
-    config.addinivalue_line("markers", "limit(seconds): the test fails after that long (default 90)")
+    config.addinivalue_line("markers", "limit(seconds): the test fails after that long (default 180)")
     # An interrupt, however asked for, ends the whole run, labs and all.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     capture = config.pluginmanager.getplugin("capturemanager")

@@ -21,9 +21,9 @@ def _state(lab, backend, service="web"):
     return lab.backends_of(service)[backend.address4]["state"]
 
 
-def _await_state(lab, backend, state, timeout_s=15):
+def _await_state(lab, backend, state, timeout_s=30):
     wait_until(lambda: _state(lab, backend) == state, timeout_s, lambda: f"{backend.name} is {lab.backends_of('web')}")
-    wait_until(lab.in_force, 10, "the change is not in force")
+    wait_until(lab.in_force, 30, "the change is not in force")
 
 
 @pytest.mark.quick
@@ -94,7 +94,7 @@ def test_backend_gets_traffic_after_its_first_passed_check_only(lab):
     lab.control.post("/v1/services", {
         "name": "web", "frontends": [f"{lab.vip4}:80/tcp"], "backends": [backend.address4 for backend in lab.backends],
         "health_check": {**_CHECKS, "rise": 2}})
-    wait_until(lambda: sum(row["state"] == "healthy" for row in lab.backends_of("web").values()) == 3, 10, "three healthy")
+    wait_until(lambda: sum(row["state"] == "healthy" for row in lab.backends_of("web").values()) == 3, 30, "three healthy")
     wait_until(lab.in_force, 20, "in force")
     figures = lab.start_load(targets=[f"{lab.vip4}:80"], count=300).wait()
     assert figures["failed"] == 0, figures["details"]

@@ -68,7 +68,7 @@ def start_backends(lab):
 
 def services(lab):
     """One of each kind for each family. Tunnels: two backends by IPv4, two by IPv6. nat: the web is on port 8080 behind port 80."""
-    checks = {"type": "tcp", "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 3}
+    checks = {"type": "tcp", "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 10}
     for family, vip in ((4, lab.vip4), (6, f"[{lab.vip6}]")):
         addresses = [backend.address4 for backend in lab.backends]
         if lab.mode in ("ipip", "gue"):
@@ -147,9 +147,9 @@ def test_udp_of_8_kb_is_echoed_whole(modes, family):
 @FAMILIES
 def test_ping_and_traceroute_find_the_frontend(modes, family):
     lab = modes
-    result = lab.client.namespace.run("ping", "-n", "-c", 3, "-i", "0.05", "-W", 2, vip(lab, family), check=False)
+    result = lab.client.namespace.run("ping", "-n", "-c", 3, "-i", "0.05", "-W", 10, vip(lab, family), check=False)
     assert "3 received" in result.stdout, result.stdout
-    trace = lab.client.namespace.run("traceroute", f"-{family}", "-T", "-p", 80, "-n", "-q", 1, "-m", 5, "-w", 2, vip(lab, family))
+    trace = lab.client.namespace.run("traceroute", f"-{family}", "-T", "-p", 80, "-n", "-q", 1, "-m", 5, "-w", 10, vip(lab, family))
     hops = [line.split()[1] for line in trace.stdout.splitlines()[1:]]
     # A tunnel's inner packet keeps its TTL: the balancer is no hop.
     balancer = {4: "10.0.0.2", 6: "2001:db8:a::2"}[family]
@@ -170,7 +170,7 @@ def test_every_packet_is_accounted_for(modes):
     """The last one: ends the dataplane."""
     lab = modes
     lab.fairleadd.stop()
-    wait_until(lambda: quiet(lab), 10, "packets keep coming")
+    wait_until(lambda: quiet(lab), 30, "packets keep coming")
     report = stop_dataplane(lab)
     assert report["rx"] + report["generated"] == report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
     assert report["mbufs_in_use"] == 0

@@ -225,7 +225,7 @@ def test_broken_http_is_refused_and_stalls_nobody(lab):
     started = time.monotonic()
     for _ in range(20):
         lab.control.get("/v1/status")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10  # what the slow ones are given
     for idler in idlers:
         idler.close()
 
@@ -255,10 +255,10 @@ def test_dataplane_says_in_one_sentence_why_it_does_not_start(build, tmp_path, a
 @pytest.mark.quick
 def test_second_process_on_the_same_sockets_is_refused(lab):
     second = lab.start_control(wait=False)
-    assert second.wait(10) != 0
+    assert second.wait(30) != 0
     assert "control.sock" in second.errors() or "fairlead.db" in second.errors(), second.tail()
     second = lab.start_dataplane(eal=["--file-prefix=" + lab.name + "-2"], wait=False)
-    assert second.wait(20) != 0
+    assert second.wait(30) != 0
     assert "dataplane.sock" in second.errors(), second.tail()
     lab.control.get("/v1/status")
 
@@ -282,4 +282,4 @@ def test_backend_whose_route_leads_back_to_a_frontend_gets_nothing_and_says_so(b
     assert figures["failed"] == 0, figures["details"]
     lab.balancer.namespace.ip(f"route replace 192.0.2.0/24 via {lab.backends[0].address4}")
     wait_until(lambda: (lab.control.get("/v1/services/web/backends/192.0.2.7")["next_hop"] or {}).get("mac") == lab.backends[0].mac,
-               5, lambda: lab.control.get("/v1/services/web/backends/192.0.2.7"))
+               20, lambda: lab.control.get("/v1/services/web/backends/192.0.2.7"))

@@ -34,7 +34,7 @@ def test_trunk_takes_requests_from_one_vlan_to_another(bare_lab, device):
     for name, port in (("web", "80/tcp"), ("echo", "7/udp")):
         lab.control.post("/v1/services", {"name": name, "frontends": [f"{lab.vip4}:{port}", f"[{lab.vip6}]:{port}"],
                                           "health_check": {"type": "none"}, "backends": backends})
-    wait_until(lab.in_force, 5, "the services are not in force")
+    wait_until(lab.in_force, 20, "the services are not in force")
     figures = lab.start_load(targets=web_targets(lab), count=300, udp_count=100, udp_new_per_second=500).wait()
     assert figures["failed"] == 0, figures["details"]
     assert len(figures["tcp_new"]["flows_by_backend"]) == 4

@@ -315,9 +315,9 @@ class Lab:
             self.balancer.namespace)
         self.control = ControlClient(self.socket_path)
         if wait:
-            self._wait_for_socket(self.fairleadd, self.socket_path, 15)
+            self._wait_for_socket(self.fairleadd, self.socket_path, 30)
         if wait and self.dataplane and self.dataplane.running():
-            wait_until(lambda: self.control.get("/v1/status")["dataplane"]["connected"], 10,
+            wait_until(lambda: self.control.get("/v1/status")["dataplane"]["connected"], 30,
                        lambda: f"fairleadd does not reach the dataplane\n{self.fairleadd.tail()}")
         return self.fairleadd
 
