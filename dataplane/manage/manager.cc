@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kSweepPeriod{1000};
 // How long a change waits for an overdue pass: less than the control plane waits for the answer to any
-// question (500 ms), and enough for some 25M records (Sweeper::kSliceBuckets).
+// question (statistics: 1 s), and enough for some 25M records (Sweeper::kSliceBuckets).
 constexpr std::chrono::milliseconds kLongestPass{400};
 constexpr int kLongestWaitMs = 1000;
 constexpr int kIdleCheckMs = 20;  // how exactly --exit-when-idle is kept
