@@ -81,6 +81,15 @@ Result<std::optional<SnapshotImage>> FirstImage(const Options& options,
   return std::optional<SnapshotImage>();
 }
 
+// By it datagrams' buckets are chosen (FragmentMap), and nobody must be able to aim at one: random. A
+// run from a file alone is to do the same each time, and takes the file's.
+uint64_t FragmentSeed(const Options& options, const std::optional<SnapshotImage>& image) {
+  SnapshotHeader header;
+  if (options.link_path || !image || image->bytes().size() < sizeof(header)) return rte_rand();
+  std::memcpy(&header, image->bytes().data(), sizeof(header));
+  return header.hash_seed;
+}
+
 // The lcores that workers run on, in order.
 Result<std::vector<unsigned>> WorkerLcores(const DataplaneConfig& config) {
   std::vector<unsigned> lcores;
@@ -104,7 +113,8 @@ Result<std::vector<unsigned>> WorkerLcores(const DataplaneConfig& config) {
 // Everything between EAL's start and its end, in the order of construction.
 class Dataplane {
  public:
-  explicit Dataplane(const Options& options) : options_(options) {}
+  Dataplane(const Options& options, uint64_t fragment_seed)
+      : options_(options), fragments_(kFragmentedDatagrams, fragment_seed) {}
 
   // `keep`: where flows and slot states outlive the process; unset = nowhere.
   Status SetUp(uint16_t largest_mtu, const std::optional<StateFiles>& keep) {
@@ -284,7 +294,7 @@ class Dataplane {
   std::optional<FlowMemory> flow_memory_;
   std::optional<SlotFiles> slot_files_;
   std::optional<FlowTable> flows_;
-  FragmentMap fragments_{kFragmentedDatagrams, rte_rand()};
+  FragmentMap fragments_;
   std::unique_ptr<RcuState> rcu_;
   WorkerShared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -342,7 +352,7 @@ Status Run(const Options& options) {
       const EalPlan plan,
       PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
   ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan));
-  Dataplane dataplane(options);
+  Dataplane dataplane(options, FragmentSeed(options, image));
   RETURN_IF_ERROR(dataplane.SetUp(largest_mtu, keep));
   PassEalLogOn(options.verbose);
   return Operate(options, std::move(image), std::move(last_path), std::move(link), signal_fd,
