@@ -158,7 +158,7 @@ def test_weight_zero_keeps_flows_and_gets_no_new_ones(balanced):
     lab.fairctl("backend", "weight", "web", resting.address4, 0)
     changed = time.monotonic()
     load.wait_answered(200, backend=resting.name)
-    time.sleep(1)
+    load.wait_answered(200, "tcp_new")
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
     assert resting.name not in _flows_since(load, changed)

@@ -61,7 +61,7 @@ def test_change_is_in_force_when_it_is_acknowledged_with_a_thousand_backends(lab
             acknowledged_in_force += 1
         wait_until(lab.in_force, 30, "the change is not in force")  # it says so when two seconds were not enough
         assert lab.start_load(targets=[f"{lab.vip4}:80"], count=30).wait()["failed"] == 0
-    assert acknowledged_in_force > 0
+    assert acknowledged_in_force >= len(lab.backends) - 1
     figures = lab.start_load(targets=[f"{lab.vip4}:80"], count=400).wait()
     assert figures["failed"] == 0, figures["details"]
     assert len(figures["tcp_new"]["flows_by_backend"]) == 4

@@ -313,6 +313,17 @@ TEST(ServiceList, CountsHealthyBackends) {
             "web   203.0.113.10:80/tcp  dsr         5-tuple  1/2 healthy\n");
 }
 
+TEST(Status, SaysWhatIsNotStored) {
+  const std::string status =
+      R"({"dataplane":{"connected":true},"services":1,"store_error":"disk is full"})";
+  Harness full;
+  EXPECT_EQ(full.Answer(200, status).Run({"status"}), kExitOk);
+  EXPECT_THAT(full.out(), HasSubstr("store       what is observed is not stored: disk is full\n"));
+  Harness well;
+  EXPECT_EQ(well.Answer(200, R"({"dataplane":{},"store_error":""})").Run({"status"}), kExitOk);
+  EXPECT_EQ(well.out().find("store  "), std::string::npos) << well.out();
+}
+
 TEST(Status, SaysWhatIsNotInForceAndWhy) {
   Harness fairctl;
   fairctl.Answer(200, R"({"version":"0.1.0","pid":7,"uptime_s":192,"generation":9,"services":1,
