@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Configures and builds into build/ (or FAIRLEAD_BUILD).
+# Configures and builds into build/ (or FAIRLEAD_BUILD). CXX: the compiler (default c++).
 #   tools/build.sh [meson setup options] [-- ninja targets]
+# With ccache installed, what was compiled before, in this clone or another, comes from its cache.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${FAIRLEAD_BUILD:-$top/build}
@@ -11,15 +12,21 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do setup+=("$1"); shift; done
 
 # Debian's meson and its own Python, whatever else is first on PATH.
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+compiler=${CXX:-c++}
+if command -v ccache >/dev/null; then
+  # Paths relative to the clone, so that another clone finds the same; precompiled headers need the sloppiness.
+  export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content CCACHE_SLOPPINESS=pch_defines,time_macros
+  compiler="ccache $compiler"
+fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if [ ! -f "$build/build.ninja" ]; then
-  meson setup "$build" "$top" "${setup[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+  CXX=$compiler meson setup "$build" "$top" "${setup[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 elif [ ${#setup[@]} -gt 0 ]; then
   # A folder made before one of the options was there learns of it by being set up again.
   meson configure "$build" "${setup[@]}" >"$log" 2>&1 ||
     { meson setup --reconfigure "$build" "$top" && meson configure "$build" "${setup[@]}"; } >"$log" 2>&1 ||
     { cat "$log" >&2; exit 1; }
 fi
-ninja -C "$build" "$@" >"$log" 2>&1 || { grep -E 'error|FAILED|undefined' "$log" | head -n 40 >&2
-                                          echo "build failed in $build" >&2; exit 1; }
+ninja -j "$(nproc)" -C "$build" "$@" >"$log" 2>&1 || { grep -E 'error|FAILED|undefined' "$log" | head -n 40 >&2
+                                                      echo "build failed in $build" >&2; exit 1; }

@@ -78,6 +78,12 @@ bpf_tc_hook TcHook(int index, Direction direction) {
   return hook;
 }
 
+// NLMSG_OK without its comparison of an int with an unsigned, which clang takes for a mistake.
+bool HasMessage(const nlmsghdr* header, int left) {
+  return left >= static_cast<int>(sizeof(nlmsghdr)) && header->nlmsg_len >= sizeof(nlmsghdr) &&
+         header->nlmsg_len <= static_cast<uint32_t>(left);
+}
+
 // Whether any filter hangs at this side of clsact. Asks the kernel for a dump and counts.
 Result<bool> HasFilters(int index, Direction direction) {
   const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -98,7 +104,7 @@ Result<bool> HasFilters(int index, Direction direction) {
   while (!done) {
     auto left = static_cast<int>(recv(fd, buffer.data(), buffer.size(), 0));
     if (left <= 0) break;
-    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(header, left);
+    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data()); HasMessage(header, left);
          header = NLMSG_NEXT(header, left)) {
       if (header->nlmsg_type == RTM_NEWTFILTER) found = true;
       if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR) done = true;

@@ -106,7 +106,7 @@ TEST(Result, ReadingTheValueOfAnErrorAborts) {
 }
 
 TEST(Result, AnErrorWithoutACodeAborts) {
-  EXPECT_DEATH(Status(ErrorCode::kOk, "no error"), "CHECK failed");
+  EXPECT_DEATH(static_cast<void>(Status(ErrorCode::kOk, "no error")), "CHECK failed");
   EXPECT_DEATH(static_cast<void>(Result<int>(Status())), "CHECK failed");
 }
 

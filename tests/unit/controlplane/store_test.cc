@@ -116,7 +116,7 @@ TEST_F(StoreTest, DeletedBackendTakesItsDrainAndHealthAlong) {
   Fill(store.get());
   Result<Store::Transaction> transaction = store->Begin();
   ASSERT_TRUE(transaction.ok());
-  for (const uint32_t id : {101, 102, 103}) ASSERT_TRUE(transaction->DeleteBackend(id).ok());
+  for (const uint32_t id : {101U, 102U, 103U}) ASSERT_TRUE(transaction->DeleteBackend(id).ok());
   ASSERT_TRUE(transaction->DeleteService("web").ok());
   ASSERT_TRUE(transaction->Commit().ok());
   const Result<StoredState> state = store->Load();
@@ -146,7 +146,7 @@ TEST_F(StoreTest, LogCutInsideATransactionLosesThatTransactionWhole) {
   const size_t committed = ReadAll(directory_.File("store.db-wal")).size();
   Result<Store::Transaction> transaction = store->Begin();
   ASSERT_TRUE(transaction.ok());
-  for (const uint32_t id : {101, 102, 103}) ASSERT_TRUE(transaction->DeleteBackend(id).ok());
+  for (const uint32_t id : {101U, 102U, 103U}) ASSERT_TRUE(transaction->DeleteBackend(id).ok());
   ASSERT_TRUE(transaction->SetGeneration(4).ok());
   ASSERT_TRUE(transaction->Commit().ok());
   const std::string database = ReadAll(directory_.File("store.db"));

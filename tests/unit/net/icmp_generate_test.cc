@@ -68,7 +68,7 @@ Bytes Head(const Bytes& bytes, size_t most) {
 }
 
 TEST(IcmpGenerate, TooBigQuotesUpTo576BytesOverIpv4) {
-  for (const size_t payload : {0, 1, 27, 519, 520, 521, 1472}) {
+  for (const size_t payload : {0U, 1U, 27U, 519U, 520U, 521U, 1472U}) {
     EXPECT_EQ(Make(IcmpErrorKind::kTooBig, slow::Ethernet(0x0800) + Packet4(payload)),
               (kMacs + Bytes{8, 0} + Expected4(3, 4, 1480, Head(Packet4(payload), 548))))
         << payload;
@@ -78,7 +78,7 @@ TEST(IcmpGenerate, TooBigQuotesUpTo576BytesOverIpv4) {
 }
 
 TEST(IcmpGenerate, TooBigQuotesUpTo1280BytesOverIpv6) {
-  for (const size_t payload : {0, 1, 1183, 1184, 1185, 1452}) {
+  for (const size_t payload : {0U, 1U, 1183U, 1184U, 1185U, 1452U}) {
     EXPECT_EQ(Make(IcmpErrorKind::kTooBig, slow::Ethernet(0x86dd) + Packet6(payload), 100000),
               (kMacs + Bytes{0x86, 0xdd} + Expected6(2, 100000, Head(Packet6(payload), 1232))))
         << payload;

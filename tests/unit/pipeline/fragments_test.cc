@@ -132,7 +132,7 @@ TEST_F(FragmentsTest, WaitForTheFirstOne) {
 TEST_F(FragmentsTest, WaitWithinOneBurstToo) {
   const std::vector<Bytes> frames = ToFrontend(kModeRows[3], false, 7);
   std::vector<testing::Buffer> buffers;
-  for (const size_t i : {2, 0, 1}) buffers.emplace_back(frames[i]);
+  for (const size_t i : {2U, 0U, 1U}) buffers.emplace_back(frames[i]);
   const std::vector<Fate> fates = Process(buffers);
   // The first one's word is there before any later one of its burst is looked at.
   ExpectPassed(kModeRows[3], false, fates[0], frames[2]);

@@ -175,7 +175,7 @@ TEST_F(CutTest, CutsIpv4WithoutDfSoThatEveryPieceFits) {
   for (const ModeRow& row : kModeRows) {
     if (FamiliesOf(row).front()) continue;  // nat6
     SCOPED_TRACE(row.name);
-    for (const size_t payload : {1473, 2953, 8000}) {
+    for (const size_t payload : {1473U, 2953U, 8000U}) {
       const Wish wish{
           .frontend = row.frontend, .protocol = kIpProtoUdp, .payload = payload, .fragment = 0};
       for (const bool split : {false, true}) {

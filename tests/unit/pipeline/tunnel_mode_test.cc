@@ -172,7 +172,7 @@ TEST_F(TunnelModeTest, FillsInTheGueChecksumWhereConfigured) {
     const Bytes frame = MakeFrame({.v6 = v6, .frontend = row.frontend, .payload = 500});
     std::vector<Buffer> buffers;
     buffers.emplace_back(frame);
-    for (const size_t linear : {392, 393, 541}) buffers.push_back(Buffer::Split(frame, linear));
+    for (const size_t linear : {392U, 393U, 541U}) buffers.push_back(Buffer::Split(frame, linear));
     for (const Fate& fate : Process(buffers)) {
       const Bytes source = row.outer_v6 ? testing::kWan6 : testing::kWan4;
       const Bytes destination =

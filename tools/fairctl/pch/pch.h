@@ -1,4 +1,4 @@
-// Precompiled for the whole folder: the JSON library is most of its compile time. Never included by
+// Precompiled for the whole folder: the JSON library and CLI11 are most of its compile time. Never included by
 // name, hence without a guard.
 
 #include <algorithm>
@@ -11,4 +11,5 @@
 #include <string_view>
 #include <vector>
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
