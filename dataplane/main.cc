@@ -160,6 +160,11 @@ class Dataplane {
       steered_ports_->Watch();
       shared_.clock.SetRight();
     };
+    environment.longest_pause_us = [this](size_t worker) {
+      const uint64_t now_tsc = rte_rdtsc();
+      return workers_[worker]->activity().LongestPauseCycles(now_tsc) /
+             (rte_get_tsc_hz() / 1'000'000);
+    };
     environment.port_stats = [this] { return AllPortStats(); };
     if (slot_files_) KeepSlots(&environment);
     environment.flows = &*flows_;

@@ -59,6 +59,7 @@ class Collector : public prometheus::Collectable {
       AddTotals(api_.publisher->stats()->stats, &families);
       AddServices(*api_.publisher->stats(), &families);
       AddPorts(api_.publisher->stats()->stats, &families);
+      AddWorkers(api_.publisher->stats()->stats, &families);
     }
     AddBackends(&families);
     return families;
@@ -69,6 +70,7 @@ class Collector : public prometheus::Collectable {
   void AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddServices(const StatsBook& book, std::vector<MetricFamily>* families) const;
   void AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
+  void AddWorkers(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddBackends(std::vector<MetricFamily>* families) const;
 
   const Api& api_;
@@ -183,6 +185,16 @@ void Collector::AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>*
     }
   }
   for (Family* family : {&attached, &steered, &kernel_path}) families->push_back(family->Take());
+}
+
+void Collector::AddWorkers(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
+  Family pauses = Gauge("fairlead_worker_longest_pause_seconds",
+                        "Longest pause between two polls of a worker since its start.");
+  for (size_t i = 0; i < stats.workers.size(); ++i) {
+    pauses.Add({{"worker", std::to_string(i)}},
+               static_cast<double>(stats.workers[i].longest_pause_us) / 1e6);
+  }
+  families->push_back(pauses.Take());
 }
 
 void Collector::AddBackends(std::vector<MetricFamily>* families) const {

@@ -96,6 +96,13 @@ Json PortsJson(const DataplaneStats& stats) {
   return ports;
 }
 
+// By worker.
+Json LongestPauses(const DataplaneStats& stats) {
+  Json json = Json::array();
+  for (const WorkerStats& worker : stats.workers) json.push_back(worker.longest_pause_us);
+  return json;
+}
+
 }  // namespace
 
 BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend) {
@@ -257,7 +264,8 @@ Json StatsView(const Api& api) {
            {{"connected", api.publisher->link().connected()},
             {"generation", stats.generation},
             {"uptime_ms", stats.uptime_ms},
-            {"workers", stats.worker_count}}}};
+            {"workers", stats.workers.size()},
+            {"longest_pauses_us", LongestPauses(stats)}}}};
 }
 
 }  // namespace fairlead

@@ -125,6 +125,7 @@ int Manager::SweepSome() {
 DataplaneStats Manager::Collect() const {
   StatsSource source;
   source.workers = environment_.workers;
+  source.longest_pause_us = environment_.longest_pause_us;
   source.tables = publisher_.tables();
   source.sweeper = &sweeper_;
   source.flow_capacity = environment_.flows->capacity_records();

@@ -28,8 +28,9 @@ class Manager final : public LinkHandler {
     std::function<uint32_t()> now_tick;  // the workers' coarse clock
     // For how many milliseconds every worker has looked for packets in vain.
     std::function<uint64_t()> idle_ms;
-    std::function<std::vector<PortStats>()> port_stats;  // may be empty
-    std::function<void()> each_second;                   // may be empty
+    std::function<uint64_t(size_t worker)> longest_pause_us;  // may be empty
+    std::function<std::vector<PortStats>()> port_stats;       // may be empty
+    std::function<void()> each_second;                        // may be empty
     // Called at the end of a sweep that changed slots.
     std::function<void(const ForwardingTables& tables)> slots_changed;
     // When the last pass ended longer ago than that, the one under way ends before the next change.

@@ -47,7 +47,10 @@ BackendStats SumBackend(const StatsSource& source, const BackendEntry& backend) 
 DataplaneStats CollectStats(const StatsSource& source) {
   DataplaneStats stats;
   stats.uptime_ms = source.uptime_ms;
-  stats.worker_count = static_cast<uint32_t>(source.workers.size());
+  stats.workers.resize(source.workers.size());
+  for (size_t i = 0; source.longest_pause_us && i < stats.workers.size(); ++i) {
+    stats.workers[i].longest_pause_us = source.longest_pause_us(i);
+  }
   stats.flows.capacity = source.flow_capacity;
   stats.flows.swept_at_ms_ago = source.swept_ms_ago;
   if (source.sweeper != nullptr) {
@@ -105,6 +108,10 @@ std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tabl
     report["drops"][name] = stats.totals.drops[reason];
   }
   report["mbufs_in_use"] = mbufs_in_use;
+  report["longest_pauses_us"] = nlohmann::ordered_json::array();
+  for (const WorkerStats& worker : stats.workers) {
+    report["longest_pauses_us"].push_back(worker.longest_pause_us);
+  }
   report["services"] = nlohmann::ordered_json::array();
   report["backends"] = nlohmann::ordered_json::array();
   for (size_t i = 0; i < stats.services.size(); ++i) {

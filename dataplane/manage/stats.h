@@ -17,6 +17,8 @@ namespace fairlead {
 // What is summed up. The spans and pointers are the management thread's.
 struct StatsSource {
   std::vector<const WorkerCounters*> workers;
+  // By worker; empty: unknown.
+  std::function<uint64_t(size_t worker)> longest_pause_us = {};
   const ForwardingTables* tables = nullptr;  // null: no services, no backends
   const Sweeper* sweeper = nullptr;          // null: no flow counts
   uint64_t flow_capacity = 0;

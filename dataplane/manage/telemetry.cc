@@ -44,7 +44,7 @@ int OnStats(const char* /*command*/, const char* /*parameters*/, rte_tel_data* d
   registry.manager->WithStats([&](const DataplaneStats& stats, const ForwardingTables*) {
     AddNumber(data, "generation", stats.generation);
     AddNumber(data, "uptime_ms", stats.uptime_ms);
-    AddNumber(data, "workers", stats.worker_count);
+    AddNumber(data, "workers", stats.workers.size());
     AddNumber(data, "rx", stats.totals.rx_packets);
     AddNumber(data, "rx_bytes", stats.totals.rx_bytes);
     AddNumber(data, "tx", stats.totals.tx_packets);

@@ -14,9 +14,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "bodies are little-endian");
 
 constexpr uint64_t kStatsMagic = 0x5354415453444c46;  // "FLDSTATS" as it lies in memory
-constexpr uint32_t kStatsVersion = 3;
+constexpr uint32_t kStatsVersion = 4;
 
-// Drop counts, then service, backend and port records follow, each sized by its count here.
+// Drop counts, then service, backend, port and worker records follow, each sized by its count here.
 struct StatsHeader {
   uint64_t magic;
   uint32_t version;
@@ -86,6 +86,11 @@ struct PortStatsRecord {
 };
 static_assert(sizeof(PortStatsRecord) == 200);
 
+struct WorkerStatsRecord {
+  uint64_t longest_pause_us;
+};
+static_assert(sizeof(WorkerStatsRecord) == 8);
+
 // More could not come from one snapshot (snapshot/format.h); keeps the size arithmetic in 64 bits.
 constexpr uint64_t kMaxStatsRecords = 1U << 20;
 
@@ -114,7 +119,7 @@ StatsHeader MakeHeader(const DataplaneStats& stats) {
   header.backend_count = stats.backends.size();
   header.generation = stats.generation;
   header.uptime_ms = stats.uptime_ms;
-  header.worker_count = stats.worker_count;
+  header.worker_count = stats.workers.size();
   header.rx_packets = stats.totals.rx_packets;
   header.rx_bytes = stats.totals.rx_bytes;
   header.tx_packets = stats.totals.tx_packets;
@@ -137,7 +142,6 @@ DataplaneStats FromHeader(const StatsHeader& header) {
   DataplaneStats stats;
   stats.generation = header.generation;
   stats.uptime_ms = header.uptime_ms;
-  stats.worker_count = static_cast<uint32_t>(header.worker_count);
   stats.totals.rx_packets = header.rx_packets;
   stats.totals.rx_bytes = header.rx_bytes;
   stats.totals.tx_packets = header.tx_packets;
@@ -171,7 +175,7 @@ Status CheckHeader(const StatsHeader& header, uint64_t total_bytes) {
   if (header.backend_count > kMaxStatsRecords) {
     return refuse("backend_count", header.backend_count, "is above the limit");
   }
-  if (header.worker_count > UINT32_MAX) {
+  if (header.worker_count > kMaxStatsWorkers) {
     return refuse("worker_count", header.worker_count, "is above the limit");
   }
   if (header.port_count > kMaxStatsPorts) {
@@ -180,7 +184,8 @@ Status CheckHeader(const StatsHeader& header, uint64_t total_bytes) {
   const uint64_t expected = sizeof(header) + header.drop_count * sizeof(uint64_t) +
                             header.service_count * sizeof(ServiceStatsRecord) +
                             header.backend_count * sizeof(BackendStatsRecord) +
-                            header.port_count * sizeof(PortStatsRecord);
+                            header.port_count * sizeof(PortStatsRecord) +
+                            header.worker_count * sizeof(WorkerStatsRecord);
   if (total_bytes != expected) {
     return refuse("length", total_bytes, "bytes, the counts ask for " + std::to_string(expected));
   }
@@ -270,12 +275,13 @@ Status TakePorts(uint64_t count, std::span<const std::byte>* rest, std::vector<P
 
 std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
   CHECK(stats.services.size() <= kMaxStatsRecords && stats.backends.size() <= kMaxStatsRecords);
-  CHECK(stats.ports.size() <= kMaxStatsPorts);
+  CHECK(stats.ports.size() <= kMaxStatsPorts && stats.workers.size() <= kMaxStatsWorkers);
   std::vector<std::byte> out;
   out.reserve(sizeof(StatsHeader) + kDropReasonCount * sizeof(uint64_t) +
               stats.services.size() * sizeof(ServiceStatsRecord) +
               stats.backends.size() * sizeof(BackendStatsRecord) +
-              stats.ports.size() * sizeof(PortStatsRecord));
+              stats.ports.size() * sizeof(PortStatsRecord) +
+              stats.workers.size() * sizeof(WorkerStatsRecord));
   Append(MakeHeader(stats), &out);
   for (const uint64_t drops : stats.totals.drops) Append(drops, &out);
   for (const ServiceStats& s : stats.services) {
@@ -289,6 +295,7 @@ std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
            &out);
   }
   for (const PortStats& port : stats.ports) Append(ToRecord(port), &out);
+  for (const WorkerStats& w : stats.workers) Append(WorkerStatsRecord{w.longest_pause_us}, &out);
   return out;
 }
 
@@ -324,6 +331,10 @@ Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes) {
                               r.pins, r.shifting_slots});
   }
   RETURN_IF_ERROR(TakePorts(header.port_count, &rest, &stats.ports));
+  stats.workers.reserve(header.worker_count);
+  for (uint64_t i = 0; i < header.worker_count; ++i) {
+    stats.workers.push_back({Take<WorkerStatsRecord>(&rest).longest_pause_us});
+  }
   return stats;
 }
 

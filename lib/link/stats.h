@@ -1,6 +1,6 @@
 // The body of a Stats message: all counters of a dataplane at one moment, and what the sweep of the
 // flow table counted last. Flat like the snapshot: header, drop counts, service records, backend
-// records, port records.
+// records, port records, worker records.
 #pragma once
 
 #include <cstddef>
@@ -85,15 +85,23 @@ struct PortStats {
   std::optional<KernelPathStats> kernel_path = {};
 };
 
+struct WorkerStats {
+  // Between two looks at its ports, since its start; one that lasts counts too. A sleep of a worker
+  // with nothing to do is one of 200 us; one of many milliseconds says that it had no CPU.
+  uint64_t longest_pause_us = 0;
+};
+
+inline constexpr size_t kMaxStatsWorkers = 1024;
+
 struct DataplaneStats {
   uint64_t generation = 0;
   uint64_t uptime_ms = 0;
-  uint32_t worker_count = 0;
   PacketTotals totals;
   FlowTotals flows;
   std::vector<ServiceStats> services;
   std::vector<BackendStats> backends;
-  std::vector<PortStats> ports;  // at most kMaxStatsPorts
+  std::vector<PortStats> ports;      // at most kMaxStatsPorts
+  std::vector<WorkerStats> workers;  // at most kMaxStatsWorkers, by index
 };
 
 std::vector<std::byte> EncodeStats(const DataplaneStats& stats);

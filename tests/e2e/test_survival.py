@@ -12,6 +12,13 @@ from tests.lab import wait_until
 _SEED = 20261125
 _PYTHON = "/usr/bin/python3"
 
+# Through changes of slots a flow keeps its backend as long as it is never silent for T, its service's idle timeout. A flow looks silent
+# to a worker for the pause between two requests, and for as long as the worker (or the client) had no CPU. On a busy machine a worker
+# was once stalled for five seconds; this test allows 17.
+_REQUEST_INTERVAL_S = 3
+_ALLOWED_STALL_S = 17
+_IDLE_TIMEOUT_S = _REQUEST_INTERVAL_S + _ALLOWED_STALL_S
+
 # Answers health checks until it is killed.
 _CHECKED = """
 import socket, sys
@@ -107,8 +114,8 @@ class _Changes:
             self.sick.add(address)
 
 
-@pytest.mark.slow
-@pytest.mark.limit(240)
+@pytest.mark.slow("2,000 connections speak every 3 s, through 200 changes")
+@pytest.mark.limit(600)
 def test_two_thousand_connections_live_through_two_hundred_changes(bare_lab):
     lab = bare_lab
     spares = [lab.add_backend().start() for _ in range(2)]
@@ -118,11 +125,12 @@ def test_two_thousand_connections_live_through_two_hundred_changes(bare_lab):
         _serve_check(lab, backend)
     changes = _Changes(lab, spares)
     lab.control.post("/v1/services", {
-        "name": "web", "frontends": [f"{lab.vip4}:80/tcp", f"[{lab.vip6}]:80/tcp"], "idle_timeout": "8s",
+        "name": "web", "frontends": [f"{lab.vip4}:80/tcp", f"[{lab.vip6}]:80/tcp"], "idle_timeout": f"{_IDLE_TIMEOUT_S}s",
         "on_unhealthy": "keep", "keep_unhealthy": "1h", "backends": changes.staying,
         "health_check": {"type": "tcp", "port": 8081, "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 2}})
     lab.wait_healthy("web", 4)
-    load = lab.start_load(targets=web_targets(lab), keep=2000, interval_ms=3000, timeout_ms=15000).wait_steady()
+    load = lab.start_load(targets=web_targets(lab), keep=2000, interval_ms=1000 * _REQUEST_INTERVAL_S,
+                          timeout_ms=15000).wait_steady()
     states = set()
     for _ in range(200):
         changes.one()
@@ -132,17 +140,17 @@ def test_two_thousand_connections_live_through_two_hundred_changes(bare_lab):
     load.wait_answered(2 * 2000)  # every connection once more
     figures = load.stop()
     print(f"200 changes {changes.counts}, seed {_SEED}; {figures['ok']} requests on 2,000 connections, {figures['failed']} failed")
-    assert figures["failed"] == 0, figures["details"]
+    stall_s = lab.longest_pause_s()
+    if figures["failed"] and stall_s > _ALLOWED_STALL_S:
+        pytest.fail(f"the machine, not the product: a worker had no CPU for {stall_s:.1f} s, and T allows {_ALLOWED_STALL_S} s; "
+                    f"{figures['failed']} requests failed", pytrace=False)
+    assert figures["failed"] == 0, (figures["details"], f"longest pause of a worker {stall_s:.3f} s")
     assert figures["tcp_keep"]["flows"] == 2000, "some connection was opened anew"
     assert states == {"settled", "shifting", "pinned"}
     assert all(changes.counts.get(kind, 0) > 15 for kind in ("spare", "weight", "drain", "flap")), changes.counts
 
 
-def _flow_records(lab):
-    return lab.control.get("/v1/stats")["flows"]["records"]
-
-
-@pytest.mark.slow
+@pytest.mark.slow("twenty starts of the dataplane, under load")
 @pytest.mark.limit(240)
 def test_established_flows_live_through_twenty_kills_of_the_dataplane(balanced):
     lab = balanced
@@ -204,7 +212,7 @@ def _resident_kb(process):
     raise AssertionError("no VmRSS")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("floods until ten times the table's size was stored")
 @pytest.mark.limit(240)
 def test_a_syn_flood_of_ten_times_the_table_moves_no_established_flow(bare_lab):
     lab = bare_lab

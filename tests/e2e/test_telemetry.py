@@ -1,4 +1,7 @@
 """What dpdk-telemetry.py shows of a running dataplane."""
+import signal
+import time
+
 import pytest
 
 from tests.e2e.conftest import web_targets
@@ -29,6 +32,21 @@ def test_telemetry_lists_names_and_shows_counters(balanced):
     assert port["mac"] == lab.balancer.mac
     assert port["tx"] >= web["packets"]
     assert lab.telemetry("/fairlead/stats")["generation"] == lab.control.get("/v1/status")["generation"]
+
+
+@pytest.mark.quick
+def test_a_worker_that_has_no_cpu_shows_in_its_longest_pause(balanced):
+    lab = balanced
+    wait_until(lambda: lab.control.get("/v1/stats")["dataplane"]["workers"] == 1, 20, "no statistics")
+    pause_s = lab.longest_pause_s() + 1  # longer than any before, however busy the machine is
+    lab.dataplane.send_signal(signal.SIGSTOP)
+    time.sleep(pause_s)
+    lab.dataplane.send_signal(signal.SIGCONT)
+    wait_until(lambda: lab.longest_pause_s() >= pause_s, 20, lambda: f"the longest pause is {lab.longest_pause_s()} s, not {pause_s} s")
+    line = next(line for line in lab.control.raw("GET", "/metrics")[1].splitlines()
+                if line.startswith('fairlead_worker_longest_pause_seconds{worker="0"} '))
+    assert float(line.split()[1]) >= pause_s
+    assert "workers: longest pause between two polls since start" in lab.fairctl("stats").stdout
 
 
 @pytest.mark.quick

@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
   DataplaneStats stats;
   testing::WriteSeed(folder, "empty", EncodeStats(stats));
   stats.generation = 3;
-  stats.worker_count = 2;
+  stats.workers = {{1500}, {250}};
   stats.totals.rx_packets = 1000;
   stats.services = {{1, 2, 3, 4}, {5, 6, 7, 8}};
   stats.backends = {{1, 2, 3, 4, 5}};

@@ -367,6 +367,10 @@ class Lab:
             return sum(row["state"] == "healthy" for row in rows.values()) == count and self.in_force()
         wait_until(ready, timeout_s, lambda: f"{count} healthy backends of {service}: {self.backends_of(service)}")
 
+    def longest_pause_s(self):
+        """For how long a worker of the dataplane did not poll its ports: what tells a starved worker from a broken one."""
+        return max(self.control.get("/v1/stats")["dataplane"]["longest_pauses_us"]) / 1e6
+
     def in_force(self):
         """True when the dataplane has confirmed the newest generation."""
         status = self.control.get("/v1/status")

@@ -5,6 +5,8 @@
 #include <ostream>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "lib/intent/json.h"
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/format.h"
@@ -94,6 +96,16 @@ class Rates {
   std::map<std::string, uint64_t> last_;
 };
 
+// "1.5 ms, 0.3 ms": by worker.
+std::string PausesText(const Json& pauses_us) {
+  std::string text;
+  for (const Json& pause_us : List(pauses_us)) {
+    const double pause_ms = static_cast<double>(NumberOf(pause_us)) / 1000;
+    text += fmt::format("{}{:.1f} ms", text.empty() ? "" : ", ", pause_ms);
+  }
+  return text;
+}
+
 void PrintTotals(Context* context, const Json& stats, Rates* rates) {
   const Json& totals = Member(stats, "totals");
   const Json& drops = Member(totals, "drops");
@@ -131,7 +143,13 @@ void PrintTotals(Context* context, const Json& stats, Rates* rates) {
                  << " pinned to another than their slot's owner), since start "
                  << Shown(Member(flows, "new")) << " new, " << Shown(Member(flows, "old"))
                  << " older than a change, " << Shown(Member(flows, "evicted")) << " evicted, "
-                 << Shown(Member(flows, "untracked")) << " packets untracked\n\n";
+                 << Shown(Member(flows, "untracked")) << " packets untracked\n";
+  const Json& dataplane = Member(stats, "dataplane");
+  if (const std::string pauses = PausesText(Member(dataplane, "longest_pauses_us"));
+      !pauses.empty()) {
+    context->out() << "workers: longest pause between two polls since start " << pauses << '\n';
+  }
+  context->out() << '\n';
 }
 
 void PrintServices(Context* context, const Json& stats, Rates* rates) {

@@ -270,6 +270,8 @@ TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
        "steering": {"attached": true, "to_dataplane": 60, "to_kernel": 30, "no_socket": 2}},
       {"name": "lan", "interface": "lan0",
        "kernel_path": {"delivered": 5, "lost": 1, "received": 9, "sent": 8, "unsent": 1}}])"));
+  EXPECT_EQ(stats["dataplane"]["workers"], 2);
+  EXPECT_EQ(stats["dataplane"]["longest_pauses_us"], json({1500, 250}));
   const Answer metrics = Call("GET", "/metrics");
   EXPECT_THAT(metrics.headers, HasSubstr("text/plain; version=0.0.4"));
   for (const char* line :
@@ -283,8 +285,9 @@ TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
         "fairlead_steered_frames_total{port=\"wan\",outcome=\"no_socket\"} 2\n",
         "fairlead_kernel_path_frames_total{port=\"lan\",outcome=\"lost\"} 1\n",
         "fairlead_kernel_path_frames_total{port=\"lan\",outcome=\"received\"} 9\n",
-        "fairlead_generation 1\n", "fairlead_dataplane_generation 1\n",
-        "fairlead_dataplane_apply_seconds 0.00025\n",
+        "fairlead_worker_longest_pause_seconds{worker=\"0\"} 0.0015\n",
+        "fairlead_worker_longest_pause_seconds{worker=\"1\"} 0.00025\n", "fairlead_generation 1\n",
+        "fairlead_dataplane_generation 1\n", "fairlead_dataplane_apply_seconds 0.00025\n",
         "fairlead_api_requests_total{method=\"POST\",route=\"/v1/services\",status=\"201\"} 1\n"}) {
     EXPECT_THAT(metrics.body, HasSubstr(line));
   }

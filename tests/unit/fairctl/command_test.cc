@@ -374,6 +374,19 @@ TEST(Stats, ShowsWhatPortsCountBesideThePipeline) {
   }
 }
 
+TEST(Stats, ShowsTheLongestPauseOfEachWorker) {
+  Harness fairctl;
+  Json reply = Json::parse(StatsReply(10));
+  fairctl.Answer(200, reply.dump());
+  EXPECT_EQ(fairctl.Run({"stats"}), kExitOk);
+  EXPECT_THAT(fairctl.out(), Not(HasSubstr("workers:")));
+  reply["dataplane"] = Json::parse(R"({"workers":2,"longest_pauses_us":[1500,250400]})");
+  fairctl.Answer(200, reply.dump());
+  EXPECT_EQ(fairctl.Run({"stats"}), kExitOk);
+  EXPECT_THAT(fairctl.out(),
+              HasSubstr("workers: longest pause between two polls since start 1.5 ms, 250.4 ms\n"));
+}
+
 TEST(Stats, WatchAsJsonIsOneObjectALine) {
   Harness fairctl;
   fairctl.Answer(200, R"({"a":1})").Answer(200, R"({"a":2})");

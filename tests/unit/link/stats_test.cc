@@ -26,7 +26,6 @@ DataplaneStats SampleStats() {
   DataplaneStats stats;
   stats.generation = 1;
   stats.uptime_ms = 2;
-  stats.worker_count = 3;
   stats.totals.rx_packets = 4;
   stats.totals.rx_bytes = 5;
   stats.totals.tx_packets = 6;
@@ -40,6 +39,7 @@ DataplaneStats SampleStats() {
   stats.ports = {{"wan", "eth0", SteeringStats{true, 40, 41, 42}},
                  {"lan", "lan0", std::nullopt, KernelPathStats{50, 51, 52, 53, 54}},
                  {"null", ""}};
+  stats.workers = {{60}, {61}, {62}};
   return stats;
 }
 
@@ -54,7 +54,9 @@ TEST(Stats, ComeBackAsTheyWereSent) {
   ASSERT_TRUE(got.ok()) << got.status().message();
   EXPECT_EQ(got->generation, 1U);
   EXPECT_EQ(got->uptime_ms, 2U);
-  EXPECT_EQ(got->worker_count, 3U);
+  ASSERT_EQ(got->workers.size(), 3U);
+  EXPECT_EQ(got->workers[0].longest_pause_us, 60U);
+  EXPECT_EQ(got->workers[2].longest_pause_us, 62U);
   const PacketTotals& totals = got->totals;
   EXPECT_THAT((std::vector{totals.rx_packets, totals.rx_bytes, totals.tx_packets, totals.tx_bytes,
                            totals.generated, totals.to_kernel}),
@@ -136,7 +138,7 @@ constexpr size_t kFirstPortAt = kFirstServiceAt + 3 * 56;
 const BadField kBadFields[] = {
     {"Magic", [](auto* bytes) { Poke<uint8_t>(0, 0, bytes); }, "foreign magic"},
     {"Version", [](auto* bytes) { Poke<uint32_t>(kVersionAt, 9, bytes); },
-     "statistics: version: 9 is not 3"},
+     "statistics: version: 9 is not 4"},
     {"DropCount", [](auto* bytes) { Poke<uint32_t>(kDropCountAt, 1, bytes); },
      "statistics: drop_count: 1 is not this build's"},
     {"ServiceCount", [](auto* bytes) { Poke<uint64_t>(kServiceCountAt, ~uint64_t{0}, bytes); },
@@ -145,8 +147,10 @@ const BadField kBadFields[] = {
      "statistics: length: "},
     {"BackendCount", [](auto* bytes) { Poke<uint64_t>(kBackendCountAt, 1U << 21, bytes); },
      "statistics: backend_count: 2097152 is above the limit"},
-    {"WorkerCount", [](auto* bytes) { Poke<uint64_t>(kWorkerCountAt, uint64_t{1} << 32, bytes); },
-     "statistics: worker_count: 4294967296 is above the limit"},
+    {"WorkerCount", [](auto* bytes) { Poke<uint64_t>(kWorkerCountAt, 1025, bytes); },
+     "statistics: worker_count: 1025 is above the limit"},
+    {"WorkerCountOffByOne", [](auto* bytes) { Poke<uint64_t>(kWorkerCountAt, 4, bytes); },
+     "statistics: length: "},
     {"ServiceId", [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt, uint64_t{1} << 32, bytes); },
      "statistics: services[0].id: 4294967296 is above 32 bits"},
     {"BackendId",

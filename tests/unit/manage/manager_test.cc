@@ -31,6 +31,7 @@ class ManagerTest : public ::testing::Test {
     environment.publisher.reset_service = [this](uint32_t slot) { counters_.service(slot) = {}; };
     environment.flows = &flows_;
     environment.workers = {&counters_};
+    environment.longest_pause_us = [](size_t worker) { return 1500 + worker; };
     environment.now_tick = [this] { return now_tick_; };
     environment.idle_ms = [this] { return idle_ms_; };
     environment.last_image_path = folder_ / "dataplane.snapshot";
@@ -256,6 +257,7 @@ TEST_F(ManagerTest, ReportsCountersByServiceAndBackend) {
   EXPECT_EQ(report["rx"], 12);
   EXPECT_EQ(report["drops"], (nlohmann::json{{"port_zero", 2}}));
   EXPECT_EQ(report["mbufs_in_use"], 3);
+  EXPECT_EQ(report["longest_pauses_us"], nlohmann::json({1500}));
   EXPECT_EQ(report["generation"], 4);
   EXPECT_EQ(report["backends"][1]["address"], "10.0.0.2");
   EXPECT_EQ(report["backends"][1]["service"], "web");
