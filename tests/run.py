@@ -1,126 +1,207 @@
 #!/usr/bin/env python3
-"""Runs the suites one after the other and adds up what they report.
+"""Builds and runs every test, side by side as the machine allows, and adds up what the suites report.
 
-    tests/run.py BUILD [--asan BUILD] [--tsan BUILD] [--fuzz BUILD] [--only NAME ...]
+    tests/run.py [--quick | --long] [--only NAME ...]
 
-A suite is a command. What it ran is read from its own closing lines (GoogleTest, pytest, or a plain
-'N passed, N failed'); a suite that ran nothing, or that ended badly without saying which test failed,
-counts as one failure. The last line sums up all suites.
+What is built and run is in tests/whole_run/suites.py. A suite fails that ran nothing, that ran fewer tests than
+tests/expected-counts.json says, or that ended badly without saying which test failed. The last line sums up all
+suites: 'N passed, N failed'.
 """
 import argparse
-import json
+import fcntl
 import os
 import pathlib
-import re
-import subprocess
+import signal
 import sys
 import time
 
-TOP = pathlib.Path(__file__).resolve().parent.parent
-PYTHON = "/usr/bin/python3"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from tests.whole_run import reports  # noqa: E402
+from tests.whole_run.machine import Machine  # noqa: E402
+from tests.whole_run.scheduler import Job, Scheduler  # noqa: E402
+from tests.whole_run.suites import BUILDS, TOP  # noqa: E402
+
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1",
     "LSAN_OPTIONS": f"print_suppressions=0:suppressions={TOP}/tests/lsan.supp",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
     "TSAN_OPTIONS": "halt_on_error=1",
 }
+WARN_ABOVE_MINUTES = 25
+IDLE_SHARE = 0.05  # of the CPUs used by others: still an idle machine
 
 
-def gtest_programs(build, suite):
-    """The test executables of a meson suite, as (name, command)."""
-    listing = subprocess.run(["meson", "introspect", "--tests", str(build)], check=True,
-                             capture_output=True, text=True).stdout
-    return [(test["name"], test["cmd"]) for test in json.loads(listing)
-            if any(name.split(":")[-1] == suite for name in test["suite"])]
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.machine = Machine()
+        self.expected = reports.ExpectedCounts(TOP / "tests/expected-counts.json")
+        self.total = reports.Report()
+        self.builds = []  # (name, seconds)
+        self.exceeded = []
+        self.scheduler = Scheduler(self.machine.cpus, TOP)
 
+    def folder(self, build):
+        # FAIRLEAD_BUILD moves the release build, as it does for tools/build.sh.
+        return pathlib.Path(os.environ.get("FAIRLEAD_BUILD", TOP / build.folder)) if build.name == "release" else TOP / build.folder
 
-def count(output):
-    """(passed, failed) as the output's own closing lines say."""
-    passed = sum(int(n) for n in re.findall(r"^\[  PASSED  \] (\d+) tests?", output, re.M))
-    failed = sum(int(n) for n in re.findall(r"^\[  FAILED  \] (\d+) tests?", output, re.M))
-    # pytest; without the frame of '=' where it is quiet
-    for line in re.findall(r"^(?:=+ )?\d+ (?:passed|failed|error|skipped).* in [\d.]+s\b", output, re.M):
-        for number, word in re.findall(r"(\d+) (passed|failed|error)", line):
-            passed += int(number) if word == "passed" else 0
-            failed += int(number) if word != "passed" else 0
-    for good, bad in re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M):
-        passed, failed = passed + int(good), failed + int(bad)
-    return passed, failed
+    def execute(self):
+        """Everything; returns the exit status."""
+        self.scheduler.add([self._build_job(build) for build in BUILDS if self._wants_build(build)])
+        self.scheduler.run()
+        self._summarize()
+        print(f"{self.total.passed} passed, {self.total.failed} failed", flush=True)
+        return 1 if self.total.failed or not self.total.passed else 0
 
+    # ---- what is wanted ---------------------------------------------------------------------------------------------
 
-def run(name, command, build, logs):
-    """Runs one suite; returns (passed, failed). Its whole output goes to a log file."""
-    log = logs / f"{name.replace(' ', '-')}.log"
-    started = time.monotonic()
-    environment = {**os.environ, **SANITIZERS, "FAIRLEAD_BUILD": str(build)}
-    with open(log, "w", encoding="utf-8", errors="replace") as out:
-        status = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=TOP,
-                                env=environment, stdin=subprocess.DEVNULL).returncode
-    output = log.read_text(encoding="utf-8", errors="replace")
-    passed, failed = count(output)
-    note = ""
-    if passed + failed == 0:
-        failed, note = 1, "ran nothing"
-    elif status != 0 and failed == 0:
-        failed, note = 1, f"ended with status {status}"
-    elapsed = time.monotonic() - started
-    print(f"  {name:<28} {passed:>5} passed {failed:>4} failed  {elapsed:6.1f} s  {note}",
-          flush=True)
-    if failed:
+    def _wants_build(self, build):
+        if build.when == "long" and not self.options.long or build.when == "full" and self.options.quick:
+            return False
+        known = self.expected.suites(build.name)
+        return not self.options.only or not known or any(self._wants(build, name) for name in known)
+
+    def _wants(self, build, suite):
+        label = _label(build, suite)
+        return not self.options.only or any(word in label for word in self.options.only)
+
+    # ---- jobs -------------------------------------------------------------------------------------------------------
+
+    def _logs(self, build):
+        logs = self.folder(build) / "test-logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        return logs
+
+    def _environment(self, build):
+        return {**os.environ, **SANITIZERS, "FAIRLEAD_BUILD": str(self.folder(build)), "PYTHONPATH": str(TOP)}
+
+    def _build_job(self, build):
+        command = ["tools/build.sh", *build.setup, "--", *build.targets]
+        environment = {**self._environment(build), "CXX": build.compiler}
+        return Job(f"built {build.name}", command, "all", self._logs(build) / "build.log", environment,
+                   lambda job: self._built(build, job))
+
+    def _built(self, build, job):
+        self.builds.append((build.name, job.seconds))
+        if job.status != 0:
+            self._fail(build, job, f"built {build.name}", "the build failed")
+            return []
+        print(f"{time.strftime('%T')}  built {build.name} in {job.seconds:.0f} s", flush=True)
+        suites = list(build.suites(self.folder(build), self.options))
+        everything = [suite.name for suite in build.suites(self.folder(build), argparse.Namespace(long=True, fuzz_seconds=None))]
+        for name in self.expected.missing(build.name, everything):
+            if self._wants(build, name):
+                self._fail(build, job, _label(build, name), "is in tests/expected-counts.json, but no suite has this name")
+        return [self._suite_job(build, suite) for suite in suites if self._wants(build, suite.name)]
+
+    def _suite_job(self, build, suite):
+        stem = self._logs(build) / suite.name.replace(" ", "-")
+        report = stem.with_suffix(".json" if suite.report == "gtest" else ".xml")
+        report.unlink(missing_ok=True)
+        command = [*suite.command, *reports.arguments(suite.report, report)]
+        return Job(suite.name, command, suite.weight, stem.with_suffix(".log"), self._environment(build),
+                   lambda job: self._suite_ended(build, suite, report, job))
+
+    def _suite_ended(self, build, suite, report_path, job):
+        label = _label(build, suite.name)
+        output = job.log.read_text(encoding="utf-8", errors="replace")
+        report = reports.read(suite.report, report_path, output)
+        note = ""
+        if report.ran == 0:
+            report.failed, note = 1, "ran nothing"
+        elif job.status != 0 and report.failed == 0:
+            report.failed, note = 1, f"ended with status {job.status}"
+        elif complaint := self.expected.complaint(build.name, suite.name, report):
+            report.failed, note = report.failed + 1, complaint
+        if self.expected.exceeded(build.name, suite.name, report.ran) and report.failed == 0:
+            self.exceeded.append((build.name, suite.name, report.ran))
+        self._tell(label, report, job.seconds, note)
+        if report.failed:
+            self._show_log(job)
+        for seconds, name, reason in report.tests:
+            self.total.tests.append((seconds, f"{label}: {name}", reason))
+
+    def _fail(self, build, job, label, note):
+        self._tell(label, reports.Report(failed=1), job.seconds, note)
+        self._show_log(job)
+
+    def _tell(self, label, report, seconds, note):
+        self.total.passed += report.passed
+        self.total.failed += report.failed
+        skipped = f"{report.skipped} skipped  " if report.skipped else ""
+        print(f"  {label:<34} {report.passed:>5} passed {report.failed:>4} failed  {seconds:6.1f} s  {skipped}{note}", flush=True)
+
+    @staticmethod
+    def _show_log(job):
+        output = job.log.read_text(encoding="utf-8", errors="replace")
         print("\n".join("    | " + line for line in output.splitlines()[-60:]))
-        print(f"    the whole output: {log}", flush=True)
-    return passed, failed
+        print(f"    the whole output: {job.log}", flush=True)
+
+    # ---- the end ----------------------------------------------------------------------------------------------------
+
+    def _summarize(self):
+        print("\nbuilds: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.builds))
+        slowest = sorted(self.total.tests, reverse=True)
+        print("the ten slowest tests:")
+        for seconds, name, _ in slowest[:10]:
+            print(f"  {seconds:6.1f} s  {name}")
+        for seconds, name, reason in slowest:
+            if seconds > reports.LONG_TEST_S and not reason:
+                print(f"warning: {name} took {seconds:.0f} s, more than {reports.LONG_TEST_S}, and has no marker slow(\"reason\")")
+        own, others, stolen = self.machine.shares()
+        minutes = self.machine.elapsed_s / 60
+        print(f"{minutes:.1f} minutes on {self.machine.cpus} CPUs, of which this run used {own:.0%}, other programs {others:.0%}, "
+              f"the hypervisor {stolen:.0%}")
+        if minutes > WARN_ABOVE_MINUTES and others + stolen < IDLE_SHARE and not self.options.long:
+            print(f"warning: the run took more than {WARN_ABOVE_MINUTES} minutes on an idle machine")
+        if self.options.record_counts:
+            for build, suite, ran in self.exceeded:
+                self.expected.record(build, suite, ran)
+            self.expected.save()
+        elif self.exceeded:
+            print("tests/expected-counts.json can be raised (tests/run.py --record-counts does it): " +
+                  ", ".join(f"{build}: {suite} {ran}" for build, suite, ran in self.exceeded))
 
 
-def suites(options):
-    """(name, command, build) of everything that the given builds can run."""
-    release = options.build
-    yield "lint", [PYTHON, "tests/lint.py", str(release)], release
-    for label, build in [("", release), (" asan", options.asan)]:
-        if build:
-            for name, command in gtest_programs(build, "unit"):
-                yield name + label, command, build
-    if options.tsan:
-        for name, command in gtest_programs(options.tsan, "threads"):
-            yield name + " tsan", command, options.tsan
-    pytest = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE"]
-    for label, build in [("", release), (" asan", options.asan)]:
-        if build:
-            yield "packets" + label, [*pytest, "tests/packet"], build
-    yield "replay", [*pytest, "tests/replay"], release
-    yield "end to end", [*pytest, "tests/e2e"], release
-    # The two eBPF programs; root of the host's own user namespace. Each some 15 s on an idle machine.
-    yield "steering", [*pytest, "tests/steering"], release
-    yield "agent", [*pytest, "tests/agent"], release
-    if options.asan:
-        yield "end to end asan", [*pytest, "tests/e2e", "-m", "quick"], options.asan
-    if options.fuzz:
-        yield "fuzz", ["tests/fuzz/run.sh", str(options.fuzz_seconds), str(options.fuzz)], options.fuzz
-    yield "bench tools", [*pytest, "tests/bench"], release
-    yield "benches check their results", [PYTHON, "bench/smoke.py", str(release)], release
-    yield "survival in small", [str(release / "bench/pcc/pcc"), "--quick"], release
+def _label(build, suite):
+    return suite if build.name == "release" else f"{suite} {build.name}"
+
+
+def _lock():
+    """Two runs in one clone would build over each other. Held until the process ends."""
+    handle = open(TOP / ".git" / "fairlead-tests.lock" if (TOP / ".git").is_dir() else TOP / ".fairlead-tests.lock", "w",
+                  encoding="ascii")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"run.py: another run of the tests uses {TOP}; wait for it, or use a clone of its own")
+    return handle
+
+
+def _parse(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="the release build's suites only")
+    length.add_argument("--long", action="store_true", help="also what not every change needs, for about an hour")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="suites whose name holds one of these")
+    parser.add_argument("--fuzz-seconds", type=int, help="how long each fuzzer runs (20; with --long 60)")
+    parser.add_argument("--record-counts", action="store_true", help="raise tests/expected-counts.json to what ran")
+    return parser.parse_args(arguments)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("--asan", type=pathlib.Path)
-    parser.add_argument("--tsan", type=pathlib.Path)
-    parser.add_argument("--fuzz", type=pathlib.Path)
-    parser.add_argument("--fuzz-seconds", type=int, default=20)
-    parser.add_argument("--only", nargs="*", default=[], help="suites whose name holds one of these")
-    options = parser.parse_args()
-    logs = options.build / "test-logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    passed = failed = 0
-    for name, command, build in suites(options):
-        if options.only and not any(word in name for word in options.only):
-            continue
-        good, bad = run(name, command, build.resolve(), logs)
-        passed, failed = passed + good, failed + bad
-    print(f"{passed} passed, {failed} failed", flush=True)
-    return 1 if failed or not passed else 0
+    options = _parse()
+    lock = _lock()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return Run(options).execute()
+    except KeyboardInterrupt:
+        print("interrupted; all suites were ended", flush=True)
+        return 130
+    finally:
+        lock.close()
 
 
 if __name__ == "__main__":

@@ -7,18 +7,22 @@ import pytest
 
 from tests.lab import Lab, enter_namespace_rights
 
-_LIMIT_S = 180
+_LIMIT_S = 300
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "quick: takes a few seconds; also run on the sanitizer build")
-    config.addinivalue_line("markers", "slow: takes longer than ten seconds")
-    config.addinivalue_line("markers", "limit(seconds): the test fails after that long (default 180)")
+    config.addinivalue_line("markers", "limit(seconds): the test fails after that long (default 300)")
     # An interrupt, however asked for, ends the whole run, labs and all.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     capture = config.pluginmanager.getplugin("capturemanager")
     # Before the program starts again as root of its own namespace, its output must be the terminal's.
     enter_namespace_rights(before_exec=capture.stop_global_capturing if capture else None)
+
+
+def pytest_collection_modifyitems(items):
+    """The slow ones first, so that none is left over when two labs share the tests."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

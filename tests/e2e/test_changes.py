@@ -107,7 +107,7 @@ def test_no_new_flow_reaches_a_draining_backend_from_the_acknowledgement_on(bala
             assert figures[group]["by_backend"][name] > middle[group]["by_backend"][name] + 50
 
 
-@pytest.mark.slow
+@pytest.mark.slow("waits for the idle timeout of 12 s twice, as flows without a record do")
 def test_drain_wait_ends_when_the_last_flow_has_ended_and_not_before(lab):
     # Flows that have sent nothing since the drain began have no record: it waits for them for the idle timeout.
     configure(lab, idle_timeout="12s")

@@ -40,7 +40,7 @@ class _Changer(threading.Thread):
                 return
 
 
-@pytest.mark.slow
+@pytest.mark.slow("kills the control plane up to 32 times")
 @pytest.mark.limit(240)
 def test_killed_control_plane_loses_nothing_that_it_acknowledged(balanced):
     lab = balanced

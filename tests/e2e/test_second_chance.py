@@ -64,7 +64,7 @@ def _make_second_host(lab):
     return host
 
 
-@pytest.mark.slow
+@pytest.mark.slow("lives through five idle timeouts after a balancer was killed")
 @pytest.mark.limit(240)
 def test_no_connection_breaks_when_one_of_two_balancers_dies_amid_a_shift(bare_lab, request):
     lab = bare_lab

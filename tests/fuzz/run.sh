@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Runs every fuzzer of a build for some seconds on its seed corpus, as many at once as there are CPUs; closes with 'N passed, N failed'.
+# Runs every fuzzer of a build for some seconds from its seeds and the committed corpus, as many at once as there are CPUs; closes with
+# 'N passed, N failed'.
 #   tests/fuzz/run.sh SECONDS BUILD_DIR [NAME ...]
 # FAIRLEAD_FUZZ_JOBS: another number at once. What a fuzzer finds stays in BUILD_DIR/fuzz-findings/NAME: run the fuzzer on that file
 # to see it again.
 set -euo pipefail
-if [ $# -lt 2 ]; then sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
+if [ $# -lt 2 ]; then sed -n '2,6s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
 seconds=$1
-programs=$(realpath "$2")/tests/fuzz
+build=$(realpath "$2")
+programs=$build/tests/fuzz
+source "$(dirname "${BASH_SOURCE[0]}")/inputs.sh"
 findings=$(realpath "$2")/fuzz-findings
 shift 2
 jobs_at_once=${FAIRLEAD_FUZZ_JOBS:-$(nproc)}
-seeds=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/corpus
 work=$(mktemp -d)
 clean_up() {  # ends the fuzzers that still run, by their parents' ids
   local running
@@ -30,8 +32,8 @@ fuzz() {  # PROGRAM: leaves what is to be told in $work/NAME.told, and $work/NAM
   local program=$1 name seed_count log runs
   name=$(basename "${program%_fuzzer}")
   mkdir -p "$work/$name" "$findings/$name"
-  if [ -d "$seeds/$name" ]; then cp -r "$seeds/$name/." "$work/$name"; fi
-  if [ -x "${program%_fuzzer}_seeds" ]; then "${program%_fuzzer}_seeds" "$work/$name"; fi
+  unpack_corpus "$name" "$work/$name"
+  write_seeds "$build" "$name" "$work/$name"
   seed_count=$(find "$work/$name" -type f | wc -l)
   log=$findings/$name.log
   # A run that began without seeds, or ended without a round, has tested nothing.

@@ -1,0 +1,16 @@
+"""What all suites of pytest share: the marker of tests that take long."""
+import pytest
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow(reason): takes more than 20 s on an idle machine, for this reason")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        marker = item.get_closest_marker("slow")
+        if marker is None:
+            continue
+        if len(marker.args) != 1 or not marker.args[0].strip():
+            raise pytest.UsageError(f"{item.nodeid}: slow needs its reason, as in slow(\"waits for the idle timeout\")")
+        item.user_properties.append(("slow", marker.args[0]))  # into the run's report

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# The committed corpus of each fuzzer: few inputs that reach what long fuzzing has reached.
+#   tests/fuzz/corpus.sh make BUILD_DIR [SECONDS] [NAME ...]   fuzzes on for SECONDS (default 300) from corpus and seeds, keeps the
+#                                                              smallest set of inputs with the same coverage in tests/fuzz/corpus/
+#   tests/fuzz/corpus.sh check BUILD_DIR                       the corpus covers at least what 60 s from the seeds alone cover;
+#                                                              closes with 'N passed, N failed'
+# As many fuzzers run at once as there are CPUs.
+set -euo pipefail
+if [ $# -lt 2 ]; then sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
+what=$1
+build=$(realpath "$2")
+shift 2
+source "$(dirname "${BASH_SOURCE[0]}")/inputs.sh"
+work=$(mktemp -d)
+clean_up() {
+  local running
+  running=$(jobs -p | paste -sd,)
+  [ -z "$running" ] || pkill -P "$running" || true
+  rm -rf "$work"
+}
+trap clean_up EXIT
+
+# Coverage figures are libFuzzer's "cov:", the edges reached.
+coverage() {  # NAME FOLDER: of these inputs
+  "$build/tests/fuzz/$1_fuzzer" -runs=0 "$2" 2>&1 | sed -n 's/.*INITED cov: \([0-9]*\).*/\1/p'
+}
+fuzz() {  # NAME FOLDER SECONDS: new inputs go to FOLDER
+  "$build/tests/fuzz/$1_fuzzer" "$2" -max_total_time="$3" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+    -artifact_prefix="$work/$1-found-" >"$work/$1.log" 2>&1
+}
+
+make_one() {  # NAME SECONDS
+  local name=$1 all=$work/$1-all least=$work/$1-least
+  mkdir -p "$all" "$least" "$fuzz_folder/corpus"
+  unpack_corpus "$name" "$all"
+  write_seeds "$build" "$name" "$all"
+  fuzz "$name" "$all" "$2" || { echo "$name: found something: see what tests/fuzz/run.sh says" >&2; tail -n 20 "$work/$name.log" >&2; return 1; }
+  "$build/tests/fuzz/${name}_fuzzer" -merge=1 -max_len=4096 -rss_limit_mb=2048 "$least" "$all" >"$work/$name.log" 2>&1
+  # The same inputs make the same file.
+  tar -C "$least" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - . | gzip -9n >"$fuzz_folder/corpus/$name.tar.gz"
+  echo "$name: $(find "$least" -type f | wc -l) inputs, coverage $(coverage "$name" "$least")"
+}
+
+check_one() {  # NAME: leaves $work/NAME.good when the corpus is good enough
+  local name=$1 seeds=$work/$1-seeds corpus=$work/$1-corpus of_corpus of_seeds
+  mkdir -p "$seeds" "$corpus"
+  unpack_corpus "$name" "$corpus"
+  write_seeds "$build" "$name" "$seeds"
+  if fuzz "$name" "$seeds" 60; then
+    of_corpus=$(coverage "$name" "$corpus")
+    of_seeds=$(coverage "$name" "$seeds")
+    if [ "${of_corpus:-0}" -ge "${of_seeds:-1}" ]; then touch "$work/$name.good"; fi
+    echo "$name: coverage of the corpus ${of_corpus:-unknown}, of 60 s from the seeds ${of_seeds:-unknown}"
+  else
+    echo "$name: 60 s from the seeds found something:"
+    tail -n 20 "$work/$name.log"
+  fi
+}
+
+at_once() {  # COMMAND [ARGUMENT ...] for each of "${names[@]}", which comes as the first argument
+  local command=$1 name
+  shift
+  for name in "${names[@]}"; do
+    if [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; then wait -n || true; fi
+    "$command" "$name" "$@" &
+  done
+  wait
+}
+
+case "$what" in
+  make)
+    seconds=${1:-300}
+    [ $# -eq 0 ] || shift
+    names=("$@")
+    [ ${#names[@]} -gt 0 ] || mapfile -t names < <(fuzzers_of "$build")
+    at_once make_one "$seconds"
+    ;;
+  check)
+    mapfile -t names < <(fuzzers_of "$build")
+    at_once check_one
+    passed=$(find "$work" -maxdepth 1 -name '*.good' | wc -l)
+    echo "$passed passed, $((${#names[@]} - passed)) failed"
+    [ "$passed" -eq "${#names[@]}" ] && [ "$passed" -gt 0 ]
+    ;;
+  *) echo "corpus.sh: '$what' is neither make nor check" >&2; exit 2 ;;
+esac

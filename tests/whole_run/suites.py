@@ -1,0 +1,116 @@
+"""What a run of all tests builds and runs: the one table of builds and suites.
+
+A suite belongs to a build, and starts when that is ready. Its weight says what it needs of the machine:
+
+    cpu      computes, in one process; as many at once as there are CPUs. Runs at a lower priority.
+    all      computes on every CPU: builds, fuzzers. Runs at a lower priority.
+    wait     waits most of the time (labs, timers); one at a time, beside whatever computes
+    alone    asserts something about time, so that nothing else may run meanwhile
+"""
+import dataclasses
+import json
+import pathlib
+import subprocess
+from collections.abc import Callable
+
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+PYTHON = "/usr/bin/python3"
+# Two labs at once keep two CPUs busy; each names its namespaces after its process.
+LABS = "2"
+
+# What the end-to-end tests run, beside the unit tests and what those need.
+_PROGRAMS = ("dataplane/fairlead-dataplane", "controlplane/fairleadd", "tools/fairctl/fairctl", "tools/agent/fairlead-agent",
+             "tests/lab/fairlead-loadgen", "tests/lab/trunk.bpf.o", "meson-test-prereq")
+SANITIZE = ["-Db_lundef=false", "-Dbuildtype=debugoptimized", "-Dcpp_args=-g1", "-Dbenches=false"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    name: str
+    command: list
+    weight: str = "cpu"
+    report: str = "lines"  # how it reports: gtest, pytest, or lines ('N passed, N failed')
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """`folder`: below the clone. `suites(folder, options)`: its suites, once it is built; the longest come first."""
+    name: str
+    folder: str
+    suites: Callable
+    setup: tuple = ()
+    targets: tuple = ()
+    compiler: str = "c++"
+    when: str = "always"  # or: full (not with --quick), long
+
+
+def _gtest(folder, suite_name, waiting=()):
+    """The test programs of a meson suite. `waiting`: those that spend their time with timers."""
+    listing = subprocess.run(["meson", "introspect", "--tests", str(folder)], check=True, capture_output=True, text=True).stdout
+    return [Suite(test["name"], test["cmd"], "wait" if test["name"] in waiting else "cpu", "gtest")
+            for test in json.loads(listing) if any(name.split(":")[-1] == suite_name for name in test["suite"])]
+
+
+def _pytest(name, *arguments, weight="cpu", labs=None):
+    parallel = ["-n", LABS, "--dist", labs] if labs else []
+    return Suite(name, [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", *parallel, *arguments], weight, "pytest")
+
+
+_WAITING = ("unit-controlplane",)
+
+
+def _release(folder, options):
+    yield _pytest("end to end", "tests/e2e", weight="wait", labs="load")
+    yield _pytest("agent", "tests/agent", weight="wait", labs="loadfile")
+    yield _pytest("replay", "tests/replay", weight="wait")
+    # The two eBPF programs; root of the host's own user namespace.
+    yield _pytest("steering", "tests/steering", weight="wait")
+    yield _pytest("packets", "tests/packet")
+    yield Suite("benches check their results", [PYTHON, "bench/smoke.py", str(folder)])
+    yield Suite("survival in small", [str(folder / "bench/pcc/pcc"), "--quick"])
+    yield from _gtest(folder, "unit", _WAITING)
+    yield Suite("lint", [PYTHON, "tests/lint.py"])
+    yield _pytest("the run itself", "tests/whole_run", weight="wait")
+    yield _pytest("bench tools", "tests/bench", weight="alone")
+    if options.long:
+        yield Suite("survival at length", [str(folder / "bench/pcc/pcc")])
+
+
+def _sanitizers(folder, options):
+    if options.long:
+        yield _pytest("end to end", "tests/e2e", weight="wait", labs="load")
+    else:
+        yield _pytest("end to end", "tests/e2e", "-m", "quick", weight="wait", labs="load")
+    yield _pytest("packets", "tests/packet")
+    yield from _gtest(folder, "unit", _WAITING)
+    seconds = str(options.fuzz_seconds or (60 if options.long else 20))
+    yield Suite("fuzz", ["tests/fuzz/run.sh", seconds, str(folder)], "all")
+    if options.long:
+        yield Suite("fuzz corpus", ["tests/fuzz/corpus.sh", "check", str(folder)], "all")
+
+
+def _threads(folder, options):
+    yield from _gtest(folder, "threads")
+
+
+def _every_unit(folder, options):
+    yield _pytest("packets", "tests/packet")
+    yield from _gtest(folder, "unit", _WAITING)
+
+
+def _unit_threads(folder, options):
+    yield from _gtest(folder, "unit", _WAITING)
+
+
+BUILDS = (
+    Build("release", "build", _release),
+    # One build for tests and fuzzers. -O1 for the packet path; the rest takes none (meson.build, `cold`).
+    Build("sanitizers", "build-sanitizers", _sanitizers, compiler="clang++", when="full", targets=(*_PROGRAMS, "fuzzers"),
+          setup=("-Dfuzzers=true", "-Db_sanitize=address,undefined", *SANITIZE, "-Doptimization=1")),
+    Build("tsan", "build-tsan", _threads, when="full", targets=("threads-tests",), setup=("-Db_sanitize=thread", *SANITIZE)),
+    # The rest of the matrix: the other compiler, UBSan in libraries' templates too, and threads in all unit tests.
+    Build("gcc sanitizers", "build-gcc-sanitizers", _every_unit, when="long", targets=_PROGRAMS,
+          setup=("-Db_sanitize=address,undefined", *SANITIZE, "-Doptimization=1")),
+    Build("tsan units", "build-tsan-units", _unit_threads, compiler="clang++", when="long", targets=("meson-test-prereq",),
+          setup=("-Db_sanitize=thread", *SANITIZE, "-Doptimization=1")),
+)
