@@ -1,8 +1,12 @@
 """What all suites of pytest share: the marker of tests that take long."""
+import signal
+
 import pytest
 
 
 def pytest_configure(config):
+    # An interrupt, however asked for, ends the suite as Ctrl-C does, so that fixtures clean up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "slow(reason): takes more than 20 s on an idle machine, for this reason")
 
 

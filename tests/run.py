@@ -14,6 +14,7 @@ import pathlib
 import signal
 import sys
 import time
+import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
@@ -49,7 +50,14 @@ class Run:
     def execute(self):
         """Everything; returns the exit status."""
         self.scheduler.add([self._build_job(build) for build in BUILDS if self._wants_build(build)])
-        self.scheduler.run()
+        try:
+            self.scheduler.run()
+        except KeyboardInterrupt:
+            self.total.failed += 1
+            print("interrupted: all suites that ran were ended", flush=True)
+        except Exception:
+            self.total.failed += 1
+            traceback.print_exc()
         self._summarize()
         print(f"{self.total.passed} passed, {self.total.failed} failed", flush=True)
         return 1 if self.total.failed or not self.total.passed else 0
@@ -59,8 +67,9 @@ class Run:
     def _wants_build(self, build):
         if build.when == "long" and not self.options.long or build.when == "full" and self.options.quick:
             return False
-        known = self.expected.suites(build.name)
-        return not self.options.only or not known or any(self._wants(build, name) for name in known)
+        # Test programs are known once they are built: until then by their counts.
+        known = {*self.expected.suites(build.name), *(suite.name for suite in build.suites(self.folder(build), self.options))}
+        return any(self._wants(build, name) for name in known)
 
     def _wants(self, build, suite):
         label = _label(build, suite)
@@ -89,6 +98,8 @@ class Run:
             return []
         print(f"{time.strftime('%T')}  built {build.name} in {job.seconds:.0f} s", flush=True)
         suites = list(build.suites(self.folder(build), self.options))
+        if not any(suite.report == "gtest" for suite in suites):
+            self._fail(build, job, f"suites of {build.name}", "meson lists no test programs")
         everything = [suite.name for suite in build.suites(self.folder(build), argparse.Namespace(long=True, fuzz_seconds=None))]
         for name in self.expected.missing(build.name, everything):
             if self._wants(build, name):
@@ -109,18 +120,19 @@ class Run:
         report = reports.read(suite.report, report_path, output)
         note = ""
         if report.ran == 0:
-            report.failed, note = 1, "ran nothing"
+            report.failed, note = 1, "ran nothing" if job.status == 0 else f"reported nothing, ended with status {job.status}"
         elif job.status != 0 and report.failed == 0:
             report.failed, note = 1, f"ended with status {job.status}"
         elif complaint := self.expected.complaint(build.name, suite.name, report):
             report.failed, note = report.failed + 1, complaint
-        if self.expected.exceeded(build.name, suite.name, report.ran) and report.failed == 0:
+        # A long run's suites have more tests than the next usual one may have.
+        if not self.options.long and report.failed == 0 and self.expected.exceeded(build.name, suite.name, report.ran):
             self.exceeded.append((build.name, suite.name, report.ran))
         self._tell(label, report, job.seconds, note)
         if report.failed:
             self._show_log(job)
         for seconds, name, reason in report.tests:
-            self.total.tests.append((seconds, f"{label}: {name}", reason))
+            self.total.tests.append((seconds, f"{label}: {name}", reason if suite.report == "pytest" else "not pytest's"))
 
     def _fail(self, build, job, label, note):
         self._tell(label, reports.Report(failed=1), job.seconds, note)
@@ -170,8 +182,7 @@ def _label(build, suite):
 
 def _lock():
     """Two runs in one clone would build over each other. Held until the process ends."""
-    handle = open(TOP / ".git" / "fairlead-tests.lock" if (TOP / ".git").is_dir() else TOP / ".fairlead-tests.lock", "w",
-                  encoding="ascii")
+    handle = open(TOP / "tests/run.py", "rb")  # any file of the clone that each user may read
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -187,19 +198,20 @@ def _parse(arguments=None):
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="suites whose name holds one of these")
     parser.add_argument("--fuzz-seconds", type=int, help="how long each fuzzer runs (20; with --long 60)")
     parser.add_argument("--record-counts", action="store_true", help="raise tests/expected-counts.json to what ran")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.record_counts and options.long:
+        parser.error("--record-counts: counts are those of a usual run; leave --long out")
+    return options
 
 
 def main():
     options = _parse()
     lock = _lock()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
     try:
         return Run(options).execute()
-    except KeyboardInterrupt:
-        print("interrupted; all suites were ended", flush=True)
-        return 130
     finally:
         lock.close()
 

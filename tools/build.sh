@@ -18,8 +18,8 @@ if command -v ccache >/dev/null; then
   export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content CCACHE_SLOPPINESS=pch_defines,time_macros
   compiler="ccache $compiler"
 fi
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+mkdir -p "$build"
+log=$build/build-output.txt
 if [ ! -f "$build/build.ninja" ]; then
   CXX=$compiler meson setup "$build" "$top" "${setup[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 elif [ ${#setup[@]} -gt 0 ]; then
@@ -28,5 +28,9 @@ elif [ ${#setup[@]} -gt 0 ]; then
     { meson setup --reconfigure "$build" "$top" && meson configure "$build" "${setup[@]}"; } >"$log" 2>&1 ||
     { cat "$log" >&2; exit 1; }
 fi
-ninja -j "$(nproc)" -C "$build" "$@" >"$log" 2>&1 || { grep -E 'error|FAILED|undefined' "$log" | head -n 40 >&2
-                                                      echo "build failed in $build" >&2; exit 1; }
+# ninja ends with this script, however that ends.
+if ! setpriv --pdeathsig TERM ninja -j "$(nproc)" -C "$build" "$@" >"$log" 2>&1; then
+  { grep -E 'error:|FAILED|undefined|fatal' "$log" || tail -n 40 "$log"; } 2>/dev/null | sed -n '1,40p' >&2 || true
+  echo "build failed in $build; the whole output: $log" >&2
+  exit 1
+fi

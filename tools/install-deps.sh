@@ -8,7 +8,7 @@ build=(g++ meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev lib
        nlohmann-json3-dev libsqlite3-dev libnl-3-dev libnl-route-3-dev prometheus-cpp-dev
        libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
 run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
-test=(ccache lld clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-pytest-xdist python3-yaml
+test=(ccache lld llvm clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-pytest-xdist python3-yaml
       python3-xxhash python3-matplotlib iperf3 nftables tcpdump sqlite3 git openssh-server openssh-client traceroute)
 bench=(dpdk dpdk-dev valgrind haproxy libnginx-mod-stream wrk nftables iperf3 procps python3-matplotlib git)
 

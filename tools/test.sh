@@ -3,7 +3,7 @@
 # over all suites.
 #   tools/test.sh [--quick | --long] [--only NAME ...]
 #     --quick        the release build's suites only
-#     --long         also what not every change needs: fuzzing for 60 s, long survival, all sanitizers with both compilers
+#     --long         also what not every change needs: 60 s of each fuzzer, long survival, more sanitizer builds
 #     --only NAME    suites whose name holds NAME, and the builds that they need
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

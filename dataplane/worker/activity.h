@@ -1,5 +1,5 @@
-// When a worker last found packets at its ports, when it last looked and found none, and the longest
-// pause between two looks: what tells a worker that has nothing to do from one that is not running. Only the worker itself can know
+// Records when a worker last found packets at its ports, when it last polled them and found none, and
+// its longest pause between two polls: what tells a worker with nothing to do from one that does not run. Only the worker itself can know
 // that: to somebody else's clock a worker that waits for its CPU, or for a slow write, is as silent
 // as one without packets, and it may have left packets unread.
 #pragma once
@@ -13,14 +13,15 @@ namespace fairlead {
 // Of one worker, which alone writes it; a line of its own.
 class alignas(64) Activity {
  public:
-  // Worker, once a loop, before it looks. What lies between two calls is a pause: work on a batch, a
+  // Worker, once a loop, before it polls its ports. What lies between two calls is a pause: work on a batch, a
   // sleep when there is nothing to do (200 us), or time for which the worker had no CPU.
-  void Look(uint64_t now_tsc) {
-    const uint64_t before_tsc = look_tsc_.load(std::memory_order_relaxed);
-    look_tsc_.store(now_tsc, std::memory_order_relaxed);
+  void Polls(uint64_t now_tsc) {
+    const uint64_t before_tsc = poll_tsc_.load(std::memory_order_relaxed);
     if (before_tsc != 0 && now_tsc > before_tsc + longest_pause_tsc()) {
       longest_pause_tsc_.store(now_tsc - before_tsc, std::memory_order_relaxed);
     }
+    // Last: a reader that sees it sees the pause before it too.
+    poll_tsc_.store(now_tsc, std::memory_order_release);
   }
   // Worker. `now_tsc` was read before it looked.
   void Found(uint64_t now_tsc) { packet_tsc_.store(now_tsc, std::memory_order_relaxed); }
@@ -30,18 +31,18 @@ class alignas(64) Activity {
   uint64_t packet_tsc() const { return packet_tsc_.load(std::memory_order_relaxed); }
   uint64_t empty_tsc() const { return empty_tsc_.load(std::memory_order_relaxed); }
 
-  // Any thread: the longest pause since the first look, in cycles; one that has not ended by `now_tsc`
-  // counts up to then. 0 before the first look.
+  // Any thread: the longest pause since the first poll, in cycles; one that has not ended by `now_tsc`
+  // counts up to then. 0 before the first poll.
   uint64_t LongestPauseCycles(uint64_t now_tsc) const {
-    const uint64_t look_tsc = look_tsc_.load(std::memory_order_relaxed);
-    const uint64_t pause_tsc = look_tsc != 0 && now_tsc > look_tsc ? now_tsc - look_tsc : 0;
+    const uint64_t poll_tsc = poll_tsc_.load(std::memory_order_acquire);
+    const uint64_t pause_tsc = poll_tsc != 0 && now_tsc > poll_tsc ? now_tsc - poll_tsc : 0;
     return std::max(pause_tsc, longest_pause_tsc());
   }
 
  private:
   uint64_t longest_pause_tsc() const { return longest_pause_tsc_.load(std::memory_order_relaxed); }
 
-  std::atomic<uint64_t> look_tsc_{0};
+  std::atomic<uint64_t> poll_tsc_{0};
   std::atomic<uint64_t> longest_pause_tsc_{0};
   std::atomic<uint64_t> packet_tsc_{0};
   std::atomic<uint64_t> empty_tsc_{0};

@@ -43,7 +43,7 @@ void Worker::Run() {
     shared_->rcu->Quiescent(index_);
     context_.tables = shared_->tables.load(std::memory_order_acquire);
     const uint64_t now_tsc = rte_rdtsc();
-    activity_.Look(now_tsc);
+    activity_.Polls(now_tsc);
     if (PollOnce(now_tsc) != 0) {
       idler.Busy(now_tsc);
     } else {

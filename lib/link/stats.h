@@ -86,7 +86,7 @@ struct PortStats {
 };
 
 struct WorkerStats {
-  // Between two looks at its ports, since its start; one that lasts counts too. A sleep of a worker
+  // Between two polls of its ports, since its start; one that lasts counts too. A sleep of a worker
   // with nothing to do is one of 200 us; one of many milliseconds says that it had no CPU.
   uint64_t longest_pause_us = 0;
 };

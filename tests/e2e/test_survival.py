@@ -130,7 +130,7 @@ def test_two_thousand_connections_live_through_two_hundred_changes(bare_lab):
         "health_check": {"type": "tcp", "port": 8081, "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 2}})
     lab.wait_healthy("web", 4)
     load = lab.start_load(targets=web_targets(lab), keep=2000, interval_ms=1000 * _REQUEST_INTERVAL_S,
-                          timeout_ms=15000).wait_steady()
+                          timeout_ms=60000).wait_steady()
     states = set()
     for _ in range(200):
         changes.one()

@@ -42,10 +42,11 @@ def test_a_worker_that_has_no_cpu_shows_in_its_longest_pause(balanced):
     lab.dataplane.send_signal(signal.SIGSTOP)
     time.sleep(pause_s)
     lab.dataplane.send_signal(signal.SIGCONT)
-    wait_until(lambda: lab.longest_pause_s() >= pause_s, 20, lambda: f"the longest pause is {lab.longest_pause_s()} s, not {pause_s} s")
+    least_s = 0.99 * pause_s  # DPDK knows the rate of the TSC to some parts in a thousand
+    wait_until(lambda: lab.longest_pause_s() >= least_s, 20, lambda: f"the longest pause is {lab.longest_pause_s()} s, not {pause_s} s")
     line = next(line for line in lab.control.raw("GET", "/metrics")[1].splitlines()
                 if line.startswith('fairlead_worker_longest_pause_seconds{worker="0"} '))
-    assert float(line.split()[1]) >= pause_s
+    assert float(line.split()[1]) >= least_s
     assert "workers: longest pause between two polls since start" in lab.fairctl("stats").stdout
 
 

@@ -24,21 +24,27 @@ trap clean_up EXIT
 coverage() {  # NAME FOLDER: of these inputs
   "$build/tests/fuzz/$1_fuzzer" -runs=0 "$2" 2>&1 | sed -n 's/.*INITED cov: \([0-9]*\).*/\1/p'
 }
-fuzz() {  # NAME FOLDER SECONDS: new inputs go to FOLDER
+fuzz() {  # NAME FOLDER SECONDS: new inputs go to FOLDER, findings to BUILD_DIR/fuzz-findings/NAME
+  mkdir -p "$build/fuzz-findings/$1"
   "$build/tests/fuzz/$1_fuzzer" "$2" -max_total_time="$3" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-    -artifact_prefix="$work/$1-found-" >"$work/$1.log" 2>&1
+    -artifact_prefix="$build/fuzz-findings/$1/" >"$work/$1.log" 2>&1
 }
 
 make_one() {  # NAME SECONDS
   local name=$1 all=$work/$1-all least=$work/$1-least
   mkdir -p "$all" "$least" "$fuzz_folder/corpus"
-  unpack_corpus "$name" "$all"
+  if [ -f "$fuzz_folder/corpus/$name.tar.gz" ]; then unpack_corpus "$name" "$all"; fi
   write_seeds "$build" "$name" "$all"
-  fuzz "$name" "$all" "$2" || { echo "$name: found something: see what tests/fuzz/run.sh says" >&2; tail -n 20 "$work/$name.log" >&2; return 1; }
+  if ! fuzz "$name" "$all" "$2"; then
+    echo "$name: found something, which is in $build/fuzz-findings/$name:" >&2
+    tail -n 20 "$work/$name.log" >&2
+    return
+  fi
   "$build/tests/fuzz/${name}_fuzzer" -merge=1 -max_len=4096 -rss_limit_mb=2048 "$least" "$all" >"$work/$name.log" 2>&1
   # The same inputs make the same file.
   tar -C "$least" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - . | gzip -9n >"$fuzz_folder/corpus/$name.tar.gz"
   echo "$name: $(find "$least" -type f | wc -l) inputs, coverage $(coverage "$name" "$least")"
+  touch "$work/$name.good"
 }
 
 check_one() {  # NAME: leaves $work/NAME.good when the corpus is good enough
@@ -47,8 +53,8 @@ check_one() {  # NAME: leaves $work/NAME.good when the corpus is good enough
   unpack_corpus "$name" "$corpus"
   write_seeds "$build" "$name" "$seeds"
   if fuzz "$name" "$seeds" 60; then
-    of_corpus=$(coverage "$name" "$corpus")
-    of_seeds=$(coverage "$name" "$seeds")
+    of_corpus=$(coverage "$name" "$corpus") || true
+    of_seeds=$(coverage "$name" "$seeds") || true
     if [ "${of_corpus:-0}" -ge "${of_seeds:-1}" ]; then touch "$work/$name.good"; fi
     echo "$name: coverage of the corpus ${of_corpus:-unknown}, of 60 s from the seeds ${of_seeds:-unknown}"
   else
@@ -78,9 +84,9 @@ case "$what" in
   check)
     mapfile -t names < <(fuzzers_of "$build")
     at_once check_one
-    passed=$(find "$work" -maxdepth 1 -name '*.good' | wc -l)
-    echo "$passed passed, $((${#names[@]} - passed)) failed"
-    [ "$passed" -eq "${#names[@]}" ] && [ "$passed" -gt 0 ]
     ;;
   *) echo "corpus.sh: '$what' is neither make nor check" >&2; exit 2 ;;
 esac
+passed=$(find "$work" -maxdepth 1 -name '*.good' | wc -l)
+echo "$passed passed, $((${#names[@]} - passed)) failed"
+[ "$passed" -eq "${#names[@]}" ] && [ "$passed" -gt 0 ]

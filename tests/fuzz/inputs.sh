@@ -13,5 +13,5 @@ write_seeds() {  # BUILD_DIR NAME FOLDER: what NAME_seeds writes
 }
 
 unpack_corpus() {  # NAME FOLDER: the committed corpus
-  if [ -f "$fuzz_folder/corpus/$1.tar.gz" ]; then tar -xzf "$fuzz_folder/corpus/$1.tar.gz" -C "$2"; fi
+  tar -xzf "$fuzz_folder/corpus/$1.tar.gz" -C "$2"
 }

@@ -51,7 +51,8 @@ def sweep():
                 pass
         run(["ip", "netns", "del", name], check=False)
         removed.append(name)
-    for folder in (pathlib.Path(tempfile.gettempdir()), pathlib.Path("/run/dpdk"), pathlib.Path("/dev/shm")):
+    # In /sys/fs/bpf are programs and maps that a run pinned.
+    for folder in (pathlib.Path(tempfile.gettempdir()), pathlib.Path("/run/dpdk"), pathlib.Path("/dev/shm"), pathlib.Path("/sys/fs/bpf")):
         for path in folder.glob("flab-*") if folder.is_dir() else []:
             if _owner_gone(path.name) and path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

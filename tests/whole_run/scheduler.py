@@ -13,8 +13,8 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
-# What computes gives way to what waits, which runs when its events come. At 19 a build beside another program that computes gets
-# 1.5 % of the CPU, and takes hours.
+# Computing jobs run at a lower priority, so that waiting jobs run as soon as their events arrive. At 19 a build beside another program
+# that computes would get 1.5 % of the CPU, and take hours.
 _NICE = 5
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How long a job that is asked to end may take to clean up.
@@ -29,6 +29,7 @@ class Job:
     log: pathlib.Path
     environment: dict
     done: object = None  # called with the job when it has ended; may return further jobs
+    limit_s: float = 3600  # it is ended after that
     status: int = None
     seconds: float = 0.0
 
@@ -96,19 +97,30 @@ class Scheduler:
                                          stdin=subprocess.DEVNULL, cwd=self._directory, env=job.environment,
                                          start_new_session=True, preexec_fn=prepare)
             self._running.append((job, child, time.monotonic()))
+        except OSError as error:  # no such program
+            job.log.write_text(f"{job.command[0]}: {error.strerror}\n", encoding="utf-8")
+            self._ended(job, 127, 0)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
+    def _ended(self, job, status, seconds):
+        job.status, job.seconds = status, seconds
+        if job.done:
+            self._waiting += job.done(job) or []
+
     def _wait_for_one(self):
-        while True:
+        while self._running:
             for entry in list(self._running):
                 job, child, started = entry
+                seconds = time.monotonic() - started
+                if child.poll() is None and seconds > job.limit_s:
+                    _end(child, signal.SIGTERM, time.monotonic() + _GRACE_S)
+                    with open(job.log, "a", encoding="utf-8") as out:
+                        out.write(f"\nended after {seconds:.0f} s, its limit\n")
                 if child.poll() is None:
                     continue
                 self._running.remove(entry)
-                job.status, job.seconds = child.returncode, time.monotonic() - started
-                if job.done:
-                    self._waiting += job.done(job) or []
+                self._ended(job, child.returncode, seconds)
                 return
             time.sleep(0.05)
 
@@ -118,14 +130,21 @@ class Scheduler:
             _signal_group(child, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE_S
         for _, child, _ in self._running:
-            try:
-                child.wait(max(deadline - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                pass
-            _signal_group(child, signal.SIGKILL)
-            child.wait()
+            _end(child, None, deadline)
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def _end(child, number, deadline):
+    """With all that it started: asked by signal `number` (None: it was), made to when the deadline has passed."""
+    if number:
+        _signal_group(child, number)
+    try:
+        child.wait(max(deadline - time.monotonic(), 0.1))
+    except subprocess.TimeoutExpired:
+        pass
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
 
 
 def _signal_group(child, number):

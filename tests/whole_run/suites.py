@@ -46,6 +46,8 @@ class Build:
 
 def _gtest(folder, suite_name, waiting=()):
     """The test programs of a meson suite. `waiting`: those that spend their time with timers."""
+    if not (folder / "build.ninja").exists():
+        return []
     listing = subprocess.run(["meson", "introspect", "--tests", str(folder)], check=True, capture_output=True, text=True).stdout
     return [Suite(test["name"], test["cmd"], "wait" if test["name"] in waiting else "cpu", "gtest")
             for test in json.loads(listing) if any(name.split(":")[-1] == suite_name for name in test["suite"])]

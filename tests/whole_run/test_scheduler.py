@@ -93,6 +93,22 @@ def test_status_and_output_are_kept(shop):
     assert job.seconds > 0
 
 
+def test_a_job_that_hangs_is_ended_at_its_limit(shop):
+    job = shop.job("hangs", "cpu", "sleep 600")
+    job.limit_s = 0.3
+    _run(shop, [job, shop.job("next", "cpu")], cpus=1)
+    assert job.status != 0 and "its limit" in job.log.read_text()
+    assert shop.ended == ["hangs", "next"]
+
+
+def test_a_program_that_is_not_there_is_one_failure(shop):
+    job = shop.job("missing", "cpu")
+    job.command = ["/nonexistent/program"]
+    _run(shop, [job, shop.job("next", "cpu")])
+    assert (job.status, shop.ended) == (127, ["missing", "next"])
+    assert "No such file" in job.log.read_text()
+
+
 def test_what_computes_has_a_lower_priority_and_what_waits_has_not(shop):
     low, usual = _run(shop, [shop.job("low", "cpu", "nice"), shop.job("usual", "wait", "nice")])
     assert int(low.log.read_text()) == min(os.nice(0) + 5, 19)

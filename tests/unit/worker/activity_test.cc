@@ -62,14 +62,14 @@ TEST_F(ActivityTest, CountsFromTheStartWhenThatIsLater) {
 TEST(LongestPauseTest, IsTheLongestOfThoseThatEndedAndTheOneThatLasts) {
   Activity worker;
   EXPECT_EQ(worker.LongestPauseCycles(9000), 0u);  // it has not looked yet
-  worker.Look(1000);
+  worker.Polls(1000);
   EXPECT_EQ(worker.LongestPauseCycles(1000), 0u);
   EXPECT_EQ(worker.LongestPauseCycles(1500), 500u);  // it lasts
-  worker.Look(2000);
-  worker.Look(2100);
+  worker.Polls(2000);
+  worker.Polls(2100);
   EXPECT_EQ(worker.LongestPauseCycles(2200), 1000u);
   EXPECT_EQ(worker.LongestPauseCycles(3300), 1200u);  // it lasts, and is the longest by now
-  worker.Look(2200);
+  worker.Polls(2200);
   EXPECT_EQ(worker.LongestPauseCycles(2200), 1000u);
   EXPECT_EQ(worker.LongestPauseCycles(2100), 1000u);  // another core's TSC may be a little behind
 }
