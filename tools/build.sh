@@ -16,6 +16,7 @@ compiler=${CXX:-c++}
 if command -v ccache >/dev/null; then
   # Paths relative to the clone, so that another clone finds the same; precompiled headers need the sloppiness.
   export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content CCACHE_SLOPPINESS=pch_defines,time_macros
+  export CCACHE_EXTRAFILES_TO_HASH=$top/tests/ubsan-ignorelist.txt
   compiler="ccache $compiler"
 fi
 mkdir -p "$build"
