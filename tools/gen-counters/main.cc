@@ -60,6 +60,19 @@ to_kernel`, and `received = sent + unsent`.
 | `received` | frames that the kernel sent |
 | `sent` | of these, those given to the port's transmit queue |
 | `unsent` | of these, those that the queue did not take |
+
+## Workers
+
+`fairlead_worker_longest_pause_seconds`: the longest time between two polls of a worker since it started, by `worker`. A pause that has
+not ended counts too. `/v1/stats` has the figures in `dataplane.longest_pauses_us`.
+
+| a pause of | says |
+|---|---|
+| up to 0.3 ms | nothing: a worker with nothing to do sleeps for 0.2 ms at a time |
+| some milliseconds | another program ran on the worker's CPU, or a batch took long; packets waited in the queue |
+| seconds | the worker had no CPU. Queues overflowed, and flows that looked silent meanwhile may have lost their records |
+
+Give each worker a CPU of its own (`cores` in dataplane.yaml, and `isolcpus` or a cpuset that keeps others away).
 )";
 
 }  // namespace
