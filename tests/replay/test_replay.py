@@ -53,6 +53,7 @@ def test_damaged_copies_of_live_traffic(live_capture):
     assert any(run["drops"].get("bad_ip_length") for run in runs)
 
 
+@pytest.mark.slow("replays every packet row and its damaged copies in every mode")
 def test_packet_rows_and_damaged_copies(tmp_path, frames):
     write_pcap(tmp_path / "rows.pcap", frames)
     print("seed", _SEED)
