@@ -162,8 +162,12 @@ inline __m128i Ipv6OutOfRange(__m128i front) {
     return false;
   const __m128i next_header = _mm_shuffle_epi8(
       front, _mm_setr_epi8(-1, -1, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
-  StoreParsed(_mm_insert_epi16(next_header, static_cast<int>(total), 7), FrameKind::kIpv6,
-              kL3 + kIp, transport, packet);
+  // Without optimisation GCC has a macro here, whose conversion to 16 bits it warns of.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+  const __m128i parsed = _mm_insert_epi16(next_header, static_cast<int>(total), 7);
+#pragma GCC diagnostic pop
+  StoreParsed(parsed, FrameKind::kIpv6, kL3 + kIp, transport, packet);
   const __m128i source = Load<__m128i>(frame + kL3 + 8);
   const __m128i destination = Load<__m128i>(frame + kL3 + 24);
   std::memcpy(key->words.data(), &source, sizeof(source));
