@@ -47,9 +47,11 @@ int Main(const Options& options) {
   int failed = 0;
   for (const FinishedRun& run : runs) {
     for (const Verdict& verdict : VerdictsOf(run)) {
-      (verdict.reached ? passed : failed) += 1;
-      std::cout << (verdict.reached ? "reached  " : "MISSED   ") << run.scenario.name << ": "
-                << verdict.what << "\n";
+      (verdict.reached || verdict.known_miss ? passed : failed) += 1;
+      std::cout << (verdict.reached      ? "reached  "
+                    : verdict.known_miss ? "known    "
+                                         : "MISSED   ")
+                << run.scenario.name << ": " << verdict.what << "\n";
     }
   }
   if (!options.json.empty()) std::ofstream(options.json) << Json(runs);

@@ -101,6 +101,8 @@ std::vector<Verdict> VerdictsOf(const FinishedRun& run) {
   if (goals.broken) at_most("fairlead", result.BrokenShare(kFairlead), *goals.broken);
   if (goals.broken_with_agent) {
     at_most("fairlead with agent", result.BrokenShare(kAgent), *goals.broken_with_agent);
+    verdicts.back().known_miss = !verdicts.back().reached && goals.broken_with_agent_today &&
+                                 result.BrokenShare(kAgent) <= *goals.broken_with_agent_today;
   }
   if (goals.records_ratio) {
     verdicts.push_back({fmt::format("peak records: {:.1f} times fewer than lru, at least {:.0f}",

@@ -22,6 +22,7 @@ std::string Json(const std::vector<FinishedRun>& runs);
 struct Verdict {
   std::string what;
   bool reached = false;
+  bool known_miss = false;  // not reached, but no worse than docs/survival.md says
 };
 std::vector<Verdict> VerdictsOf(const FinishedRun& run);
 

@@ -1,4 +1,5 @@
 """Connections that live through what goes on around them: changes, restarts of the dataplane, a SYN flood."""
+import json
 import pathlib
 import random
 import statistics
@@ -214,6 +215,12 @@ def _resident_kb(process):
 
 @pytest.mark.slow("floods until ten times the table's size was stored")
 @pytest.mark.limit(240)
+def _is_sanitized(build):
+    """AddressSanitizer keeps what is freed, so that what is resident says nothing of the program."""
+    options = json.loads((build / "meson-info" / "intro-buildoptions.json").read_text())
+    return next(option["value"] for option in options if option["name"] == "b_sanitize") != "none"
+
+
 def test_a_syn_flood_of_ten_times_the_table_moves_no_established_flow(bare_lab):
     lab = bare_lab
     records = 4096
@@ -244,4 +251,5 @@ def test_a_syn_flood_of_ten_times_the_table_moves_no_established_flow(bare_lab):
     assert figures["tcp_keep"]["flows"] == 200, "some connection was opened anew"
     assert strangers["failed"] <= tried / 100, strangers["details"]
     assert stats["evicted"] > 5 * records
-    assert grown < 1024
+    if not _is_sanitized(lab.build):
+        assert grown < 1024
