@@ -67,9 +67,11 @@ class Run:
     def _wants_build(self, build):
         if build.when == "long" and not self.options.long or build.when == "full" and self.options.quick:
             return False
-        # Test programs are known once they are built: until then by their counts.
+        if not self.options.only:
+            return True
+        # Test programs are known once they are built: until then by their counts, which long builds have none of.
         known = {*self.expected.suites(build.name), *(suite.name for suite in build.suites(self.folder(build), self.options))}
-        return any(self._wants(build, name) for name in known)
+        return not known or any(self._wants(build, name) for name in known)
 
     def _wants(self, build, suite):
         label = _label(build, suite)
@@ -190,7 +192,7 @@ def _lock():
     return handle
 
 
-def _parse(arguments=None):
+def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="the release build's suites only")
@@ -205,7 +207,7 @@ def _parse(arguments=None):
 
 
 def main():
-    options = _parse()
+    options = parse()
     lock = _lock()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
