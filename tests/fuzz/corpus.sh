@@ -2,7 +2,7 @@
 # The committed corpus of each fuzzer: few inputs that reach what long fuzzing has reached.
 #   tests/fuzz/corpus.sh make BUILD_DIR [SECONDS] [NAME ...]   fuzzes on for SECONDS (default 300) from corpus and seeds, keeps the
 #                                                              smallest set of inputs with the same coverage in tests/fuzz/corpus/
-#   tests/fuzz/corpus.sh check BUILD_DIR                       the corpus covers at least what 60 s from the seeds alone cover;
+#   tests/fuzz/corpus.sh check BUILD_DIR                       the corpus covers at least 98 % of what 60 s from the seeds alone cover;
 #                                                              closes with 'N passed, N failed'
 # As many fuzzers run at once as there are CPUs.
 set -euo pipefail
@@ -55,7 +55,8 @@ check_one() {  # NAME: leaves $work/NAME.good when the corpus is good enough
   if fuzz "$name" "$seeds" 60; then
     of_corpus=$(coverage "$name" "$corpus") || true
     of_seeds=$(coverage "$name" "$seeds") || true
-    if [ "${of_corpus:-0}" -ge "${of_seeds:-1}" ]; then touch "$work/$name.good"; fi
+    # What 60 s find differs from run to run by some edges.
+    if [ $((${of_corpus:-0} * 100)) -ge $((${of_seeds:-1} * 98)) ]; then touch "$work/$name.good"; fi
     echo "$name: coverage of the corpus ${of_corpus:-unknown}, of 60 s from the seeds ${of_seeds:-unknown}"
   else
     echo "$name: 60 s from the seeds found something:"
