@@ -14,7 +14,7 @@ struct Cell {
       : text(std::move(cell_text)), colour(cell_colour) {}
   Cell(const char* cell_text) : text(cell_text) {}  // NOLINT: implicit
   std::string text;                                 // printable; one column a code point
-  Colour colour;
+  Colour colour = Colour::kNone;
 };
 
 enum class Align { kLeft, kRight };
