@@ -149,13 +149,19 @@ def test_ping_and_traceroute_find_the_frontend(modes, family):
     lab = modes
     result = lab.client.namespace.run("ping", "-n", "-c", 3, "-i", "0.05", "-W", 10, vip(lab, family), check=False)
     assert "3 received" in result.stdout, result.stdout
-    trace = lab.client.namespace.run("traceroute", f"-{family}", "-T", "-p", 80, "-n", "-q", 1, "-m", 5, "-w", 10, vip(lab, family))
-    hops = [line.split()[1] for line in trace.stdout.splitlines()[1:]]
     # A tunnel's inner packet keeps its TTL: the balancer is no hop.
     balancer = {4: "10.0.0.2", 6: "2001:db8:a::2"}[family]
     expected = [vip(lab, family)] if lab.mode in ("ipip", "gue") else [balancer, vip(lab, family)]
-    # The figures are a second old at most.
-    assert hops == expected, trace.stdout + repr(time.sleep(1.5) or lab.control.get("/v1/stats"))
+    traces = []
+
+    def found():
+        """A probe is sent once: on a busy machine the kernel's backlog, which all namespaces share, may overflow and lose it."""
+        trace = lab.client.namespace.run("traceroute", f"-{family}", "-T", "-p", 80, "-n", "-q", 1, "-m", 5, "-w", 3, vip(lab, family))
+        traces.append(trace.stdout)
+        hops = [line.split()[1] for line in trace.stdout.splitlines()[1:]]
+        assert set(hops) <= {*expected, "*"}, trace.stdout
+        return hops == expected
+    wait_until(found, 60, lambda: f"{traces[-1]}{lab.control.get('/v1/stats')}")
 
 
 def test_spreads_over_all_backends_without_a_failure(modes):
