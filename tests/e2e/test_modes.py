@@ -133,14 +133,16 @@ def test_upload_finds_the_path_mtu_of_the_narrow_link(modes, family):
 @FAMILIES
 def test_udp_of_8_kb_is_echoed_whole(modes, family):
     lab = modes
-    def ask(count):
-        return lab.client.namespace.run("/usr/bin/python3", "tests/lab/udp_ask.py", source(lab, family), vip(lab, family), 7, 8000,
-                                        count).stdout.splitlines()
+
+    def ask(timeout_s):
+        lines = lab.client.namespace.run("/usr/bin/python3", "tests/lab/udp_ask.py", source(lab, family), vip(lab, family), 7, 8000, 20,
+                                         timeout_s).stdout.splitlines()
+        assert len(lines) == 20 and not any(line.endswith(" DIFFERENT") for line in lines), lines
+        return all(line.endswith(" OK") for line in lines) and lines
     if family == 6:  # no router cuts it: client and, with nat, each backend lose a datagram to learn the path's MTU
-        wait_until(lambda: all(line.endswith(" OK") for line in ask(24)), 60, "datagrams keep being lost")
-    lines = ask(20)
-    assert len(lines) == 20
-    assert all(line.endswith(" OK") for line in lines), lines
+        wait_until(lambda: ask(1), 100, "datagrams keep being lost")
+    # One may be lost all the same where the kernel's backlog overflows: it is all namespaces', and other tests flood.
+    lines = wait_until(lambda: ask(5), 100, "datagrams keep being lost")
     assert len({line.split()[0] for line in lines}) > 1  # several backends
 
 
