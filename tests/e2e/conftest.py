@@ -96,5 +96,14 @@ def configure(lab, checks=None, **service):
     lab.wait_healthy("echo", len(addresses))
 
 
+def ping(host, address, *options, count=3, wait_s=10, rounds=5):
+    """True when all `count` echo requests are answered in one of `rounds` rounds: each is sent once, and on a busy machine the kernel's
+    backlog, which all namespaces share, may overflow and lose it."""
+    def answered():
+        result = host.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", wait_s, *options, address, check=False)
+        return f"{count} received" in result.stdout
+    return any(answered() for _ in range(rounds))
+
+
 def web_targets(lab):
     return [f"{lab.vip4}:80", f"[{lab.vip6}]:80"]

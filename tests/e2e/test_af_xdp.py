@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from tests.agent.host import BPFTOOL, mount_bpf_files
-from tests.e2e.conftest import configure, web_targets
+from tests.e2e.conftest import configure, ping, web_targets
 from tests.e2e.test_forwarding import stop_dataplane
 from tests.lab import wait_until
 from tests.lab.process import run
@@ -64,8 +64,7 @@ def test_frontends_come_to_the_dataplane_and_all_else_to_the_kernel(lab):
     load = lab.start_load(targets=web_targets(lab), keep=20, interval_ms=10, new_per_second=200, udp=20, udp_interval_ms=10)
     assert all(own_address_answers(lab) for _ in range(5))
     for address in (lab.vip4, lab.vip6, "10.0.0.2", "2001:db8:a::2"):
-        result = lab.client.namespace.run("ping", "-n", "-c", 3, "-i", "0.05", "-W", 10, address, check=False)
-        assert "3 received" in result.stdout, result.stdout
+        assert ping(lab.client, address), address
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
     after = port(lab)
@@ -175,9 +174,7 @@ def test_carries_packets_of_the_largest_mtu(bare_lab):
     lab.start_control()
     configure(lab)
     for vip, payload in ((lab.vip4, 1770 - 28), (lab.vip6, 1770 - 48)):
-        result = lab.client.namespace.run("ping", "-n", "-c", 3, "-i", "0.05", "-W", 10, "-M", "do", "-s", payload, vip,
-                                          check=False)
-        assert "3 received" in result.stdout, result.stdout
+        assert ping(lab.client, vip, "-M", "do", "-s", payload), vip
     lab.dataplane.stop()
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.e2e.conftest import configure, web_targets
+from tests.e2e.conftest import configure, ping, web_targets
 from tests.lab import wait_until
 
 
@@ -82,11 +82,8 @@ def test_uploads_and_downloads_arrive_whole(balanced, family):
 @pytest.mark.quick
 def test_ping_of_frontends_is_answered_by_the_dataplane(balanced):
     lab = balanced
-    for address, count in ((lab.vip4, 5), (lab.vip6, 5)):
-        result = lab.client.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", 10, address, check=False)
-        assert f"{count} received" in result.stdout, result.stdout
-    large = lab.client.namespace.run("ping", "-n", "-c", 2, "-s", 1400, "-W", 10, lab.vip4)
-    assert "2 received" in large.stdout
+    assert ping(lab.client, lab.vip4, count=5) and ping(lab.client, lab.vip6, count=5)
+    assert ping(lab.client, lab.vip4, "-s", 1400, count=2)
     wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("answered", 0) >= 12, 20,
                lambda: f"12 echo requests are not counted as answered: {lab.control.get('/v1/stats')['totals']}")
 
@@ -94,8 +91,7 @@ def test_ping_of_frontends_is_answered_by_the_dataplane(balanced):
 @pytest.mark.quick
 def test_arp_and_neighbour_solicitations_are_answered_with_the_ports_mac(balanced):
     lab = balanced
-    lab.client.namespace.run("ping", "-n", "-c", 1, "-W", 10, lab.vip4)
-    lab.client.namespace.run("ping", "-n", "-c", 1, "-W", 10, lab.vip6)
+    assert ping(lab.client, lab.vip4, count=1) and ping(lab.client, lab.vip6, count=1)
     entries = {entry["dst"]: entry for entry in json.loads(lab.client.namespace.run("ip", "-j", "neigh").stdout)}
     for vip in (lab.vip4, lab.vip6):
         assert entries[vip]["lladdr"] == lab.balancer.mac, entries[vip]
@@ -140,7 +136,7 @@ def test_conservation_law_holds_when_workers_are_quiet(balanced):
     lab = balanced
     lab.start_load(targets=web_targets(lab), keep=20, interval_ms=10, new_per_second=200, udp=20, udp_interval_ms=10,
                    duration_s=2).wait()
-    lab.client.namespace.run("ping", "-n", "-c", 3, "-i", "0.05", lab.vip4)
+    assert ping(lab.client, lab.vip4)
     # Without its control plane no health check and no neighbour's question is under way.
     lab.fairleadd.stop()
     time.sleep(0.5)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.e2e.conftest import configure, web_targets
+from tests.e2e.conftest import configure, ping, web_targets
 from tests.e2e.test_forwarding import stop_dataplane
 from tests.lab import wait_until
 from tests.lab.process import run
@@ -36,11 +36,6 @@ def lab(bare_lab):
     start(bare_lab)
     configure(bare_lab)
     return bare_lab
-
-
-def ping(host, address, count=3, wait_s=10):
-    result = host.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", wait_s, address, check=False)
-    return f"{count} received" in result.stdout
 
 
 def assert_balanced(report):
@@ -104,11 +99,11 @@ def test_kernel_that_takes_its_tap_down_loses_frames_and_nothing_else(lab):
     assert ping(lab.client, "10.0.0.2")
     lab.balancer.namespace.ip("link set wan0 down")
     before = lab.telemetry("/fairlead/ports,wan")
-    assert not ping(lab.client, "10.0.0.2", count=1, wait_s=2)
+    assert not ping(lab.client, "10.0.0.2", count=1, wait_s=2, rounds=1)
     wait_until(lambda: lab.telemetry("/fairlead/ports,wan")["kernel_lost"] > before["kernel_lost"], 20, "nothing is lost")
     lab.balancer.namespace.ip("link set wan0 up")
     give_addresses_again(lab)
-    wait_until(lambda: ping(lab.client, "10.0.0.2", wait_s=2), 20, "the kernel does not answer")
+    wait_until(lambda: ping(lab.client, "10.0.0.2", wait_s=2, rounds=1), 20, "the kernel does not answer")
     lab.wait_healthy("web", 4)
     figures = lab.start_load(targets=web_targets(lab), count=200).wait()
     assert figures["failed"] == 0, figures["details"]

@@ -3,9 +3,9 @@ import os
 
 import pytest
 
-from tests.e2e.conftest import configure, web_targets
+from tests.e2e.conftest import configure, ping, web_targets
 from tests.e2e.test_forwarding import stop_dataplane
-from tests.e2e.test_kernel_tap import assert_balanced, give_addresses, ping, take_nic_away
+from tests.e2e.test_kernel_tap import assert_balanced, give_addresses, take_nic_away
 from tests.lab import wait_until
 
 BACKENDS = 20  # VLAN id; of the clients: 10
