@@ -2,6 +2,7 @@
 import os
 import pathlib
 import signal
+import warnings
 
 import pytest
 
@@ -97,12 +98,21 @@ def configure(lab, checks=None, **service):
 
 
 def ping(host, address, *options, count=3, wait_s=10, rounds=5):
-    """True when all `count` echo requests are answered in one of `rounds` rounds: each is sent once, and on a busy machine the kernel's
-    backlog, which all namespaces share, may overflow and lose it."""
+    """True when all `count` echo requests are answered in one of `rounds` rounds. Each is sent once; a round that lost one is a warning."""
     def answered():
         result = host.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", wait_s, *options, address, check=False)
-        return f"{count} received" in result.stdout
+        if f"{count} received" in result.stdout:
+            return True
+        warn_of_loss(result.stdout)
+        return False
     return any(answered() for _ in range(rounds))
+
+
+def warn_of_loss(what):
+    """A packet that is sent once was lost. Seen on busy machines, about once in five whole runs; where it gets lost is not known. It is not
+    the kernel's backlog, whose drops are in the warning (the second column of /proc/net/softnet_stat, in hexadecimal, by CPU)."""
+    dropped = [line.split()[1] for line in pathlib.Path("/proc/net/softnet_stat").read_text().splitlines()]
+    warnings.warn(f"lost: {what.strip()} (backlog drops since boot: {', '.join(dropped)})", stacklevel=2)
 
 
 def web_targets(lab):
