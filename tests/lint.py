@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Holds the tree against its own rules: format, walls between folders, sizes of files.
+"""Holds the tree against its own rules: format, walls between folders, sizes of files, marks of tests.
 
     tests/lint.py BUILD        closes with 'N passed, N failed'; each rule is one test
 """
+import ast
 import pathlib
 import re
 import subprocess
@@ -70,6 +71,18 @@ def check_markers():
     return found
 
 
+def check_marks():
+    """pytest's marks stand on tests: on a function between a mark and its test they do nothing."""
+    found = []
+    for name in tracked(".py"):
+        for node in ast.walk(ast.parse((TOP / name).read_text())):
+            if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.lower().startswith("test"):
+                continue
+            if any("pytest.mark." in ast.unparse(decorator) for decorator in node.decorator_list):
+                found.append(f"{name}:{node.lineno}: {node.name} has a mark and is no test")
+    return found
+
+
 def check_links():
     """Relative links in Markdown lead to files that exist."""
     found = []
@@ -83,7 +96,7 @@ def check_links():
 
 def main():
     passed = failed = 0
-    for check in (check_format, check_walls, check_sizes, check_markers, check_links):
+    for check in (check_format, check_walls, check_sizes, check_markers, check_marks, check_links):
         found = check()
         print(f"{'ok    ' if not found else 'FAILED'} {check.__name__}")
         for line in found[:20]:

@@ -98,12 +98,14 @@ def configure(lab, checks=None, **service):
 
 
 def ping(host, address, *options, count=3, wait_s=10, rounds=5):
-    """True when all `count` echo requests are answered in one of `rounds` rounds. Each is sent once; a round that lost one is a warning."""
+    """True when all `count` echo requests are answered in one of `rounds` rounds. Each is sent once. A round that lost one is a warning, but
+    where only one is asked for: the caller may expect the loss."""
     def answered():
         result = host.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", wait_s, *options, address, check=False)
         if f"{count} received" in result.stdout:
             return True
-        warn_of_loss(result.stdout)
+        if rounds > 1:
+            warn_of_loss(result.stdout)
         return False
     return any(answered() for _ in range(rounds))
 
@@ -111,7 +113,7 @@ def ping(host, address, *options, count=3, wait_s=10, rounds=5):
 def warn_of_loss(what):
     """A packet that is sent once was lost. Seen on busy machines, about once in five whole runs; where it gets lost is not known. It is not
     the kernel's backlog, whose drops are in the warning (the second column of /proc/net/softnet_stat, in hexadecimal, by CPU). A dataplane
-    that has run for a while answers every one of 40,000 echo requests, on idle and on busy CPUs."""
+    that had run for some seconds answered all of 40,000 echo requests, on idle and on busy CPUs (2026-11)."""
     dropped = [line.split()[1] for line in pathlib.Path("/proc/net/softnet_stat").read_text().splitlines()]
     warnings.warn(f"lost: {what.strip()} (backlog drops since boot: {', '.join(dropped)})", stacklevel=2)
 

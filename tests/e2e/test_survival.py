@@ -213,14 +213,14 @@ def _resident_kb(process):
     raise AssertionError("no VmRSS")
 
 
-@pytest.mark.slow("floods until ten times the table's size was stored")
-@pytest.mark.limit(240)
 def _is_sanitized(build):
     """AddressSanitizer keeps what is freed, so that what is resident says nothing of the program."""
     options = json.loads((build / "meson-info" / "intro-buildoptions.json").read_text())
     return next(option["value"] for option in options if option["name"] == "b_sanitize") != "none"
 
 
+@pytest.mark.slow("floods until ten times the table's size was stored")
+@pytest.mark.limit(240)
 def test_a_syn_flood_of_ten_times_the_table_moves_no_established_flow(bare_lab):
     lab = bare_lab
     records = 4096
