@@ -1,5 +1,7 @@
 #include "controlplane/http/api.h"
 
+#include <algorithm>
+
 namespace fairlead {
 
 void AddRoutes(Api* api, Router* router) {
@@ -21,7 +23,19 @@ Result<BackendRuntime*> FindRequestBackend(Api* api, const HttpRequest& request)
   return api->registry->FindRuntime(service, spec->endpoint);
 }
 
+namespace {
+
+// Whether the reply shows a backend that the dataplane leaves out.
+bool ShowsLeftOut(const nlohmann::json& json) {
+  if (!json.is_object()) return false;
+  if (json.contains("left_out") && !json["left_out"].is_null()) return true;
+  return json.contains("backends") && std::ranges::any_of(json["backends"], ShowsLeftOut);
+}
+
+}  // namespace
+
 HttpReply ChangeReply(unsigned status, nlohmann::json json, uint64_t generation, bool in_force) {
+  in_force = in_force && !ShowsLeftOut(json);
   HttpReply reply;
   reply.status = status;
   if (json.is_object()) {

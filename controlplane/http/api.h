@@ -41,7 +41,8 @@ void AddStatusRoutes(Api* api, Router* router);
 Result<BackendRuntime*> FindRequestBackend(Api* api, const HttpRequest& request);
 
 // The reply to a change, once `generation` was waited for: generation and in_force go into its JSON
-// object, if there is one, and into headers.
+// object, if there is one, and into headers. A reply that shows a backend which the dataplane leaves
+// out is not in force.
 HttpReply ChangeReply(unsigned status, nlohmann::json json, uint64_t generation, bool in_force);
 
 }  // namespace fairlead

@@ -1,5 +1,6 @@
 #include "controlplane/http/metrics.h"
 
+#include <array>
 #include <sstream>
 
 #include <prometheus/collectable.h>
@@ -61,12 +62,14 @@ class Collector : public prometheus::Collectable {
       AddPorts(api_.publisher->stats()->stats, &families);
       AddWorkers(api_.publisher->stats()->stats, &families);
     }
+    AddLeftOut(&families);
     AddBackends(&families);
     return families;
   }
 
  private:
   void AddControl(std::vector<MetricFamily>* families) const;
+  void AddLeftOut(std::vector<MetricFamily>* families) const;
   void AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddServices(const StatsBook& book, std::vector<MetricFamily>* families) const;
   void AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
@@ -99,6 +102,17 @@ void Collector::AddControl(std::vector<MetricFamily>* families) const {
     requests.Add({{"method", method}, {"route", route}, {"status", std::to_string(status)}}, count);
   }
   families->push_back(requests.Take());
+}
+
+void Collector::AddLeftOut(std::vector<MetricFamily>* families) const {
+  std::array<uint64_t, kLeftOutCount> counts = {};
+  for (const auto& [id, reason] : api_.registry->left_out()) ++counts[static_cast<size_t>(reason)];
+  Family family = Gauge("fairlead_backends_left_out",
+                        "Backends that the dataplane cannot use and so leaves out, by reason.");
+  for (size_t i = 1; i < counts.size(); ++i) {
+    family.Add({{"reason", std::string(LeftOutName(static_cast<LeftOut>(i)))}}, counts[i]);
+  }
+  families->push_back(family.Take());
 }
 
 void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {

@@ -61,7 +61,7 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
     co_return ErrorReply(FailedPrecondition("no service was ever configured; add one first"));
   }
   const SnapshotView view(image->bytes());
-  const Result<Explainer> explainer = Explainer::Make(view, *key);
+  const Result<Explainer> explainer = Explainer::Make(view, *key, api->registry->left_out());
   if (!explainer.ok()) co_return ErrorReply(explainer.status());
   std::optional<ExplainRecord> record;
   std::optional<ExplainSlot> slot;

@@ -13,6 +13,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr size_t kMostLeftOutShown = 20;  // in the status
+
 // Counters of a backend that the dataplane has not told of yet are zero.
 BackendStats StatsOf(const Api& api, uint32_t backend_id) {
   const auto& book = api.publisher->stats();
@@ -105,6 +107,17 @@ Json LongestPauses(const DataplaneStats& stats) {
 
 }  // namespace
 
+std::string LeftOutSentence(const BackendRuntime& backend) {
+  std::string text(LeftOutText(backend.left_out));
+  constexpr std::string_view kAnInterface = "an interface that";
+  const size_t at = text.find(kAnInterface);
+  if (backend.left_out != LeftOut::k_interface_no_port || at == std::string::npos ||
+      !backend.next_hop.has_value()) {
+    return text;
+  }
+  return text.replace(at, kAnInterface.size(), backend.next_hop->interface + ", which");
+}
+
 BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend) {
   if (backend.drain.has_value()) {
     const DrainRecord& drain = *backend.drain;
@@ -121,6 +134,9 @@ BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& back
     case HealthState::kHealthy:
       break;
   }
+  if (backend.left_out != LeftOut::kNo) {
+    return {"unused", "left out: " + LeftOutSentence(backend), health.since_ms};
+  }
   if (spec.weight == 0) return {"unused", "weight 0: takes no new flows", health.since_ms};
   return {"healthy", health.reason, health.since_ms};
 }
@@ -133,6 +149,12 @@ Json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& 
   if (!backend.next_hop.has_value()) {
     condition.reason +=
         "; its packets are dropped: " + api.next_hops->Missing(spec.endpoint.address);
+  }
+  json["left_out"] = nullptr;
+  if (backend.left_out != LeftOut::kNo) {
+    const std::string text = LeftOutSentence(backend);
+    if (condition.state != "unused") condition.reason += "; left out: " + text;
+    json["left_out"] = {{"code", LeftOutName(backend.left_out)}, {"message", text}};
   }
   json["reason"] = std::move(condition.reason);
   json["since"] = FormatRfc3339(condition.since_ms);
@@ -216,9 +238,15 @@ Json StatusView(const Api& api) {
   std::map<std::string_view, uint64_t> states = {{"initial", 0},  {"healthy", 0}, {"unhealthy", 0},
                                                  {"draining", 0}, {"drained", 0}, {"unused", 0}};
   const Registry& registry = *api.registry;
+  Json left_out = Json::array();
   registry.ForEachBackend(
-      [&](const ServiceSpec&, const BackendSpec& spec, const BackendRuntime& backend) {
+      [&](const ServiceSpec& service, const BackendSpec& spec, const BackendRuntime& backend) {
         ++states[ConditionOf(spec, backend).state];
+        if (backend.left_out == LeftOut::kNo || left_out.size() == kMostLeftOutShown) return;
+        left_out.push_back({{"service", service.name},
+                            {"backend", spec.endpoint.ToString()},
+                            {"code", LeftOutName(backend.left_out)},
+                            {"message", LeftOutSentence(backend)}});
       });
   Json backends = Json::object();
   for (const auto& [state, count] : states) backends[std::string(state)] = count;
@@ -231,6 +259,8 @@ Json StatusView(const Api& api) {
           {"dataplane", std::move(dataplane)},
           {"services", api.registry->intent().services.size()},
           {"backends", std::move(backends)},
+          {"left_out", std::move(left_out)},
+          {"left_out_count", registry.left_out().size()},
           {"client_next_hops", ClientNextHops(api)},
           {"store_error", publisher.store_error()}};
 }

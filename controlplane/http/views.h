@@ -15,6 +15,9 @@ struct BackendCondition {
 };
 BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend);
 
+// Why the dataplane leaves it out, with the names at hand; empty where it does not.
+std::string LeftOutSentence(const BackendRuntime& backend);
+
 nlohmann::json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& backend);
 nlohmann::json ServiceView(const Api& api, const ServiceSpec& service);
 // REQUIRES backend.drain.

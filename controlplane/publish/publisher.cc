@@ -20,6 +20,7 @@ constexpr milliseconds kStatsPeriod{1000};
 constexpr milliseconds kStatsPeriodDraining{200};
 constexpr milliseconds kStatsTimeout{1000};
 constexpr milliseconds kSettlePoll{20};
+constexpr size_t kMostVerdictsTold = 10;  // by name, of one answer
 
 SnapshotHeader HeaderOf(const SnapshotImage& image) {
   SnapshotHeader header;
@@ -189,6 +190,9 @@ asio::awaitable<void> Publisher::PublishOnce() {
     lowest_generation_ = generation + 1;
     Log(LogLevel::kDebug, "published",
         {{"generation", generation}, {"bytes", image->bytes().size()}, {"apply_us", applied_us_}});
+    // Who waits for the generation is to know what it does not do.
+    if (published->left_out != 0 || !parts_.registry->left_out().empty()) co_await AskStats();
+    if (!link_.connected()) co_return;
     InForce(generation);
     co_return;
   }
@@ -243,8 +247,32 @@ asio::awaitable<void> Publisher::AskStats() {
   for (const BackendStats& backend : book->stats.backends) book->backends[backend.id] = &backend;
   for (const ServiceStats& service : book->stats.services) book->services[service.id] = &service;
   stats_ = book;
+  TakeVerdicts(book->stats);
   parts_.drains->OnStats(book->stats, asked_at);
   WatchConflicts(book->stats.totals, asked_at);
+}
+
+void Publisher::TakeVerdicts(const DataplaneStats& stats) {
+  LeftOutBackends left_out;
+  for (const BackendStats& backend : stats.backends) {
+    if (backend.left_out != LeftOut::kNo) left_out[backend.id] = backend.left_out;
+  }
+  const auto changed = parts_.registry->SetLeftOut(left_out);
+  size_t told = 0;
+  for (const BackendRuntime* backend : changed) {
+    const bool is_out = backend->left_out != LeftOut::kNo;
+    if (++told > kMostVerdictsTold) continue;
+    Log(is_out ? LogLevel::kWarning : LogLevel::kInfo,
+        is_out ? "backend_left_out" : "backend_in_use_again",
+        {{"service", backend->service},
+         {"backend", backend->endpoint.ToString()},
+         {"reason", is_out ? std::string(LeftOutText(backend->left_out)) : ""}});
+  }
+  if (told > kMostVerdictsTold) {
+    Log(LogLevel::kWarning, "more_verdicts", {{"backends", told - kMostVerdictsTold}});
+  }
+  // Whether a service fails open may depend on it.
+  if (!changed.empty()) Kick();
 }
 
 void Publisher::WatchConflicts(const PacketTotals& totals, SteadyTime now) {

@@ -86,6 +86,7 @@ class Publisher {
   boost::asio::awaitable<void> PublishOnce();
   boost::asio::awaitable<void> StatsLoop();
   boost::asio::awaitable<void> AskStats();
+  void TakeVerdicts(const DataplaneStats& stats);
   void WatchConflicts(const PacketTotals& totals, SteadyTime now);
   boost::asio::awaitable<void> HoldAfterStart();
   void InForce(uint64_t generation);

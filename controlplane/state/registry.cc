@@ -233,6 +233,22 @@ void Registry::SetHealth(BackendRuntime* backend, HealthState state, std::string
   unsaved_health_.insert(backend->id);
 }
 
+std::vector<const BackendRuntime*> Registry::SetLeftOut(const LeftOutBackends& left_out) {
+  std::vector<const BackendRuntime*> changed;
+  const auto set = [&](uint32_t id, LeftOut reason) {
+    BackendRuntime* backend = FindRuntime(id);
+    if (backend == nullptr || backend->left_out == reason) return;
+    backend->left_out = reason;
+    changed.push_back(backend);
+  };
+  for (const auto& [id, reason] : left_out_) {
+    if (!left_out.contains(id)) set(id, LeftOut::kNo);
+  }
+  for (const auto& [id, reason] : left_out) set(id, reason);
+  left_out_ = left_out;
+  return changed;
+}
+
 Status Registry::Flush(uint64_t generation) {
   generation_ = std::max(generation_, generation);
   if (unsaved_health_.empty() && generation_ == stored_generation_) return {};
@@ -287,6 +303,7 @@ SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services
     ObservedBackend observed;
     observed.id = backend.id;
     observed.next_hop = backend.next_hop;
+    observed.usable = backend.left_out == LeftOut::kNo;
     const bool checked = service.health_check.type != HealthCheckType::kNone;
     observed.healthy = !checked || backend.health.state == HealthState::kHealthy;
     // A backend without its first verdict gets nothing, and does not count for fail-open, which

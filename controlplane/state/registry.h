@@ -22,6 +22,7 @@
 #include "controlplane/common/time.h"
 #include "controlplane/state/types.h"
 #include "controlplane/store/store.h"
+#include "lib/counters/left_out.h"
 #include "lib/intent/derive.h"
 #include "lib/intent/model.h"
 
@@ -35,6 +36,7 @@ struct BackendRuntime {
   std::optional<DrainRecord> drain;
   uint64_t drain_generation = 0;            // the first that holds the drain as it is
   std::optional<SnapshotNextHop> next_hop;  // as resolved, or the specification's static one
+  LeftOut left_out = LeftOut::kNo;          // as the dataplane said last
 };
 
 struct ServiceRuntime {
@@ -93,6 +95,11 @@ class Registry {
 
   // What was observed. Kept here at once, stored with the next Flush().
   void SetHealth(BackendRuntime* backend, HealthState state, std::string reason);
+
+  // The dataplane's verdicts: the backends that it leaves out, by id, and why; all others are not.
+  // Returns those whose verdict changed. Not stored.
+  std::vector<const BackendRuntime*> SetLeftOut(const LeftOutBackends& left_out);
+  const LeftOutBackends& left_out() const { return left_out_; }
 
   // Makes `generation` the present one when it is above it, and writes it with what was observed
   // since the last call. What cannot be written is kept, and written with the next call: a control
@@ -159,6 +166,7 @@ class Registry {
   std::optional<SnapshotNextHop> client_next_hop_v4_;
   std::optional<SnapshotNextHop> client_next_hop_v6_;
   std::set<uint32_t> unsaved_health_;
+  LeftOutBackends left_out_;
   int64_t kept_judged_ms_ = 0;
   uint64_t generation_ = 0;
   uint64_t stored_generation_ = 0;

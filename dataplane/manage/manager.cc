@@ -65,9 +65,10 @@ Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
   }();
   if (!outcome.ok()) return outcome;
   spdlog::info(
-      "generation {} is in force: {} services built, {} taken over, {} slots changed, {} us",
+      "generation {} is in force: {} services built, {} taken over, {} slots changed, {} backends "
+      "left out, {} us",
       outcome->generation, outcome->build.services_rebuilt, outcome->build.services_shared,
-      outcome->build.slots_changed, outcome->apply_us);
+      outcome->build.slots_changed, outcome->build.backends_left_out, outcome->apply_us);
   if (keep && environment_.last_image_path) {
     const Status stored = StoreImageFile(*environment_.last_image_path, publisher_.image());
     if (!stored.ok()) {
@@ -168,6 +169,7 @@ PublishedMessage Manager::Publish(const PublishMessage& message, int fd) {
   const Result<Publisher::Outcome> outcome = Apply(*std::move(image), true);
   if (!outcome.ok()) return refuse(outcome.status());
   reply.in_force = true;
+  reply.left_out = outcome->build.backends_left_out;
   reply.apply_us = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - start).count());
   return reply;

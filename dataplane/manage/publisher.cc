@@ -5,6 +5,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "dataplane/manage/left_out_log.h"
 #include "dataplane/pipeline/counters.h"
 #include "lib/snapshot/view.h"
 
@@ -45,6 +46,7 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
     ReleaseCounters();  // slots that only the refused tables had
     return admitted;
   }
+  LogLeftOut(view, environment_.ports, **built, tables_.get());
   environment_.saved = {};
   if (environment_.save) environment_.save(**built, tables_.get());
   std::unique_ptr<ForwardingTables> previous = std::move(tables_);

@@ -25,6 +25,7 @@ ServiceStats SumService(const StatsSource& source, const ServiceEntry& service) 
 BackendStats SumBackend(const StatsSource& source, const BackendEntry& backend) {
   BackendStats sum;
   sum.id = backend.id;
+  sum.left_out = backend.left_out;
   for (const WorkerCounters* worker : source.workers) {
     const BackendCounters& counters = worker->backend(backend.counter_index);
     sum.packets += ReadCounter(counters.packets);

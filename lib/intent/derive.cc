@@ -53,7 +53,7 @@ SnapshotService DeriveService(const ServiceSpec& service, const Observations& ob
   for (const BackendSpec& backend : service.backends) {
     const ObservedBackend& seen = observed.emplace_back(observations.backend(service, backend));
     const bool is_draining = seen.draining || seen.released;
-    any_takes_new_flows |= seen.healthy && !is_draining && backend.weight > 0;
+    any_takes_new_flows |= seen.healthy && seen.usable && !is_draining && backend.weight > 0;
   }
   const bool ignore_health = service.fail_open && !any_takes_new_flows;
   for (size_t i = 0; i < service.backends.size(); ++i) {

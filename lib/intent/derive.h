@@ -15,6 +15,7 @@ struct ObservedBackend {
   bool draining = false;
   bool released = false;  // it is over: what flows remain go to the current owners
   bool kept = false;      // not healthy, but what flows it has are kept for now
+  bool usable = true;     // false: the dataplane leaves it out
   std::optional<SnapshotNextHop> next_hop;
 };
 
@@ -30,8 +31,8 @@ bool NeedsClientNextHop(const IntentSpec& intent, Family family);
 
 // States: healthy -> active; unhealthy -> down, or draining while kept; draining -> draining, and
 // down once released.
-// Fail-open: when no backend that may get new flows (not draining, weight above 0) is healthy and
-// the service fails open, health is ignored: the unhealthy ones are published as active (or
+// Fail-open: when no backend that may get new flows (not draining, weight above 0, usable) is healthy
+// and the service fails open, health is ignored: the unhealthy ones are published as active (or
 // draining), with their weights. A static `mac` goes before an observed next hop; the interface is
 // the observed one's, where there is one. The clients' next hops are left out where no service needs
 // them.

@@ -120,12 +120,14 @@ void PutBody(Writer* out, const PublishedMessage& m) {
   out->Put(m.generation);
   out->PutFlag(m.in_force);
   out->Put(m.apply_us);
+  out->Put(m.left_out);
   out->Put(m.reason);
 }
 void GetBody(Reader* in, PublishedMessage* m) {
   in->Get(&m->generation);
   in->GetFlag(&m->in_force);
   in->Get(&m->apply_us);
+  in->Get(&m->left_out);
   in->Get(&m->reason);
 }
 

@@ -27,7 +27,7 @@
 namespace fairlead {
 
 inline constexpr uint32_t kLinkMagic = 0x4b4e4c46;  // "FLNK" as it lies in memory
-inline constexpr uint16_t kLinkVersion = 2;
+inline constexpr uint16_t kLinkVersion = 3;
 inline constexpr size_t kMaxLinkMessageBytes = 4096;
 inline constexpr const char* kDefaultLinkPath = "/run/fairlead/dataplane.sock";
 
@@ -66,6 +66,7 @@ struct PublishedMessage {
   uint64_t generation = 0;
   bool in_force = false;  // false: refused, `reason` says why, the old tables stay
   uint64_t apply_us = 0;  // receipt to last worker's quiescence
+  uint32_t left_out = 0;  // backends that it uses for nothing: the statistics tell which, and why
   std::string reason;     // at most 1024 bytes
 };
 struct GetStatsMessage {};

@@ -14,7 +14,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "bodies are little-endian");
 
 constexpr uint64_t kStatsMagic = 0x5354415453444c46;  // "FLDSTATS" as it lies in memory
-constexpr uint32_t kStatsVersion = 4;
+constexpr uint32_t kStatsVersion = 5;
 
 // Drop counts, then service, backend, port and worker records follow, each sized by its count here.
 struct StatsHeader {
@@ -56,7 +56,8 @@ struct ServiceStatsRecord {
 static_assert(sizeof(ServiceStatsRecord) == 56);
 
 struct BackendStatsRecord {
-  uint64_t id;
+  uint32_t id;
+  uint32_t left_out;  // LeftOut
   uint64_t packets;
   uint64_t bytes;
   uint64_t new_flows;
@@ -290,8 +291,8 @@ std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
            &out);
   }
   for (const BackendStats& b : stats.backends) {
-    Append(BackendStatsRecord{b.id, b.packets, b.bytes, b.new_flows, b.flows, b.pins,
-                              b.shifting_slots},
+    Append(BackendStatsRecord{b.id, static_cast<uint32_t>(b.left_out), b.packets, b.bytes,
+                              b.new_flows, b.flows, b.pins, b.shifting_slots},
            &out);
   }
   for (const PortStats& port : stats.ports) Append(ToRecord(port), &out);
@@ -323,12 +324,13 @@ Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes) {
   stats.backends.reserve(header.backend_count);
   for (uint64_t i = 0; i < header.backend_count; ++i) {
     const auto r = Take<BackendStatsRecord>(&rest);
-    if (r.id > UINT32_MAX) {
+    if (r.left_out >= kLeftOutCount) {
       return InvalidArgument("statistics: backends[" + std::to_string(i) +
-                             "].id: " + std::to_string(r.id) + " is above 32 bits");
+                             "].left_out: " + std::to_string(r.left_out) +
+                             " is unknown; control plane and dataplane are of different versions");
     }
-    stats.backends.push_back({static_cast<uint32_t>(r.id), r.packets, r.bytes, r.new_flows, r.flows,
-                              r.pins, r.shifting_slots});
+    stats.backends.push_back({r.id, r.packets, r.bytes, r.new_flows, r.flows, r.pins,
+                              r.shifting_slots, static_cast<LeftOut>(r.left_out)});
   }
   RETURN_IF_ERROR(TakePorts(header.port_count, &rest, &stats.ports));
   stats.workers.reserve(header.worker_count);

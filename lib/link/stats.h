@@ -12,6 +12,7 @@
 
 #include "lib/base/result.h"
 #include "lib/counters/drop_reason.h"
+#include "lib/counters/left_out.h"
 
 namespace fairlead {
 
@@ -55,6 +56,7 @@ struct BackendStats {
   uint64_t pins = 0;   // of these, of slots that have another owner now
   // Shifting slots of which it is the stable owner: flows without a record may yet come to it.
   uint64_t shifting_slots = 0;
+  LeftOut left_out = LeftOut::kNo;
 };
 
 // What the steering program of an AF_XDP port did with the frames of its NIC.

@@ -1,6 +1,7 @@
 #include "lib/table/departure.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "lib/encap/candidate_list.h"
 #include "lib/net/icmp_generate.h"
@@ -13,12 +14,6 @@ ForwardingMode ModeOf(const ServiceRecord& service) {
 }
 
 std::string_view FamilyName(Family family) { return family == Family::kIpv4 ? "IPv4" : "IPv6"; }
-
-std::string Subject(const SnapshotView& snapshot, const ServiceRecord& service,
-                    const BackendRecord& backend) {
-  return "service " + std::string(snapshot.name_of(service)) + ": backend " +
-         AddressOf(backend).ToString() + ": ";
-}
 
 const IpAddress* AddressOfFamily(const EgressPort& port, Family family) {
   const auto found =
@@ -42,8 +37,51 @@ bool SetSource(const EgressPort& port, TunnelSettings* settings) {
   return address != nullptr;
 }
 
-std::span<const EgressPort> Candidates(uint16_t egress_port, std::span<const EgressPort> ports) {
-  return egress_port == kIngressPort ? ports : ports.subspan(egress_port, 1);
+// The ports that the backend's packets may leave by.
+std::span<const EgressPort> PortsOf(const Departure& departure) {
+  return departure.egress_port == kIngressPort ? departure.ports
+                                               : departure.ports.subspan(departure.egress_port, 1);
+}
+
+Result<TunnelTemplate> TunnelOf(const Departure& departure, bool* has_source) {
+  const bool is_gue = ModeOf(departure.service) == ForwardingMode::kGue;
+  TunnelSettings settings;
+  settings.kind = is_gue ? TunnelKind::kGue : TunnelKind::kIpip;
+  settings.destination = AddressOf(departure.backend);
+  if (is_gue) settings.gue_port = departure.service.gue_port;
+  const auto ports = PortsOf(departure);
+  *has_source = std::any_of(ports.begin(), ports.end(),
+                            [&](const EgressPort& port) { return SetSource(port, &settings); });
+  if (!*has_source) return InvalidArgument("no source");
+  return MakeTunnelTemplate(settings);
+}
+
+std::string DescribeNoSource(const Departure& departure) {
+  const bool any = departure.egress_port == kIngressPort;
+  return (any ? "no port has an "
+              : "port " + departure.ports[departure.egress_port].interface + " has no ") +
+         std::string(FamilyName(static_cast<Family>(departure.backend.family))) +
+         " address for the tunnel to come from; add one to the port's addresses in dataplane.yaml";
+}
+
+std::string DescribeMtu(const Departure& departure) {
+  for (const Family client : {Family::kIpv4, Family::kIpv6}) {
+    if (CheckBackendMtu(departure, client) == LeftOut::kNo) continue;
+    for (const EgressPort& port : PortsOf(departure)) {
+      const Status status =
+          CheckPathMtu(port.mtu, OverheadOf(departure.service, departure.backend), client);
+      if (!status.ok()) return "port " + port.interface + ": " + status.message();
+    }
+  }
+  return std::string(LeftOutText(LeftOut::k_mtu_too_small));
+}
+
+std::string DescribeInterface(const Departure& departure) {
+  const char* name = departure.snapshot.next_hops()[departure.backend.next_hop_index].interface;
+  return "next hop's interface '" +
+         std::string(name, strnlen(name, sizeof(NextHopRecord::interface))) +
+         "' is no port of this dataplane; route to the backend by a port, or add a port to "
+         "dataplane.yaml";
 }
 
 }  // namespace
@@ -63,56 +101,57 @@ uint32_t OverheadOf(const ServiceRecord& service, const BackendRecord& backend) 
   return 0;
 }
 
-Result<TunnelTemplate> MakeBackendTunnel(const SnapshotView& snapshot, const ServiceRecord& service,
-                                         const BackendRecord& backend, uint16_t egress_port,
-                                         std::span<const EgressPort> ports) {
-  const bool is_gue = ModeOf(service) == ForwardingMode::kGue;
-  TunnelSettings settings;
-  settings.kind = is_gue ? TunnelKind::kGue : TunnelKind::kIpip;
-  settings.destination = AddressOf(backend);
-  if (is_gue) settings.gue_port = service.gue_port;
-  const auto candidates = Candidates(egress_port, ports);
-  const bool found = std::any_of(candidates.begin(), candidates.end(), [&](const EgressPort& port) {
-    return SetSource(port, &settings);
-  });
-  if (!found) {
-    const std::string where = egress_port == kIngressPort
-                                  ? "no port has"
-                                  : "port " + ports[egress_port].interface + " has no";
-    return InvalidArgument(Subject(snapshot, service, backend) + where + " " +
-                           (egress_port == kIngressPort ? "an " : "") +
-                           std::string(FamilyName(settings.destination.family())) +
-                           " address for the tunnel to come from; add one to the port's addresses "
-                           "in dataplane.yaml");
-  }
-  Result<TunnelTemplate> tunnel = MakeTunnelTemplate(settings);
-  if (tunnel.ok()) return tunnel;
-  return InvalidArgument(Subject(snapshot, service, backend) + tunnel.status().message());
+LeftOut MakeBackendTunnel(const Departure& departure, TunnelTemplate* tunnel) {
+  bool has_source = false;
+  Result<TunnelTemplate> made = TunnelOf(departure, &has_source);
+  if (!has_source) return LeftOut::k_no_tunnel_source;
+  if (!made.ok()) return LeftOut::k_tunnel_impossible;
+  *tunnel = *std::move(made);
+  return LeftOut::kNo;
 }
 
-Status CheckBackendMtu(const SnapshotView& snapshot, const ServiceRecord& service,
-                       const BackendRecord& backend, Family client, uint16_t egress_port,
-                       std::span<const EgressPort> ports) {
-  for (const EgressPort& port : Candidates(egress_port, ports)) {
-    const Status status = CheckPathMtu(port.mtu, OverheadOf(service, backend), client);
-    if (status.ok()) continue;
-    return InvalidArgument(Subject(snapshot, service, backend) + "port " + port.interface + ": " +
-                           status.message());
+LeftOut CheckBackendMtu(const Departure& departure, Family client) {
+  const uint32_t overhead = OverheadOf(departure.service, departure.backend);
+  for (const EgressPort& port : PortsOf(departure)) {
+    if (!CheckPathMtu(port.mtu, overhead, client).ok()) return LeftOut::k_mtu_too_small;
   }
-  return {};
+  return LeftOut::kNo;
 }
 
-Status CheckOwnAddress(const SnapshotView& snapshot, const ServiceRecord& service, Family family,
-                       std::span<const EgressPort> ports) {
-  const bool found = std::any_of(ports.begin(), ports.end(), [&](const EgressPort& port) {
+bool HasOwnAddress(Family family, std::span<const EgressPort> ports) {
+  return std::any_of(ports.begin(), ports.end(), [&](const EgressPort& port) {
     return AddressOfFamily(port, family) != nullptr;
   });
-  if (found) return {};
-  return InvalidArgument("service " + std::string(snapshot.name_of(service)) +
-                         ": nat needs to know the balancer's own " +
-                         std::string(FamilyName(family)) +
-                         " address, whose packets from backends it must not translate; add it to a "
-                         "port's addresses in dataplane.yaml");
+}
+
+std::string DescribeLeftOut(LeftOut reason, const Departure& departure) {
+  bool has_source = false;
+  std::string why(LeftOutText(reason));
+  switch (reason) {
+    case LeftOut::k_interface_no_port:
+      why = DescribeInterface(departure);
+      break;
+    case LeftOut::k_no_tunnel_source:
+      why = DescribeNoSource(departure);
+      break;
+    case LeftOut::k_tunnel_impossible:
+      why = TunnelOf(departure, &has_source).status().message();
+      break;
+    case LeftOut::k_mtu_too_small:
+      why = DescribeMtu(departure);
+      break;
+    case LeftOut::k_no_own_address:
+      why = "nat needs to know the balancer's own " +
+            std::string(FamilyName(static_cast<Family>(departure.backend.family))) +
+            " address, whose packets from backends it must not translate; add it to a port's "
+            "addresses in dataplane.yaml";
+      break;
+    case LeftOut::kNo:
+    case LeftOut::kCount:
+      break;
+  }
+  return "service " + std::string(departure.snapshot.name_of(departure.service)) + ": backend " +
+         AddressOf(departure.backend).ToString() + ": " + why;
 }
 
 }  // namespace fairlead

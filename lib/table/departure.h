@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/base/result.h"
+#include "lib/counters/left_out.h"
 #include "lib/encap/tunnel.h"
 #include "lib/net/address.h"
 #include "lib/snapshot/view.h"
@@ -30,22 +30,29 @@ struct EgressPort {
 // Bytes that the mode adds in front of a packet to this backend.
 uint32_t OverheadOf(const ServiceRecord& service, const BackendRecord& backend);
 
-// The tunnel of an ipip or gue service to `backend`, which is reached by `egress_port` (an index, or
-// kIngressPort). The source is that port's address of the backend's family, or its ipip_source; for
-// kIngressPort that of the first port which has one. kInvalidArgument when there is none.
-Result<TunnelTemplate> MakeBackendTunnel(const SnapshotView& snapshot, const ServiceRecord& service,
-                                         const BackendRecord& backend, uint16_t egress_port,
-                                         std::span<const EgressPort> ports);
+// How a backend is reached: `egress_port` is an index into the ports, or kIngressPort.
+struct Departure {
+  const SnapshotView& snapshot;
+  const ServiceRecord& service;
+  const BackendRecord& backend;
+  uint16_t egress_port;
+  std::span<const EgressPort> ports;
+};
 
-// Fails when clients of this frontend's family could be told no legal MTU (RFC 8200: 1280) for what
-// goes to `backend`: by its egress port, or by any if that is kIngressPort.
-Status CheckBackendMtu(const SnapshotView& snapshot, const ServiceRecord& service,
-                       const BackendRecord& backend, Family client, uint16_t egress_port,
-                       std::span<const EgressPort> ports);
+// The tunnel of an ipip or gue service to the backend. The source is its port's address of the
+// backend's family, or the port's ipip_source; for kIngressPort that of the first port which has
+// one. `tunnel` is filled for kNo only.
+LeftOut MakeBackendTunnel(const Departure& departure, TunnelTemplate* tunnel);
 
-// nat must know the balancer's own address of each family that it translates: fails when no port
-// has one.
-Status CheckOwnAddress(const SnapshotView& snapshot, const ServiceRecord& service, Family family,
-                       std::span<const EgressPort> ports);
+// k_mtu_too_small when clients of a frontend of that family could be told no legal MTU (RFC 8200:
+// 1280) for what goes to the backend: by its egress port, or by any if that is kIngressPort.
+LeftOut CheckBackendMtu(const Departure& departure, Family client);
+
+// nat must know the balancer's own address of each family that it translates.
+bool HasOwnAddress(Family family, std::span<const EgressPort> ports);
+
+// For people: "service web: backend 10.0.0.11: port lan has no IPv4 address for the tunnel to come
+// from; ...". REQUIRES a backend that is left out for `reason`.
+std::string DescribeLeftOut(LeftOut reason, const Departure& departure);
 
 }  // namespace fairlead

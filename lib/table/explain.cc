@@ -19,8 +19,9 @@ SnapshotNextHop NextHopOf(const NextHopRecord& record) {
   return hop;
 }
 
-// The snapshot with nothing in it but this service.
-SnapshotInput OnlyService(const SnapshotView& snapshot, uint32_t service_index) {
+// The snapshot with nothing in it but this service, and what is left out as the tables treat it.
+SnapshotInput OnlyService(const SnapshotView& snapshot, uint32_t service_index,
+                          const LeftOutBackends& left_out) {
   const ServiceRecord& record = snapshot.services()[service_index];
   SnapshotService service;
   service.id = record.id;
@@ -45,7 +46,9 @@ SnapshotInput OnlyService(const SnapshotView& snapshot, uint32_t service_index) 
     copy.endpoint = {AddressOf(backend), backend.port};
     copy.weight = backend.weight;
     copy.state = static_cast<BackendState>(backend.state);
-    if (backend.next_hop_index != kNoNextHop) {
+    if (left_out.contains(backend.id)) {
+      if (copy.state == BackendState::kActive) copy.state = BackendState::kDraining;
+    } else if (backend.next_hop_index != kNoNextHop) {
       copy.next_hop = NextHopOf(snapshot.next_hops()[backend.next_hop_index]);
     }
     service.backends.push_back(std::move(copy));
@@ -106,13 +109,21 @@ std::string Sentences(const Explanation& explanation, const ServiceEntry& servic
   if (explanation.drop_reason == DropReason::k_no_next_hop) {
     text.append(" ").append(DropReasonText(explanation.drop_reason));
   }
+  if (!explanation.left_out.empty()) {
+    const auto& [backend, reason] = explanation.left_out.front();
+    text += " Left out is backend " + backend.ToString() + ": " + std::string(LeftOutText(reason));
+    const size_t more = explanation.left_out.size() - 1;
+    text += more == 0 ? "." : "; and " + std::to_string(more) + " more.";
+  }
   return text;
 }
 
 }  // namespace
 
-Result<Explainer> Explainer::Make(const SnapshotView& snapshot, const FlowKey& key) {
+Result<Explainer> Explainer::Make(const SnapshotView& snapshot, const FlowKey& key,
+                                  const LeftOutBackends& left_out) {
   Explainer explainer;
+  explainer.left_out_ = left_out;
   explainer.key_ = key;
   const FrontendTable frontends(snapshot.frontends());
   const IpAddress destination = key.destination();
@@ -124,7 +135,7 @@ Result<Explainer> Explainer::Make(const SnapshotView& snapshot, const FlowKey& k
     return explainer;
   }
 
-  ASSIGN_OR_RETURN(explainer.image_, BuildSnapshot(OnlyService(snapshot, index)));
+  ASSIGN_OR_RETURN(explainer.image_, BuildSnapshot(OnlyService(snapshot, index, left_out)));
   const SnapshotView view(explainer.image_.bytes());
   CounterSlots backend_slots(kMaxBackendsPerService);
   CounterSlots service_slots(1);
@@ -225,6 +236,9 @@ Explanation Explainer::Explain(const std::optional<ExplainRecord>& record,
   explanation.reason = selection.reason;
   explanation.record = record;
   for (const BackendRecord& backend : view.backends()) {
+    if (const auto out = left_out_.find(backend.id); out != left_out_.end()) {
+      explanation.left_out.emplace_back(Endpoint{AddressOf(backend), backend.port}, out->second);
+    }
     if (record && backend.id == record->backend_id) {
       explanation.recorded_backend = Endpoint{AddressOf(backend), backend.port};
     }

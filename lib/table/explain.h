@@ -8,8 +8,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "lib/counters/drop_reason.h"
+#include "lib/counters/left_out.h"
 #include "lib/flow/flow_table.h"
 #include "lib/snapshot/builder.h"
 #include "lib/snapshot/view.h"
@@ -44,17 +47,19 @@ struct Explanation {
   SlotState slot_state = SlotState::kSettled;
   SelectReason reason = SelectReason::kNoBackend;
   std::optional<Endpoint> backend;
-  std::optional<SnapshotNextHop> next_hop;   // the backend's
-  std::optional<ExplainRecord> record;       // as given
-  std::optional<Endpoint> recorded_backend;  // the record's, if it still exists
-  std::string why;                           // one or two plain sentences
+  std::optional<SnapshotNextHop> next_hop;             // the backend's
+  std::optional<ExplainRecord> record;                 // as given
+  std::optional<Endpoint> recorded_backend;            // the record's, if it still exists
+  std::vector<std::pair<Endpoint, LeftOut>> left_out;  // of the service
+  std::string why;                                     // one or two plain sentences
 };
 
 class Explainer {
  public:
   // Copies what it needs of `snapshot`: the one service that `key` is for, whose slots it computes
   // (milliseconds). Fails when that service cannot be built (ForwardingTables::Build says why).
-  static Result<Explainer> Make(const SnapshotView& snapshot, const FlowKey& key);
+  static Result<Explainer> Make(const SnapshotView& snapshot, const FlowKey& key,
+                                const LeftOutBackends& left_out = {});
 
   // Where the dataplane would keep this flow's record; nothing when the flow is not recorded.
   std::optional<RecordKey> record_key() const;
@@ -78,7 +83,8 @@ class Explainer {
   FlowKey key_;
   FlowHash hash_;
   bool is_frontend_address_ = false;
-  SnapshotImage image_;                       // of the one service
+  SnapshotImage image_;  // of the one service
+  LeftOutBackends left_out_;
   std::unique_ptr<ForwardingTables> tables_;  // null: no service
   std::string reply_service_;                 // nat's, whose backend the source is; empty: none's
   Endpoint reply_frontend_;                   // what the source becomes

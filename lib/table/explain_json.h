@@ -52,6 +52,12 @@ inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
                         {"vlan", explanation.next_hop->vlan},
                         {"interface", explanation.next_hop->interface}};
   }
+  json["left_out"] = Json::array();
+  for (const auto& [backend, reason] : explanation.left_out) {
+    json["left_out"].push_back({{"backend", backend.ToString()},
+                                {"code", LeftOutName(reason)},
+                                {"message", LeftOutText(reason)}});
+  }
   json["why"] = explanation.why;
   return json;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "lib/base/check.h"
@@ -87,6 +88,7 @@ class TablesBuilder {
         past_(past),
         previous_(past.tables),
         ports_(ports),
+        own_address_{HasOwnAddress(Family::kIpv4, ports), HasOwnAddress(Family::kIpv6, ports)},
         tables_(new ForwardingTables(FrontendTable(snapshot.frontends()))) {}
 
   Result<std::unique_ptr<ForwardingTables>> Build(CounterSlots* backend_slots,
@@ -96,7 +98,7 @@ class TablesBuilder {
     tables_->hash_seed_ = snapshot_.header().hash_seed;
     AddServices();
     AddHops();
-    RETURN_IF_ERROR(AddBackends());
+    AddBackends();
     RETURN_IF_ERROR(AddNat());
     AddIds();
     // Last, so that a snapshot refused for what it says takes no counter slots.
@@ -184,9 +186,9 @@ class TablesBuilder {
       Hop& hop = hops_.emplace_back();
       std::memcpy(hop.destination_mac, record.mac, sizeof(record.mac));
       hop.vlan = record.vlan;
-      const Result<uint16_t> port = PortOf(record);
-      hop.port_known = port.ok();
-      if (!port.ok()) continue;
+      const std::optional<uint16_t> port = PortOf(record);
+      hop.port_known = port.has_value();
+      if (!port) continue;
       hop.egress_port = *port;
       if (*port == kIngressPort) continue;
       const MacAddress& mac = ports_[*port].mac;
@@ -195,36 +197,35 @@ class TablesBuilder {
   }
 
   // A service at a time, so that what its backends are and were is in the cache for all of it.
-  Status AddBackends() {
+  void AddBackends() {
     tables_->backends_.reserve(snapshot_.backends().size());
     same_places_ =
         previous_ != nullptr && previous_->backends().size() == snapshot_.backends().size();
     for (uint32_t s = 0; s < tables_->services_.size(); ++s) {
       const ServiceEntry& service = tables_->services_[s];
-      RETURN_IF_ERROR(AddBackendsOf(s));
-      RETURN_IF_ERROR(AddTunnelsOf(s));
+      AddBackendsOf(s);
       Before& before = before_[s];
       before.may_share = before.service != nullptr && MayShare(service, *before.service);
     }
-    return {};
   }
 
-  Status AddBackendsOf(uint32_t service_index) {
+  void AddBackendsOf(uint32_t service_index) {
     const ServiceEntry& service = tables_->services_[service_index];
     const ServiceEntry* old = before_[service_index].service;
     uint32_t next = old == nullptr ? 0 : old->first_backend;
+    mtu_checked_ = kNoIndex;
     for (uint32_t local = 0; local < service.backend_count; ++local) {
       const uint32_t index = service.first_backend + local;
       const BackendRecord& record = snapshot_.backends()[index];
       BackendEntry& entry = tables_->backends_.emplace_back();
       entry.service_index = service_index;
-      RETURN_IF_ERROR(FillBackend(record, service, &entry));
+      FillBackend(record, service, &entry);
+      LeaveOut(CheckDeparture(index), &entry);
       const BackendEntry* before = BackendBefore(record.id, &next);
       entry.counter_index = before == nullptr ? kNoIndex : before->counter_index;
       if (before == nullptr) new_backends_.push_back(index);
       same_places_ = same_places_ && before == &previous_->backends()[index];
     }
-    return {};
   }
 
   // The backend in the generation before, or null. It is searched for only where it is not at
@@ -238,80 +239,84 @@ class TablesBuilder {
     return found;
   }
 
-  Status FillBackend(const BackendRecord& record, const ServiceEntry& service,
-                     BackendEntry* entry) const {
+  void FillBackend(const BackendRecord& record, const ServiceEntry& service,
+                   BackendEntry* entry) const {
     entry->id = record.id;
     entry->state = static_cast<BackendState>(record.state);
     entry->weight = record.weight;
     entry->port = record.port;
     entry->family = record.family;
     std::memcpy(entry->address, record.address, sizeof(entry->address));
-    if (record.next_hop_index == kNoNextHop) return {};
+    if (record.next_hop_index == kNoNextHop) return;
     const Hop& hop = hops_[record.next_hop_index];
-    if (!hop.port_known) {
-      return InvalidArgument(
-          "service " + service.name + ": backend " + AddressOf(record).ToString() + ": " +
-          PortOf(snapshot_.next_hops()[record.next_hop_index]).status().message());
-    }
+    if (!hop.port_known) return;
     std::memcpy(entry->destination_mac, hop.destination_mac, sizeof(hop.destination_mac));
     std::memcpy(entry->source_mac, hop.source_mac, sizeof(hop.source_mac));
     entry->egress_port = hop.egress_port;
     entry->vlan = hop.vlan;
     entry->has_next_hop = true;
     if (hop.vlan == 0) entry->short_way = ShortWayOf(service);
-    return {};
+  }
+
+  // One that is left out takes no new flows. Those that it has stay its own, and their packets are
+  // dropped: when what hinders passes soon, a route that flaps, they go on. Whether they should go
+  // to others is for the health check to say.
+  void LeaveOut(LeftOut reason, BackendEntry* entry) {
+    if (reason == LeftOut::kNo) return;
+    ++stats_.backends_left_out;
+    entry->left_out = reason;
+    entry->has_next_hop = false;
+    entry->short_way = ShortWay::kNone;
+    if (entry->state == BackendState::kActive) entry->state = BackendState::kDraining;
   }
 
   // The port that a next hop names; kIngressPort when it names none.
-  Result<uint16_t> PortOf(const NextHopRecord& hop) const {
+  std::optional<uint16_t> PortOf(const NextHopRecord& hop) const {
     const std::string_view interface(hop.interface, strnlen(hop.interface, sizeof(hop.interface)));
     if (interface.empty()) return kIngressPort;
     const auto port = std::find_if(ports_.begin(), ports_.end(), [&](const EgressPort& candidate) {
       return candidate.interface == interface;
     });
-    if (port != ports_.end()) return static_cast<uint16_t>(port - ports_.begin());
-    return InvalidArgument("next hop's interface '" + std::string(interface) +
-                           "' is no port of this dataplane");
+    if (port == ports_.end()) return std::nullopt;
+    return static_cast<uint16_t>(port - ports_.begin());
   }
 
-  // Tunnels, and for all modes whether the ports' MTUs will do.
-  Status AddTunnelsOf(uint32_t service_index) {
-    const ServiceRecord& service = snapshot_.services()[service_index];
-    uint32_t checked = kNoIndex;  // the last backend's port and family, all that an MTU depends on
-    for (uint32_t local = 0; local < service.backend_count; ++local) {
-      const uint32_t index = service.first_backend + local;
-      const BackendRecord& backend = snapshot_.backends()[index];
-      const uint16_t port = tables_->backends_[index].egress_port;
-      const uint32_t kind = uint32_t{port} << 8 | backend.family;
-      if (kind != checked) {
-        RETURN_IF_ERROR(CheckMtu(service, backend, port, families_[service_index]));
-      }
-      checked = kind;
-      if (OverheadOf(service, backend) == 0) continue;
-      tables_->tunnels_.resize(snapshot_.backends().size());
-      ASSIGN_OR_RETURN(tables_->tunnels_[index],
-                       MakeBackendTunnel(snapshot_, service, backend, port, ports_));
+  // Whether the ports can do what the backend's packets need; its tunnel, if it has one.
+  LeftOut CheckDeparture(uint32_t index) {
+    const BackendEntry& entry = tables_->backends_[index];
+    const BackendRecord& record = snapshot_.backends()[index];
+    const ServiceRecord& service = snapshot_.services()[entry.service_index];
+    const bool has_tunnel = OverheadOf(service, record) != 0;
+    if (has_tunnel) tables_->tunnels_.resize(snapshot_.backends().size());
+    if (record.next_hop_index != kNoNextHop && !hops_[record.next_hop_index].port_known) {
+      return LeftOut::k_interface_no_port;
     }
-    return {};
+    if (service.mode == static_cast<uint8_t>(ForwardingMode::kNat) &&
+        !own_address_[record.family == 4 ? 0 : 1]) {
+      return LeftOut::k_no_own_address;
+    }
+    const Departure departure{snapshot_, service, record, entry.egress_port, ports_};
+    const LeftOut mtu = CheckMtu(departure, families_[entry.service_index]);
+    if (mtu != LeftOut::kNo || !has_tunnel) return mtu;
+    return MakeBackendTunnel(departure, &tables_->tunnels_[index]);
   }
 
-  Status CheckMtu(const ServiceRecord& service, const BackendRecord& backend, uint16_t port,
-                  uint8_t families) const {
+  // An MTU depends on nothing but the service, the port and the backend's family: nearly always the
+  // same as the last backend's.
+  LeftOut CheckMtu(const Departure& departure, uint8_t families) {
+    const uint32_t kind = uint32_t{departure.egress_port} << 8 | departure.backend.family;
+    if (kind == mtu_checked_) return mtu_verdict_;
+    mtu_checked_ = kind;
+    mtu_verdict_ = LeftOut::kNo;
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       if ((families & (family == Family::kIpv4 ? 1 : 2)) == 0) continue;
-      RETURN_IF_ERROR(CheckBackendMtu(snapshot_, service, backend, family, port, ports_));
+      if (mtu_verdict_ == LeftOut::kNo) mtu_verdict_ = CheckBackendMtu(departure, family);
     }
-    return {};
+    return mtu_verdict_;
   }
 
   Status AddNat() {
-    for (const FrontendRecord& frontend : snapshot_.frontends()) {
-      const ServiceRecord& service = snapshot_.services()[frontend.service_index];
-      if (service.mode != static_cast<uint8_t>(ForwardingMode::kNat)) continue;
-      RETURN_IF_ERROR(
-          CheckOwnAddress(snapshot_, service, static_cast<Family>(frontend.family), ports_));
-    }
-    ASSIGN_OR_RETURN(tables_->nat_, NatTable::Build(snapshot_));
+    ASSIGN_OR_RETURN(tables_->nat_, NatTable::Build(snapshot_, own_address_));
     for (const EgressPort& port : ports_) {
       tables_->own_addresses_.insert(tables_->own_addresses_.end(), port.addresses.begin(),
                                      port.addresses.end());
@@ -335,8 +340,8 @@ class TablesBuilder {
     }
     if (next_hop_index == kNoNextHop) return;
     const NextHopRecord& record = snapshot_.next_hops()[next_hop_index];
-    Result<uint16_t> port = PortOf(record);
-    if (!port.ok()) return;
+    const std::optional<uint16_t> port = PortOf(record);
+    if (!port) return;
     std::memcpy(hop->destination_mac, record.mac, sizeof(record.mac));
     hop->egress_port = *port;
     hop->vlan = record.vlan;
@@ -500,10 +505,13 @@ class TablesBuilder {
   const ForwardingTables::Past past_;
   const ForwardingTables* previous_;
   std::span<const EgressPort> ports_;
+  const NatFamilies own_address_;
   std::unique_ptr<ForwardingTables> tables_;
   std::vector<Before> before_;          // by service index
   std::vector<uint8_t> families_;       // by service index; bit 0: IPv4 frontends, bit 1: IPv6
   std::vector<Hop> hops_;               // by next hop index
+  uint32_t mtu_checked_ = kNoIndex;     // the last backend's port and family
+  LeftOut mtu_verdict_ = LeftOut::kNo;  // of these
   std::vector<uint32_t> new_backends_;  // indices of those that the generation before has not
   bool same_places_ = false;            // each backend has the index that it had before
   ForwardingTables::BuildStats stats_;

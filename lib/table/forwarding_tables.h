@@ -49,11 +49,12 @@ struct alignas(64) BackendEntry {
   uint32_t counter_index = 0;  // into the per-worker backend counters (CounterSlots)
   uint32_t service_index = 0;
   BackendState state = BackendState::kActive;
-  bool has_next_hop = false;
+  bool has_next_hop = false;  // never of one that is left out
   uint16_t weight = 0;
   uint16_t port = 0;  // host order; 0 = the frontend's
   uint8_t family = 4;
   ShortWay short_way = ShortWay::kNone;
+  LeftOut left_out = LeftOut::kNo;  // otherwise `state` is never kActive
   uint8_t address[16] = {};
 };
 static_assert(sizeof(BackendEntry) == 64);
@@ -117,12 +118,13 @@ class ForwardingTables {
     uint32_t services_rebuilt = 0;  // slot tables computed anew
     uint32_t services_shared = 0;   // slot tables taken over from the past
     uint32_t slots_changed = 0;     // owners that differ from the previous generation's
+    uint32_t backends_left_out = 0;
   };
 
-  // Fails with kInvalidArgument when a next hop names an interface that no port has, when the ports
-  // lack the address or the MTU that a service's mode needs (departure.h), or replies through nat
-  // would be ambiguous (nat_table.h), and with kResourceExhausted when counter slots run out. Ids of
-  // a failed build may keep counter slots until the next Retain. `stats` may be null.
+  // A backend that these ports cannot serve is left out (BackendEntry::left_out): it owns no slot,
+  // and all else takes effect. Fails with kInvalidArgument when replies through nat would be
+  // ambiguous (nat_table.h), and with kResourceExhausted when counter slots run out. Ids of a failed
+  // build may keep counter slots until the next Retain. `stats` may be null.
   // REQUIRES that the ids of past.tables have kept their counter slots.
   static Result<std::unique_ptr<ForwardingTables>> Build(
       const SnapshotView& snapshot, const Past& past, std::span<const EgressPort> ports,

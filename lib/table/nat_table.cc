@@ -22,14 +22,15 @@ std::string TextOf(const FrontendRecord& record) {
 
 class NatTable::Builder {
  public:
-  explicit Builder(const SnapshotView& snapshot) : snapshot_(snapshot) {}
+  Builder(const SnapshotView& snapshot, NatFamilies families)
+      : snapshot_(snapshot), families_(families) {}
 
   Result<NatTable> Build() {
     ReserveRoom();
     const auto frontends = snapshot_.frontends();
     for (uint32_t f = 0; f < frontends.size(); ++f) {
       const ServiceRecord& service = snapshot_.services()[frontends[f].service_index];
-      if (!IsNat(service)) continue;
+      if (!IsNat(service) || !families_[frontends[f].family == 4 ? 0 : 1]) continue;
       for (uint32_t local = 0; local < service.backend_count; ++local) {
         RETURN_IF_ERROR(AddPair(f, service.first_backend + local));
       }
@@ -122,10 +123,13 @@ class NatTable::Builder {
   }
 
   const SnapshotView& snapshot_;
+  const NatFamilies families_;
   NatTable table_;
   std::vector<uint32_t> frontend_of_;  // by row
 };
 
-Result<NatTable> NatTable::Build(const SnapshotView& snapshot) { return Builder(snapshot).Build(); }
+Result<NatTable> NatTable::Build(const SnapshotView& snapshot, NatFamilies families) {
+  return Builder(snapshot, families).Build();
+}
 
 }  // namespace fairlead

@@ -28,13 +28,16 @@ struct NatRow {
   uint32_t backend_index = 0;
 };
 
+// Which families replies are translated of: [0] IPv4, [1] IPv6.
+using NatFamilies = std::array<bool, 2>;
+
 class NatTable {
  public:
   NatTable() = default;
   // Fails with kInvalidArgument when a name would belong to two frontends, families differ, or an
   // any-port frontend has a backend with a port (lib/intent/nat_rules.h has the rules; an image may
   // come from elsewhere).
-  static Result<NatTable> Build(const SnapshotView& snapshot);
+  static Result<NatTable> Build(const SnapshotView& snapshot, NatFamilies families = {true, true});
 
   bool empty() const { return rows_.empty(); }
 

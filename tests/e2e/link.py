@@ -7,7 +7,7 @@ import struct
 
 import xxhash
 
-_MAGIC, _VERSION = 0x4B4E4C46, 2
+_MAGIC, _VERSION = 0x4B4E4C46, 3
 _HELLO, _PUBLISH, _PUBLISHED = 1, 2, 3
 _HEADER_BYTES = 160  # of an image
 _DIGEST_AT = 32
@@ -79,6 +79,5 @@ class LinkClient:
         finally:
             os.close(descriptor)
         assert (number, kind) == (7, _PUBLISHED)
-        _, in_force, _ = struct.unpack_from("<QBQ", body)
-        (length,) = struct.unpack_from("<I", body, 17)
-        return bool(in_force), body[21:21 + length].decode()
+        _, in_force, _, _, length = struct.unpack_from("<QBQII", body)
+        return bool(in_force), body[25:25 + length].decode()

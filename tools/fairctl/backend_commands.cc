@@ -172,6 +172,14 @@ void AddDrainCommands(CLI::App* backend, Context* context) {
   });
 }
 
+// A line about a backend that the dataplane leaves out.
+std::string LeftOutText(const Json& backend) {
+  const Json& left_out = Member(backend, "left_out");
+  if (left_out.is_null()) return "";
+  return "\nbackend " + EndpointText(backend) +
+         " is left out: " + TextOf(Member(left_out, "message"));
+}
+
 }  // namespace
 
 void PrintBackends(Context* context, const Json& backends) {
@@ -208,10 +216,12 @@ void PrintBackends(Context* context, const Json& backends) {
 std::string InForceText(const Json& reply) {
   const Json& generation = Member(reply, "generation");
   if (generation.is_null()) return "";
-  return " (generation " + Shown(generation) +
-         (IsTrue(Member(reply, "in_force"))
-              ? ", in force)"
-              : ", stored but not in force: `fairctl status` says why)");
+  const std::string number = " (generation " + Shown(generation);
+  if (IsTrue(Member(reply, "in_force"))) return number + ", in force)";
+  std::string left_out = LeftOutText(reply);
+  for (const Json& backend : List(Member(reply, "backends"))) left_out += LeftOutText(backend);
+  if (!left_out.empty()) return number + ", in force but for what cannot be used)" + left_out;
+  return number + ", stored but not in force: `fairctl status` says why)";
 }
 
 void AddBackendCommands(CLI::App* app, Context* context) {

@@ -77,7 +77,10 @@ class UnixTransport final : public Transport {
             Await(&io, [&](auto done) { http::async_read(stream, buffer, parser, done); })) {
       return ExchangeError(error);
     }
-    return HttpReply{parser.get().result_int(), std::move(parser.get().body())};
+    HttpReply reply{parser.get().result_int(), std::move(parser.get().body())};
+    reply.generation = std::string(parser.get()["Fairlead-Generation"]);
+    reply.in_force = std::string(parser.get()["Fairlead-In-Force"]);
+    return reply;
   }
 
  private:

@@ -14,6 +14,10 @@ inline constexpr const char* kDefaultControlPath = "/run/fairlead/control.sock";
 struct HttpReply {
   unsigned status = 0;
   std::string body;
+  // Of the headers Fairlead-Generation and Fairlead-In-Force, which replies without a body have too;
+  // empty where there are none.
+  std::string generation = {};
+  std::string in_force = {};
 };
 
 class Transport {

@@ -90,6 +90,9 @@ Result<Json> Context::Call(const std::string& method, const std::string& target,
     value = *std::move(parsed);
   }
   if (reply.status >= 400) return ErrorOf(reply, value);
+  if (reply.body.empty() && Json::accept(reply.generation)) {
+    value = {{"generation", Json::parse(reply.generation)}, {"in_force", reply.in_force == "true"}};
+  }
   return value;
 }
 

@@ -51,7 +51,8 @@ class Context {
   std::ostream& err() { return *environment_->err; }
   bool colour() const { return environment_->colour; }
 
-  // One request. The reply's JSON (null when it has no body), or fairleadd's error as Status.
+  // One request. The reply's JSON, or fairleadd's error as Status. Of a reply without a body what its
+  // headers say of the change: generation and in_force; null when they do not.
   Result<Json> Call(const std::string& method, const std::string& target,
                     const std::optional<Json>& body = std::nullopt);
 

@@ -48,6 +48,23 @@ std::string DataplaneText(const Json& dataplane, const Json& generation) {
   return error.empty() ? text : text + "; " + error;
 }
 
+void PrintLeftOut(Context* context, const Json& status) {
+  const Json& left_out = List(Member(status, "left_out"));
+  if (left_out.empty()) return;
+  const uint64_t count = NumberOf(Member(status, "left_out_count"));
+  const std::string text = fmt::format("{} {} that the dataplane cannot use", count,
+                                       count == 1 ? "backend" : "backends");
+  context->out() << "left out    " << Coloured(text, Colour::kRed, context->colour()) << '\n';
+  for (const Json& backend : left_out) {
+    context->out() << "            " << Shown(Member(backend, "service")) << ' '
+                   << Shown(Member(backend, "backend")) << ": " << Shown(Member(backend, "message"))
+                   << '\n';
+  }
+  if (left_out.size() < count) {
+    context->out() << "            and " << count - left_out.size() << " more\n";
+  }
+}
+
 int ShowStatus(Context* context) {
   const Result<Json> reply = context->Call("GET", "/v1/status");
   if (!reply.ok()) return context->Fail(reply.status());
@@ -63,6 +80,7 @@ int ShowStatus(Context* context) {
                  << "dataplane   " << Coloured(dataplane_text, colour, context->colour()) << '\n'
                  << "services    " << Shown(Member(status, "services")) << '\n'
                  << "backends    " << CountsText(Member(status, "backends")) << '\n';
+  PrintLeftOut(context, status);
   if (const std::string error = TextOf(Member(status, "store_error")); !error.empty()) {
     context->out() << "store       "
                    << Coloured("what is observed is not stored: " + error, Colour::kRed,

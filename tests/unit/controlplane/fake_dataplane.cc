@@ -122,6 +122,9 @@ void FakeDataplane::Answer(int client, uint32_t id, const PublishMessage& messag
   if (reply.in_force) {
     image_ = *std::move(image);
     generation_ = message.generation;
+    for (const BackendRecord& backend : SnapshotView(image_.bytes()).backends()) {
+      reply.left_out += LeftOutOf(backend) == LeftOut::kNo ? 0 : 1;
+    }
   }
   (void)SendDatagram(client, EncodeLinkMessage(id, reply), -1);
 }
@@ -135,8 +138,12 @@ void FakeDataplane::AnswerStats(int client, uint32_t id) {
       stats.services.push_back({.id = service.id, .packets = 90, .bytes = 9000, .drops = 1});
     }
     for (const BackendRecord& backend : view.backends()) {
-      stats.backends.push_back(
-          {.id = backend.id, .packets = 45, .bytes = 4500, .new_flows = 7, .flows = flows_});
+      stats.backends.push_back({.id = backend.id,
+                                .packets = 45,
+                                .bytes = 4500,
+                                .new_flows = 7,
+                                .flows = flows_,
+                                .left_out = LeftOutOf(backend)});
     }
   }
   const std::vector<std::byte> body = EncodeStats(stats);
@@ -182,6 +189,16 @@ size_t FakeDataplane::publish_count() {
 void FakeDataplane::SetRefusal(std::string refusal) {
   const std::lock_guard lock(mutex_);
   behaviour_.refusal = std::move(refusal);
+}
+
+void FakeDataplane::SetLeftOut(const std::string& address, LeftOut reason) {
+  const std::lock_guard lock(mutex_);
+  left_out_[address] = reason;
+}
+
+LeftOut FakeDataplane::LeftOutOf(const BackendRecord& backend) const {
+  const auto found = left_out_.find(AddressOf(backend).ToString());
+  return found == left_out_.end() ? LeftOut::kNo : found->second;
 }
 
 void FakeDataplane::SetFlows(uint64_t flows) {

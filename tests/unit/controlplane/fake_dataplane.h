@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -44,6 +45,8 @@ class FakeDataplane {
   size_t publish_count();
 
   void SetRefusal(std::string refusal);
+  // From the next image on; kNo: it is in use again.
+  void SetLeftOut(const std::string& address, LeftOut reason);
   // `flows`: what every backend in force has; swept at the moment of each question.
   void SetFlows(uint64_t flows);
   // What the next questions are told; `flows`, generation and the image's services go before it.
@@ -59,6 +62,7 @@ class FakeDataplane {
   void Answer(int client, uint32_t id, const PublishMessage& message, int fd);
   void AnswerStats(int client, uint32_t id);
   std::optional<BackendState> StateInForce(const std::string& address);
+  LeftOut LeftOutOf(const BackendRecord& backend) const;
 
   std::string path_;
   Behaviour behaviour_;
@@ -70,6 +74,7 @@ class FakeDataplane {
   SnapshotImage image_;
   uint64_t generation_ = 0;
   uint64_t flows_ = 0;
+  std::map<std::string, LeftOut> left_out_;  // by address
   DataplaneStats stats_;
   size_t stats_count_ = 0;
   size_t publish_count_ = 0;

@@ -308,5 +308,62 @@ TEST(Seqpacket, MemfdCannotBeChangedAfterwards) {
   EXPECT_EQ(ReadDescriptor(memfd->get(), 101).status().code(), ErrorCode::kDataLoss);
 }
 
+// One backend that the dataplane cannot use: it is told of wherever one looks, and holds nothing up.
+TEST_F(PublishTest, ABackendThatIsLeftOutIsToldAndHoldsNothingUp) {
+  FakeDataplane dataplane(link_);
+  dataplane.SetLeftOut("10.0.0.2", LeftOut::k_interface_no_port);
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  const Answer web = Call("POST", "/v1/services", kWeb);
+  EXPECT_EQ(web.json()["in_force"], true);
+  EXPECT_EQ(web.json()["backends"][0]["left_out"], nullptr);
+
+  const Answer added = Call("POST", "/v1/services/web/backends",
+                            R"({"address": "10.0.0.2", "mac": "02:00:00:00:00:02"})");
+  EXPECT_EQ(added.status, 201);
+  EXPECT_EQ(added.json()["in_force"], false) << "it is not, whatever else is";
+  EXPECT_THAT(added.headers, HasSubstr("Fairlead-In-Force: false"));
+  const json backend = added.json()["backends"][0];
+  EXPECT_EQ(backend["state"], "unused");
+  EXPECT_EQ(backend["left_out"]["code"], "interface_no_port");
+  EXPECT_THAT(std::string(backend["reason"]), HasSubstr("left out: its next hop leaves by"));
+  EXPECT_THAT(Call("GET", "/metrics").body,
+              HasSubstr("fairlead_backends_left_out{reason=\"interface_no_port\"} 1"));
+  const json status = Call("GET", "/v1/status").json();
+  EXPECT_EQ(status["left_out_count"], 1);
+  EXPECT_EQ(status["left_out"][0]["backend"], "10.0.0.2");
+  EXPECT_EQ(status["dataplane"]["error"], "");
+  const Answer why = Call("POST", "/v1/explain", R"({"protocol": "tcp",
+      "source": "198.51.100.7:40000", "destination": "203.0.113.10:80"})");
+  EXPECT_EQ(why.json()["backend"], "10.0.0.1");
+  EXPECT_THAT(std::string(why.json()["why"]), HasSubstr("Left out is backend 10.0.0.2"));
+
+  // What concerns others is in force.
+  EXPECT_EQ(
+      Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})").json()["in_force"],
+      true);
+  // It mends itself with the next image.
+  dataplane.SetLeftOut("10.0.0.2", LeftOut::kNo);
+  const Answer mended = Call("PATCH", "/v1/services/web/backends/10.0.0.2", R"({"weight": 7})");
+  EXPECT_EQ(mended.json()["in_force"], true);
+  EXPECT_EQ(mended.json()["state"], "healthy");
+  EXPECT_EQ(mended.json()["left_out"], nullptr);
+}
+
+// Whoever connects to a dataplane that has the very image learns of it as well.
+TEST_F(PublishTest, ARestartedControlPlaneLearnsWhatIsLeftOut) {
+  FakeDataplane dataplane(link_);
+  dataplane.SetLeftOut("10.0.0.1", LeftOut::k_mtu_too_small);
+  Start();
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  const auto count = [](const json& status) { return status["left_out_count"] == 1; };
+  ASSERT_TRUE(AskUntil(socket_, "/v1/status", count));
+  const size_t published = dataplane.publish_count();
+  daemon_.reset();
+  Start();
+  EXPECT_TRUE(AskUntil(socket_, "/v1/status", count));
+  EXPECT_EQ(dataplane.publish_count(), published) << "it has that image already";
+}
+
 }  // namespace
 }  // namespace fairlead

@@ -83,11 +83,17 @@ TEST_F(UnixTransport, SendsOneRequestAndReadsTheReply) {
 
 TEST_F(UnixTransport, ReadsAReplyWithoutABody) {
   Listen();
-  std::thread server([&] { ServeOnce("\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"); });
+  std::thread server([&] {
+    ServeOnce("\r\n\r\n",
+              "HTTP/1.1 204 No Content\r\nFairlead-Generation: 7\r\n"
+              "Fairlead-In-Force: true\r\n\r\n");
+  });
   const Result<HttpReply> reply = Get();
   server.join();
   ASSERT_TRUE(reply.ok()) << reply.status().message();
   EXPECT_EQ(reply->status, 204U);
+  EXPECT_EQ(reply->generation, "7");
+  EXPECT_EQ(reply->in_force, "true");
   EXPECT_EQ(reply->body, "");
 }
 

@@ -117,6 +117,13 @@ TEST(DeriveSnapshot, AHealthyBackendOfWeightZeroDoesNotHoldBackFailOpen) {
   EXPECT_EQ(web.Derive().backends[0].weight, 0);
 }
 
+TEST(DeriveSnapshot, AHealthyBackendThatTheDataplaneLeavesOutDoesNotHoldBackFailOpen) {
+  ObservedBackend left_out = kHealthy;
+  left_out.usable = false;
+  EXPECT_THAT(Web({left_out, kSick}).States(), ElementsAre(kActive, kActive));
+  EXPECT_THAT(Web({left_out, kHealthy, kSick}).States(), ElementsAre(kActive, kActive, kDown));
+}
+
 TEST(DeriveSnapshot, FailOpenKeepsDrainsAsTheyAre) {
   EXPECT_THAT(Web({kSick, kSickDrains, kReleased}).States(),
               ElementsAre(kActive, kDraining, kDown));

@@ -21,9 +21,9 @@ struct Row {
 const Row kRows[] = {
     {"Hello", HelloMessage{1, 2, 3, 4, 5, 6}},
     {"Publish", PublishMessage{7, 8}},
-    {"PublishedInForce", PublishedMessage{9, true, 10, ""}},
-    {"PublishedRefused", PublishedMessage{9, false, 10, "backends[3].weight: 1001"}},
-    {"PublishedLongestReason", PublishedMessage{1, false, 2, std::string(1024, 'x')}},
+    {"PublishedInForce", PublishedMessage{9, true, 10, 3, ""}},
+    {"PublishedRefused", PublishedMessage{9, false, 10, 0, "backends[3].weight: 1001"}},
+    {"PublishedLongestReason", PublishedMessage{1, false, 2, 0, std::string(1024, 'x')}},
     {"GetStats", GetStatsMessage{}},
     {"Stats", StatsMessage{4711}},
     {"FindFlow", FindFlowMessage{~uint64_t{0}, 12, 13}},
@@ -37,7 +37,7 @@ auto Members(const HelloMessage& m) {
 }
 auto Members(const PublishMessage& m) { return std::tuple(m.generation, m.image_bytes); }
 auto Members(const PublishedMessage& m) {
-  return std::tuple(m.generation, m.in_force, m.apply_us, m.reason);
+  return std::tuple(m.generation, m.in_force, m.apply_us, m.left_out, m.reason);
 }
 auto Members(const GetStatsMessage&) { return std::tuple(); }
 auto Members(const StatsMessage& m) { return std::tuple(m.body_bytes); }
@@ -114,7 +114,7 @@ struct BadHeader {
 
 const BadHeader kBadHeaders[] = {
     {"Magic", [](LinkHeader* h) { h->magic ^= 1; }, "foreign magic"},
-    {"Version", [](LinkHeader* h) { h->version = 3; }, "version 3; this build speaks version 2"},
+    {"Version", [](LinkHeader* h) { h->version = 4; }, "version 4; this build speaks version 3"},
     {"TypeZero", [](LinkHeader* h) { h->type = 0; }, "unknown type 0"},
     {"TypeAboveTheLast", [](LinkHeader* h) { h->type = 8; }, "unknown type 8"},
     {"Length", [](LinkHeader* h) { h->body_bytes = 0xffffffff; },
@@ -135,13 +135,13 @@ INSTANTIATE_TEST_SUITE_P(All, LinkHeaders, ::testing::ValuesIn(kBadHeaders),
                          [](const auto& row) { return std::string(row.param.name); });
 
 TEST(DecodeLinkMessage, RefusesAFlagThatIsNeitherZeroNorOne) {
-  auto datagram = EncodeLinkMessage(1, PublishedMessage{1, true, 2, ""});
+  auto datagram = EncodeLinkMessage(1, PublishedMessage{1, true, 2, 0, ""});
   datagram[sizeof(LinkHeader) + sizeof(uint64_t)] = std::byte{2};
   EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
 }
 
 TEST(DecodeLinkMessage, RefusesAReasonLongerThanItsLimit) {
-  auto datagram = EncodeLinkMessage(1, PublishedMessage{1, false, 2, std::string(1024, 'x')});
+  auto datagram = EncodeLinkMessage(1, PublishedMessage{1, false, 2, 0, std::string(1024, 'x')});
   const uint32_t length = 1025;
   std::memcpy(datagram.data() + sizeof(LinkHeader) + 17, &length, sizeof(length));
   datagram.push_back(std::byte{'x'});

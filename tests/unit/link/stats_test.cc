@@ -35,7 +35,7 @@ DataplaneStats SampleStats() {
   for (size_t i = 0; i < kDropReasonCount; ++i) stats.totals.drops[i] = 100 + i;
   stats.flows = {10, 11, 12, 13, 14, 15, 16, 17};
   stats.services = {{1, 2, 3, 4, 5, 6, 7}, {20, 21, 22, 23, 24, 25, 26}};
-  stats.backends = {{30, 31, 32, 33, 34, 35, 36}};
+  stats.backends = {{30, 31, 32, 33, 34, 35, 36, LeftOut::k_mtu_too_small}};
   stats.ports = {{"wan", "eth0", SteeringStats{true, 40, 41, 42}},
                  {"lan", "lan0", std::nullopt, KernelPathStats{50, 51, 52, 53, 54}},
                  {"null", ""}};
@@ -78,6 +78,7 @@ TEST(Stats, ComeBackAsTheyWereSent) {
   EXPECT_THAT((std::vector{backend.packets, backend.bytes, backend.new_flows, backend.flows,
                            backend.pins, backend.shifting_slots}),
               ElementsAreArray({31U, 32U, 33U, 34U, 35U, 36U}));
+  EXPECT_EQ(backend.left_out, LeftOut::k_mtu_too_small);
 }
 
 TEST(Stats, PortsComeBackAsTheyWereSent) {
@@ -138,7 +139,7 @@ constexpr size_t kFirstPortAt = kFirstServiceAt + 3 * 56;
 const BadField kBadFields[] = {
     {"Magic", [](auto* bytes) { Poke<uint8_t>(0, 0, bytes); }, "foreign magic"},
     {"Version", [](auto* bytes) { Poke<uint32_t>(kVersionAt, 9, bytes); },
-     "statistics: version: 9 is not 4"},
+     "statistics: version: 9 is not 5"},
     {"DropCount", [](auto* bytes) { Poke<uint32_t>(kDropCountAt, 1, bytes); },
      "statistics: drop_count: 1 is not this build's"},
     {"ServiceCount", [](auto* bytes) { Poke<uint64_t>(kServiceCountAt, ~uint64_t{0}, bytes); },
@@ -153,9 +154,8 @@ const BadField kBadFields[] = {
      "statistics: length: "},
     {"ServiceId", [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt, uint64_t{1} << 32, bytes); },
      "statistics: services[0].id: 4294967296 is above 32 bits"},
-    {"BackendId",
-     [](auto* bytes) { Poke<uint64_t>(kFirstServiceAt + 2 * 56, uint64_t{1} << 32, bytes); },
-     "statistics: backends[0].id: 4294967296 is above 32 bits"},
+    {"BackendLeftOut", [](auto* bytes) { Poke<uint32_t>(kFirstServiceAt + 2 * 56 + 4, 99, bytes); },
+     "statistics: backends[0].left_out: 99 is unknown"},
     {"PortCount", [](auto* bytes) { Poke<uint64_t>(kPortCountAt, 1U << 20, bytes); },
      "statistics: port_count: 1048576 is above the limit"},
     {"PortName", [](auto* bytes) { Poke<uint8_t>(kFirstPortAt, 0xff, bytes); },

@@ -82,6 +82,10 @@ inline uint64_t PresentPages(std::span<const std::byte> memory) {
   return present;
 }
 
+inline EgressPort Eth0() {
+  return {"eth0", {{2, 0, 0, 0, 0, 1}}, 1500, {IpAddress::Parse("10.0.0.254").value()}};
+}
+
 // One service "web" over backends 10.0.0.1 .. 10.0.0.N whose ids are 1 .. N.
 inline SnapshotInput WebInput(uint64_t generation, uint32_t backend_count) {
   SnapshotInput input{.generation = generation, .hash_seed = 7, .services = {}};
@@ -98,10 +102,15 @@ inline SnapshotImage WebImage(uint64_t generation, uint32_t backend_count) {
   return BuildSnapshot(WebInput(generation, backend_count)).value();
 }
 
-// A good image that no port set can carry out: its next hop leaves by "nowhere".
-inline SnapshotImage ImageForAnotherHost(uint64_t generation) {
-  SnapshotInput input = WebInput(generation, 2);
-  input.services[0].backends[0].next_hop->interface = "nowhere";
+// One that no tables can be made of: replies through nat would belong to two frontends.
+inline SnapshotImage ImpossibleImage(uint64_t generation, const std::string& name = "web") {
+  SnapshotInput input = WebInput(generation, 1);
+  SnapshotService& service = input.services[0];
+  service.name = name;
+  service.mode = ForwardingMode::kNat;
+  service.backends[0].endpoint.port = 8080;
+  service.frontends.push_back(service.frontends[0]);
+  service.frontends[1].port = 443;
   return BuildSnapshot(input).value();
 }
 

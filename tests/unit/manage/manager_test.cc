@@ -12,7 +12,7 @@ namespace fairlead {
 namespace {
 
 using testing::FakeGrace;
-using testing::ImageForAnotherHost;
+using testing::ImpossibleImage;
 using testing::Memfd;
 using testing::PagesOf;
 using testing::PresentPages;
@@ -26,7 +26,7 @@ class ManagerTest : public ::testing::Test {
     Manager::Environment environment;
     environment.publisher.published = &published_;
     environment.publisher.grace = &grace_;
-    environment.publisher.ports = {{"eth0", {{2, 0, 0, 0, 0, 1}}}};
+    environment.publisher.ports = {testing::Eth0()};
     environment.publisher.reset_backend = [this](uint32_t slot) { counters_.backend(slot) = {}; };
     environment.publisher.reset_service = [this](uint32_t slot) { counters_.service(slot) = {}; };
     environment.flows = &flows_;
@@ -74,7 +74,7 @@ TEST_F(ManagerTest, RefusesABadImageWithAReasonAndChangesNothing) {
   const Memfd fd(flipped);
   for (const PublishedMessage& reply :
        {manager_.Publish({.generation = 2, .image_bytes = flipped.size()}, fd.get()),
-        Publish(WebImage(2, 2), 3), Publish(ImageForAnotherHost(2), 2)}) {
+        Publish(WebImage(2, 2), 3), Publish(ImpossibleImage(2), 2)}) {
     EXPECT_FALSE(reply.in_force);
     EXPECT_NE(reply.reason, "");
   }
@@ -86,13 +86,22 @@ TEST_F(ManagerTest, RefusesABadImageWithAReasonAndChangesNothing) {
 }
 
 TEST_F(ManagerTest, KeepsAReasonWithinWhatAMessageHolds) {
-  SnapshotInput input = testing::WebInput(1, 2);
-  input.services[0].name = std::string(255, 'x');
-  input.services[0].mode = ForwardingMode::kGue;
-  input.services[0].gue_port = 6080;
-  const PublishedMessage reply = Publish(BuildSnapshot(input).value(), 1);
+  const PublishedMessage reply = Publish(ImpossibleImage(1, std::string(255, 'x')), 1);
   ASSERT_FALSE(reply.in_force);
   EXPECT_LE(reply.reason.size(), 1024u);
+}
+
+// What this host cannot reach is left out and counted; the rest is in force.
+TEST_F(ManagerTest, LeavesOutABackendThatThisHostCannotReach) {
+  SnapshotInput input = testing::WebInput(1, 2);
+  input.services[0].backends[1].next_hop->interface = "nowhere";
+  const PublishedMessage reply = Publish(BuildSnapshot(input).value(), 1);
+  EXPECT_TRUE(reply.in_force) << reply.reason;
+  EXPECT_EQ(reply.left_out, 1u);
+  const DataplaneStats stats = manager_.Stats();
+  ASSERT_EQ(stats.backends.size(), 2u);
+  EXPECT_EQ(stats.backends[0].left_out, LeftOut::kNo);
+  EXPECT_EQ(stats.backends[1].left_out, LeftOut::k_interface_no_port);
 }
 
 TEST_F(ManagerTest, FindsAFlowsRecordAndItsAge) {
@@ -180,7 +189,7 @@ TEST_F(LongSweepTest, ARefusedImageDoesNotBeginItAnew) {
   RecordOne();
   for (uint64_t turn = 0; turn < kSlices; ++turn) {
     EXPECT_EQ(manager.Stats().flows.records, 0U);
-    ASSERT_FALSE(Apply(&manager, ImageForAnotherHost(2)).ok());
+    ASSERT_FALSE(Apply(&manager, ImpossibleImage(2)).ok());
     TurnOnce(&manager);
   }
   EXPECT_EQ(manager.Stats().flows.records, 1U);

@@ -9,7 +9,7 @@ namespace fairlead {
 namespace {
 
 using testing::FakeGrace;
-using testing::ImageForAnotherHost;
+using testing::ImpossibleImage;
 using testing::WebImage;
 using testing::WebInput;
 
@@ -21,7 +21,7 @@ class PublisherTest : public ::testing::Test {
     Publisher::Environment environment;
     environment.published = &published_;
     environment.grace = &grace_;
-    environment.ports = {{"eth0", {{2, 0, 0, 0, 0, 1}}}};
+    environment.ports = {testing::Eth0()};
     environment.reset_backend = [this](uint32_t slot) { reset_backends_.insert(slot); };
     environment.reset_service = [this](uint32_t slot) { reset_services_.insert(slot); };
     environment.admit = [this](const SnapshotView& snapshot) {
@@ -75,9 +75,9 @@ TEST_F(PublisherTest, PublishesTheTablesOfTheImage) {
 TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
   ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(ImageForAnotherHost(2), 0);
+  const Result<Publisher::Outcome> outcome = publisher_.Publish(ImpossibleImage(2), 0);
   ASSERT_FALSE(outcome.ok());
-  EXPECT_NE(outcome.status().message().find("nowhere"), std::string::npos);
+  EXPECT_NE(outcome.status().message().find("would belong to"), std::string::npos);
   EXPECT_EQ(published_.load(), before);
   EXPECT_EQ(publisher_.tables()->generation(), 1u);
   EXPECT_EQ(SnapshotView(publisher_.image()).header().generation, 1u);
@@ -113,7 +113,7 @@ TEST_F(PublisherTest, WithdrawsToTheImageInForceWhatWasNotAdmitted) {
   ASSERT_FALSE(publisher_.Publish(WebImage(3, 3), 0).ok());
   EXPECT_EQ(withdrawn_to_, (std::vector<uint64_t>{0, 2}));
   // Refused for another reason: nothing was begun.
-  ASSERT_FALSE(publisher_.Publish(ImageForAnotherHost(4), 0).ok());
+  ASSERT_FALSE(publisher_.Publish(ImpossibleImage(4), 0).ok());
   ASSERT_TRUE(publisher_.Publish(WebImage(5, 3), 0).ok());
   EXPECT_EQ(withdrawn_to_, (std::vector<uint64_t>{0, 2}));
 }

@@ -146,18 +146,6 @@ TEST_F(ForwardingTablesTest, ResolvesNextHopsToPorts) {
   EXPECT_FALSE(tables_->FindBackend(5)->has_next_hop);
 }
 
-TEST_F(ForwardingTablesTest, RefusesANextHopWhoseInterfaceIsNoPort) {
-  SnapshotInput input = TwoServices();
-  input.services[1].backends[0].next_hop =
-      SnapshotNextHop{MacAddress::Parse("02:00:00:00:00:0b").value(), 0, "eth9"};
-  const auto built = Build(input);
-  ASSERT_FALSE(built.ok());
-  EXPECT_EQ(built.status().code(), ErrorCode::kInvalidArgument);
-  for (const char* part : {"web", "10.0.0.11", "'eth9'"}) {
-    EXPECT_NE(built.status().message().find(part), std::string::npos) << built.status().message();
-  }
-}
-
 TEST_F(ForwardingTablesTest, RefusesWhenCounterSlotsRunOut) {
   backend_slots_ = CounterSlots(4);
   EXPECT_EQ(Build(TwoServices()).status().code(), ErrorCode::kResourceExhausted);

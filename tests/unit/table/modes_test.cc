@@ -33,6 +33,30 @@ class ModeTablesTest : public TablesFixture {
     return built.status().message();
   }
 
+  // Publishes `input` and says why backend `index` is left out; "(in use)" when it is not.
+  std::string LeftOutText(const SnapshotInput& input, uint32_t index = 0) {
+    const SnapshotImage image = BuildSnapshot(input).value();
+    const SnapshotView view(image.bytes());
+    Publish(input);
+    const BackendEntry& backend = tables_->backends()[index];
+    if (backend.left_out == LeftOut::kNo) return "(in use)";
+    EXPECT_NE(backend.state, BackendState::kActive);
+    EXPECT_FALSE(backend.has_next_hop);
+    EXPECT_EQ(Slots(backend), 0u);
+    return DescribeLeftOut(backend.left_out, {view, view.services()[backend.service_index],
+                                              view.backends()[index], backend.egress_port, ports_});
+  }
+  // How many slots of its service the backend owns.
+  uint32_t Slots(const BackendEntry& backend) const {
+    const ServiceEntry& service = tables_->services()[backend.service_index];
+    const uint16_t local = tables_->LocalIndexOf(service, &backend);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < service.slot_count; ++i) {
+      count += service.slot_table->Load(i).current == local ? 1 : 0;
+    }
+    return count;
+  }
+
   static FlowKey From(const std::string& address, uint16_t port, uint8_t protocol = 6) {
     const IpAddress source = IpAddress::Parse(address).value();
     const IpAddress client =
@@ -67,21 +91,21 @@ TEST_F(ModeTablesTest, GivesEachBackendATunnelFromItsEgressPortsAddress) {
             (std::vector<uint8_t>{0x20, 1, 0xd, 0xb8, 0, 0xf, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}));
 }
 
-TEST_F(ModeTablesTest, RefusesATunnelThatNoPortsAddressCanBeTheSourceOf) {
+TEST_F(ModeTablesTest, LeavesOutATunnelThatNoPortsAddressCanBeTheSourceOf) {
   ports_[1].addresses = {Address("2001:db8:a::fe")};
   SnapshotInput input = One(ForwardingMode::kIpip, "203.0.113.10:80/tcp", "10.0.0.11");
   input.services[0].backends[0].next_hop = Hop("lan");
   EXPECT_THAT(
-      Refusal(input),
+      LeftOutText(input),
       HasSubstr("service web: backend 10.0.0.11: port lan has no IPv4 address for the tunnel"));
   ports_[1].ipip_sources = {Prefix::Parse("10.9.0.0/16").value()};
-  EXPECT_EQ(Refusal(input), "(accepted)");
+  EXPECT_EQ(LeftOutText(input), "(in use)");
   input = One(ForwardingMode::kGue, "203.0.113.10:80/tcp", "10.0.0.11");
   ports_[0].addresses.clear();
-  EXPECT_THAT(Refusal(input), HasSubstr("no port has an IPv4 address for the tunnel"));
+  EXPECT_THAT(LeftOutText(input), HasSubstr("no port has an IPv4 address for the tunnel"));
 }
 
-TEST_F(ModeTablesTest, RefusesMtusThatIpv6ClientsCannotBeTold) {
+TEST_F(ModeTablesTest, LeavesOutWhatMtusOfIpv6ClientsCannotBeTold) {
   const struct {
     ForwardingMode mode;
     const char* backend;
@@ -96,12 +120,12 @@ TEST_F(ModeTablesTest, RefusesMtusThatIpv6ClientsCannotBeTold) {
     SnapshotInput input = One(row.mode, "[2001:db8::10]:80/tcp", row.backend);
     input.services[0].backends[0].next_hop = Hop("lan");
     ports_[1].mtu = row.least;
-    EXPECT_EQ(Refusal(input), "(accepted)");
+    EXPECT_EQ(LeftOutText(input), "(in use)");
     ports_[1].mtu = static_cast<uint16_t>(row.least - 1);
-    EXPECT_THAT(Refusal(input), HasSubstr("port lan: mtu " + std::to_string(row.least - 1)));
+    EXPECT_THAT(LeftOutText(input), HasSubstr("port lan: mtu " + std::to_string(row.least - 1)));
     // IPv4 clients may be told less.
     input.services[0].frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};
-    EXPECT_EQ(Refusal(input), "(accepted)");
+    EXPECT_EQ(LeftOutText(input), "(in use)");
   }
 }
 
@@ -151,12 +175,46 @@ TEST_F(ModeTablesTest, RefusesRepliesThatTwoFrontendsCouldClaim) {
   EXPECT_THAT(Refusal(input), HasSubstr("nat does not translate between families"));
 }
 
-TEST_F(ModeTablesTest, RefusesNatWithoutAnAddressOfItsOwn) {
+TEST_F(ModeTablesTest, LeavesOutNatWithoutAnAddressOfItsOwn) {
   for (EgressPort& port : ports_) port.addresses = {Address("2001:db8:f::1")};
-  EXPECT_THAT(Refusal(One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "10.0.0.11")),
-              HasSubstr("service web: nat needs to know the balancer's own IPv4 address"));
-  EXPECT_EQ(Refusal(One(ForwardingMode::kNat, "[2001:db8::10]:80/tcp", "2001:db8:a::11")),
-            "(accepted)");
+  EXPECT_THAT(
+      LeftOutText(One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "10.0.0.11")),
+      HasSubstr(
+          "service web: backend 10.0.0.11: nat needs to know the balancer's own IPv4 address"));
+  EXPECT_EQ(FrontendOf("10.0.0.11", 80), "");  // and translates nothing
+  EXPECT_EQ(LeftOutText(One(ForwardingMode::kNat, "[2001:db8::10]:80/tcp", "2001:db8:a::11")),
+            "(in use)");
+  EXPECT_EQ(FrontendOf("2001:db8:a::11", 80), "[2001:db8::10]:80");
+}
+
+TEST_F(ModeTablesTest, LeavesOutABackendBehindAnInterfaceThatIsNoPort) {
+  SnapshotInput input = One(ForwardingMode::kDsr, "203.0.113.10:80/tcp", "10.0.0.11");
+  input.services[0].backends[0].next_hop = Hop("lan");
+  input.services[0].backends.push_back(MakeBackend(2, "10.0.0.12"));
+  input.services[0].backends[1].next_hop = Hop("mgmt0");
+  EXPECT_THAT(LeftOutText(input, 1),
+              HasSubstr("service web: backend 10.0.0.12: next hop's interface 'mgmt0' is no port"));
+  EXPECT_EQ(stats_.backends_left_out, 1u);
+  EXPECT_EQ(Slots(tables_->backends()[0]), 251u);  // the other one has them all
+  // When the route comes back it is in use again.
+  input.services[0].backends[1].next_hop = Hop("lan");
+  EXPECT_EQ(LeftOutText(input, 1), "(in use)");
+  EXPECT_EQ(stats_.backends_left_out, 0u);
+  EXPECT_GT(Slots(tables_->backends()[1]), 100u);
+}
+
+// What is unhealthy or draining stays that; only who would take new flows is held back.
+TEST_F(ModeTablesTest, LeavesTheStateOfALeftOutBackendAsItIs) {
+  SnapshotInput input = One(ForwardingMode::kDsr, "203.0.113.10:80/tcp", "10.0.0.11");
+  input.services[0].backends[0].next_hop = Hop("mgmt0");
+  for (const auto& [asked, got] : {std::pair{BackendState::kActive, BackendState::kDraining},
+                                   std::pair{BackendState::kDraining, BackendState::kDraining},
+                                   std::pair{BackendState::kDown, BackendState::kDown}}) {
+    input.services[0].backends[0].state = asked;
+    Publish(input);
+    EXPECT_EQ(tables_->backends()[0].left_out, LeftOut::k_interface_no_port);
+    EXPECT_EQ(tables_->backends()[0].state, got);
+  }
 }
 
 TEST_F(ModeTablesTest, TakesTheWayToClientsFromTheSnapshotUnlessAPortHasAGateway) {

@@ -1,0 +1,27 @@
+// Why the dataplane leaves a backend out (left_out.def): the snapshot has it, but this host cannot
+// reach it as its service asks. It owns no slot; everything else takes effect.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+
+namespace fairlead {
+
+enum class LeftOut : uint8_t {
+  kNo = 0,
+#define LEFT_OUT(name, text) k_##name,
+#include "lib/counters/left_out.def"
+  kCount
+};
+
+inline constexpr size_t kLeftOutCount = static_cast<size_t>(LeftOut::kCount);
+
+// By backend id; all others are in use.
+using LeftOutBackends = std::unordered_map<uint32_t, LeftOut>;
+
+std::string_view LeftOutName(LeftOut reason);  // "interface_no_port"; "no"
+std::string_view LeftOutText(LeftOut reason);  // the text of left_out.def; "" for kNo
+
+}  // namespace fairlead

@@ -1,0 +1,165 @@
+"""Services and backends that this host cannot serve: they are left out, with a reason, and everything else goes on."""
+import os
+import random
+import time
+
+import pytest
+
+from tests.e2e.conftest import configure, web_targets
+from tests.lab import Lab, wait_until
+
+_API4 = "203.0.113.20"
+_FAR = "10.9.0.13"  # a backend that is reached by a route
+_CHECKS = {"type": "tcp", "interval": "500ms", "timeout": "450ms", "rise": 1, "fall": 3}
+
+
+class _Management:
+    """A second interface of the balancer's, mgmt0, which is no port of the dataplane, and who answers behind it."""
+
+    def __init__(self, lab):
+        self._balancer = lab.balancer.namespace
+        gateway = lab.make_namespace("manager")
+        gateway.ip("link set lo up")
+        self._balancer.ip(f"link add mgmt0 type veth peer name eth0 netns {gateway.name}", "address add 192.0.2.2/24 dev mgmt0",
+                          "link set mgmt0 up")
+        gateway.ip("address add 192.0.2.1/24 dev eth0", "link set eth0 up")
+
+    def default_route(self):
+        self._balancer.ip("route replace default via 192.0.2.1 dev mgmt0")
+
+    def route_by_port(self, destination, gateway):
+        self._balancer.ip(f"route replace {destination} via {gateway} dev eth0")
+
+    def withdraw(self, destination):
+        self._balancer.ip(f"route del {destination}")
+
+
+@pytest.fixture
+def managed(build):
+    """A lab with a default route by management, in which backend 4 also answers as _FAR."""
+    with Lab(build, backends=4, extra_vips=[_API4]) as lab:
+        lab.backends[3].namespace.ip(f"address add {_FAR}/32 dev lo")
+        lab.start_backends()
+        lab.management = _Management(lab)
+        lab.management.default_route()
+        lab.start_dataplane()
+        lab.start_control()
+        configure(lab, checks=_CHECKS)
+        yield lab
+
+
+def _left_out(lab, service, address):
+    left_out = lab.backends_of(service)[address]["left_out"]
+    return left_out and left_out["code"]
+
+
+def _await_left_out(lab, service, address, code):
+    wait_until(lambda: _left_out(lab, service, address) == code and lab.in_force(), 30,
+               lambda: f"{address} of {service} is not left out for {code}: {lab.backends_of(service)[address]}")
+
+
+def _all_answered(lab, count=200):
+    figures = lab.start_load(targets=web_targets(lab), count=count).wait()
+    assert figures["failed"] == 0, figures["details"]
+    return figures["tcp_new"]["flows_by_backend"]
+
+
+@pytest.mark.quick
+def test_a_backend_behind_management_holds_nothing_up_and_mends_itself(managed):
+    lab = managed
+    added = lab.fairctl("service", "add", "api", "--frontend", f"{_API4}:80/tcp", "--backend", _FAR, "--rise", "1")
+    assert "service api added" in added.stdout
+    _await_left_out(lab, "api", _FAR, "interface_no_port")
+    listing = lab.fairctl("backend", "list", "api").stdout
+    assert "left out: its next hop leaves by mgmt0, which is no port of the dataplane" in listing, listing
+    assert f"api {_FAR}: its next hop leaves by mgmt0" in lab.fairctl("status").stdout
+    explained = lab.fairctl("explain", "tcp", "198.51.100.7:40000", f"{_API4}:80").stdout
+    assert "no_backend" in explained and f"Left out is backend {_FAR}" in explained, explained
+    weighed = lab.fairctl("backend", "weight", "api", _FAR, "3").stdout
+    assert "in force but for what cannot be used" in weighed and "is left out" in weighed, weighed
+
+    # Health, removals and drains of others take effect.
+    dead, removed, drained = lab.backends[:3]
+    dead.nginx.kill()
+    wait_until(lambda: lab.backends_of("web")[dead.address4]["state"] == "unhealthy" and lab.in_force(), 30, "the dead one is found")
+    assert dead.name not in _all_answered(lab)
+    assert ", in force)" in lab.fairctl("backend", "remove", "web", removed.address4).stdout
+    assert ", in force)" in lab.fairctl("backend", "drain", "web", drained.address4, "--timeout", "0s").stdout
+    wait_until(lambda: lab.backends_of("web")[drained.address4]["state"] == "drained", 30, "the drain ends")
+    assert set(_all_answered(lab)) == {lab.backends[3].name}
+
+    # So they do after a restart of the dataplane, which has nothing but its last image.
+    lab.dataplane.kill()
+    lab.start_dataplane()
+    wait_until(lambda: lab.in_force() and _left_out(lab, "api", _FAR) == "interface_no_port", 30, "the restarted dataplane tells it too")
+    assert set(_all_answered(lab)) == {lab.backends[3].name}
+
+    lab.management.route_by_port(_FAR, lab.backends[3].address4)
+    wait_until(lambda: lab.backends_of("api")[_FAR]["state"] == "healthy" and lab.in_force(), 30,
+               lambda: f"it is in use again: {lab.backends_of('api')}")
+    figures = lab.start_load(targets=[f"{_API4}:80"], count=50).wait()
+    assert figures["failed"] == 0, figures["details"]
+
+
+# What the dataplane of a port without `addresses` cannot serve, by what is asked of service api.
+_WAYS = {"ipip": "no_tunnel_source", "gue": "no_tunnel_source", "nat": "no_own_address"}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("forwarding", _WAYS)
+def test_a_mode_that_the_port_has_no_address_for_leaves_its_backends_out(managed, forwarding):
+    lab = managed
+    lab.management.route_by_port(_FAR, lab.backends[3].address4)
+    reply = _add_api(lab, forwarding)
+    assert reply["in_force"] is False
+    assert reply["backends"][0]["left_out"]["code"] == _WAYS[forwarding]
+    _all_answered(lab)
+    mended = lab.control.patch("/v1/services/api", {"forwarding": "dsr"})
+    assert mended["backends"][0]["left_out"] is None
+
+
+def _add_api(lab, forwarding="dsr"):
+    return lab.control.post("/v1/services", {"name": "api", "frontends": [f"{_API4}:80/tcp"], "backends": [_FAR],
+                                             "forwarding": forwarding, "health_check": {"type": "none"}})
+
+
+def _break_api(lab, rng):
+    """One random way in which service api cannot be served, or what mends or removes it; its name."""
+    way = rng.choice(["by the port", "by management", "mode", "mended", "anew"])
+    if way in ("by the port", "mended"):
+        lab.management.route_by_port(_FAR, lab.backends[3].address4)
+    elif way == "by management":
+        lab.balancer.namespace.run("ip", "route", "del", _FAR, check=False)
+    if way in ("mode", "mended"):
+        lab.control.patch("/v1/services/api", {"forwarding": "dsr" if way == "mended" else rng.choice(list(_WAYS))})
+    elif way == "anew":
+        lab.control.delete("/v1/services/api")
+        _add_api(lab, rng.choice(["dsr", *_WAYS]))
+    return way
+
+
+@pytest.mark.slow("breaks a service at random for 20 s, two minutes in a long run")
+def test_random_breakage_of_one_service_is_not_felt_by_another(managed):
+    lab = managed
+    seconds = 120 if os.environ.get("FAIRLEAD_LONG") else 20
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    _add_api(lab)
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=100, new_per_second=50, timeout_ms=10000).wait_steady()
+    ways = set()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ways.add(_break_api(lab, rng))
+        time.sleep(rng.uniform(0, 0.3))
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+    assert len(ways) == 5, ways
+    # And health failover stays in its usual time: three failures half a second apart, and some for a busy machine.
+    dead = lab.backends[0]
+    dead.nginx.kill()
+    killed = time.monotonic()
+    while lab.backends_of("web")[dead.address4]["state"] != "unhealthy" or not lab.in_force():
+        _break_api(lab, rng)
+        assert time.monotonic() - killed < 20, lab.backends_of("web")
+    assert dead.name not in _all_answered(lab)
