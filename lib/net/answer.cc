@@ -245,6 +245,13 @@ void TurnIpv6(uint8_t* l3, uint32_t icmp_size) {
   std::swap(ip->source, ip->destination);
 }
 
+// Whether an ICMPv4 message is zeros but for its checksum.
+bool HoldsNothing(const IcmpHeader& header, const uint8_t* icmp, uint32_t size) {
+  const auto is_zero = [](uint8_t byte) { return byte == 0; };
+  return header.type == 0 && header.code == 0 && header.rest.raw() == 0 &&
+         std::all_of(icmp + sizeof(header), icmp + size, is_zero);
+}
+
 }  // namespace
 
 uint32_t MakeEchoReply(uint8_t* frame, uint32_t length, const ParsedPacket& packet,
@@ -268,7 +275,11 @@ uint32_t MakeEchoReply(uint8_t* frame, uint32_t length, const ParsedPacket& pack
   std::memcpy(&from, icmp, sizeof(from));
   header->type = v4 ? kIcmpEchoReply : kIcmpv6EchoReply;
   std::memcpy(&to, icmp, sizeof(to));
-  StoreChecksum(ChecksumUpdate16(header->checksum.raw(), from.raw(), to.raw()), &header->checksum);
+  uint16_t checksum = ChecksumUpdate16(header->checksum.raw(), from.raw(), to.raw());
+  // A difference cannot tell the two zeros of one's complement apart: of nothing but zeros the sum is
+  // 0, and its complement 0xffff.
+  if (checksum == 0 && HoldsNothing(*header, icmp, icmp_size)) checksum = 0xffff;
+  StoreChecksum(checksum, &header->checksum);
   return static_cast<uint32_t>(icmp - frame) + icmp_size;
 }
 

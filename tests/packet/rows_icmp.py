@@ -21,6 +21,13 @@ def echo4(size=56, tags=(), to_mac=PORT_MAC, source=CLIENT4, destination=WEB4, p
     return bytes(request) + padding, Reply(bytes(reply))
 
 
+def zeros4(size):
+    """The same with id and sequence 0, and a payload of nothing but zeros."""
+    data = Raw(bytes(size)) if size else Raw(b"")
+    request = ether() / ip4(CLIENT4, WEB4) / ICMP(type=8, id=0, seq=0) / data
+    return bytes(request), Reply(bytes(ether(CLIENT_MAC, PORT_MAC) / ip4(WEB4, CLIENT4, ttl=64) / ICMP(type=0, id=0, seq=0) / data))
+
+
 def echo6(size=56, tags=(), to_mac=PORT_MAC, source=CLIENT6, destination=WEB6, extension=None, padding=b"", **fields):
     data = bytes(payload(size))
     head = ip6(source, destination, **fields)
@@ -34,6 +41,7 @@ row("echo4", "Echo to F is answered: from F, TTL 64, same id, sequence and data"
 row("echo6", "Echo to F is answered (IPv6)", echo6())
 row("echo4-sizes", "Echo of any size, odd ones included", *[echo4(size) for size in (0, 1, 2, 7, 18, 63, 64, 999, 1471, 1472)])
 row("echo6-sizes", "Echo of any size, odd ones included (IPv6)", *[echo6(size) for size in (0, 1, 2, 7, 63, 64, 999, 1452)])
+row("echo4-zeros", "The reply's checksum over nothing but zeros is 0xffff (RFC 1071)", *[zeros4(size) for size in (0, 1, 2, 7, 56)])
 row("echo4-tags", "Replies leave with the tags the request came with", *[echo4(tags=tags) for tags in _TAGS],
     echo4(tags=_TAGS[0], destination=TAGGED4))
 row("echo6-tags", "Replies leave with the tags the request came with (IPv6)", *[echo6(tags=tags) for tags in _TAGS],

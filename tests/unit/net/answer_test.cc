@@ -408,6 +408,17 @@ TEST(MakeEchoReply, TurnsIpv4Round) {
       << "the reserved bit is not copied";
 }
 
+// The sum of nothing but zeros is 0, whose complement is 0xffff: a receiver refuses 0x0000 here. One
+// byte more, and the sum is what it is.
+TEST(MakeEchoReply, SumsNothingButZeros) {
+  const auto echo = [](uint8_t type, const Bytes& data) { return Icmp4(type, 0, 0, data); };
+  for (const Bytes& data : {Bytes(), Bytes(1, 0), Bytes(56, 0), Bytes{0, 0, 0xff, 0xff}}) {
+    const Bytes reply = Reply(Ethernet(0x0800, Ipv4(echo(8, data), {.protocol = 1})));
+    const Bytes icmp(reply.end() - static_cast<std::ptrdiff_t>(8 + data.size()), reply.end());
+    EXPECT_EQ(icmp, echo(0, data)) << data.size();
+  }
+}
+
 TEST(MakeEchoReply, CopiesNoOptions) {
   EXPECT_EQ(Reply(Echo4({.protocol = 1, .options = Bytes(40, 1)})), Reply4({}));
   EXPECT_EQ(Reply(Echo4({.protocol = 1, .options = Bytes(4, 0)}, 0)), Reply4({}, 0));
