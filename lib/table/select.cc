@@ -56,6 +56,10 @@ FlowRecord Touched(FlowRecord record, const Signals& signals, uint32_t now_tick)
   return record;
 }
 
+bool IsLive(const FlowRecord& record, uint32_t now_tick) {
+  return (record.flags & kRecordConfirmed) != 0 && record.AgeTicks(now_tick) <= kLiveTicks;
+}
+
 // What there is of a record for the flow.
 enum class Recorded : uint8_t {
   kNothing,
@@ -116,14 +120,16 @@ uint32_t StableOwner(const ForwardingTables& tables, const ServiceEntry& service
     recorded = Recorded::kExpired;
     if (!IsExpired(*record, now_tick, IdleTicksOf(service, facts.protocol))) {
       const BackendEntry* backend = RecordedBackend(tables, service, *record);
+      const bool drains = backend != nullptr && backend->state == BackendState::kDraining;
       const bool begins_anew =
           signals.syn && backend != nullptr &&
-          ((record->flags & kRecordClosing) != 0 || backend->state == BackendState::kDraining);
+          ((record->flags & kRecordClosing) != 0 || (drains && !IsLive(*record, now_tick)));
       if (backend != nullptr && !begins_anew) {
         const auto index = static_cast<uint32_t>(backend - tables.backends().data());
-        return {{index, SelectReason::kRecorded, false, false},
-                RecordAction::kTouch,
-                Touched(*record, signals, now_tick)};
+        const Selection as_recorded{index, SelectReason::kRecorded, false, false};
+        // A SYN does not keep a record live that it would otherwise replace.
+        if (signals.syn && drains) return {as_recorded, RecordAction::kNothing, {}};
+        return {as_recorded, RecordAction::kTouch, Touched(*record, signals, now_tick)};
       }
       recorded = Recorded::kUseless;
     }

@@ -7,8 +7,9 @@
 // clang-format off
 //   packet                          all                  adaptive, shifting     adaptive, pinned
 //   ------------------------------  -------------------  ---------------------  ----------------
-//   recorded, backend may serve     as recorded; a SYN only if the record is not closing and the
-//                                   backend not draining, else current, record replaced
+//   recorded, backend may serve     as recorded; a SYN only if the record is not closing and either
+//                                   the backend is not draining or the record is live, else
+//                                   current, record replaced
 //   recorded, backend down or gone  current, record replaced
 //   SYN without a record            current, recorded    current, recorded      current
 //   UDP without a record            current, recorded    stable, recorded (p)   current
@@ -20,7 +21,12 @@
 // is used. A stable owner that is down is never used: then current, recorded (class new, since
 // nothing leads back to it). FIN and RST set kRecordClosing, payload without them clears it. SYN
 // means SYN alone: a SYN-ACK is an answer. The first packet that is no SYN again confirms a record.
-// A weight of 0 keeps recorded flows.
+// A weight of 0 keeps recorded flows. A record is live while it is confirmed and a packet other than
+// a SYN used it within kLiveTicks.
+//
+// The trade: whoever uses a port again within that time while his old connection's backend drains is
+// sent there once more. Were it otherwise, one SYN with any sequence number, which anybody can send
+// who knows the client's address and port, would move a living connection and so end it.
 //
 // UDP has no SYN, so that under `adaptive` what is not recorded counts as old: nothing breaks, but
 // new flows of a shifting slot follow its old owner until T is over. `all`, the default for UDP, is
@@ -41,6 +47,9 @@
 #include "lib/table/forwarding_tables.h"
 
 namespace fairlead {
+
+// For so long after its last packet a connection is not given up for a SYN.
+inline constexpr uint32_t kLiveTicks = 60 * kTicksPerSecond;
 
 enum class SelectReason : uint8_t {
   kSlot,      // the slot's owner; no record was used

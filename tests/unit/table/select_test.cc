@@ -136,6 +136,7 @@ constexpr uint8_t kConfirmed = kRecordConfirmed;
 constexpr uint8_t kClosing = kRecordClosing;
 constexpr FlowRecord kOnOther{kOther, kBefore, kConfirmed};
 constexpr FlowRecord kOnDraining{kDraining, kBefore, kConfirmed};
+constexpr FlowRecord kLastLiveOnDraining{kDraining, kNow - kLiveTicks, kConfirmed};
 constexpr FlowRecord kOnDown{kDown, kBefore, kConfirmed};
 constexpr FlowRecord kOnGone{kGone, kBefore, kConfirmed};
 constexpr FlowRecord kExpired{kOther, kNow - kIdleTicks - 1, kConfirmed};
@@ -203,7 +204,17 @@ const SelectRow kRows[] = {
      FlowRecord{kDraining, kNow, kConfirmed}},
     {"SynAckStaysOnTheDrainingBackend", Tcp(kTcpSyn | kTcpAck), kOnDraining, kRecorded, kDraining,
      FlowRecord{kDraining, kNow, kConfirmed}},
-    {"SynLeavesTheDrainingBackend", kSyn, kOnDraining, kReplaced, kOwner, kNewOnOwner},
+    // One SYN does not end a living connection, nor keep it alive.
+    {"SynMovesNoLiveFlowOfTheDrainingBackend", kSyn, kOnDraining, kRecorded, kDraining,
+     kOnDraining},
+    {"SynAfter60SecondsMovesNoFlowYet", kSyn, kLastLiveOnDraining, kRecorded, kDraining,
+     kLastLiveOnDraining},
+    {"SynAfterThatLeavesTheDrainingBackend", kSyn,
+     FlowRecord{kDraining, kNow - kLiveTicks - 1, kConfirmed}, kReplaced, kOwner, kNewOnOwner},
+    {"SynOfAnUnconfirmedFlowLeavesTheDrainingBackend", kSyn, FlowRecord{kDraining, kBefore, 0},
+     kReplaced, kOwner, kNewOnOwner},
+    {"SynOfAClosingFlowLeavesTheDrainingBackend", kSyn,
+     FlowRecord{kDraining, kBefore, kConfirmed | kClosing}, kReplaced, kOwner, kNewOnOwner},
     {"UdpAfterItsTimeoutLeavesTheDrainingBackend", kUdp,
      FlowRecord{kDraining, kNow - kIdleTicks / 2 - 1, kConfirmed}, kReplaced, kOwner, kNewOnOwner},
 
@@ -328,7 +339,10 @@ const SelectRow kShiftingRows[] = {
      FlowRecord{kOther, kNow, kConfirmed}},
     {"SynRetransmissionStays", kSyn, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
      FlowRecord{kOther, kNow, 0}},
-    {"SynOnADrainingRecordGoesToCurrent", kSyn, kOnStable, kReplaced, kOwner, kNewOnOwner},
+    {"SynOnADrainingRecordStaysWhileItIsLive", kSyn, kOnStable, kRecorded, kStable, kOnStable},
+    {"SynOnADrainingRecordGoesToCurrent", kSyn,
+     FlowRecord{kStable, kNow - kLiveTicks - 1, kPinned | kConfirmed}, kReplaced, kOwner,
+     kNewOnOwner},
     {"SynOnAClosingRecordGoesToCurrent", kSyn, FlowRecord{kOther, kBefore, kConfirmed | kClosing},
      kReplaced, kOwner, kNewOnOwner},
     {"RstShortensAndMovesNothing", kRst, kOnStable, kRecorded, kStable,
@@ -377,7 +391,10 @@ const SelectRow kPinnedRows[] = {
     {"RstGoesToCurrent", kRst, kNone, kSlot, kOwner, kNone},
     {"RecordedStays", kData, kOnStable, kRecorded, kStable,
      FlowRecord{kStable, kNow, kPinned | kConfirmed}},
-    {"SynOnADrainingRecordGoesToCurrent", kSyn, kOnStable, kReplaced, kOwner, kNewOnOwner},
+    {"SynOnADrainingRecordStaysWhileItIsLive", kSyn, kOnStable, kRecorded, kStable, kOnStable},
+    {"SynOnADrainingRecordGoesToCurrent", kSyn,
+     FlowRecord{kStable, kNow - kLiveTicks - 1, kPinned | kConfirmed}, kReplaced, kOwner,
+     kNewOnOwner},
     {"ExpiredCountsAsNone", kAck, kExpired, kSlot, kOwner, kExpired},
     {"AFlowOfADownBackendGoesToCurrent", kAck, kOnDown, kReplaced, kOwner, kNewOnOwner},
     {"AFlowOfADeletedBackendGoesToCurrent", kAck, kOnGone, kReplaced, kOwner, kNewOnOwner},
@@ -433,9 +450,10 @@ TEST_F(SelectWithoutOwner, StillServesRecordedFlows) {
 }
 
 TEST_F(SelectWithoutOwner, TurnsAwayASynWhoseRecordIsOfNoMoreUse) {
-  Put({kOther, kBefore, kConfirmed});
+  const FlowRecord old{kOther, kNow - kLiveTicks - 1, kConfirmed};
+  Put(old);
   EXPECT_EQ(Select(kSyn).reason, SelectReason::kNoBackend);
-  EXPECT_EQ(Get()->Pack(), (FlowRecord{kOther, kBefore, kConfirmed}).Pack());
+  EXPECT_EQ(Get()->Pack(), old.Pack());
 }
 
 TEST_F(SelectWithoutOwner, HasNoBackendWithoutTrackingEither) {
