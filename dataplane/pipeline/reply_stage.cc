@@ -7,6 +7,7 @@
 #include "dataplane/pipeline/stages.h"
 #include "lib/encap/nat_icmp.h"
 #include "lib/net/icmp_error.h"
+#include "lib/table/select.h"
 
 namespace fairlead {
 namespace {
@@ -55,7 +56,8 @@ bool JudgeReplyFragment(PipelineContext& context, Burst& burst, uint32_t i) {
     burst.fragment[burst.fragment_count++] = static_cast<uint8_t>(i);
     return true;
   }
-  const NatRow* row = HasPorts(packet) ? context.tables->nat().FindSource(key) : nullptr;
+  const bool answers = HasPorts(packet) && !IsSynFlags(packet.tcp_flags);
+  const NatRow* row = answers ? context.tables->nat().FindSource(key) : nullptr;
   RememberReply(context, burst, i, row != nullptr);
   if (row == nullptr) return false;
   burst.nat_row[i] = row;
@@ -122,6 +124,8 @@ bool JudgeReply(PipelineContext& context, Burst& burst, uint32_t i) {
   if (packet.is_fragment) return JudgeReplyFragment(context, burst, i);
   const NatRow* row = nullptr;
   if (HasPorts(packet)) {
+    // Who begins a connection does not answer one.
+    if (IsSynFlags(packet.tcp_flags)) return false;
     row = nat.FindSource(burst.key[i]);
   } else if (IsIcmp(packet)) {
     row = RowOfError(context, burst, i);

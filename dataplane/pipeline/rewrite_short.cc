@@ -123,7 +123,7 @@ uint32_t TakeNat(PipelineContext& context, Burst& burst, uint8_t* list, uint32_t
       [&](uint32_t i, uint32_t, const BackendEntry& backend, const Egress& egress) {
         const ParsedPacket& packet = burst.packet[i];
         if (packet.l3_length > egress.mtu || !HasPorts(packet) || packet.has_ah ||
-            (packet.tcp_flags & kTcpSyn) != 0) {
+            (packet.tcp_flags & kTcpSyn) != 0 || IsHairpin(burst.key[i], backend)) {
           return false;
         }
         NatEndpoint endpoint;

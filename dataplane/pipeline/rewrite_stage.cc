@@ -80,6 +80,8 @@ inline DropReason NatRoom(const Passage& p) {
     return DropReason::k_ah_nat;
   if (!HasPorts(packet) && IsIcmp(packet)) [[unlikely]]
     return NatErrorRoom(p, endpoint);
+  if (IsHairpin(p.burst.key[p.i], p.backend)) [[unlikely]]
+    return DropReason::k_hairpin;
   if ((packet.tcp_flags & kTcpSyn) != 0 && (p.service.flags & kServiceMssClamp) != 0) {
     ClampToPorts(p.context, p.burst, p.i);
   }

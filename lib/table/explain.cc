@@ -106,7 +106,8 @@ std::string Sentences(const Explanation& explanation, const ServiceEntry& servic
                      " of " + std::to_string(service.slot_count);
   if (explanation.backend) text += ", backend " + explanation.backend->ToString();
   text.append(". ").append(SelectReasonText(explanation.reason));
-  if (explanation.drop_reason == DropReason::k_no_next_hop) {
+  if (explanation.drop_reason == DropReason::k_no_next_hop ||
+      explanation.drop_reason == DropReason::k_hairpin) {
     text.append(" ").append(DropReasonText(explanation.drop_reason));
   }
   if (!explanation.left_out.empty()) {
@@ -254,6 +255,11 @@ Explanation Explainer::Explain(const std::optional<ExplainRecord>& record,
       explanation.drop_reason = DropReason::kNone;
       explanation.verdict = Verdict::kForward;
     }
+  }
+  if (explanation.verdict == Verdict::kForward && service.mode == ForwardingMode::kNat &&
+      IsHairpin(key_, tables_->backends()[selection.backend_index])) {
+    explanation.verdict = Verdict::kDrop;
+    explanation.drop_reason = DropReason::k_hairpin;
   }
   explanation.why = Sentences(explanation, service);
   if (explanation.verdict == Verdict::kForward) {

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@
 #include "lib/base/result.h"
 #include "lib/flow/flow_hash.h"
 #include "lib/net/address.h"
+#include "lib/net/flow_key.h"
 #include "lib/snapshot/view.h"
 #include "lib/table/counter_slots.h"
 #include "lib/table/departure.h"
@@ -58,6 +60,14 @@ struct alignas(64) BackendEntry {
   uint8_t address[16] = {};
 };
 static_assert(sizeof(BackendEntry) == 64);
+
+// nat: the packet's sender is the very backend chosen for it, which cannot answer itself.
+inline bool IsHairpin(const FlowKey& key, const BackendEntry& backend) {
+  uint64_t address[2];
+  std::memcpy(address, backend.address, sizeof(address));
+  return key.size_bytes == 16 ? (key.words[0] & 0xffffffff) == address[0]
+                              : key.words[0] == address[0] && key.words[1] == address[1];
+}
 
 // The first cache line of it is what a packet reads.
 struct alignas(64) ServiceEntry {

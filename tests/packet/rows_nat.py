@@ -65,8 +65,32 @@ row("reply4-stranger", "From a host that is no backend: to_kernel",
     kernel(ether() / ip4("10.0.0.99", CLIENT4) / answer()), kernel(ether() / ip4(FOREIGN4, CLIENT4) / answer()), variants=_NAT)
 row("reply4-to-port", "To the port's own address, a health check's answer: to_kernel",
     kernel(from4(11, answer(), PORT4)), kernel(from6(11, answer(), PORT6)), variants=_NAT)
-row("reply4-to-frontend", "From a backend to a frontend: its client, not its answer",
-    forward(from4(11, tcp(), WEB4), "web"), forward(from6(11, tcp(), WEB6), "web"), variants=_NAT)
+
+
+def _as_client(made, frontend, layer, to_itself):
+    """Three packets of backend 11 to a frontend of its own service, whose flows are given to itself, or to others."""
+    def steps(world):
+        found = []
+        for source_port in range(17000, 17500):
+            packet = made(11, layer(source_port=source_port), frontend)
+            _, backend, _ = world.choose(flow_of(packet))
+            if (backend["address"] == packet.getlayer(IP if made is from4 else IPv6).src) == to_itself:
+                found.append(drop(packet, "hairpin") if to_itself else forward(packet, "web"))
+        assert len(found) >= 3
+        return found[:3]
+    return steps
+
+
+for family, made, frontend in ((4, from4, WEB4), (6, from6, WEB6)):
+    row(f"reply{family}-to-frontend", "From a backend to a frontend: its client, not its answer",
+        _as_client(made, frontend, tcp, False), variants=_NAT)
+    row(f"reply{family}-hairpin", "A backend whose own packet is given to itself: drop",
+        _as_client(made, frontend, tcp, True), _as_client(made, frontend, lambda **ports: tcp(flags="A", **ports), True), variants=_NAT)
+    row(f"reply{family}-syn", "A SYN without ACK from a backend's port answers nothing: to_kernel",
+        *[kernel(made(11, answer(flags=flags))) for flags in ("S", "SE", "SC")], reply(made(11, answer(flags="SA"))), variants=_NAT)
+row("reply4-syn-fragments", "... nor does one in fragments",
+    *[kernel(frame) for frame in fragments4(TCP(sport=80, dport=4322, flags="S") / payload(200), [64, 64], source=backend_address(11),
+                                            destination=CLIENT4)[1]], variants=_NAT)
 row("reply-to-group", "To multicast or broadcast: to_kernel",
     kernel(from4(11, answer(), "224.0.0.5")), kernel(from4(11, answer(), "255.255.255.255")), kernel(from6(11, answer(), "ff02::5")),
     variants=_NAT)
@@ -116,7 +140,7 @@ for name, order in (("", [0, 1, 2]), ("-backwards", [2, 1, 0])):
     row(f"reply4-fragments{name}", "Replies through nat use the same store",
         *[
         step for made in (fragments4(UDP(sport=5353, dport=4321) / payload(200), [64, 64], source=backend_address(21), destination=CLIENT4),
-                          fragments4(TCP(sport=80, dport=4321) / payload(200), [64, 64], source=backend_address(11), destination=CLIENT4))
+                          fragments4(TCP(sport=80, dport=4321, flags="A") / payload(200), [64, 64], source=backend_address(11), destination=CLIENT4))
         for step in _reply_fragments(made, order)], variants=_NAT)
     row(f"reply6-fragments{name}", "Replies through nat use the same store (IPv6)",
         *[
