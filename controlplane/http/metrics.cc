@@ -227,7 +227,7 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
     const Labels labels = {{"service", service.name}, {"backend", spec.endpoint.ToString()}};
     healthy.Add(labels, backend.health.state == HealthState::kHealthy ? 1 : 0);
     Labels with_state = labels;
-    with_state.push_back({"state", std::string(ConditionOf(spec, backend).state)});
+    with_state.push_back({"state", std::string(ConditionOf(service, spec, backend).state)});
     state.Add(with_state, 1);
     if (book == nullptr || !book->backends.contains(backend.id)) return;
     const BackendStats& stats = *book->backends.at(backend.id);

@@ -28,14 +28,33 @@ Result<ServiceSpec> ParseService(const std::string& body) {
   return ServiceFromJson(json);
 }
 
+// What the caller may not expect of a service as the request describes it; [] when there is nothing.
+Json WarningsAbout(const ServiceSpec& service, const std::string& body) {
+  Json warnings = Json::array();
+  const Result<Json> asked = ParseJson(body);
+  const bool type_asked =
+      asked.ok() && asked->contains("health_check") && (*asked)["health_check"].contains("type");
+  if (IsUdpOnly(service) && !type_asked) {
+    warnings.push_back(
+        "no health check: a service with UDP frontends only has none by default, and a dead "
+        "backend "
+        "keeps its share; if a TCP server runs beside it, check that: health_check type tcp and "
+        "its "
+        "port");
+  }
+  return warnings;
+}
+
 // The view is made after the wait, so that it shows what the change led to.
 asio::awaitable<HttpReply> ReplyWithService(Api* api, unsigned status, std::string name,
-                                            Result<uint64_t> generation) {
+                                            Result<uint64_t> generation,
+                                            Json warnings = Json::array()) {
   if (!generation.ok()) co_return ErrorReply(generation.status());
   const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
   const auto service = api->registry->FindService(name);
   if (!service.ok()) co_return ErrorReply(service.status());  // removed while we waited
   Json view = ServiceView(*api, **service);
+  view["warnings"] = std::move(warnings);
   co_return ChangeReply(status, std::move(view), *generation, in_force);
 }
 
@@ -43,8 +62,10 @@ asio::awaitable<HttpReply> CreateService(Api* api, const HttpRequest& request) {
   Result<ServiceSpec> service = ParseService(request.body);
   if (!service.ok()) co_return ErrorReply(service.status());
   std::string name = service->name;
+  Json warnings = WarningsAbout(*service, request.body);
   Result<uint64_t> generation = api->registry->AddService(*std::move(service));
-  co_return co_await ReplyWithService(api, 201, std::move(name), std::move(generation));
+  co_return co_await ReplyWithService(api, 201, std::move(name), std::move(generation),
+                                      std::move(warnings));
 }
 
 asio::awaitable<HttpReply> ReplaceService(Api* api, const HttpRequest& request) {
@@ -55,8 +76,9 @@ asio::awaitable<HttpReply> ReplaceService(Api* api, const HttpRequest& request) 
     co_return ErrorReply(InvalidArgument("name: \"" + service->name +
                                          "\" is not the name in the path, \"" + name + "\""));
   }
+  Json warnings = WarningsAbout(*service, request.body);
   Result<uint64_t> generation = api->registry->ReplaceService(*std::move(service));
-  co_return co_await ReplyWithService(api, 200, name, std::move(generation));
+  co_return co_await ReplyWithService(api, 200, name, std::move(generation), std::move(warnings));
 }
 
 // `present` with other settings: null is a setting's default. Backends stay as they are.

@@ -118,7 +118,8 @@ std::string LeftOutSentence(const BackendRuntime& backend) {
   return text.replace(at, kAnInterface.size(), backend.next_hop->interface + ", which");
 }
 
-BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend) {
+BackendCondition ConditionOf(const ServiceSpec& service, const BackendSpec& spec,
+                             const BackendRuntime& backend) {
   if (backend.drain.has_value()) {
     const DrainRecord& drain = *backend.drain;
     if (drain.finished()) return {"drained", drain.reason, drain.finished_ms};
@@ -138,12 +139,14 @@ BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& back
     return {"unused", "left out: " + LeftOutSentence(backend), health.since_ms};
   }
   if (spec.weight == 0) return {"unused", "weight 0: takes no new flows", health.since_ms};
-  return {"healthy", health.reason, health.since_ms};
+  const bool checked = service.health_check.type != HealthCheckType::kNone;
+  return {checked ? "healthy" : "unchecked", health.reason, health.since_ms};
 }
 
 Json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& backend) {
   Json json = BackendToJson(spec);
-  BackendCondition condition = ConditionOf(spec, backend);
+  const ServiceSpec& service = **api.registry->FindService(backend.service);
+  BackendCondition condition = ConditionOf(service, spec, backend);
   json["id"] = backend.id;
   json["state"] = condition.state;
   if (!backend.next_hop.has_value()) {
@@ -236,12 +239,13 @@ Json StatusView(const Api& api) {
                     {"applied_us", publisher.applied_us()},
                     {"error", publisher.error()}};
   std::map<std::string_view, uint64_t> states = {{"initial", 0},  {"healthy", 0}, {"unhealthy", 0},
-                                                 {"draining", 0}, {"drained", 0}, {"unused", 0}};
+                                                 {"draining", 0}, {"drained", 0}, {"unused", 0},
+                                                 {"unchecked", 0}};
   const Registry& registry = *api.registry;
   Json left_out = Json::array();
   registry.ForEachBackend(
       [&](const ServiceSpec& service, const BackendSpec& spec, const BackendRuntime& backend) {
-        ++states[ConditionOf(spec, backend).state];
+        ++states[ConditionOf(service, spec, backend).state];
         if (backend.left_out == LeftOut::kNo || left_out.size() == kMostLeftOutShown) return;
         left_out.push_back({{"service", service.name},
                             {"backend", spec.endpoint.ToString()},

@@ -9,11 +9,13 @@ namespace fairlead {
 
 // The one word for a backend's condition and the sentence that goes with it.
 struct BackendCondition {
-  std::string_view state;  // initial | healthy | unhealthy | draining | drained | unused
+  std::string_view
+      state;  // initial | healthy | unchecked | unhealthy | draining | drained | unused
   std::string reason;
   int64_t since_ms = 0;
 };
-BackendCondition ConditionOf(const BackendSpec& spec, const BackendRuntime& backend);
+BackendCondition ConditionOf(const ServiceSpec& service, const BackendSpec& spec,
+                             const BackendRuntime& backend);
 
 // Why the dataplane leaves it out, with the names at hand; empty where it does not.
 std::string LeftOutSentence(const BackendRuntime& backend);

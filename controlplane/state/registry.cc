@@ -323,7 +323,11 @@ Status Registry::Judge(const IntentSpec& candidate) const {
     const ServiceSpec& service = candidate.services[i];
     const ServiceSpec* present = FindByName(intent_, service.name);
     if (present != nullptr && *present == service) continue;
-    RETURN_IF_ERROR(ValidateServiceAt(service, "services[" + std::to_string(i) + "]."));
+    const std::string path = "services[" + std::to_string(i) + "].";
+    RETURN_IF_ERROR(ValidateServiceAt(service, path));
+    const bool same_check = present != nullptr && present->frontends == service.frontends &&
+                            present->health_check == service.health_check;
+    if (!same_check) RETURN_IF_ERROR(ValidateNewCheck(service, path));
   }
   return ValidateBetweenServices(candidate);
 }

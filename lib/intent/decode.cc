@@ -261,6 +261,8 @@ Status ReadService(const Json& json, const std::string& path, ServiceSpec* servi
   RETURN_IF_ERROR(fields.ReadWord("on_unhealthy", kFlowPolicyWords, &service->on_unhealthy));
   RETURN_IF_ERROR(fields.ReadDuration("keep_unhealthy", &service->keep_unhealthy_ms));
   RETURN_IF_ERROR(fields.ReadBool("fail_open", &service->fail_open));
+  // A TCP check of a UDP service would fail by default: such a service has none unless it asks for it.
+  if (IsUdpOnly(*service)) service->health_check.type = HealthCheckType::kNone;
   if (const Json* check = fields.Find("health_check")) {
     RETURN_IF_ERROR(ReadHealthCheck(*check, fields.PathOf("health_check"), &service->health_check));
   }

@@ -286,6 +286,21 @@ Status ValidateBetweenServices(const IntentSpec& intent) {
   return neighbours.CheckTotals();
 }
 
+bool IsUdpOnly(const ServiceSpec& service) {
+  return !service.frontends.empty() &&
+         std::ranges::all_of(service.frontends, [](const Frontend& frontend) {
+           return frontend.protocol == Protocol::kUdp;
+         });
+}
+
+Status ValidateNewCheck(const ServiceSpec& service, std::string_view path) {
+  const HealthCheck& check = service.health_check;
+  if (check.type != HealthCheckType::kTcp || check.port != 0 || !IsUdpOnly(service)) return {};
+  return InvalidArgument(std::string(path) +
+                         "health_check.port: missing: a TCP check of a service with UDP frontends "
+                         "only needs the port of a TCP server beside it");
+}
+
 Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint) {
   if (service.forwarding == ForwardingMode::kNat || !IsFrontendPort(service, endpoint.port)) {
     return endpoint;

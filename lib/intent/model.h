@@ -97,6 +97,13 @@ Status ValidateBetweenServices(const IntentSpec& intent);
 // ValidateService; messages start with `path` in place of "service NAME: ", for instance "services[3].".
 Status ValidateServiceAt(const ServiceSpec& service, std::string_view path);
 
+// All its frontends are UDP.
+bool IsUdpOnly(const ServiceSpec& service);
+// What is asked of a service that is new, or whose frontends or check change; what is stored may be
+// otherwise. A TCP check of a service of UDP frontends only needs a port. Message as of
+// ValidateServiceAt.
+Status ValidateNewCheck(const ServiceSpec& service, std::string_view path);
+
 // How a backend's endpoint is stored: without its port where the mode cannot change ports and the
 // port is a frontend's anyway.
 Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint);

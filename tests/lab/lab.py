@@ -364,7 +364,7 @@ class Lab:
         """Until `count` backends of the service are healthy and the dataplane forwards by what the control plane last published."""
         def ready():
             rows = self.backends_of(service)
-            return sum(row["state"] == "healthy" for row in rows.values()) == count and self.in_force()
+            return sum(row["state"] in ("healthy", "unchecked") for row in rows.values()) == count and self.in_force()
         wait_until(ready, timeout_s, lambda: f"{count} healthy backends of {service}: {self.backends_of(service)}")
 
     def longest_pause_s(self):

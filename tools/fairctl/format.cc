@@ -129,7 +129,7 @@ std::string EndpointText(const Json& backend) {
 }
 
 Colour ColourOfState(std::string_view state) {
-  if (state == "healthy" || state == "forward") return Colour::kGreen;
+  if (state == "healthy" || state == "unchecked" || state == "forward") return Colour::kGreen;
   if (state == "unhealthy" || state == "drop") return Colour::kRed;
   if (state == "draining" || state == "initial") return Colour::kYellow;
   if (state == "drained" || state == "to_kernel") return Colour::kBlue;

@@ -83,7 +83,8 @@ std::string HealthySummary(const Json& service) {
   size_t healthy = 0;
   const Json& backends = List(Member(service, "backends"));
   for (const Json& backend : backends) {
-    if (TextOf(Member(backend, "state")) == "healthy") ++healthy;
+    const std::string state = TextOf(Member(backend, "state"));
+    if (state == "healthy" || state == "unchecked") ++healthy;
   }
   if (backends.empty()) return "none";
   return std::to_string(healthy) + "/" + std::to_string(backends.size()) + " healthy";
@@ -97,6 +98,9 @@ int Add(Context* context, const ServiceOptions& options) {
   if (!reply.ok()) return context->Fail(reply.status());
   if (context->PrintJson(*reply)) return kExitOk;
   context->out() << "service " << options.name << " added" << InForceText(*reply) << '\n';
+  for (const Json& warning : List(Member(*reply, "warnings"))) {
+    context->err() << "warning: " << TextOf(warning) << '\n';
+  }
   if (options.backends.empty()) {
     context->out() << "It has no backends yet; add some with: fairctl backend add " << options.name
                    << " ADDRESS\n";
@@ -226,7 +230,8 @@ void DescribeFlows(CLI::App* command, ServiceOptions* options) {
 }
 
 void DescribeCheck(CLI::App* command, ServiceOptions* options) {
-  command->add_option("--health-check", options->check_type, "tcp | none (default tcp)");
+  command->add_option("--health-check", options->check_type,
+                      "tcp | none (default: tcp; none where all frontends are UDP)");
   command->add_option("--check-interval", options->check_interval, "default 2s");
   command->add_option("--check-timeout", options->check_timeout, "default 1s, below the interval");
   command->add_option("--rise", options->rise, "passes to become healthy, default 2")

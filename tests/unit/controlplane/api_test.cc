@@ -197,7 +197,7 @@ TEST_F(ApiTest, ChangeIsAcknowledgedWhenItIsInForce) {
   EXPECT_EQ(status["dataplane"]["pid"], 4242);
   EXPECT_EQ(status["dataplane"]["applied_us"], 250);
   EXPECT_EQ(status["dataplane"]["error"], "");
-  EXPECT_EQ(status["backends"]["healthy"], 1);
+  EXPECT_EQ(status["backends"]["unchecked"], 1);
 }
 
 TEST_F(ApiTest, RefusedSnapshotIsReportedAndTheChangeStays) {
@@ -236,7 +236,7 @@ TEST_F(ApiTest, DrainCountsDownToDrainedAndUndrainTakesItBack) {
   EXPECT_EQ(Call("GET", "/v1/status").json()["backends"]["drained"], 1);
   const Answer undrained = Call("DELETE", drain);
   EXPECT_EQ(undrained.status, 200);
-  EXPECT_EQ(undrained.json()["state"], "healthy");
+  EXPECT_EQ(undrained.json()["state"], "unchecked");
   EXPECT_EQ(undrained.json()["drain"], nullptr);
   EXPECT_EQ(dataplane_->StateOf("10.0.0.1"), BackendState::kActive);
 }
@@ -452,6 +452,37 @@ TEST_F(ApiTest, StopRemovesTheSocket) {
   Start();
   daemon_->Stop();
   EXPECT_FALSE(std::filesystem::exists(socket_));
+}
+
+// A TCP check would call every UDP server dead.
+TEST_F(ApiTest, AUdpServiceHasNoCheckByDefaultAndSaysSo) {
+  StartWithDataplane();
+  const Answer added = Call("POST", "/v1/services", R"({"name": "dns",
+      "frontends": ["203.0.113.10:53/udp"], "backends": ["10.0.0.1"]})");
+  ASSERT_EQ(added.status, 201) << added.body;
+  const json service = added.json();
+  EXPECT_EQ(service["health_check"]["type"], "none");
+  EXPECT_EQ(service["backends"][0]["state"], "unchecked");
+  ASSERT_EQ(service["warnings"].size(), 1U);
+  EXPECT_THAT(std::string(service["warnings"][0]), HasSubstr("no health check"));
+  EXPECT_EQ(dataplane_->StateOf("10.0.0.1"), BackendState::kActive);
+  // Who asks for none is not warned, nor is who has TCP as well.
+  EXPECT_EQ(Call("PUT", "/v1/services/dns", R"({"name": "dns",
+      "frontends": ["203.0.113.10:53/udp"], "health_check": {"type": "none"}})")
+                .json()["warnings"],
+            json::array());
+  const json both = Call("POST", "/v1/services", R"({"name": "both",
+      "frontends": ["203.0.113.11:53/udp", "203.0.113.11:53/tcp"]})")
+                        .json();
+  EXPECT_EQ(both["health_check"]["type"], "tcp");
+  EXPECT_EQ(both["warnings"], json::array());
+  // A TCP check needs the port of a TCP server.
+  const Answer refused = Call("PATCH", "/v1/services/dns", R"({"health_check": {"type": "tcp"}})");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_THAT(refused.body, HasSubstr("health_check.port: missing"));
+  EXPECT_EQ(
+      Call("PATCH", "/v1/services/dns", R"({"health_check": {"type": "tcp", "port": 53}})").status,
+      200);
 }
 
 }  // namespace

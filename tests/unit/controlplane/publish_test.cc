@@ -346,7 +346,7 @@ TEST_F(PublishTest, ABackendThatIsLeftOutIsToldAndHoldsNothingUp) {
   dataplane.SetLeftOut("10.0.0.2", LeftOut::kNo);
   const Answer mended = Call("PATCH", "/v1/services/web/backends/10.0.0.2", R"({"weight": 7})");
   EXPECT_EQ(mended.json()["in_force"], true);
-  EXPECT_EQ(mended.json()["state"], "healthy");
+  EXPECT_EQ(mended.json()["state"], "unchecked");
   EXPECT_EQ(mended.json()["left_out"], nullptr);
 }
 
