@@ -8,6 +8,7 @@ void AddRoutes(Api* api, Router* router) {
   AddServiceRoutes(api, router);
   AddBackendRoutes(api, router);
   AddDrainRoutes(api, router);
+  AddSeedRoutes(api, router);
   AddStatusRoutes(api, router);
 }
 

@@ -34,6 +34,7 @@ void AddRoutes(Api* api, Router* router);
 void AddServiceRoutes(Api* api, Router* router);
 void AddBackendRoutes(Api* api, Router* router);
 void AddDrainRoutes(Api* api, Router* router);
+void AddSeedRoutes(Api* api, Router* router);
 void AddStatusRoutes(Api* api, Router* router);
 
 // The request's backend: parameters "service" and "backend". Fails with kNotFound, or

@@ -5,8 +5,11 @@
 #include <map>
 #include <string_view>
 
+#include <fmt/format.h>
+
 #include "controlplane/common/time.h"
 #include "lib/intent/json.h"
+#include "lib/table/table_digest.h"
 
 namespace fairlead {
 namespace {
@@ -229,6 +232,14 @@ Json ClientNextHops(const Api& api) {
   return json;
 }
 
+// Null while no image was made: nothing is configured, or no dataplane was ever there.
+Json TableDigestText(const Api& api) {
+  const auto& image = api.publisher->image();
+  if (image == nullptr) return nullptr;
+  const uint64_t digest = TableDigest(SnapshotView(image->bytes()), api.registry->left_out());
+  return fmt::format("{:016x}", digest);
+}
+
 Json StatusView(const Api& api) {
   const Publisher& publisher = *api.publisher;
   const bool connected = publisher.link().connected();
@@ -260,6 +271,8 @@ Json StatusView(const Api& api) {
           {"pid", ::getpid()},
           {"uptime_s", uptime.count()},
           {"generation", api.registry->generation()},
+          {"hash_seed", registry.intent().hash_seed},
+          {"table_digest", TableDigestText(api)},
           {"dataplane", std::move(dataplane)},
           {"services", api.registry->intent().services.size()},
           {"backends", std::move(backends)},

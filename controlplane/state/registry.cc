@@ -200,6 +200,19 @@ Result<uint64_t> Registry::RemoveBackend(const std::string& service, const Endpo
   return Apply(std::move(candidate));
 }
 
+Result<uint64_t> Registry::SetHashSeed(uint64_t seed) {
+  if (ever_configured()) {
+    IntentSpec candidate = intent_;
+    candidate.hash_seed = seed;
+    return Apply(std::move(candidate));
+  }
+  ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
+  RETURN_IF_ERROR(transaction.SetHashSeed(seed));
+  RETURN_IF_ERROR(transaction.Commit());
+  intent_.hash_seed = seed;
+  return generation_;
+}
+
 Result<uint64_t> Registry::PutDrain(BackendRuntime* backend, const DrainRecord& drain) {
   ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
   RETURN_IF_ERROR(transaction.PutDrain(backend->id, drain));

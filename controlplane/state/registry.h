@@ -86,6 +86,9 @@ class Registry {
   // `backend.endpoint` names the one to replace.
   Result<uint64_t> UpdateBackend(const std::string& service, const BackendSpec& backend);
   Result<uint64_t> RemoveBackend(const std::string& service, const Endpoint& endpoint);
+  // Another hash seed for all services; not 0. Of a store that was never configured it is the seed for
+  // what comes, and configures nothing.
+  Result<uint64_t> SetHashSeed(uint64_t seed);
   // Starts a drain, or changes or ends it.
   Result<uint64_t> PutDrain(BackendRuntime* backend, const DrainRecord& drain);
   Result<uint64_t> RemoveDrain(BackendRuntime* backend);

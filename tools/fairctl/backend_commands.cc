@@ -213,6 +213,12 @@ void PrintBackends(Context* context, const Json& backends) {
   table.Print(context->out(), context->colour());
 }
 
+void PrintWarnings(Context* context, const Json& reply) {
+  for (const Json& warning : List(Member(reply, "warnings"))) {
+    context->err() << "warning: " << TextOf(warning) << '\n';
+  }
+}
+
 std::string InForceText(const Json& reply) {
   const Json& generation = Member(reply, "generation");
   if (generation.is_null()) return "";

@@ -33,6 +33,7 @@ void Declare(CLI::App* app, Context* context) {
       });
   AddServiceCommands(app, context);
   AddBackendCommands(app, context);
+  AddSeedCommands(app, context);
   AddStatusCommands(app, context);
   AddExplainCommand(app, context);
   AddSnapshotCommands(app, context);

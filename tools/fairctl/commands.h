@@ -10,6 +10,7 @@ namespace fairlead::fairctl {
 
 void AddServiceCommands(CLI::App* app, Context* context);
 void AddBackendCommands(CLI::App* app, Context* context);
+void AddSeedCommands(CLI::App* app, Context* context);
 void AddStatusCommands(CLI::App* app, Context* context);
 void AddExplainCommand(CLI::App* app, Context* context);
 void AddSnapshotCommands(CLI::App* app, Context* context);
@@ -25,6 +26,9 @@ int Drain(Context* context, const DrainOptions& options);
 
 // "... (generation 18, in force)" for the reply to a change.
 std::string InForceText(const Json& reply);
+
+// The reply's warnings, to standard error.
+void PrintWarnings(Context* context, const Json& reply);
 
 // The backends of one service, as a table.
 void PrintBackends(Context* context, const Json& backends);

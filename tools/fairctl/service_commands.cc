@@ -98,9 +98,7 @@ int Add(Context* context, const ServiceOptions& options) {
   if (!reply.ok()) return context->Fail(reply.status());
   if (context->PrintJson(*reply)) return kExitOk;
   context->out() << "service " << options.name << " added" << InForceText(*reply) << '\n';
-  for (const Json& warning : List(Member(*reply, "warnings"))) {
-    context->err() << "warning: " << TextOf(warning) << '\n';
-  }
+  PrintWarnings(context, *reply);
   if (options.backends.empty()) {
     context->out() << "It has no backends yet; add some with: fairctl backend add " << options.name
                    << " ADDRESS\n";

@@ -77,6 +77,8 @@ int ShowStatus(Context* context) {
                  << Shown(Member(status, "pid")) << ", up "
                  << FormatDuration(NumberOf(Member(status, "uptime_s"))) << '\n'
                  << "generation  " << Shown(Member(status, "generation")) << '\n'
+                 << "hash seed   " << Shown(Member(status, "hash_seed")) << ", table "
+                 << Shown(Member(status, "table_digest")) << '\n'
                  << "dataplane   " << Coloured(dataplane_text, colour, context->colour()) << '\n'
                  << "services    " << Shown(Member(status, "services")) << '\n'
                  << "backends    " << CountsText(Member(status, "backends")) << '\n';

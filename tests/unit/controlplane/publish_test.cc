@@ -365,5 +365,47 @@ TEST_F(PublishTest, ARestartedControlPlaneLearnsWhatIsLeftOut) {
   EXPECT_EQ(dataplane.publish_count(), published) << "it has that image already";
 }
 
+// Two stores that were never one: with the same seed and services they choose alike.
+TEST_F(PublishTest, TheSameSeedGivesTheSameTable) {
+  FakeDataplane dataplane(link_);
+  const auto begin = [&](const std::string& store) {
+    store_ = directory_.File(store);
+    Start();
+    EXPECT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+    EXPECT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+    return Call("GET", "/v1/status").json();
+  };
+  const json first = begin("first.db");
+  daemon_.reset();
+  const json second = begin("second.db");
+  EXPECT_NE(second["hash_seed"], first["hash_seed"]);
+  EXPECT_NE(second["table_digest"], first["table_digest"]);
+  EXPECT_EQ(Call("GET", "/v1/seed").json()["hash_seed"], second["hash_seed"]);
+
+  const std::string seed = json{{"hash_seed", first["hash_seed"]}}.dump();
+  const json changed = Call("PUT", "/v1/seed", seed).json();
+  EXPECT_EQ(changed["in_force"], true);
+  EXPECT_THAT(std::string(changed["warnings"][0]), HasSubstr("all slots change"));
+  EXPECT_EQ(Call("GET", "/v1/status").json()["table_digest"], first["table_digest"]);
+  EXPECT_EQ(Call("PUT", "/v1/seed", seed).json()["warnings"], json::array()) << "nothing changes";
+  for (const char* bad : {R"({"hash_seed": 0})", R"({"hash_seed": -1})", R"({"hash_seed": "1"})",
+                          R"({"seed": 1})", "{}"}) {
+    EXPECT_EQ(Call("PUT", "/v1/seed", bad).status, 400) << bad;
+  }
+}
+
+// The seed of a store without services configures nothing: the dataplane keeps what it has.
+TEST_F(PublishTest, ASeedAloneReplacesNothing) {
+  FakeDataplane dataplane(link_, Forwarding(50));
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  EXPECT_EQ(Call("PUT", "/v1/seed", R"({"hash_seed": 42})").status, 200);
+  EXPECT_EQ(Call("GET", "/v1/status").json()["hash_seed"], 42);
+  daemon_.reset();
+  Start();
+  EXPECT_EQ(Call("GET", "/v1/status").json()["hash_seed"], 42) << "it is stored";
+  EXPECT_EQ(dataplane.publish_count(), 0U);
+}
+
 }  // namespace
 }  // namespace fairlead

@@ -327,12 +327,14 @@ TEST(Status, SaysWhatIsNotStored) {
 TEST(Status, SaysWhatIsNotInForceAndWhy) {
   Harness fairctl;
   fairctl.Answer(200, R"({"version":"0.1.0","pid":7,"uptime_s":192,"generation":9,"services":1,
+    "hash_seed":42,"table_digest":"00c0ffee00c0ffee",
     "dataplane":{"connected":true,"generation":8,"pid":8,"workers":2,"error":"refused: x"},
     "backends":{"healthy":2,"draining":0,"unhealthy":1}})");
   EXPECT_EQ(fairctl.Run({"status"}), kExitOk);
   EXPECT_EQ(fairctl.out(),
             "fairleadd   0.1.0, pid 7, up 3m12s\n"
             "generation  9\n"
+            "hash seed   42, table 00c0ffee00c0ffee\n"
             "dataplane   connected, pid 8, 2 worker(s), generation 8 in force, not yet 9; "
             "refused: x\n"
             "services    1\n"
