@@ -104,8 +104,9 @@ Status Daemon::Start() {
 
 Status Daemon::ImportServices() {
   if (registry_->ever_configured()) {
-    Log(LogLevel::kInfo, "services_file_not_read",
-        {{"path", options_.services_path}, {"reason", "the store is not empty"}});
+    Log(LogLevel::kWarning, "services_file_not_read",
+        {{"path", options_.services_path},
+         {"reason", "the store has been configured already, and goes before the file"}});
     return {};
   }
   ASSIGN_OR_RETURN(const IntentSpec intent, ReadServicesFile(options_.services_path));

@@ -256,6 +256,7 @@ class Dataplane {
     shared_.idle = options_.config.idle;
     shared_.replies_per_second = options_.config.replies_per_second;
     shared_.icmp_errors_per_second = options_.config.icmp_errors_per_second;
+    shared_.resets_per_second = options_.config.resets_per_second;
   }
 
   // Of all workers together.

@@ -118,13 +118,17 @@ struct HealthChecks::Check {
   bool ended = false;
 };
 
-uint16_t CheckPort(const ServiceSpec& service, const BackendSpec& backend) {
-  if (service.health_check.port != 0) return service.health_check.port;
-  if (backend.endpoint.port != 0) return backend.endpoint.port;
+std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& backend) {
+  if (service.health_check.port != 0) return {service.health_check.port};
+  if (backend.endpoint.port != 0) return {backend.endpoint.port};
+  std::set<uint16_t> ports;
   for (const Frontend& frontend : service.frontends) {
-    if (frontend.port != 0) return frontend.port;
+    if (frontend.is_any_port()) continue;
+    if (!service.health_check.all_ports) return {frontend.port};
+    // A TCP check says nothing about a UDP port.
+    if (frontend.protocol == Protocol::kTcp) ports.insert(frontend.port);
   }
-  return 0;
+  return {ports.begin(), ports.end()};
 }
 
 Prober TcpProber(size_t most_at_once) {
@@ -160,6 +164,7 @@ void HealthChecks::Stop() {
 void HealthChecks::Sync() {
   std::map<CheckKey, std::set<uint32_t>> wanted;
   changed_ = false;
+  several_.clear();
   registry_->ForEachBackend(
       [&](const ServiceSpec& service, const BackendSpec& spec, BackendRuntime& backend) {
         Want(service, spec, &backend, &wanted);
@@ -171,19 +176,23 @@ void HealthChecks::Sync() {
     return true;
   });
   for (auto& [key, backends] : wanted) Begin(key, std::move(backends));
+  for (const auto& [id, checks] : several_) JudgeBySeveral(id, checks);
   if (changed_) on_change_();
 }
 
 void HealthChecks::Want(const ServiceSpec& service, const BackendSpec& spec,
                         BackendRuntime* backend, std::map<CheckKey, std::set<uint32_t>>* wanted) {
   const HealthCheck& check = service.health_check;
-  const uint16_t port = CheckPort(service, spec);
   if (check.type == HealthCheckType::kNone) {
-    Assign(backend, HealthState::kHealthy, "no check is configured");
-  } else if (port == 0) {
-    Assign(backend, HealthState::kHealthy,
-           "not checked: neither the check, the backend nor a frontend names a port");
-  } else {
+    return Assign(backend, HealthState::kHealthy, "no check is configured");
+  }
+  const std::vector<uint16_t> ports = CheckPorts(service, spec);
+  if (ports.empty()) {
+    return Assign(backend, HealthState::kHealthy,
+                  "not checked: neither the check, the backend nor a frontend names a port");
+  }
+  if (ports.size() > 1) several_[backend->id];
+  for (const uint16_t port : ports) {
     const CheckKey key{spec.endpoint.address, port,       check.interval_ms,
                        check.timeout_ms,      check.rise, check.fall};
     (*wanted)[key].insert(backend->id);
@@ -197,8 +206,12 @@ void HealthChecks::Begin(const CheckKey& key, std::set<uint32_t> backends) {
   check->backends = std::move(backends);
   for (const uint32_t id : check->backends) {
     const BackendRuntime* backend = registry_->FindRuntime(id);
-    if (check->machine.state() == HealthState::kInitial &&
-        backend->health.state != HealthState::kInitial) {
+    const auto several = several_.find(id);
+    if (several != several_.end()) several->second.push_back(check.get());
+    // Which of several checks a backend failed is not known.
+    const bool tells = several == several_.end() ? backend->health.state != HealthState::kInitial
+                                                 : backend->health.state == HealthState::kHealthy;
+    if (check->machine.state() == HealthState::kInitial && tells) {
       check->machine.TakeUp(backend->health.state);
       check->reason = backend->health.reason;
     }
@@ -206,8 +219,8 @@ void HealthChecks::Begin(const CheckKey& key, std::set<uint32_t> backends) {
   // A backend that joins a check which knows the endpoint already has its verdict.
   if (check->machine.state() != HealthState::kInitial) {
     for (const uint32_t id : check->backends) {
-      BackendRuntime* backend = registry_->FindRuntime(id);
-      Assign(backend, check->machine.state(), check->reason);
+      if (several_.contains(id)) continue;  // when all of its checks are known
+      Assign(registry_->FindRuntime(id), check->machine.state(), check->reason);
     }
   }
   if (!fresh) return;
@@ -252,10 +265,28 @@ void HealthChecks::NotMade(const std::string& reason) {
 void HealthChecks::Report(const Check& check, const std::string& reason) {
   changed_ = false;
   for (const uint32_t id : check.backends) {
-    BackendRuntime* backend = registry_->FindRuntime(id);
-    if (backend != nullptr) Assign(backend, check.machine.state(), reason);
+    const auto several = several_.find(id);
+    if (several != several_.end()) {
+      JudgeBySeveral(id, several->second);
+    } else if (BackendRuntime* backend = registry_->FindRuntime(id)) {
+      Assign(backend, check.machine.state(), reason);
+    }
   }
   if (changed_) on_change_();
+}
+
+void HealthChecks::JudgeBySeveral(uint32_t backend_id, const std::vector<Check*>& checks) {
+  BackendRuntime* backend = registry_->FindRuntime(backend_id);
+  if (backend == nullptr) return;
+  const auto has_state = [&](HealthState state) {
+    return [state](const Check* check) { return check->machine.state() == state; };
+  };
+  const auto failed = std::ranges::find_if(checks, has_state(HealthState::kUnhealthy));
+  if (failed != checks.end()) {
+    Assign(backend, HealthState::kUnhealthy, (*failed)->reason);
+  } else if (std::ranges::all_of(checks, has_state(HealthState::kHealthy))) {
+    Assign(backend, HealthState::kHealthy, checks.front()->reason);
+  }
 }
 
 void HealthChecks::Assign(BackendRuntime* backend, HealthState state, const std::string& reason) {

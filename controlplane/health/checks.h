@@ -31,9 +31,10 @@ struct CheckKey {
   friend auto operator<=>(const CheckKey&, const CheckKey&) = default;
 };
 
-// The port that `service` checks `backend` on: the check's, else the backend's, else the first
-// frontend's that names one. 0: there is none.
-uint16_t CheckPort(const ServiceSpec& service, const BackendSpec& backend);
+// The ports that `service` checks `backend` on: the check's, else the backend's, else the first
+// frontend's that names one; with `ports: all` those of all TCP frontends. Of a range its first port
+// is checked. Ascending; empty: there is none.
+std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& backend);
 
 struct ProbeAnswer {
   bool passed = false;
@@ -70,6 +71,9 @@ class HealthChecks {
   boost::asio::awaitable<void> Run(std::shared_ptr<Check> check);
   void NotMade(const std::string& reason);
   void Report(const Check& check, const std::string& reason);
+  // Brings what all checks of a backend say into the registry: unhealthy where one of them is, healthy
+  // where all are; else it stays as it is.
+  void JudgeBySeveral(uint32_t backend_id, const std::vector<Check*>& checks);
   void Assign(BackendRuntime* backend, HealthState state, const std::string& reason);
 
   boost::asio::any_io_executor executor_;
@@ -77,6 +81,7 @@ class HealthChecks {
   Prober prober_;
   std::function<void()> on_change_;
   std::map<CheckKey, std::shared_ptr<Check>> checks_;
+  std::map<uint32_t, std::vector<Check*>> several_;  // of backends with several, by their ids
   bool changed_ = false;
   SteadyTime not_made_told_{};
   uint64_t not_made_ = 0;  // since it was told of

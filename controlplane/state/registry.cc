@@ -338,9 +338,10 @@ Status Registry::Judge(const IntentSpec& candidate) const {
     if (present != nullptr && *present == service) continue;
     const std::string path = "services[" + std::to_string(i) + "].";
     RETURN_IF_ERROR(ValidateServiceAt(service, path));
-    const bool same_check = present != nullptr && present->frontends == service.frontends &&
-                            present->health_check == service.health_check;
-    if (!same_check) RETURN_IF_ERROR(ValidateNewCheck(service, path));
+    const bool is_as_before = present != nullptr && present->frontends == service.frontends &&
+                              present->forwarding == service.forwarding &&
+                              present->health_check == service.health_check;
+    if (!is_as_before) RETURN_IF_ERROR(ValidateNewService(service, path));
   }
   return ValidateBetweenServices(candidate);
 }

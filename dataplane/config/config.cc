@@ -158,11 +158,14 @@ Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* con
   if (root["limits"]) {
     const Place limits = place.Key("limits");
     RETURN_IF_ERROR(
-        CheckKeys(root["limits"], limits, {"replies_per_second", "icmp_errors_per_second"}));
+        CheckKeys(root["limits"], limits,
+                  {"replies_per_second", "icmp_errors_per_second", "resets_per_second"}));
     RETURN_IF_ERROR(
         ReadRate(root["limits"], limits, "replies_per_second", &config->replies_per_second));
     RETURN_IF_ERROR(ReadRate(root["limits"], limits, "icmp_errors_per_second",
                              &config->icmp_errors_per_second));
+    RETURN_IF_ERROR(
+        ReadRate(root["limits"], limits, "resets_per_second", &config->resets_per_second));
   }
   return {};
 }

@@ -15,7 +15,8 @@
 //   flow_table: {records: 1048576}
 //   limits:                        # per worker
 //     replies_per_second: 1000     # echo replies; and as many ARP and neighbour replies
-//     icmp_errors_per_second: 1000 # time exceeded, packet too big
+//     icmp_errors_per_second: 1000 # time exceeded, packet too big, port unreachable
+//     resets_per_second: 1000      # TCP resets of services with on_no_backend: reset
 #pragma once
 
 #include <cstdint>
@@ -58,6 +59,7 @@ struct DataplaneConfig {
   uint64_t flow_records = 1U << 20;
   uint32_t replies_per_second = 1000;
   uint32_t icmp_errors_per_second = 1000;
+  uint32_t resets_per_second = 1000;
 };
 
 // `source` names the text in messages. Also the result of CheckConfig.

@@ -7,6 +7,7 @@
 #include "lib/base/check.h"
 #include "lib/net/checksum.h"
 #include "lib/net/fragment_cut.h"
+#include "lib/net/refusal.h"
 
 namespace fairlead {
 namespace {
@@ -112,8 +113,10 @@ void SendIcmpError(PipelineContext& context, Burst& burst, uint32_t i, IcmpError
   }
   const PortView& port = context.ports[burst.ingress_port[i]];
   const auto& own = packet.kind == FrameKind::kIpv4 ? port.address_v4 : port.address_v6;
-  made.length = MakeIcmpError(kind, frame, length, packet, own.value_or(frontend), port.mac, mtu,
-                              made.frame, kMaxIcmpErrorFrame);
+  const IpAddress source =
+      kind == IcmpErrorKind::kPortUnreachable ? frontend : own.value_or(frontend);
+  made.length = MakeIcmpError(kind, frame, length, packet, source, port.mac, mtu, made.frame,
+                              kMaxIcmpErrorFrame);
   if (made.length == 0) return context.buffers->Free(made.handle);
   made.egress_port = burst.ingress_port[i];
   AddMade(context, burst, made);
@@ -122,6 +125,25 @@ void SendIcmpError(PipelineContext& context, Burst& burst, uint32_t i, IcmpError
 void DropExpired(PipelineContext& context, Burst& burst, uint32_t i, const IpAddress& frontend) {
   SendIcmpError(context, burst, i, IcmpErrorKind::kTimeExceeded, frontend, 0);
   burst.Drop(i, DropReason::k_ttl_expired);
+}
+
+void RefuseClient(PipelineContext& context, Burst& burst, uint32_t i) {
+  const ParsedPacket& packet = burst.packet[i];
+  if (context.buffers == nullptr || burst.made_count == kMaxMade) return;
+  // All of it is looked at: its checksum covers all of it.
+  if (burst.linear_length[i] < burst.frame_length[i]) context.buffers->Gather(&burst, i);
+  if (!MayRefuse(burst.frame[i], burst.linear_length[i], packet)) return;
+  if (packet.l4_protocol == kIpProtoUdp) {
+    return SendIcmpError(context, burst, i, IcmpErrorKind::kPortUnreachable,
+                         burst.key[i].destination(), 0);
+  }
+  if (!context.resets.Take(context.now_us)) return;
+  MadeFrame made;
+  if (!context.buffers->Allocate(0, kMaxTcpResetFrame, &made)) return;
+  const PortView& port = context.ports[burst.ingress_port[i]];
+  made.length = MakeTcpReset(burst.frame[i], packet, port.mac, made.frame);
+  made.egress_port = burst.ingress_port[i];
+  AddMade(context, burst, made);
 }
 
 bool MayCut(const Burst& burst, uint32_t i) {

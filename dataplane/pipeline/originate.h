@@ -1,5 +1,5 @@
-// What the pipeline makes of its own accord: ICMP errors, and the further pieces of a packet that has
-// to be cut. Each made frame counts as generated. Rare; needs PipelineContext::buffers.
+// What the pipeline makes of its own accord: ICMP errors, resets, and the further pieces of a packet
+// that has to be cut. Each made frame counts as generated. Rare; needs PipelineContext::buffers.
 #pragma once
 
 #include <algorithm>
@@ -13,12 +13,18 @@ namespace fairlead {
 
 // Tells the sender of packet `i`, which must be as it came in, that it was dropped, if that is
 // allowed (icmp_generate.h) and within the rate limit. The source is the ingress port's own address
-// of the family, else `frontend`. `mtu`: of kTooBig.
+// of the family, else `frontend`; of kPortUnreachable always `frontend`, as of any host. `mtu`: of
+// kTooBig.
 void SendIcmpError(PipelineContext& context, Burst& burst, uint32_t i, IcmpErrorKind kind,
                    const IpAddress& frontend, uint32_t mtu);
 
 // Drops packet `i` for its TTL and tells its sender.
 void DropExpired(PipelineContext& context, Burst& burst, uint32_t i, const IpAddress& frontend);
+
+// Tells the sender of packet `i`, which must be as it came in, that its service has nobody for it, if
+// that is allowed (refusal.h) and within the rate limit: of resets, or of ICMP errors. The caller drops
+// the packet.
+void RefuseClient(PipelineContext& context, Burst& burst, uint32_t i);
 
 // True when packet `i` is IPv4 and does not forbid cutting.
 bool MayCut(const Burst& burst, uint32_t i);

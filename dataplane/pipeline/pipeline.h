@@ -74,6 +74,7 @@ struct PipelineContext {
   // Apart from echo's: who floods us with pings must not make routers forget where frontends are.
   TokenBucket neighbour_replies{1000, 1000};
   TokenBucket icmp_errors{1000, 1000};
+  TokenBucket resets{1000, 1000};
   FragmentStore* fragments = nullptr;  // null: fragments are dropped
   BufferSource* buffers = nullptr;     // null: nothing is made, held or gathered
   WorkerCounters* counters = nullptr;

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "dataplane/pipeline/originate.h"
 #include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/flow/flow_hash_burst.h"
@@ -149,8 +150,10 @@ void DropWithoutBackend(PipelineContext& context, Burst& burst) {
       burst.live[kept++] = static_cast<uint8_t>(i);
       continue;
     }
+    const ServiceEntry& service = services[burst.service[i]];
+    if ((service.flags & kServiceResetNoBackend) != 0) RefuseClient(context, burst, i);
     burst.Drop(i, DropReason::k_no_backend);
-    Add(&context.counters->service(services[burst.service[i]].counter_index).drops, 1);
+    Add(&context.counters->service(service.counter_index).drops, 1);
   }
   burst.live_count = kept;
 }

@@ -130,18 +130,57 @@ SteeringMap::Key KeyOf(const NatSource& source) {
 
 SteeringMap::Entries EntriesOf(std::span<const IpAddress> addresses) {
   SteeringMap::Entries entries;
-  for (const IpAddress& address : addresses) entries.emplace(KeyOf(address), 1);
+  for (const IpAddress& address : addresses) entries.emplace(KeyOf(address), SteeringMap::Value{1});
   return entries;
 }
 
-// Each source as it is, and one entry without a port for its host's later fragments.
+using Ranges = std::vector<steering_range>;
+
+// The same ports in as few ranges as can be.
+Ranges Merged(Ranges ranges) {
+  std::ranges::sort(ranges, {}, [](const steering_range& range) { return range.first; });
+  Ranges merged;
+  for (const steering_range& range : ranges) {
+    if (!merged.empty() && range.first <= uint32_t{merged.back().last} + 1) {
+      merged.back().last = std::max(merged.back().last, range.last);
+    } else {
+      merged.push_back(range);
+    }
+  }
+  return merged;
+}
+
+// An entry for each single port, and one without a port for the ranges and for later fragments. Where
+// there are too many ranges, the narrowest become single ports.
 SteeringMap::Entries EntriesOf(std::span<const NatSource> sources) {
   SteeringMap::Entries entries;
+  std::map<NatSource, Ranges> by_host;  // without their ports
   for (const NatSource& source : sources) {
-    if (source.port != 0) entries.emplace(KeyOf(source), STEERING_AS_WRITTEN);
-    const NatSource any = {source.address, source.protocol, 0};
-    uint8_t& value = entries.emplace(KeyOf(any), STEERING_AS_WRITTEN).first->second;
-    if (source.port == 0) value = STEERING_ANY_PORT;
+    Ranges& ranges = by_host[{source.address, source.protocol}];
+    if (source.port == 0) {
+      ranges.push_back({1, UINT16_MAX});
+    } else if (source.last_port != 0) {
+      ranges.push_back({source.port, source.last_port});
+    } else {
+      entries.emplace(KeyOf(source), SteeringMap::Value{});
+    }
+  }
+  for (auto& [host, all] : by_host) {
+    Ranges ranges = Merged(std::move(all));
+    std::ranges::sort(ranges, std::greater(),
+                      [](const steering_range& range) { return range.last - range.first; });
+    steering_ports ports{};
+    for (const steering_range& range : ranges) {
+      if (ports.range_count < STEERING_MAX_RANGES) {
+        ports.ranges[ports.range_count++] = range;
+        continue;
+      }
+      for (uint32_t port = range.first; port <= range.last; ++port) {
+        entries.emplace(KeyOf(NatSource{host.address, host.protocol, static_cast<uint16_t>(port)}),
+                        SteeringMap::Value{});
+      }
+    }
+    entries.emplace(KeyOf(host), std::bit_cast<SteeringMap::Value>(ports));
   }
   return entries;
 }
@@ -262,7 +301,7 @@ Result<uint32_t> SteeringMap::Add(const Entries& wanted) {
   for (const auto& [key, value] : wanted) {
     const auto known = present_.find(key);
     if (known != present_.end() && known->second == value) continue;
-    if (bpf_map_update_elem(fd_, key.data(), &value, BPF_ANY) != 0)
+    if (bpf_map_update_elem(fd_, key.data(), value.data(), BPF_ANY) != 0)
       return ResourceExhausted("cannot add to a steering map: " + ErrorText(errno));
     present_[key] = value;
     ++added;

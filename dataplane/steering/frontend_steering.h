@@ -51,7 +51,8 @@ struct SteeringCounts {
 struct NatSource {
   IpAddress address;
   Protocol protocol = Protocol::kTcp;
-  uint16_t port = 0;
+  uint16_t port = 0;       // of a range: its first
+  uint16_t last_port = 0;  // of a range; else 0
   // NOLINTNEXTLINE(modernize-use-nullptr): as in address.h
   friend auto operator<=>(const NatSource&, const NatSource&) = default;
 };
@@ -63,11 +64,12 @@ struct SteeringSet {
 };
 
 // One of the program's hash maps, and what we have put into it. Both of its kinds of key have 20
-// bytes; the values are one byte.
+// bytes; of the values the map takes as many bytes as it has, one or all.
 class SteeringMap {
  public:
   using Key = std::array<uint8_t, 20>;
-  using Entries = std::map<Key, uint8_t>;
+  using Value = std::array<uint8_t, sizeof(steering_ports)>;
+  using Entries = std::map<Key, Value>;
 
   SteeringMap() = default;
   explicit SteeringMap(int fd) : fd_(fd) {}

@@ -54,7 +54,7 @@ struct {
   __uint(max_entries, 2 * STEERING_MAX_SOURCES);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct steering_source);
-  __type(value, __u8);
+  __type(value, struct steering_ports);
 } nat_sources SEC(".maps");
 
 struct {
@@ -177,14 +177,22 @@ static __always_inline int read_ipv6(struct xdp_md* ctx, const void* begin, cons
   return found != 0;
 }
 
+static __always_inline int in_range(const struct steering_ports* ports, __u16 port) {
+  for (int i = 0; i < STEERING_MAX_RANGES; ++i) {
+    if (i >= ports->range_count) return 0;
+    if (port >= ports->ranges[i].first && port <= ports->ranges[i].last) return 1;
+  }
+  return 0;
+}
+
 static __always_inline int has_source(const struct steering_address* address, __u8 protocol,
                                       __be16 port, int is_later_fragment) {
   struct steering_source key = {.family = address->family, .protocol = protocol, .port = port};
   __builtin_memcpy(key.bytes, address->bytes, 16);
   if (!is_later_fragment && bpf_map_lookup_elem(&nat_sources, &key)) return 1;
   key.port = 0;
-  const __u8* value = bpf_map_lookup_elem(&nat_sources, &key);
-  return value && (is_later_fragment || *value == STEERING_ANY_PORT);
+  const struct steering_ports* others = bpf_map_lookup_elem(&nat_sources, &key);
+  return others && (is_later_fragment || in_range(others, bpf_ntohs(port)));
 }
 
 static __always_inline int has_ports(__u8 protocol) {

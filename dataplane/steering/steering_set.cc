@@ -10,8 +10,10 @@ SteeringSet SteeringSetOf(const SnapshotView& snapshot) {
     if (service.mode != static_cast<uint8_t>(ForwardingMode::kNat)) continue;
     for (const BackendRecord& backend : snapshot.backends_of(service)) {
       if (backend.family != frontend.family) continue;
-      const uint16_t port = backend.port != 0 ? backend.port : frontend.port;
-      set.sources.push_back({AddressOf(backend), static_cast<Protocol>(frontend.protocol), port});
+      const bool keeps_port = backend.port == 0;
+      set.sources.push_back({AddressOf(backend), static_cast<Protocol>(frontend.protocol),
+                             keeps_port ? frontend.port : backend.port,
+                             keeps_port ? frontend.last_port : uint16_t{0}});
     }
   }
   return set;

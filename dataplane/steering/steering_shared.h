@@ -10,16 +10,25 @@ struct steering_address {
   __u8 bytes[16];
 };
 
-/* What a nat service's backend sends from, as a key. Port 0 stands for all of its ports when the
- * value is STEERING_ANY_PORT, and for later fragments, which show no port, when it is
- * STEERING_AS_WRITTEN. */
+/* What a nat service's backend sends from, as a key. The entry with port 0 of an address and protocol
+ * says what other ports there are beside those with entries of their own; it stands for later
+ * fragments, too, which show no port. */
 struct steering_source {
   __u8 family;   /* 4 or 6 */
   __u8 protocol; /* TCP or UDP */
   __be16 port;
   __u8 bytes[16];
 };
-enum steering_source_value { STEERING_AS_WRITTEN = 1, STEERING_ANY_PORT = 2 };
+enum { STEERING_MAX_RANGES = 8 };
+struct steering_range {
+  __u16 first; /* host order */
+  __u16 last;
+};
+/* The value of an entry with port 0; of others nothing is looked at. */
+struct steering_ports {
+  __u16 range_count; /* up to STEERING_MAX_RANGES; any port is 1-65535 */
+  struct steering_range ranges[STEERING_MAX_RANGES];
+};
 
 /* Per-CPU counters, one of which each received frame raises. */
 enum steering_counter {

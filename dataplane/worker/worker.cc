@@ -30,6 +30,7 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
   context_.neighbour_replies = context_.echo_replies;
   context_.icmp_errors =
       TokenBucket(shared->icmp_errors_per_second, shared->icmp_errors_per_second);
+  context_.resets = TokenBucket(shared->resets_per_second, shared->resets_per_second);
   context_.fragments = &fragments_;
   context_.buffers = &buffers_;
 }

@@ -33,6 +33,7 @@ struct WorkerShared {
   IdleMode idle = IdleMode::kAdaptive;
   uint32_t replies_per_second = 1000;
   uint32_t icmp_errors_per_second = 1000;
+  uint32_t resets_per_second = 1000;
   Clock clock;
 };
 

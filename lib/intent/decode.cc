@@ -34,6 +34,10 @@ constexpr Word<Tracking> kTrackingWords[] = {
 constexpr Word<bool> kTooBigWords[] = {{"cut", false}, {"drop", true}};
 constexpr Word<FlowPolicy> kFlowPolicyWords[] = {{"release", FlowPolicy::kRelease},
                                                  {"keep", FlowPolicy::kKeep}};
+constexpr Word<NoBackendPolicy> kNoBackendWords[] = {{"drop", NoBackendPolicy::kDrop},
+                                                     {"reset", NoBackendPolicy::kReset}};
+// Of all_ports.
+constexpr Word<bool> kCheckPortsWords[] = {{"first", false}, {"all", true}};
 constexpr Word<HealthCheckType> kCheckWords[] = {{"tcp", HealthCheckType::kTcp},
                                                  {"none", HealthCheckType::kNone}};
 
@@ -165,13 +169,14 @@ Result<std::span<const Json>> ListAt(const Json& value, const std::string& path)
 Status ReadHealthCheck(const Json& json, const std::string& path, HealthCheck* check) {
   ASSIGN_OR_RETURN(const Fields fields,
                    Fields::Open(json, path, "health_check",
-                                {"type", "interval", "timeout", "rise", "fall", "port"}));
+                                {"type", "interval", "timeout", "rise", "fall", "port", "ports"}));
   RETURN_IF_ERROR(fields.ReadWord("type", kCheckWords, &check->type));
   RETURN_IF_ERROR(fields.ReadDuration("interval", &check->interval_ms));
   RETURN_IF_ERROR(fields.ReadDuration("timeout", &check->timeout_ms));
   RETURN_IF_ERROR(fields.ReadInteger("rise", 1, kMaxRiseFall, &check->rise));
   RETURN_IF_ERROR(fields.ReadInteger("fall", 1, kMaxRiseFall, &check->fall));
-  return fields.ReadInteger("port", 1, 65535, &check->port);
+  RETURN_IF_ERROR(fields.ReadInteger("port", 1, 65535, &check->port));
+  return fields.ReadWord("ports", kCheckPortsWords, &check->all_ports);
 }
 
 Status ReadEndpointText(const Json& json, const std::string& path, Endpoint* endpoint) {
@@ -223,7 +228,8 @@ Status ReadFrontends(const Fields& fields, std::vector<Frontend>* frontends) {
                                     : Result<Frontend>(InvalidArgument("not text"));
     if (!frontend.ok()) {
       return Refuse(Indexed(fields.PathOf("frontends"), i), list[i],
-                    "is not a frontend such as 203.0.113.10:80/tcp or [2001:db8::10]:443/udp");
+                    "is not a frontend such as 203.0.113.10:80/tcp, [2001:db8::10]:443/udp or "
+                    "203.0.113.10:8000-8999/tcp");
     }
     frontends->push_back(*frontend);
   }
@@ -239,12 +245,13 @@ Status ReadName(const Fields& fields, std::string* name) {
 }
 
 Status ReadService(const Json& json, const std::string& path, ServiceSpec* service) {
-  ASSIGN_OR_RETURN(const Fields fields,
-                   Fields::Open(json, path, "a service",
-                                {"name", "frontends", "forwarding", "gue_port", "gue_checksum",
-                                 "second_chance", "mss_clamp", "too_big", "hash", "tracking",
-                                 "idle_timeout", "drain_timeout", "on_deadline", "on_unhealthy",
-                                 "keep_unhealthy", "health_check", "fail_open", "backends"}));
+  ASSIGN_OR_RETURN(
+      const Fields fields,
+      Fields::Open(json, path, "a service",
+                   {"name", "frontends", "forwarding", "gue_port", "gue_checksum", "second_chance",
+                    "mss_clamp", "too_big", "hash", "tracking", "idle_timeout", "drain_timeout",
+                    "on_deadline", "on_unhealthy", "keep_unhealthy", "health_check", "fail_open",
+                    "on_no_backend", "backends"}));
   RETURN_IF_ERROR(ReadName(fields, &service->name));
   RETURN_IF_ERROR(ReadFrontends(fields, &service->frontends));
   RETURN_IF_ERROR(fields.ReadWord("forwarding", kForwardingWords, &service->forwarding));
@@ -261,6 +268,7 @@ Status ReadService(const Json& json, const std::string& path, ServiceSpec* servi
   RETURN_IF_ERROR(fields.ReadWord("on_unhealthy", kFlowPolicyWords, &service->on_unhealthy));
   RETURN_IF_ERROR(fields.ReadDuration("keep_unhealthy", &service->keep_unhealthy_ms));
   RETURN_IF_ERROR(fields.ReadBool("fail_open", &service->fail_open));
+  RETURN_IF_ERROR(fields.ReadWord("on_no_backend", kNoBackendWords, &service->on_no_backend));
   // A TCP check of a UDP service would fail by default: such a service has none unless it asks for it.
   if (IsUdpOnly(*service)) service->health_check.type = HealthCheckType::kNone;
   if (const Json* check = fields.Find("health_check")) {
@@ -327,6 +335,7 @@ Json ServiceToJson(const ServiceSpec& service) {
                        {"rise", check.rise},
                        {"fall", check.fall}};
   if (check.port != 0) health_check["port"] = check.port;
+  if (check.port == 0) health_check["ports"] = NameOf(kCheckPortsWords, check.all_ports);
   Json json = {{"name", service.name},
                {"frontends", std::move(frontends)},
                {"forwarding", ForwardingModeName(service.forwarding)},
@@ -336,6 +345,7 @@ Json ServiceToJson(const ServiceSpec& service) {
                {"on_unhealthy", NameOf(kFlowPolicyWords, service.on_unhealthy)},
                {"keep_unhealthy", FormatDurationMs(service.keep_unhealthy_ms)},
                {"fail_open", service.fail_open},
+               {"on_no_backend", NameOf(kNoBackendWords, service.on_no_backend)},
                {"health_check", std::move(health_check)},
                {"backends", std::move(backends)}};
   if (service.forwarding == ForwardingMode::kGue) {

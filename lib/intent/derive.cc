@@ -40,6 +40,7 @@ SnapshotService DeriveService(const ServiceSpec& service, const Observations& ob
   if (service.second_chance) out.flags |= kServiceSecondChance;
   if (service.mss_clamp) out.flags |= kServiceMssClamp;
   if (service.drop_too_big) out.flags |= kServiceDropTooBig;
+  if (service.on_no_backend == NoBackendPolicy::kReset) out.flags |= kServiceResetNoBackend;
   out.hash_policy = service.hash;
   out.tracking_tcp = TrackingFor(service, Protocol::kTcp);
   out.tracking_udp = TrackingFor(service, Protocol::kUdp);

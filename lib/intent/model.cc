@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "lib/encap/tunnel.h"
 #include "lib/intent/json.h"
 #include "lib/intent/nat_rules.h"
 #include "lib/maglev/maglev_table.h"
+#include "lib/net/port_nesting.h"
 
 namespace fairlead {
 namespace {
@@ -60,7 +63,8 @@ Status CheckFrontends(const ServiceSpec& service, std::string_view path) {
   }
   if (service.frontends.size() > kMaxFrontendsPerService) {
     return Refuse(std::string(path) + "frontends", std::to_string(service.frontends.size()),
-                  "are more than " + std::to_string(kMaxFrontendsPerService));
+                  "are more than " + std::to_string(kMaxFrontendsPerService) +
+                      ": use port ranges, or spread them over several services");
   }
   std::set<Frontend> seen;
   for (size_t i = 0; i < service.frontends.size(); ++i) {
@@ -118,6 +122,11 @@ Status CheckHealthCheck(const ServiceSpec& service, std::string_view path) {
   }
   RETURN_IF_ERROR(CheckRange(prefix + "rise", check.rise, 1, kMaxRiseFall));
   RETURN_IF_ERROR(CheckRange(prefix + "fall", check.fall, 1, kMaxRiseFall));
+  if (check.all_ports && check.port != 0) {
+    return Refuse(
+        prefix + "ports", "all",
+        "does not go with port " + std::to_string(check.port) + "; leave one of them out");
+  }
   const bool needs_port = check.type != HealthCheckType::kNone && check.port == 0;
   if (needs_port && service.frontends.front().port == 0) {
     return InvalidArgument(prefix + "port: missing: the first frontend, " +
@@ -127,9 +136,11 @@ Status CheckHealthCheck(const ServiceSpec& service, std::string_view path) {
   return {};
 }
 
+// Port 0 is an any-port frontend's.
 bool IsFrontendPort(const ServiceSpec& service, uint16_t port) {
-  return std::any_of(service.frontends.begin(), service.frontends.end(),
-                     [&](const Frontend& frontend) { return frontend.port == port; });
+  return std::ranges::any_of(service.frontends, [&](const Frontend& frontend) {
+    return frontend.port == port || (frontend.is_range() && frontend.HasPort(port));
+  });
 }
 
 bool IsFrontendAddress(const ServiceSpec& service, const IpAddress& address) {
@@ -181,9 +192,42 @@ Status CheckBackends(const ServiceSpec& service, std::string_view path) {
   return {};
 }
 
+// The order that PortNesting wants.
+struct WiderFirst {
+  bool operator()(const Frontend& a, const Frontend& b) const {
+    return std::tie(a.address, a.protocol, a.port, b.last_port) <
+           std::tie(b.address, b.protocol, b.port, a.last_port);
+  }
+};
+
 // What lies between services: names, frontends, backends that are another's frontend, totals.
 class NeighbourChecker {
  public:
+  // Port ranges of one address and protocol that overlap in part. After all services were added.
+  Status CheckRanges() const {
+    PortNesting nesting;
+    const Frontend* before = nullptr;
+    std::vector<const std::pair<const Frontend, const ServiceSpec*>*> open;
+    for (const auto& entry : ranges_) {
+      const Frontend& frontend = entry.first;
+      if (before != nullptr &&
+          (before->address != frontend.address || before->protocol != frontend.protocol)) {
+        nesting.Reset();
+      }
+      before = &frontend;
+      const auto other = nesting.Add(frontend.port, frontend.last_port, open.size());
+      open.push_back(&entry);
+      if (!other) continue;
+      const auto& [other_frontend, other_service] = *open[*other];
+      const std::string message = "service " + entry.second->name +
+                                  ": frontends: " + frontend.ToString() + " overlaps " +
+                                  other_frontend.ToString() + " of service " + other_service->name +
+                                  " in part: ranges may nest, or be apart";
+      return entry.second == other_service ? InvalidArgument(message) : AlreadyExists(message);
+    }
+    return {};
+  }
+
   Status AddService(const ServiceSpec& service, std::string_view path) {
     RETURN_IF_ERROR(nat_.AddService(service, path));
     if (!names_.insert(service.name).second) {
@@ -197,6 +241,7 @@ class NeighbourChecker {
                              other->second->name + " already");
       }
       addresses_.emplace(service.frontends[i].address, &service);
+      if (service.frontends[i].is_range()) ranges_.emplace(service.frontends[i], &service);
     }
     backend_count_ += service.backends.size();
     return {};
@@ -234,6 +279,7 @@ class NeighbourChecker {
   std::set<std::string_view> names_;
   std::map<Frontend, const ServiceSpec*> frontends_;
   std::map<IpAddress, const ServiceSpec*> addresses_;
+  std::map<Frontend, const ServiceSpec*, WiderFirst> ranges_;
   NatRules nat_;
   size_t backend_count_ = 0;
 };
@@ -283,6 +329,7 @@ Status ValidateBetweenServices(const IntentSpec& intent) {
     const std::string path = Indexed("", "services", i) + ".";
     RETURN_IF_ERROR(neighbours.CheckBackendsOf(intent.services[i], path));
   }
+  RETURN_IF_ERROR(neighbours.CheckRanges());
   return neighbours.CheckTotals();
 }
 
@@ -293,7 +340,15 @@ bool IsUdpOnly(const ServiceSpec& service) {
          });
 }
 
-Status ValidateNewCheck(const ServiceSpec& service, std::string_view path) {
+Status ValidateNewService(const ServiceSpec& service, std::string_view path) {
+  for (size_t i = 0; i < service.frontends.size(); ++i) {
+    const Frontend& frontend = service.frontends[i];
+    if (service.forwarding != ForwardingMode::kNat || !frontend.is_any_port()) continue;
+    return Refuse(Indexed(path, "frontends", i), frontend.ToString(),
+                  "is for any port, which nat cannot have: it would take the backends' own "
+                  "connections for replies; name the ports, or a range such as " +
+                      Frontend{frontend.address, 8000, frontend.protocol, 8999}.ToString());
+  }
   const HealthCheck& check = service.health_check;
   if (check.type != HealthCheckType::kTcp || check.port != 0 || !IsUdpOnly(service)) return {};
   return InvalidArgument(std::string(path) +

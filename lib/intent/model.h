@@ -16,6 +16,12 @@
 
 namespace fairlead {
 
+// What is sent to a client of a service without a backend that could take it.
+enum class NoBackendPolicy : uint8_t {
+  kDrop = 0,
+  kReset = 1,  // TCP: a reset; UDP: ICMP port unreachable
+};
+
 enum class HealthCheckType : uint8_t { kNone = 0, kTcp = 1 };
 
 // What becomes of the flows that a backend has, at its drain's deadline or when it fails its check.
@@ -31,6 +37,7 @@ struct HealthCheck {
   uint32_t rise = 2;            // 1..10 passes in a row to become healthy
   uint32_t fall = 3;            // 1..10 failures in a row to become unhealthy
   uint16_t port = 0;            // 0 = the backend's, else the first frontend's
+  bool all_ports = false;       // each TCP frontend's port is checked, and all must pass
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
@@ -57,8 +64,9 @@ struct ServiceSpec {
   uint32_t drain_timeout_ms = 300'000;      // 0..3600 s
   FlowPolicy on_deadline = FlowPolicy::kRelease;
   FlowPolicy on_unhealthy = FlowPolicy::kRelease;
-  uint32_t keep_unhealthy_ms = 300'000;     // with on_unhealthy keep: so long; 1 s..100 h
-  bool fail_open = true;                    // all backends down: use them all the same
+  uint32_t keep_unhealthy_ms = 300'000;  // with on_unhealthy keep: so long; 1 s..100 h
+  bool fail_open = true;                 // all backends down: use them all the same
+  NoBackendPolicy on_no_backend = NoBackendPolicy::kDrop;
   uint32_t slot_count = kDefaultSlotCount;  // prime
   HealthCheck health_check;
   std::vector<BackendSpec> backends;
@@ -99,10 +107,10 @@ Status ValidateServiceAt(const ServiceSpec& service, std::string_view path);
 
 // All its frontends are UDP.
 bool IsUdpOnly(const ServiceSpec& service);
-// What is asked of a service that is new, or whose frontends or check change; what is stored may be
-// otherwise. A TCP check of a service of UDP frontends only needs a port. Message as of
-// ValidateServiceAt.
-Status ValidateNewCheck(const ServiceSpec& service, std::string_view path);
+// What is asked of a service that is new, or whose frontends, forwarding or check change; what is
+// stored may be otherwise. A TCP check of a service of UDP frontends only needs a port; nat takes no
+// any-port frontend. Message as of ValidateServiceAt.
+Status ValidateNewService(const ServiceSpec& service, std::string_view path);
 
 // How a backend's endpoint is stored: without its port where the mode cannot change ports and the
 // port is a frontend's anyway.

@@ -2,8 +2,9 @@
 // reply must tell by itself which frontend it belongs to.
 //
 //   (backend address, backend port, protocol) names exactly one frontend, in a service as between
-//   services. A backend without a port has each frontend's; an any-port frontend lends it all ports
-//   of the protocol, and then nobody else may lend it another frontend's.
+//   services. A backend without a port has each frontend's; a port range lends it all of its ports,
+//   and then nobody else may lend it another frontend's. The same goes for any-port frontends, which
+//   stored services may have (new ones are refused, see ValidateNewService in model.h).
 //   Frontends and backends are of one family.
 //
 // Worked example: frontends 203.0.113.10:80/tcp and :443/tcp, backend 10.0.0.11 without a port: two
@@ -12,11 +13,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "lib/intent/model.h"
+#include "lib/net/port_claims.h"
 
 namespace fairlead {
 
@@ -34,7 +37,7 @@ class NatRules {
   struct Name {
     IpAddress address;
     Protocol protocol = Protocol::kTcp;
-    uint16_t port = 0;  // 0: all of the protocol
+    uint16_t port = 0;  // 0: the protocol as a whole
     friend bool operator==(const Name&, const Name&) = default;
   };
   struct HashName {
@@ -45,14 +48,22 @@ class NatRules {
     const Frontend* frontend;
   };
 
+  struct Rival {  // somebody who holds a port that two would have
+    Owner owner;
+    uint16_t port;
+  };
+
   Status AddPair(const ServiceSpec& service, const Frontend& frontend, const Endpoint& backend,
                  const std::string& path);
-  // Who else has the name, or an any-port name that covers it and leads to another frontend.
-  const Owner* FindRival(const Name& name, const Frontend& frontend) const;
+  // Of a frontend with one port, and of one with several. No value: the name is the owner's now.
+  std::optional<Rival> AddExact(const Name& name, const Owner& owner);
+  std::optional<Rival> AddWide(const Name& all, const Owner& owner);
 
-  std::unordered_map<Name, Owner, HashName> names_;
-  // The ports that an (address, protocol) has names for; port 0 in the key.
+  size_t pairs_ = 0;
+  std::unordered_map<Name, Owner, HashName> names_;  // exact ones
+  // The ports that an (address, protocol) has exact names for, and the ranges; port 0 in the key.
   std::unordered_multimap<Name, uint16_t, HashName> with_port_;
+  std::unordered_map<Name, PortClaims<Owner>, HashName> wide_;
 };
 
 }  // namespace fairlead

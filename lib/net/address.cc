@@ -39,13 +39,13 @@ Result<uint16_t> ParsePort(std::string_view text, std::string_view whole) {
 
 struct HostPort {
   IpAddress address;
-  std::optional<uint16_t> port;
+  std::optional<std::string_view> port;
 };
 
-// "A.B.C.D", "A.B.C.D:P", "V6", "[V6]", "[V6]:P".
-Result<HostPort> ParseHostPort(std::string_view text) {
+// "A.B.C.D", "A.B.C.D:P", "V6", "[V6]", "[V6]:P"; P is not looked at.
+Result<HostPort> SplitHostPort(std::string_view text) {
   std::string_view host = text;
-  std::optional<std::string_view> port_text;
+  std::optional<std::string_view> port;
   if (!text.empty() && text[0] == '[') {
     const size_t close = text.find(']');
     if (close == std::string_view::npos) {
@@ -57,22 +57,31 @@ Result<HostPort> ParseHostPort(std::string_view text) {
       if (rest[0] != ':') {
         return InvalidArgument(Quoted(text) + " must have ':' and a port behind ']'");
       }
-      port_text = rest.substr(1);
+      port = rest.substr(1);
     }
   } else if (std::count(text.begin(), text.end(), ':') == 1) {
     const size_t colon = text.find(':');
     host = text.substr(0, colon);
-    port_text = text.substr(colon + 1);
+    port = text.substr(colon + 1);
   }
-  HostPort result;
-  ASSIGN_OR_RETURN(result.address, IpAddress::Parse(host));
-  if (text[0] == '[' && result.address.is_v4()) {
+  ASSIGN_OR_RETURN(const IpAddress address, IpAddress::Parse(host));
+  if (text[0] == '[' && address.is_v4()) {
     return InvalidArgument(Quoted(text) + ": brackets are for IPv6 addresses");
   }
-  if (port_text) {
-    ASSIGN_OR_RETURN(result.port, ParsePort(*port_text, text));
-  }
-  return result;
+  return HostPort{address, port};
+}
+
+// "80", "0", "8000-8999".
+Status ParsePorts(std::string_view text, std::string_view whole, Frontend* frontend) {
+  const size_t dash = text.find('-');
+  ASSIGN_OR_RETURN(frontend->port, ParsePort(text.substr(0, dash), whole));
+  if (dash == std::string_view::npos) return {};
+  ASSIGN_OR_RETURN(frontend->last_port, ParsePort(text.substr(dash + 1), whole));
+  if (frontend->port != 0 && frontend->port < frontend->last_port) return {};
+  return InvalidArgument(
+      "ports " + Quoted(text) + " in " + Quoted(whole) +
+      " are no range: write FIRST-LAST with 0 < FIRST < LAST, one port alone, or "
+      "0 for any port");
 }
 
 std::string WithPort(const IpAddress& address, uint16_t port) {
@@ -240,8 +249,12 @@ std::string MacAddress::ToString() const {
 }
 
 Result<Endpoint> Endpoint::Parse(std::string_view text) {
-  ASSIGN_OR_RETURN(const HostPort parts, ParseHostPort(text));
-  return Endpoint{parts.address, parts.port.value_or(0)};
+  ASSIGN_OR_RETURN(const HostPort parts, SplitHostPort(text));
+  Endpoint endpoint{parts.address, 0};
+  if (parts.port) {
+    ASSIGN_OR_RETURN(endpoint.port, ParsePort(*parts.port, text));
+  }
+  return endpoint;
 }
 
 std::string Endpoint::ToString() const {
@@ -256,19 +269,20 @@ Result<Frontend> Frontend::Parse(std::string_view text) {
   }
   Frontend frontend;
   ASSIGN_OR_RETURN(frontend.protocol, ParseProtocol(text.substr(slash + 1)));
-  ASSIGN_OR_RETURN(const HostPort parts, ParseHostPort(text.substr(0, slash)));
+  ASSIGN_OR_RETURN(const HostPort parts, SplitHostPort(text.substr(0, slash)));
   if (!parts.port) {
     return InvalidArgument("frontend " + Quoted(text) +
                            " has no port: write ADDRESS:PORT/PROTOCOL, IPv6 as "
                            "[ADDRESS]:PORT/PROTOCOL, port 0 for any port");
   }
   frontend.address = parts.address;
-  frontend.port = *parts.port;
+  RETURN_IF_ERROR(ParsePorts(*parts.port, text.substr(0, slash), &frontend));
   return frontend;
 }
 
 std::string Frontend::ToString() const {
-  return WithPort(address, port) + "/" + std::string(ProtocolName(protocol));
+  const std::string last = is_range() ? "-" + std::to_string(last_port) : "";
+  return WithPort(address, port) + last + "/" + std::string(ProtocolName(protocol));
 }
 
 }  // namespace fairlead

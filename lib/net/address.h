@@ -77,11 +77,20 @@ struct Endpoint {
   friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 
-// "203.0.113.10:80/tcp", "[2001:db8::10]:443/udp"; port 0 = every port of that protocol.
+// "203.0.113.10:80/tcp", "[2001:db8::10]:443/udp", "203.0.113.10:8000-8999/tcp"; port 0 = every port
+// of that protocol.
 struct Frontend {
   IpAddress address;
-  uint16_t port = 0;
+  uint16_t port = 0;  // of a range: its first
   Protocol protocol = Protocol::kTcp;
+  uint16_t last_port = 0;  // of a range, above `port`; 0: no range
+
+  bool is_any_port() const { return port == 0; }
+  bool is_range() const { return last_port != 0; }
+  // True when `wanted`, which is not 0, is one of its ports.
+  bool HasPort(uint16_t wanted) const {
+    return is_any_port() || (wanted >= port && wanted <= (is_range() ? last_port : port));
+  }
 
   static Result<Frontend> Parse(std::string_view text);
   std::string ToString() const;

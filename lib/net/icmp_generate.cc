@@ -56,6 +56,11 @@ void WriteIcmp(IcmpErrorKind kind, bool v4, uint32_t mtu, IcmpHeader* icmp) {
     icmp->type = v4 ? 11 : 3;
     return;
   }
+  if (kind == IcmpErrorKind::kPortUnreachable) {
+    icmp->type = v4 ? 3 : 1;
+    icmp->code = v4 ? 3 : 4;
+    return;
+  }
   icmp->type = v4 ? 3 : 2;
   icmp->code = v4 ? 4 : 0;
   // RFC 1191 has 16 bits of it, in the lower half.

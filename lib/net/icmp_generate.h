@@ -1,5 +1,6 @@
 // ICMP errors that Fairlead sends itself: time exceeded, and packet too big (IPv4: fragmentation
-// needed), so that traceroute shows the balancer and path MTU discovery finds no black hole.
+// needed), so that traceroute shows the balancer and path MTU discovery finds no black hole; and port
+// unreachable for UDP services without a backend that wish it.
 //
 // Theory of operation. The error is built into a buffer of its own: the packet it is about may be
 // dropped, or be needed for something else, independently. It returns to the MAC it came from, with
@@ -38,8 +39,9 @@ inline constexpr uint32_t kMinMtuIpv4 = 68;    // RFC 791
 inline constexpr uint32_t kMinMtuIpv6 = 1280;  // RFC 8200, 5
 
 enum class IcmpErrorKind : uint8_t {
-  kTimeExceeded,  // 11, 0 (RFC 792); 3, 0 (RFC 4443, 3.3): TTL or hop limit exceeded in transit
-  kTooBig,        // 3, 4 (RFC 1191, 4); 2, 0 (RFC 4443, 3.2)
+  kTimeExceeded,     // 11, 0 (RFC 792); 3, 0 (RFC 4443, 3.3): TTL or hop limit exceeded in transit
+  kTooBig,           // 3, 4 (RFC 1191, 4); 2, 0 (RFC 4443, 3.2)
+  kPortUnreachable,  // 3, 3 (RFC 792); 1, 4 (RFC 4443, 3.1)
 };
 
 // True when an ICMP error may be sent about this packet. `length`: contiguous bytes at `frame`.

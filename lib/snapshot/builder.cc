@@ -29,6 +29,10 @@ Status CheckFits(const SnapshotInput& input) {
     return InvalidArgument("snapshot: client next hop: interface " + (*hop)->interface +
                            " is longer than 15 bytes");
   }
+  if (input.services.size() > kMaxServices) {
+    return InvalidArgument("snapshot: " + std::to_string(input.services.size()) +
+                           " services are more than " + std::to_string(kMaxServices));
+  }
   for (const SnapshotService& service : input.services) {
     if (service.name.size() > 255) {
       return InvalidArgument("snapshot: service name of " + std::to_string(service.name.size()) +
@@ -61,11 +65,17 @@ class Writer {
   }
 
  private:
-  static std::tuple<uint8_t, std::array<uint8_t, 16>, uint8_t, uint16_t, uint32_t> Key(
+  static std::tuple<uint8_t, std::array<uint8_t, 16>, uint8_t, uint16_t, uint16_t, uint16_t> Key(
       const FrontendRecord& record) {
     std::array<uint8_t, 16> address;
     std::copy(std::begin(record.address), std::end(record.address), address.begin());
-    return {record.family, address, record.protocol, record.port, record.service_index};
+    // The wider range first, a port alone last.
+    return {record.family,
+            address,
+            record.protocol,
+            record.port,
+            static_cast<uint16_t>(~record.last_port),
+            record.service_index};
   }
 
   void CollectNextHops() {
@@ -95,14 +105,17 @@ class Writer {
   }
 
   void AddService(const SnapshotService& service) {
-    const auto service_index = static_cast<uint32_t>(services_.size());
+    const auto service_index = static_cast<uint16_t>(services_.size());
+    needs_version_3_ |= (service.flags & kServiceResetNoBackend) != 0;
     for (const Frontend& frontend : service.frontends) {
       FrontendRecord record{};
       std::copy(frontend.address.bytes().begin(), frontend.address.bytes().end(), record.address);
       record.family = static_cast<uint8_t>(frontend.address.family());
       record.protocol = static_cast<uint8_t>(frontend.protocol);
       record.port = frontend.port;
+      record.last_port = frontend.last_port;
       record.service_index = service_index;
+      needs_version_3_ |= frontend.is_range();
       frontends_.push_back(record);
     }
     ServiceRecord record{};
@@ -156,7 +169,7 @@ class Writer {
     std::vector<uint64_t> words(sizeof(SnapshotHeader) / 8);
     SnapshotHeader header{};
     header.magic = kSnapshotMagic;
-    header.version = kSnapshotVersion;
+    header.version = needs_version_3_ ? kSnapshotVersion : kOldestSnapshotVersion;
     header.header_bytes = sizeof(SnapshotHeader);
     header.generation = input_.generation;
     header.hash_seed = input_.hash_seed;
@@ -181,6 +194,7 @@ class Writer {
   std::vector<BackendRecord> backends_;
   std::vector<NextHopRecord> next_hops_;
   std::string names_;
+  bool needs_version_3_ = false;
 };
 
 }  // namespace

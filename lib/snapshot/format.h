@@ -3,7 +3,7 @@
 // size and aligned to 8.
 //
 //   offset 0   SnapshotHeader (160 bytes)
-//   then       FrontendRecord[frontend_count]    sorted by (address, protocol, port)
+//   then       FrontendRecord[frontend_count]    sorted by (address, protocol, port; wider first)
 //              ServiceRecord[service_count]      sorted by name
 //              BackendRecord[backend_count]      grouped by service, sorted by endpoint within it
 //              NextHopRecord[next_hop_count]
@@ -21,7 +21,11 @@
 namespace fairlead {
 
 inline constexpr uint64_t kSnapshotMagic = 0x44454c5249414600;  // "\0FAIRLED" as it lies in memory
-inline constexpr uint32_t kSnapshotVersion = 2;
+inline constexpr uint32_t kSnapshotVersion = 3;
+// The oldest that is read. Version 3 adds last_port (0 in every image of version 2, whose service
+// indices had 32 bits) and kServiceResetNoBackend. Images that use neither say version 2, so that an
+// older dataplane reads them.
+inline constexpr uint32_t kOldestSnapshotVersion = 2;
 inline constexpr uint64_t kMaxSnapshotBytes = uint64_t{256} << 20;
 inline constexpr uint32_t kMaxServices = 65535;
 inline constexpr uint32_t kMaxFrontends = 1U << 20;
@@ -40,6 +44,7 @@ enum ServiceFlags : uint32_t {
   kServiceGueChecksum = 2,   // gue: outer UDP checksum, else zero
   kServiceDropTooBig = 4,    // IPv4 without DF larger than the MTU: drop, else cut
   kServiceSecondChance = 8,  // gue: lists of candidates (docs/second-chance.md)
+  kServiceResetNoBackend = 16,  // without a backend: refuse the client (TCP reset, ICMP), else drop
 };
 
 enum class Tracking : uint8_t { kNone = 0, kAll = 1, kAdaptive = 2 };
@@ -81,8 +86,9 @@ struct FrontendRecord {
   uint8_t address[16];  // as IpAddress::bytes
   uint8_t family;       // 4 or 6
   uint8_t protocol;     // 6 or 17
-  uint16_t port;        // host order; 0 = any port
-  uint32_t service_index;
+  uint16_t port;        // host order; 0 = any port; of a range: its first
+  uint16_t service_index;
+  uint16_t last_port;  // host order; of a range, above port; else 0
 };
 static_assert(sizeof(FrontendRecord) == 24);
 

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "lib/flow/flow_hash.h"
 #include "lib/maglev/maglev_table.h"
 #include "lib/net/address.h"
+#include "lib/net/port_nesting.h"
 #include "lib/snapshot/format.h"
 #include "lib/snapshot/view.h"
 
@@ -80,9 +82,10 @@ Status CheckEnvelope(std::span<const std::byte> image, const SnapshotHeader& hea
   if (header.magic != kSnapshotMagic) {
     return InvalidArgument("snapshot: magic: not a Fairlead snapshot image");
   }
-  if (header.version != kSnapshotVersion) {
+  if (header.version < kOldestSnapshotVersion || header.version > kSnapshotVersion) {
     return RefuseHeader("version", header.version,
-                        "is not " + Number(kSnapshotVersion) + ", the only one this build reads");
+                        "is not within " + Number(kOldestSnapshotVersion) + ".." +
+                            Number(kSnapshotVersion) + ", which this build reads");
   }
   if (header.header_bytes != sizeof(SnapshotHeader)) {
     return RefuseHeader("header_bytes", header.header_bytes,
@@ -183,7 +186,9 @@ std::strong_ordering CompareAddress(const auto& a, const auto& b) {
 
 std::strong_ordering Compare(const FrontendRecord& a, const FrontendRecord& b) {
   if (const auto order = CompareAddress(a, b); order != 0) return order;
-  return std::pair(a.protocol, a.port) <=> std::pair(b.protocol, b.port);
+  // The wider range first, a port alone last.
+  return std::tuple(a.protocol, a.port, b.last_port) <=>
+         std::tuple(b.protocol, b.port, a.last_port);
 }
 
 std::strong_ordering Compare(const BackendRecord& a, const BackendRecord& b) {
@@ -194,6 +199,25 @@ std::strong_ordering Compare(const BackendRecord& a, const BackendRecord& b) {
 // What is wrong with a record that does not come behind the one before it.
 std::string_view OrderDefect(std::strong_ordering order) {
   return order == 0 ? "appears twice" : "is out of order";
+}
+
+// Ranges of one address and protocol nest or are apart. REQUIRES frontends in order.
+Status CheckNesting(const SnapshotView& view) {
+  const auto records = view.frontends();
+  PortNesting nesting;
+  for (size_t i = 0; i < records.size(); ++i) {
+    const FrontendRecord& record = records[i];
+    if (i != 0 && (CompareAddress(records[i - 1], record) != 0 ||
+                   records[i - 1].protocol != record.protocol)) {
+      nesting.Reset();
+    }
+    if (record.last_port == 0) continue;
+    const auto other = nesting.Add(record.port, record.last_port, i);
+    if (!other) continue;
+    return Refuse("frontends", i, "last_port", FrontendOf(record).ToString(),
+                  "overlaps " + FrontendOf(records[*other]).ToString() + " in part");
+  }
+  return {};
 }
 
 Status CheckFrontends(const SnapshotView& view) {
@@ -208,6 +232,10 @@ Status CheckFrontends(const SnapshotView& view) {
       return Refuse("frontends", i, "service_index", Number(record.service_index),
                     "is not below the count of services, " + Number(view.services().size()));
     }
+    if (record.last_port != 0 && (record.port == 0 || record.last_port <= record.port)) {
+      return Refuse("frontends", i, "last_port", Number(record.last_port),
+                    "does not end a range that begins at " + Number(record.port));
+    }
     if (i == 0) continue;
     const auto order = Compare(records[i - 1], record);
     if (order < 0) continue;
@@ -215,7 +243,7 @@ Status CheckFrontends(const SnapshotView& view) {
                              (record.protocol == 6 ? "tcp" : "udp");
     return Refuse("frontends", i, "address", text, OrderDefect(order));
   }
-  return {};
+  return CheckNesting(view);
 }
 
 Status CheckServiceName(const SnapshotView& view, size_t index) {
@@ -250,6 +278,7 @@ constexpr FlagRule kFlagRules[] = {
     {kServiceGueChecksum, "flags.gue_checksum", ForwardingMode::kGue},
     {kServiceDropTooBig, "flags.drop_too_big", std::nullopt},
     {kServiceSecondChance, "flags.second_chance", ForwardingMode::kGue},
+    {kServiceResetNoBackend, "flags.reset_no_backend", std::nullopt},
 };
 
 Status CheckServiceFlags(size_t index, const ServiceRecord& record) {

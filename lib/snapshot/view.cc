@@ -34,6 +34,9 @@ SnapshotView::SnapshotView(std::span<const std::byte> validated_image)
 }
 
 IpAddress AddressOf(const FrontendRecord& record) { return DecodeAddress(record); }
+Frontend FrontendOf(const FrontendRecord& record) {
+  return {AddressOf(record), record.port, static_cast<Protocol>(record.protocol), record.last_port};
+}
 IpAddress AddressOf(const BackendRecord& record) { return DecodeAddress(record); }
 
 }  // namespace fairlead

@@ -38,6 +38,7 @@ class SnapshotView {
 };
 
 IpAddress AddressOf(const FrontendRecord& record);
+Frontend FrontendOf(const FrontendRecord& record);
 IpAddress AddressOf(const BackendRecord& record);
 
 }  // namespace fairlead

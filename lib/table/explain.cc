@@ -37,8 +37,7 @@ SnapshotInput OnlyService(const SnapshotView& snapshot, uint32_t service_index,
   service.idle_timeout_udp_ms = record.idle_timeout_udp_ms;
   for (const FrontendRecord& frontend : snapshot.frontends()) {
     if (frontend.service_index != service_index) continue;
-    service.frontends.push_back(
-        {AddressOf(frontend), frontend.port, static_cast<Protocol>(frontend.protocol)});
+    service.frontends.push_back(FrontendOf(frontend));
   }
   for (const BackendRecord& backend : snapshot.backends_of(record)) {
     SnapshotBackend copy;

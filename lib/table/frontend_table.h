@@ -3,7 +3,8 @@
 //
 // Open addressing, linear probing, 32-byte entries, at most half full; addresses stand beside as
 // entries of their own kind, so that "is this address a frontend's?" is one more lookup, not a
-// second table.
+// second table. The entry with port 0 of an address and protocol has the any-port frontend's service
+// and the ranges, if there are any.
 //
 // Inline, because each packet asks two or three times (source, destination, any port) and nearly
 // always finds its answer in the first entry.
@@ -18,6 +19,7 @@
 #include "lib/base/endian.h"
 #include "lib/net/flow_key.h"
 #include "lib/snapshot/format.h"
+#include "lib/table/port_segments.h"
 
 namespace fairlead {
 
@@ -25,11 +27,12 @@ inline constexpr uint32_t kNoService = 0xffffffff;
 
 class FrontendTable {
  public:
+  // REQUIRES that those of one address and protocol stand side by side, as a snapshot has them.
   explicit FrontendTable(std::span<const FrontendRecord> frontends);
 
-  // The service for this destination: exact port first, then the any-port frontend; kNoService if
-  // neither, or if `port` is 0. `address`: 16 bytes, IPv4 in the first four and the rest zero.
-  // `port` in host order.
+  // The service for this destination: exact port first, then the narrowest range, then the any-port
+  // frontend; kNoService if none, or if `port` is 0. `address`: 16 bytes, IPv4 in the first four and
+  // the rest zero. `port` in host order.
   uint32_t Find(const uint8_t* address, Family family, uint8_t protocol, uint16_t port) const {
     const Words words = Load(address);
     return FindWords(words, MetaOf(family, protocol, Be16::FromHost(port).raw()));
@@ -114,7 +117,7 @@ class FrontendTable {
     uint64_t address[2] = {0, 0};
     uint64_t meta = 0;  // port (wire order) | protocol << 16 | family << 24 | kind; 0 = free
     uint32_t service_index = kNoService;
-    uint32_t reserved = 0;
+    uint32_t ranges = PortSegments::kNone;  // of an entry with port 0: its group in ranges_
   };
   static_assert(sizeof(Entry) == 32);
 
@@ -142,6 +145,10 @@ class FrontendTable {
   // The entry, or the free one where it would be.
   const Entry& Probe(const Words& words, uint64_t meta) const;
   uint32_t FindWords(const Words& words, uint64_t meta) const;
+  // Without an exact entry.
+  [[gnu::noinline]] uint32_t FindWide(const Words& words, uint64_t meta) const;
+  Entry* Place(const Words& words, uint64_t meta);
+  void AddRanges(std::span<const FrontendRecord> frontends);
   // Out of line: a loop that holds them as well keeps nothing in registers.
   [[gnu::noinline]] uint32_t FindAfresh(const FlowKey& key) const { return FindDestination(key); }
   [[gnu::noinline]] bool ProbeSource(const FlowKey& key) const {
@@ -158,8 +165,6 @@ class FrontendTable {
     const uint64_t bit = FilterBit(words);
     return (filter_[bit / 64] >> (bit % 64) & 1) != 0;
   }
-  void Add(const Words& words, uint64_t meta, uint32_t service_index);
-
   std::vector<Entry> entries_;  // 2^n
   uint64_t mask_ = 0;
   // A bit for each address (and rarely for others too): every packet asks whether its source is a
@@ -168,7 +173,8 @@ class FrontendTable {
   // 2026-11, bench/pipeline.cc v4/none/flows:1024000/backends:100/hot: 113 -> 88 cycles a packet.
   std::vector<uint64_t> filter_;
   int filter_shift_ = 0;   // 64 - log2 of its bits
-  bool any_port_ = false;  // some frontend has port 0
+  bool any_wide_ = false;  // some frontend has port 0 or a range
+  PortSegments ranges_;
 };
 
 // Three independent multiplications, then one that folds high bits down. The multipliers are odd
@@ -193,8 +199,8 @@ inline const FrontendTable::Entry& FrontendTable::Probe(const Words& words, uint
 inline uint32_t FrontendTable::FindWords(const Words& words, uint64_t meta) const {
   if ((meta & kPortMask) == 0) return kNoService;
   const Entry& exact = Probe(words, meta);
-  if (exact.meta != 0 || !any_port_) return exact.service_index;
-  return Probe(words, meta & ~kPortMask).service_index;
+  if (exact.meta != 0 || !any_wide_) return exact.service_index;
+  return FindWide(words, meta);
 }
 
 }  // namespace fairlead

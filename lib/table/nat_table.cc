@@ -1,9 +1,13 @@
 #include "lib/table/nat_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <map>
 #include <string>
 #include <utility>
+
+#include "lib/net/port_claims.h"
 
 namespace fairlead {
 namespace {
@@ -13,10 +17,9 @@ std::string NameOf(const BackendRecord& backend, uint16_t port, uint8_t protocol
          std::string(ProtocolName(static_cast<Protocol>(protocol)));
 }
 
-std::string TextOf(const FrontendRecord& record) {
-  return Frontend{AddressOf(record), record.port, static_cast<Protocol>(record.protocol)}
-      .ToString();
-}
+std::string TextOf(const FrontendRecord& record) { return FrontendOf(record).ToString(); }
+
+bool IsWide(const FrontendRecord& record) { return record.port == 0 || record.last_port != 0; }
 
 }  // namespace
 
@@ -35,7 +38,8 @@ class NatTable::Builder {
         RETURN_IF_ERROR(AddPair(f, service.first_backend + local));
       }
     }
-    RETURN_IF_ERROR(CheckAnyPort());
+    RETURN_IF_ERROR(CheckWide());
+    AddRanges();
     return std::move(table_);
   }
 
@@ -51,8 +55,11 @@ class NatTable::Builder {
   static uint64_t PortMeta(const BackendRecord& backend, uint8_t protocol, uint16_t port) {
     return MetaOf(static_cast<Family>(backend.family), protocol, Be16::FromHost(port).raw());
   }
-  Entry& Place(const Words& words, uint64_t meta) {
-    return const_cast<Entry&>(table_.Probe(words, meta));
+  // The entry of this name, made if need be.
+  Entry* Claim(const Words& words, uint64_t meta) {
+    auto& entry = const_cast<Entry&>(table_.Probe(words, meta));
+    if (entry.meta == 0) entry = {{words.a0, words.a1}, meta};
+    return &entry;
   }
 
   void ReserveRoom() {
@@ -79,53 +86,100 @@ class NatTable::Builder {
                              ": " + why);
     };
     if (frontend.family != backend.family) return refuse("nat does not translate between families");
-    if (frontend.port == 0 && backend.port != 0) {
-      return refuse("an any-port frontend needs backends without a port");
-    }
-    const uint16_t port = backend.port != 0 ? backend.port : frontend.port;
-    Entry& entry = Place(WordsOf(backend), PortMeta(backend, frontend.protocol, port));
-    if (entry.meta != 0) {
-      return refuse("replies from " + NameOf(backend, port, frontend.protocol) +
-                    " would belong to frontend " +
-                    TextOf(snapshot_.frontends()[frontend_of_[entry.row]]) + " as well");
+    if (IsWide(frontend) && backend.port != 0) {
+      return refuse("a frontend of any port or of a range of ports needs backends without a port");
     }
     const auto row = static_cast<uint32_t>(table_.rows_.size());
-    entry = {{WordsOf(backend).a0, WordsOf(backend).a1},
-             PortMeta(backend, frontend.protocol, port),
-             row,
-             0};
-    table_.rows_.push_back({NatEndpoint::Make(AddressOf(frontend), frontend.port),
-                            frontend.service_index, backend_index});
+    table_.rows_.push_back(
+        {NatEndpoint::Make(AddressOf(frontend), IsWide(frontend) ? uint16_t{0} : frontend.port),
+         frontend.service_index, backend_index});
     frontend_of_.push_back(frontend_index);
-    table_.any_port_ |= port == 0;
-    const uint64_t address = AddressMeta(static_cast<Family>(backend.family));
-    Entry& alone = Place(WordsOf(backend), address);
-    alone = {{WordsOf(backend).a0, WordsOf(backend).a1}, address, row, 0};
+    Claim(WordsOf(backend), AddressMeta(static_cast<Family>(backend.family)))->row = row;
+    if (IsWide(frontend)) {
+      wide_[{WordsOf(backend), PortMeta(backend, frontend.protocol, 0)}].push_back(row);
+      return {};
+    }
+    const uint16_t port = backend.port != 0 ? backend.port : frontend.port;
+    Entry* entry = Claim(WordsOf(backend), PortMeta(backend, frontend.protocol, port));
+    if (entry->row != kNoRow) {
+      return refuse("replies from " + NameOf(backend, port, frontend.protocol) +
+                    " would belong to frontend " + TextOf(FrontendOfRow(entry->row)) + " as well");
+    }
+    entry->row = row;
     return {};
   }
 
-  // An exact name that an any-port one covers must lead to where the latter would.
-  Status CheckAnyPort() const {
-    if (!table_.any_port_) return {};
+  // Names that share a port must lead to the same place: any-port and range frontends keep ports, so
+  // that is where the addresses are equal and an exact name's port is not translated.
+  Status CheckWide() const {
+    if (wide_.empty()) return {};
+    std::map<std::pair<Words, uint64_t>, PortClaims<uint32_t>> claims;
+    for (const auto& [name, rows] : wide_) {
+      for (const uint32_t row : rows) RETURN_IF_ERROR(ClaimPorts(row, &claims[name]));
+    }
     for (uint32_t row = 0; row < table_.rows_.size(); ++row) {
-      const FrontendRecord& frontend = snapshot_.frontends()[frontend_of_[row]];
-      const BackendRecord& backend = snapshot_.backends()[table_.rows_[row].backend_index];
+      const FrontendRecord& frontend = FrontendOfRow(row);
+      if (IsWide(frontend)) continue;
+      const BackendRecord& backend = BackendOfRow(row);
+      const auto wide = claims.find({WordsOf(backend), PortMeta(backend, frontend.protocol, 0)});
+      if (wide == claims.end()) continue;
       const uint16_t port = backend.port != 0 ? backend.port : frontend.port;
-      const Entry& any = table_.Probe(WordsOf(backend), PortMeta(backend, frontend.protocol, 0));
-      if (port == 0 || any.meta == 0) continue;
-      const FrontendRecord& other = snapshot_.frontends()[frontend_of_[any.row]];
-      if (AddressOf(other) == AddressOf(frontend) && frontend.port == port) continue;
-      return InvalidArgument("nat: replies from " + NameOf(backend, port, frontend.protocol) +
-                             " would belong to frontend " + TextOf(frontend) + " as well as to " +
-                             TextOf(other));
+      const uint32_t* other = wide->second.Find(port);
+      if (other == nullptr || (LeadsToSame(row, *other) && port == frontend.port)) continue;
+      return RefuseBoth(port, row, *other);
     }
     return {};
+  }
+
+  Status ClaimPorts(uint32_t row, PortClaims<uint32_t>* claims) const {
+    const FrontendRecord& frontend = FrontendOfRow(row);
+    const uint16_t first = frontend.port != 0 ? frontend.port : uint16_t{1};
+    const uint16_t last = frontend.port != 0 ? frontend.last_port : uint16_t{UINT16_MAX};
+    const auto conflict =
+        claims->Add(first, last, row, [this](uint32_t a, uint32_t b) { return LeadsToSame(a, b); });
+    return conflict ? RefuseBoth(conflict->port, row, conflict->owner) : Status();
+  }
+
+  bool LeadsToSame(uint32_t row, uint32_t other) const {
+    return AddressOf(FrontendOfRow(row)) == AddressOf(FrontendOfRow(other));
+  }
+  const FrontendRecord& FrontendOfRow(uint32_t row) const {
+    return snapshot_.frontends()[frontend_of_[row]];
+  }
+  const BackendRecord& BackendOfRow(uint32_t row) const {
+    return snapshot_.backends()[table_.rows_[row].backend_index];
+  }
+
+  Status RefuseBoth(uint16_t port, uint32_t row, uint32_t other) const {
+    return InvalidArgument("nat: replies from " +
+                           NameOf(BackendOfRow(row), port, FrontendOfRow(row).protocol) +
+                           " would belong to frontend " + TextOf(FrontendOfRow(row)) +
+                           " as well as to " + TextOf(FrontendOfRow(other)));
+  }
+
+  void AddRanges() {
+    table_.any_wide_ = !wide_.empty();
+    for (const auto& [name, rows] : wide_) {
+      Entry* entry = Claim(name.first, name.second);
+      std::vector<PortRangeValue> ranges;
+      for (const uint32_t row : rows) {
+        const FrontendRecord& frontend = FrontendOfRow(row);
+        if (frontend.port == 0) {
+          entry->row = row;
+        } else {
+          ranges.push_back({frontend.port, frontend.last_port, row});
+        }
+      }
+      if (!ranges.empty()) entry->ranges = table_.ranges_.AddGroup(std::move(ranges));
+    }
   }
 
   const SnapshotView& snapshot_;
   const NatFamilies families_;
   NatTable table_;
   std::vector<uint32_t> frontend_of_;  // by row
+  // The rows of any-port and range frontends, by backend address and protocol.
+  std::map<std::pair<Words, uint64_t>, std::vector<uint32_t>> wide_;
 };
 
 Result<NatTable> NatTable::Build(const SnapshotView& snapshot, NatFamilies families) {

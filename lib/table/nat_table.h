@@ -3,14 +3,15 @@
 // reply is translated on whatever worker of whatever balancer it arrives.
 //
 // Built once per snapshot, immutable, read by all workers. Open addressing, linear probing, at most
-// half full. A row with port 0 is of an any-port frontend and keeps the reply's port; an exact row
-// goes before it.
+// half full. An exact row goes before a port range's, and that before an any-port frontend's; the
+// latter two keep the reply's port. The entry with port 0 of an address and protocol has the ranges.
 //
 // Worked row: service web, 203.0.113.10:80/tcp -> 10.0.0.11:8080:
 //   (10.0.0.11, 6, 8080) -> 203.0.113.10, 80, service index, backend index
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "lib/encap/nat.h"
 #include "lib/net/flow_key.h"
 #include "lib/snapshot/view.h"
+#include "lib/table/port_segments.h"
 
 namespace fairlead {
 
@@ -35,8 +37,8 @@ class NatTable {
  public:
   NatTable() = default;
   // Fails with kInvalidArgument when a name would belong to two frontends, families differ, or an
-  // any-port frontend has a backend with a port (lib/intent/nat_rules.h has the rules; an image may
-  // come from elsewhere).
+  // any-port or range frontend has a backend with a port (lib/intent/nat_rules.h has the rules; an
+  // image may come from elsewhere).
   static Result<NatTable> Build(const SnapshotView& snapshot, NatFamilies families = {true, true});
 
   bool empty() const { return rows_.empty(); }
@@ -59,15 +61,18 @@ class NatTable {
   }
 
  private:
+  static constexpr uint32_t kNoRow = PortSegments::kNone;
+
   struct Words {
     uint64_t a0;
     uint64_t a1;
+    friend auto operator<=>(const Words&, const Words&) = default;
   };
   struct Entry {
     uint64_t address[2] = {0, 0};
-    uint64_t meta = 0;  // port (wire order) | protocol << 16 | family << 24; 0 = free
-    uint32_t row = 0;
-    uint32_t reserved = 0;
+    uint64_t meta = 0;      // port (wire order) | protocol << 16 | family << 24; 0 = free
+    uint32_t row = kNoRow;  // an entry with port 0 may have ranges only
+    uint32_t ranges = PortSegments::kNone;  // of an entry with port 0: its group in ranges_
   };
   static_assert(sizeof(Entry) == 32);
 
@@ -96,16 +101,26 @@ class NatTable {
   const NatRow* Find(const Words& words, Family family, uint8_t protocol, uint16_t raw_port) const {
     const Entry& exact = Probe(words, MetaOf(family, protocol, raw_port));
     if (exact.meta != 0) return &rows_[exact.row];
-    if (!any_port_) return nullptr;
-    const Entry& any = Probe(words, MetaOf(family, protocol, 0));
-    return any.meta != 0 ? &rows_[any.row] : nullptr;
+    return any_wide_ ? FindWide(words, MetaOf(family, protocol, 0), raw_port) : nullptr;
+  }
+  // Without an exact row.
+  const NatRow* FindWide(const Words& words, uint64_t meta, uint16_t raw_port) const {
+    const Entry& wide = Probe(words, meta);
+    if (wide.meta == 0) return nullptr;
+    uint32_t row = wide.row;
+    if (wide.ranges != PortSegments::kNone) {
+      const uint32_t of_range = ranges_.Find(wide.ranges, __builtin_bswap16(raw_port));
+      if (of_range != PortSegments::kNone) row = of_range;
+    }
+    return row != kNoRow ? &rows_[row] : nullptr;
   }
 
   class Builder;
   std::vector<NatRow> rows_;
   std::vector<Entry> entries_;  // 2^n; a row each, and one for each address alone
   uint64_t mask_ = 0;
-  bool any_port_ = false;
+  bool any_wide_ = false;  // some row is of an any-port frontend or of a range
+  PortSegments ranges_;    // values: rows
 };
 
 }  // namespace fairlead

@@ -7,8 +7,8 @@ import dataclasses
 import ipaddress
 import struct
 
-from scapy.all import ICMP, IP, IPv6, Ether, Raw, UDP
-from scapy.layers.inet6 import ICMPv6PacketTooBig, ICMPv6TimeExceeded, in6_chksum
+from scapy.all import ICMP, IP, IPv6, Ether, Raw, TCP, UDP
+from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6TimeExceeded, in6_chksum
 from scapy.utils import checksum
 
 ICMP4, TCP_NUMBER, UDP_NUMBER, ICMP6 = 1, 6, 17, 58
@@ -249,19 +249,38 @@ def _copied_header(header):
 
 
 def icmp_error(frame, kind, source, port_mac, mtu=0):
-    """An ICMP error of Fairlead's own about a frame: 'ttl' or 'big'. Back to the MAC and with the tags that it came with."""
+    """An ICMP error of Fairlead's own about a frame: 'ttl', 'big' or 'port'. Back to the MAC and with the tags that it came with."""
     cause = Frame(frame)
     quote = cause.packet
     if cause.version == 4:
-        icmp = ICMP(type=11, code=0) if kind == "ttl" else ICMP(type=3, code=4, nexthopmtu=mtu)
+        icmp = {"ttl": ICMP(type=11, code=0), "big": ICMP(type=3, code=4, nexthopmtu=mtu), "port": ICMP(type=3, code=3)}[kind]
         # TOS: internetwork control (RFC 1812, 4.3.2.5).
         packet = (IP(src=source, dst=str(ipaddress.ip_address(quote[12:16])), ttl=64, id=0, tos=0xC0)
                   / icmp / Raw(quote[:576 - 28]))
     else:
-        icmp = ICMPv6TimeExceeded(code=0) if kind == "ttl" else ICMPv6PacketTooBig(mtu=mtu)
+        icmp = {"ttl": ICMPv6TimeExceeded(code=0), "big": ICMPv6PacketTooBig(mtu=mtu), "port": ICMPv6DestUnreach(code=4)}[kind]
         packet = (IPv6(src=source, dst=str(ipaddress.ip_address(quote[8:24])), hlim=64) / icmp / Raw(quote[:1280 - 48]))
     network = bytes(packet)
     return cause.macs[6:12] + mac_bytes(port_mac) + cause.tags + ether_type(network) + network
+
+
+def tcp_reset(frame, port_mac):
+    """The answer to a segment without a connection (RFC 9293, 3.10.7.1). Back to the MAC and with the tags that it came with."""
+    cause = Frame(frame)
+    network = IP(cause.packet) if cause.version == 4 else IPv6(cause.packet)
+    segment = network[TCP]
+    if segment.flags.A:
+        number = {"seq": segment.ack, "ack": 0, "flags": "R"}
+    else:
+        occupied = len(segment.payload) + segment.flags.S + segment.flags.F
+        number = {"seq": 0, "ack": (segment.seq + occupied) % 2**32, "flags": "RA"}
+    reset = TCP(sport=segment.dport, dport=segment.sport, window=0, **number)
+    if cause.version == 4:
+        packet = IP(src=network.dst, dst=network.src, ttl=64, id=0, flags="DF") / reset
+    else:
+        packet = IPv6(src=network.dst, dst=network.src, hlim=64) / reset
+    answer = bytes(packet)
+    return cause.macs[6:12] + mac_bytes(port_mac) + cause.tags + ether_type(answer) + answer
 
 
 def agrees(packet, data, change):

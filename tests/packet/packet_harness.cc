@@ -47,6 +47,7 @@ void PacketHarness::Reset() {
   context_.neighbour_replies = context_.echo_replies;
   context_.icmp_errors =
       TokenBucket(variant_.icmp_errors_per_second, variant_.icmp_errors_per_second);
+  context_.resets = context_.icmp_errors;
   context_.counters = counters_.get();
   context_.buffers = buffers_.get();
   ResetFragments();

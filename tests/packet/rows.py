@@ -137,7 +137,7 @@ def ip6(source=CLIENT6, destination=WEB6, **fields):
 
 
 def tcp(destination_port=80, source_port=None, flags="S", **fields):
-    return TCP(sport=source_port or port(), dport=destination_port, flags=flags, seq=1000, **fields)
+    return TCP(sport=source_port or port(), dport=destination_port, flags=flags, **{"seq": 1000, **fields})
 
 
 def udp(destination_port=53, source_port=None, **fields):
@@ -203,6 +203,11 @@ def fragment_of(flow, frame, late=False):
 def expired(packet, error=True, flow=None):
     """A step: TTL or hop limit 1. `error`: whether time exceeded may be said."""
     return packet, lambda surroundings, data: surroundings.expired(data, flow or flow_of(packet), error)
+
+
+def refused(packet):
+    """A step: no backend, and the client is told so."""
+    return packet, lambda surroundings, data: surroundings.refused(data)
 
 
 def too_big(packet, error=True):

@@ -2,7 +2,7 @@
 from scapy.all import (IP, IPOption_Router_Alert, IPOption_RR, IPOption_Timestamp, Raw, TCP, IPOption_NOP)
 
 from tests.packet.rows import (drop, ether, expired, flow_of, forward, ip4, ip6, payload, port, row, tcp, udp, world)
-from tests.packet.variants import ANY4, CLIENT4, EXTRA_MAC, SOURCE4, SOURCE6, TRIPLE4, TRIPLE6, WEB4
+from tests.packet.variants import ANY4, CLIENT4, EXTRA_MAC, RANGE4, RANGE6, SOURCE4, SOURCE6, TRIPLE4, TRIPLE6, WEB4
 
 row("tcp4-syn", "Each mode makes of a packet what it says, to the last bit",
     forward(ether() / ip4() / tcp(), service="web"))
@@ -187,6 +187,17 @@ row("any-port4-exact", "Exact frontend before any-port frontend",
 row("any-port6-exact", "Exact frontend before any-port frontend (IPv6)",
     forward(ether() / ip6(destination="2001:db8::20") / tcp(443), service="tls"),
     forward(ether() / ip6(destination="2001:db8::20") / tcp(80), service="any"))
+row("range4", "A range of ports: its first, its last and those between, and no others",
+    *[forward(ether() / ip4(destination=RANGE4) / tcp(n), service="range") for n in (8000, 8001, 8099, 8200, 8500, 8999)],
+    *[forward(ether() / ip4(destination=RANGE4) / udp(n), service="range") for n in (8000, 8150, 8999)],
+    *[drop(ether() / ip4(destination=RANGE4) / udp(n), "no_frontend") for n in (7999, 9000, 1, 65535)])
+row("range6", "A range of ports (IPv6)",
+    *[forward(ether() / ip6(destination=RANGE6) / tcp(n), service="range") for n in (8000, 8099, 8200, 8999)],
+    *[drop(ether() / ip6(destination=RANGE6) / udp(n), "no_frontend") for n in (7999, 9000)])
+for family, made in ((4, lambda n: ip4(destination=RANGE4) / tcp(n)), (6, lambda n: ip6(destination=RANGE6) / tcp(n))):
+    row(f"range{family}-order", "The exact port before the narrower range, that before the wider, that before any port",
+        *[forward(ether() / made(n), service="inner") for n in (8100, 8149, 8151, 8199)], forward(ether() / made(8150), service="exact"),
+        *[forward(ether() / made(n), service="rest") for n in (1, 80, 7999, 9000, 65535)])
 row("source-port-extremes", "Ports 1 and 65535 are ports",
     *[forward(ether() / ip4() / tcp(source_port=n), service="web") for n in (1, 65535)])
 row("untracked", "tracking none: the slot's owner, the same for every packet",

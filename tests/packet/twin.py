@@ -13,9 +13,11 @@ SLOT_COUNT = 65537
 
 
 def parse_frontend(text):
-    """'[2001:db8::10]:80/tcp' -> (address, port, protocol number)."""
-    match = re.fullmatch(r"\[?([0-9a-f.:]+?)\]?:(\d+)/(tcp|udp)", text)
-    return ipaddress.ip_address(match[1]), int(match[2]), {"tcp": 6, "udp": 17}[match[3]]
+    """'[2001:db8::10]:80/tcp' -> (address, (first port, last port), protocol number). Port 0 is every port."""
+    match = re.fullmatch(r"\[?([0-9a-f.:]+?)\]?:(\d+)(?:-(\d+))?/(tcp|udp)", text)
+    first = int(match[2])
+    ports = (1, 65536) if first == 0 else (first, int(match[3] or first))  # wider than any range
+    return ipaddress.ip_address(match[1]), ports, {"tcp": 6, "udp": 17}[match[4]]
 
 
 @functools.lru_cache(maxsize=None)
@@ -82,8 +84,10 @@ class Twin:
                       SLOT_COUNT, self.seed)
 
     def service(self, destination, protocol, port):
-        """The service of a destination, or None: the exact frontend before the any-port one."""
-        return self.frontends.get((destination, port, protocol)) or self.frontends.get((destination, 0, protocol))
+        """The service of a destination, or None: the frontend with the fewest ports, of those that have this one."""
+        found = [(last - first, service) for (address, (first, last), number), service in self.frontends.items()
+                 if (address, number) == (destination, protocol) and first <= port <= last]
+        return min(found, key=lambda one: one[0])[1] if found else None
 
     def hash(self, service, source, destination, protocol, source_port, destination_port):
         """(low half, high half) of the flow's hash. The service's policy decides the slot, the low half's upper 32 bits; all else comes
@@ -106,15 +110,15 @@ class Twin:
 
     def frontend_of(self, backend, port, protocol):
         """nat's way back: (address, port) of the frontend that the backend's endpoint stands for, or None."""
-        exact = any_port = None
-        for (address, frontend_port, frontend_protocol), service in self.frontends.items():
+        found = []
+        for (address, (first, last), frontend_protocol), service in self.frontends.items():
             if frontend_protocol != protocol or service.get("forwarding") != "nat":
                 continue
             for entry in service["backends"]:
                 if ipaddress.ip_address(entry["address"]) != ipaddress.ip_address(backend):
                     continue
-                if frontend_port == 0:
-                    any_port = str(address), port
-                elif entry.get("port", frontend_port) == port:
-                    exact = str(address), frontend_port
-        return exact or any_port
+                if first == last and entry.get("port", first) == port:
+                    found.append((0, str(address), first))
+                elif first < last and first <= port <= last:
+                    found.append((last - first, str(address), port))
+        return min(found)[1:] if found else None

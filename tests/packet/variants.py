@@ -31,6 +31,10 @@ EMPTY4 = "203.0.113.60"  # empty: no backend; zero (port 81): all weights 0; los
 NONE4 = "203.0.113.70"  # untracked: tcp 80, udp 80, tracking none
 TRACKED4 = "203.0.113.80"  # tracked: tcp 80, udp 80, every flow recorded
 TRACKED6 = "2001:db8::80"
+RANGE4 = "203.0.113.90"  # rest: every tcp port, but 8000-8999 are range's (udp, too), of these 8100-8199 inner's, 8150 exact's
+RANGE6 = "2001:db8::90"
+REFUSED4 = "203.0.113.100"  # refused: tcp 80, udp 80, no backend, and clients are told
+REFUSED6 = "2001:db8::100"
 FOREIGN4 = "192.0.2.1"  # nobody's
 FOREIGN6 = "2001:db8:f::1"
 TAG = 77
@@ -69,6 +73,13 @@ _SERVICES = [
      "frontends": [f"{NONE4}:80/tcp", f"{NONE4}:80/udp"]},
     {"name": "tracked", "tracking": "all", "backends": _backends(111, 112),
      "frontends": [f"{TRACKED4}:80/tcp", f"{TRACKED4}:80/udp", f"[{TRACKED6}]:80/tcp", f"[{TRACKED6}]:80/udp"]},
+    {"name": "rest", "backends": _backends(121), "frontends": [f"{RANGE4}:0/tcp", f"[{RANGE6}]:0/tcp"]},
+    {"name": "range", "backends": _backends(122, 123),
+     "frontends": [f"{RANGE4}:8000-8999/tcp", f"{RANGE4}:8000-8999/udp", f"[{RANGE6}]:8000-8999/tcp", f"[{RANGE6}]:8000-8999/udp"]},
+    {"name": "inner", "backends": _backends(124), "frontends": [f"{RANGE4}:8100-8199/tcp", f"[{RANGE6}]:8100-8199/tcp"]},
+    {"name": "exact", "backends": _backends(125), "frontends": [f"{RANGE4}:8150/tcp", f"[{RANGE6}]:8150/tcp"]},
+    {"name": "refused", "on_no_backend": "reset", "backends": [],
+     "frontends": [f"{REFUSED4}:80/tcp", f"{REFUSED4}:80/udp", f"[{REFUSED6}]:80/tcp", f"[{REFUSED6}]:80/udp"]},
 ]
 # nat alone may change the port: frontend's -> backend's.
 _NAT_PORTS = {"dns": 5353, "tls": 8443}
@@ -107,7 +118,8 @@ def _translated(**extra):
     for service in _with_checks_off(_SERVICES):
         port = _NAT_PORTS.get(service["name"])
         for family in (4, 6):
-            frontends = [text for text in service["frontends"] if text.startswith("[") == (family == 6)]
+            # Any port is what nat cannot have; all of them are.
+            frontends = [text.replace(":0/", ":1-65535/") for text in service["frontends"] if text.startswith("[") == (family == 6)]
             if not frontends:
                 continue
             backends = [{**_to_family(backend, family), **({"port": port} if port else {})} for backend in service["backends"]]
@@ -126,7 +138,7 @@ class Variant:
     addresses: tuple = (PORT4, PORT6)
     mtu: int = 1500
     replies_per_second: int = 100000
-    icmp_errors_per_second: int = 100000
+    icmp_errors_per_second: int = 100000  # also of resets
     gateway: str = GATEWAY_MAC
     ipip_source: tuple = ()
 
@@ -147,7 +159,8 @@ class Variant:
             port["gateway"] = self.gateway
         return {"workers": 1, "ports": [port], "flow_table": {"records": 65536},
                 "limits": {"replies_per_second": self.replies_per_second,
-                           "icmp_errors_per_second": self.icmp_errors_per_second}}
+                           "icmp_errors_per_second": self.icmp_errors_per_second,
+                           "resets_per_second": self.icmp_errors_per_second}}
 
 
 VARIANTS = {variant.name: variant for variant in (

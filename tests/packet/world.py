@@ -110,6 +110,16 @@ class World:
             return self.forward(data, flow)
         return Drop("ttl_expired", self.error(data, "ttl") if error else None)
 
+    def refused(self, data):
+        """Nobody serves it, and the client is told."""
+        cause = Frame(data)
+        at, protocol, _ = oracle.transport(cause.packet)
+        if protocol == 6:
+            return Drop("no_backend", oracle.tcp_reset(data, self.port_mac))
+        place = slice(16, 20) if cause.version == 4 else slice(24, 40)
+        frontend = str(ipaddress.ip_address(cause.network[place]))
+        return Drop("no_backend", oracle.icmp_error(data, "port", frontend, self.port_mac))
+
     def too_big(self, data, error):
         return Drop("too_big", self.error(data, "big", self.path_mtu) if error else None)
 

@@ -84,7 +84,9 @@ std::string Steer(const std::string& command, std::istringstream& words,
     const Result<IpAddress> address = IpAddress::Parse(word);
     const Result<Frontend> source = Frontend::Parse(word);  // the same notation
     if (address.ok()) set.frontends.push_back(*address);
-    if (source.ok()) set.sources.push_back({source->address, source->protocol, source->port});
+    if (source.ok()) {
+      set.sources.push_back({source->address, source->protocol, source->port, source->last_port});
+    }
   }
   if (command == "add") {
     const Result<uint32_t> added = steering.Add(set);

@@ -29,12 +29,14 @@ struct ServiceOptions {
   std::string on_unhealthy;
   std::string keep_unhealthy;
   std::optional<bool> fail_closed;
+  std::string on_no_backend;
   std::string check_type;
   std::string check_interval;
   std::string check_timeout;
   int rise = 0;
   int fall = 0;
   int check_port = 0;
+  std::string check_ports;
 };
 
 void SetText(const char* field, const std::string& value, Json* json) {
@@ -67,6 +69,7 @@ Json SettingsToJson(const ServiceOptions& options) {
   SetText("on_unhealthy", options.on_unhealthy, &json);
   SetText("keep_unhealthy", options.keep_unhealthy, &json);
   if (options.fail_closed) json["fail_open"] = !*options.fail_closed;
+  SetText("on_no_backend", options.on_no_backend, &json);
   Json check = Json::object();
   SetText("type", options.check_type, &check);
   SetText("interval", options.check_interval, &check);
@@ -74,6 +77,7 @@ Json SettingsToJson(const ServiceOptions& options) {
   SetNumber("rise", options.rise, &check);
   SetNumber("fall", options.fall, &check);
   SetNumber("port", options.check_port, &check);
+  SetText("ports", options.check_ports, &check);
   if (!check.empty()) json["health_check"] = check;
   return json;
 }
@@ -141,6 +145,7 @@ std::string CheckText(const Json& check) {
   if (TextOf(Member(check, "type")) == "none") return "none";
   std::string text = Shown(Member(check, "type"));
   if (Member(check, "port").is_number()) text += " port " + Shown(Member(check, "port"));
+  if (TextOf(Member(check, "ports")) == "all") text += " of all TCP ports";
   return text + " every " + Shown(Member(check, "interval")) + ", timeout " +
          Shown(Member(check, "timeout")) + ", rise " + Shown(Member(check, "rise")) + ", fall " +
          Shown(Member(check, "fall"));
@@ -172,7 +177,12 @@ int Show(Context* context, const std::string& name) {
       << "unhealthy      " << UnhealthyText(service) << '\n'
       << "slots          " << SlotsText(Member(service, "slots")) << '\n'
       << "health check   " << CheckText(Member(service, "health_check")) << '\n'
-      << "all down       " << (fails_open ? "use them all the same (fail open)" : "drop packets")
+      << "all down       "
+      << (fails_open ? "use them all the same (fail open)" : "as without a backend") << '\n'
+      << "no backend     "
+      << (TextOf(Member(service, "on_no_backend")) == "reset"
+              ? "refuse clients (TCP reset, ICMP port unreachable)"
+              : "drop packets")
       << "\n\n";
   PrintBackends(context, Member(service, "backends"));
   return kExitOk;
@@ -224,7 +234,11 @@ void DescribeFlows(CLI::App* command, ServiceOptions* options) {
   command->add_option("--keep-unhealthy", options->keep_unhealthy,
                       "with --on-unhealthy keep: for how long (default 300s)");
   AddSwitch(command, "--fail-closed,!--fail-open", &options->fail_closed,
-            "drop packets when all backends are down (default: use them all the same)");
+            "no packets for backends that are down, even if all are (default: use them all the "
+            "same)");
+  command->add_option("--on-no-backend", options->on_no_backend,
+                      "drop | reset: what clients of a service without a usable backend get: "
+                      "nothing, or a TCP reset or ICMP port unreachable (default drop)");
 }
 
 void DescribeCheck(CLI::App* command, ServiceOptions* options) {
@@ -238,6 +252,9 @@ void DescribeCheck(CLI::App* command, ServiceOptions* options) {
       ->check(CLI::Range(1, 10));
   command->add_option("--check-port", options->check_port, "default: the frontend's")
       ->check(CLI::Range(1, 65535));
+  command->add_option("--check-ports", options->check_ports,
+                      "first | all: check the first frontend's port, or those of all TCP frontends "
+                      "(default first)");
 }
 
 // The name, and every setting.
@@ -246,7 +263,8 @@ std::shared_ptr<ServiceOptions> Describe(CLI::App* command) {
   command->add_option("name", options->name, "a-z 0-9 . _ -")->required();
   command
       ->add_option("--frontend", options->frontends,
-                   "ADDRESS:PORT/tcp or /udp, [IPV6]:PORT/tcp; may be repeated")
+                   "ADDRESS:PORT/tcp or /udp, [IPV6]:PORT/tcp; PORT may be a range, 8000-8999, or "
+                   "0 for any; may be repeated")
       ->allow_extra_args(false)
       ->take_all();
   DescribeForwarding(command, options.get());

@@ -86,8 +86,7 @@ Json SnapshotToJson(const SnapshotView& view) {
     services.push_back(std::move(service));
   }
   for (const FrontendRecord& record : view.frontends()) {
-    const Frontend frontend{AddressOf(record), record.port, static_cast<Protocol>(record.protocol)};
-    services[record.service_index]["frontends"].push_back(frontend.ToString());
+    services[record.service_index]["frontends"].push_back(FrontendOf(record).ToString());
   }
   return {{"version", header.version},      {"generation", header.generation},
           {"digest", header.digest},        {"hash_seed", header.hash_seed},
@@ -139,6 +138,10 @@ Result<SnapshotImage> ImageOf(const BuildOptions& options) {
   if (!json.ok()) return located(json.status());
   const Result<IntentSpec> intent = IntentFromJson(*json);
   if (!intent.ok()) return located(intent.status());
+  for (const ServiceSpec& service : intent->services) {
+    const Status judged = ValidateNewService(service, "service " + service.name + ": ");
+    if (!judged.ok()) return located(judged);
+  }
   return BuildSnapshot(DeriveSnapshot(*intent, options.generation, OfflineObservations(*intent)));
 }
 

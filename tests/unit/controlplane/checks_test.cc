@@ -2,6 +2,8 @@
 
 #include <poll.h>
 
+#include <set>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <gmock/gmock.h>
@@ -76,8 +78,17 @@ class ChecksTest : public testing::Test {
     return done();
   }
 
+  // Answers at once, by the port.
+  Prober PortProber() {
+    return [this](IpAddress, uint16_t port, milliseconds) -> asio::awaitable<ProbeAnswer> {
+      co_return ProbeAnswer{port != failing_port_,
+                            port != failing_port_ ? "" : "connection refused"};
+    };
+  }
+
   TempDir directory_;
   FakeClock clock_;
+  uint16_t failing_port_ = 0;
   asio::io_context context_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Registry> registry_;
@@ -102,6 +113,52 @@ TEST_F(ChecksTest, NewBackendIsInitialUntilItsFirstVerdict) {
   probes_.Answer(true);
   ASSERT_TRUE(RunUntil([&] { return changes_ == 1; }));
   EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kHealthy);
+}
+
+TEST_F(ChecksTest, AllPortsMustPass) {
+  Add(R"({"name": "a", "backends": ["10.0.0.1"], "health_check": {"ports": "all", "interval": "100ms",
+          "timeout": "50ms", "rise": 1, "fall": 1},
+          "frontends": ["203.0.113.1:80/tcp", "203.0.113.1:443/tcp", "203.0.113.1:53/udp",
+                        "203.0.113.1:8000-8999/tcp"]})");
+  EXPECT_EQ(checks_->check_count(), 3U);
+  ASSERT_TRUE(RunUntil([&] { return probes_.targets.size() == 3; }));
+  EXPECT_EQ((std::set<std::string>{probes_.targets.begin(), probes_.targets.end()}),
+            (std::set<std::string>{"10.0.0.1:80", "10.0.0.1:443", "10.0.0.1:8000"}));
+  probes_.Answer(true);
+  ASSERT_TRUE(RunUntil([&] { return probes_.answers == 0; }));
+  probes_.Answer(true);
+  ASSERT_TRUE(RunUntil([&] { return probes_.answers == 0; }));
+  EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kInitial);  // not all have passed
+  EXPECT_EQ(changes_, 0);
+}
+
+TEST_F(ChecksTest, OneFailingPortOfSeveralMakesItUnhealthy) {
+  failing_port_ = 443;
+  checks_ = std::make_unique<HealthChecks>(context_.get_executor(), registry_.get(), PortProber(),
+                                           [this] { ++changes_; });
+  Add(R"({"name": "a", "backends": ["10.0.0.1"], "health_check": {"ports": "all", "interval": "100ms",
+          "timeout": "50ms", "rise": 1, "fall": 1},
+          "frontends": ["203.0.113.1:80/tcp", "203.0.113.1:443/tcp"]})");
+  const auto state = [&] { return Backend("a", "10.0.0.1")->health.state; };
+  ASSERT_TRUE(RunUntil([&] { return state() == HealthState::kUnhealthy; }));
+  EXPECT_THAT(Backend("a", "10.0.0.1")->health.reason, HasSubstr("port 443"));
+  failing_port_ = 0;
+  ASSERT_TRUE(RunUntil([&] { return state() == HealthState::kHealthy; }));
+  failing_port_ = 80;
+  ASSERT_TRUE(RunUntil([&] { return state() == HealthState::kUnhealthy; }));
+  EXPECT_THAT(Backend("a", "10.0.0.1")->health.reason, HasSubstr("port 80"));
+}
+
+TEST_F(ChecksTest, FirstPortDecidesByDefault) {
+  failing_port_ = 443;
+  checks_ = std::make_unique<HealthChecks>(context_.get_executor(), registry_.get(), PortProber(),
+                                           [this] { ++changes_; });
+  Add(R"({"name": "a", "backends": ["10.0.0.1"],
+          "frontends": ["203.0.113.1:8000-8999/tcp", "203.0.113.1:443/tcp"]})");
+  EXPECT_EQ(checks_->check_count(), 1U);
+  ASSERT_TRUE(
+      RunUntil([&] { return Backend("a", "10.0.0.1")->health.state == HealthState::kHealthy; }));
+  EXPECT_THAT(Backend("a", "10.0.0.1")->health.reason, HasSubstr("port 8000"));
 }
 
 TEST_F(ChecksTest, ServicesThatShareABackendShareOneCheck) {
@@ -192,15 +249,15 @@ TEST_F(ChecksTest, ProbesThatThisHostCouldNotMakeAreNoVerdict) {
   EXPECT_EQ(Backend("a", "10.0.0.1")->health.state, HealthState::kUnhealthy);
 }
 
-TEST(CheckPort, IsTheChecksElseTheBackendsElseTheFirstFrontends) {
+TEST(CheckPorts, IsTheChecksElseTheBackendsElseTheFirstFrontends) {
   ServiceSpec service;
   BackendSpec backend;
   service.frontends = {*Frontend::Parse("203.0.113.1:443/tcp")};
-  EXPECT_EQ(CheckPort(service, backend), 443);
+  EXPECT_THAT(CheckPorts(service, backend), testing::ElementsAre(443));
   backend.endpoint.port = 8080;
-  EXPECT_EQ(CheckPort(service, backend), 8080);
+  EXPECT_THAT(CheckPorts(service, backend), testing::ElementsAre(8080));
   service.health_check.port = 9000;
-  EXPECT_EQ(CheckPort(service, backend), 9000);
+  EXPECT_THAT(CheckPorts(service, backend), testing::ElementsAre(9000));
 }
 
 // The real prober, against loopback.

@@ -95,6 +95,21 @@ const BadService kBadServices[] = {
        s->backends[1] = MakeBackend("10.0.0.1:8080");
      },
      "service web: backends[1].port: 8080 for frontend 203.0.113.10:0/tcp, which is for any port"},
+    {"NatRangeWithABackendsPort",
+     [](ServiceSpec* s) {
+       s->forwarding = ForwardingMode::kNat;
+       s->frontends = {Frontend::Parse("203.0.113.10:80-89/tcp").value()};
+       s->backends[1] = MakeBackend("10.0.0.1:8080");
+     },
+     "service web: backends[1].port: 8080 for frontend 203.0.113.10:80-89/tcp, which is for a "
+     "range "
+     "of ports: replies could not be told apart"},
+    {"CheckOfAPortAndOfAll",
+     [](ServiceSpec* s) {
+       s->health_check.port = 80;
+       s->health_check.all_ports = true;
+     },
+     "service web: health_check.ports: all does not go with port 80"},
     {"IdleTimeout", [](ServiceSpec* s) { s->idle_timeout_ms = 86'401'000; },
      "service web: idle_timeout: 86401s is not within 1s..24h"},
     {"CheckTimeoutZero", [](ServiceSpec* s) { s->health_check.timeout_ms = 0; },
@@ -232,8 +247,29 @@ const NatPair kNatPairs[] = {
      "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to frontend "
      "203.0.113.11:80/tcp as well as to 203.0.113.10:0/tcp of service web"},
     {"AnyPortComesSecond", "203.0.113.11:80/tcp", "10.0.0.11", "203.0.113.10:0/tcp", "10.0.0.11",
-     "services[1].backends[0]: replies from 10.0.0.11/tcp would belong to frontend "
+     "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to frontend "
      "203.0.113.10:0/tcp as well as to 203.0.113.11:80/tcp of service web"},
+    {"RangeCoversAnotherAddress", "203.0.113.10:80-90/tcp", "10.0.0.11", "203.0.113.11:90/tcp",
+     "10.0.0.11",
+     "services[1].backends[0]: replies from 10.0.0.11:90/tcp would belong to frontend "
+     "203.0.113.11:90/tcp as well as to 203.0.113.10:80-90/tcp of service web"},
+    {"RangeComesSecond", "203.0.113.11:85/tcp", "10.0.0.11", "203.0.113.10:80-90/tcp", "10.0.0.11",
+     "services[1].backends[0]: replies from 10.0.0.11:85/tcp would belong to frontend "
+     "203.0.113.10:80-90/tcp as well as to 203.0.113.11:85/tcp of service web"},
+    {"RangesOfTwoAddressesMeet", "203.0.113.11:70-80/tcp", "10.0.0.11", "203.0.113.10:80-90/tcp",
+     "10.0.0.11",
+     "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to frontend "
+     "203.0.113.10:80-90/tcp as well as to 203.0.113.11:70-80/tcp of service web"},
+    {"RangesOfTwoAddressesApart", "203.0.113.11:70-79/tcp", "10.0.0.11", "203.0.113.10:80-90/tcp",
+     "10.0.0.11", nullptr},
+    {"RangesOfTwoProtocols", "203.0.113.11:70-80/tcp", "10.0.0.11", "203.0.113.10:80-90/udp",
+     "10.0.0.11", nullptr},
+    {"RangeInARangeOfTheSameAddress", "203.0.113.10:70-99/tcp", "10.0.0.11",
+     "203.0.113.10:80-90/tcp", "10.0.0.11", nullptr},
+    {"RangeAndAnExactOneOfTheSameAddress", "203.0.113.10:70-99/tcp", "10.0.0.11",
+     "203.0.113.10:80/tcp", "10.0.0.11", nullptr},
+    {"RangeAndATranslatedPort", "203.0.113.10:70-99/tcp", "10.0.0.11", "203.0.113.10:8000/tcp",
+     "10.0.0.11:80", "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to"},
     {"AnyPortAndAnExactOneOfTheSameAddress", "203.0.113.10:0/tcp", "10.0.0.11",
      "203.0.113.10:80/tcp", "10.0.0.11", nullptr},
     {"AnyPortAndATranslatedPort", "203.0.113.10:0/tcp", "10.0.0.11", "203.0.113.10:80/tcp",
@@ -269,6 +305,68 @@ TEST_P(NatBetweenServices, GivesABackendsPortToOneFrontend) {
 
 INSTANTIATE_TEST_SUITE_P(Services, NatBetweenServices, ::testing::ValuesIn(kNatPairs),
                          [](const auto& row) { return std::string(row.param.name); });
+
+struct RangePair {
+  const char* name;
+  const char* first;
+  const char* second;
+  bool good;
+};
+
+const RangePair kRangePairs[] = {
+    {"Apart", "203.0.113.10:80-89/tcp", "203.0.113.10:90-99/tcp", true},
+    {"Within", "203.0.113.10:80-99/tcp", "203.0.113.10:85-89/tcp", true},
+    {"SameBegin", "203.0.113.10:80-89/tcp", "203.0.113.10:80-99/tcp", true},
+    {"SameEnd", "203.0.113.10:80-99/tcp", "203.0.113.10:90-99/tcp", true},
+    {"InPart", "203.0.113.10:80-90/tcp", "203.0.113.10:90-99/tcp", false},
+    {"InPartTheOtherWay", "203.0.113.10:90-99/tcp", "203.0.113.10:80-90/tcp", false},
+    {"OtherAddress", "203.0.113.10:80-90/tcp", "203.0.113.11:90-99/tcp", true},
+    {"OtherProtocol", "203.0.113.10:80-90/tcp", "203.0.113.10:90-99/udp", true},
+    {"ExactWithin", "203.0.113.10:80-90/tcp", "203.0.113.10:85/tcp", true},
+    {"AnyPort", "203.0.113.10:80-90/tcp", "203.0.113.10:0/tcp", true},
+};
+
+class PortRanges : public ::testing::TestWithParam<RangePair> {};
+
+TEST_P(PortRanges, NestOrAreApart) {
+  const RangePair& row = GetParam();
+  IntentSpec between;
+  between.services = {MakeService("web", row.first), MakeService("api", row.second)};
+  IntentSpec within;
+  within.services = {MakeService("web", row.first)};
+  within.services[0].frontends.push_back(Frontend::Parse(row.second).value());
+  for (ServiceSpec& service : between.services) service.health_check.port = 80;
+  const Status two = ValidateIntent(between);
+  const Status one = ValidateIntent(within);
+  EXPECT_EQ(two.ok(), row.good) << two.message();
+  EXPECT_EQ(one.ok(), row.good) << one.message();
+  if (row.good) return;
+  EXPECT_EQ(two.code(), ErrorCode::kAlreadyExists);
+  EXPECT_THAT(two.message(),
+              ::testing::HasSubstr("203.0.113.10:90-99/tcp overlaps 203.0.113.10:80-90/tcp"));
+  EXPECT_EQ(one.code(), ErrorCode::kInvalidArgument);
+  EXPECT_THAT(one.message(),
+              ::testing::HasSubstr("of service web in part: ranges may nest, or be apart"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Pairs, PortRanges, ::testing::ValuesIn(kRangePairs),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST(ValidateNewService, RefusesAnyPortWithNatAndNamesRanges) {
+  ServiceSpec service = MakeService("web", "203.0.113.10:0/tcp");
+  service.health_check.port = 80;
+  EXPECT_TRUE(ValidateNewService(service, "").ok());
+  service.forwarding = ForwardingMode::kNat;
+  EXPECT_TRUE(ValidateService(service).ok()) << "a stored one stays";
+  const Status status = ValidateNewService(service, "");
+  EXPECT_EQ(status.code(), ErrorCode::kInvalidArgument);
+  EXPECT_THAT(status.message(),
+              StartsWith("frontends[0]: 203.0.113.10:0/tcp is for any port, which "
+                         "nat cannot have"));
+  EXPECT_THAT(status.message(), ::testing::HasSubstr("a range such as 203.0.113.10:8000-8999/tcp"));
+  service.frontends = {Frontend::Parse("203.0.113.10:1-65535/tcp").value()};
+  EXPECT_TRUE(ValidateNewService(service, "").ok());
+}
 
 TEST(NormalizeEndpoint, DropsAFrontendsPortUnlessTheModeIsNat) {
   ServiceSpec service = MakeService("web", "203.0.113.10:80/tcp");

@@ -268,6 +268,8 @@ TEST(Frontend, ReadsAndWrites) {
       {"203.0.113.10:80/tcp", "203.0.113.10:80/tcp"},
       {"203.0.113.10:0/UDP", "203.0.113.10:0/udp"},
       {"[2001:db8::10]:443/udp", "[2001:db8::10]:443/udp"},
+      {"203.0.113.10:8000-8999/tcp", "203.0.113.10:8000-8999/tcp"},
+      {"[2001:db8::10]:1-65535/udp", "[2001:db8::10]:1-65535/udp"},
   };
   for (const auto& row : rows) {
     const Result<Frontend> frontend = Frontend::Parse(row.text);
@@ -277,6 +279,24 @@ TEST(Frontend, ReadsAndWrites) {
   }
   EXPECT_EQ(Frontend::Parse("203.0.113.10:80/udp")->protocol, Protocol::kUdp);
   EXPECT_EQ(Frontend::Parse("203.0.113.10:80/udp")->port, 80);
+}
+
+TEST(Frontend, KnowsItsPorts) {
+  const Frontend one = Frontend::Parse("203.0.113.10:80/tcp").value();
+  EXPECT_TRUE(one.HasPort(80));
+  EXPECT_FALSE(one.HasPort(79));
+  EXPECT_FALSE(one.HasPort(81));
+  const Frontend range = Frontend::Parse("203.0.113.10:80-90/tcp").value();
+  EXPECT_TRUE(range.is_range());
+  for (const uint16_t port : std::initializer_list<uint16_t>{80, 85, 90})
+    EXPECT_TRUE(range.HasPort(port));
+  for (const uint16_t port : std::initializer_list<uint16_t>{79, 91, 65535})
+    EXPECT_FALSE(range.HasPort(port));
+  const Frontend any = Frontend::Parse("203.0.113.10:0/tcp").value();
+  EXPECT_TRUE(any.is_any_port());
+  EXPECT_FALSE(any.is_range());
+  for (const uint16_t port : std::initializer_list<uint16_t>{1, 80, 65535})
+    EXPECT_TRUE(any.HasPort(port));
 }
 
 TEST(Frontend, RefusesBadInputAndSaysWhatToWrite) {
@@ -294,6 +314,14 @@ TEST(Frontend, RefusesBadInputAndSaysWhatToWrite) {
       {"203.0.113.10:http/tcp", "port 'http'"},
       {"203.0.113.10:70000/tcp", "port '70000'"},
       {"/tcp", "''"},
+      {"203.0.113.10:90-80/tcp", "ports '90-80' in '203.0.113.10:90-80' are no range"},
+      {"203.0.113.10:80-80/tcp", "ports '80-80'"},
+      {"203.0.113.10:0-80/tcp", "ports '0-80'"},
+      {"203.0.113.10:0-0/tcp", "ports '0-0'"},
+      {"203.0.113.10:80-/tcp", "port ''"},
+      {"203.0.113.10:-80/tcp", "port ''"},
+      {"203.0.113.10:80-90-99/tcp", "port '90-99'"},
+      {"203.0.113.10:80-65536/tcp", "port '65536'"},
   };
   for (const auto& row : rows) {
     const Result<Frontend> frontend = Frontend::Parse(row.text);

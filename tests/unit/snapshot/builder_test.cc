@@ -63,11 +63,41 @@ TEST(BuildSnapshot, SortsFrontendsByAddressProtocolPort) {
   const SnapshotView view(image.bytes());
   std::vector<std::string> text;
   for (const FrontendRecord& record : view.frontends()) {
-    text.push_back(Frontend{AddressOf(record), record.port, static_cast<Protocol>(record.protocol)}
-                       .ToString());
+    text.push_back(FrontendOf(record).ToString());
   }
   EXPECT_THAT(text, ElementsAre("203.0.113.10:80/tcp", "203.0.113.10:443/tcp",
                                 "203.0.113.10:53/udp", "[2001:db8::10]:80/tcp"));
+}
+
+// So that a dataplane of the version before reads what it can.
+TEST(BuildSnapshot, SaysTheOldestVersionThatHasWhatItHolds) {
+  const auto version_of = [](const SnapshotInput& input) {
+    return SnapshotView(BuildSnapshot(input).value().bytes()).header().version;
+  };
+  EXPECT_EQ(version_of(SampleInput()), 2U);
+  SnapshotInput with_range = SampleInput();
+  with_range.services[0].frontends.push_back(Frontend::Parse("203.0.113.99:80-90/tcp").value());
+  EXPECT_EQ(version_of(with_range), 3U);
+  SnapshotInput with_reset = SampleInput();
+  with_reset.services[0].flags |= kServiceResetNoBackend;
+  EXPECT_EQ(version_of(with_reset), 3U);
+}
+
+TEST(BuildSnapshot, KeepsPortRangesTheWiderFirst) {
+  SnapshotInput input = SampleInput();
+  input.services[0].frontends.clear();
+  for (const char* text : {"203.0.113.10:80/tcp", "203.0.113.10:80-90/tcp",
+                           "203.0.113.10:80-99/tcp", "203.0.113.10:81-85/tcp"}) {
+    input.services[0].frontends.push_back(Frontend::Parse(text).value());
+  }
+  input.services.resize(1);
+  const SnapshotImage image = BuildSnapshot(input).value();
+  std::vector<std::string> text;
+  for (const FrontendRecord& record : SnapshotView(image.bytes()).frontends()) {
+    text.push_back(FrontendOf(record).ToString());
+  }
+  EXPECT_THAT(text, ElementsAre("203.0.113.10:80-99/tcp", "203.0.113.10:80-90/tcp",
+                                "203.0.113.10:80/tcp", "203.0.113.10:81-85/tcp"));
 }
 
 TEST(BuildSnapshot, SharesEqualNextHops) {

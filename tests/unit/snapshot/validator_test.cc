@@ -63,7 +63,28 @@ struct Damage {
 
 const Damage kDamages[] = {
     {"Magic", [](Damaged* d) { d->header().magic ^= 1; }, "snapshot: magic: not a Fairlead"},
-    {"Version", [](Damaged* d) { d->header().version = 1; }, "snapshot: version: 1 is not 2"},
+    {"Version", [](Damaged* d) { d->header().version = 1; },
+     "snapshot: version: 1 is not within 2..3"},
+    {"VersionOfTheFuture", [](Damaged* d) { d->header().version = 4; },
+     "snapshot: version: 4 is not within 2..3"},
+    {"LastPortBelowThePort", [](Damaged* d) { d->frontend(0).last_port = 79; },
+     "snapshot: frontends[0].last_port: 79 does not end a range that begins at 80"},
+    {"LastPortOfNoRange", [](Damaged* d) { d->frontend(0).last_port = 80; },
+     "snapshot: frontends[0].last_port: 80 does not end a range that begins at 80"},
+    {"RangesOverlapInPart",
+     [](Damaged* d) {
+       d->frontend(0).last_port = 443;
+       d->frontend(1).last_port = 444;
+     },
+     "snapshot: frontends[1].last_port: 203.0.113.10:443-444/tcp overlaps "
+     "203.0.113.10:80-443/tcp in part"},
+    {"NarrowerRangeBeforeTheWider",
+     [](Damaged* d) {
+       d->frontend(0).last_port = 90;
+       d->frontend(1).port = 80;
+       d->frontend(1).last_port = 91;
+     },
+     "snapshot: frontends[1].address: 203.0.113.10 port 80/tcp is out of order"},
     {"HeaderBytes", [](Damaged* d) { d->header().header_bytes = 136; },
      "snapshot: header_bytes: 136 is not 160"},
     {"TotalBytes", [](Damaged* d) { d->header().total_bytes += 8; }, "snapshot: total_bytes: "},
@@ -153,8 +174,8 @@ const Damage kDamages[] = {
      "snapshot: services[1].gue_port: 6080 is set, but the mode is not gue"},
     {"GueWithoutPort", [](Damaged* d) { d->service(0).mode = 2; },
      "snapshot: services[0].gue_port: 0 is no port, which mode gue needs"},
-    {"UnknownFlag", [](Damaged* d) { d->service(0).flags = 16; },
-     "snapshot: services[0].flags: 16 has unknown bits"},
+    {"UnknownFlag", [](Damaged* d) { d->service(0).flags = 32; },
+     "snapshot: services[0].flags: 32 has unknown bits"},
     {"MssClampWithoutNat", [](Damaged* d) { d->service(1).flags = kServiceMssClamp; },
      "snapshot: services[1].flags.mss_clamp: 1 does not go with mode 0"},
     {"GueChecksumWithoutGue", [](Damaged* d) { d->service(0).flags = kServiceGueChecksum; },

@@ -42,7 +42,8 @@ std::set<std::string> FrontendsOf(const SteeringSet& set) {
 std::set<std::string> SourcesOf(const SteeringSet& set) {
   std::set<std::string> texts;
   for (const NatSource& source : set.sources) {
-    texts.insert(Frontend{source.address, source.port, source.protocol}.ToString());
+    texts.insert(
+        Frontend{source.address, source.port, source.protocol, source.last_port}.ToString());
   }
   return texts;
 }
@@ -70,6 +71,12 @@ TEST(SteeringSetTest, NatBackendsWithoutAPortAnswerFromTheFrontends) {
       "web", ForwardingMode::kNat,
       {"203.0.113.10:80/tcp", "203.0.113.10:443/tcp", "203.0.113.10:0/udp"}, {"10.0.0.11"})});
   EXPECT_EQ(SourcesOf(set), (Texts{"10.0.0.11:80/tcp", "10.0.0.11:443/tcp", "10.0.0.11:0/udp"}));
+}
+
+TEST(SteeringSetTest, NatBackendsOfARangeAnswerFromAllOfIt) {
+  const SteeringSet set = SetOf(
+      {MakeService("web", ForwardingMode::kNat, {"203.0.113.10:8000-8999/tcp"}, {"10.0.0.11"})});
+  EXPECT_EQ(SourcesOf(set), Texts{"10.0.0.11:8000-8999/tcp"});
 }
 
 TEST(SteeringSetTest, OnlyNatBackendsCount) {

@@ -26,7 +26,8 @@ FrontendRecord MakeRecord(const std::string& text, uint32_t service_index) {
   record.family = static_cast<uint8_t>(frontend.address.family());
   record.protocol = static_cast<uint8_t>(frontend.protocol);
   record.port = frontend.port;
-  record.service_index = service_index;
+  record.last_port = frontend.last_port;
+  record.service_index = static_cast<uint16_t>(service_index);
   return record;
 }
 
@@ -102,6 +103,31 @@ TEST(FrontendTable, PrefersTheExactPortToAnyPort) {
   EXPECT_EQ(Find(table, Address("203.0.113.10"), kUdp, 80), kNoService);
 }
 
+TEST(FrontendTable, PrefersTheExactPortToTheNarrowestRangeAndThatToAnyPort) {
+  const std::vector<FrontendRecord> records = {
+      MakeRecord("203.0.113.10:0/tcp", 1),         MakeRecord("203.0.113.10:8000-8999/tcp", 2),
+      MakeRecord("203.0.113.10:8100-8199/tcp", 3), MakeRecord("203.0.113.10:8150/tcp", 4),
+      MakeRecord("203.0.113.10:8000-8999/udp", 5), MakeRecord("[2001:db8::10]:80-81/tcp", 6)};
+  const FrontendTable table(records);
+  const auto find = [&](uint8_t protocol, uint16_t port) {
+    return Find(table, Address("203.0.113.10"), protocol, port);
+  };
+  for (const uint16_t port : std::initializer_list<uint16_t>{1, 7999, 9000, 65535})
+    EXPECT_EQ(find(kTcp, port), 1U) << port;
+  for (const uint16_t port : std::initializer_list<uint16_t>{8000, 8099, 8200, 8999})
+    EXPECT_EQ(find(kTcp, port), 2U) << port;
+  for (const uint16_t port : std::initializer_list<uint16_t>{8100, 8149, 8151, 8199})
+    EXPECT_EQ(find(kTcp, port), 3U) << port;
+  EXPECT_EQ(find(kTcp, 8150), 4U);
+  EXPECT_EQ(find(kUdp, 8150), 5U);
+  EXPECT_EQ(find(kUdp, 7999), kNoService);
+  EXPECT_EQ(find(kTcp, 0), kNoService);
+  EXPECT_EQ(Find(table, Address("2001:db8::10"), kTcp, 81), 6U);
+  EXPECT_EQ(Find(table, Address("2001:db8::10"), kTcp, 82), kNoService);
+  EXPECT_EQ(Find(table, Address("203.0.113.11"), kTcp, 8150), kNoService);
+  EXPECT_TRUE(HasSource(table, Address("2001:db8::10")));
+}
+
 TEST(FrontendTable, HasNoServiceForPortZero) {
   const std::vector<FrontendRecord> records = {MakeRecord("203.0.113.10:0/tcp", 1)};
   EXPECT_EQ(Find(FrontendTable(records), Address("203.0.113.10"), kTcp, 0), kNoService);
@@ -139,7 +165,7 @@ TEST(FrontendTable, AgreesWithAPlainMapOnRandomFrontends) {
       record.family = static_cast<uint8_t>(address.family());
       record.protocol = std::get<1>(where);
       record.port = std::get<2>(where);
-      record.service_index = service;
+      record.service_index = static_cast<uint16_t>(service);
       records.push_back(record);
     }
     const FrontendTable table(records);

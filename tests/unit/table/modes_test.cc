@@ -156,6 +156,43 @@ TEST_F(ModeTablesTest, NamesTheFrontendOfANatBackendsReply) {
   EXPECT_EQ(tables_->services()[row->service_index].name, "web");
 }
 
+TEST_F(ModeTablesTest, NamesTheFrontendOfAReplyFromARange) {
+  SnapshotInput input = One(ForwardingMode::kNat, "203.0.113.10:8000-8999/tcp", "10.0.0.11");
+  input.services.push_back(
+      MakeService(2, "other", "203.0.113.11:9000-9999/tcp", {MakeBackend(2, "10.0.0.11")}));
+  input.services.push_back(
+      MakeService(3, "exact", "203.0.113.12:80/tcp", {MakeBackend(3, "10.0.0.11")}));
+  input.services.push_back(
+      MakeService(4, "inner", "203.0.113.10:8100-8199/tcp", {MakeBackend(4, "10.0.0.11")}));
+  for (SnapshotService& service : input.services) service.mode = ForwardingMode::kNat;
+  Publish(input);
+  for (const uint16_t port : std::initializer_list<uint16_t>{8000, 8500, 8999}) {
+    EXPECT_EQ(FrontendOf("10.0.0.11", port), "203.0.113.10") << port;  // the port stays
+  }
+  EXPECT_EQ(FrontendOf("10.0.0.11", 9000), "203.0.113.11");
+  EXPECT_EQ(FrontendOf("10.0.0.11", 9999), "203.0.113.11");
+  EXPECT_EQ(FrontendOf("10.0.0.11", 80), "203.0.113.12:80");
+  for (const uint16_t port : std::initializer_list<uint16_t>{1, 81, 7999, 10000})
+    EXPECT_EQ(FrontendOf("10.0.0.11", port), "");
+  EXPECT_EQ(FrontendOf("10.0.0.11", 8500, 17), "");
+  const NatRow* row = tables_->nat().FindSource(From("10.0.0.11", 8150));
+  EXPECT_EQ(tables_->services()[row->service_index].name, "inner");
+}
+
+TEST_F(ModeTablesTest, RefusesRepliesThatTwoRangesCouldClaim) {
+  SnapshotInput input = One(ForwardingMode::kNat, "203.0.113.10:8000-8999/tcp", "10.0.0.11");
+  input.services.push_back(
+      MakeService(2, "other", "203.0.113.11:8999-9999/tcp", {MakeBackend(2, "10.0.0.11")}));
+  input.services[1].mode = ForwardingMode::kNat;
+  EXPECT_THAT(Refusal(input), HasSubstr("replies from 10.0.0.11:8999/tcp would belong to frontend "
+                                        "203.0.113.11:8999-9999/tcp as well as to "
+                                        "203.0.113.10:8000-8999/tcp"));
+  input.services[1].frontends = {Frontend::Parse("203.0.113.11:8999/tcp").value()};
+  EXPECT_THAT(Refusal(input), HasSubstr("replies from 10.0.0.11:8999/tcp would belong to"));
+  input.services[1].frontends = {Frontend::Parse("203.0.113.11:9000/tcp").value()};
+  EXPECT_EQ(Refusal(input), "(accepted)");
+}
+
 TEST_F(ModeTablesTest, RefusesRepliesThatTwoFrontendsCouldClaim) {
   SnapshotInput input = One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "10.0.0.11:8080");
   input.services[0].frontends.push_back(Frontend::Parse("203.0.113.10:443/tcp").value());
@@ -170,7 +207,8 @@ TEST_F(ModeTablesTest, RefusesRepliesThatTwoFrontendsCouldClaim) {
   input.services[1].frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};
   EXPECT_EQ(Refusal(input), "(accepted)");
   input = One(ForwardingMode::kNat, "203.0.113.10:0/tcp", "10.0.0.11:8080");
-  EXPECT_THAT(Refusal(input), HasSubstr("any-port frontend needs backends without a port"));
+  EXPECT_THAT(Refusal(input), HasSubstr("a frontend of any port or of a range of ports needs "
+                                        "backends without a port"));
   input = One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "2001:db8:a::11");
   EXPECT_THAT(Refusal(input), HasSubstr("nat does not translate between families"));
 }
