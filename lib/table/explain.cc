@@ -109,6 +109,10 @@ std::string Sentences(const Explanation& explanation, const ServiceEntry& servic
       explanation.drop_reason == DropReason::k_hairpin) {
     text.append(" ").append(DropReasonText(explanation.drop_reason));
   }
+  if (explanation.drop_reason == DropReason::k_no_backend &&
+      (service.flags & kServiceResetNoBackend) != 0) {
+    text += " The client is told, by a TCP reset or an ICMP error (on_no_backend: reset).";
+  }
   if (!explanation.left_out.empty()) {
     const auto& [backend, reason] = explanation.left_out.front();
     text += " Left out is backend " + backend.ToString() + ": " + std::string(LeftOutText(reason));

@@ -150,6 +150,32 @@ def test_at_the_deadline_remaining_flows_are_released(balanced):
     assert leaving.name not in _flows_since(load, released)
 
 
+# A SYN with any sequence number for each established connection, as anybody can send it.
+_SYNS = """
+import random, subprocess
+from scapy.all import IP, TCP, send
+for line in subprocess.run(["ss", "-Htn4", "state", "established"], check=True, capture_output=True, text=True).stdout.splitlines():
+    (source, sport), (destination, dport) = (end.rsplit(":", 1) for end in line.split()[2:4])
+    segment = TCP(sport=int(sport), dport=int(dport), seq=random.getrandbits(32), flags="S")
+    send(IP(src=source, dst=destination) / segment, verbose=False)
+    print(destination)
+"""
+
+
+@pytest.mark.quick
+def test_no_syn_moves_a_living_connection(balanced):
+    lab = balanced
+    leaving = lab.backends[0]
+    load = lab.start_load(targets=[f"{lab.vip4}:80"], keep=60, interval_ms=50).wait_steady()
+    lab.fairctl("backend", "drain", "web", leaving.address4)
+    load.wait_answered(100, backend=leaving.name)  # they have records now
+    sent = lab.client.namespace.run("/usr/bin/python3", "-c", _SYNS).stdout.split()
+    assert sent.count(lab.vip4) == 60
+    load.wait_answered(100, backend=leaving.name)
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+
+
 @pytest.mark.quick
 def test_weight_zero_keeps_flows_and_gets_no_new_ones(balanced):
     lab = balanced

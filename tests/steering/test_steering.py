@@ -91,7 +91,10 @@ KERNELS = {
 # Backends of nat services answer clients through the balancer.
 NAT4, NAT6, CLIENT4, CLIENT6 = "10.0.0.21", "2001:db8:a::21", "198.51.100.7", "2001:db8:c::7"
 ANY_PORT4, ROUTER4 = "10.0.0.22", "192.0.2.1"
-NAT_SOURCES = (f"{NAT4}:8080/tcp", f"{NAT4}:53/udp", f"[{NAT6}]:8080/tcp", f"{ANY_PORT4}:0/tcp")
+RANGE4, RANGE6, MANY4 = "10.0.0.24", "2001:db8:a::24", "10.0.0.25"
+MANY = tuple(range(1000, 1200, 20))  # more ranges than an entry holds; the last ones are narrower
+NAT_SOURCES = (f"{NAT4}:8080/tcp", f"{NAT4}:53/udp", f"[{NAT6}]:8080/tcp", f"{ANY_PORT4}:0/tcp", f"{RANGE4}:8000-8999/tcp",
+               f"[{RANGE6}]:8000-8999/tcp", *[f"{MANY4}:{first}-{first + 9 - n // 8}/tcp" for n, first in enumerate(MANY)])
 
 
 def reply4(source=NAT4, destination=CLIENT4, **fields):
@@ -114,6 +117,11 @@ NAT_OURS = {
     "TCP over IPv6": ETHER / reply6() / TCP(sport=8080),
     "TCP behind extension headers": ETHER / reply6() / IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / TCP(sport=8080),
     "any port": ETHER / reply4(ANY_PORT4) / TCP(sport=12345),
+    **{f"port {port} of a range": ETHER / reply4(RANGE4) / TCP(sport=port) for port in (8000, 8500, 8999)},
+    **{f"port {port} of a range over IPv6": ETHER / reply6(RANGE6) / TCP(sport=port) for port in (8000, 8999)},
+    **{f"port {port} of one range of ten": ETHER / reply4(MANY4) / TCP(sport=port) for port in (1000, 1149, 1160, 1168, 1180, 1188)},
+    "later fragment of a range": ETHER / reply4(RANGE4, frag=100, proto=6) / Raw(b"\0" * 32),
+    "error about a port of a range": ETHER / reply4(RANGE4) / ICMP(type=3, code=3) / quoting4(8500, to=RANGE4),
     "first fragment": ETHER / reply4(flags="MF") / UDP(sport=53) / Raw(b"\0" * 32),
     "later fragment": ETHER / reply4(frag=100, proto=17) / Raw(b"\0" * 32),
     "later fragment over IPv6": ETHER / reply6() / IPv6ExtHdrFragment(nh=6, offset=100) / Raw(b"\0" * 32),
@@ -131,6 +139,9 @@ NAT_KERNELS = {
     "another protocol": ETHER / reply4() / UDP(sport=8080),
     "no port of that protocol": ETHER / reply4(ANY_PORT4) / UDP(sport=12345),
     "another address": ETHER / reply4("10.0.0.23") / TCP(sport=8080),
+    **{f"port {port} beside a range": ETHER / reply4(RANGE4) / TCP(sport=port) for port in (1, 7999, 9000, 65535)},
+    **{f"port {port} between ten ranges": ETHER / reply4(MANY4) / TCP(sport=port) for port in (999, 1010, 1159, 1169, 1189)},
+    "another protocol at a range's port": ETHER / reply4(RANGE4) / UDP(sport=8500),
     "to the port, not from it": ETHER / IP(src=CLIENT4, dst=NAT4) / TCP(dport=8080),
     "health check's answer": ETHER / reply4(destination=BACKEND4) / TCP(sport=8080, dport=51000),
     "health check's answer over IPv6": ETHER / reply6(destination=BACKEND6) / TCP(sport=8080, dport=51000),

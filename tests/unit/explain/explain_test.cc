@@ -165,6 +165,10 @@ TEST(Explain, SaysThatNoBackendMayServe) {
   const Explanation explanation = Explain(input, kWebFlow);
   EXPECT_EQ(explanation.verdict, Verdict::kDrop);
   EXPECT_EQ(explanation.drop_reason, DropReason::k_no_backend);
+  EXPECT_THAT(explanation.why, ::testing::Not(::testing::HasSubstr("on_no_backend")));
+  input.services[0].flags = kServiceResetNoBackend;
+  EXPECT_THAT(Explain(input, kWebFlow).why,
+              ::testing::HasSubstr("The client is told, by a TCP reset"));
   EXPECT_EQ(explanation.backend, std::nullopt);
 }
 
