@@ -79,7 +79,8 @@ Status Daemon::Start() {
   }
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,
-      Publisher::Parts{registry_.get(), drains_.get(), &clock_, [this] { return Settled(); }});
+      Publisher::Parts{registry_.get(), drains_.get(), &clock_, [this] { return Settled(); },
+                       [this] { FollowOwnAddresses(); }});
   checks_ = std::make_unique<HealthChecks>(executor, registry_.get(), TcpProber(MostProbesAtOnce()),
                                            [this] { publisher_->Kick(); });
   registry_->OnChange([this] { OnIntentChange(); });
@@ -117,6 +118,7 @@ Status Daemon::ImportServices() {
 }
 
 void Daemon::OnIntentChange() {
+  FollowOwnAddresses();
   WatchNextHops();
   drains_->Sync();
   checks_->Sync();
@@ -124,8 +126,31 @@ void Daemon::OnIntentChange() {
 }
 
 void Daemon::OnNextHopChange() {
+  FollowOwnAddresses();
   WatchNextHops();
   publisher_->Kick();
+}
+
+// Before anything is published: a frontend on one of them would cut this host off.
+void Daemon::FollowOwnAddresses() {
+  Registry::OwnAddresses own;
+  for (const auto& [address, interface] : next_hops_->host_addresses()) {
+    own.emplace(address, "interface " + interface);
+  }
+  for (const IpAddress& address : publisher_->dataplane_addresses()) {
+    own.emplace(address, "addresses of dataplane.yaml");
+  }
+  const Registry::OwnFrontendsChange change = registry_->SetOwnAddresses(std::move(own));
+  for (const Registry::OwnFrontend& each : change.left_out) {
+    Log(LogLevel::kWarning, "frontend_left_out",
+        {{"service", each.service},
+         {"frontend", each.frontend.ToString()},
+         {"reason", "an address of this host: " + each.owner}});
+  }
+  for (const Registry::OwnFrontend& each : change.back) {
+    Log(LogLevel::kInfo, "frontend_in_use_again",
+        {{"service", each.service}, {"frontend", each.frontend.ToString()}});
+  }
 }
 
 // Brings the resolver's answers into the registry; backends with a static MAC need none. nat's

@@ -42,6 +42,7 @@ class Daemon {
   Status ImportServices();
   void OnIntentChange();
   void OnNextHopChange();
+  void FollowOwnAddresses();
   void WatchNextHops();
   bool Settled() const;
   boost::asio::awaitable<void> Shutdown();

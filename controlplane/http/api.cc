@@ -26,9 +26,10 @@ Result<BackendRuntime*> FindRequestBackend(Api* api, const HttpRequest& request)
 
 namespace {
 
-// Whether the reply shows a backend that the dataplane leaves out.
+// Whether the reply shows a backend that the dataplane leaves out, or a frontend that no snapshot has.
 bool ShowsLeftOut(const nlohmann::json& json) {
   if (!json.is_object()) return false;
+  if (json.contains("left_out_frontends") && !json["left_out_frontends"].empty()) return true;
   if (json.contains("left_out") && !json["left_out"].is_null()) return true;
   return json.contains("backends") && std::ranges::any_of(json["backends"], ShowsLeftOut);
 }

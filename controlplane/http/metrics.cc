@@ -113,6 +113,10 @@ void Collector::AddLeftOut(std::vector<MetricFamily>* families) const {
     family.Add({{"reason", std::string(LeftOutName(static_cast<LeftOut>(i)))}}, counts[i]);
   }
   families->push_back(family.Take());
+  families->push_back(Gauge("fairlead_frontends_left_out",
+                            "Frontends that are in no snapshot, being addresses of this host.")
+                          .Add({}, api_.registry->own_frontends().size())
+                          .Take());
 }
 
 void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {

@@ -77,6 +77,11 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
     }
   }
   Json json = ExplanationToJson(explainer->Explain(record, slot));
+  for (const Registry::OwnFrontend& each : api->registry->own_frontends()) {
+    if (each.frontend.address != key->destination()) continue;
+    json["why"] = "Frontend " + each.frontend.ToString() + " of service " + each.service +
+                  " is left out: it is an address of this host (" + each.owner + ").";
+  }
   json["generation"] = view.header().generation;
   json["in_force"] = api->publisher->in_force_generation() == view.header().generation;
   co_return JsonReply(200, json);

@@ -110,6 +110,13 @@ Json LongestPauses(const DataplaneStats& stats) {
 
 }  // namespace
 
+Json OwnFrontendJson(const Registry::OwnFrontend& own) {
+  return {
+      {"frontend", own.frontend.ToString()},
+      {"code", "own_address"},
+      {"message", "is an address of this host (" + own.owner + "), whose packets stay its own"}};
+}
+
 std::string LeftOutSentence(const BackendRuntime& backend) {
   std::string text(LeftOutText(backend.left_out));
   constexpr std::string_view kAnInterface = "an interface that";
@@ -184,6 +191,10 @@ Json ServiceView(const Api& api, const ServiceSpec& service) {
     backends.push_back(BackendView(api, spec, *backend));
   }
   json["backends"] = std::move(backends);
+  json["left_out_frontends"] = Json::array();
+  for (const Registry::OwnFrontend& each : api.registry->own_frontends()) {
+    if (each.service == service.name) json["left_out_frontends"].push_back(OwnFrontendJson(each));
+  }
   if (const auto runtime = api.registry->services().find(service.name);
       runtime != api.registry->services().end()) {
     json["slots"] = SlotsJson(ServiceStatsOf(api, runtime->second.id));
@@ -240,6 +251,17 @@ Json TableDigestText(const Api& api) {
   return fmt::format("{:016x}", digest);
 }
 
+// The first of them.
+Json OwnFrontends(const Registry& registry) {
+  Json json = Json::array();
+  for (const Registry::OwnFrontend& each : registry.own_frontends()) {
+    if (json.size() == kMostLeftOutShown) break;
+    json.push_back(OwnFrontendJson(each));
+    json.back()["service"] = each.service;
+  }
+  return json;
+}
+
 Json StatusView(const Api& api) {
   const Publisher& publisher = *api.publisher;
   const bool connected = publisher.link().connected();
@@ -278,6 +300,7 @@ Json StatusView(const Api& api) {
           {"backends", std::move(backends)},
           {"left_out", std::move(left_out)},
           {"left_out_count", registry.left_out().size()},
+          {"left_out_frontends", OwnFrontends(registry)},
           {"client_next_hops", ClientNextHops(api)},
           {"store_error", publisher.store_error()}};
 }

@@ -17,6 +17,7 @@ struct BackendCondition {
 BackendCondition ConditionOf(const ServiceSpec& service, const BackendSpec& spec,
                              const BackendRuntime& backend);
 
+nlohmann::json OwnFrontendJson(const Registry::OwnFrontend& own);
 // Why the dataplane leaves it out, with the names at hand; empty where it does not.
 std::string LeftOutSentence(const BackendRuntime& backend);
 

@@ -8,6 +8,7 @@
 #include <netlink/cache.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/vlan.h>
 #include <netlink/route/neighbour.h>
@@ -84,11 +85,16 @@ std::optional<NeighbourEvent> ToEvent(rtnl_neigh* neighbour, bool deleted) {
 struct EventSink {
   const KernelNetwork::Callbacks* callbacks;
   bool routes_or_links = false;
+  bool addresses = false;
 };
 
 void TakeObject(nl_object* object, void* argument) {
   auto* sink = static_cast<EventSink*>(argument);
   const std::string_view type = nl_object_get_type(object);
+  if (type == "route/addr") {
+    sink->addresses = true;
+    return;
+  }
   if (type != "route/neigh") {
     sink->routes_or_links = true;
     return;
@@ -194,9 +200,9 @@ Result<std::unique_ptr<KernelNetwork>> KernelNetwork::Open() {
   if (const int code = nl_socket_set_nonblocking(events); code < 0) {
     return NetlinkFailure("netlink event socket", code);
   }
-  if (const int code =
-          nl_socket_add_memberships(events, RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE,
-                                    RTNLGRP_IPV6_ROUTE, RTNLGRP_NONE);
+  if (const int code = nl_socket_add_memberships(
+          events, RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+          RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_NONE);
       code < 0) {
     return NetlinkFailure("netlink subscription", code);
   }
@@ -268,6 +274,29 @@ Status KernelNetwork::ListNeighbours(const std::function<void(const NeighbourEve
   return {};
 }
 
+Status KernelNetwork::ListAddresses(
+    const std::function<void(const IpAddress&, const std::string&)>& visit) {
+  nl_cache* raw_links = nullptr;
+  if (const int code = rtnl_link_alloc_cache(questions_.get(), AF_UNSPEC, &raw_links); code < 0) {
+    return NetlinkFailure("list of links", code);
+  }
+  const CachePtr links(raw_links);
+  nl_cache* raw = nullptr;
+  if (const int code = rtnl_addr_alloc_cache(questions_.get(), &raw); code < 0) {
+    return NetlinkFailure("list of addresses", code);
+  }
+  const CachePtr cache(raw);
+  for (nl_object* each = nl_cache_get_first(raw); each != nullptr; each = nl_cache_get_next(each)) {
+    auto* entry = reinterpret_cast<rtnl_addr*>(each);
+    const std::optional<IpAddress> address = FromNetlink(rtnl_addr_get_local(entry));
+    const LinkPtr link(rtnl_link_get(raw_links, rtnl_addr_get_ifindex(entry)));
+    if (!address.has_value() || link == nullptr) continue;
+    if ((rtnl_link_get_flags(link.get()) & IFF_LOOPBACK) != 0) continue;
+    visit(*address, rtnl_link_get_name(link.get()));
+  }
+  return {};
+}
+
 void KernelNetwork::TriggerResolution(const RouteAnswer& route) {
   const AddressPtr address = ToNetlink(route.neighbour);
   const NeighbourPtr neighbour(rtnl_neigh_alloc());
@@ -286,6 +315,7 @@ Status KernelNetwork::ReadEvents(const Callbacks& callbacks) {
   do {
     code = nl_recvmsgs_default(events_.get());
   } while (code >= 0);
+  if (sink.addresses) callbacks.on_addresses();
   if (sink.routes_or_links) callbacks.on_routes_or_links();
   if (code == -NLE_AGAIN) return {};
   return DataLoss(std::string("netlink events: ") + nl_geterror(code));

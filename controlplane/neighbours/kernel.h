@@ -48,6 +48,9 @@ class KernelNetwork {
   Result<LinkAnswer> FindLink(int interface_index);
   // Calls `visit` for every neighbour with a usable MAC.
   Status ListNeighbours(const std::function<void(const NeighbourEvent&)>& visit);
+  // Calls `visit` for every address of this host, but for those of the loopback interface.
+  Status ListAddresses(
+      const std::function<void(const IpAddress& address, const std::string& interface)>& visit);
   // Makes the kernel resolve, or confirm, the neighbour.
   void TriggerResolution(const RouteAnswer& route);
 
@@ -56,6 +59,7 @@ class KernelNetwork {
   struct Callbacks {
     std::function<void(const NeighbourEvent&)> on_neighbour;
     std::function<void()> on_routes_or_links;
+    std::function<void()> on_addresses;  // of this host
   };
   // Reads all events that are there. Fails with kDataLoss when the kernel had to drop some: the
   // caller asks for everything anew.

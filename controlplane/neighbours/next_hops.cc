@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -38,6 +39,7 @@ NextHops::~NextHops() { Stop(); }
 Status NextHops::Start() {
   ASSIGN_OR_RETURN(kernel_, KernelNetwork::Open());
   ReloadNeighbours();
+  ReloadHostAddresses();
   // The descriptor stays libnl's: Stop() releases it before libnl closes it.
   events_ = std::make_unique<asio::posix::stream_descriptor>(executor_, kernel_->event_fd());
   Spawn(executor_, "netlink", ReadLoop());
@@ -169,6 +171,19 @@ void NextHops::ReloadNeighbours() {
   if (!status.ok()) Log(LogLevel::kError, "netlink_failed", {{"reason", status.message()}});
 }
 
+bool NextHops::ReloadHostAddresses() {
+  std::map<IpAddress, std::string> addresses;
+  const Status status =
+      kernel_->ListAddresses([&](const IpAddress& address, const std::string& interface) {
+        addresses.emplace(address, interface);
+      });
+  if (!status.ok()) {
+    Log(LogLevel::kError, "netlink_failed", {{"reason", status.message()}});
+    return false;
+  }
+  return std::exchange(host_addresses_, addresses) != addresses;
+}
+
 void NextHops::RouteAll(bool only_missing) {
   bool changed = false;
   for (auto& [address, entry] : entries_) {
@@ -187,6 +202,9 @@ asio::awaitable<void> NextHops::ReadLoop() {
       [this] {
         routes_changed_ = true;
         wake_.Notify();
+      },
+      [this] {
+        if (ReloadHostAddresses()) on_change_();
       }};
   while (!stopped_) {
     boost::system::error_code error;
@@ -196,6 +214,7 @@ asio::awaitable<void> NextHops::ReadLoop() {
     if (Status status = kernel_->ReadEvents(callbacks); !status.ok()) {
       Log(LogLevel::kWarning, "netlink_resync", {{"reason", status.message()}});
       ReloadNeighbours();
+      if (ReloadHostAddresses()) on_change_();
       routes_changed_ = true;
       wake_.Notify();
     }

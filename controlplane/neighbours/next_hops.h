@@ -47,6 +47,9 @@ class NextHops {
   // Why Find() has nothing: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
   // eth1".
   std::string Missing(const IpAddress& address) const;
+  // This host's addresses, but for those of the loopback interface, and the interfaces that have them.
+  // `on_change` tells of changes.
+  const std::map<IpAddress, std::string>& host_addresses() const { return host_addresses_; }
   // True when there is a route but nobody has told the MAC yet.
   bool Waiting(const IpAddress& address) const;
 
@@ -63,6 +66,8 @@ class NextHops {
   boost::asio::awaitable<void> RefreshLoop();
   void OnNeighbour(const NeighbourEvent& event);
   void ReloadNeighbours();
+  // True when they changed.
+  bool ReloadHostAddresses();
   // True when the entry's next hop changed.
   bool Route(const IpAddress& address, Entry* entry);
   // Whether Route() would say something else for this set of frontends.
@@ -79,6 +84,7 @@ class NextHops {
   bool stopped_ = false;
   std::map<IpAddress, Entry> entries_;
   std::set<IpAddress> frontends_;
+  std::map<IpAddress, std::string> host_addresses_;
   std::map<NeighbourKey, MacAddress> neighbours_;  // all that the kernel has, by last event
 };
 

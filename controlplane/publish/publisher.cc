@@ -69,6 +69,8 @@ void Publisher::Kick() {
 }
 
 void Publisher::OnConnect(const HelloMessage& hello) {
+  dataplane_addresses_ = hello.own_addresses;
+  if (parts_.connected) parts_.connected();
   lowest_generation_ = hello.generation + 1;
   in_force_generation_ = 0;
   refused_generation_ = 0;

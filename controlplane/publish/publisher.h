@@ -49,6 +49,8 @@ class Publisher {
     const Clock* clock;
     // True when nothing observed is still to come: every backend has a verdict and a next hop.
     std::function<bool()> settled;
+    // A dataplane is connected, and is asked for nothing yet. May be empty.
+    std::function<void()> connected;
   };
 
   Publisher(boost::asio::any_io_executor executor, std::string link_path, Parts parts);
@@ -67,6 +69,8 @@ class Publisher {
   const LinkClient& link() const { return link_; }
   uint64_t in_force_generation() const { return in_force_generation_; }
   uint64_t applied_us() const { return applied_us_; }
+  // Of the ports of the dataplane that is connected, or was last.
+  const std::vector<IpAddress>& dataplane_addresses() const { return dataplane_addresses_; }
   // What stands between the present state and the dataplane; empty when nothing does.
   const std::string& error() const { return error_.empty() ? link_.error() : error_; }
   // Why what was observed is not in the store; empty when it is.
@@ -109,6 +113,7 @@ class Publisher {
   uint64_t in_force_generation_ = 0;
   uint64_t refused_generation_ = 0;
   uint64_t applied_us_ = 0;
+  std::vector<IpAddress> dataplane_addresses_;
   std::string error_;
   std::string store_error_;
   std::shared_ptr<const StatsBook> stats_;

@@ -1,6 +1,7 @@
 #include "controlplane/state/registry.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace fairlead {
 namespace {
@@ -136,6 +137,8 @@ Result<uint64_t> Registry::AddService(ServiceSpec service) {
   if (FindByName(intent_, service.name) != nullptr) {
     return AlreadyExists("a service is named '" + service.name + "' already");
   }
+  // Here, so that a message's path is the request's.
+  RETURN_IF_ERROR(JudgeNew(service, nullptr, ""));
   IntentSpec candidate = intent_;
   candidate.services.push_back(std::move(service));
   return Apply(std::move(candidate));
@@ -145,6 +148,7 @@ Result<uint64_t> Registry::ReplaceService(ServiceSpec service) {
   IntentSpec candidate = intent_;
   ServiceSpec* present = Find(&candidate, service.name);
   if (present == nullptr) return NoService(service.name);
+  RETURN_IF_ERROR(JudgeNew(service, present, ""));
   *present = std::move(service);
   return Apply(std::move(candidate));
 }
@@ -262,6 +266,37 @@ std::vector<const BackendRuntime*> Registry::SetLeftOut(const LeftOutBackends& l
   return changed;
 }
 
+Registry::OwnFrontendsChange Registry::SetOwnAddresses(OwnAddresses own) {
+  own_addresses_ = std::move(own);
+  std::set<OwnFrontend> now;
+  for (const ServiceSpec& service : intent_.services) {
+    for (const Frontend& frontend : service.frontends) {
+      const auto found = own_addresses_.find(frontend.address);
+      if (found != own_addresses_.end()) now.insert({service.name, frontend, found->second});
+    }
+  }
+  OwnFrontendsChange change;
+  std::ranges::set_difference(now, own_frontends_, std::back_inserter(change.left_out));
+  std::ranges::set_difference(own_frontends_, now, std::back_inserter(change.back));
+  own_frontends_ = std::move(now);
+  return change;
+}
+
+Status Registry::JudgeOwnAddresses(const ServiceSpec& service, const ServiceSpec* present,
+                                   const std::string& path) const {
+  for (size_t i = 0; i < service.frontends.size(); ++i) {
+    const Frontend& frontend = service.frontends[i];
+    if (present != nullptr && std::ranges::count(present->frontends, frontend) != 0) continue;
+    const auto own = own_addresses_.find(frontend.address);
+    if (own == own_addresses_.end()) continue;
+    return FailedPrecondition(path + "frontends[" + std::to_string(i) + "]: " +
+                              frontend.ToString() + " is an address of this host (" + own->second +
+                              "), which would be cut off; give the service an address of its own, "
+                              "or this one to the loopback interface");
+  }
+  return {};
+}
+
 Status Registry::Flush(uint64_t generation) {
   generation_ = std::max(generation_, generation);
   if (unsaved_health_.empty() && generation_ == stored_generation_) return {};
@@ -298,6 +333,9 @@ SnapshotInput Registry::Derive(uint64_t generation) const {
 SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services,
                                    uint64_t generation) const {
   Observations observations;
+  observations.usable = [this](const Frontend& frontend) {
+    return !own_addresses_.contains(frontend.address);
+  };
   observations.client_next_hop_v4 = client_next_hop_v4_;
   observations.client_next_hop_v6 = client_next_hop_v6_;
   observations.service_id = [&](const ServiceSpec& service) {
@@ -331,6 +369,15 @@ SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services
   return DeriveSnapshot(intent, generation, observations);
 }
 
+Status Registry::JudgeNew(const ServiceSpec& service, const ServiceSpec* present,
+                          const std::string& path) const {
+  const bool is_as_before = present != nullptr && present->frontends == service.frontends &&
+                            present->forwarding == service.forwarding &&
+                            present->health_check == service.health_check;
+  if (!is_as_before) RETURN_IF_ERROR(ValidateNewService(service, path));
+  return JudgeOwnAddresses(service, present, path);
+}
+
 Status Registry::Judge(const IntentSpec& candidate) const {
   for (size_t i = 0; i < candidate.services.size(); ++i) {
     const ServiceSpec& service = candidate.services[i];
@@ -338,10 +385,7 @@ Status Registry::Judge(const IntentSpec& candidate) const {
     if (present != nullptr && *present == service) continue;
     const std::string path = "services[" + std::to_string(i) + "].";
     RETURN_IF_ERROR(ValidateServiceAt(service, path));
-    const bool is_as_before = present != nullptr && present->frontends == service.frontends &&
-                              present->forwarding == service.forwarding &&
-                              present->health_check == service.health_check;
-    if (!is_as_before) RETURN_IF_ERROR(ValidateNewService(service, path));
+    RETURN_IF_ERROR(JudgeNew(service, present, path));
   }
   return ValidateBetweenServices(candidate);
 }

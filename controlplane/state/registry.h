@@ -96,6 +96,24 @@ class Registry {
   // Where nat's replies to clients of that family go. Not stored.
   void SetClientNextHop(Family family, std::optional<SnapshotNextHop> next_hop);
 
+  // This host's own addresses, each with whose it is ("interface eth0"). No frontend may have one: new
+  // ones are refused, those that are there are in no snapshot. Not stored. Returns the frontends for
+  // which that changed.
+  using OwnAddresses = std::map<IpAddress, std::string>;
+  struct OwnFrontend {
+    std::string service;
+    Frontend frontend;
+    std::string owner;
+    friend auto operator<=>(const OwnFrontend&, const OwnFrontend&) = default;
+  };
+  struct OwnFrontendsChange {
+    std::vector<OwnFrontend> left_out;
+    std::vector<OwnFrontend> back;  // or gone
+  };
+  OwnFrontendsChange SetOwnAddresses(OwnAddresses own);
+  // Those that are in no snapshot for that reason.
+  const std::set<OwnFrontend>& own_frontends() const { return own_frontends_; }
+
   // What was observed. Kept here at once, stored with the next Flush().
   void SetHealth(BackendRuntime* backend, HealthState state, std::string reason);
 
@@ -143,6 +161,12 @@ class Registry {
 
   SnapshotInput DeriveFrom(const IntentSpec& intent, const Ids& services,
                            uint64_t generation) const;
+  // What is asked of a service that is new, or other than `present` (may be null), beyond
+  // ValidateServiceAt.
+  Status JudgeNew(const ServiceSpec& service, const ServiceSpec* present,
+                  const std::string& path) const;
+  Status JudgeOwnAddresses(const ServiceSpec& service, const ServiceSpec* present,
+                           const std::string& path) const;
   // ValidateIntent, without what was judged before.
   Status Judge(const IntentSpec& candidate) const;
   // REQUIRES a sorted candidate.
@@ -170,6 +194,8 @@ class Registry {
   std::optional<SnapshotNextHop> client_next_hop_v6_;
   std::set<uint32_t> unsaved_health_;
   LeftOutBackends left_out_;
+  OwnAddresses own_addresses_;
+  std::set<OwnFrontend> own_frontends_;
   int64_t kept_judged_ms_ = 0;
   uint64_t generation_ = 0;
   uint64_t stored_generation_ = 0;

@@ -8,6 +8,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "dataplane/pipeline/pipeline.h"
+#include "lib/link/message.h"
 
 namespace fairlead {
 namespace {
@@ -80,9 +81,9 @@ Status AppendParsed(const YAML::Node& node, const Place& place, std::vector<T>* 
 }
 
 Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
-  RETURN_IF_ERROR(
-      CheckKeys(node, place,
-                {"name", "device", "mac", "mtu", "addresses", "ipip_source", "gateway", "kernel"}));
+  RETURN_IF_ERROR(CheckKeys(node, place,
+                            {"name", "device", "mac", "mtu", "addresses", "ipip_source", "gateway",
+                             "kernel", "announce"}));
   PortConfig port;
   ASSIGN_OR_RETURN(port.name, ReadText(node["name"], place.Key("name")));
   ASSIGN_OR_RETURN(const std::string device, ReadText(node["device"], place.Key("device")));
@@ -123,6 +124,13 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
     RETURN_IF_ERROR(AppendParsed(node["gateway"], place.Key("gateway"), &gateways));
     port.gateway = gateways.front();
   }
+  if (node["announce"]) {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(node["announce"], place.Key("announce")));
+    if (text != "true" && text != "false") {
+      return place.Key("announce").Error("'" + text + "' is neither true nor false");
+    }
+    port.announce = text == "true";
+  }
   return port;
 }
 
@@ -157,15 +165,17 @@ Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* con
   }
   if (root["limits"]) {
     const Place limits = place.Key("limits");
-    RETURN_IF_ERROR(
-        CheckKeys(root["limits"], limits,
-                  {"replies_per_second", "icmp_errors_per_second", "resets_per_second"}));
+    RETURN_IF_ERROR(CheckKeys(root["limits"], limits,
+                              {"replies_per_second", "icmp_errors_per_second", "resets_per_second",
+                               "announcements_per_second"}));
     RETURN_IF_ERROR(
         ReadRate(root["limits"], limits, "replies_per_second", &config->replies_per_second));
     RETURN_IF_ERROR(ReadRate(root["limits"], limits, "icmp_errors_per_second",
                              &config->icmp_errors_per_second));
     RETURN_IF_ERROR(
         ReadRate(root["limits"], limits, "resets_per_second", &config->resets_per_second));
+    RETURN_IF_ERROR(ReadRate(root["limits"], limits, "announcements_per_second",
+                             &config->announcements_per_second));
   }
   return {};
 }
@@ -300,7 +310,13 @@ Status CheckConfig(const DataplaneConfig& config) {
   }
   std::set<std::string> names;
   std::set<std::string> claims;
+  size_t addresses = 0;
   for (const PortConfig& port : config.ports) {
+    addresses += port.addresses.size();
+    if (addresses > kMaxOwnAddresses) {
+      return InvalidArgument("port " + port.name + ": addresses: more than " +
+                             std::to_string(kMaxOwnAddresses) + " over all ports");
+    }
     if (!names.insert(port.name).second) {
       return InvalidArgument("two ports are named '" + port.name + "'");
     }

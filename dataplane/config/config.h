@@ -12,11 +12,13 @@
 //       ipip_source: 192.0.2.128/25      # or a list: host bits of ipip's source from the flow hash
 //       gateway: 02:00:00:00:00:fe       # towards clients: where replies through nat go
 //       kernel: tap:wan0           # what is the kernel's: to and from a new interface of that name
+//       announce: true             # announcer.h; false where nobody is to be told of frontends
 //   flow_table: {records: 1048576}
 //   limits:                        # per worker
 //     replies_per_second: 1000     # echo replies; and as many ARP and neighbour replies
 //     icmp_errors_per_second: 1000 # time exceeded, packet too big, port unreachable
 //     resets_per_second: 1000      # TCP resets of services with on_no_backend: reset
+//     announcements_per_second: 500    # a port, for all workers together
 #pragma once
 
 #include <cstdint>
@@ -49,6 +51,7 @@ struct PortConfig {
   std::string kernel_tap;                 // interface to make for what is the kernel's; "" = none
   std::vector<Prefix> ipip_sources = {};  // at most one of a family
   std::optional<MacAddress> gateway = {};
+  bool announce = true;
 };
 
 struct DataplaneConfig {
@@ -60,6 +63,7 @@ struct DataplaneConfig {
   uint32_t replies_per_second = 1000;
   uint32_t icmp_errors_per_second = 1000;
   uint32_t resets_per_second = 1000;
+  uint32_t announcements_per_second = 500;
 };
 
 // `source` names the text in messages. Also the result of CheckConfig.

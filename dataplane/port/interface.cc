@@ -69,24 +69,25 @@ InterfaceQueues ReadInterfaceQueues(const std::string& interface) {
   return queues;
 }
 
-Result<std::vector<IpAddress>> ReadHostAddresses() {
+Result<std::vector<HostAddress>> ReadHostAddresses() {
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) {
     return Internal(std::string("the host's addresses cannot be read: ") + std::strerror(errno));
   }
-  std::vector<IpAddress> addresses;
+  std::vector<HostAddress> addresses;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
     if (entry->ifa_addr == nullptr) continue;
+    const bool on_loopback = (entry->ifa_flags & IFF_LOOPBACK) != 0;
     if (entry->ifa_addr->sa_family == AF_INET) {
       sockaddr_in address;
       std::memcpy(&address, entry->ifa_addr, sizeof(address));
       const auto bytes = std::bit_cast<std::array<uint8_t, 4>>(address.sin_addr.s_addr);
-      addresses.push_back(IpAddress::FromV4(bytes));
+      addresses.push_back({IpAddress::FromV4(bytes), on_loopback});
     } else if (entry->ifa_addr->sa_family == AF_INET6) {
       sockaddr_in6 address;
       std::memcpy(&address, entry->ifa_addr, sizeof(address));
-      addresses.push_back(
-          IpAddress::FromV6(std::span<const uint8_t, 16>(address.sin6_addr.s6_addr, 16)));
+      const std::span<const uint8_t, 16> bytes(address.sin6_addr.s6_addr, 16);
+      addresses.push_back({IpAddress::FromV6(bytes), on_loopback});
     }
   }
   freeifaddrs(list);

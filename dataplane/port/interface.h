@@ -22,8 +22,13 @@ struct InterfaceQueues {
 // 1 of each where the driver does not tell.
 InterfaceQueues ReadInterfaceQueues(const std::string& interface);
 
+struct HostAddress {
+  IpAddress address;
+  bool on_loopback = false;
+  friend bool operator==(const HostAddress&, const HostAddress&) = default;
+};
 // Every address of every interface of this network namespace.
-Result<std::vector<IpAddress>> ReadHostAddresses();
+Result<std::vector<HostAddress>> ReadHostAddresses();
 
 // Keeps other fairlead-dataplane processes of this network namespace off `claim` (any text up to 90
 // bytes) until it is destroyed, or the process ends in whatever way: the name of an abstract

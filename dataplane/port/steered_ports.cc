@@ -1,5 +1,7 @@
 #include "dataplane/port/steered_ports.h"
 
+#include <utility>
+
 #include <spdlog/spdlog.h>
 
 #include "dataplane/port/interface.h"
@@ -15,8 +17,8 @@ SteeredPorts::SteeredPorts(std::span<Port> ports) {
 
 Status SteeredPorts::Admit(const SnapshotView& snapshot) {
   if (members_.empty()) return {};
-  RETURN_IF_ERROR(FollowHostAddresses());
-  const SteeringSet set = SteeringSetOf(snapshot);
+  if (const Result<bool> followed = FollowHostAddresses(); !followed.ok()) return followed.status();
+  const SteeringSet set = Allowed(SteeringSetOf(snapshot));
   for (const Member& member : members_) {
     const Result<uint32_t> added = member.port->steering->Add(set);
     if (!added.ok()) {
@@ -29,7 +31,7 @@ Status SteeredPorts::Admit(const SnapshotView& snapshot) {
 
 void SteeredPorts::Withdraw(const SnapshotView* in_force) {
   if (members_.empty()) return;
-  const SteeringSet set = in_force == nullptr ? SteeringSet{} : SteeringSetOf(*in_force);
+  const SteeringSet set = in_force == nullptr ? SteeringSet{} : Allowed(SteeringSetOf(*in_force));
   for (const Member& member : members_) {
     const Result<uint32_t> undone = member.port->steering->Restore(set);
     if (!undone.ok()) {
@@ -41,7 +43,12 @@ void SteeredPorts::Withdraw(const SnapshotView* in_force) {
 
 void SteeredPorts::Release(const SnapshotView& snapshot) {
   if (members_.empty()) return;
-  const SteeringSet set = SteeringSetOf(snapshot);
+  in_force_ = SteeringSetOf(snapshot);
+  RemoveOthers(Allowed(in_force_));
+  WarnOfOwn();
+}
+
+void SteeredPorts::RemoveOthers(const SteeringSet& set) {
   for (const Member& member : members_) {
     const Result<uint32_t> removed = member.port->steering->RemoveOthers(set);
     if (!removed.ok()) {
@@ -53,8 +60,17 @@ void SteeredPorts::Release(const SnapshotView& snapshot) {
 
 void SteeredPorts::Watch() {
   if (members_.empty()) return;
-  const Status followed = FollowHostAddresses();
-  if (!followed.ok()) spdlog::warn("{}", followed.message());
+  const Result<bool> followed = FollowHostAddresses();
+  if (!followed.ok()) spdlog::warn("{}", followed.status().message());
+  if (followed.ok() && *followed) {
+    const SteeringSet set = Allowed(in_force_);
+    for (const Member& member : members_) {
+      const Result<uint32_t> added = member.port->steering->Add(set);
+      if (!added.ok()) spdlog::warn("port {}: {}", member.port->name, added.status().message());
+    }
+    RemoveOthers(set);
+    WarnOfOwn();
+  }
   for (Member& member : members_) {
     const bool lost = !member.port->steering->StillAttached();
     if (lost && !member.is_lost) {
@@ -67,14 +83,41 @@ void SteeredPorts::Watch() {
   }
 }
 
-Status SteeredPorts::FollowHostAddresses() {
-  ASSIGN_OR_RETURN(std::vector<IpAddress> addresses, ReadHostAddresses());
-  if (addresses == host_addresses_) return {};
+Result<bool> SteeredPorts::FollowHostAddresses() {
+  ASSIGN_OR_RETURN(std::vector<HostAddress> addresses, ReadHostAddresses());
+  if (addresses == host_addresses_) return false;
+  std::vector<IpAddress> all;
+  std::set<IpAddress> own;
+  for (const HostAddress& host : addresses) {
+    all.push_back(host.address);
+    if (!host.on_loopback) own.insert(host.address);
+  }
   for (const Member& member : members_) {
-    RETURN_IF_ERROR(member.port->steering->SetHostAddresses(addresses));
+    RETURN_IF_ERROR(member.port->steering->SetHostAddresses(all));
+    own.insert(member.port->addresses.begin(), member.port->addresses.end());
   }
   host_addresses_ = std::move(addresses);
-  return {};
+  return std::exchange(own_, own) != own;
+}
+
+SteeringSet SteeredPorts::Allowed(SteeringSet set) const {
+  std::erase_if(set.frontends, [this](const IpAddress& each) { return own_.contains(each); });
+  return set;
+}
+
+void SteeredPorts::WarnOfOwn() {
+  std::set<IpAddress> now;
+  for (const IpAddress& frontend : in_force_.frontends) {
+    if (!own_.contains(frontend) || !now.insert(frontend).second || warned_.contains(frontend)) {
+      continue;
+    }
+    spdlog::warn(
+        "frontend {} is an address of this host: what is sent to it stays the kernel's; take it "
+        "off "
+        "the interface, or the frontend out of its service",
+        frontend.ToString());
+  }
+  warned_ = std::move(now);
 }
 
 }  // namespace fairlead

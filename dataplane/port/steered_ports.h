@@ -1,7 +1,12 @@
 // The ports of this process that share their NIC with the kernel: keeps what their steering programs
 // know in step with the snapshot and with the host. Management thread only.
+//
+// What is sent to an address of the host itself stays the kernel's, also when a frontend has it: the
+// control plane refuses such frontends, but an address may be added later, while it is away. Addresses
+// of the loopback interface are no obstacle: an operator may announce a frontend by one.
 #pragma once
 
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,10 +38,18 @@ class SteeredPorts {
     Port* port;
     bool is_lost = false;
   };
-  Status FollowHostAddresses();
+  // True: what is steered may have to change with them.
+  Result<bool> FollowHostAddresses();
+  // Without the frontends on own addresses.
+  SteeringSet Allowed(SteeringSet set) const;
+  void RemoveOthers(const SteeringSet& set);
+  void WarnOfOwn();
 
   std::vector<Member> members_;
-  std::vector<IpAddress> host_addresses_;  // as the programs know them
+  std::vector<HostAddress> host_addresses_;  // as the programs know them
+  std::set<IpAddress> own_;                  // of these, those not on loopback; and of the ports
+  std::set<IpAddress> warned_;
+  SteeringSet in_force_;  // as the snapshot in force asks for
 };
 
 }  // namespace fairlead

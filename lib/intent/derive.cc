@@ -31,7 +31,9 @@ SnapshotService DeriveService(const ServiceSpec& service, const Observations& ob
   SnapshotService out;
   out.id = observations.service_id(service);
   out.name = service.name;
-  out.frontends = service.frontends;
+  for (const Frontend& frontend : service.frontends) {
+    if (!observations.usable || observations.usable(frontend)) out.frontends.push_back(frontend);
+  }
   out.mode = service.forwarding;
   if (service.forwarding == ForwardingMode::kGue) {
     out.gue_port = service.gue_port.value_or(kDefaultGuePort);

@@ -22,6 +22,8 @@ struct ObservedBackend {
 struct Observations {
   std::function<uint32_t(const ServiceSpec&)> service_id;
   std::function<ObservedBackend(const ServiceSpec&, const BackendSpec&)> backend;
+  // False: it is left out of the snapshot, which is all the same a service's without any. Empty: all.
+  std::function<bool(const Frontend&)> usable = {};
   std::optional<SnapshotNextHop> client_next_hop_v4 = {};  // where nat's replies go
   std::optional<SnapshotNextHop> client_next_hop_v6 = {};
 };

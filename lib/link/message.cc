@@ -1,5 +1,6 @@
 #include "lib/link/message.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -28,6 +29,10 @@ class Writer {
   void Put(const std::string& text) {
     Put(static_cast<uint32_t>(text.size()));
     PutBytes(text.data(), text.size());
+  }
+  void Put(const IpAddress& address) {
+    Put(static_cast<uint8_t>(address.family()));
+    PutBytes(address.bytes().data(), address.bytes().size());
   }
   void PutFlag(bool flag) { Put(static_cast<uint8_t>(flag ? 1 : 0)); }
   std::span<const std::byte> bytes() const { return {buffer_.data(), size_}; }
@@ -68,6 +73,26 @@ class Reader {
     text->assign(reinterpret_cast<const char*>(rest_.data()), length);
     rest_ = rest_.subspan(length);
   }
+  void Get(IpAddress* address) {
+    uint8_t family = 0;
+    std::array<uint8_t, 16> bytes{};
+    Get(&family);
+    for (uint8_t& byte : bytes) Get(&byte);
+    if (family == static_cast<uint8_t>(Family::kIpv6)) {
+      *address = IpAddress::FromV6(bytes);
+    } else {
+      *address = IpAddress::FromV4(std::span(bytes).first<4>());
+      ok_ = ok_ && family == static_cast<uint8_t>(Family::kIpv4) &&
+            std::ranges::all_of(std::span(bytes).subspan<4>(), [](uint8_t b) { return b == 0; });
+    }
+  }
+  // Not more than there are bytes for.
+  void Get(std::vector<IpAddress>* addresses, size_t most) {
+    uint16_t count = 0;
+    Get(&count);
+    if (count > most) ok_ = false;
+    for (uint16_t i = 0; ok_ && i < count; ++i) Get(&addresses->emplace_back());
+  }
   void GetFlag(bool* flag) {
     uint8_t byte = 0;
     Get(&byte);
@@ -97,6 +122,8 @@ void PutBody(Writer* out, const HelloMessage& m) {
   out->Put(m.snapshot_version);
   out->Put(m.worker_count);
   out->Put(m.flow_records);
+  out->Put(static_cast<uint16_t>(m.own_addresses.size()));
+  for (const IpAddress& address : m.own_addresses) out->Put(address);
 }
 void GetBody(Reader* in, HelloMessage* m) {
   in->Get(&m->pid);
@@ -105,6 +132,7 @@ void GetBody(Reader* in, HelloMessage* m) {
   in->Get(&m->snapshot_version);
   in->Get(&m->worker_count);
   in->Get(&m->flow_records);
+  in->Get(&m->own_addresses, kMaxOwnAddresses);
 }
 
 void PutBody(Writer* out, const PublishMessage& m) {
@@ -195,6 +223,9 @@ std::optional<LinkMessage> MessageOfType(uint16_t type) {
 std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message) {
   if (const auto* published = std::get_if<PublishedMessage>(&message)) {
     CHECK(published->reason.size() <= kMaxReasonBytes);
+  }
+  if (const auto* hello = std::get_if<HelloMessage>(&message)) {
+    CHECK(hello->own_addresses.size() <= kMaxOwnAddresses);
   }
   Writer body;
   LinkHeader header{kLinkMagic, kLinkVersion, 0, id, 0};

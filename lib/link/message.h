@@ -11,7 +11,7 @@
 // clang-format on
 //
 // Every message: LinkHeader, then `body_bytes` of body, all little-endian and of fixed size but for
-// the text of Published. Replies carry the request's `id`. A message of another magic or version,
+// the addresses of Hello and the text of Published. Replies carry the request's `id`. A message of another magic or version,
 // or of a wrong length, closes the connection with a logged reason; nothing else happens.
 #pragma once
 
@@ -23,12 +23,14 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/net/address.h"
 
 namespace fairlead {
 
 inline constexpr uint32_t kLinkMagic = 0x4b4e4c46;  // "FLNK" as it lies in memory
 inline constexpr uint16_t kLinkVersion = 3;
 inline constexpr size_t kMaxLinkMessageBytes = 4096;
+inline constexpr size_t kMaxOwnAddresses = 192;  // of all ports of a dataplane
 inline constexpr const char* kDefaultLinkPath = "/run/fairlead/dataplane.sock";
 
 enum class LinkType : uint16_t {
@@ -56,7 +58,8 @@ struct HelloMessage {
   uint64_t snapshot_digest = 0;   // of the image in force
   uint32_t snapshot_version = 0;  // the newest format it reads
   uint32_t worker_count = 0;
-  uint64_t flow_records = 0;  // capacity
+  uint64_t flow_records = 0;             // capacity
+  std::vector<IpAddress> own_addresses;  // of its ports (dataplane.yaml); at most kMaxOwnAddresses
 };
 struct PublishMessage {  // with one file descriptor: a sealed memfd
   uint64_t generation = 0;
@@ -97,7 +100,7 @@ struct DecodedMessage {
   LinkMessage message;
 };
 
-// The datagram's bytes. REQUIRES reason of at most 1024 bytes.
+// The datagram's bytes. REQUIRES reason of at most 1024 bytes, and no more than kMaxOwnAddresses.
 std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message);
 
 // Never trusts the bytes (fuzzed). The message of a failure names what was wrong.

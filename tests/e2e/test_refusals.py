@@ -34,7 +34,7 @@ def _bad_images(image):
         at = chance.randrange(len(image))
         yield f"bit flipped in byte {at}", patched(image, at, "B", image[at] ^ 1 << chance.randrange(8), digest=False)
     yield "another magic", patched(image, 0, "Q", 0x1234)
-    yield "a future version", patched(image, 8, "I", 3)
+    yield "a future version", patched(image, 8, "I", 4)
     yield "a header of another size", patched(image, 12, "I", 120)
     yield "another total", patched(image, 16, "Q", len(image) - 8)
     for name in ("frontends", "services", "backends", "next_hops", "names"):

@@ -226,6 +226,10 @@ std::string InForceText(const Json& reply) {
   if (IsTrue(Member(reply, "in_force"))) return number + ", in force)";
   std::string left_out = LeftOutText(reply);
   for (const Json& backend : List(Member(reply, "backends"))) left_out += LeftOutText(backend);
+  for (const Json& frontend : List(Member(reply, "left_out_frontends"))) {
+    left_out += "\nfrontend " + TextOf(Member(frontend, "frontend")) + " " +
+                TextOf(Member(frontend, "message"));
+  }
   if (!left_out.empty()) return number + ", in force but for what cannot be used)" + left_out;
   return number + ", stored but not in force: `fairctl status` says why)";
 }

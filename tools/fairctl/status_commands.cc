@@ -48,6 +48,15 @@ std::string DataplaneText(const Json& dataplane, const Json& generation) {
   return error.empty() ? text : text + "; " + error;
 }
 
+void PrintLeftOutFrontends(Context* context, const Json& status) {
+  for (const Json& frontend : List(Member(status, "left_out_frontends"))) {
+    context->out() << "left out    " << Shown(Member(frontend, "service")) << ' '
+                   << Coloured(TextOf(Member(frontend, "frontend")), Colour::kRed,
+                               context->colour())
+                   << ": " << Shown(Member(frontend, "message")) << '\n';
+  }
+}
+
 void PrintLeftOut(Context* context, const Json& status) {
   const Json& left_out = List(Member(status, "left_out"));
   if (left_out.empty()) return;
@@ -82,6 +91,7 @@ int ShowStatus(Context* context) {
                  << "dataplane   " << Coloured(dataplane_text, colour, context->colour()) << '\n'
                  << "services    " << Shown(Member(status, "services")) << '\n'
                  << "backends    " << CountsText(Member(status, "backends")) << '\n';
+  PrintLeftOutFrontends(context, status);
   PrintLeftOut(context, status);
   if (const std::string error = TextOf(Member(status, "store_error")); !error.empty()) {
     context->out() << "store       "

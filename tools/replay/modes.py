@@ -24,7 +24,8 @@ def _backends(frontend, family):
 
 
 def _service(name, addresses, frontend, family, **extra):
-    frontends = [f"[{address}]:0/{protocol}" if ":" in address else f"{address}:0/{protocol}"
+    ports = "1-65535" if extra.get("forwarding") == "nat" else "0"  # nat has no frontend of every port
+    frontends = [f"[{address}]:{ports}/{protocol}" if ":" in address else f"{address}:{ports}/{protocol}"
                  for address in addresses for protocol in ("tcp", "udp")]
     return {"name": name, "frontends": frontends, "health_check": {"type": "none"}, "backends": _backends(frontend, family), **extra}
 

@@ -350,6 +350,38 @@ TEST_F(PublishTest, ABackendThatIsLeftOutIsToldAndHoldsNothingUp) {
   EXPECT_EQ(mended.json()["left_out"], nullptr);
 }
 
+TEST_F(PublishTest, AFrontendOnAnAddressOfDataplaneYamlIsRefusedOrLeftOut) {
+  Start();
+  EXPECT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  FakeDataplane::Behaviour behaviour;
+  behaviour.hello.own_addresses = {*IpAddress::Parse("203.0.113.10"),
+                                   *IpAddress::Parse("192.0.2.1")};
+  FakeDataplane dataplane(link_, behaviour);
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  const Answer refused =
+      Call("POST", "/v1/services", R"({"name": "own", "frontends": ["192.0.2.1:80/tcp"]})");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(refused.json()["error"]["code"], "failed_precondition");
+  EXPECT_EQ(refused.json()["error"]["field"], "frontends[0]");
+  EXPECT_THAT(
+      std::string(refused.json()["error"]["message"]),
+      HasSubstr("192.0.2.1:80/tcp is an address of this host (addresses of dataplane.yaml)"));
+
+  const json status = Call("GET", "/v1/status").json();
+  ASSERT_EQ(status["left_out_frontends"].size(), 1U);
+  EXPECT_EQ(status["left_out_frontends"][0]["service"], "web");
+  EXPECT_EQ(status["left_out_frontends"][0]["frontend"], "203.0.113.10:80/tcp");
+  const Answer web = Call("PATCH", "/v1/services/web", R"({"fail_open": false})");
+  EXPECT_EQ(web.status, 200);
+  EXPECT_EQ(web.json()["in_force"], false) << "no client is served";
+  EXPECT_EQ(web.json()["left_out_frontends"][0]["code"], "own_address");
+  EXPECT_THAT(Call("GET", "/metrics").body, HasSubstr("fairlead_frontends_left_out 1"));
+  const Answer why = Call("POST", "/v1/explain", R"({"protocol": "tcp",
+      "source": "198.51.100.7:40000", "destination": "203.0.113.10:80"})");
+  EXPECT_THAT(std::string(why.json()["why"]),
+              HasSubstr("Frontend 203.0.113.10:80/tcp of service web is left out"));
+}
+
 // Whoever connects to a dataplane that has the very image learns of it as well.
 TEST_F(PublishTest, ARestartedControlPlaneLearnsWhatIsLeftOut) {
   FakeDataplane dataplane(link_);

@@ -133,6 +133,38 @@ TEST_F(RegistryTest, RefusesAFrontendThatAnotherServiceHas) {
   EXPECT_THAT(result.status().message(), HasSubstr("web"));
 }
 
+TEST_F(RegistryTest, RefusesAFrontendOnAnAddressOfThisHost) {
+  registry_->SetOwnAddresses({{*IpAddress::Parse("10.0.0.2"), "interface eth0"}});
+  const Result<uint64_t> result = registry_->AddService(ParseServiceSpec(
+      R"({"name": "own", "frontends": ["203.0.113.10:80/tcp", "10.0.0.2:80/tcp"]})"));
+  EXPECT_EQ(result.status().code(), ErrorCode::kFailedPrecondition);
+  EXPECT_THAT(
+      result.status().message(),
+      HasSubstr("frontends[1]: 10.0.0.2:80/tcp is an address of this host (interface eth0)"));
+}
+
+TEST_F(RegistryTest, LeavesOutAFrontendWhoseAddressBecomesThisHosts) {
+  AddWeb();
+  const auto frontends = [&] { return registry_->Derive(1).services.at(0).frontends; };
+  const Registry::OwnAddresses own = {{*IpAddress::Parse("203.0.113.10"), "interface eth0"}};
+  const Registry::OwnFrontendsChange change = registry_->SetOwnAddresses(own);
+  ASSERT_EQ(change.left_out.size(), 1U);
+  EXPECT_EQ(change.left_out[0].service, "web");
+  EXPECT_TRUE(change.back.empty());
+  EXPECT_TRUE(frontends().empty());
+  EXPECT_TRUE(registry_->SetOwnAddresses(own).left_out.empty()) << "told once";
+  // Whatever else of the service changes is no reason to refuse it.
+  ServiceSpec service = registry_->intent().services[0];
+  service.drain_timeout_ms = 1000;
+  EXPECT_TRUE(registry_->ReplaceService(service).ok());
+  service.frontends.push_back(*Frontend::Parse("203.0.113.10:81/tcp"));
+  EXPECT_FALSE(registry_->ReplaceService(service).ok());
+
+  EXPECT_EQ(registry_->SetOwnAddresses({}).back.size(), 1U);
+  EXPECT_EQ(frontends().size(), 1U);
+  EXPECT_TRUE(registry_->own_frontends().empty());
+}
+
 TEST_F(RegistryTest, ReplacingAServiceKeepsIdHealthAndDrainOfBackendsThatStay) {
   AddWeb();
   BackendRuntime* kept = Backend("10.0.0.1");

@@ -16,7 +16,9 @@ const Bytes kClient4 = {198, 51, 100, 7};
 const Bytes kFrontend4 = {203, 0, 113, 10};
 const MacAddress kPortMac = {{2, 0, 0, 0, 0, 0xa}};
 
-Bytes Segment(const Bytes& tcp) { return slow::Ethernet(0x0800) + slow::MakeIp4({.protocol = 6}, tcp); }
+Bytes Segment(const Bytes& tcp) {
+  return slow::Ethernet(0x0800) + slow::MakeIp4({.protocol = 6}, tcp);
+}
 
 // A SYN with sequence number 1000; the checksum is right.
 Bytes Syn(uint8_t flags = 2) {
