@@ -32,6 +32,7 @@
 #include "dataplane/manage/manager.h"
 #include "dataplane/manage/state_files.h"
 #include "dataplane/manage/telemetry.h"
+#include "dataplane/port/announcements.h"
 #include "dataplane/port/port.h"
 #include "dataplane/port/steered_ports.h"
 #include "dataplane/worker/worker.h"
@@ -126,6 +127,8 @@ class Dataplane {
     ASSIGN_OR_RETURN(PortSet ports, PortSet::Open(config.ports, worker_count, pool_.get()));
     ports_.emplace(std::move(ports));
     steered_ports_.emplace(ports_->ports());
+    ASSIGN_OR_RETURN(outgoing_, Outgoing::Create(pool_.get()));
+    announcements_.emplace(ports_->ports(), config.announcements_per_second, outgoing_.get());
     RETURN_IF_ERROR(SetUpFlows(keep));
     ASSIGN_OR_RETURN(rcu_, RcuState::Create(worker_count));
     FillShared();
@@ -155,11 +158,14 @@ class Dataplane {
     };
     environment.publisher.settle = [this](const SnapshotView& snapshot) {
       steered_ports_->Release(snapshot);
+      announcements_->Follow(snapshot);
     };
     environment.each_second = [this] {
       steered_ports_->Watch();
+      announcements_->Watch();
       shared_.clock.SetRight();
     };
+    environment.step = [this] { return announcements_->Step(); };
     environment.longest_pause_us = [this](size_t worker) {
       const uint64_t now_tsc = rte_rdtsc();
       return workers_[worker]->activity().LongestPauseCycles(now_tsc) /
@@ -193,6 +199,7 @@ class Dataplane {
   void StopWorkers() {
     shared_.stop.store(true);
     for (const unsigned lcore : lcores_) rte_eal_wait_lcore(lcore);
+    outgoing_->Clear();
   }
 
   // By port that has a TAP.
@@ -253,6 +260,7 @@ class Dataplane {
       shared_.kernel_ports.push_back({port.id, port.tap_id.value_or(kNoTap)});
     }
     shared_.rcu = rcu_.get();
+    shared_.outgoing = outgoing_.get();
     shared_.idle = options_.config.idle;
     shared_.replies_per_second = options_.config.replies_per_second;
     shared_.icmp_errors_per_second = options_.config.icmp_errors_per_second;
@@ -297,6 +305,8 @@ class Dataplane {
   PoolPointer pool_;
   std::optional<PortSet> ports_;
   std::optional<SteeredPorts> steered_ports_;
+  std::unique_ptr<Outgoing> outgoing_;
+  std::optional<Announcements> announcements_;
   std::optional<FlowMemory> flow_memory_;
   std::optional<SlotFiles> slot_files_;
   std::optional<FlowTable> flows_;

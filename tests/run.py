@@ -85,7 +85,8 @@ class Run:
         return logs
 
     def _environment(self, build):
-        return {**os.environ, **SANITIZERS, "FAIRLEAD_BUILD": str(self.folder(build)), "PYTHONPATH": str(TOP)}
+        long = {"FAIRLEAD_LONG": "1"} if self.options.long else {}
+        return {**os.environ, **SANITIZERS, **long, "FAIRLEAD_BUILD": str(self.folder(build)), "PYTHONPATH": str(TOP)}
 
     def _build_job(self, build):
         command = ["tools/build.sh", *build.setup, "--", *build.targets]

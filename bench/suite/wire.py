@@ -58,7 +58,8 @@ class Wire:
     def start_fairlead(self, *arguments, ports=2, workers_cpu="1", role="client", ring=1024):
         names = ["left", "right"][:ports]
         config = self.dir / "dataplane.yaml"
-        config.write_text("ports:\n" + "".join(
+        # The generator knows its own packets only: nothing is said unasked.
+        config.write_text("limits: {announcements_per_second: 0}\nports:\n" + "".join(
             f"  - {{name: {name}, device: \"memif:{path},role={role},ring={ring}\", mac: \"02:00:00:00:00:0{i}\", addresses: [192.0.2.{i}]}}\n"
             for i, (name, path) in enumerate(zip(names, self.sockets), 1)))
         self.device = Process("fairlead", [self.build / "dataplane/fairlead-dataplane", "--config", config, "--idle", "busy",

@@ -128,6 +128,20 @@ std::string LeftOutSentence(const BackendRuntime& backend) {
   return text.replace(at, kAnInterface.size(), backend.next_hop->interface + ", which");
 }
 
+namespace {
+
+// Checks go to the backend's own address, where a server may not listen that serves the frontend's.
+std::string OwnAddressHint(const ServiceSpec& service, const BackendSpec& spec,
+                           const std::string& reason) {
+  if (service.forwarding == ForwardingMode::kNat || !reason.ends_with("Connection refused")) {
+    return "";
+  }
+  return "; the check connects to " + spec.endpoint.address.ToString() +
+         ", where a server that listens on the frontend's address alone is not reached";
+}
+
+}  // namespace
+
 BackendCondition ConditionOf(const ServiceSpec& service, const BackendSpec& spec,
                              const BackendRuntime& backend) {
   if (backend.drain.has_value()) {
@@ -141,7 +155,8 @@ BackendCondition ConditionOf(const ServiceSpec& service, const BackendSpec& spec
     case HealthState::kInitial:
       return {"initial", "waiting for the first check's verdict", health.since_ms};
     case HealthState::kUnhealthy:
-      return {"unhealthy", health.reason, health.since_ms};
+      return {"unhealthy", health.reason + OwnAddressHint(service, spec, health.reason),
+              health.since_ms};
     case HealthState::kHealthy:
       break;
   }

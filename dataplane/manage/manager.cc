@@ -82,6 +82,7 @@ void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
   std::vector<pollfd> fds;
   while (true) {
     int wait_ms = SweepSome();
+    if (environment_.step) wait_ms = std::min(wait_ms, environment_.step());
     if (environment_.each_second && SteadyClock::now() >= next_second_) {
       environment_.each_second();
       next_second_ = SteadyClock::now() + std::chrono::seconds(1);

@@ -31,6 +31,8 @@ class Manager final : public LinkHandler {
     std::function<uint64_t(size_t worker)> longest_pause_us;  // may be empty
     std::function<std::vector<PortStats>()> port_stats;       // may be empty
     std::function<void()> each_second;                        // may be empty
+    // Something to do between two waits; returns how many milliseconds it may wait. May be empty.
+    std::function<int()> step;
     // Called at the end of a sweep that changed slots.
     std::function<void(const ForwardingTables& tables)> slots_changed;
     // When the last pass ended longer ago than that, the one under way ends before the next change.

@@ -51,6 +51,16 @@ Result<uint16_t> ReadInterfaceMtu(const std::string& interface) {
   return static_cast<uint16_t>(std::min(request.ifr_mtu, 65535));
 }
 
+bool ReadInterfaceRunning(const std::string& interface) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  ifreq request = {};
+  interface.copy(request.ifr_name, IFNAMSIZ - 1);
+  const int result = ioctl(fd, SIOCGIFFLAGS, &request);
+  close(fd);
+  return result == 0 && (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
+}
+
 InterfaceQueues ReadInterfaceQueues(const std::string& interface) {
   InterfaceQueues queues;
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

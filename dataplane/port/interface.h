@@ -22,6 +22,9 @@ struct InterfaceQueues {
 // 1 of each where the driver does not tell.
 InterfaceQueues ReadInterfaceQueues(const std::string& interface);
 
+// It is up and has a carrier; false also where it is not there.
+bool ReadInterfaceRunning(const std::string& interface);
+
 struct HostAddress {
   IpAddress address;
   bool on_loopback = false;

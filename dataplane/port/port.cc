@@ -197,11 +197,18 @@ void OpenFilters(const Port& port, const MacAddress& device_mac, std::span<const
   }
 }
 
-// Names the port after its kernel interface, where it has one.
-void NameInterface(const rte_eth_dev_info& info, Port* port) {
+// Names the port after its kernel interface, where it has one. That of DPDK's own TAP is the network,
+// not a way to it.
+void NameInterface(const PortConfig& config, const rte_eth_dev_info& info, Port* port) {
   char name[IF_NAMESIZE] = {};
   const bool known = info.if_index != 0 && if_indextoname(info.if_index, name) != nullptr;
   port->interface = known ? name : port->name;
+  const DeviceKind kind = config.device.kind;
+  if (kind == DeviceKind::kAfPacket || kind == DeviceKind::kAfXdp) {
+    port->kernel_interface = config.device.target;
+  } else if (kind == DeviceKind::kPci && known) {
+    port->kernel_interface = name;
+  }
 }
 
 Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_mempool* pool,
@@ -211,7 +218,9 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
     return PortError(port->name, WithEalError("its device gives no information"));
   }
   RETURN_IF_ERROR(CheckQueues(*port, info, worker_count));
-  NameInterface(info, port);
+  NameInterface(config, info, port);
+  const std::string_view driver = info.driver_name;
+  port->has_network = driver != "net_pcap" && driver != "net_null" && driver != "net_ring";
 
   const bool set_mtu = config.device.kind == DeviceKind::kPci;
   const rte_eth_conf conf = Configuration(info, worker_count, mtu, set_mtu);
@@ -317,6 +326,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     port.addresses = config.addresses;
     port.ipip_sources = config.ipip_sources;
     port.gateway = config.gateway;
+    port.announce = config.announce;
     if (!config.device.interface().empty()) {
       Result<PortClaim> claim = PortClaim::Take(config.device.claim());
       if (!claim.ok()) {
@@ -333,10 +343,18 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     const Result<uint16_t> tap = OpenKernelTap(config, index, opened.view, worker_count, pool);
     if (!tap.ok()) return PortError(config.name, tap.status().message());
     opened.tap_id = *tap;
-    opened.interface = config.kernel_tap;
+    opened.interface = opened.kernel_interface = config.kernel_tap;
   }
   IgnoreOutgoingOnPacketSockets();
   return set;
+}
+
+bool LinkIsUp(const Port& port) {
+  if (!port.kernel_interface.empty() && !port.tap_id) {
+    return ReadInterfaceRunning(port.kernel_interface);
+  }
+  rte_eth_link link = {};
+  return rte_eth_link_get_nowait(port.id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
 std::vector<PortView> PortSet::Views() const {

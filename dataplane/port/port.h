@@ -22,8 +22,12 @@ namespace fairlead {
 
 struct Port {
   std::string name;
-  std::string device;              // as configured, or EAL's name
-  std::string interface;           // the kernel's name, else `name`
+  std::string device;     // as configured, or EAL's name
+  std::string interface;  // the kernel's name, else `name`
+  // Of the kernel, through which it reaches this port's network; "" where there is none.
+  std::string kernel_interface;
+  bool has_network = true;  // false: pcap, null, ring
+  bool announce = true;
   uint16_t id = 0;                 // DPDK's
   std::optional<uint16_t> tap_id;  // of the TAP that the kernel sees it as, `interface`
   PortView view;
@@ -49,6 +53,9 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs);
 uint32_t BufferCount(size_t port_count, uint32_t worker_count);
 uint32_t BufferMebibytes(uint32_t buffer_count, uint16_t mtu);
 Result<PoolPointer> CreatePool(uint32_t buffer_count, uint16_t mtu);
+
+// By the kernel where the port is an interface of its own, else by the driver.
+bool LinkIsUp(const Port& port);
 
 class PortSet {
  public:

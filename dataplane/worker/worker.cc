@@ -45,6 +45,8 @@ void Worker::Run() {
     context_.tables = shared_->tables.load(std::memory_order_acquire);
     const uint64_t now_tsc = rte_rdtsc();
     activity_.Polls(now_tsc);
+    if (index_ == 0 && shared_->outgoing != nullptr && !shared_->outgoing->empty()) [[unlikely]]
+      SendOutgoing();
     if (PollOnce(now_tsc) != 0) {
       idler.Busy(now_tsc);
     } else {
@@ -86,6 +88,16 @@ uint32_t Worker::PollOnce(uint64_t now_tsc) {
 void Worker::ReadClock(uint64_t now_tsc) {
   context_.now_us = shared_->clock.Microseconds(now_tsc);
   context_.now_tick = Clock::Tick(context_.now_us);
+}
+
+void Worker::SendOutgoing() {
+  rte_mbuf* buffers[kMaxBurst];
+  const uint32_t count = shared_->outgoing->Take(buffers, kMaxBurst);
+  Add(&counters_.totals.generated, count);
+  for (uint32_t i = 0; i < count; ++i) Enqueue(buffers[i]->port, buffers[i], kNoService);
+  for (uint32_t port = 0; port < outboxes_.size(); ++port) {
+    if (outboxes_[port].count != 0) Flush(port);
+  }
 }
 
 void Worker::ReleaseHeld(bool all) {

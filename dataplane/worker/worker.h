@@ -15,6 +15,7 @@
 #include "dataplane/worker/buffers.h"
 #include "dataplane/worker/clock.h"
 #include "dataplane/worker/kernel_path.h"
+#include "dataplane/worker/outgoing.h"
 #include "dataplane/worker/rcu.h"
 
 namespace fairlead {
@@ -30,6 +31,7 @@ struct WorkerShared {
   std::vector<uint16_t> port_ids;        // DPDK's, by port index
   std::vector<KernelPort> kernel_ports;  // by port index
   RcuState* rcu = nullptr;
+  Outgoing* outgoing = nullptr;  // the first worker sends what is in it; may be null
   IdleMode idle = IdleMode::kAdaptive;
   uint32_t replies_per_second = 1000;
   uint32_t icmp_errors_per_second = 1000;
@@ -70,6 +72,7 @@ class alignas(64) Worker {
   // Fragments that wait no longer; with `all`, whatever waits.
   void ReleaseHeld(bool all);
   void ReadClock(uint64_t now_tsc);
+  void SendOutgoing();
   void Flush(uint32_t port_index);
 
   uint32_t index_;

@@ -99,3 +99,37 @@ def test_backend_gets_traffic_after_its_first_passed_check_only(lab):
     figures = lab.start_load(targets=[f"{lab.vip4}:80"], count=300).wait()
     assert figures["failed"] == 0, figures["details"]
     assert lab.backends[3].name not in figures["tcp_new"]["flows_by_backend"]
+
+
+@pytest.mark.quick
+def test_a_server_on_the_frontends_address_alone_is_told_of(watched):
+    lab = watched
+    backend = lab.backends[2]
+    backend.kill()
+    lab.spawn("alone", ["/usr/bin/python3", "-m", "http.server", "80", "--bind", lab.vip4, "--directory", lab.logs],
+              backend.namespace).wait_listening(80)
+    _await_state(lab, backend, "unhealthy")
+    reason = lab.backends_of("web")[backend.address4]["reason"]
+    assert "Connection refused; the check connects to 10.0.0.13, where a server that listens on the frontend's address alone" in reason
+    assert reason in lab.fairctl("backend", "list", "web").stdout
+
+
+@pytest.mark.quick
+def test_with_ports_all_a_backend_is_healthy_when_every_frontend_passes(lab):
+    backend = lab.backends[0]
+    lab.control.post("/v1/services", {"name": "two", "frontends": [f"{lab.vip4}:80/tcp", f"{lab.vip4}:8000-8009/tcp", f"{lab.vip4}:7/udp"],
+                                      "backends": [backend.address4], "health_check": {**_CHECKS, "ports": "all"}})
+
+    def state():
+        return lab.backends_of("two")[backend.address4]
+    wait_until(lambda: state()["state"] == "unhealthy", 30, lambda: f"port 8000 is closed: {state()}")
+    assert "port 8000" in state()["reason"]
+    backend.start(ports=(80, 8000))
+    wait_until(lambda: state()["state"] == "healthy", 30, lambda: f"both ports pass: {state()}")
+    backend.start(ports=(8000,))
+    wait_until(lambda: state()["state"] == "unhealthy", 30, lambda: f"port 80 is closed: {state()}")
+    assert "port 80 failed" in state()["reason"]
+    lab.fairctl("service", "set", "two", "--check-ports", "first")
+    wait_until(lambda: "port 80 failed" in state()["reason"], 30, lambda: f"port 80 alone decides: {state()}")
+    backend.start(ports=(80,))
+    wait_until(lambda: state()["state"] == "healthy", 30, lambda: f"port 80 alone decides: {state()}")

@@ -9,8 +9,8 @@ int main(int argc, char** argv) {
       HelloMessage{
           1, 2, 3, 4, 5, 6, {*IpAddress::Parse("10.0.0.2"), *IpAddress::Parse("2001:db8::2")}},
       PublishMessage{7, 8},
-      PublishedMessage{9, true, 10, ""},
-      PublishedMessage{9, false, 10, "refused"},
+      PublishedMessage{9, true, 10, 0, ""},
+      PublishedMessage{9, false, 10, 0, "refused"},
       GetStatsMessage{},
       StatsMessage{4711},
       FindFlowMessage{11, 12, 13},

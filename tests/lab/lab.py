@@ -235,7 +235,8 @@ class Lab:
 
     def _make_network(self):
         self.switch = self.make_namespace("switch")
-        self.switch.ip("link add name br0 type bridge mcast_snooping 0 forward_delay 0", "link set br0 up")
+        # As most switches do, it passes multicast to those alone who asked for it.
+        self.switch.ip("link add name br0 type bridge mcast_snooping 1 mcast_querier 1 mcast_mld_version 2 forward_delay 0", "link set br0 up")
         self.balancer = Host(self, "balancer", "02:00:00:00:00:02", "10.0.0.2", "2001:db8:a::2")
         self.balancer.namespace.ip("address add 10.0.0.2/24 dev eth0",
                                    "address add 2001:db8:a::2/64 dev eth0 nodad",

@@ -18,7 +18,7 @@ Every packet ends in exactly one verdict, and one of these counts it:
 | counter | what it counts |
 |---|---|
 | `rx` | packets received |
-| `generated` | packets that Fairlead made: answers, and the extra pieces of a packet that was cut |
+| `generated` | packets that Fairlead made: answers, errors, announcements, and the extra pieces of a packet that was cut |
 | `tx` | packets given to a transmit queue |
 | `to_kernel` | packets that are not for a frontend, whether or not the port has a path to the kernel |
 | `drops` | packets dropped, one counter a reason |

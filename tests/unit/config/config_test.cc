@@ -16,11 +16,18 @@ std::string Port(const std::string& settings) {
          "}\n";
 }
 
+std::string ManyAddresses() {
+  std::string text = "192.0.2.1";
+  for (int i = 1; i <= 192; ++i) text += ", 198.18.0." + std::to_string(i);
+  return text;
+}
+
 TEST(ParseConfig, ReadsWhatTheModesNeedOfAPort) {
   const Result<DataplaneConfig> config = ParseConfig(
       Port("addresses: [192.0.2.1, 2001:db8:f::1], mtu: 1400, gateway: 02:00:00:00:00:fe, "
-           "ipip_source: [192.0.2.128/25, 2001:db8:f:1::/64]") +
-          "limits: {replies_per_second: 7, icmp_errors_per_second: 0}\n",
+           "ipip_source: [192.0.2.128/25, 2001:db8:f:1::/64], announce: false") +
+          "limits: {replies_per_second: 7, icmp_errors_per_second: 0, announcements_per_second: "
+          "9}\n",
       "test");
   ASSERT_TRUE(config.ok()) << config.status().message();
   const PortConfig& port = config->ports.at(0);
@@ -32,6 +39,8 @@ TEST(ParseConfig, ReadsWhatTheModesNeedOfAPort) {
   EXPECT_EQ(port.ipip_sources[0].ToString(), "192.0.2.128/25");
   EXPECT_EQ(config->replies_per_second, 7U);
   EXPECT_EQ(config->icmp_errors_per_second, 0U);
+  EXPECT_EQ(config->announcements_per_second, 9U);
+  EXPECT_FALSE(port.announce);
 }
 
 TEST(ParseConfig, TakesOneIpipSourceWithoutAList) {
@@ -44,7 +53,7 @@ TEST(ParseConfig, TakesOneIpipSourceWithoutAList) {
 
 TEST(ParseConfig, RefusesPortSettingsThatNobodyCanHave) {
   const struct {
-    const char* settings;
+    std::string settings;
     const char* message;
   } rows[] = {
       {"addresses: [127.0.0.1]", "port wan: addresses: 127.0.0.1 is not a usable unicast address"},
@@ -58,6 +67,8 @@ TEST(ParseConfig, RefusesPortSettingsThatNobodyCanHave) {
       {"gateway: '01:00:00:00:00:fe'",
        "port wan: gateway: 01:00:00:00:00:fe cannot be a station's"},
       {"gateway: 192.0.2.254", "ports[0].gateway: MAC"},
+      {"announce: no", "ports[0].announce: 'no' is neither true nor false"},
+      {"addresses: [" + ManyAddresses() + "]", "port wan: addresses: more than 192 over all ports"},
       {"gateways: []", "ports[0].gateways: this key is not known"},
   };
   for (const auto& row : rows) {

@@ -1,0 +1,75 @@
+#include "dataplane/port/announcements.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+namespace fairlead {
+namespace {
+
+constexpr uint64_t kLookUs = 250'000;
+constexpr uint64_t kLongestUs = 1'000'000;
+
+uint64_t NowUs() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+std::vector<Announcer::Port> AnnouncingPorts(std::span<const Port> ports) {
+  std::vector<Announcer::Port> out;
+  for (const Port& port : ports) {
+    out.push_back({port.view.mac, port.announce && port.has_network,
+                   port.has_network && port.kernel_interface.empty()});
+  }
+  return out;
+}
+
+std::vector<std::string> KernelInterfaces(std::span<const Port> ports) {
+  std::vector<std::string> names;
+  for (const Port& port : ports) {
+    if (!port.kernel_interface.empty()) names.push_back(port.kernel_interface);
+  }
+  return names;
+}
+
+}  // namespace
+
+Announcements::Announcements(std::span<const Port> ports, uint32_t per_second, Outgoing* outgoing)
+    : ports_(ports),
+      announcer_(AnnouncingPorts(ports), per_second,
+                 [outgoing](uint16_t port_index, std::span<const uint8_t> frame) {
+                   return outgoing->Put(port_index, frame);
+                 }),
+      memberships_(KernelInterfaces(ports)),
+      up_(ports.size(), true) {}
+
+void Announcements::Follow(const SnapshotView& snapshot) {
+  std::set<IpAddress> addresses;
+  for (const FrontendRecord& frontend : snapshot.frontends()) {
+    addresses.insert(AddressOf(frontend));
+  }
+  // The membership first: an announcement may be answered by a solicitation.
+  memberships_.Follow(addresses);
+  announcer_.Follow(addresses, NowUs());
+}
+
+void Announcements::WatchLinks(uint64_t now_us) {
+  if (now_us < next_look_us_) return;
+  next_look_us_ = now_us + kLookUs;
+  for (size_t index = 0; index < ports_.size(); ++index) {
+    if (!ports_[index].has_network) continue;
+    const bool up = LinkIsUp(ports_[index]);
+    if (up && !up_[index]) announcer_.LinkUp(static_cast<uint16_t>(index), now_us);
+    up_[index] = up;
+  }
+}
+
+int Announcements::Step() {
+  const uint64_t now_us = NowUs();
+  WatchLinks(now_us);
+  const uint64_t next_us = std::min(announcer_.Step(now_us), next_look_us_);
+  const uint64_t rest_us = std::min(next_us > now_us ? next_us - now_us : 0, kLongestUs);
+  return static_cast<int>((rest_us + 999) / 1000);
+}
+
+}  // namespace fairlead

@@ -1,0 +1,122 @@
+"""Who is told where a frontend is, without asking: hosts with an older entry, and switches that snoop MLD."""
+import time
+
+import pytest
+
+from tests.e2e.conftest import configure, ping
+from tests.lab import wait_until
+from tests.lab.process import run
+
+_STALE_MAC = "02:00:00:00:dd:01"
+_MEMBERS = ("net_af_packet_a,iface=eth0,blocksz=16384,framesz=2048,framecnt=2048", "net_bonding0,mode=1,slave=net_af_packet_a,mac=02:00:00:00:00:02")
+
+
+def _remember(lab, mac=_STALE_MAC):
+    """The client believes the frontends to be at `mac`, and has no reason to ask."""
+    for vip in (lab.vip4, lab.vip6):
+        lab.client.namespace.ip(f"neigh replace {vip} lladdr {mac} nud reachable dev eth0")
+
+
+def _known(lab):
+    """Where the client has the frontends."""
+    return {run(lab.client.namespace.command(["ip", "neigh", "show", vip, "dev", "eth0"])).stdout.split("lladdr ")[-1].split()[0]
+            for vip in (lab.vip4, lab.vip6)}
+
+
+def _await_learned(lab, when):
+    wait_until(lambda: _known(lab) == {lab.balancer.mac}, 30, lambda: f"the client learns of it {when}: {_known(lab)}")
+
+
+class _Listener:
+    """Counts what the client hears said of the frontends unasked. It asks nothing meanwhile."""
+
+    _SCRIPT = """
+import signal, socket, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+wire.bind(("eth0", 0))
+print("ready", flush=True)
+while True:
+    frame = wire.recv(2048)
+    if frame[:6] == b"\\xff" * 6 and frame[12:14] == b"\\x08\\x06" and frame[28:32] == frame[38:42]:
+        print(socket.inet_ntop(socket.AF_INET, frame[28:32]), flush=True)
+    if frame[:6] == b"\\x33\\x33\\0\\0\\0\\x01" and frame[54:55] == b"\\x88":
+        print(socket.inet_ntop(socket.AF_INET6, frame[62:78]), flush=True)
+"""
+
+    def __init__(self, lab):
+        self._vips = (lab.vip4, lab.vip6)
+        self._process = lab.spawn(f"listener-{time.monotonic_ns()}", ["/usr/bin/python3", "-c", self._SCRIPT], lab.client.namespace)
+        wait_until(lambda: "ready" in self._process.output(), 30, "the listener starts")
+
+    def heard(self):
+        return [self._process.output().split().count(vip) for vip in self._vips]
+
+
+@pytest.mark.quick
+def test_hosts_learn_of_a_frontend_when_it_comes_when_the_dataplane_starts_and_when_the_link_comes_up(lab):
+    _remember(lab)
+    listener = _Listener(lab)
+    configure(lab)
+    _await_learned(lab, "when it comes into force")
+    wait_until(lambda: listener.heard() == [3, 3], 30, lambda: f"three announcements of each are heard: {listener.heard()}")
+
+    lab.dataplane.kill()
+    _remember(lab)
+    lab.start_dataplane()
+    _await_learned(lab, "when the dataplane starts")
+    wait_until(lambda: listener.heard() == [6, 6], 30, lambda: f"three more of each are heard: {listener.heard()}")
+
+    lab.switch.ip("link set balancer down")
+    _remember(lab)
+    time.sleep(0.6)  # the dataplane looks four times a second
+    lab.switch.ip("link set balancer up")
+    _await_learned(lab, "when the link comes up")
+    # No more than three times: the sweep of all that is said ends.
+    wait_until(lambda: listener.heard() == [9, 9], 30, lambda: f"three more of each are heard: {listener.heard()}")
+    time.sleep(2)
+    assert listener.heard() == [9, 9]
+
+
+@pytest.mark.quick
+def test_a_port_says_nothing_where_it_is_told_so(bare_lab):
+    lab = bare_lab
+    lab.start_dataplane(port={"announce": False})
+    lab.start_control()
+    listener = _Listener(lab)
+    configure(lab)
+    time.sleep(3)
+    assert listener.heard() == [0, 0]
+    assert ping(lab.client, lab.vip6)
+
+
+def _groups(lab):
+    """The groups that the switch passes to the balancer."""
+    lines = lab.switch.run("bridge", "mdb", "show").stdout.splitlines()
+    return {line.split(" grp ")[1].split()[0] for line in lines if " port balancer " in line}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("kernel", [True, False])
+def test_a_switch_that_snoops_mld_passes_solicitations_on(bare_lab, kernel):
+    """`kernel`: the port is an interface of the kernel, which reports memberships; else the dataplane does so itself."""
+    lab = bare_lab
+    if kernel:
+        lab.start_dataplane()
+    else:
+        eal = [f"--vdev={word}" for word in _MEMBERS]
+        lab.start_dataplane(device="vdev:net_bonding0", eal=eal)
+    lab.start_control()
+    macs = [{"address": backend.address4, "mac": backend.mac} for backend in lab.backends]
+    lab.control.post("/v1/services", {"name": "web", "frontends": [f"[{lab.vip6}]:80/tcp"], "backends": macs, "health_check": {"type": "none"}})
+    wait_until(lambda: "ff02::1:ff00:10" in _groups(lab), 30, lambda: f"the switch knows the group: {_groups(lab)}")
+    lab.client.namespace.ip("neigh flush all")
+    assert ping(lab.client, lab.vip6)
+    if not kernel:
+        return
+    # The kernel reports the membership again when it is asked: it outlives what the switch keeps it for.
+    lab.switch.ip("link set br0 type bridge mcast_query_interval 100 mcast_query_response_interval 50 mcast_membership_interval 400 "
+                  "mcast_startup_query_interval 100 mcast_querier 0", "link set br0 type bridge mcast_querier 1")
+    time.sleep(9)
+    assert "ff02::1:ff00:10" in _groups(lab)
+    lab.control.delete("/v1/services/web")
+    wait_until(lambda: "ff02::1:ff00:10" not in _groups(lab), 30, lambda: f"the membership ends with the frontend: {_groups(lab)}")
