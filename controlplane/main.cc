@@ -1,4 +1,5 @@
 // fairleadd: the control plane's process.
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 
@@ -53,6 +54,7 @@ int Run(const Arguments& arguments) {
     return 2;
   }
   RaiseDescriptorLimit();
+  ::signal(SIGPIPE, SIG_IGN);  // of a log that nobody reads any more
   boost::asio::io_context context(1);
   fairlead::Daemon daemon(&context, arguments.daemon);
   if (const fairlead::Status status = daemon.Start(); !status.ok()) {

@@ -19,7 +19,6 @@
 #include <string>
 #include <vector>
 
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 
@@ -36,6 +35,7 @@
 #include "dataplane/port/port.h"
 #include "dataplane/port/steered_ports.h"
 #include "dataplane/worker/worker.h"
+#include "lib/log/stderr_sink.h"
 
 namespace fairlead {
 namespace {
@@ -58,7 +58,8 @@ Result<int> CatchSignals() {
 }
 
 void SetUpLog(bool verbose) {
-  auto logger = spdlog::stderr_color_mt("fairlead-dataplane");
+  auto logger = std::make_shared<spdlog::logger>("fairlead-dataplane",
+                                                 std::make_shared<StderrSink<std::mutex>>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   logger->set_level(verbose ? spdlog::level::info : spdlog::level::warn);
   logger->flush_on(spdlog::level::info);

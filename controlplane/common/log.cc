@@ -1,10 +1,10 @@
 #include "controlplane/common/log.h"
 
 #include <nlohmann/json.hpp>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "controlplane/common/time.h"
+#include "lib/log/stderr_sink.h"
 
 namespace fairlead {
 namespace {
@@ -43,9 +43,17 @@ spdlog::level::level_enum SpdlogLevel(LogLevel level) {
   return spdlog::level::off;
 }
 
+using Sink = StderrSink<spdlog::details::null_mutex>;
+
+Sink& TheSink() {
+  static const std::shared_ptr<Sink> sink = std::make_shared<Sink>();
+  return *sink;
+}
+
 spdlog::logger& Logger() {
   static spdlog::logger logger = [] {
-    spdlog::logger made("fairleadd", std::make_shared<spdlog::sinks::stderr_sink_st>());
+    // Not owned by the logger.
+    spdlog::logger made("fairleadd", std::shared_ptr<Sink>(&TheSink(), [](Sink*) {}));
     made.set_pattern("%v");  // the line is complete when it gets here
     return made;
   }();
@@ -103,7 +111,8 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   if (!Logger().should_log(spdlog_level)) return;
   Logger().log(spdlog_level,
                FormatLogLine(json_format, FormatRfc3339(Clock().WallMs()), level, event, fields));
-  Logger().flush();
 }
+
+uint64_t LogLinesDropped() { return TheSink().dropped(); }
 
 }  // namespace fairlead

@@ -35,4 +35,7 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
 std::string FormatLogLine(bool json, std::string_view time, LogLevel level, std::string_view event,
                           std::initializer_list<LogField> fields);
 
+// Lines that stderr had no room for.
+uint64_t LogLinesDropped();
+
 }  // namespace fairlead

@@ -7,6 +7,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "controlplane/common/log.h"
 #include "controlplane/http/views.h"
 
 namespace fairlead {
@@ -96,6 +97,10 @@ void Collector::AddControl(std::vector<MetricFamily>* families) const {
             "From receipt of the last snapshot to its being in force in all workers.")
           .Add({}, static_cast<double>(publisher.applied_us()) / 1e6)
           .Take());
+  families->push_back(Counter("fairlead_log_lines_dropped_total",
+                              "Lines of fairleadd's log that stderr had no room for.")
+                          .Add({}, LogLinesDropped())
+                          .Take());
   Family requests = Counter("fairlead_api_requests_total", "Requests answered by the HTTP API.");
   for (const auto& [key, count] : api_.requests) {
     const auto& [method, route, status] = key;

@@ -1,0 +1,66 @@
+#include "lib/log/line_writer.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+namespace fairlead {
+namespace {
+
+bool HasRoom(int fd) {
+  pollfd one = {fd, POLLOUT, 0};
+  return poll(&one, 1, 0) == 1 && (one.revents & POLLOUT) != 0;
+}
+
+}  // namespace
+
+LineWriter::LineWriter(int fd) : fd_(fd) {
+  struct stat info = {};
+  is_socket_ = fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
+bool LineWriter::TryWrite(std::string_view text) {
+  while (!text.empty()) {
+    // A pipe that is ready has room for so many bytes at least (POSIX, write()).
+    const size_t size = std::min<size_t>(text.size(), PIPE_BUF);
+    ssize_t count = -1;
+    if (is_socket_) {
+      count = send(fd_, text.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else if (HasRoom(fd_)) {
+      count = write(fd_, text.data(), size);
+    }
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    text.remove_prefix(static_cast<size_t>(count));
+  }
+  rest_ = text;
+  return text.empty();
+}
+
+void LineWriter::Write(std::string_view line) {
+  const auto drop = [this] { dropped_.fetch_add(1, std::memory_order_relaxed); };
+  if (!rest_.empty() && !TryWrite(std::string(rest_))) return drop();
+  if (const uint64_t lost = dropped() - told_; lost != 0) {
+    const std::string text = std::to_string(lost) + " lines of this log are lost: nobody read it\n";
+    const bool whole = TryWrite(text);
+    // What was not even begun is said again.
+    if (!whole && rest_.size() == text.size())
+      rest_.clear();
+    else
+      told_ += lost;
+    if (!whole) return drop();
+  }
+  if (TryWrite(line)) return;
+  if (rest_.size() == line.size()) {
+    rest_.clear();
+    drop();
+  }
+}
+
+}  // namespace fairlead
