@@ -112,7 +112,8 @@ bool LinkClient::Receive(Datagram datagram) {
   // An answer nobody waits for any more (timed out) is dropped, with its descriptor.
   const auto question = questions_.find(decoded->id);
   if (question == questions_.end()) return true;
-  question->second->answer = Answer{std::move(decoded->message), std::move(datagram.fd)};
+  question->second->answer =
+      Answer{std::move(decoded->message), std::move(datagram.fd), datagram.fd_lost};
   question->second->event.Notify();
   questions_.erase(question);
   return true;
@@ -186,6 +187,7 @@ asio::awaitable<Result<DataplaneStats>> LinkClient::GetStats(milliseconds timeou
   LinkMessage message = GetStatsMessage{};
   Result<Answer> answer = co_await Ask(std::move(message), -1, timeout);
   if (!answer.ok()) co_return answer.status();
+  if (answer->fd_lost) co_return Unavailable("no descriptor for the dataplane's statistics");
   const auto* stats = std::get_if<StatsMessage>(&answer->message);
   if (stats == nullptr || !answer->fd.valid() || stats->body_bytes > kMaxStatsBytes) {
     Disconnect("an answer to GetStats without usable statistics");

@@ -40,7 +40,8 @@ class LinkClient {
   const std::string& error() const { return error_; }
 
   // Each fails with kUnavailable when the link is down, breaks, or the answer does not come in
-  // time. An answer of another kind breaks the link.
+  // time, and when this process has no descriptor or memory for it; then the link stays. An answer
+  // of another kind breaks the link.
   boost::asio::awaitable<Result<PublishedMessage>> Publish(uint64_t generation,
                                                            std::span<const std::byte> image,
                                                            std::chrono::milliseconds timeout);
@@ -52,6 +53,7 @@ class LinkClient {
   struct Answer {
     LinkMessage message;
     UniqueFd fd;
+    bool fd_lost = false;
   };
   struct Question {
     explicit Question(boost::asio::any_io_executor executor) : event(std::move(executor)) {}

@@ -167,15 +167,7 @@ asio::awaitable<void> Publisher::PublishOnce() {
   } else {
     StoreObserved(0);
   }
-  if (!status.ok()) {
-    if (error_ != status.message()) {
-      Log(LogLevel::kError, "snapshot_not_made", {{"reason", status.message()}});
-    }
-    error_ = status.message();
-    co_await changed_.Wait(Now() + kRetryAfterRefusal);
-    dirty_ = true;
-    co_return;
-  }
+  if (!status.ok()) co_return co_await RetryLater("snapshot_not_made", status.message());
   if (!link_.connected() || image_ == nullptr || in_force_generation_ == image_generation_) {
     if (in_force_generation_ == image_generation_) error_.clear();
     co_return;
@@ -185,7 +177,11 @@ asio::awaitable<void> Publisher::PublishOnce() {
   const uint64_t generation = image_generation_;
   const Result<PublishedMessage> published =
       co_await link_.Publish(generation, image->bytes(), kPublishTimeout);
-  if (!published.ok()) co_return;  // the link broke; OnConnect() starts anew
+  if (!published.ok()) {
+    // Where the link broke, OnConnect() starts anew. Else this process could not send it now.
+    if (link_.connected()) co_await RetryLater("snapshot_not_sent", published.status().message());
+    co_return;
+  }
   if (published->in_force) {
     error_.clear();
     applied_us_ = published->apply_us;
@@ -206,6 +202,13 @@ asio::awaitable<void> Publisher::PublishOnce() {
   refused_generation_ = generation;
   in_force_.Notify();
   if (dirty_) co_return;
+  co_await changed_.Wait(Now() + kRetryAfterRefusal);
+  dirty_ = true;
+}
+
+asio::awaitable<void> Publisher::RetryLater(std::string_view event, std::string why) {
+  if (error_ != why) Log(LogLevel::kError, event, {{"reason", why}});
+  error_ = std::move(why);
   co_await changed_.Wait(Now() + kRetryAfterRefusal);
   dirty_ = true;
 }

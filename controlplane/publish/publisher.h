@@ -88,6 +88,8 @@ class Publisher {
   void OnDisconnect();
   boost::asio::awaitable<void> PublishLoop();
   boost::asio::awaitable<void> PublishOnce();
+  // Tells of it once, waits, and has the loop try again.
+  boost::asio::awaitable<void> RetryLater(std::string_view event, std::string why);
   boost::asio::awaitable<void> StatsLoop();
   boost::asio::awaitable<void> AskStats();
   void TakeVerdicts(const DataplaneStats& stats);

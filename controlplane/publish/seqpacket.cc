@@ -87,6 +87,7 @@ Result<std::optional<Datagram>> ReceiveDatagram(int socket, size_t max_bytes) {
     return SystemError("receive from the dataplane");
   }
   datagram.fd = TakeDescriptors(&message);
+  datagram.fd_lost = !datagram.fd.valid() && (message.msg_flags & MSG_CTRUNC) != 0;
   if ((message.msg_flags & MSG_TRUNC) != 0) {
     return InvalidArgument("a message longer than " + std::to_string(max_bytes) + " bytes");
   }

@@ -16,6 +16,7 @@ namespace fairlead {
 struct Datagram {
   std::vector<std::byte> bytes;  // empty: the peer has closed
   UniqueFd fd;                   // the one that came along, if any; further ones were closed
+  bool fd_lost = false;          // one came along that this process had no room for
 };
 
 Result<UniqueFd> ConnectSeqpacket(const std::string& path);

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -23,6 +25,7 @@ namespace {
 constexpr size_t kMaxClients = 16;
 constexpr size_t kMaxRequestsAtOnce = 64;  // of one client, before the others' turn
 constexpr size_t kMaxFds = 16;             // in one message; the kernel closes what is beyond
+constexpr std::chrono::milliseconds kAcceptPause{200};
 
 std::string ErrorText() { return std::strerror(errno); }
 
@@ -117,7 +120,8 @@ int MakeMemfd(std::span<const std::byte> bytes) {
 bool SendStats(int client, uint32_t id, const DataplaneStats& stats) {
   const std::vector<std::byte> body = EncodeStats(stats);
   const int fd = MakeMemfd(body);
-  if (fd < 0) return false;
+  // Without a descriptor or memory there is no answer now. The asker waits for none for long.
+  if (fd < 0) return true;
   const bool sent = Send(client, EncodeLinkMessage(id, StatsMessage{body.size()}), fd);
   close(fd);
   return sent;
@@ -130,6 +134,7 @@ struct LinkServer::Received {
   std::array<std::byte, kMaxLinkMessageBytes> bytes;
   size_t length = 0;
   bool truncated = false;
+  bool fd_lost = false;  // this process had no room for one
   std::vector<int> fds;
 
   Received() = default;
@@ -159,6 +164,7 @@ struct LinkServer::Received {
     }
     length = static_cast<size_t>(count);
     truncated = (message.msg_flags & MSG_TRUNC) != 0;
+    fd_lost = fds.empty() && (message.msg_flags & MSG_CTRUNC) != 0;
     return count;
   }
 };
@@ -188,21 +194,21 @@ LinkServer::LinkServer(LinkServer&& other) noexcept
 
 LinkServer::~LinkServer() {
   if (listener_ < 0) return;
-  for (const int client : clients_) close(client);
+  for (const Client& client : clients_) close(client.fd);
   close(listener_);
   unlink(path_.c_str());
 }
 
 void LinkServer::AddPollFds(std::vector<pollfd>* fds) const {
-  fds->push_back({listener_, POLLIN, 0});
-  for (const int client : clients_) fds->push_back({client, POLLIN, 0});
+  if (SteadyClock::now() >= accept_again_) fds->push_back({listener_, POLLIN, 0});
+  for (const Client& client : clients_) fds->push_back({client.fd, POLLIN, 0});
 }
 
 void LinkServer::Serve(LinkHandler* handler) {
   AcceptClients(handler);
-  std::erase_if(clients_, [&](int client) {
-    if (ServeClient(client, handler)) return false;
-    close(client);
+  std::erase_if(clients_, [&](Client& client) {
+    if (ServeClient(&client, handler)) return false;
+    close(client.fd);
     return true;
   });
 }
@@ -210,58 +216,103 @@ void LinkServer::Serve(LinkHandler* handler) {
 void LinkServer::AcceptClients(LinkHandler* handler) {
   while (true) {
     const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (client < 0) return;
-    if (clients_.size() >= kMaxClients) {
-      spdlog::warn("link: more than {} clients; one more is turned away", kMaxClients);
-      close(client);
-      continue;
+    if (client < 0) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNABORTED)
+        return;
+      if (!cannot_accept_) spdlog::warn("link: nobody can be accepted: {}", ErrorText());
+      cannot_accept_ = true;
+      accept_again_ = SteadyClock::now() + kAcceptPause;
+      return;
     }
+    if (std::exchange(cannot_accept_, false)) spdlog::info("link: clients are accepted again");
+    if (clients_.size() >= kMaxClients) MakeRoom();
     if (!Send(client, EncodeLinkMessage(0, handler->Hello()), -1)) {
       close(client);
       continue;
     }
-    clients_.push_back(client);
+    clients_.push_back({client, false, SteadyClock::now()});
   }
 }
 
-bool LinkServer::ServeClient(int client, LinkHandler* handler) {
+void LinkServer::MakeRoom() {
+  const auto victim = std::ranges::min_element(clients_, [](const Client& a, const Client& b) {
+    return std::tuple(a.has_asked, a.heard) < std::tuple(b.has_asked, b.heard);
+  });
+  spdlog::warn("link: more than {} clients; the one that {} is disconnected", kMaxClients,
+               victim->has_asked ? "has not asked for longest" : "never asked anything");
+  close(victim->fd);
+  clients_.erase(victim);
+}
+
+bool LinkServer::Answer(int client, uint32_t id, const LinkMessage& message,
+                        const Received& received, LinkHandler* handler) {
+  if (const auto* publish = std::get_if<PublishMessage>(&message)) {
+    PublishedMessage reply;
+    reply.generation = publish->generation;
+    if (received.fds.size() == 1) {
+      reply = handler->Publish(*publish, received.fds[0]);
+    } else if (received.fd_lost) {
+      reply.reason = "this process has too many files open to receive the image";
+    } else {
+      reply.reason = "a publish message comes with one file descriptor, not with " +
+                     std::to_string(received.fds.size());
+    }
+    return Send(client, EncodeLinkMessage(id, reply), -1);
+  }
+  if (std::holds_alternative<GetStatsMessage>(message)) {
+    return SendStats(client, id, handler->Stats());
+  }
+  if (const auto* find = std::get_if<FindFlowMessage>(&message)) {
+    return Send(client, EncodeLinkMessage(id, handler->FindFlow(*find)), -1);
+  }
+  spdlog::warn("link: a message that only a dataplane sends; disconnecting");
+  return false;
+}
+
+bool LinkServer::ServeClient(Client* client, LinkHandler* handler) {
+  // The newest image, which is published when all else is answered.
+  std::unique_ptr<Received> image;
+  std::optional<DecodedMessage> publish;
+  bool ends = false;
   for (size_t n = 0; n < kMaxRequestsAtOnce; ++n) {
-    Received received;
-    const ssize_t count = received.From(client);
-    if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-    if (count == 0) return false;  // the client has gone
-    if (received.truncated) {
+    auto received = std::make_unique<Received>();
+    const ssize_t count = received->From(client->fd);
+    if (count < 0) {
+      ends = errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+      break;
+    }
+    if (count == 0) {  // the client has gone
+      ends = true;
+      break;
+    }
+    if (received->truncated) {
       spdlog::warn("link: a message longer than {} bytes; disconnecting", kMaxLinkMessageBytes);
       return false;
     }
-    const Result<DecodedMessage> decoded =
-        DecodeLinkMessage({received.bytes.data(), received.length});
+    Result<DecodedMessage> decoded = DecodeLinkMessage({received->bytes.data(), received->length});
     if (!decoded.ok()) {
       spdlog::warn("link: {}; disconnecting", decoded.status().message());
       return false;
     }
-    const uint32_t id = decoded->id;
-    bool sent = false;
-    if (const auto* publish = std::get_if<PublishMessage>(&decoded->message)) {
-      PublishedMessage reply;
-      if (received.fds.size() == 1) {
-        reply = handler->Publish(*publish, received.fds[0]);
-      } else {
-        reply.generation = publish->generation;
-        reply.reason = "a publish message comes with one file descriptor, not with " +
-                       std::to_string(received.fds.size());
-      }
-      sent = Send(client, EncodeLinkMessage(id, reply), -1);
-    } else if (std::holds_alternative<GetStatsMessage>(decoded->message)) {
-      sent = SendStats(client, id, handler->Stats());
-    } else if (const auto* find = std::get_if<FindFlowMessage>(&decoded->message)) {
-      sent = Send(client, EncodeLinkMessage(id, handler->FindFlow(*find)), -1);
-    } else {
-      spdlog::warn("link: a message that only a dataplane sends; disconnecting");
+    client->has_asked = true;
+    client->heard = SteadyClock::now();
+    if (!std::holds_alternative<PublishMessage>(decoded->message)) {
+      if (!Answer(client->fd, decoded->id, decoded->message, *received, handler)) return false;
+      continue;
     }
-    if (!sent) return false;
+    if (publish.has_value()) {
+      const PublishedMessage reply{
+          .generation = std::get<PublishMessage>(publish->message).generation,
+          .reason = "a newer image came before this one was looked at"};
+      if (!Send(client->fd, EncodeLinkMessage(publish->id, reply), -1)) return false;
+    }
+    publish = *std::move(decoded);
+    image = std::move(received);
   }
-  return true;
+  if (publish.has_value() && !Answer(client->fd, publish->id, publish->message, *image, handler)) {
+    return false;
+  }
+  return !ends;
 }
 
 }  // namespace fairlead

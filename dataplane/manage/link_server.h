@@ -4,7 +4,9 @@
 
 #include <poll.h>
 
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,22 +44,36 @@ class LinkServer {
   void AddPollFds(std::vector<pollfd>* fds) const;
 
   // Accepts who waits and answers what was asked; whoever breaks the protocol, or does not read its
-  // replies, is disconnected. Reads what is there and returns.
+  // replies, is disconnected. Reads what is there and returns. Of several images that one client has
+  // sent only the newest is published. Where there are too many clients, one makes room that never
+  // asked anything, else the one that has not for longest.
   void Serve(LinkHandler* handler);
 
   size_t client_count() const { return clients_.size(); }
 
  private:
+  using SteadyClock = std::chrono::steady_clock;
   struct Received;
+  struct Client {
+    int fd;
+    bool has_asked = false;
+    SteadyClock::time_point heard;
+  };
   LinkServer(std::string path, int listener) : path_(std::move(path)), listener_(listener) {}
 
   void AcceptClients(LinkHandler* handler);
+  void MakeRoom();
   // False: close this client.
-  bool ServeClient(int client, LinkHandler* handler);
+  bool ServeClient(Client* client, LinkHandler* handler);
+  static bool Answer(int client, uint32_t id, const LinkMessage& message, const Received& received,
+                     LinkHandler* handler);
 
   std::string path_;
   int listener_;
-  std::vector<int> clients_;
+  std::vector<Client> clients_;
+  // Without descriptors nobody can be accepted, and whoever waits would keep poll() from waiting.
+  SteadyClock::time_point accept_again_;
+  bool cannot_accept_ = false;
 };
 
 }  // namespace fairlead

@@ -148,7 +148,7 @@ void FakeDataplane::AnswerStats(int client, uint32_t id) {
   }
   const std::vector<std::byte> body = EncodeStats(stats);
   const Result<UniqueFd> memfd = MakeSealedMemfd("fake-stats", body);
-  EXPECT_TRUE(memfd.ok());
+  if (!memfd.ok()) return;  // a test that takes descriptors away takes them from all threads
   (void)SendDatagram(client, EncodeLinkMessage(id, StatsMessage{body.size()}), memfd->get());
   ++stats_count_;
 }

@@ -11,6 +11,7 @@
 #include "tests/unit/controlplane/fake_dataplane.h"
 #include "tests/unit/controlplane/http_client.h"
 #include "tests/unit/controlplane/support.h"
+#include "tests/unit/no_more_descriptors.h"
 
 namespace fairlead {
 namespace {
@@ -196,6 +197,30 @@ TEST_F(PublishTest, NonsenseFromTheDataplaneEndsTheConnectionOnly) {
   dataplane.reset();
   dataplane = std::make_unique<FakeDataplane>(link_);
   EXPECT_TRUE(dataplane->WaitForGeneration(1));
+}
+
+// Nothing that failed waits for the next change.
+TEST_F(PublishTest, AMomentWithoutDescriptorsDelaysAChangeAndNoMore) {
+  FakeDataplane dataplane(link_);
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  HttpConnection connection(socket_);
+  ASSERT_TRUE(connection.Send(RequestText("GET", "/v1/status")));
+  ASSERT_EQ(connection.Receive().status, 200) << "it is accepted";
+  {
+    const NoMoreDescriptors none;
+    ASSERT_TRUE(connection.Send(
+        RequestText("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})")));
+    const Answer changed = connection.Receive();
+    ASSERT_EQ(changed.status, 200) << changed.body;
+    EXPECT_EQ(changed.json()["in_force"], false);
+    ASSERT_TRUE(connection.Send(RequestText("GET", "/v1/status")));
+    EXPECT_THAT(std::string(connection.Receive().json()["dataplane"]["error"]),
+                HasSubstr("Too many open files"));
+  }
+  EXPECT_TRUE(WaitForInForce(2));
+  EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["error"], "");
 }
 
 TEST_F(PublishTest, ChangesWhileOneIsRefusedAreTriedAtOnce) {

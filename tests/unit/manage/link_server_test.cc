@@ -2,15 +2,20 @@
 
 #include <fcntl.h>
 
+#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <map>
+#include <memory>
 #include <optional>
+#include <thread>
 
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "tests/unit/manage/fixture.h"
+#include "tests/unit/no_more_descriptors.h"
 
 namespace fairlead {
 namespace {
@@ -30,6 +35,7 @@ class FakeHandler final : public LinkHandler {
     struct stat info = {};
     fstat(fd, &info);
     received_bytes = static_cast<uint64_t>(info.st_size);
+    published.push_back(message.generation);
     PublishedMessage reply;
     reply.generation = message.generation;
     reply.in_force = true;
@@ -46,6 +52,7 @@ class FakeHandler final : public LinkHandler {
     return flow;
   }
   uint64_t received_bytes = 0;
+  std::vector<uint64_t> published;
 };
 
 // A control plane, one message at a time. Unix sockets deliver at once: nothing waits.
@@ -200,6 +207,95 @@ TEST_F(LinkServerTest, RefusesToPublishWithoutExactlyOneDescriptor) {
     EXPECT_NE(std::get<PublishedMessage>(reply->message).reason, "");
   }
   EXPECT_EQ(OpenDescriptors(), before);
+}
+
+// Who sends images faster than they can be looked at would keep everybody else waiting.
+TEST_F(LinkServerTest, PublishesTheNewestOfManyImages) {
+  Client client(path_);
+  Serve();
+  client.Receive();
+  const Memfd image({});
+  const size_t before = OpenDescriptors();
+  for (uint32_t i = 1; i <= 10; ++i) {
+    client.Send(i, PublishMessage{.generation = i, .image_bytes = 0}, {image.get()});
+  }
+  client.Send(11, FindFlowMessage{.tag = 7});
+  Serve();
+  EXPECT_EQ(handler_.published, std::vector<uint64_t>{10});
+  EXPECT_EQ(OpenDescriptors(), before);
+  std::map<uint32_t, bool> in_force;
+  for (int i = 0; i < 11; ++i) {
+    const std::optional<DecodedMessage> reply = client.Receive();
+    ASSERT_TRUE(reply);
+    if (const auto* published = std::get_if<PublishedMessage>(&reply->message)) {
+      in_force[reply->id] = published->in_force;
+    }
+  }
+  ASSERT_EQ(in_force.size(), 10U);
+  for (const auto& [id, in] : in_force) EXPECT_EQ(in, id == 10) << id;
+}
+
+TEST_F(LinkServerTest, MakesRoomForOneMoreByTheSilent) {
+  std::vector<std::unique_ptr<Client>> asking, silent;
+  for (int i = 0; i < 2; ++i) {
+    asking.push_back(std::make_unique<Client>(path_));
+    Serve();
+    asking.back()->Receive();
+    asking.back()->Send(1, FindFlowMessage{});
+    Serve();
+    asking.back()->Receive();
+  }
+  for (int i = 0; i < 14; ++i) {
+    silent.push_back(std::make_unique<Client>(path_));
+    Serve();
+  }
+  EXPECT_EQ(server_.client_count(), 16U);
+  Client late(path_);
+  Serve();
+  EXPECT_TRUE(late.Receive().has_value()) << "greeted";
+  EXPECT_EQ(server_.client_count(), 16U);
+  silent[0]->Receive();
+  EXPECT_TRUE(silent[0]->IsDisconnected()) << "the oldest of those that never asked";
+  for (const auto& client : asking) EXPECT_FALSE(client->IsDisconnected());
+}
+
+TEST_F(LinkServerTest, DoesNotSpinWithoutDescriptors) {
+  std::vector<pollfd> fds;
+  {
+    const Client waiting(path_);
+    const NoMoreDescriptors none;
+    Serve();
+    EXPECT_EQ(server_.client_count(), 0U);
+    server_.AddPollFds(&fds);
+    EXPECT_TRUE(fds.empty()) << "who waits would wake it at once";
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  server_.AddPollFds(&fds);
+  EXPECT_EQ(fds.size(), 1U);
+  Client client(path_);
+  Serve();
+  EXPECT_TRUE(client.Receive().has_value()) << "greeted";
+}
+
+TEST_F(LinkServerTest, TellsOfAnImageThatItHadNoDescriptorFor) {
+  Client client(path_);
+  Serve();
+  client.Receive();
+  const Memfd image({});
+  client.Send(1, PublishMessage{.generation = 4, .image_bytes = 0}, {image.get()});
+  client.Send(2, GetStatsMessage{});
+  {
+    const NoMoreDescriptors none;
+    Serve();
+  }
+  const std::optional<DecodedMessage> reply = client.Receive();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(std::get<PublishedMessage>(reply->message).reason,
+            "this process has too many files open to receive the image");
+  EXPECT_EQ(server_.client_count(), 1U) << "it asks again";
+  client.Send(3, PublishMessage{.generation = 4, .image_bytes = 0}, {image.get()});
+  Serve();
+  EXPECT_EQ(handler_.published, std::vector<uint64_t>{4});
 }
 
 TEST_F(LinkServerTest, ClosesDescriptorsThatNobodyAskedFor) {
