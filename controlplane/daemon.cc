@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "controlplane/common/log.h"
+#include "lib/host/own_files.h"
 #include "lib/intent/json.h"
 
 namespace fairlead {
@@ -13,6 +14,10 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kStopTimeout{5000};
+// What a request takes at most, measured and doubled: parsed JSON, copies of the intent, the reply.
+constexpr uint64_t kMemoryOfRequest = uint64_t{2} << 20;
+constexpr uint64_t kMemoryOfByte = 64;  // of its body
+constexpr uint64_t kMemoryOfBackend = 4096;
 
 Result<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -37,15 +42,6 @@ std::string KnownMethod(const std::string& method) {
   return std::ranges::find(kMethods, method) == std::end(kMethods) ? "other" : method;
 }
 
-Status MakeParentDirectory(const std::string& path) {
-  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  if (directory.empty()) return {};
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return Unavailable(directory.string() + ": " + error.message());
-  return {};
-}
-
 }  // namespace
 
 Daemon::Daemon(asio::io_context* context, DaemonOptions options)
@@ -56,10 +52,14 @@ Daemon::~Daemon() {
 }
 
 Status Daemon::Start() {
-  RETURN_IF_ERROR(MakeParentDirectory(options_.store_path));
-  ASSIGN_OR_RETURN(store_, Store::Open(options_.store_path));
+  const std::filesystem::path store_folder =
+      std::filesystem::path(options_.store_path).parent_path();
+  RETURN_IF_ERROR(MakeRuntimeFolder(store_folder.string(), nullptr));
+  ASSIGN_OR_RETURN(store_, Store::Open(options_.store_path, options_.accept_older_store));
   registry_ = std::make_unique<Registry>(store_.get(), &clock_);
-  RETURN_IF_ERROR(registry_->Load());
+  if (const Status loaded = registry_->Load(); !loaded.ok()) {
+    return Status(loaded.code(), options_.store_path + ": " + loaded.message());
+  }
   ASSIGN_OR_RETURN(socket_, ListenUnix(options_.socket_path));
   // Last of what can be refused: a start that fails leaves no configured store behind.
   if (!options_.services_path.empty()) {
@@ -80,7 +80,7 @@ Status Daemon::Start() {
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,
       Publisher::Parts{registry_.get(), drains_.get(), &clock_, [this] { return Settled(); },
-                       [this] { FollowOwnAddresses(); }});
+                       [this] { FollowOwnAddresses(); }, options_.accept_older_store});
   checks_ = std::make_unique<HealthChecks>(executor, registry_.get(), TcpProber(MostProbesAtOnce()),
                                            [this] { publisher_->Kick(); });
   registry_->OnChange([this] { OnIntentChange(); });
@@ -93,6 +93,10 @@ Status Daemon::Start() {
   api_.clock = &clock_;
   api_.started_at = clock_.Steady();
   AddRoutes(&api_, &router_);
+  options_.http.memory_bytes = [this](uint64_t body_bytes) {
+    return kMemoryOfRequest + kMemoryOfByte * body_bytes +
+           kMemoryOfBackend * registry_->backend_count();
+  };
   server_ = std::make_unique<HttpServer>(
       executor, &router_, options_.http,
       [this](const std::string& method, const std::string& pattern, unsigned status) {

@@ -25,6 +25,7 @@ struct DaemonOptions {
   std::string link_path = kDefaultLinkPath;
   std::string services_path;  // empty: none
   bool follow_neighbours = true;
+  bool accept_older_store = false;
   HttpLimits http;
 };
 

@@ -8,6 +8,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <sys/resource.h>
 
+#include "controlplane/common/event.h"
 #include "controlplane/common/log.h"
 #include "controlplane/daemon.h"
 
@@ -29,6 +30,9 @@ void Declare(CLI::App* app, Arguments* arguments) {
   app->add_option("--link", daemon.link_path, "the dataplane's socket")->capture_default_str();
   app->add_option("--services", daemon.services_path,
                   "services.yaml, imported when the store was never configured");
+  app->add_flag(
+      "--accept-older-store", daemon.accept_older_store,
+      "publish although the store does not have the change by which the dataplane forwards");
   app->add_option("--log-format", arguments->log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
@@ -71,7 +75,7 @@ int Run(const Arguments& arguments) {
     fairlead::Log(LogLevel::kInfo, "stopping", {{"signal", signal}});
     daemon.Stop();
   });
-  context.run();
+  fairlead::RunThroughLacksOfMemory(&context);
   fairlead::Log(LogLevel::kInfo, "stopped");
   return 0;
 }

@@ -35,7 +35,7 @@
 #include "dataplane/port/port.h"
 #include "dataplane/port/steered_ports.h"
 #include "dataplane/worker/worker.h"
-#include "lib/log/stderr_sink.h"
+#include "lib/host/stderr_sink.h"
 
 namespace fairlead {
 namespace {
@@ -75,7 +75,7 @@ Result<std::optional<SnapshotImage>> FirstImage(const Options& options,
     return std::optional(std::move(image));
   }
   if (!last_path) return std::optional<SnapshotImage>();
-  Result<SnapshotImage> image = LoadImageFile(*last_path);
+  Result<SnapshotImage> image = LoadKeptImage(*last_path);
   if (image.ok()) return std::optional(*std::move(image));
   if (image.status().code() != ErrorCode::kNotFound) {
     spdlog::warn("{}; starting without", image.status().message());

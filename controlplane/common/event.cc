@@ -1,9 +1,15 @@
 #include "controlplane/common/event.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <memory>
+#include <new>
+#include <thread>
+#include <utility>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -25,6 +31,83 @@ asio::awaitable<bool> Event::Wait(SteadyTime deadline) {
   const bool slept = co_await SleepUntil(&timer, deadline);
   waiters_.erase(place);
   co_return !slept;
+}
+
+namespace {
+
+constexpr std::chrono::milliseconds kMemoryPause{100};
+
+struct Loop {
+  asio::any_io_executor executor;
+  const char* name;
+  std::function<asio::awaitable<void>()> body;
+  std::shared_ptr<Loop> next_lost;
+};
+// Of the context that this thread runs. Null where nobody would start them again: then loops that are
+// destroyed go with their context.
+thread_local std::shared_ptr<Loop>* lost_loops = nullptr;
+
+// Goes with the coroutine. One that is destroyed before it has ended is lost: where an operation that it
+// waits for runs out of memory, Asio drops both.
+class LossWatch {
+ public:
+  explicit LossWatch(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
+  ~LossWatch() {
+    if (loop_ == nullptr || lost_loops == nullptr) return;
+    loop_->next_lost = std::exchange(*lost_loops, loop_);
+  }
+  LossWatch(const LossWatch&) = delete;
+  LossWatch& operator=(const LossWatch&) = delete;
+  void Ended() { loop_ = nullptr; }
+
+ private:
+  std::shared_ptr<Loop> loop_;
+};
+
+asio::awaitable<void> RunAgain(std::shared_ptr<Loop> loop) {
+  LossWatch watch(loop);
+  for (;;) {
+    try {
+      co_await loop->body();
+      watch.Ended();
+      co_return;
+    } catch (const std::bad_alloc&) {
+    }
+    try {
+      Log(LogLevel::kError, "out_of_memory", {{"in", loop->name}});
+      asio::steady_timer timer(loop->executor);
+      co_await SleepUntil(&timer, std::chrono::steady_clock::now() + kMemoryPause);
+    } catch (const std::bad_alloc&) {
+      std::this_thread::sleep_for(kMemoryPause);
+    }
+  }
+}
+
+}  // namespace
+
+void SpawnLoop(asio::any_io_executor executor, const char* name,
+               std::function<asio::awaitable<void>()> body) {
+  const auto loop = std::make_shared<Loop>(Loop{executor, name, std::move(body), nullptr});
+  Spawn(executor, name, RunAgain(loop));
+}
+
+void RunThroughLacksOfMemory(asio::io_context* context) {
+  std::shared_ptr<Loop> lost;
+  lost_loops = &lost;
+  for (bool ended = false; !ended;) {
+    try {
+      while (lost != nullptr) {
+        const std::shared_ptr<Loop> loop = lost;
+        Spawn(loop->executor, loop->name, RunAgain(loop));
+        lost = std::exchange(loop->next_lost, nullptr);
+      }
+      context->run();
+      ended = true;
+    } catch (const std::bad_alloc&) {
+      std::this_thread::sleep_for(kMemoryPause);
+    }
+  }
+  lost_loops = nullptr;
 }
 
 void Spawn(asio::any_io_executor executor, const char* name, asio::awaitable<void> coroutine) {

@@ -1,10 +1,12 @@
 // Lets coroutines of one executor wait for something to happen, with a deadline. One thread.
 #pragma once
 
+#include <functional>
 #include <list>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "controlplane/common/time.h"
@@ -31,6 +33,15 @@ class Event {
   boost::asio::any_io_executor executor_;
   std::list<boost::asio::steady_timer*> waiters_;
 };
+
+// Starts body(), and starts it again, a moment later, whenever it is ended by a lack of memory: for
+// loops that must not end, and hold their state elsewhere.
+void SpawnLoop(boost::asio::any_io_executor executor, const char* name,
+               std::function<boost::asio::awaitable<void>()> body);
+
+// Runs the context until it has nothing more to do. What ends by a lack of memory costs no more than
+// itself; loops go on.
+void RunThroughLacksOfMemory(boost::asio::io_context* context);
 
 // Starts a coroutine whose exceptions are a programmer's error: logged by `name`, then abort.
 void Spawn(boost::asio::any_io_executor executor, const char* name,

@@ -4,7 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "controlplane/common/time.h"
-#include "lib/log/stderr_sink.h"
+#include "lib/host/stderr_sink.h"
 
 namespace fairlead {
 namespace {

@@ -6,8 +6,6 @@
 #include <random>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -15,6 +13,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include "controlplane/common/event.h"
 #include "controlplane/common/log.h"
 #include "lib/intent/json.h"
 
@@ -227,7 +226,7 @@ void HealthChecks::Begin(const CheckKey& key, std::set<uint32_t> backends) {
   const bool known = check->machine.state() != HealthState::kInitial;
   const uint32_t spread = known ? key.interval_ms : std::min(kFirstProbeSpreadMs, key.interval_ms);
   check->timer.expires_after(milliseconds(RandomBelow(checks_.size() == 1 ? 1 : spread)));
-  asio::co_spawn(executor_, Run(check), asio::detached);
+  SpawnLoop(executor_, "check", [this, check] { return Run(check); });
 }
 
 asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {

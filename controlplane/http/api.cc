@@ -9,6 +9,7 @@ void AddRoutes(Api* api, Router* router) {
   AddBackendRoutes(api, router);
   AddDrainRoutes(api, router);
   AddSeedRoutes(api, router);
+  AddStoreRoutes(api, router);
   AddStatusRoutes(api, router);
 }
 

@@ -36,6 +36,7 @@ void AddBackendRoutes(Api* api, Router* router);
 void AddDrainRoutes(Api* api, Router* router);
 void AddSeedRoutes(Api* api, Router* router);
 void AddStatusRoutes(Api* api, Router* router);
+void AddStoreRoutes(Api* api, Router* router);
 
 // The request's backend: parameters "service" and "backend". Fails with kNotFound, or
 // kInvalidArgument when the endpoint is not one.

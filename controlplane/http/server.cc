@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -25,6 +29,9 @@ using Stream = beast::basic_stream<asio::local::stream_protocol>;
 // does not take the reply away from it.
 constexpr milliseconds kLinger{500};
 constexpr milliseconds kAcceptRetry{100};
+constexpr size_t kLargeBody = 64 * 1024;
+// In which others have their turn.
+constexpr milliseconds kBetweenLarge{5};
 
 constexpr std::string_view kBusyReply =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 74\r\n\r\n"
@@ -59,6 +66,14 @@ BadRequest Judge(const ErrorCondition& error, const HttpLimits& limits) {
   return {};
 }
 
+// One thread allocates: what is free now is free in a moment.
+bool HasRoom(const HttpLimits& limits, uint64_t body_bytes) {
+  if (!limits.memory_bytes) return true;
+  void* const room = std::malloc(limits.memory_bytes(body_bytes));
+  std::free(room);
+  return room != nullptr;
+}
+
 }  // namespace
 
 struct HttpServer::Session {
@@ -84,7 +99,7 @@ HttpServer::~HttpServer() = default;
 void HttpServer::Start(const ListeningSocket& socket) {
   acceptor_ = std::make_unique<asio::local::stream_protocol::acceptor>(
       executor_, asio::local::stream_protocol(), ::dup(socket.fd.get()));
-  Spawn(executor_, "accept", Accept());
+  SpawnLoop(executor_, "accept", [this] { return Accept(); });
 }
 
 asio::awaitable<void> HttpServer::Stop(milliseconds timeout) {
@@ -136,18 +151,37 @@ asio::awaitable<void> HttpServer::Accept() {
     const auto session =
         std::make_shared<Session>(std::move(socket), limits_.header_bytes + 64 * 1024);
     session->place = sessions_.insert(sessions_.end(), session);
-    Spawn(executor_, "session", Serve(session));
+    try {
+      Spawn(executor_, "session", Serve(session));
+    } catch (const std::bad_alloc&) {
+      sessions_.erase(session->place);  // closes it
+      throw;
+    }
   }
 }
 
-asio::awaitable<void> HttpServer::Serve(std::shared_ptr<Session> session) {
-  bool more = true;
-  while (more && !stopping_) more = co_await ServeOne(session.get());
+void HttpServer::End(const std::shared_ptr<Session>& session) {
   ErrorCondition ignored;
   session->stream.socket().shutdown(asio::local::stream_protocol::socket::shutdown_both, ignored);
   session->stream.socket().close(ignored);
   sessions_.erase(session->place);
   closed_.Notify();
+}
+
+asio::awaitable<void> HttpServer::Serve(std::shared_ptr<Session> session) {
+  // Also where the coroutine is destroyed: being out of memory, or with its context, after the server.
+  const auto end = [this, alive = std::weak_ptr<const char>(alive_)](const auto* ended) {
+    if (!alive.expired()) End(*ended);
+  };
+  const std::unique_ptr<const std::shared_ptr<Session>, decltype(end)> ends(&session, end);
+  bool more = true;
+  while (more && !stopping_) {
+    try {
+      more = co_await ServeOne(session.get());
+    } catch (const std::bad_alloc&) {
+      more = false;  // not even for an answer
+    }
+  }
 }
 
 asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
@@ -174,6 +208,13 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
     co_await http::async_write(session->stream, go_on,
                                asio::redirect_error(asio::use_awaitable, error));
   }
+  const uint64_t length =
+      std::min<uint64_t>(parser.content_length().value_or(0), limits_.body_bytes);
+  if (!error && !HasRoom(limits_, length)) {
+    co_await Refuse(session, 503, "unavailable",
+                    "there is too little memory to serve the request; try again");
+    co_return false;
+  }
   if (!error) {
     co_await http::async_read(session->stream, session->buffer, parser,
                               asio::redirect_error(asio::use_awaitable, error));
@@ -192,10 +233,31 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
   std::string pattern;
   const HttpHandler handler = router_->Find(&request, &pattern);
   session->stream.expires_never();
-  HttpReply reply = co_await handler(request);
+  const bool is_large = request.body.size() > kLargeBody;
+  if (is_large) co_await AwaitLargeTurn();
+  HttpReply reply;
+  try {
+    reply = co_await handler(request);
+  } catch (const std::bad_alloc&) {
+    reply = ErrorReply(Unavailable("out of memory: the request was not served; try again"));
+  }
+  if (is_large) next_large_ = std::chrono::steady_clock::now() + kBetweenLarge;
   observer_(request.method, pattern, reply.status);
   co_return co_await Reply(session, std::move(reply), version, keep_alive,
                            request.method == "HEAD");
+}
+
+// A large body takes tens of milliseconds. Those of many clients, one right behind the other, would keep
+// everybody else waiting for all of them.
+asio::awaitable<void> HttpServer::AwaitLargeTurn() {
+  asio::steady_timer timer(executor_);
+  for (;;) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (now >= next_large_) break;
+    co_await SleepUntil(&timer, next_large_);
+  }
+  // Until it is done and says when; the next one looks again then.
+  next_large_ = std::chrono::steady_clock::now() + kBetweenLarge;
 }
 
 asio::awaitable<bool> HttpServer::Reply(Session* session, HttpReply reply, unsigned version,

@@ -24,6 +24,10 @@ struct HttpLimits {
   std::chrono::milliseconds idle{60'000};     // between requests
   std::chrono::milliseconds request{10'000};  // from a request's first byte to its last
   std::chrono::milliseconds reply{10'000};    // to take the reply
+  // What a request with a body of that length may need of memory: where there is less it is not begun,
+  // but refused (503). In the middle of it nobody could be told, and some destructors allocate (JSON's).
+  // Empty: whatever there is will do.
+  std::function<uint64_t(uint64_t body_bytes)> memory_bytes;
 };
 
 class HttpServer {
@@ -48,6 +52,8 @@ class HttpServer {
 
   boost::asio::awaitable<void> Accept();
   boost::asio::awaitable<void> Serve(std::shared_ptr<Session> session);
+  void End(const std::shared_ptr<Session>& session);
+  boost::asio::awaitable<void> AwaitLargeTurn();
   // False: the connection ends.
   boost::asio::awaitable<bool> ServeOne(Session* session);
   boost::asio::awaitable<bool> Reply(Session* session, HttpReply reply, unsigned version,
@@ -64,7 +70,9 @@ class HttpServer {
   std::unique_ptr<boost::asio::local::stream_protocol::acceptor> acceptor_;
   std::list<std::shared_ptr<Session>> sessions_;  // the longest without a request first
   Event closed_;
+  SteadyTime next_large_{};  // when a request with a large body may be looked at
   bool stopping_ = false;
+  std::shared_ptr<const char> alive_ = std::make_shared<const char>();  // as long as this
 };
 
 }  // namespace fairlead

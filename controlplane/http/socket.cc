@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "lib/host/own_files.h"
+
 namespace fairlead {
 namespace {
 
@@ -54,10 +56,7 @@ Result<ListeningSocket> ListenUnix(const std::string& path) {
     return InvalidArgument(path + " is longer than a socket's path may be (" +
                            std::to_string(sizeof(address.sun_path) - 5) + " bytes)");
   }
-  std::error_code error;
-  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  if (!directory.empty()) std::filesystem::create_directories(directory, error);
-  if (error) return Unavailable(directory.string() + ": " + error.message());
+  RETURN_IF_ERROR(MakeRuntimeFolder(std::filesystem::path(path).parent_path().string()));
 
   path.copy(address.sun_path, path.size());
   RETURN_IF_ERROR(InspectPath(path, address));

@@ -42,8 +42,8 @@ Status NextHops::Start() {
   ReloadHostAddresses();
   // The descriptor stays libnl's: Stop() releases it before libnl closes it.
   events_ = std::make_unique<asio::posix::stream_descriptor>(executor_, kernel_->event_fd());
-  Spawn(executor_, "netlink", ReadLoop());
-  Spawn(executor_, "next_hops", RefreshLoop());
+  SpawnLoop(executor_, "netlink", [this] { return ReadLoop(); });
+  SpawnLoop(executor_, "next_hops", [this] { return RefreshLoop(); });
   return {};
 }
 

@@ -29,7 +29,9 @@ LinkClient::LinkClient(asio::any_io_executor executor, std::string path, Callbac
 
 LinkClient::~LinkClient() = default;
 
-void LinkClient::Start() { Spawn(executor_, "link", Run()); }
+void LinkClient::Start() {
+  SpawnLoop(executor_, "link", [this] { return Run(); });
+}
 
 void LinkClient::Stop() {
   stopped_ = true;
@@ -38,6 +40,7 @@ void LinkClient::Stop() {
 }
 
 asio::awaitable<void> LinkClient::Run() {
+  Disconnect("out of memory");  // where the loop begins anew
   milliseconds retry = kFirstRetry;
   while (!stopped_) {
     Result<UniqueFd> socket = ConnectSeqpacket(path_);

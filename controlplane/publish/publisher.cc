@@ -49,8 +49,8 @@ Publisher::Publisher(asio::any_io_executor executor, std::string link_path, Part
 void Publisher::Start() {
   started_at_ = Now();
   link_.Start();
-  Spawn(executor_, "publish", PublishLoop());
-  Spawn(executor_, "stats", StatsLoop());
+  SpawnLoop(executor_, "publish", [this] { return PublishLoop(); });
+  SpawnLoop(executor_, "stats", [this] { return StatsLoop(); });
 }
 
 void Publisher::Stop() {
@@ -69,9 +69,12 @@ void Publisher::Kick() {
 }
 
 void Publisher::OnConnect(const HelloMessage& hello) {
+  JudgeDeath(hello);
   dataplane_addresses_ = hello.own_addresses;
+  JudgeStore(hello);
   if (parts_.connected) parts_.connected();
-  lowest_generation_ = hello.generation + 1;
+  // One that is beyond all that is ever made is taken for none: it goes with any image.
+  lowest_generation_ = hello.generation < kMaxGeneration ? hello.generation + 1 : 0;
   in_force_generation_ = 0;
   refused_generation_ = 0;
   dirty_ = true;
@@ -79,8 +82,48 @@ void Publisher::OnConnect(const HelloMessage& hello) {
   changed_.Notify();
 }
 
+// Did the dataplane end while it brought a change into force?
+void Publisher::JudgeDeath(const HelloMessage& hello) {
+  if (publishing_pid_ == 0) return;
+  const bool died = hello.pid != publishing_pid_ && hello.change_id != publishing_change_;
+  publishing_pid_ = 0;
+  if (!died) {
+    deaths_ = 0;
+    return;
+  }
+  deaths_ =
+      std::exchange(deadly_change_, publishing_change_) == publishing_change_ ? deaths_ + 1 : 1;
+  if (deaths_ < kDeathsToHoldBack) return;
+  Log(LogLevel::kError, "change_held_back",
+      {{"generation", image_generation_}, {"dataplanes_ended", deaths_}});
+}
+
+bool Publisher::IsHeldBack() const {
+  return deaths_ >= kDeathsToHoldBack && parts_.registry->change_id() == deadly_change_;
+}
+
+void Publisher::JudgeStore(const HelloMessage& hello) {
+  const Result<bool> known = hello.change_id == 0
+                                 ? Result<bool>(true)
+                                 : parts_.registry->KnowsChange(hello.change_id, hello.generation);
+  withheld_ = !known.ok() || !*known;
+  if (!withheld_) return;
+  if (parts_.accept_older_store) {
+    Log(LogLevel::kWarning, "older_store_accepted", {{"generation", hello.generation}});
+    withheld_ = false;
+    return;
+  }
+  error_ = "the dataplane forwards by a change (generation " + std::to_string(hello.generation) +
+           ") that this store does not have: it is older, or another one, and nothing of it is "
+           "published. Restore the right one, or start fairleadd with --accept-older-store to "
+           "replace what is in force";
+  if (!known.ok()) error_ += " (" + known.status().message() + ")";
+  Log(LogLevel::kError, "store_is_older", {{"generation", hello.generation}});
+}
+
 void Publisher::OnDisconnect() {
   in_force_generation_ = 0;
+  withheld_ = false;
   parts_.drains->OnDisconnect();
   in_force_.Notify();
 }
@@ -144,6 +187,7 @@ asio::awaitable<void> Publisher::HoldAfterStart() {
 }
 
 asio::awaitable<void> Publisher::PublishLoop() {
+  dirty_ = true;  // also where the loop begins anew, in the middle of something
   while (!stopped_) {
     if (!dirty_) {
       const bool unstored = !store_error_.empty();
@@ -168,6 +212,13 @@ asio::awaitable<void> Publisher::PublishOnce() {
     StoreObserved(0);
   }
   if (!status.ok()) co_return co_await RetryLater("snapshot_not_made", status.message());
+  if (withheld_) co_return;
+  if (IsHeldBack()) {
+    error_ = "the last change is held back: the dataplane ended " + std::to_string(deaths_) +
+             " times while it was put into force. It is tried again with the next change";
+    in_force_.Notify();
+    co_return;
+  }
   if (!link_.connected() || image_ == nullptr || in_force_generation_ == image_generation_) {
     if (in_force_generation_ == image_generation_) error_.clear();
     co_return;
@@ -175,8 +226,11 @@ asio::awaitable<void> Publisher::PublishOnce() {
   first_publish_ = false;
   const std::shared_ptr<const SnapshotImage> image = image_;
   const uint64_t generation = image_generation_;
+  publishing_pid_ = link_.hello().pid;
+  publishing_change_ = HeaderOf(*image).change_id;
   const Result<PublishedMessage> published =
       co_await link_.Publish(generation, image->bytes(), kPublishTimeout);
+  if (link_.connected() && link_.hello().pid == publishing_pid_) publishing_pid_ = 0;
   if (!published.ok()) {
     // Where the link broke, OnConnect() starts anew. Else this process could not send it now.
     if (link_.connected()) co_await RetryLater("snapshot_not_sent", published.status().message());
@@ -216,7 +270,10 @@ asio::awaitable<void> Publisher::RetryLater(std::string_view event, std::string 
 asio::awaitable<bool> Publisher::WaitInForce(uint64_t generation, milliseconds timeout) {
   const SteadyTime deadline = Now() + timeout;
   while (in_force_generation_ < generation) {
-    if (stopped_ || !link_.connected() || refused_generation_ >= generation) co_return false;
+    if (stopped_ || withheld_ || IsHeldBack() || !link_.connected() ||
+        refused_generation_ >= generation) {
+      co_return false;
+    }
     const bool notified = co_await in_force_.Wait(deadline);
     if (!notified) break;
   }
@@ -244,9 +301,12 @@ asio::awaitable<void> Publisher::AskStats() {
   const SteadyTime asked_at = parts_.clock->Steady();
   Result<DataplaneStats> stats = co_await link_.GetStats(kStatsTimeout);
   if (!stats.ok()) {
-    Log(LogLevel::kWarning, "no_statistics", {{"reason", stats.status().message()}});
+    if (std::exchange(stats_error_, stats.status().message()) != stats.status().message()) {
+      Log(LogLevel::kWarning, "no_statistics", {{"reason", stats_error_}});
+    }
     co_return;
   }
+  stats_error_.clear();
   const auto book = std::make_shared<StatsBook>();
   book->stats = *std::move(stats);
   for (const BackendStats& backend : book->stats.backends) book->backends[backend.id] = &backend;

@@ -7,6 +7,12 @@
 // verdict and next hop again, at most kStartGrace: a restart of the control plane must not take
 // backends out of service.
 //
+// A change with which the dataplane ended twice, while it put it into force, is held back until the
+// next change: else it would end again and again.
+//
+// A store that does not know the change by which the dataplane forwards is older than that, or another
+// one: its content is not published without a person's word.
+//
 // Forwarding does not wait for the disk: where what was observed cannot be stored, it is published
 // all the same, and stored when that is possible again.
 //
@@ -33,6 +39,7 @@ namespace fairlead {
 
 inline constexpr std::chrono::milliseconds kStartGrace{1500};
 inline constexpr std::chrono::milliseconds kInForceWait{2000};
+inline constexpr uint32_t kDeathsToHoldBack = 2;
 
 // The dataplane's last counters, by id.
 struct StatsBook {
@@ -51,6 +58,8 @@ class Publisher {
     std::function<bool()> settled;
     // A dataplane is connected, and is asked for nothing yet. May be empty.
     std::function<void()> connected;
+    // A person has said that what is in force may be replaced by a store that does not know it.
+    bool accept_older_store = false;
   };
 
   Publisher(boost::asio::any_io_executor executor, std::string link_path, Parts parts);
@@ -86,6 +95,9 @@ class Publisher {
  private:
   void OnConnect(const HelloMessage& hello);
   void OnDisconnect();
+  void JudgeStore(const HelloMessage& hello);
+  void JudgeDeath(const HelloMessage& hello);
+  bool IsHeldBack() const;
   boost::asio::awaitable<void> PublishLoop();
   boost::asio::awaitable<void> PublishOnce();
   // Tells of it once, waits, and has the loop try again.
@@ -108,6 +120,7 @@ class Publisher {
   bool stale_ = true;  // image_ may differ from the present state
   bool stopped_ = false;
   bool first_publish_ = true;
+  bool withheld_ = false;  // the store does not know what the connected dataplane forwards by
   SteadyTime started_at_{};
   std::shared_ptr<const SnapshotImage> image_;
   uint64_t image_generation_ = 0;
@@ -116,6 +129,12 @@ class Publisher {
   uint64_t refused_generation_ = 0;
   uint64_t applied_us_ = 0;
   std::vector<IpAddress> dataplane_addresses_;
+  // To whom an image was sent that it has not answered yet; 0: nobody.
+  uint64_t publishing_pid_ = 0;
+  uint64_t publishing_change_ = 0;
+  uint64_t deadly_change_ = 0;  // with which dataplanes have ended,
+  uint32_t deaths_ = 0;         // that many in a row
+  std::string stats_error_;
   std::string error_;
   std::string store_error_;
   std::shared_ptr<const StatsBook> stats_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <random>
 
 namespace fairlead {
 namespace {
@@ -35,6 +36,16 @@ const BackendSpec* FindExact(const ServiceSpec& service, const Endpoint& endpoin
 
 Status NoService(const std::string& name) { return NotFound("no service is named '" + name + "'"); }
 
+// More than entries of the maps of a backend take.
+constexpr size_t kSpareBytes = size_t{1} << 20;
+constexpr size_t kSpareBytesOfBackend = 1024;
+
+size_t BackendCount(const IntentSpec& intent) {
+  size_t count = 0;
+  for (const ServiceSpec& service : intent.services) count += service.backends.size();
+  return count;
+}
+
 // Static next hops need no resolution; others stay as they were resolved.
 void ApplyStaticNextHop(const BackendSpec& spec, BackendRuntime* runtime) {
   if (spec.mac.has_value()) {
@@ -42,13 +53,13 @@ void ApplyStaticNextHop(const BackendSpec& spec, BackendRuntime* runtime) {
   }
 }
 
-// Until when an unhealthy backend keeps the flows that it has; 0: it does not.
-int64_t KeptUntilMs(const ServiceSpec& service, const BackendRuntime& backend) {
+// Until when an unhealthy backend keeps the flows that it has; the clock's beginning: it does not.
+SteadyTime KeptUntil(const ServiceSpec& service, const BackendRuntime& backend) {
   if (service.on_unhealthy != FlowPolicy::kKeep ||
       backend.health.state != HealthState::kUnhealthy) {
-    return 0;
+    return {};
   }
-  return backend.health.since_ms + service.keep_unhealthy_ms;
+  return backend.health_since + std::chrono::milliseconds(service.keep_unhealthy_ms);
 }
 
 }  // namespace
@@ -58,6 +69,7 @@ Status Registry::Load() {
   Committed(state.generation);
   intent_generation_ = state.intent_generation;
   intent_.hash_seed = state.hash_seed;
+  change_id_ = state.change_id;
   for (const StoredService& stored : state.services) {
     ServiceSpec spec = stored.spec;
     ServiceRuntime& runtime = services_[spec.name];
@@ -65,9 +77,17 @@ Status Registry::Load() {
     for (const StoredBackend& backend : stored.backends) {
       spec.backends.push_back(backend.spec);
       BackendRuntime& entry = runtime.backends[backend.spec.endpoint];
-      entry = {
-          backend.id,    spec.name,        backend.spec.endpoint, backend.health.value_or(Health{}),
-          backend.drain, state.generation, std::nullopt};
+      entry.id = backend.id;
+      entry.service = spec.name;
+      entry.endpoint = backend.spec.endpoint;
+      entry.health = backend.health.value_or(Health{});
+      // Wall time tells how long ago that was, but not that it is yet to come, nor when the host's clock
+      // was set meanwhile.
+      const int64_t ago_ms = std::clamp<int64_t>(clock_->WallMs() - entry.health.since_ms, 0,
+                                                 int64_t{kMaxKeepUnhealthyMs});
+      entry.health_since = clock_->Steady() - std::chrono::milliseconds(ago_ms);
+      entry.drain = backend.drain;
+      entry.drain_generation = state.generation;
       ApplyStaticNextHop(backend.spec, &entry);
     }
     intent_.services.push_back(std::move(spec));
@@ -217,12 +237,21 @@ Result<uint64_t> Registry::SetHashSeed(uint64_t seed) {
   return generation_;
 }
 
+Status Registry::CommitChange(Store::Transaction* transaction) {
+  std::random_device random;
+  const uint64_t id = (uint64_t{random()} << 32 | random()) | 1;  // not 0
+  RETURN_IF_ERROR(transaction->SetGeneration(generation_ + 1));
+  RETURN_IF_ERROR(transaction->AddChange(generation_ + 1, id));
+  RETURN_IF_ERROR(transaction->Commit());
+  change_id_ = id;
+  Committed(generation_ + 1);
+  return {};
+}
+
 Result<uint64_t> Registry::PutDrain(BackendRuntime* backend, const DrainRecord& drain) {
   ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
   RETURN_IF_ERROR(transaction.PutDrain(backend->id, drain));
-  RETURN_IF_ERROR(transaction.SetGeneration(generation_ + 1));
-  RETURN_IF_ERROR(transaction.Commit());
-  Committed(generation_ + 1);
+  RETURN_IF_ERROR(CommitChange(&transaction));
   backend->drain = drain;
   backend->drain_generation = generation_;
   if (on_change_) on_change_();
@@ -232,9 +261,7 @@ Result<uint64_t> Registry::PutDrain(BackendRuntime* backend, const DrainRecord& 
 Result<uint64_t> Registry::RemoveDrain(BackendRuntime* backend) {
   ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
   RETURN_IF_ERROR(transaction.DeleteDrain(backend->id));
-  RETURN_IF_ERROR(transaction.SetGeneration(generation_ + 1));
-  RETURN_IF_ERROR(transaction.Commit());
-  Committed(generation_ + 1);
+  RETURN_IF_ERROR(CommitChange(&transaction));
   backend->drain.reset();
   if (on_change_) on_change_();
   return generation_;
@@ -246,6 +273,7 @@ void Registry::SetClientNextHop(Family family, std::optional<SnapshotNextHop> ne
 
 void Registry::SetHealth(BackendRuntime* backend, HealthState state, std::string reason) {
   const bool same = backend->health.state == state;
+  if (!same) backend->health_since = clock_->Steady();
   backend->health = {state, same ? backend->health.since_ms : clock_->WallMs(), std::move(reason)};
   unsaved_health_.insert(backend->id);
 }
@@ -313,21 +341,23 @@ Status Registry::Flush(uint64_t generation) {
 }
 
 bool Registry::KeptFlowsRunOut() {
-  const int64_t now_ms = clock_->WallMs();
+  const SteadyTime now = clock_->Steady();
   bool any = false;
   for (const ServiceSpec& service : intent_.services) {
     if (service.on_unhealthy != FlowPolicy::kKeep) continue;
     for (const auto& [endpoint, backend] : services_.at(service.name).backends) {
-      const int64_t until_ms = KeptUntilMs(service, backend);
-      any |= until_ms > kept_judged_ms_ && until_ms <= now_ms;
+      const SteadyTime until = KeptUntil(service, backend);
+      any |= until > kept_judged_ && until <= now;
     }
   }
-  kept_judged_ms_ = now_ms;
+  kept_judged_ = now;
   return any;
 }
 
 SnapshotInput Registry::Derive(uint64_t generation) const {
-  return DeriveFrom(intent_, services_, generation);
+  SnapshotInput input = DeriveFrom(intent_, services_, generation);
+  input.change_id = change_id_;
+  return input;
 }
 
 SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services,
@@ -363,7 +393,7 @@ SnapshotInput Registry::DeriveFrom(const IntentSpec& intent, const Ids& services
     observed.draining = backend.drain.has_value() || unjudged;
     const bool drained = backend.drain.has_value() && backend.drain->finished();
     observed.released = (drained && service.on_deadline == FlowPolicy::kRelease) || unjudged;
-    observed.kept = KeptUntilMs(service, backend) > clock_->WallMs();
+    observed.kept = KeptUntil(service, backend) > clock_->Steady();
     return observed;
   };
   return DeriveSnapshot(intent, generation, observations);
@@ -434,6 +464,7 @@ Registry::Ids Registry::AssignIds(const IntentSpec& changed) const {
         backend.service = spec.name;
         backend.endpoint = backend_spec.endpoint;
         backend.health.since_ms = clock_->WallMs();
+        backend.health_since = clock_->Steady();
       }
       ApplyStaticNextHop(backend_spec, &backend);
     }
@@ -453,14 +484,16 @@ Result<uint64_t> Registry::Apply(IntentSpec candidate) {
       !image.ok()) {
     return InvalidArgument("the change cannot be published: " + image.status().message());
   }
+  // What is on the disk must be taken over: the memory for that is there before.
+  std::vector<char> spare(kSpareBytes + BackendCount(difference.changed) * kSpareBytesOfBackend);
   ASSIGN_OR_RETURN(Store::Transaction transaction, store_->Begin());
   if (candidate.hash_seed != intent_.hash_seed) {
     RETURN_IF_ERROR(transaction.SetHashSeed(candidate.hash_seed));
   }
   RETURN_IF_ERROR(StoreDifference(&transaction, difference, ids));
-  RETURN_IF_ERROR(transaction.SetGeneration(generation));
   RETURN_IF_ERROR(transaction.SetIntentGeneration(generation));
-  RETURN_IF_ERROR(transaction.Commit());
+  RETURN_IF_ERROR(CommitChange(&transaction));
+  std::vector<char>().swap(spare);
   TakeOver(std::move(candidate), difference, std::move(ids), generation);
   return generation;
 }

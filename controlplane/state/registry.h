@@ -33,6 +33,7 @@ struct BackendRuntime {
   std::string service;
   Endpoint endpoint;
   Health health;
+  SteadyTime health_since{};  // health.since_ms by the clock that nobody sets
   std::optional<DrainRecord> drain;
   uint64_t drain_generation = 0;            // the first that holds the drain as it is
   std::optional<SnapshotNextHop> next_hop;  // as resolved, or the specification's static one
@@ -56,6 +57,13 @@ class Registry {
 
   const IntentSpec& intent() const { return intent_; }  // services by name, backends by endpoint
   uint64_t generation() const { return generation_; }
+  size_t backend_count() const { return by_id_.size(); }
+  // Of the last change that somebody was told is durable; random, 0 before the first.
+  uint64_t change_id() const { return change_id_; }
+  // Store::KnowsChange.
+  Result<bool> KnowsChange(uint64_t id, uint64_t generation) const {
+    return store_->KnowsChange(id, generation);
+  }
   const std::map<std::string, ServiceRuntime>& services() const { return services_; }
 
   Result<const ServiceSpec*> FindService(const std::string& name) const;
@@ -134,6 +142,9 @@ class Registry {
   // Snapshot input of the present state. `generation` as the caller will publish it.
   SnapshotInput Derive(uint64_t generation) const;
 
+  // The bytes of a store file with all that was acknowledged.
+  Result<std::string> BackupStore() const { return store_->Backup(); }
+
   // Called after each change of the intent or of a drain.
   void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
 
@@ -180,6 +191,8 @@ class Registry {
                 uint64_t generation);
   void TakeOverService(const std::string& name, ServiceRuntime service);
   void Committed(uint64_t generation) { generation_ = stored_generation_ = generation; }
+  // Of a change by a person: the next generation, under a new id, is on the disk when this returns.
+  Status CommitChange(Store::Transaction* transaction);
   // Before the service is removed or replaced, and afterwards.
   void Unindex(const ServiceRuntime& service);
   void Index(ServiceRuntime* service);
@@ -196,8 +209,9 @@ class Registry {
   LeftOutBackends left_out_;
   OwnAddresses own_addresses_;
   std::set<OwnFrontend> own_frontends_;
-  int64_t kept_judged_ms_ = 0;
+  SteadyTime kept_judged_{};
   uint64_t generation_ = 0;
+  uint64_t change_id_ = 0;
   uint64_t stored_generation_ = 0;
   uint64_t intent_generation_ = 0;
   std::function<void()> on_change_;

@@ -1,5 +1,6 @@
 #include "controlplane/store/sqlite.h"
 
+#include <cstring>
 #include <sqlite3.h>
 
 namespace fairlead {
@@ -7,7 +8,15 @@ namespace {
 
 Status Failure(sqlite3* database, int code) {
   std::string message = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
-  switch (code & 0xff) {
+  const int primary = code & 0xff;
+  // "disk I/O error" is said of all that the system refuses. That nothing may be written, one can ask.
+  const char* file = database != nullptr ? sqlite3_db_filename(database, "main") : nullptr;
+  const bool refused =
+      primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY;
+  if (refused && file != nullptr && *file != '\0' && ::access(file, W_OK) != 0) {
+    message += std::string(" (") + std::strerror(errno) + ")";
+  }
+  switch (primary) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return DataLoss(std::move(message));
@@ -83,6 +92,35 @@ Status SqliteDatabase::Execute(const char* sql) {
   const int code = sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return Failure(database_.get(), code);
   return {};
+}
+
+Status SqliteDatabase::AddAccumulator(const char* name, uint64_t* sum) {
+  const auto add = [](sqlite3_context* context, int, sqlite3_value** arguments) {
+    auto* total = static_cast<uint64_t*>(sqlite3_user_data(context));
+    const auto number = static_cast<uint64_t>(sqlite3_value_int64(arguments[0]));
+    *total += sqlite3_value_int64(arguments[1]) < 0 ? 0 - number : number;
+    sqlite3_result_null(context);
+  };
+  const int code = sqlite3_create_function_v2(database_.get(), name, 2, SQLITE_UTF8, sum, add,
+                                              nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return Failure(database_.get(), code);
+  return {};
+}
+
+Result<std::string> SqliteDatabase::Backup() {
+  ASSIGN_OR_RETURN(const SqliteDatabase copy, Open(":memory:"));
+  sqlite3_backup* backup =
+      sqlite3_backup_init(copy.database_.get(), "main", database_.get(), "main");
+  if (backup == nullptr) return Failure(copy.database_.get(), SQLITE_ERROR);
+  sqlite3_backup_step(backup, -1);
+  if (const int code = sqlite3_backup_finish(backup); code != SQLITE_OK) {
+    return Failure(copy.database_.get(), code);
+  }
+  sqlite3_int64 size = 0;
+  const std::unique_ptr<unsigned char, void (*)(void*)> bytes(
+      sqlite3_serialize(copy.database_.get(), "main", &size, 0), sqlite3_free);
+  if (bytes == nullptr) return ResourceExhausted("no memory for a copy of the store");
+  return std::string(reinterpret_cast<const char*>(bytes.get()), static_cast<size_t>(size));
 }
 
 Result<SqliteStatement> SqliteDatabase::Prepare(const char* sql) {

@@ -51,6 +51,12 @@ class SqliteDatabase {
   Result<int64_t> QueryInteger(const char* sql);
   Result<std::string> QueryText(const char* sql);
 
+  // Makes the SQL function `name`(number, sign), which adds number x sign to `sum`, modulo 2^64. `sum`
+  // outlives this.
+  Status AddAccumulator(const char* name, uint64_t* sum);
+  // The bytes of a database file with the present content, by SQLite's backup interface.
+  Result<std::string> Backup();
+
  private:
   struct Close {
     void operator()(sqlite3* database) const;

@@ -1,15 +1,23 @@
 #include "controlplane/store/store.h"
 
 #define XXH_INLINE_ALL
+#include <fcntl.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
 #include <map>
 #include <random>
 
 #include <sys/stat.h>
 
+#include "lib/host/own_files.h"
 #include "lib/intent/json.h"
+#include "lib/snapshot/format.h"
 
 namespace fairlead {
 namespace {
@@ -52,9 +60,14 @@ int64_t HealthDigest(int64_t id, int64_t state, int64_t since_ms, const std::str
   return RowDigest().Add("health").Add(id).Add(state).Add(since_ms).Add(reason).value();
 }
 
+int64_t ChangeDigest(int64_t generation, int64_t id) {
+  return RowDigest().Add("change").Add(generation).Add(id).value();
+}
+
 Status Damaged(const std::string& what) {
   return DataLoss("the store is damaged: " + what +
-                  "; restore it from a backup, or move it away and start with --services");
+                  "; restore it from a backup (fairctl store backup makes them), or move it and "
+                  "the files named after it away and start with --services");
 }
 
 constexpr const char* kSchema = R"(
@@ -69,8 +82,16 @@ CREATE TABLE drains (backend_id INTEGER PRIMARY KEY, started_ms INTEGER NOT NULL
 CREATE TABLE health (backend_id INTEGER PRIMARY KEY, state INTEGER NOT NULL,
                      since_ms INTEGER NOT NULL, reason TEXT NOT NULL, checksum INTEGER NOT NULL);
 )";
+constexpr const char* kChangesTable =
+    "CREATE TABLE changes (generation INTEGER PRIMARY KEY, id INTEGER NOT NULL, "
+    "checksum INTEGER NOT NULL)";
 
 constexpr const char* kCountedTables[] = {"services", "backends", "drains", "health"};
+// All rows but meta's own digest.
+constexpr const char* kSummed[] = {
+    "meta WHERE key != 'digest'", "services", "backends", "drains", "health", "changes"};
+constexpr const char* kTables[] = {"meta", "services", "backends", "drains", "health", "changes"};
+constexpr uint64_t kChangesKept = 10'000;
 
 uint64_t RandomSeed() {
   std::random_device device;
@@ -87,21 +108,109 @@ std::map<int64_t, StoredBackend*> BackendsById(StoredState* state) {
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
-  const mode_t old_mask = ::umask(0027);
+// What the file beside the store holds. Not forced to the disk: it is behind the store after a power
+// loss, never ahead of it.
+struct Store::Acknowledged {
+  uint64_t magic = 0x314b434144524c46;  // "FLRDACK1"
+  uint64_t generation = 0;
+  uint64_t change_id = 0;
+  uint64_t checksum = 0;
+
+  uint64_t Checksum() const { return XXH3_64bits(this, offsetof(Acknowledged, checksum)); }
+  bool is_good() const { return magic == Acknowledged().magic && checksum == Checksum(); }
+};
+
+Status Store::CheckAcknowledged(const std::string& path, bool accept_older) {
+  ASSIGN_OR_RETURN(acknowledged_, OpenOrCreateOwnFile(path + ".acknowledged", 0640));
+  Acknowledged last;
+  // A new or a damaged one tells nothing; the dataplane may.
+  if (::pread(acknowledged_.get(), &last, sizeof(last), 0) != sizeof(last) || !last.is_good()) {
+    return {};
+  }
+  ASSIGN_OR_RETURN(const bool known, KnowsChange(last.change_id, last.generation));
+  if (known) return {};
+  if (accept_older) {
+    (void)::ftruncate(acknowledged_.get(), 0);
+    return {};
+  }
+  return Damaged("the last change that was acknowledged (generation " +
+                 std::to_string(last.generation) +
+                 ") is not in it, so that it is older than it was; if that is wanted, start with "
+                 "--accept-older-store");
+}
+
+void Store::Acknowledge(uint64_t generation, uint64_t id) {
+  Acknowledged last;
+  last.generation = generation;
+  last.change_id = id;
+  last.checksum = last.Checksum();
+  // What cannot be written tells less, and is no reason to refuse what is committed.
+  (void)!::pwrite(acknowledged_.get(), &last, sizeof(last), 0);
+}
+
+Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_older) {
+  // SQLite opens whatever has the name, and waits at a FIFO.
+  for (const char* suffix : {"", "-journal", "-wal", "-shm"}) {
+    RETURN_IF_ERROR(CheckOwnFile(path + suffix));
+  }
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) != 0) {
+    RETURN_IF_ERROR(Create(path));
+  } else if (info.st_size == 0) {
+    return DataLoss(path +
+                    ": is empty, which no store ever is; restore it from a backup, or remove " +
+                    "it to begin anew");
+  }
   Result<SqliteDatabase> database = SqliteDatabase::Open(path);
   Status status = database.status();
   std::unique_ptr<Store> store;
   if (database.ok()) {
     store.reset(new Store(*std::move(database)));
-    status = store->Prepare();
+    status = store->Prepare(path);
+    if (status.ok()) status = store->CheckAcknowledged(path, accept_older);
   }
-  ::umask(old_mask);
   if (!status.ok()) return Status(status.code(), path + ": " + status.message());
   return store;
 }
 
-Status Store::Prepare() {
+// A new store gets its name when it is whole.
+Status Store::Create(const std::string& path) {
+  const std::string fresh = path + ".new";
+  const std::string journal = fresh + "-journal";
+  ::unlink(journal.c_str());
+  {
+    ASSIGN_OR_RETURN(const OwnedFd file, CreateOwnFile(fresh, 0640));
+    ASSIGN_OR_RETURN(SqliteDatabase database, SqliteDatabase::Open(fresh));
+    Store store(std::move(database));
+    const Status made = store.CreateSchema();
+    if (!made.ok() || ::fsync(file.get()) != 0) {
+      ::unlink(fresh.c_str());
+      return made.ok() ? Unavailable(fresh + ": " + std::strerror(errno)) : made;
+    }
+  }
+  ::unlink(journal.c_str());
+  if (::rename(fresh.c_str(), path.c_str()) != 0) {
+    const std::string why = std::strerror(errno);
+    ::unlink(fresh.c_str());
+    return Unavailable(path + ": " + why);
+  }
+  const std::string folder = std::filesystem::absolute(path).parent_path().string();
+  const OwnedFd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() >= 0) ::fsync(directory.get());
+  return {};
+}
+
+// SQLite reads what is missing of the last page as zeros.
+Status Store::CheckLength(const std::string& path) {
+  ASSIGN_OR_RETURN(const int64_t page_bytes, database_.QueryInteger("PRAGMA page_size"));
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) != 0) return Unavailable(std::strerror(errno));
+  if (page_bytes > 0 && info.st_size % page_bytes == 0) return {};
+  return Damaged("it has " + std::to_string(info.st_size) + " bytes, no multiple of " +
+                 std::to_string(page_bytes));
+}
+
+Status Store::Prepare(const std::string& path) {
   // Exclusive: a second fairleadd on the same store is refused, and no shared-memory file is needed.
   RETURN_IF_ERROR(database_.Execute("PRAGMA locking_mode=EXCLUSIVE"));
   RETURN_IF_ERROR(CheckVersion());
@@ -110,9 +219,58 @@ Status Store::Prepare() {
   RETURN_IF_ERROR(database_.Execute("PRAGMA synchronous=FULL"));
   ASSIGN_OR_RETURN(const std::string verdict, database_.QueryText("PRAGMA integrity_check(1)"));
   if (verdict != "ok") return Damaged(verdict);
+  RETURN_IF_ERROR(CheckLength(path));
   ASSIGN_OR_RETURN(const int64_t version, database_.QueryInteger("PRAGMA user_version"));
-  if (version == 0) return CreateSchema();
+  if (version == 1) return Migrate();
+  return FollowChecksums();
+}
+
+Status Store::FollowChecksums() {
+  RETURN_IF_ERROR(database_.AddAccumulator("fl_account", &delta_));
+  // INSERT OR REPLACE tells of what it replaces.
+  RETURN_IF_ERROR(database_.Execute("PRAGMA recursive_triggers=ON"));
+  for (const std::string table : kTables) {
+    const std::string when = table == "meta" ? " WHEN %.key != 'digest'" : "";
+    const auto of = [&](const std::string& row) {
+      std::string text = when;
+      if (!text.empty()) text.replace(text.find('%'), 1, row);
+      return text;
+    };
+    const std::string sql = "CREATE TEMP TRIGGER " + table + "_in AFTER INSERT ON main." + table +
+                            of("NEW") + " BEGIN SELECT fl_account(NEW.checksum, 1); END;" +
+                            "CREATE TEMP TRIGGER " + table + "_out AFTER DELETE ON main." + table +
+                            of("OLD") + " BEGIN SELECT fl_account(OLD.checksum, -1); END";
+    RETURN_IF_ERROR(database_.Execute(sql.c_str()));
+  }
+  ASSIGN_OR_RETURN(digest_, SumChecksums());
   return {};
+}
+
+Result<uint64_t> Store::SumChecksums() {
+  uint64_t sum = 0;
+  for (const char* rows_of : kSummed) {
+    ASSIGN_OR_RETURN(SqliteStatement rows,
+                     database_.Prepare(("SELECT checksum FROM " + std::string(rows_of)).c_str()));
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool row, rows.Step());
+      if (!row) break;
+      sum += static_cast<uint64_t>(rows.Integer(0));
+    }
+  }
+  return sum;
+}
+
+// Version 1 counted its rows, which is checked a last time.
+Status Store::Migrate() {
+  for (const char* table : kCountedTables) RETURN_IF_ERROR(CheckCount(table));
+  for (const char* sql : {"BEGIN IMMEDIATE", kChangesTable,
+                          "DELETE FROM meta WHERE key LIKE '%_count'", "PRAGMA user_version=2"}) {
+    RETURN_IF_ERROR(database_.Execute(sql));
+  }
+  ASSIGN_OR_RETURN(const uint64_t digest, SumChecksums());
+  RETURN_IF_ERROR(SetMeta("digest", digest));
+  RETURN_IF_ERROR(database_.Execute("COMMIT"));
+  return FollowChecksums();
 }
 
 Status Store::CheckVersion() {
@@ -135,11 +293,15 @@ Status Store::CheckVersion() {
 }
 
 Status Store::CreateSchema() {
-  ASSIGN_OR_RETURN(Transaction transaction, Begin());
-  RETURN_IF_ERROR(database_.Execute(kSchema));
+  RETURN_IF_ERROR(database_.Execute("PRAGMA synchronous=FULL"));
   const std::string pragmas = "PRAGMA application_id=" + std::to_string(kStoreApplicationId) +
                               ";PRAGMA user_version=" + std::to_string(kStoreSchemaVersion);
-  RETURN_IF_ERROR(database_.Execute(pragmas.c_str()));
+  // The file has no name yet that anybody looks at: two steps do no harm.
+  for (const char* sql : {kSchema, kChangesTable, pragmas.c_str()}) {
+    RETURN_IF_ERROR(database_.Execute(sql));
+  }
+  RETURN_IF_ERROR(FollowChecksums());
+  ASSIGN_OR_RETURN(Transaction transaction, Begin());
   RETURN_IF_ERROR(transaction.SetGeneration(0));
   RETURN_IF_ERROR(transaction.SetIntentGeneration(0));
   RETURN_IF_ERROR(transaction.SetHashSeed(RandomSeed()));
@@ -176,27 +338,53 @@ Status Store::CheckCount(const char* table) {
                  std::to_string(expected));
 }
 
-Status Store::UpdateCounts() {
-  for (const char* table : kCountedTables) {
-    ASSIGN_OR_RETURN(
-        const int64_t count,
-        database_.QueryInteger(("SELECT count(*) FROM " + std::string(table)).c_str()));
-    RETURN_IF_ERROR(SetMeta((std::string(table) + "_count").c_str(), static_cast<uint64_t>(count)));
-  }
-  return {};
-}
-
 Result<StoredState> Store::Load() {
-  for (const char* table : kCountedTables) RETURN_IF_ERROR(CheckCount(table));
+  ASSIGN_OR_RETURN(const uint64_t digest, GetMeta("digest"));
+  if (digest != digest_) {
+    return Damaged(
+        "the digest of all rows, which tells of some that are missing or of an earlier "
+        "moment");
+  }
   StoredState state;
   ASSIGN_OR_RETURN(state.generation, GetMeta("generation"));
+  if (state.generation >= kMaxGeneration) {
+    return Damaged("generation " + std::to_string(state.generation));
+  }
   ASSIGN_OR_RETURN(state.intent_generation, GetMeta("intent_generation"));
   ASSIGN_OR_RETURN(state.hash_seed, GetMeta("hash_seed"));
   RETURN_IF_ERROR(LoadServices(&state));
   RETURN_IF_ERROR(LoadBackends(&state));
   RETURN_IF_ERROR(LoadDrains(&state));
   RETURN_IF_ERROR(LoadHealth(&state));
+  RETURN_IF_ERROR(LoadChanges(&state));
   return state;
+}
+
+Status Store::LoadChanges(StoredState* state) {
+  ASSIGN_OR_RETURN(
+      SqliteStatement rows,
+      database_.Prepare("SELECT generation, id, checksum FROM changes ORDER BY generation"));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return {};
+    if (rows.Integer(2) != ChangeDigest(rows.Integer(0), rows.Integer(1))) {
+      return Damaged("checksum of change " + std::to_string(rows.Integer(0)));
+    }
+    state->change_id = static_cast<uint64_t>(rows.Integer(1));
+  }
+}
+
+Result<bool> Store::KnowsChange(uint64_t id, uint64_t generation) {
+  ASSIGN_OR_RETURN(SqliteStatement found,
+                   database_.Prepare("SELECT count(*) FROM changes WHERE id = ?"));
+  found.Bind(static_cast<int64_t>(id));
+  ASSIGN_OR_RETURN(const bool row, found.Step());
+  if (row && found.Integer(0) != 0) return true;
+  ASSIGN_OR_RETURN(const int64_t count, database_.QueryInteger("SELECT count(*) FROM changes"));
+  if (static_cast<uint64_t>(count) < kChangesKept) return false;
+  ASSIGN_OR_RETURN(const int64_t oldest,
+                   database_.QueryInteger("SELECT min(generation) FROM changes"));
+  return generation < static_cast<uint64_t>(oldest);
 }
 
 Status Store::LoadServices(StoredState* state) {
@@ -380,9 +568,28 @@ Status Store::Transaction::SetIntentGeneration(uint64_t generation) {
 
 Status Store::Transaction::SetHashSeed(uint64_t seed) { return store_->SetMeta("hash_seed", seed); }
 
+Status Store::Transaction::AddChange(uint64_t generation, uint64_t id) {
+  const auto number = static_cast<int64_t>(generation);
+  const auto value = static_cast<int64_t>(id);
+  ASSIGN_OR_RETURN(SqliteStatement statement,
+                   database().Prepare("INSERT OR REPLACE INTO changes VALUES (?, ?, ?)"));
+  RETURN_IF_ERROR(statement.Bind(number).Bind(value).Bind(ChangeDigest(number, value)).Run());
+  // One goes when one comes.
+  ASSIGN_OR_RETURN(SqliteStatement oldest,
+                   database().Prepare("DELETE FROM changes WHERE generation <= (SELECT generation "
+                                      "FROM changes ORDER BY generation DESC LIMIT 1 OFFSET ?)"));
+  RETURN_IF_ERROR(oldest.Bind(static_cast<int64_t>(kChangesKept)).Run());
+  change_generation_ = generation;
+  change_id_ = id;
+  return {};
+}
+
 Status Store::Transaction::Commit() {
-  RETURN_IF_ERROR(store_->UpdateCounts());
+  const uint64_t digest = store_->digest_ + store_->delta_;
+  RETURN_IF_ERROR(store_->SetMeta("digest", digest));
   RETURN_IF_ERROR(database().Execute("COMMIT"));
+  store_->digest_ = digest;
+  if (change_id_ != 0) store_->Acknowledge(change_generation_, change_id_);
   store_ = nullptr;
   return {};
 }

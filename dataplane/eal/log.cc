@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <mutex>
+#include <new>
 
 #include <spdlog/spdlog.h>
 
@@ -40,16 +41,21 @@ void TakeLine(State& state, int level) {
   state.line.clear();
 }
 
-ssize_t Write(void* /*cookie*/, const char* data, size_t size) {
+// Called by libc, which no exception may pass.
+ssize_t Write(void* /*cookie*/, const char* data, size_t size) noexcept {
   State& state = TheState();
   const std::lock_guard lock(state.mutex);
   const int level = rte_log_cur_msg_loglevel();
-  for (size_t i = 0; i < size; ++i) {
-    if (data[i] == '\n') {
-      TakeLine(state, level);
-    } else {
-      state.line += data[i];
+  try {
+    for (size_t i = 0; i < size; ++i) {
+      if (data[i] == '\n') {
+        TakeLine(state, level);
+      } else {
+        state.line += data[i];
+      }
     }
+  } catch (const std::bad_alloc&) {
+    state.line.clear();  // the line is lost
   }
   return static_cast<ssize_t>(size);
 }

@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "lib/host/own_files.h"
+
 namespace fairlead {
 namespace {
 
@@ -81,14 +83,11 @@ struct FlowMemory::Header {
 class FlowMemory::File {
  public:
   static Result<File> Open(const std::string& path, bool create) {
-    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0);
-    File file(open(path.c_str(), flags, 0600));
-    if (file.fd_ < 0 && errno == ENOENT) return NotFound(path + " does not exist");
-    if (file.fd_ < 0) return Unavailable(path + " cannot be opened: " + ErrorText());
+    ASSIGN_OR_RETURN(OwnedFd opened,
+                     create ? OpenOrCreateOwnFile(path, 0600) : OpenOwnFile(path, O_RDWR));
+    File file(opened.Release());
     struct stat info = {};
-    if (fstat(file.fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
-      return Unavailable(path + " is no file");
-    }
+    if (fstat(file.fd_, &info) != 0) return Unavailable(path + " cannot be examined");
     file.size_ = static_cast<size_t>(info.st_size);
     // A process that was killed may take a moment to be gone.
     for (int attempt = 0; flock(file.fd_, LOCK_EX | LOCK_NB) != 0; ++attempt) {

@@ -9,25 +9,12 @@
 
 #include <sys/stat.h>
 
+#include "lib/host/own_files.h"
 #include "lib/snapshot/format.h"
 #include "lib/snapshot/validator.h"
 
 namespace fairlead {
 namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string ErrorText() { return std::strerror(errno); }
 
@@ -59,14 +46,14 @@ Result<SnapshotImage> LoadImageFd(int fd, uint64_t bytes) {
   return SnapshotImage(std::move(words));
 }
 
-Result<SnapshotImage> LoadImageFile(const std::string& path) {
-  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return NotFound("snapshot " + path + " cannot be opened: " + ErrorText());
+namespace {
+
+Result<SnapshotImage> LoadOpened(const std::string& path, int fd) {
   struct stat info = {};
-  if (fstat(file.get(), &info) != 0) {
+  if (fstat(fd, &info) != 0) {
     return InvalidArgument("snapshot " + path + " cannot be examined: " + ErrorText());
   }
-  Result<SnapshotImage> image = LoadImageFd(file.get(), static_cast<uint64_t>(info.st_size));
+  Result<SnapshotImage> image = LoadImageFd(fd, static_cast<uint64_t>(info.st_size));
   if (!image.ok()) {
     return Status(image.status().code(),
                   "snapshot " + path + " is refused: " + image.status().message());
@@ -74,24 +61,21 @@ Result<SnapshotImage> LoadImageFile(const std::string& path) {
   return image;
 }
 
+}  // namespace
+
+Result<SnapshotImage> LoadImageFile(const std::string& path) {
+  const OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (file.get() < 0) return NotFound("snapshot " + path + " cannot be opened: " + ErrorText());
+  return LoadOpened(path, file.get());
+}
+
+Result<SnapshotImage> LoadKeptImage(const std::string& path) {
+  ASSIGN_OR_RETURN(const OwnedFd file, OpenOwnFile(path, O_RDONLY));
+  return LoadOpened(path, file.get());
+}
+
 Status StoreImageFile(const std::string& path, std::span<const std::byte> image) {
-  const std::string temporary = path + ".new";
-  {
-    const FileDescriptor file(
-        open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
-    if (file.get() < 0) return Unavailable(temporary + " cannot be written: " + ErrorText());
-    size_t done = 0;
-    while (done < image.size()) {
-      const ssize_t count = write(file.get(), image.data() + done, image.size() - done);
-      if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) return Unavailable(temporary + " cannot be written: " + ErrorText());
-      done += static_cast<size_t>(count);
-    }
-  }
-  if (rename(temporary.c_str(), path.c_str()) != 0) {
-    return Unavailable(path + " cannot be replaced: " + ErrorText());
-  }
-  return {};
+  return ReplaceOwnFile(path, {reinterpret_cast<const char*>(image.data()), image.size()}, 0600);
 }
 
 }  // namespace fairlead

@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "lib/host/own_files.h"
+
 namespace fairlead {
 namespace {
 
@@ -52,13 +54,7 @@ bool SomebodyListens(const sockaddr_un& address) {
 // Makes room at `path`: nothing there, or the socket of a process that is no more.
 Status ClearPath(const std::string& path, const sockaddr_un& address) {
   const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  if (!directory.empty()) {
-    std::error_code error;
-    std::filesystem::create_directories(directory, error);
-    if (error) {
-      return FailedPrecondition(directory.string() + " cannot be made: " + error.message());
-    }
-  }
+  RETURN_IF_ERROR(MakeRuntimeFolder(directory.string()));
   struct stat info = {};
   if (lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return {};

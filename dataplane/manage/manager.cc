@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
+#include <thread>
 
 #include <spdlog/spdlog.h>
 
@@ -20,6 +22,7 @@ constexpr std::chrono::milliseconds kLongestPass{400};
 constexpr int kLongestWaitMs = 1000;
 constexpr int kIdleCheckMs = 20;  // how exactly --exit-when-idle is kept
 constexpr size_t kMaxReasonBytes = 1024;
+constexpr std::chrono::milliseconds kMemoryPause{100};
 
 void DescribeSlot(const ForwardingTables& tables, const ServiceEntry& service, uint64_t tag,
                   FlowMessage* reply) {
@@ -72,13 +75,28 @@ Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
   if (keep && environment_.last_image_path) {
     const Status stored = StoreImageFile(*environment_.last_image_path, publisher_.image());
     if (!stored.ok()) {
-      spdlog::warn("a restart would begin without a snapshot: {}", stored.message());
+      const bool has_older = LoadKeptImage(*environment_.last_image_path).ok();
+      spdlog::warn("generation {} is in force, but not kept: {}; a restart would begin {}",
+                   outcome->generation, stored.message(),
+                   has_older ? "with the generation kept before" : "without a snapshot");
     }
   }
   return outcome;
 }
 
 void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
+  while (true) {
+    try {
+      RunLoop(signal_fd, idle_exit_ms);
+      return;
+    } catch (const std::bad_alloc&) {
+      // What was under way is lost; forwarding goes on, and so does this.
+      std::this_thread::sleep_for(kMemoryPause);
+    }
+  }
+}
+
+void Manager::RunLoop(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
   std::vector<pollfd> fds;
   while (true) {
     int wait_ms = SweepSome();
@@ -150,6 +168,7 @@ HelloMessage Manager::Hello() {
     const SnapshotView view(publisher_.image());
     hello.generation = view.header().generation;
     hello.snapshot_digest = view.header().digest;
+    hello.change_id = view.header().change_id;
   }
   return hello;
 }
@@ -158,23 +177,31 @@ PublishedMessage Manager::Publish(const PublishMessage& message, int fd) {
   PublishedMessage reply;
   reply.generation = message.generation;
   const auto start = SteadyClock::now();
+  const auto in_force = [&] {
+    return publisher_.tables() != nullptr &&
+           SnapshotView(publisher_.image()).header().generation == message.generation;
+  };
   const auto refuse = [&](const Status& status) {
     spdlog::warn("generation {} is refused: {}", message.generation, status.message());
     reply.reason = status.message().substr(0, kMaxReasonBytes);
     return reply;
   };
-  Result<SnapshotImage> image = LoadImageFd(fd, message.image_bytes);
-  if (!image.ok()) return refuse(image.status());
-  const uint64_t generation = SnapshotView(image->bytes()).header().generation;
-  if (generation != message.generation) {
-    return refuse(InvalidArgument("the image is of generation " + std::to_string(generation) +
-                                  ", the message of generation " +
-                                  std::to_string(message.generation)));
+  try {
+    Result<SnapshotImage> image = LoadImageFd(fd, message.image_bytes);
+    if (!image.ok()) return refuse(image.status());
+    const uint64_t generation = SnapshotView(image->bytes()).header().generation;
+    if (generation != message.generation) {
+      return refuse(InvalidArgument("the image is of generation " + std::to_string(generation) +
+                                    ", the message of generation " +
+                                    std::to_string(message.generation)));
+    }
+    const Result<Publisher::Outcome> outcome = Apply(*std::move(image), true);
+    if (!outcome.ok()) return refuse(outcome.status());
+    reply.left_out = outcome->build.backends_left_out;
+  } catch (const std::bad_alloc&) {
+    if (!in_force()) return refuse(ResourceExhausted("there is no memory for the image"));
   }
-  const Result<Publisher::Outcome> outcome = Apply(*std::move(image), true);
-  if (!outcome.ok()) return refuse(outcome.status());
   reply.in_force = true;
-  reply.left_out = outcome->build.backends_left_out;
   reply.apply_us = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - start).count());
   return reply;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,8 +56,12 @@ class Manager final : public LinkHandler {
   // Any thread: a snapshot of all counters, with the tables that they belong to locked meanwhile.
   template <typename Visitor>
   void WithStats(Visitor&& visit) {
-    const std::lock_guard lock(mutex_);
-    visit(Collect(), publisher_.tables());
+    try {
+      const std::lock_guard lock(mutex_);
+      visit(Collect(), publisher_.tables());
+    } catch (const std::bad_alloc&) {
+      // Nobody above may be there to take it (telemetry's thread). Nothing is told this time.
+    }
   }
 
   HelloMessage Hello() override;
@@ -73,6 +78,7 @@ class Manager final : public LinkHandler {
   }
   void BeginSweep() { sweeper_.Begin(publisher_.tables(), environment_.now_tick(), HasFlows()); }
   DataplaneStats Collect() const;  // mutex_ held
+  void RunLoop(int signal_fd, std::optional<uint32_t> idle_exit_ms);
   // One slice of the sweep, when it is time. Returns how long to wait for the next, milliseconds.
   int SweepSome();
   // Every change of tables makes the pass begin anew, and several a second would let no long one end.

@@ -1,6 +1,7 @@
 #include "dataplane/manage/publisher.h"
 
 #include <chrono>
+#include <new>
 #include <optional>
 #include <thread>
 #include <unordered_set>
@@ -28,27 +29,42 @@ Publisher::Publisher(Environment environment)
 
 Publisher::~Publisher() { environment_.published->store(nullptr, std::memory_order_release); }
 
+Result<std::unique_ptr<ForwardingTables>> Publisher::Prepare(const SnapshotView& view,
+                                                             uint32_t now_tick,
+                                                             ForwardingTables::BuildStats* stats) {
+  bool admitting = false;
+  try {
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<ForwardingTables> built,
+        ForwardingTables::Build(view, {tables_.get(), now_tick, environment_.saved},
+                                environment_.ports, &backend_slots_, &service_slots_, stats));
+    if (environment_.need_flows && built->NeedFlowTable()) {
+      RETURN_IF_ERROR(environment_.need_flows());
+    }
+    admitting = true;
+    RETURN_IF_ERROR(Admit(view));
+    retired_.reserve(retired_.size() + 1);
+    LogLeftOut(view, environment_.ports, *built, tables_.get());
+    if (environment_.save) environment_.save(*built, tables_.get());
+    return built;
+  } catch (const std::bad_alloc&) {
+    if (admitting) Withdraw();
+    return ResourceExhausted("there is no memory for the new tables; the old ones stay");
+  }
+}
+
 Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_tick) {
   const auto start = SteadyClock::now();
   ReclaimRetired();
   const SnapshotView view(image.bytes());
   Outcome outcome;
   outcome.generation = view.header().generation;
-  Result<std::unique_ptr<ForwardingTables>> built =
-      ForwardingTables::Build(view, {tables_.get(), now_tick, environment_.saved},
-                              environment_.ports, &backend_slots_, &service_slots_, &outcome.build);
-  Status admitted = built.status();
-  if (built.ok() && environment_.need_flows && (*built)->NeedFlowTable()) {
-    admitted = environment_.need_flows();
-  }
-  if (admitted.ok()) admitted = Admit(view);
-  if (!admitted.ok()) {
+  Result<std::unique_ptr<ForwardingTables>> built = Prepare(view, now_tick, &outcome.build);
+  if (!built.ok()) {
     ReleaseCounters();  // slots that only the refused tables had
-    return admitted;
+    return built.status();
   }
-  LogLeftOut(view, environment_.ports, **built, tables_.get());
   environment_.saved = {};
-  if (environment_.save) environment_.save(**built, tables_.get());
   std::unique_ptr<ForwardingTables> previous = std::move(tables_);
   tables_ = *std::move(built);
   image_ = std::move(image);
@@ -72,11 +88,15 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
 Status Publisher::Admit(const SnapshotView& snapshot) const {
   if (!environment_.admit) return {};
   const Status admitted = environment_.admit(snapshot);
-  if (admitted.ok() || !environment_.withdraw) return admitted;
+  if (!admitted.ok()) Withdraw();
+  return admitted;
+}
+
+void Publisher::Withdraw() const {
+  if (!environment_.withdraw) return;
   std::optional<SnapshotView> in_force;
   if (tables_ != nullptr) in_force.emplace(image_.bytes());
   environment_.withdraw(in_force ? &*in_force : nullptr);
-  return admitted;
 }
 
 bool Publisher::AwaitGrace(uint64_t period) {

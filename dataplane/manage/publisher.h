@@ -70,7 +70,11 @@ class Publisher {
     uint64_t period;
   };
 
+  // Tables that may be put in force; kResourceExhausted where there is no memory for them.
+  Result<std::unique_ptr<ForwardingTables>> Prepare(const SnapshotView& view, uint32_t now_tick,
+                                                    ForwardingTables::BuildStats* stats);
   Status Admit(const SnapshotView& snapshot) const;
+  void Withdraw() const;
   bool AwaitGrace(uint64_t period);
   void ReleaseCounters();
   void ReclaimRetired();

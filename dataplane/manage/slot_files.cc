@@ -8,9 +8,14 @@
 #include <unordered_map>
 
 #define XXH_INLINE_ALL
+#include <fcntl.h>
+#include <unistd.h>
 #include <xxhash.h>
 
+#include <sys/stat.h>
+
 #include "dataplane/manage/image_file.h"
+#include "lib/host/own_files.h"
 
 namespace fairlead {
 namespace {
@@ -21,6 +26,16 @@ Result<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Unavailable("it cannot be read");
   return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+// As PathOf makes them, and StoreImageFile beside them.
+bool HasSlotFileName(std::string_view name) {
+  if (name.ends_with(".new")) name.remove_suffix(4);
+  constexpr size_t kDigits = 8;
+  if (name.size() != kDigits + std::string_view(kSuffix).size() || !name.ends_with(kSuffix)) {
+    return false;
+  }
+  return name.substr(0, kDigits).find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 }  // namespace
@@ -36,18 +51,27 @@ std::string SlotFiles::PathOf(uint32_t service_id) const {
   return directory_ + name;
 }
 
-std::vector<std::string> SlotFiles::List() const {
+Result<std::vector<std::string>> SlotFiles::List() const {
   std::vector<std::string> paths;
   std::error_code error;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(directory_, error))) return paths;
+  // Before anything in it is read, let alone removed.
+  RETURN_IF_ERROR(MakePrivateFolder(directory_));
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
-    if (entry.is_regular_file(error)) paths.push_back(entry.path().string());
+    if (HasSlotFileName(entry.path().filename().string())) paths.push_back(entry.path().string());
   }
   return paths;
 }
 
 Result<SavedSlots> SlotFiles::Read(const std::string& path) const {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  ASSIGN_OR_RETURN(SavedSlots saved, DecodeSlots(std::as_bytes(std::span(text)), epoch_));
+  ASSIGN_OR_RETURN(const OwnedFd file, OpenOwnFile(path, O_RDONLY));
+  struct stat info = {};
+  if (fstat(file.get(), &info) != 0) return Unavailable("it cannot be examined");
+  std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));
+  if (read(file.get(), bytes.data(), bytes.size()) != info.st_size) {
+    return Unavailable("it cannot be read");
+  }
+  ASSIGN_OR_RETURN(SavedSlots saved, DecodeSlots(bytes, epoch_));
   if (path != PathOf(saved.service_id)) return DataLoss("slot states: they are another service's");
   return saved;
 }
@@ -55,6 +79,11 @@ Result<SavedSlots> SlotFiles::Read(const std::string& path) const {
 void SlotFiles::Remove(const std::string& path) {
   std::error_code ignored;
   std::filesystem::remove(path, ignored);
+}
+
+Status SlotFiles::Store(const ForwardingTables& tables, const ServiceEntry& service) const {
+  RETURN_IF_ERROR(MakePrivateFolder(directory_));
+  return StoreImageFile(PathOf(service.id), EncodeSlots(tables.SaveSlots(service), epoch_));
 }
 
 Status SlotFiles::Save(const ForwardingTables& next, const ForwardingTables* previous) const {
@@ -74,10 +103,7 @@ Status SlotFiles::Save(const ForwardingTables& next, const ForwardingTables* pre
       Remove(PathOf(service.id));
       continue;
     }
-    std::error_code ignored;
-    std::filesystem::create_directory(directory_, ignored);
-    const Status stored =
-        StoreImageFile(PathOf(service.id), EncodeSlots(next.SaveSlots(service), epoch_));
+    const Status stored = Store(next, service);
     if (!stored.ok()) result = stored;
   }
   for (const auto& [id, slots] : before) Remove(PathOf(id));

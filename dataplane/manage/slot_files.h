@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/host/own_files.h"
 #include "lib/table/forwarding_tables.h"
 #include "lib/table/slot_image.h"
 
@@ -35,7 +36,9 @@ class SlotFiles {
 
  private:
   std::string PathOf(uint32_t service_id) const;
-  std::vector<std::string> List() const;
+  // Files that are named as ours are. A failure: the folder is none of ours.
+  Result<std::vector<std::string>> List() const;
+  Status Store(const ForwardingTables& tables, const ServiceEntry& service) const;
   Result<SavedSlots> Read(const std::string& path) const;
   static void Remove(const std::string& path);
 
@@ -46,14 +49,16 @@ class SlotFiles {
 template <typename Complain>
 std::vector<SavedSlots> SlotFiles::Load(Complain&& complain) const {
   std::vector<SavedSlots> all;
-  for (const std::string& path : List()) {
+  const Result<std::vector<std::string>> paths = List();
+  if (!paths.ok()) complain(paths.status().message());
+  for (const std::string& path : paths.ok() ? *paths : std::vector<std::string>{}) {
     Result<SavedSlots> saved = Read(path);
     if (saved.ok()) {
       all.push_back(*std::move(saved));
       continue;
     }
     complain(path + ": " + saved.status().message());
-    Remove(path);
+    if (CheckOwnFile(path).ok()) Remove(path);
   }
   return all;
 }

@@ -119,6 +119,7 @@ void PutBody(Writer* out, const HelloMessage& m) {
   out->Put(m.pid);
   out->Put(m.generation);
   out->Put(m.snapshot_digest);
+  out->Put(m.change_id);
   out->Put(m.snapshot_version);
   out->Put(m.worker_count);
   out->Put(m.flow_records);
@@ -129,6 +130,7 @@ void GetBody(Reader* in, HelloMessage* m) {
   in->Get(&m->pid);
   in->Get(&m->generation);
   in->Get(&m->snapshot_digest);
+  in->Get(&m->change_id);
   in->Get(&m->snapshot_version);
   in->Get(&m->worker_count);
   in->Get(&m->flow_records);

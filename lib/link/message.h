@@ -56,6 +56,7 @@ struct HelloMessage {
   uint64_t pid = 0;
   uint64_t generation = 0;        // in force; 0 = none yet
   uint64_t snapshot_digest = 0;   // of the image in force
+  uint64_t change_id = 0;         // in its header
   uint32_t snapshot_version = 0;  // the newest format it reads
   uint32_t worker_count = 0;
   uint64_t flow_records = 0;             // capacity

@@ -29,6 +29,10 @@ Status CheckFits(const SnapshotInput& input) {
     return InvalidArgument("snapshot: client next hop: interface " + (*hop)->interface +
                            " is longer than 15 bytes");
   }
+  if (input.generation > kMaxGeneration) {
+    return InvalidArgument("snapshot: generation " + std::to_string(input.generation) +
+                           " is above " + std::to_string(kMaxGeneration));
+  }
   if (input.services.size() > kMaxServices) {
     return InvalidArgument("snapshot: " + std::to_string(input.services.size()) +
                            " services are more than " + std::to_string(kMaxServices));
@@ -106,7 +110,6 @@ class Writer {
 
   void AddService(const SnapshotService& service) {
     const auto service_index = static_cast<uint16_t>(services_.size());
-    needs_version_3_ |= (service.flags & kServiceResetNoBackend) != 0;
     for (const Frontend& frontend : service.frontends) {
       FrontendRecord record{};
       std::copy(frontend.address.bytes().begin(), frontend.address.bytes().end(), record.address);
@@ -115,7 +118,6 @@ class Writer {
       record.port = frontend.port;
       record.last_port = frontend.last_port;
       record.service_index = service_index;
-      needs_version_3_ |= frontend.is_range();
       frontends_.push_back(record);
     }
     ServiceRecord record{};
@@ -169,10 +171,11 @@ class Writer {
     std::vector<uint64_t> words(sizeof(SnapshotHeader) / 8);
     SnapshotHeader header{};
     header.magic = kSnapshotMagic;
-    header.version = needs_version_3_ ? kSnapshotVersion : kOldestSnapshotVersion;
+    header.version = kSnapshotVersion;
     header.header_bytes = sizeof(SnapshotHeader);
     header.generation = input_.generation;
     header.hash_seed = input_.hash_seed;
+    header.change_id = input_.change_id;
     header.client_next_hop_v4 = NextHopIndex(input_.client_next_hop_v4);
     header.client_next_hop_v6 = NextHopIndex(input_.client_next_hop_v6);
     header.frontends = Place(frontends_.data(), frontends_.size(), &words);
@@ -194,7 +197,6 @@ class Writer {
   std::vector<BackendRecord> backends_;
   std::vector<NextHopRecord> next_hops_;
   std::string names_;
-  bool needs_version_3_ = false;
 };
 
 }  // namespace

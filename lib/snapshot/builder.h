@@ -55,6 +55,7 @@ struct SnapshotInput {
   std::vector<SnapshotService> services;
   std::optional<SnapshotNextHop> client_next_hop_v4 = {};  // of nat's replies
   std::optional<SnapshotNextHop> client_next_hop_v6 = {};
+  uint64_t change_id = 0;  // SnapshotHeader
 };
 
 // The image, already validated: what this returns the dataplane accepts. Fails with what

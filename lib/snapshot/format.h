@@ -23,10 +23,11 @@ namespace fairlead {
 inline constexpr uint64_t kSnapshotMagic = 0x44454c5249414600;  // "\0FAIRLED" as it lies in memory
 inline constexpr uint32_t kSnapshotVersion = 3;
 // The oldest that is read. Version 3 adds last_port (0 in every image of version 2, whose service
-// indices had 32 bits) and kServiceResetNoBackend. Images that use neither say version 2, so that an
-// older dataplane reads them.
+// indices had 32 bits), kServiceResetNoBackend and change_id.
 inline constexpr uint32_t kOldestSnapshotVersion = 2;
 inline constexpr uint64_t kMaxSnapshotBytes = uint64_t{256} << 20;
+// The highest generation: what JSON readers hold exactly. 2^53 changes are never made.
+inline constexpr uint64_t kMaxGeneration = uint64_t{1} << 53;
 inline constexpr uint32_t kMaxServices = 65535;
 inline constexpr uint32_t kMaxFrontends = 1U << 20;
 inline constexpr uint32_t kMaxBackends = 1U << 20;
@@ -78,7 +79,9 @@ struct SnapshotHeader {
   // Where packets to clients go, by their family: nat's replies. Index or kNoNextHop.
   uint32_t client_next_hop_v4;
   uint32_t client_next_hop_v6;
-  uint64_t reserved[3];  // 0
+  // Of the last change that the control plane acknowledged before; 0: of none (fairctl snapshot build).
+  uint64_t change_id;
+  uint64_t reserved[2];  // 0
 };
 static_assert(sizeof(SnapshotHeader) == 160);
 

@@ -98,6 +98,12 @@ Status CheckEnvelope(std::span<const std::byte> image, const SnapshotHeader& hea
   if (image.size() % 8 != 0) {
     return RefuseHeader("total_bytes", header.total_bytes, "is not a multiple of 8");
   }
+  if (header.generation > kMaxGeneration) {
+    return RefuseHeader("generation", header.generation, "is above " + Number(kMaxGeneration));
+  }
+  if (header.version == kOldestSnapshotVersion && header.change_id != 0) {
+    return RefuseHeader("change_id", header.change_id, "is not 0, which it is in version 2");
+  }
   for (const uint64_t word : header.reserved) {
     if (word != 0) return RefuseHeader("reserved", word, "is not 0");
   }

@@ -42,7 +42,7 @@ class LinkClient:
         self._socket.connect(str(path))
         _, kind, body = self._receive()
         assert kind == _HELLO
-        self.pid, self.generation, self.digest, _, self.workers, _ = struct.unpack_from("<QQQIIQ", body)  # and the ports' addresses
+        self.pid, self.generation, self.digest, self.change_id, _, self.workers, _ = struct.unpack_from("<QQQQIIQ", body)  # and the ports' addresses
 
     def __enter__(self):
         return self

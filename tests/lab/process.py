@@ -43,10 +43,10 @@ def _die_with_parent():
 
 
 class Process:
-    """A long-running child. Its output goes to `<log_dir>/<name>.out` and `.err` (or one given file). `open_input`: for programs that
+    """A long-running child. Its output goes to `<log_dir>/<name>.out` and `.err` (or one given file, or descriptor for stderr). `open_input`: for programs that
     end when their standard input does; it is open as long as this object is."""
 
-    def __init__(self, name, argv, log_dir, namespace=None, env=None, stdout=None, open_input=False):
+    def __init__(self, name, argv, log_dir, namespace=None, env=None, stdout=None, stderr=None, open_input=False):
         self.name = name
         self._namespace = namespace
         self.argv = [str(word) for word in argv]
@@ -56,7 +56,8 @@ class Process:
         main = threading.current_thread() is threading.main_thread()
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self._child = subprocess.Popen(
-                command, stdin=subprocess.PIPE if open_input else subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
+                command, stdin=subprocess.PIPE if open_input else subprocess.DEVNULL, stdout=out, stderr=err if stderr is None else stderr,
+                start_new_session=True,
                 env={**os.environ, **(env or {})}, preexec_fn=_die_with_parent if main else None)
 
     @property

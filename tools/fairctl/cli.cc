@@ -34,6 +34,7 @@ void Declare(CLI::App* app, Context* context) {
   AddServiceCommands(app, context);
   AddBackendCommands(app, context);
   AddSeedCommands(app, context);
+  AddStoreCommands(app, context);
   AddStatusCommands(app, context);
   AddExplainCommand(app, context);
   AddSnapshotCommands(app, context);

@@ -11,6 +11,7 @@ namespace fairlead::fairctl {
 void AddServiceCommands(CLI::App* app, Context* context);
 void AddBackendCommands(CLI::App* app, Context* context);
 void AddSeedCommands(CLI::App* app, Context* context);
+void AddStoreCommands(CLI::App* app, Context* context);
 void AddStatusCommands(CLI::App* app, Context* context);
 void AddExplainCommand(CLI::App* app, Context* context);
 void AddSnapshotCommands(CLI::App* app, Context* context);

@@ -72,14 +72,26 @@ std::string Escaped(const std::string& text) {
 
 }  // namespace
 
-Result<Json> Context::Call(const std::string& method, const std::string& target,
-                           const std::optional<Json>& body) {
+Result<HttpReply> Context::Send(const std::string& method, const std::string& target,
+                                const std::string& body) {
   if (transport_ == nullptr) {
     ASSIGN_OR_RETURN(const uint32_t timeout_ms, ParseDurationMs(request_timeout));
     transport_ = environment_->connect(socket_path, std::chrono::milliseconds(timeout_ms));
   }
+  return transport_->Send(method, target, body);
+}
+
+Result<std::string> Context::Fetch(const std::string& target) {
+  ASSIGN_OR_RETURN(HttpReply reply, Send("GET", target, ""));
+  if (reply.status < 400) return std::move(reply.body);
+  const Result<Json> error = ParseJson(reply.body, kMaxReplyBytes);
+  return ErrorOf(reply, error.ok() ? *error : Json());
+}
+
+Result<Json> Context::Call(const std::string& method, const std::string& target,
+                           const std::optional<Json>& body) {
   ASSIGN_OR_RETURN(const HttpReply reply,
-                   transport_->Send(method, target, body ? body->dump() : std::string()));
+                   Send(method, target, body ? body->dump() : std::string()));
   Json value;
   if (!reply.body.empty()) {
     Result<Json> parsed = ParseJson(reply.body, kMaxReplyBytes);

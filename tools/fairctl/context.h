@@ -56,6 +56,9 @@ class Context {
   Result<Json> Call(const std::string& method, const std::string& target,
                     const std::optional<Json>& body = std::nullopt);
 
+  // The body of a reply that is no JSON.
+  Result<std::string> Fetch(const std::string& target);
+
   // Prints why it failed, for people or as JSON; returns the exit code for it.
   int Fail(const Status& status);
   // The command line is wrong in a way that the parser did not see.
@@ -64,6 +67,9 @@ class Context {
   bool PrintJson(const Json& value);
 
  private:
+  Result<HttpReply> Send(const std::string& method, const std::string& target,
+                         const std::string& body);
+
   Environment* environment_;
   std::unique_ptr<Transport> transport_;
 };

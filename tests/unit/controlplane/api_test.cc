@@ -329,6 +329,7 @@ TEST_F(ApiTest, ExplainFollowsTheFlowsRecord) {
                       .stable_id = 0};
     daemon_.reset();
     std::filesystem::remove(directory_.File("store.db"));
+    std::filesystem::remove(directory_.File("store.db.acknowledged"));
     dataplane_ = std::make_unique<FakeDataplane>(link_, behaviour);
     Start();
     AddWeb();

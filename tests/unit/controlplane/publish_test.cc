@@ -1,6 +1,7 @@
 // Publishing over the link: restarts of either side, refusals, dataplanes that misbehave.
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -34,6 +35,7 @@ class PublishTest : public testing::Test {
     options.store_path = store_;
     options.link_path = link_;
     options.follow_neighbours = false;
+    options.accept_older_store = accept_older_store_;
     daemon_ = std::make_unique<RunningDaemon>(options);
     ASSERT_TRUE(daemon_->start_status().ok()) << daemon_->start_status().message();
   }
@@ -74,6 +76,7 @@ class PublishTest : public testing::Test {
   std::string socket_ = directory_.File("control.sock");
   std::string store_ = directory_.File("store.db");
   std::string link_ = directory_.File("dataplane.sock");
+  bool accept_older_store_ = false;
   std::unique_ptr<RunningDaemon> daemon_;
 };
 
@@ -123,6 +126,15 @@ TEST_F(PublishTest, GenerationRisesAboveADataplaneThatIsAhead) {
   daemon_ = nullptr;
   Start();
   EXPECT_GE(Call("GET", "/v1/status").json()["generation"], 1001) << "it was stored";
+}
+
+TEST_F(PublishTest, AGenerationBeyondAllThatAreMadeIsNoObstacle) {
+  FakeDataplane dataplane(link_, Forwarding(UINT64_MAX));
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  const Answer created = Call("POST", "/v1/services", kWeb);
+  EXPECT_EQ(created.json()["in_force"], true) << created.body;
+  EXPECT_EQ(created.json()["generation"], 1);
 }
 
 TEST_F(PublishTest, SameGenerationWithOtherContentIsPublishedAnew) {
@@ -275,6 +287,108 @@ TEST_F(PublishTest, AStoreThatCannotBeWrittenHoldsForwardingUpNotAtAll) {
   Start();
   EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 1001);
   EXPECT_EQ(dataplane->publish_count(), 1U);
+}
+
+// Its content must not replace what a newer one has put in force.
+TEST_F(PublishTest, AStoreThatIsOlderThanWhatIsInForceIsNotPublished) {
+  Start();
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  daemon_ = nullptr;
+  std::filesystem::copy_file(store_, store_ + ".old");
+  Start();
+  FakeDataplane dataplane(link_);
+  const Answer drained = Call("PUT", "/v1/services/web/backends/10.0.0.1/drain");
+  ASSERT_EQ(drained.status, 200) << drained.body;
+  ASSERT_TRUE(WaitForInForce(2));
+  const size_t published = dataplane.publish_count();
+  daemon_ = nullptr;
+  std::filesystem::rename(store_ + ".old", store_);
+  std::filesystem::remove(store_ + ".acknowledged");  // the dataplane alone tells
+
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  EXPECT_THAT(std::string(Call("GET", "/v1/status").json()["dataplane"]["error"]),
+              HasSubstr("that this store does not have"));
+  const Answer changed = Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})");
+  EXPECT_EQ(changed.json()["in_force"], false);
+  EXPECT_EQ(dataplane.generation(), 2U);
+  EXPECT_EQ(dataplane.StateOf("10.0.0.1"), BackendState::kDraining) << "as it was";
+  EXPECT_EQ(dataplane.publish_count(), published);
+  daemon_ = nullptr;
+
+  accept_older_store_ = true;
+  Start();
+  EXPECT_TRUE(dataplane.WaitForGeneration(3));
+  EXPECT_EQ(dataplane.StateOf("10.0.0.1"), BackendState::kActive);
+}
+
+TEST_F(PublishTest, AnotherStoreIsNotPublishedEither) {
+  Start();
+  FakeDataplane dataplane(link_);
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
+  daemon_ = nullptr;
+  std::filesystem::remove(store_);
+  std::filesystem::remove(store_ + ".acknowledged");
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  for (int i = 1; i <= 5; ++i) {
+    const Answer added =
+        Call("POST", "/v1/services",
+             R"({"name": "s)" + std::to_string(i) + R"(", "frontends": ["203.0.113.1:)" +
+                 std::to_string(i) + R"(/tcp"]})");
+    EXPECT_EQ(added.json()["in_force"], false);
+  }
+  EXPECT_EQ(dataplane.publish_count(), 1U);
+}
+
+// A dataplane that ends when it is sent an image, twice: it is not sent a third time.
+TEST_F(PublishTest, AChangeThatEndsTheDataplaneTwiceIsHeldBack) {
+  Start();
+  {
+    FakeDataplane dataplane(link_);
+    ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+    ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
+  }
+  EXPECT_EQ(Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})").status, 200);
+  const auto last = Forwarding(1);
+  for (uint64_t pid = 1; pid <= 2; ++pid) {
+    FakeDataplane::Behaviour dying = last;
+    dying.hello.pid = pid;
+    dying.answer_publish = false;
+    FakeDataplane dataplane(link_, dying);
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (dataplane.publish_count() == 0 && std::chrono::steady_clock::now() < patience) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    ASSERT_EQ(dataplane.publish_count(), 1U);
+  }
+  FakeDataplane::Behaviour again = last;
+  again.hello.pid = 3;
+  FakeDataplane dataplane(link_, again);
+  ASSERT_TRUE(WaitForStatus([](const json& view) {
+    return view["connected"] == true &&
+           std::string(view["error"]).find("held back") != std::string::npos;
+  }));
+  EXPECT_EQ(dataplane.publish_count(), 0U);
+  const Answer other = Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 6})");
+  EXPECT_EQ(other.json()["in_force"], true) << "the next change is tried";
+  EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["error"], "");
+}
+
+TEST_F(PublishTest, ABackupRestoresWhatWasThere) {
+  Start();
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  const Answer backup = Call("GET", "/v1/store/backup");
+  ASSERT_EQ(backup.status, 200);
+  EXPECT_THAT(backup.headers, HasSubstr("application/vnd.sqlite3"));
+  ASSERT_EQ(Call("DELETE", "/v1/services/web").status, 204);
+  daemon_ = nullptr;
+  std::filesystem::remove(store_);
+  std::ofstream(store_, std::ios::binary) << backup.body;
+  accept_older_store_ = true;  // it is, by one change
+  Start();
+  EXPECT_EQ(Call("GET", "/v1/services/web").status, 200);
 }
 
 TEST_F(PublishTest, ADataplaneOfAnotherVersionIsToldOfOnce) {
@@ -434,6 +548,7 @@ TEST_F(PublishTest, TheSameSeedGivesTheSameTable) {
   };
   const json first = begin("first.db");
   daemon_.reset();
+  accept_older_store_ = true;
   const json second = begin("second.db");
   EXPECT_NE(second["hash_seed"], first["hash_seed"]);
   EXPECT_NE(second["table_digest"], first["table_digest"]);

@@ -86,6 +86,23 @@ TEST_F(RegistryTest, KeepsAnUnhealthyBackendsFlowsForAsLongAsTheServiceSays) {
   EXPECT_FALSE(registry_->KeptFlowsRunOut());  // said once
 }
 
+TEST_F(RegistryTest, KeepsThemWhateverIsDoneToTheHostsClock) {
+  ServiceSpec web = ParseServiceSpec(kWeb);
+  web.on_unhealthy = FlowPolicy::kKeep;
+  web.keep_unhealthy_ms = 30'000;
+  ASSERT_TRUE(registry_->AddService(web).ok());
+  registry_->SetHealth(Backend("10.0.0.1"), HealthState::kHealthy, "");
+  registry_->SetHealth(Backend("10.0.0.2"), HealthState::kUnhealthy, "refused");
+  for (const auto by : {std::chrono::hours(24), std::chrono::hours(-48)}) {
+    clock_.SetWall(by);
+    EXPECT_EQ(PublishedState("10.0.0.2"), BackendState::kDraining);
+    EXPECT_FALSE(registry_->KeptFlowsRunOut());
+  }
+  clock_.Advance(std::chrono::milliseconds(30'000));
+  EXPECT_EQ(PublishedState("10.0.0.2"), BackendState::kDown);
+  EXPECT_TRUE(registry_->KeptFlowsRunOut());
+}
+
 TEST_F(RegistryTest, ReleasesAnUnhealthyBackendsFlowsByDefault) {
   AddWeb();
   registry_->SetHealth(Backend("10.0.0.1"), HealthState::kHealthy, "");

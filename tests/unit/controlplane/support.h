@@ -41,6 +41,8 @@ class FakeClock : public Clock {
     steady_ += by;
     wall_ms_ += by.count();
   }
+  // As when somebody sets the host's clock.
+  void SetWall(std::chrono::milliseconds by) { wall_ms_ += by.count(); }
 
  private:
   SteadyTime steady_{std::chrono::hours(100)};

@@ -55,7 +55,7 @@ TEST_F(SnapshotCommands, BuildAndShow) {
   EXPECT_EQ(show.out(),
             "generation  1\n"
             "hash seed   42\n"
-            "size        336 bytes, format version 2\n"
+            "size        336 bytes, format version 3\n"
             "\n"
             "service web: 203.0.113.10:80/tcp\n"
             "  dsr, hash 5-tuple, tracking tcp adaptive, udp all, 65537 slots\n"

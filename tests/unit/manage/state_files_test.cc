@@ -331,6 +331,33 @@ TEST_F(SlotFilesTest, IgnoreAndRemoveWhatIsOfNoUse) {
   EXPECT_FALSE(std::filesystem::exists(good));
 }
 
+TEST_F(SlotFilesTest, LeaveForeignFilesAlone) {
+  Next(WebInput(1, 2));
+  Next(WebInput(2, 3));
+  const std::string folder = folder_ / "dataplane.slots/";
+  for (const char* name : {"notes.txt", "00000001.slots.bak", "0000000g.slots", "1.slots"}) {
+    std::ofstream(folder + name) << "precious";
+  }
+  ASSERT_EQ(mkfifo((folder + "00000009.slots").c_str(), 0666), 0);
+  EXPECT_EQ(Load().size(), 1U);
+  EXPECT_EQ(complaints_.size(), 1U);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 6);
+}
+
+// Whoever plants one must not have the files of another folder removed.
+TEST_F(SlotFilesTest, DoNotFollowALinkInTheFoldersPlace) {
+  std::filesystem::create_directory(folder_ / "precious");
+  std::ofstream(folder_ / "precious/00000001.slots") << "precious";
+  std::filesystem::create_directory_symlink(folder_ / "precious", folder_ / "dataplane.slots");
+  EXPECT_TRUE(Load().empty());
+  ASSERT_EQ(complaints_.size(), 1U);
+  EXPECT_THAT(complaints_[0], ::testing::HasSubstr("dataplane.slots is a symbolic link"));
+  tables_ = Build(WebInput(1, 2)).value();
+  const std::unique_ptr<ForwardingTables> next = Build(WebInput(2, 3)).value();
+  EXPECT_FALSE(files_.Save(*next, tables_.get()).ok());
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "precious/00000001.slots"));
+}
+
 TEST(StateFiles, AreNamedAfterTheLink) {
   const StateFiles files = StateFiles::Beside("/run/fairlead/dataplane.sock");
   EXPECT_EQ(files.flows.folder, "/run/fairlead");

@@ -69,18 +69,11 @@ TEST(BuildSnapshot, SortsFrontendsByAddressProtocolPort) {
                                 "203.0.113.10:53/udp", "[2001:db8::10]:80/tcp"));
 }
 
-// So that a dataplane of the version before reads what it can.
-TEST(BuildSnapshot, SaysTheOldestVersionThatHasWhatItHolds) {
-  const auto version_of = [](const SnapshotInput& input) {
-    return SnapshotView(BuildSnapshot(input).value().bytes()).header().version;
-  };
-  EXPECT_EQ(version_of(SampleInput()), 2U);
-  SnapshotInput with_range = SampleInput();
-  with_range.services[0].frontends.push_back(Frontend::Parse("203.0.113.99:80-90/tcp").value());
-  EXPECT_EQ(version_of(with_range), 3U);
-  SnapshotInput with_reset = SampleInput();
-  with_reset.services[0].flags |= kServiceResetNoBackend;
-  EXPECT_EQ(version_of(with_reset), 3U);
+TEST(BuildSnapshot, KeepsTheChange) {
+  SnapshotInput input = SampleInput();
+  input.change_id = 0x123456789abcdef1;
+  const SnapshotImage image = BuildSnapshot(input).value();
+  EXPECT_EQ(SnapshotView(image.bytes()).header().change_id, 0x123456789abcdef1U);
 }
 
 TEST(BuildSnapshot, KeepsPortRangesTheWiderFirst) {

@@ -124,7 +124,15 @@ const Damage kDamages[] = {
     {"NamesCountTooSmall", [](Damaged* d) { d->header().names.count = 5; },
      "snapshot: padding: 98 behind names is not 0"},
 
-    {"HeaderReserved", [](Damaged* d) { d->header().reserved[2] = 3; },
+    {"Generation", [](Damaged* d) { d->header().generation = kMaxGeneration + 1; },
+     "snapshot: generation: 9007199254740993 is above 9007199254740992"},
+    {"ChangeIdOfVersion2",
+     [](Damaged* d) {
+       d->header().version = 2;
+       d->header().change_id = 7;
+     },
+     "snapshot: change_id: 7 is not 0, which it is in version 2"},
+    {"HeaderReserved", [](Damaged* d) { d->header().reserved[1] = 3; },
      "snapshot: reserved: 3 is not 0"},
     {"ClientNextHopV4", [](Damaged* d) { d->header().client_next_hop_v4 = 2; },
      "snapshot: client_next_hop_v4: 2 is not below the count of next hops, 2"},

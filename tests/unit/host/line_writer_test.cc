@@ -1,4 +1,4 @@
-#include "lib/log/line_writer.h"
+#include "lib/host/line_writer.h"
 
 #include <fcntl.h>
 #include <unistd.h>

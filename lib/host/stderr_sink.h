@@ -8,7 +8,7 @@
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/sinks/base_sink.h>
 
-#include "lib/log/line_writer.h"
+#include "lib/host/line_writer.h"
 
 namespace fairlead {
 

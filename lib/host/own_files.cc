@@ -1,0 +1,151 @@
+#include "lib/host/own_files.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include <sys/stat.h>
+
+namespace fairlead {
+namespace {
+
+std::string ErrorText() { return std::strerror(errno); }
+
+Status Refuse(const std::string& path, const std::string& what) {
+  return FailedPrecondition(path + " " + what + "; it is left alone");
+}
+
+Status Judge(const std::string& path, const struct stat& info) {
+  if (S_ISLNK(info.st_mode)) return Refuse(path, "is a symbolic link");
+  if (!S_ISREG(info.st_mode)) return Refuse(path, "is no regular file");
+  if (info.st_uid != geteuid()) {
+    return Refuse(path, "belongs to user " + std::to_string(info.st_uid) + ", not to " +
+                            std::to_string(geteuid()));
+  }
+  return {};
+}
+
+Status WriteAll(int fd, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t count = write(fd, content.data(), content.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return Unavailable(ErrorText());
+    content.remove_prefix(static_cast<size_t>(count));
+  }
+  return {};
+}
+
+// mkdir with exactly that mode. False: it was there.
+Result<bool> MakeFolder(const std::string& path, mode_t mode) {
+  if (mkdir(path.c_str(), 0700) != 0) {
+    if (errno == EEXIST) return false;
+    return Unavailable(path + " cannot be made: " + ErrorText());
+  }
+  if (chmod(path.c_str(), mode) != 0) {
+    return Unavailable(path + ": its mode cannot be set: " + ErrorText());
+  }
+  return true;
+}
+
+}  // namespace
+
+OwnedFd::~OwnedFd() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Result<OwnedFd> OpenOwnFile(const std::string& path, int flags) {
+  OwnedFd file(open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (file.get() < 0 && errno == ENOENT) return NotFound(path + " does not exist");
+  if (file.get() < 0 && errno == ELOOP) return Refuse(path, "is a symbolic link");
+  if (file.get() < 0) return Unavailable(path + " cannot be opened: " + ErrorText());
+  struct stat info = {};
+  if (fstat(file.get(), &info) != 0) return Unavailable(path + ": " + ErrorText());
+  RETURN_IF_ERROR(Judge(path, info));
+  return file;
+}
+
+Result<OwnedFd> CreateOwnFile(const std::string& path, mode_t mode) {
+  // Twice: somebody may be quick.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+      return Unavailable(path + " cannot be replaced: " + ErrorText());
+    }
+    OwnedFd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (file.get() < 0 && errno == EEXIST) continue;
+    if (file.get() < 0) return Unavailable(path + " cannot be made: " + ErrorText());
+    if (fchmod(file.get(), mode) != 0) return Unavailable(path + ": " + ErrorText());
+    return file;
+  }
+  return Unavailable(path + " cannot be made: somebody else makes it again and again");
+}
+
+Result<OwnedFd> OpenOrCreateOwnFile(const std::string& path, mode_t mode) {
+  Result<OwnedFd> file = OpenOwnFile(path, O_RDWR);
+  if (file.ok() || file.status().code() != ErrorCode::kNotFound) return file;
+  return CreateOwnFile(path, mode);
+}
+
+Status ReplaceOwnFile(const std::string& path, std::string_view content, mode_t mode) {
+  const std::string fresh = path + ".new";
+  const auto give_up = [&](const std::string& message) {
+    unlink(fresh.c_str());
+    return Unavailable(message);
+  };
+  {
+    ASSIGN_OR_RETURN(const OwnedFd file, CreateOwnFile(fresh, mode));
+    const Status written = WriteAll(file.get(), content);
+    if (!written.ok()) return give_up(fresh + " cannot be written: " + written.message());
+  }
+  if (rename(fresh.c_str(), path.c_str()) != 0) {
+    return give_up(path + " cannot be replaced: " + ErrorText());
+  }
+  return {};
+}
+
+Status CheckOwnFile(const std::string& path) {
+  struct stat info = {};
+  if (lstat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return {};
+    return Unavailable(path + ": " + ErrorText());
+  }
+  return Judge(path, info);
+}
+
+Status MakeRuntimeFolder(const std::string& path, const char* group) {
+  if (path.empty()) return {};
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return {};
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  if (!parent.empty() && !std::filesystem::is_directory(parent, error)) {
+    // What lies above is nobody's in particular.
+    RETURN_IF_ERROR(MakeRuntimeFolder(parent.string(), nullptr));
+    if (chmod(parent.c_str(), 0755) != 0) return Unavailable(parent.string() + ": " + ErrorText());
+  }
+  const struct group* entry = geteuid() == 0 && group != nullptr
+                                  ? getgrnam(group)
+                                  : nullptr;  // NOLINT(concurrency-mt-unsafe)
+  ASSIGN_OR_RETURN(const bool made, MakeFolder(path, entry != nullptr ? 0751 : 0750));
+  if (made && entry != nullptr && chown(path.c_str(), 0, entry->gr_gid) != 0) {
+    return Unavailable(path + ": its group cannot be set: " + ErrorText());
+  }
+  return {};
+}
+
+Status MakePrivateFolder(const std::string& path) {
+  ASSIGN_OR_RETURN(const bool made, MakeFolder(path, 0700));
+  if (made) return {};
+  struct stat info = {};
+  if (lstat(path.c_str(), &info) != 0) return Unavailable(path + ": " + ErrorText());
+  if (S_ISLNK(info.st_mode)) return Refuse(path, "is a symbolic link");
+  if (!S_ISDIR(info.st_mode)) return Refuse(path, "is no folder");
+  if (info.st_uid != geteuid()) {
+    return Refuse(path, "belongs to user " + std::to_string(info.st_uid));
+  }
+  return {};
+}
+
+}  // namespace fairlead

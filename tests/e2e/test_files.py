@@ -1,0 +1,139 @@
+"""What somebody plants in place of the daemons' files: it is left alone, said, and holds nothing up."""
+import os
+import pathlib
+import stat
+
+import pytest
+
+from tests.e2e.conftest import configure, web_targets
+from tests.lab import wait_until
+
+
+def _all_answered(lab):
+    figures = lab.start_load(targets=web_targets(lab), count=100).wait()
+    assert figures["failed"] == 0, figures["details"]
+
+
+def _mode(path):
+    return stat.S_IMODE(os.lstat(path).st_mode)
+
+
+def _fifo(path):
+    os.mkfifo(path, 0o666)
+
+
+def _dangling(path):
+    path.symlink_to("/nowhere/at/all")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("plant", [_fifo, _dangling, pathlib.Path.mkdir])
+def test_whatever_lies_in_place_of_the_dataplanes_files_it_starts_and_forwards_and_ends(bare_lab, plant):
+    lab = bare_lab
+    for name in ("dataplane.snapshot", "dataplane.snapshot.new", "dataplane.flows", "dataplane.slots"):
+        if not (name == "dataplane.slots" and plant is pathlib.Path.mkdir):
+            plant(lab.dir / name)
+    lab.start_dataplane()
+    lab.start_control()
+    configure(lab)
+    _all_answered(lab)
+    lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 3})
+    wait_until(lab.in_force, 30, "the change is in force")
+    _all_answered(lab)
+    assert lab.dataplane.stop(timeout_s=30) == 0, lab.dataplane.tail()
+    said = lab.dataplane.tail(200)
+    assert "dataplane.snapshot" in said and "dataplane.flows" in said, said
+    assert not pathlib.Path("/nowhere").exists()
+
+
+@pytest.mark.quick
+def test_whatever_lies_beside_the_store_it_is_said_and_fairleadd_does_not_hang(lab):
+    configure(lab)
+    lab.fairleadd.stop()
+    for suffix in ("-journal", "-wal", "-shm", ".new"):
+        for plant in (_fifo, _dangling):
+            path = pathlib.Path(f"{lab.store_path}{suffix}")
+            path.unlink(missing_ok=True)
+            plant(path)
+            if suffix == ".new":  # nobody looks at it while there is a store
+                lab.start_control()
+                lab.fairleadd.stop()
+            else:
+                refused = lab.start_control(wait=False)
+                assert refused.wait(30) != 0
+                assert f"{path} is " in refused.errors(), refused.tail()
+            path.unlink()
+    lab.start_control()
+    _all_answered(lab)
+
+
+@pytest.mark.quick
+def test_with_any_umask_folders_and_files_are_not_for_everybody(bare_lab):
+    lab = bare_lab
+    run = lab.dir / "run" / "fairlead"
+    lab.link_path, lab.socket_path = run / "dataplane.sock", run / "control.sock"
+    lab.store_path = lab.dir / "lib" / "fairlead" / "fairlead.db"
+    old = os.umask(0)
+    try:
+        lab.start_dataplane()
+        lab.start_control()
+    finally:
+        os.umask(old)
+    configure(lab)
+    lab.control.post("/v1/services/web/backends", {"address": "10.0.0.99", "mac": "02:00:00:00:00:99"})
+    lab.control.delete("/v1/services/web/backends/10.0.0.99")
+    wait_until(lambda: (run / "dataplane.slots").exists(), 30, "slots shift")
+    for folder in (run, lab.store_path.parent):
+        assert _mode(folder) in (0o750, 0o751), folder
+    assert _mode(run / "dataplane.slots") == 0o700
+    for path in (run / "dataplane.snapshot", *(run / "dataplane.slots").iterdir()):
+        assert _mode(path) == 0o600, path
+    assert _mode(run / "control.sock") == _mode(run / "dataplane.sock") == 0o660
+    for path in lab.store_path.parent.iterdir():
+        assert _mode(path) == 0o640, path
+
+
+@pytest.mark.quick
+def test_a_snapshot_that_another_user_planted_is_not_loaded(balanced):
+    lab = balanced
+    if os.geteuid() != 0 or os.environ.get("FAIRLEAD_LAB_UNSHARED"):
+        pytest.skip("root alone can give files away")
+    lab.fairleadd.stop()
+    lab.dataplane.kill()
+    image = lab.dir / "dataplane.snapshot"
+    os.chown(image, 65534, 65534)
+    lab.start_dataplane()
+    assert "dataplane.snapshot belongs to user 65534" in lab.dataplane.tail(200)
+    assert lab.telemetry("/fairlead/stats")["generation"] == 0
+    lab.start_control()
+    wait_until(lab.in_force, 30, "the state is published again")
+    _all_answered(lab)
+    assert os.lstat(image).st_uid == 0
+
+
+@pytest.mark.quick
+def test_a_log_that_nobody_reads_holds_nothing_up(balanced):
+    """fairleadd's stderr is a pipe that is full."""
+    lab = balanced
+    lab.fairleadd.stop()
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    try:
+        while True:
+            os.write(write_end, b"x" * 4096)
+    except BlockingIOError:
+        pass
+    os.set_blocking(write_end, True)
+    try:
+        lab.fairleadd = lab.spawn("fairleadd-mute", [lab.program("controlplane/fairleadd"), "--socket", lab.socket_path, "--store", lab.store_path,
+                                                     "--link", lab.link_path, "--log-level", "debug"], lab.balancer.namespace, stderr=write_end)
+        wait_until(lambda: lab.socket_path.exists() and lab.control.get("/v1/status")["dataplane"]["connected"], 30, "it serves")
+        for number in range(300):
+            lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 1 + number % 7})
+        metrics = lab.control.raw("GET", "/metrics")[1].splitlines()
+        assert int(next(line.split()[1] for line in metrics if line.startswith("fairlead_log_lines_dropped_total "))) > 100
+        wait_until(lab.in_force, 30, "all changes are in force")
+        assert lab.fairleadd.stop(timeout_s=30) == 0
+    finally:
+        os.close(read_end)
+        os.close(write_end)
