@@ -67,6 +67,8 @@ def _release(folder, options):
     yield _pytest("replay", "tests/replay", weight="wait")
     # The two eBPF programs; root of the host's own user namespace.
     yield _pytest("steering", "tests/steering", weight="wait")
+    # What breaks daemons, in bounded size; longer with --long.
+    yield _pytest("breakers", "tests/breakers", weight="wait")
     yield _pytest("packets", "tests/packet")
     yield Suite("benches check their results", [PYTHON, "bench/smoke.py", str(folder)])
     yield Suite("survival in small", [str(folder / "bench/pcc/pcc"), "--quick"])

@@ -1,0 +1,98 @@
+"""Hostile peers of the dataplane's link: it keeps its tables, its control plane and its time."""
+import array
+import os
+import socket
+import struct
+
+import pytest
+
+from tests.breakers.daemons import chance, rounds
+from tests.e2e.link import LinkClient, with_digest
+
+_SERVICE = {"name": "web", "frontends": ["203.0.113.1:80-90/tcp", "[2001:db8::1]:80/tcp"], "health_check": {"type": "none"},
+            "backends": [{"address": f"10.0.0.{last}", "mac": "02:00:00:00:ee:01"} for last in range(1, 9)]}
+
+
+def _descriptors(generator):
+    """Some of every kind that can be passed along; the caller closes them."""
+    kinds = []
+    for _ in range(generator.choice([0, 1, 1, 1, 2, 17, 200])):
+        kind = generator.randrange(4)
+        if kind == 0:
+            kinds += os.pipe()
+        elif kind == 1:
+            kinds.append(os.memfd_create("image"))
+        elif kind == 2:
+            kinds.append(os.open("/", os.O_RDONLY))
+        else:
+            kinds += [end.detach() for end in socket.socketpair()]
+    for extra in kinds[200:]:
+        os.close(extra)
+    return kinds[:200]
+
+
+def _message(generator, image):
+    kind = generator.randrange(4)
+    if kind == 0:
+        return generator.randbytes(generator.randrange(1, 5000))
+    body = generator.randbytes(generator.choice([0, 8, 16, 20, 4080]))
+    if kind == 1:
+        body = struct.pack("<QQ", generator.randrange(1 << 64), generator.choice([0, len(image), 1 << 63, 1 << 28]))
+    return struct.pack("<IHHII", 0x4B4E4C46, generator.choice([3, 3, 3, 1, 9]), generator.randrange(10), generator.randrange(1 << 32),
+                       len(body) if generator.random() < 0.9 else generator.randrange(1 << 32)) + body
+
+
+def _attack(path, generator, image):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+        link.settimeout(5)
+        link.connect(str(path))
+        try:
+            for _ in range(generator.randrange(1, 5)):
+                descriptors = _descriptors(generator)
+                try:
+                    link.sendmsg([_message(generator, image)],
+                                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else [])
+                finally:
+                    for descriptor in descriptors:
+                        os.close(descriptor)
+        except OSError:
+            pass  # closed
+
+
+def _damaged(generator, image):
+    data = bytearray(image)
+    for _ in range(generator.randrange(1, 4)):
+        at = generator.randrange(len(data))
+        data[at] = generator.randrange(256)
+    return with_digest(data) if generator.random() < 0.8 else bytes(data)
+
+
+@pytest.mark.slow("sends some thousand hostile messages")
+def test_hostile_peers_leave_the_dataplane_sound(daemons):
+    generator = chance()
+    daemons.start_dataplane()
+    daemons.start_control()
+    daemons.control.post("/v1/services", _SERVICE)
+    daemons.await_in_force()
+    image = (daemons.link_path.parent / "dataplane.snapshot").read_bytes()
+    pid = daemons.dataplane.pid
+    files = len(os.listdir(f"/proc/{pid}/fd"))
+    silent = []
+    for number in range(rounds(2000, 50000)):
+        if number % 5 == 0 and len(silent) < 40:  # more than it keeps
+            silent.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            silent[-1].connect(str(daemons.link_path))
+        _attack(daemons.link_path, generator, image)
+        if number % 4 == 0:
+            with LinkClient(daemons.link_path) as link:
+                # What changes nothing that is checked may be accepted: it is a good image then.
+                link.publish(_damaged(generator, image))
+        if number % 50 == 0:
+            changed = daemons.control.patch("/v1/services/web/backends/10.0.0.1", {"weight": 1 + number % 1000})
+            assert changed["weight"] == 1 + number % 1000
+    for link in silent:
+        link.close()
+    assert daemons.dataplane.running() and daemons.dataplane.pid == pid, daemons.dataplane.tail()
+    daemons.control.patch("/v1/services/web/backends/10.0.0.2", {"weight": 77})
+    daemons.await_in_force()
+    assert len(os.listdir(f"/proc/{pid}/fd")) <= files + 5, "descriptors leak"
