@@ -1,7 +1,16 @@
 #include "dataplane/manage/manager.h"
 
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+
+#include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "dataplane/manage/image_file.h"
 #include "dataplane/manage/state_files.h"
@@ -83,6 +92,39 @@ TEST_F(ManagerTest, RefusesABadImageWithAReasonAndChangesNothing) {
   const Result<SnapshotImage> last = LoadImageFile(folder_ / "dataplane.snapshot");
   ASSERT_TRUE(last.ok());
   EXPECT_EQ(SnapshotView(last->bytes()).header().generation, 1u);
+}
+
+// What a restart would begin with is said as it is, and nothing is left beside it.
+TEST_F(ManagerTest, SaysWhatARestartWouldBeginWithWhereThereIsNoRoom) {
+  std::ostringstream log;
+  const auto before_logger = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before = {};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto publish_without_room = [&](uint64_t generation) {
+    const SnapshotImage image = WebImage(generation, 2);
+    const Memfd fd(image.bytes());
+    const rlimit none = {16, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &none);
+    const PublishedMessage reply =
+        manager_.Publish({.generation = generation, .image_bytes = image.bytes().size()}, fd.get());
+    setrlimit(RLIMIT_FSIZE, &before);
+    EXPECT_TRUE(reply.in_force) << reply.reason;
+  };
+  publish_without_room(1);
+  EXPECT_THAT(log.str(), ::testing::HasSubstr("a restart would begin without a snapshot"));
+  ASSERT_TRUE(Publish(WebImage(2, 2), 2).in_force);
+  publish_without_room(3);
+  spdlog::set_default_logger(before_logger);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_THAT(log.str(), ::testing::HasSubstr("generation 3 is in force, but not kept: "));
+  EXPECT_THAT(log.str(), ::testing::HasSubstr("would begin with the generation kept before"));
+  const Result<SnapshotImage> last = LoadKeptImage(folder_ / "dataplane.snapshot");
+  ASSERT_TRUE(last.ok());
+  EXPECT_EQ(SnapshotView(last->bytes()).header().generation, 2U);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "dataplane.snapshot.new"));
 }
 
 TEST_F(ManagerTest, KeepsAReasonWithinWhatAMessageHolds) {
