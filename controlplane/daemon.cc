@@ -122,6 +122,8 @@ Status Daemon::ImportServices() {
 }
 
 void Daemon::OnIntentChange() {
+  publisher_
+      ->Kick();  // also first, since it needs no memory, and the rest may end for a lack of it
   FollowOwnAddresses();
   WatchNextHops();
   drains_->Sync();

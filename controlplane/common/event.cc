@@ -36,6 +36,7 @@ asio::awaitable<bool> Event::Wait(SteadyTime deadline) {
 namespace {
 
 constexpr std::chrono::milliseconds kMemoryPause{100};
+constexpr size_t kReserveBytes = size_t{4} << 20;
 
 struct Loop {
   asio::any_io_executor executor;
@@ -43,9 +44,10 @@ struct Loop {
   std::function<asio::awaitable<void>()> body;
   std::shared_ptr<Loop> next_lost;
 };
-// Of the context that this thread runs. Null where nobody would start them again: then loops that are
-// destroyed go with their context.
-thread_local std::shared_ptr<Loop>* lost_loops = nullptr;
+// Of the context that this thread runs. Where it does not run one nobody would start them again: then
+// loops that are destroyed go with their context.
+thread_local std::shared_ptr<Loop> lost_loops;
+thread_local bool starts_lost_loops = false;
 
 // Goes with the coroutine. One that is destroyed before it has ended is lost: where an operation that it
 // waits for runs out of memory, Asio drops both.
@@ -53,8 +55,8 @@ class LossWatch {
  public:
   explicit LossWatch(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
   ~LossWatch() {
-    if (loop_ == nullptr || lost_loops == nullptr) return;
-    loop_->next_lost = std::exchange(*lost_loops, loop_);
+    if (loop_ == nullptr || !starts_lost_loops) return;
+    loop_->next_lost = std::exchange(lost_loops, loop_);
   }
   LossWatch(const LossWatch&) = delete;
   LossWatch& operator=(const LossWatch&) = delete;
@@ -92,22 +94,31 @@ void SpawnLoop(asio::any_io_executor executor, const char* name,
 }
 
 void RunThroughLacksOfMemory(asio::io_context* context) {
-  std::shared_ptr<Loop> lost;
-  lost_loops = &lost;
+  // Asio allocates where no exception may pass, and so do destructors: a little is kept for them.
+  static void* reserve = nullptr;
+  std::set_new_handler([] {
+    if (reserve == nullptr) throw std::bad_alloc();
+    std::free(std::exchange(reserve, nullptr));
+  });
+  starts_lost_loops = true;
+  const auto end = [](const bool*) {
+    starts_lost_loops = false;
+    lost_loops = nullptr;
+  };
+  const std::unique_ptr<const bool, decltype(end)> scope(&starts_lost_loops, end);
   for (bool ended = false; !ended;) {
     try {
-      while (lost != nullptr) {
-        const std::shared_ptr<Loop> loop = lost;
+      if (reserve == nullptr) reserve = std::malloc(kReserveBytes);
+      while (lost_loops != nullptr) {
+        const std::shared_ptr<Loop> loop = lost_loops;
         Spawn(loop->executor, loop->name, RunAgain(loop));
-        lost = std::exchange(loop->next_lost, nullptr);
+        lost_loops = std::exchange(loop->next_lost, nullptr);
       }
-      context->run();
-      ended = true;
+      ended = context->run_one() == 0;
     } catch (const std::bad_alloc&) {
       std::this_thread::sleep_for(kMemoryPause);
     }
   }
-  lost_loops = nullptr;
 }
 
 void Spawn(asio::any_io_executor executor, const char* name, asio::awaitable<void> coroutine) {

@@ -276,7 +276,7 @@ void HealthChecks::Report(const Check& check, const std::string& reason) {
 
 void HealthChecks::JudgeBySeveral(uint32_t backend_id, const std::vector<Check*>& checks) {
   BackendRuntime* backend = registry_->FindRuntime(backend_id);
-  if (backend == nullptr) return;
+  if (backend == nullptr || checks.empty()) return;
   const auto has_state = [&](HealthState state) {
     return [state](const Check* check) { return check->machine.state() == state; };
   };

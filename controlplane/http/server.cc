@@ -66,6 +66,12 @@ BadRequest Judge(const ErrorCondition& error, const HttpLimits& limits) {
   return {};
 }
 
+// Of the body. REQUIRES that the header is there.
+template <typename Parser>
+uint64_t AnnouncedBytes(const Parser& parser, uint64_t most) {
+  return parser.chunked() ? most : std::min<uint64_t>(parser.content_length().value_or(0), most);
+}
+
 // One thread allocates: what is free now is free in a moment.
 bool HasRoom(const HttpLimits& limits, uint64_t body_bytes) {
   if (!limits.memory_bytes) return true;
@@ -208,9 +214,7 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
     co_await http::async_write(session->stream, go_on,
                                asio::redirect_error(asio::use_awaitable, error));
   }
-  const uint64_t length =
-      std::min<uint64_t>(parser.content_length().value_or(0), limits_.body_bytes);
-  if (!error && !HasRoom(limits_, length)) {
+  if (!error && !HasRoom(limits_, AnnouncedBytes(parser, limits_.body_bytes))) {
     co_await Refuse(session, 503, "unavailable",
                     "there is too little memory to serve the request; try again");
     co_return false;
@@ -237,9 +241,15 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
   if (is_large) co_await AwaitLargeTurn();
   HttpReply reply;
   try {
-    reply = co_await handler(request);
+    // Once more: others have had their turn since.
+    if (HasRoom(limits_, request.body.size())) {
+      reply = co_await handler(request);
+    } else {
+      reply = ErrorReply(Unavailable("there is too little memory to serve the request; try again"));
+    }
   } catch (const std::bad_alloc&) {
-    reply = ErrorReply(Unavailable("out of memory: the request was not served; try again"));
+    reply = ErrorReply(
+        Unavailable("out of memory while the request was served: look whether it was done"));
   }
   if (is_large) next_large_ = std::chrono::steady_clock::now() + kBetweenLarge;
   observer_(request.method, pattern, reply.status);

@@ -131,10 +131,6 @@ void LinkClient::Disconnect(const std::string& why) {
   socket->close(ignored);
   const bool was_connected = hello_.has_value();
   hello_.reset();
-  // One that is refused before it was connected comes back twice a second, and is told of once.
-  const bool news = was_connected || error_ != why;
-  error_ = why;
-  if (!stopped_ && news) Log(LogLevel::kWarning, "dataplane_disconnected", {{"reason", why}});
   std::map<uint32_t, std::shared_ptr<Question>> questions;
   questions.swap(questions_);
   for (const auto& [id, question] : questions) {
@@ -142,6 +138,11 @@ void LinkClient::Disconnect(const std::string& why) {
     question->event.Notify();
   }
   if (was_connected) callbacks_.on_disconnect();
+  // One that is refused before it was connected comes back twice a second, and is told of once. Last,
+  // since it may find no memory.
+  const bool news = was_connected || error_ != why;
+  error_ = why;
+  if (!stopped_ && news) Log(LogLevel::kWarning, "dataplane_disconnected", {{"reason", why}});
 }
 
 asio::awaitable<Result<LinkClient::Answer>> LinkClient::Ask(LinkMessage message, int fd,

@@ -123,7 +123,8 @@ void Publisher::JudgeStore(const HelloMessage& hello) {
 
 void Publisher::OnDisconnect() {
   in_force_generation_ = 0;
-  withheld_ = false;
+  // What was said of that dataplane.
+  if (std::exchange(withheld_, false) || IsHeldBack()) error_.clear();
   parts_.drains->OnDisconnect();
   in_force_.Notify();
 }
@@ -239,6 +240,7 @@ asio::awaitable<void> Publisher::PublishOnce() {
   if (published->in_force) {
     error_.clear();
     applied_us_ = published->apply_us;
+    deaths_ = 0;
     lowest_generation_ = generation + 1;
     Log(LogLevel::kDebug, "published",
         {{"generation", generation}, {"bytes", image->bytes().size()}, {"apply_us", applied_us_}});

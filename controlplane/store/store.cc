@@ -159,7 +159,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_
   } else if (info.st_size == 0) {
     return DataLoss(path +
                     ": is empty, which no store ever is; restore it from a backup, or remove " +
-                    "it to begin anew");
+                    "it and the files named after it to begin anew");
   }
   Result<SqliteDatabase> database = SqliteDatabase::Open(path);
   Status status = database.status();

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <new>
 #include <optional>
 #include <span>
 #include <tuple>
@@ -149,6 +150,7 @@ struct LinkServer::Received {
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof(control);
+    fds.reserve(kMaxFds);  // before there are any to lose
     const ssize_t count = recvmsg(client, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (count < 0) return count;
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
@@ -202,11 +204,16 @@ void LinkServer::AddPollFds(std::vector<pollfd>* fds) const {
 
 void LinkServer::Serve(LinkHandler* handler) {
   AcceptClients(handler);
-  std::erase_if(clients_, [&](Client& client) {
-    if (ServeClient(&client, handler)) return false;
-    close(client.fd);
-    return true;
-  });
+  for (Client& client : clients_) {
+    bool stays = false;
+    try {
+      stays = ServeClient(&client, handler);
+    } catch (const std::bad_alloc&) {
+      // It connects again, when there may be memory for an answer.
+    }
+    if (!stays) close(std::exchange(client.fd, -1));
+  }
+  std::erase_if(clients_, [](const Client& client) { return client.fd < 0; });
 }
 
 void LinkServer::AcceptClients(LinkHandler* handler) {
@@ -221,12 +228,11 @@ void LinkServer::AcceptClients(LinkHandler* handler) {
       return;
     }
     if (std::exchange(cannot_accept_, false)) spdlog::info("link: clients are accepted again");
+    OwnedFd owned(client);
     if (clients_.size() >= kMaxClients) MakeRoom();
-    if (!Send(client, EncodeLinkMessage(0, handler->Hello()), -1)) {
-      close(client);
-      continue;
-    }
-    clients_.push_back({client, false, SteadyClock::now()});
+    clients_.reserve(kMaxClients);
+    if (!Send(client, EncodeLinkMessage(0, handler->Hello()), -1)) continue;
+    clients_.push_back({owned.Release(), false, SteadyClock::now()});
   }
 }
 

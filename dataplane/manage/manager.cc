@@ -58,13 +58,22 @@ Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
   Result<Publisher::Outcome> outcome = [&] {
     const std::lock_guard lock(mutex_);
     const ForwardingTables* const before = publisher_.tables();
-    Result<Publisher::Outcome> published =
-        publisher_.Publish(std::move(image), environment_.now_tick());
-    // The pass under way, if any, held pointers into the old tables. The counts of drained
+    // The pass under way, if any, holds pointers into the old tables. The counts of drained
     // backends are waited for: count anew at once. After a refusal it goes on: refused images may
     // come faster than a pass ends.
-    if (publisher_.tables() != before) BeginSweep();
-    return published;
+    const auto sweep_anew = [&] {
+      if (publisher_.tables() != before) BeginSweep();
+    };
+    try {
+      Result<Publisher::Outcome> published =
+          publisher_.Publish(std::move(image), environment_.now_tick());
+      sweep_anew();
+      return published;
+    } catch (const std::bad_alloc&) {
+      sweeper_.Stop();
+      sweep_anew();
+      throw;
+    }
   }();
   if (!outcome.ok()) return outcome;
   spdlog::info(

@@ -73,9 +73,10 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
   const uint64_t period = environment_.grace->Begin();
   const bool over = AwaitGrace(period);
   outcome.apply_us = MicrosecondsSince(start);
-  if (environment_.settle) environment_.settle(SnapshotView(image_.bytes()));
+  // Before anything that may run out of memory: some worker may still be reading it.
+  if (!over && previous != nullptr) retired_.push_back({std::move(previous), period});
+  Settle();
   if (!over) {
-    if (previous != nullptr) retired_.push_back({std::move(previous), period});
     return Unavailable("generation " + std::to_string(outcome.generation) +
                        " is published, but not every worker has taken it within " +
                        std::to_string(environment_.patience_ms) + " ms");
@@ -83,6 +84,15 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
   previous.reset();
   ReleaseCounters();
   return outcome;
+}
+
+// The tables are in force already: what this has no memory for is done with the next ones.
+void Publisher::Settle() const {
+  if (!environment_.settle) return;
+  try {
+    environment_.settle(SnapshotView(image_.bytes()));
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 Status Publisher::Admit(const SnapshotView& snapshot) const {

@@ -75,6 +75,7 @@ class Publisher {
                                                     ForwardingTables::BuildStats* stats);
   Status Admit(const SnapshotView& snapshot) const;
   void Withdraw() const;
+  void Settle() const;
   bool AwaitGrace(uint64_t period);
   void ReleaseCounters();
   void ReclaimRetired();

@@ -62,12 +62,16 @@ void SteeredPorts::Watch() {
   if (members_.empty()) return;
   const Result<bool> followed = FollowHostAddresses();
   if (!followed.ok()) spdlog::warn("{}", followed.status().message());
-  if (followed.ok() && *followed) {
+  if (followed.ok() && (*followed || steer_again_)) {
     const SteeringSet set = Allowed(in_force_);
+    bool failed = false;
     for (const Member& member : members_) {
       const Result<uint32_t> added = member.port->steering->Add(set);
-      if (!added.ok()) spdlog::warn("port {}: {}", member.port->name, added.status().message());
+      if (added.ok()) continue;
+      failed = true;
+      if (!steer_again_) spdlog::warn("port {}: {}", member.port->name, added.status().message());
     }
+    steer_again_ = failed;
     RemoveOthers(set);
     WarnOfOwn();
   }

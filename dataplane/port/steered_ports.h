@@ -49,7 +49,8 @@ class SteeredPorts {
   std::vector<HostAddress> host_addresses_;  // as the programs know them
   std::set<IpAddress> own_;                  // of these, those not on loopback; and of the ports
   std::set<IpAddress> warned_;
-  SteeringSet in_force_;  // as the snapshot in force asks for
+  bool steer_again_ = false;  // something could not be steered that may be
+  SteeringSet in_force_;      // as the snapshot in force asks for
 };
 
 }  // namespace fairlead

@@ -5,10 +5,10 @@
 namespace fairlead {
 
 void Sweeper::Begin(const ForwardingTables* tables, uint32_t now_tick, bool any_records) {
+  Stop();
   tables_ = tables;
-  running_ = tables != nullptr;
   next_bucket_ = any_records ? 0 : flows_->bucket_count();
-  if (!running_) return;
+  if (tables == nullptr) return;
   uint32_t slots = 0;
   for (const BackendEntry& backend : tables->backends()) {
     slots = std::max(slots, backend.counter_index + 1);
@@ -17,6 +17,7 @@ void Sweeper::Begin(const ForwardingTables* tables, uint32_t now_tick, bool any_
     service.slot_table->BeginCount(now_tick, service.idle_ticks, FormerTicksOf(service));
   }
   counting_.assign(slots, {});
+  running_ = true;  // last: what is before may find no memory
 }
 
 void Sweeper::Visit(uint32_t bucket, uint32_t index, uint64_t tag, const FlowRecord& record,

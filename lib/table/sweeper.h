@@ -30,6 +30,8 @@ class Sweeper {
   // REQUIRES a pause between passes (SlotTable::BeginCount).
   void Begin(const ForwardingTables* tables, uint32_t now_tick, bool any_records = true);
   bool is_running() const { return running_; }
+  // Gives the pass up; `tables` may go.
+  void Stop() { running_ = false; }
 
   // One slice. True when that ended the pass: the counts below are new, and slots that no record
   // disagrees with are settled.

@@ -35,10 +35,14 @@ def test_a_dataplane_without_memory_refuses_the_change_and_forwards(balanced, bu
     _bound(lab.dataplane, 0)
     for number in range(20):
         # What the process has freed may do for some.
-        if not lab.control.post("/v1/services", _large(lab, f"big{number}", 81 + number))["in_force"]:
+        lab.control.post("/v1/services", _large(lab, f"big{number}", 81 + number))
+
+        def outcome():
+            return "refused" if "memory" in lab.control.get("/v1/status")["dataplane"]["error"] else lab.in_force() and "in force"
+        if wait_until(outcome, 60, lambda: f"it is in force, or refused: {lab.control.get('/v1/status')['dataplane']}") == "refused":
             break
-    wait_until(lambda: "memory" in lab.control.get("/v1/status")["dataplane"]["error"], 30,
-               lambda: f"the dataplane says why: {lab.control.get('/v1/status')['dataplane']}")
+    else:
+        pytest.fail("the dataplane had memory for everything")
     load.wait_answered(100, "tcp_new")
     assert lab.dataplane.running() and lab.dataplane.pid == pid
     _bound(lab.dataplane, None)
