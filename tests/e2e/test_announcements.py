@@ -68,7 +68,7 @@ def test_hosts_learn_of_a_frontend_when_it_comes_when_the_dataplane_starts_and_w
 
     lab.switch.ip("link set balancer down")
     _remember(lab)
-    time.sleep(0.6)  # the dataplane looks four times a second
+    time.sleep(3)  # the dataplane looks four times a second, on an idle machine
     lab.switch.ip("link set balancer up")
     _await_learned(lab, "when the link comes up")
     # No more than three times: the sweep of all that is said ends.
