@@ -27,10 +27,8 @@ asio::awaitable<HttpReply> SetSeed(Api* api, const HttpRequest& request) {
   if (*seed != api->registry->intent().hash_seed && api->registry->ever_configured()) {
     warnings.push_back(
         "all slots change: of a service with N equal backends all but one in N of the flows fall "
-        "to "
-        "another one, and those that live break, but for recorded ones; set the seed before "
-        "traffic "
-        "comes, or take the balancer out of the group first");
+        "to another one, and those that live break, but for recorded ones; set the seed before "
+        "traffic comes, or take the balancer out of the group first");
   }
   const Result<uint64_t> generation = api->registry->SetHashSeed(*seed);
   if (!generation.ok()) co_return ErrorReply(generation.status());

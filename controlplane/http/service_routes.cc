@@ -37,10 +37,8 @@ Json WarningsAbout(const ServiceSpec& service, const std::string& body) {
   if (IsUdpOnly(service) && !type_asked) {
     warnings.push_back(
         "no health check: a service with UDP frontends only has none by default, and a dead "
-        "backend "
-        "keeps its share; if a TCP server runs beside it, check that: health_check type tcp and "
-        "its "
-        "port");
+        "backend keeps its share; if a TCP server runs beside it, check that: health_check type "
+        "tcp and its port");
   }
   return warnings;
 }

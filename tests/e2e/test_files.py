@@ -128,7 +128,7 @@ def test_a_log_that_nobody_reads_holds_nothing_up(balanced):
         lab.fairleadd = lab.spawn("fairleadd-mute", [lab.program("controlplane/fairleadd"), "--socket", lab.socket_path, "--store", lab.store_path,
                                                      "--link", lab.link_path, "--log-level", "debug"], lab.balancer.namespace, stderr=write_end)
         wait_until(lambda: lab.socket_path.exists() and lab.control.get("/v1/status")["dataplane"]["connected"], 30, "it serves")
-        for number in range(300):
+        for number in range(150):
             lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 1 + number % 7})
         metrics = lab.control.raw("GET", "/metrics")[1].splitlines()
         assert int(next(line.split()[1] for line in metrics if line.startswith("fairlead_log_lines_dropped_total "))) > 100
