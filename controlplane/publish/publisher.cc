@@ -84,9 +84,9 @@ void Publisher::OnConnect(const HelloMessage& hello) {
 
 // Did the dataplane end while it brought a change into force?
 void Publisher::JudgeDeath(const HelloMessage& hello) {
-  if (publishing_pid_ == 0) return;
-  const bool died = hello.pid != publishing_pid_ && hello.change_id != publishing_change_;
-  publishing_pid_ = 0;
+  if (publishing_instance_ == 0) return;
+  const bool died = hello.instance != publishing_instance_ && hello.change_id != publishing_change_;
+  publishing_instance_ = 0;
   if (!died) {
     deaths_ = 0;
     return;
@@ -227,11 +227,11 @@ asio::awaitable<void> Publisher::PublishOnce() {
   first_publish_ = false;
   const std::shared_ptr<const SnapshotImage> image = image_;
   const uint64_t generation = image_generation_;
-  publishing_pid_ = link_.hello().pid;
+  publishing_instance_ = link_.hello().instance;
   publishing_change_ = HeaderOf(*image).change_id;
   const Result<PublishedMessage> published =
       co_await link_.Publish(generation, image->bytes(), kPublishTimeout);
-  if (link_.connected() && link_.hello().pid == publishing_pid_) publishing_pid_ = 0;
+  if (link_.connected() && link_.hello().instance == publishing_instance_) publishing_instance_ = 0;
   if (!published.ok()) {
     // Where the link broke, OnConnect() starts anew. Else this process could not send it now.
     if (link_.connected()) co_await RetryLater("snapshot_not_sent", published.status().message());

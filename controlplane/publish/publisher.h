@@ -130,7 +130,7 @@ class Publisher {
   uint64_t applied_us_ = 0;
   std::vector<IpAddress> dataplane_addresses_;
   // To whom an image was sent that it has not answered yet; 0: nobody.
-  uint64_t publishing_pid_ = 0;
+  uint64_t publishing_instance_ = 0;
   uint64_t publishing_change_ = 0;
   uint64_t deadly_change_ = 0;  // with which dataplanes have ended,
   uint32_t deaths_ = 0;         // that many in a row

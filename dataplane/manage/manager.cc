@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <new>
+#include <random>
 #include <thread>
 
 #include <spdlog/spdlog.h>
@@ -37,6 +38,12 @@ void DescribeSlot(const ForwardingTables& tables, const ServiceEntry& service, u
   reply->stable_id = id_of(slot.stable);
 }
 
+// Two processes choose the same one of 2^64 - 1 never.
+uint64_t RandomInstance() {
+  std::random_device device;
+  return std::uniform_int_distribution<uint64_t>(1)(device);
+}
+
 uint64_t MillisecondsSince(std::chrono::steady_clock::time_point start) {
   const auto elapsed = std::chrono::steady_clock::now() - start;
   return static_cast<uint64_t>(
@@ -47,6 +54,7 @@ uint64_t MillisecondsSince(std::chrono::steady_clock::time_point start) {
 
 Manager::Manager(Environment environment)
     : environment_(std::move(environment)),
+      instance_(RandomInstance()),
       publisher_(environment_.publisher),
       sweeper_(environment_.flows),
       started_(SteadyClock::now()),
@@ -166,6 +174,7 @@ DataplaneStats Manager::Collect() const {
 HelloMessage Manager::Hello() {
   HelloMessage hello;
   hello.pid = static_cast<uint64_t>(getpid());
+  hello.instance = instance_;
   hello.snapshot_version = kSnapshotVersion;
   hello.worker_count = static_cast<uint32_t>(environment_.workers.size());
   hello.flow_records = environment_.flows->capacity_records();

@@ -85,6 +85,7 @@ class Manager final : public LinkHandler {
   void FinishOverduePass();
 
   Environment environment_;
+  const uint64_t instance_;  // HelloMessage::instance
   // Held while tables are exchanged or freed and while telemetry's thread looks at them.
   std::mutex mutex_;
   Publisher publisher_;

@@ -117,6 +117,7 @@ constexpr LinkType TypeOf(const FlowMessage&) { return LinkType::kFlow; }
 
 void PutBody(Writer* out, const HelloMessage& m) {
   out->Put(m.pid);
+  out->Put(m.instance);
   out->Put(m.generation);
   out->Put(m.snapshot_digest);
   out->Put(m.change_id);
@@ -128,6 +129,7 @@ void PutBody(Writer* out, const HelloMessage& m) {
 }
 void GetBody(Reader* in, HelloMessage* m) {
   in->Get(&m->pid);
+  in->Get(&m->instance);
   in->Get(&m->generation);
   in->Get(&m->snapshot_digest);
   in->Get(&m->change_id);

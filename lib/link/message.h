@@ -53,7 +53,8 @@ struct LinkHeader {
 static_assert(sizeof(LinkHeader) == 16);
 
 struct HelloMessage {
-  uint64_t pid = 0;
+  uint64_t pid = 0;               // as the process itself sees it: equal in two PID namespaces
+  uint64_t instance = 0;          // of this process, chosen at random; never 0
   uint64_t generation = 0;        // in force; 0 = none yet
   uint64_t snapshot_digest = 0;   // of the image in force
   uint64_t change_id = 0;         // in its header

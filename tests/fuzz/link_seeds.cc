@@ -6,8 +6,15 @@ int main(int argc, char** argv) {
   using namespace fairlead;
   const std::string folder = testing::SeedFolder(argc, argv);
   const LinkMessage messages[] = {
-      HelloMessage{
-          1, 2, 3, 7, 4, 5, 6, {*IpAddress::Parse("10.0.0.2"), *IpAddress::Parse("2001:db8::2")}},
+      HelloMessage{1,
+                   8,
+                   2,
+                   3,
+                   7,
+                   4,
+                   5,
+                   6,
+                   {*IpAddress::Parse("10.0.0.2"), *IpAddress::Parse("2001:db8::2")}},
       PublishMessage{7, 8},
       PublishedMessage{9, true, 10, 0, ""},
       PublishedMessage{9, false, 10, 0, "refused"},

@@ -22,8 +22,11 @@ namespace fairlead {
 class FakeDataplane {
  public:
   struct Behaviour {
-    HelloMessage hello = {
-        .pid = 4242, .snapshot_version = kSnapshotVersion, .worker_count = 2, .own_addresses = {}};
+    HelloMessage hello = {.pid = 4242,
+                          .instance = 4242,
+                          .snapshot_version = kSnapshotVersion,
+                          .worker_count = 2,
+                          .own_addresses = {}};
     bool answer_publish = true;
     std::string refusal;                   // empty: takes every good image
     std::optional<std::string> raw_hello;  // sent in place of Hello

@@ -352,9 +352,9 @@ TEST_F(PublishTest, AChangeThatEndsTheDataplaneTwiceIsHeldBack) {
   }
   EXPECT_EQ(Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})").status, 200);
   const auto last = Forwarding(1);
-  for (uint64_t pid = 1; pid <= 2; ++pid) {
+  for (uint64_t instance = 1; instance <= 2; ++instance) {
     FakeDataplane::Behaviour dying = last;
-    dying.hello.pid = pid;
+    dying.hello.instance = instance;  // with the same pid: in PID namespaces of their own
     dying.answer_publish = false;
     FakeDataplane dataplane(link_, dying);
     const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -364,7 +364,7 @@ TEST_F(PublishTest, AChangeThatEndsTheDataplaneTwiceIsHeldBack) {
     ASSERT_EQ(dataplane.publish_count(), 1U);
   }
   FakeDataplane::Behaviour again = last;
-  again.hello.pid = 3;
+  again.hello.instance = 3;
   FakeDataplane dataplane(link_, again);
   ASSERT_TRUE(WaitForStatus([](const json& view) {
     return view["connected"] == true &&

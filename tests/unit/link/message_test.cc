@@ -19,12 +19,19 @@ struct Row {
 };
 
 const Row kRows[] = {
-    {"Hello", HelloMessage{1, 2, 3, 7, 4, 5, 6, {}}},
+    {"Hello", HelloMessage{1, 8, 2, 3, 7, 4, 5, 6, {}}},
     {"HelloWithAddresses",
-     HelloMessage{
-         1, 2, 3, 7, 4, 5, 6, {*IpAddress::Parse("10.0.0.2"), *IpAddress::Parse("2001:db8::2")}}},
+     HelloMessage{1,
+                  8,
+                  2,
+                  3,
+                  7,
+                  4,
+                  5,
+                  6,
+                  {*IpAddress::Parse("10.0.0.2"), *IpAddress::Parse("2001:db8::2")}}},
     {"HelloWithAllAddresses",
-     HelloMessage{1, 2, 3, 7, 4, 5, 6, {kMaxOwnAddresses, *IpAddress::Parse("2001:db8::2")}}},
+     HelloMessage{1, 8, 2, 3, 7, 4, 5, 6, {kMaxOwnAddresses, *IpAddress::Parse("2001:db8::2")}}},
     {"Publish", PublishMessage{7, 8}},
     {"PublishedInForce", PublishedMessage{9, true, 10, 3, ""}},
     {"PublishedRefused", PublishedMessage{9, false, 10, 0, "backends[3].weight: 1001"}},
@@ -37,8 +44,8 @@ const Row kRows[] = {
 
 // The members of a message, so that two can be compared.
 auto Members(const HelloMessage& m) {
-  return std::tuple(m.pid, m.generation, m.snapshot_digest, m.change_id, m.snapshot_version,
-                    m.worker_count, m.flow_records, m.own_addresses);
+  return std::tuple(m.pid, m.instance, m.generation, m.snapshot_digest, m.change_id,
+                    m.snapshot_version, m.worker_count, m.flow_records, m.own_addresses);
 }
 auto Members(const PublishMessage& m) { return std::tuple(m.generation, m.image_bytes); }
 auto Members(const PublishedMessage& m) {
