@@ -58,8 +58,10 @@ Result<int> CatchSignals() {
 }
 
 void SetUpLog(bool verbose) {
-  auto logger = std::make_shared<spdlog::logger>("fairlead-dataplane",
-                                                 std::make_shared<StderrSink<std::mutex>>());
+  auto logger = std::make_shared<spdlog::logger>(
+      "fairlead-dataplane", std::make_shared<StderrSink<std::mutex>>([](uint64_t lost) {
+        return std::to_string(lost) + " lines of this log are lost: nobody read it";
+      }));
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   logger->set_level(verbose ? spdlog::level::info : spdlog::level::warn);
   logger->flush_on(spdlog::level::info);

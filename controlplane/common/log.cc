@@ -46,7 +46,10 @@ spdlog::level::level_enum SpdlogLevel(LogLevel level) {
 using Sink = StderrSink<spdlog::details::null_mutex>;
 
 Sink& TheSink() {
-  static const std::shared_ptr<Sink> sink = std::make_shared<Sink>();
+  static const std::shared_ptr<Sink> sink = std::make_shared<Sink>([](uint64_t lost) {
+    return FormatLogLine(json_format, FormatRfc3339(Clock().WallMs()), LogLevel::kWarning,
+                         "log_lines_lost", {{"lines", lost}});
+  });
   return *sink;
 }
 

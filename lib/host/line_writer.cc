@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,7 +21,7 @@ bool HasRoom(int fd) {
 
 }  // namespace
 
-LineWriter::LineWriter(int fd) : fd_(fd) {
+LineWriter::LineWriter(int fd, LostLine lost_line) : fd_(fd), lost_line_(std::move(lost_line)) {
   struct stat info = {};
   is_socket_ = fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
 }
@@ -47,7 +48,7 @@ void LineWriter::Write(std::string_view line) {
   const auto drop = [this] { dropped_.fetch_add(1, std::memory_order_relaxed); };
   if (!rest_.empty() && !TryWrite(std::string(rest_))) return drop();
   if (const uint64_t lost = dropped() - told_; lost != 0) {
-    const std::string text = std::to_string(lost) + " lines of this log are lost: nobody read it\n";
+    const std::string text = lost_line_(lost);
     const bool whole = TryWrite(text);
     // What was not even begun is said again.
     if (!whole && rest_.size() == text.size())

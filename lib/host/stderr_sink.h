@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <mutex>
+#include <string>
+#include <utility>
 
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/sinks/base_sink.h>
@@ -15,17 +17,28 @@ namespace fairlead {
 template <typename Mutex>
 class StderrSink final : public spdlog::sinks::base_sink<Mutex> {
  public:
+  // `lost_text` is the message, without time and newline, that says how many lines were dropped; it is
+  // a warning.
+  explicit StderrSink(LineWriter::LostLine lost_text)
+      : writer_(STDERR_FILENO, [this, lost_text = std::move(lost_text)](uint64_t lost) {
+          return Formatted({{}, spdlog::level::warn, lost_text(lost)});
+        }) {}
+
   uint64_t dropped() const { return writer_.dropped(); }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    spdlog::memory_buf_t line;
-    this->formatter_->format(message, line);
-    writer_.Write({line.data(), line.size()});
+    writer_.Write(Formatted(message));
   }
   void flush_() override {}
 
-  LineWriter writer_{STDERR_FILENO};
+  std::string Formatted(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    this->formatter_->format(message, line);
+    return {line.data(), line.size()};
+  }
+
+  LineWriter writer_;
 };
 
 }  // namespace fairlead

@@ -1,4 +1,5 @@
 """What somebody plants in place of the daemons' files: it is left alone, said, and holds nothing up."""
+import json
 import os
 import pathlib
 import stat
@@ -16,6 +17,15 @@ def _all_answered(lab):
 
 def _mode(path):
     return stat.S_IMODE(os.lstat(path).st_mode)
+
+
+def _read_more(descriptor, written):
+    try:
+        while more := os.read(descriptor, 65536):
+            written += more
+    except BlockingIOError:
+        pass
+    return written
 
 
 def _fifo(path):
@@ -126,14 +136,23 @@ def test_a_log_that_nobody_reads_holds_nothing_up(balanced):
     os.set_blocking(write_end, True)
     try:
         lab.fairleadd = lab.spawn("fairleadd-mute", [lab.program("controlplane/fairleadd"), "--socket", lab.socket_path, "--store", lab.store_path,
-                                                     "--link", lab.link_path, "--log-level", "debug"], lab.balancer.namespace, stderr=write_end)
+                                                     "--link", lab.link_path, "--log-level", "debug", "--log-format", "json"],
+                                  lab.balancer.namespace, stderr=write_end)
         wait_until(lambda: lab.socket_path.exists() and lab.control.get("/v1/status")["dataplane"]["connected"], 30, "it serves")
         for number in range(150):
             lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 1 + number % 7})
         metrics = lab.control.raw("GET", "/metrics")[1].splitlines()
         assert int(next(line.split()[1] for line in metrics if line.startswith("fairlead_log_lines_dropped_total "))) > 100
         wait_until(lab.in_force, 30, "all changes are in force")
+        os.set_blocking(read_end, False)
+        written = bytearray()
+        _read_more(read_end, written)
+        lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 9})
+        wait_until(lambda: b"log_lines_lost" in _read_more(read_end, written), 30, "what is lost is told")
         assert lab.fairleadd.stop(timeout_s=30) == 0
+        _read_more(read_end, written)
+        lines = [json.loads(line) for line in written.decode().lstrip("x").splitlines()]
+        assert [int(line["lines"]) > 100 for line in lines if line["event"] == "log_lines_lost"] == [True]
     finally:
         os.close(read_end)
         os.close(write_end)
