@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "controlplane/common/unique_fd.h"
 #include "lib/base/result.h"
+#include "lib/host/unique_fd.h"
 
 namespace fairlead {
 

@@ -15,7 +15,7 @@
 #include <netlink/route/route.h>
 #include <sys/socket.h>
 
-#include "controlplane/common/unique_fd.h"
+#include "lib/host/unique_fd.h"
 
 namespace fairlead {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/common/unique_fd.h"
 #include "lib/base/result.h"
+#include "lib/host/unique_fd.h"
 
 namespace fairlead {
 

@@ -179,7 +179,7 @@ Status Store::Create(const std::string& path) {
   const std::string journal = fresh + "-journal";
   ::unlink(journal.c_str());
   {
-    ASSIGN_OR_RETURN(const OwnedFd file, CreateOwnFile(fresh, 0640));
+    ASSIGN_OR_RETURN(const UniqueFd file, CreateOwnFile(fresh, 0640));
     ASSIGN_OR_RETURN(SqliteDatabase database, SqliteDatabase::Open(fresh));
     Store store(std::move(database));
     const Status made = store.CreateSchema();
@@ -195,7 +195,7 @@ Status Store::Create(const std::string& path) {
     return Unavailable(path + ": " + why);
   }
   const std::string folder = std::filesystem::absolute(path).parent_path().string();
-  const OwnedFd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() >= 0) ::fsync(directory.get());
   return {};
 }

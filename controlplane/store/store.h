@@ -136,7 +136,7 @@ class Store {
   Status LoadChanges(StoredState* state);
 
   SqliteDatabase database_;
-  OwnedFd acknowledged_;
+  UniqueFd acknowledged_;
   uint64_t digest_ = 0;  // of what is committed
   uint64_t delta_ = 0;   // what the transaction adds to it
 };

@@ -83,7 +83,7 @@ struct FlowMemory::Header {
 class FlowMemory::File {
  public:
   static Result<File> Open(const std::string& path, bool create) {
-    ASSIGN_OR_RETURN(OwnedFd opened,
+    ASSIGN_OR_RETURN(UniqueFd opened,
                      create ? OpenOrCreateOwnFile(path, 0600) : OpenOwnFile(path, O_RDWR));
     File file(opened.Release());
     struct stat info = {};

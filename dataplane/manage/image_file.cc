@@ -64,13 +64,13 @@ Result<SnapshotImage> LoadOpened(const std::string& path, int fd) {
 }  // namespace
 
 Result<SnapshotImage> LoadImageFile(const std::string& path) {
-  const OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (file.get() < 0) return NotFound("snapshot " + path + " cannot be opened: " + ErrorText());
   return LoadOpened(path, file.get());
 }
 
 Result<SnapshotImage> LoadKeptImage(const std::string& path) {
-  ASSIGN_OR_RETURN(const OwnedFd file, OpenOwnFile(path, O_RDONLY));
+  ASSIGN_OR_RETURN(const UniqueFd file, OpenOwnFile(path, O_RDONLY));
   return LoadOpened(path, file.get());
 }
 

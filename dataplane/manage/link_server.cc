@@ -228,7 +228,7 @@ void LinkServer::AcceptClients(LinkHandler* handler) {
       return;
     }
     if (std::exchange(cannot_accept_, false)) spdlog::info("link: clients are accepted again");
-    OwnedFd owned(client);
+    UniqueFd owned(client);
     if (clients_.size() >= kMaxClients) MakeRoom();
     clients_.reserve(kMaxClients);
     if (!Send(client, EncodeLinkMessage(0, handler->Hello()), -1)) continue;

@@ -38,7 +38,7 @@ void DescribeSlot(const ForwardingTables& tables, const ServiceEntry& service, u
   reply->stable_id = id_of(slot.stable);
 }
 
-// Two processes choose the same one of 2^64 - 1 never.
+// HelloMessage::instance: one of 2^64 - 1, so that no two processes have the same.
 uint64_t RandomInstance() {
   std::random_device device;
   return std::uniform_int_distribution<uint64_t>(1)(device);

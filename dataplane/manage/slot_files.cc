@@ -64,7 +64,7 @@ Result<std::vector<std::string>> SlotFiles::List() const {
 }
 
 Result<SavedSlots> SlotFiles::Read(const std::string& path) const {
-  ASSIGN_OR_RETURN(const OwnedFd file, OpenOwnFile(path, O_RDONLY));
+  ASSIGN_OR_RETURN(const UniqueFd file, OpenOwnFile(path, O_RDONLY));
   struct stat info = {};
   if (fstat(file.get(), &info) != 0) return Unavailable("it cannot be examined");
   std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));

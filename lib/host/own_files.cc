@@ -53,12 +53,8 @@ Result<bool> MakeFolder(const std::string& path, mode_t mode) {
 
 }  // namespace
 
-OwnedFd::~OwnedFd() {
-  if (fd_ >= 0) close(fd_);
-}
-
-Result<OwnedFd> OpenOwnFile(const std::string& path, int flags) {
-  OwnedFd file(open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+Result<UniqueFd> OpenOwnFile(const std::string& path, int flags) {
+  UniqueFd file(open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   if (file.get() < 0 && errno == ENOENT) return NotFound(path + " does not exist");
   if (file.get() < 0 && errno == ELOOP) return Refuse(path, "is a symbolic link");
   if (file.get() < 0) return Unavailable(path + " cannot be opened: " + ErrorText());
@@ -68,13 +64,13 @@ Result<OwnedFd> OpenOwnFile(const std::string& path, int flags) {
   return file;
 }
 
-Result<OwnedFd> CreateOwnFile(const std::string& path, mode_t mode) {
+Result<UniqueFd> CreateOwnFile(const std::string& path, mode_t mode) {
   // Twice: somebody may be quick.
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) {
       return Unavailable(path + " cannot be replaced: " + ErrorText());
     }
-    OwnedFd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (file.get() < 0 && errno == EEXIST) continue;
     if (file.get() < 0) return Unavailable(path + " cannot be made: " + ErrorText());
     if (fchmod(file.get(), mode) != 0) return Unavailable(path + ": " + ErrorText());
@@ -83,8 +79,8 @@ Result<OwnedFd> CreateOwnFile(const std::string& path, mode_t mode) {
   return Unavailable(path + " cannot be made: somebody else makes it again and again");
 }
 
-Result<OwnedFd> OpenOrCreateOwnFile(const std::string& path, mode_t mode) {
-  Result<OwnedFd> file = OpenOwnFile(path, O_RDWR);
+Result<UniqueFd> OpenOrCreateOwnFile(const std::string& path, mode_t mode) {
+  Result<UniqueFd> file = OpenOwnFile(path, O_RDWR);
   if (file.ok() || file.status().code() != ErrorCode::kNotFound) return file;
   return CreateOwnFile(path, mode);
 }
@@ -96,7 +92,7 @@ Status ReplaceOwnFile(const std::string& path, std::string_view content, mode_t 
     return Unavailable(message);
   };
   {
-    ASSIGN_OR_RETURN(const OwnedFd file, CreateOwnFile(fresh, mode));
+    ASSIGN_OR_RETURN(const UniqueFd file, CreateOwnFile(fresh, mode));
     const Status written = WriteAll(file.get(), content);
     if (!written.ok()) return give_up(fresh + " cannot be written: " + written.message());
   }

@@ -7,45 +7,24 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include <sys/types.h>
 
 #include "lib/base/result.h"
+#include "lib/host/unique_fd.h"
 
 namespace fairlead {
 
-// A descriptor that is closed with it.
-class OwnedFd {
- public:
-  OwnedFd() = default;
-  explicit OwnedFd(int fd) : fd_(fd) {}
-  ~OwnedFd();
-  OwnedFd(OwnedFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  OwnedFd& operator=(OwnedFd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  OwnedFd(const OwnedFd&) = delete;
-  OwnedFd& operator=(const OwnedFd&) = delete;
-
-  int get() const { return fd_; }
-  int Release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_ = -1;
-};
-
 // `flags`: O_RDONLY or O_RDWR. kNotFound when nothing is there, kFailedPrecondition when it is none of
 // ours, kUnavailable for the rest. Messages begin with the path.
-Result<OwnedFd> OpenOwnFile(const std::string& path, int flags);
+Result<UniqueFd> OpenOwnFile(const std::string& path, int flags);
 
 // An empty file of that mode for writing. Whatever had the name is removed before; a folder stays, and
 // is a failure.
-Result<OwnedFd> CreateOwnFile(const std::string& path, mode_t mode);
+Result<UniqueFd> CreateOwnFile(const std::string& path, mode_t mode);
 
 // OpenOwnFile, or a new one of that mode where nothing is there.
-Result<OwnedFd> OpenOrCreateOwnFile(const std::string& path, mode_t mode);
+Result<UniqueFd> OpenOrCreateOwnFile(const std::string& path, mode_t mode);
 
 // `content`, in one step: readers find the old file or the new one. A failure leaves no `path`.new.
 Status ReplaceOwnFile(const std::string& path, std::string_view content, mode_t mode);

@@ -11,7 +11,7 @@
 
 #include "controlplane/common/event.h"
 #include "controlplane/common/log.h"
-#include "controlplane/common/unique_fd.h"
+#include "lib/host/unique_fd.h"
 #include "tests/unit/controlplane/support.h"
 
 namespace fairlead {

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "controlplane/common/unique_fd.h"
+#include "lib/host/unique_fd.h"
 #include "lib/link/message.h"
 #include "lib/link/stats.h"
 #include "lib/snapshot/builder.h"

@@ -10,8 +10,8 @@
 #include <boost/asio/io_context.hpp>
 #include <nlohmann/json.hpp>
 
-#include "controlplane/common/unique_fd.h"
 #include "controlplane/daemon.h"
+#include "lib/host/unique_fd.h"
 
 namespace fairlead {
 

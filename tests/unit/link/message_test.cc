@@ -4,6 +4,8 @@
 #include <random>
 #include <string>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,20 +20,23 @@ struct Row {
   LinkMessage message;
 };
 
+HelloMessage Hello(std::vector<IpAddress> own_addresses) {
+  return {.pid = 1,
+          .instance = 8,
+          .generation = 2,
+          .snapshot_digest = 3,
+          .change_id = 7,
+          .snapshot_version = 4,
+          .worker_count = 5,
+          .flow_records = 6,
+          .own_addresses = std::move(own_addresses)};
+}
+
 const Row kRows[] = {
-    {"Hello", HelloMessage{1, 8, 2, 3, 7, 4, 5, 6, {}}},
+    {"Hello", Hello({})},
     {"HelloWithAddresses",
-     HelloMessage{1,
-                  8,
-                  2,
-                  3,
-                  7,
-                  4,
-                  5,
-                  6,
-                  {*IpAddress::Parse("10.0.0.2"), *IpAddress::Parse("2001:db8::2")}}},
-    {"HelloWithAllAddresses",
-     HelloMessage{1, 8, 2, 3, 7, 4, 5, 6, {kMaxOwnAddresses, *IpAddress::Parse("2001:db8::2")}}},
+     Hello({*IpAddress::Parse("10.0.0.2"), *IpAddress::Parse("2001:db8::2")})},
+    {"HelloWithAllAddresses", Hello({kMaxOwnAddresses, *IpAddress::Parse("2001:db8::2")})},
     {"Publish", PublishMessage{7, 8}},
     {"PublishedInForce", PublishedMessage{9, true, 10, 3, ""}},
     {"PublishedRefused", PublishedMessage{9, false, 10, 0, "backends[3].weight: 1001"}},
