@@ -8,14 +8,14 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "controlplane/drain/drains.h"
-#include "controlplane/health/checks.h"
+#include "controlplane/core/registry.h"
+#include "controlplane/core/store.h"
 #include "controlplane/http/api.h"
 #include "controlplane/http/server.h"
-#include "controlplane/neighbours/next_hops.h"
+#include "controlplane/observe/drain/drains.h"
+#include "controlplane/observe/health/checks.h"
+#include "controlplane/observe/neighbours/next_hops.h"
 #include "controlplane/publish/publisher.h"
-#include "controlplane/state/registry.h"
-#include "controlplane/store/store.h"
 
 namespace fairlead {
 

@@ -6,11 +6,11 @@
 #include <tuple>
 
 #include "controlplane/common/time.h"
-#include "controlplane/drain/drains.h"
+#include "controlplane/core/registry.h"
 #include "controlplane/http/router.h"
-#include "controlplane/neighbours/next_hops.h"
+#include "controlplane/observe/drain/drains.h"
+#include "controlplane/observe/neighbours/next_hops.h"
 #include "controlplane/publish/publisher.h"
-#include "controlplane/state/registry.h"
 
 namespace fairlead {
 

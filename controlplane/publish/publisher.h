@@ -29,10 +29,10 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "controlplane/common/event.h"
-#include "controlplane/drain/drains.h"
+#include "controlplane/core/registry.h"
+#include "controlplane/observe/drain/drains.h"
 #include "controlplane/publish/conflict_watch.h"
 #include "controlplane/publish/link_client.h"
-#include "controlplane/state/registry.h"
 #include "lib/snapshot/builder.h"
 
 namespace fairlead {

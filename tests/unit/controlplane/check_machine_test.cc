@@ -1,4 +1,4 @@
-#include "controlplane/health/check_machine.h"
+#include "controlplane/observe/health/check_machine.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "controlplane/health/checks.h"
+#include "controlplane/observe/health/checks.h"
 
 #include <poll.h>
 

@@ -1,4 +1,4 @@
-#include "controlplane/drain/drains.h"
+#include "controlplane/observe/drain/drains.h"
 
 #include "tests/unit/controlplane/support.h"
 

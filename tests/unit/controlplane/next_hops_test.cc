@@ -1,6 +1,6 @@
 // Next hops against a real kernel: a veth pair, a VLAN and a gateway in a network namespace of the
 // test's own. Skipped where the user may not make one.
-#include "controlplane/neighbours/next_hops.h"
+#include "controlplane/observe/neighbours/next_hops.h"
 
 #include <sched.h>
 

@@ -1,4 +1,4 @@
-#include "controlplane/store/store.h"
+#include "controlplane/core/store.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "controlplane/common/time.h"
-#include "controlplane/state/types.h"
-#include "controlplane/store/store.h"
+#include "controlplane/core/store.h"
+#include "controlplane/core/types.h"
 #include "lib/counters/left_out.h"
 #include "lib/intent/derive.h"
 #include "lib/intent/model.h"

@@ -1,4 +1,4 @@
-#include "controlplane/state/registry.h"
+#include "controlplane/core/registry.h"
 
 #include <algorithm>
 #include <iterator>

@@ -21,7 +21,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "controlplane/common/event.h"
-#include "controlplane/neighbours/kernel.h"
+#include "controlplane/observe/neighbours/kernel.h"
 #include "lib/snapshot/builder.h"
 
 namespace fairlead {

@@ -1,4 +1,4 @@
-#include "controlplane/drain/drain_machine.h"
+#include "controlplane/observe/drain/drain_machine.h"
 
 namespace fairlead {
 

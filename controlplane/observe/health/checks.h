@@ -16,8 +16,8 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "controlplane/common/time.h"
-#include "controlplane/health/check_machine.h"
-#include "controlplane/state/registry.h"
+#include "controlplane/core/registry.h"
+#include "controlplane/observe/health/check_machine.h"
 
 namespace fairlead {
 

@@ -1,4 +1,4 @@
-#include "controlplane/neighbours/kernel.h"
+#include "controlplane/observe/neighbours/kernel.h"
 
 #include <cerrno>
 

@@ -1,4 +1,4 @@
-#include "controlplane/store/sqlite.h"
+#include "controlplane/common/sqlite.h"
 
 #include <cstring>
 #include <sqlite3.h>

@@ -27,8 +27,8 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/state/types.h"
-#include "controlplane/store/sqlite.h"
+#include "controlplane/common/sqlite.h"
+#include "controlplane/core/types.h"
 #include "lib/host/own_files.h"
 #include "lib/intent/model.h"
 

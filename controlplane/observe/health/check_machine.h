@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "controlplane/state/types.h"
+#include "controlplane/core/types.h"
 
 namespace fairlead {
 

@@ -1,4 +1,4 @@
-#include "controlplane/neighbours/next_hops.h"
+#include "controlplane/observe/neighbours/next_hops.h"
 
 #include <algorithm>
 #include <array>

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "controlplane/drain/drain_machine.h"
-#include "controlplane/state/registry.h"
+#include "controlplane/core/registry.h"
+#include "controlplane/observe/drain/drain_machine.h"
 #include "lib/link/stats.h"
 
 namespace fairlead {
