@@ -45,21 +45,38 @@ std::string KnownMethod(const std::string& method) {
 }  // namespace
 
 Daemon::Daemon(asio::io_context* context, DaemonOptions options)
-    : context_(context), options_(std::move(options)) {}
+    : context_(context),
+      options_(std::move(options)),
+      reconciler_(context->get_executor()),
+      board_(&clock_, [this] { reconciler_.Trigger(); }) {}
 
 Daemon::~Daemon() {
   if (socket_.fd.valid()) RemoveSocket(socket_);
 }
 
-Status Daemon::Start() {
+Status Daemon::OpenStore() {
   const std::filesystem::path store_folder =
       std::filesystem::path(options_.store_path).parent_path();
   RETURN_IF_ERROR(MakeRuntimeFolder(store_folder.string(), nullptr));
-  ASSIGN_OR_RETURN(store_, Store::Open(options_.store_path, options_.accept_older_store));
-  registry_ = std::make_unique<Registry>(store_.get(), &clock_);
-  if (const Status loaded = registry_->Load(); !loaded.ok()) {
-    return Status(loaded.code(), options_.store_path + ": " + loaded.message());
-  }
+  ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
+                   Store::Open(options_.store_path, options_.accept_older_store));
+  const auto at_path = [&](const Status& status) {
+    return Status(status.code(), options_.store_path + ": " + status.message());
+  };
+  const Result<StoredState> state = store->Load();
+  if (!state.ok()) return at_path(state.status());
+  const asio::any_io_executor executor = context_->get_executor();
+  store_ = std::make_unique<StoreThread>(executor, std::move(store));
+  log_ = std::make_unique<IntentLog>(executor,
+                                     IntentLog::Parts{store_.get(), &clock_, &rules_, &generations_,
+                                                      [this] { reconciler_.Trigger(); }});
+  if (Status loaded = log_->Load(*state); !loaded.ok()) return at_path(loaded);
+  for (const auto& [id, status] : state->status) board_.Restore(id, status);
+  return {};
+}
+
+Status Daemon::Start() {
+  RETURN_IF_ERROR(OpenStore());
   ASSIGN_OR_RETURN(socket_, ListenUnix(options_.socket_path));
   // Last of what can be refused: a start that fails leaves no configured store behind.
   if (!options_.services_path.empty()) {
@@ -68,135 +85,85 @@ Status Daemon::Start() {
       return imported;
     }
   }
-
-  const asio::any_io_executor executor = context_->get_executor();
-  drains_ = std::make_unique<Drains>(registry_.get(), &clock_);
-  next_hops_ = std::make_unique<NextHops>(executor, [this] { OnNextHopChange(); });
-  if (options_.follow_neighbours) {
-    if (Status status = next_hops_->Start(); !status.ok()) {
-      Log(LogLevel::kWarning, "neighbours_not_followed", {{"reason", status.message()}});
-    }
-  }
-  publisher_ = std::make_unique<Publisher>(
-      executor, options_.link_path,
-      Publisher::Parts{registry_.get(), drains_.get(), &clock_, [this] { return Settled(); },
-                       [this] { FollowOwnAddresses(); }, options_.accept_older_store});
-  checks_ = std::make_unique<HealthChecks>(executor, registry_.get(), TcpProber(MostProbesAtOnce()),
-                                           [this] { publisher_->Kick(); });
-  registry_->OnChange([this] { OnIntentChange(); });
-  OnIntentChange();
-
-  api_.registry = registry_.get();
-  api_.publisher = publisher_.get();
-  api_.drains = drains_.get();
-  api_.next_hops = next_hops_.get();
-  api_.clock = &clock_;
-  api_.started_at = clock_.Steady();
-  AddRoutes(&api_, &router_);
-  options_.http.memory_bytes = [this](uint64_t body_bytes) {
-    return kMemoryOfRequest + kMemoryOfByte * body_bytes +
-           kMemoryOfBackend * registry_->backend_count();
-  };
-  server_ = std::make_unique<HttpServer>(
-      executor, &router_, options_.http,
-      [this](const std::string& method, const std::string& pattern, unsigned status) {
-        ++api_.requests[{KnownMethod(method), pattern, status}];
-      });
+  MakeControllers();
+  MakeServer();
+  // The publisher waits for what is not settled yet: that must be known.
+  reconciler_.Pass();
+  log_->Start();
+  status_writer_->Start();
+  reconciler_.Start();
   server_->Start(socket_);
   publisher_->Start();
   return {};
 }
 
+// In the order in which one's work leads to another's: the publisher comes last.
+void Daemon::MakeControllers() {
+  const asio::any_io_executor executor = context_->get_executor();
+  const auto trigger = [this] { reconciler_.Trigger(); };
+  next_hops_ = std::make_unique<NextHops>(executor, trigger);
+  if (options_.follow_neighbours) {
+    if (Status status = next_hops_->Start(); !status.ok()) {
+      Log(LogLevel::kWarning, "neighbours_not_followed", {{"reason", status.message()}});
+    }
+  }
+  own_addresses_ = std::make_unique<OwnAddressController>(next_hops_.get(), &board_);
+  next_hop_controller_ = std::make_unique<NextHopController>(next_hops_.get(), &board_);
+  checks_ = std::make_unique<HealthChecks>(executor, &board_, TcpProber(MostProbesAtOnce()));
+  drains_ = std::make_unique<Drains>(executor, &board_, &clock_, trigger);
+  publisher_ = std::make_unique<Publisher>(
+      executor, options_.link_path,
+      Publisher::Parts{log_.get(), &board_, &generations_, &clock_,
+                       [this](const DataplaneStats& stats, SteadyTime asked_at) {
+                         drains_->OnStats(stats, asked_at);
+                       },
+                       options_.accept_older_store});
+  status_writer_ = std::make_unique<StatusWriter>(executor, store_.get(), &board_, &generations_);
+  rules_.SetOwnAddresses(&board_.own_addresses());
+
+  reconciler_.Add([this] { board_.Follow(log_->View()); });
+  reconciler_.Add([this] { own_addresses_->Reconcile(log_->View()); });
+  reconciler_.Add([this] { next_hop_controller_->Reconcile(log_->View()); });
+  reconciler_.Add([this] { checks_->Reconcile(log_->View()); });
+  reconciler_.Add([this] { drains_->Reconcile(log_->View()); });
+  reconciler_.Add([this] { publisher_->Reconcile(); });
+  reconciler_.Add([this] { status_writer_->Reconcile(); });
+}
+
+void Daemon::MakeServer() {
+  api_.log = log_.get();
+  api_.board = &board_;
+  api_.status_writer = status_writer_.get();
+  api_.store = store_.get();
+  api_.reconciler = &reconciler_;
+  api_.generations = &generations_;
+  api_.publisher = publisher_.get();
+  api_.next_hops = next_hops_.get();
+  api_.clock = &clock_;
+  api_.started_at = clock_.Steady();
+  AddRoutes(&api_, &router_);
+  options_.http.memory_bytes = [this](uint64_t body_bytes) {
+    return kMemoryOfRequest + kMemoryOfByte * body_bytes + kMemoryOfBackend * board_.size();
+  };
+  server_ = std::make_unique<HttpServer>(
+      context_->get_executor(), &router_, options_.http,
+      [this](const std::string& method, const std::string& pattern, unsigned status) {
+        ++api_.requests[{KnownMethod(method), pattern, status}];
+      });
+}
+
 Status Daemon::ImportServices() {
-  if (registry_->ever_configured()) {
+  if (log_->ever_configured()) {
     Log(LogLevel::kWarning, "services_file_not_read",
         {{"path", options_.services_path},
          {"reason", "the store has been configured already, and goes before the file"}});
     return {};
   }
   ASSIGN_OR_RETURN(const IntentSpec intent, ReadServicesFile(options_.services_path));
-  RETURN_IF_ERROR(registry_->Import(intent));
+  RETURN_IF_ERROR(log_->ApplyHere(ImportIntent(intent), Author("services file")));
   Log(LogLevel::kInfo, "services_imported",
       {{"path", options_.services_path}, {"services", intent.services.size()}});
   return {};
-}
-
-void Daemon::OnIntentChange() {
-  publisher_
-      ->Kick();  // also first, since it needs no memory, and the rest may end for a lack of it
-  FollowOwnAddresses();
-  WatchNextHops();
-  drains_->Sync();
-  checks_->Sync();
-  publisher_->Kick();
-}
-
-void Daemon::OnNextHopChange() {
-  FollowOwnAddresses();
-  WatchNextHops();
-  publisher_->Kick();
-}
-
-// Before anything is published: a frontend on one of them would cut this host off.
-void Daemon::FollowOwnAddresses() {
-  Registry::OwnAddresses own;
-  for (const auto& [address, interface] : next_hops_->host_addresses()) {
-    own.emplace(address, "interface " + interface);
-  }
-  for (const IpAddress& address : publisher_->dataplane_addresses()) {
-    own.emplace(address, "addresses of dataplane.yaml");
-  }
-  const Registry::OwnFrontendsChange change = registry_->SetOwnAddresses(std::move(own));
-  for (const Registry::OwnFrontend& each : change.left_out) {
-    Log(LogLevel::kWarning, "frontend_left_out",
-        {{"service", each.service},
-         {"frontend", each.frontend.ToString()},
-         {"reason", "an address of this host: " + each.owner}});
-  }
-  for (const Registry::OwnFrontend& each : change.back) {
-    Log(LogLevel::kInfo, "frontend_in_use_again",
-        {{"service", each.service}, {"frontend", each.frontend.ToString()}});
-  }
-}
-
-// Brings the resolver's answers into the registry; backends with a static MAC need none. nat's
-// replies leave by the host's default routes.
-void Daemon::WatchNextHops() {
-  std::set<IpAddress> addresses;
-  std::set<IpAddress> frontends;
-  for (const ServiceSpec& service : registry_->intent().services) {
-    for (const Frontend& frontend : service.frontends) frontends.insert(frontend.address);
-    for (const BackendSpec& backend : service.backends) {
-      if (!backend.mac.has_value()) addresses.insert(backend.endpoint.address);
-    }
-  }
-  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    if (NeedsClientNextHop(registry_->intent(), family)) {
-      addresses.insert(UnspecifiedAddress(family));
-    }
-  }
-  next_hops_->Watch(addresses, std::move(frontends));
-  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    registry_->SetClientNextHop(family, next_hops_->Find(UnspecifiedAddress(family)));
-  }
-  registry_->ForEachBackend(
-      [&](const ServiceSpec&, const BackendSpec& spec, BackendRuntime& backend) {
-        if (!spec.mac.has_value()) backend.next_hop = next_hops_->Find(spec.endpoint.address);
-      });
-}
-
-bool Daemon::Settled() const {
-  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    if (next_hops_->Waiting(UnspecifiedAddress(family))) return false;
-  }
-  for (const auto& [name, service] : registry_->services()) {
-    for (const auto& [endpoint, backend] : service.backends) {
-      if (backend.health.state == HealthState::kInitial || !backend.next_hop.has_value()) {
-        return false;
-      }
-    }
-  }
-  return true;
 }
 
 void Daemon::Stop() {
@@ -208,11 +175,15 @@ void Daemon::Stop() {
 asio::awaitable<void> Daemon::Shutdown() {
   RemoveSocket(socket_);
   co_await server_->Stop(kStopTimeout);
+  log_->Stop();
   checks_->Stop();
+  drains_->Stop();
   next_hops_->Stop();
   publisher_->Stop();
-  if (Status status = registry_->Flush(0); !status.ok()) {
-    Log(LogLevel::kError, "store_not_written", {{"reason", status.message()}});
+  reconciler_.Stop();
+  co_await status_writer_->Stop();
+  if (!status_writer_->error().empty()) {
+    Log(LogLevel::kError, "store_not_written", {{"reason", status_writer_->error()}});
   }
 }
 

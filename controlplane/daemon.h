@@ -3,18 +3,23 @@
 #pragma once
 
 #include <memory>
-#include <set>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
 
-#include "controlplane/core/registry.h"
+#include "controlplane/core/intent_log.h"
+#include "controlplane/core/reconciler.h"
+#include "controlplane/core/status_board.h"
+#include "controlplane/core/status_writer.h"
 #include "controlplane/core/store.h"
+#include "controlplane/core/store_thread.h"
 #include "controlplane/http/api.h"
 #include "controlplane/http/server.h"
 #include "controlplane/observe/drain/drains.h"
 #include "controlplane/observe/health/checks.h"
+#include "controlplane/observe/neighbours/next_hop_controller.h"
 #include "controlplane/observe/neighbours/next_hops.h"
+#include "controlplane/observe/own_addresses.h"
 #include "controlplane/publish/publisher.h"
 
 namespace fairlead {
@@ -40,23 +45,28 @@ class Daemon {
   void Stop();
 
  private:
+  Status OpenStore();
   Status ImportServices();
-  void OnIntentChange();
-  void OnNextHopChange();
-  void FollowOwnAddresses();
-  void WatchNextHops();
-  bool Settled() const;
+  void MakeControllers();
+  void MakeServer();
   boost::asio::awaitable<void> Shutdown();
 
   boost::asio::io_context* context_;
   DaemonOptions options_;
   Clock clock_;
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<Registry> registry_;
-  std::unique_ptr<Drains> drains_;
+  Reconciler reconciler_;
+  GenerationCounter generations_;
+  RuleBook rules_;
+  StatusBoard board_;
+  std::unique_ptr<StoreThread> store_;
+  std::unique_ptr<IntentLog> log_;
+  std::unique_ptr<StatusWriter> status_writer_;
   std::unique_ptr<NextHops> next_hops_;
-  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<OwnAddressController> own_addresses_;
+  std::unique_ptr<NextHopController> next_hop_controller_;
   std::unique_ptr<HealthChecks> checks_;
+  std::unique_ptr<Drains> drains_;
+  std::unique_ptr<Publisher> publisher_;
   Router router_;
   Api api_;
   ListeningSocket socket_;

@@ -1,5 +1,6 @@
 #include "controlplane/common/event.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -10,6 +11,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -23,6 +25,10 @@ asio::awaitable<bool> SleepUntil(asio::steady_timer* timer, SteadyTime deadline)
   timer->expires_at(deadline);
   co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, error));
   co_return !error;
+}
+
+asio::awaitable<void> Yield(asio::any_io_executor executor) {
+  co_await asio::post(executor, asio::use_awaitable);
 }
 
 asio::awaitable<bool> Event::Wait(SteadyTime deadline) {
@@ -95,10 +101,11 @@ void SpawnLoop(asio::any_io_executor executor, const char* name,
 
 void RunThroughLacksOfMemory(asio::io_context* context) {
   // Asio allocates where no exception may pass, and so do destructors: a little is kept for them.
-  static void* reserve = nullptr;
+  static std::atomic<void*> reserve = nullptr;  // any thread may need it
   std::set_new_handler([] {
-    if (reserve == nullptr) throw std::bad_alloc();
-    std::free(std::exchange(reserve, nullptr));
+    void* const kept = reserve.exchange(nullptr);
+    if (kept == nullptr) throw std::bad_alloc();
+    std::free(kept);
   });
   starts_lost_loops = true;
   const auto end = [](const bool*) {

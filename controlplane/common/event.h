@@ -16,6 +16,9 @@ namespace fairlead {
 // Sleeps until then. False when `timer` was cancelled.
 boost::asio::awaitable<bool> SleepUntil(boost::asio::steady_timer* timer, SteadyTime deadline);
 
+// Lets everything else that is ready have its turn.
+boost::asio::awaitable<void> Yield(boost::asio::any_io_executor executor);
+
 class Event {
  public:
   explicit Event(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}

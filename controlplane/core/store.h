@@ -1,66 +1,66 @@
-// The durable intent: services, backends, drains, the last known health, the generation counter
-// and the group's hash seed. One SQLite file, held exclusively while open.
+// The durable side of the core: the intent with its history, the last status of each backend, the
+// snapshot generation and the group's hash seed. One SQLite file, held exclusively while open.
 //
-// SQLite's write-ahead log (synchronous=FULL) makes a commit one write to the disk. But SQLite reads a
-// damaged log up to its first bad frame, without a word, and what was acknowledged behind it would be
-// undone. So a file beside the store, PATH.acknowledged, names the last change: a store that does not
-// know that change has lost it, and is refused (docs/decisions/0018-lost-changes.md).
+// SQLite's write-ahead log makes a commit one write to the disk. Changes of the intent wait for that
+// write (synchronous=FULL); what was observed does not (Durability::kInMemory). But SQLite reads a damaged log up
+// to its first bad frame, without a word, and what was acknowledged behind it would be undone. So a
+// file beside the store, PATH.acknowledged, names the last change: a store that does not know that
+// change has lost it, and is refused (docs/decisions/0018-lost-changes.md).
 //
-//   meta      key, value                         generation, intent_generation, hash_seed, digest
+//   meta      key, value                         generation, revision, hash_seed, digest
 //   services  name, id, spec (JSON, no backends), checksum
-//   backends  id, service, endpoint, spec (JSON), checksum
-//   drains    backend_id, started_ms, deadline_ms, finished_ms, reason, checksum
-//   health    backend_id, state, since_ms, reason, checksum
+//   backends  id, service, endpoint, spec (JSON), owner, checksum
+//   drains    backend_id, revision, started_ms, deadline_ms, checksum
+//   status    backend_id, health and drain progress in numbers, checksum
 //   changes   generation, id, checksum           what was acknowledged last, by random ids
+//   history   revision, at_ms, author, changes (JSON), checksum
 //
 // Every row carries an XXH3-64 of its columns, and meta has the sum of all of these: a damaged file is
 // refused at start even where its pages still look like a database, and so is one with a page of an
-// earlier moment. What Commit() has acknowledged survives kill -9 and power loss.
+// earlier moment. What a durable Commit() has acknowledged survives kill -9 and power loss.
 //
-// The dataplane is the second witness: it tells the change that it forwards by (KnowsChange). One
-// thread.
+// The dataplane is the second witness: it tells the change that it forwards by (KnowsChange).
+//
+// One thread at a time (store_thread.h).
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "controlplane/common/sqlite.h"
-#include "controlplane/core/types.h"
-#include "lib/host/own_files.h"
-#include "lib/intent/model.h"
+#include "controlplane/core/acknowledged.h"
+#include "controlplane/core/history.h"
+#include "controlplane/core/intent.h"
+#include "controlplane/core/known_changes.h"
+#include "controlplane/core/status_board.h"
 
 namespace fairlead {
 
-inline constexpr int64_t kStoreSchemaVersion = 2;           // 1: with row counts, without changes
+// 1: with row counts, without changes; 2: without owners and history, reasons as text.
+inline constexpr int64_t kStoreSchemaVersion = 3;
 inline constexpr int64_t kStoreApplicationId = 0x4652444c;  // "FRDL"
 
-struct StoredBackend {
-  uint32_t id = 0;
-  BackendSpec spec;
-  std::optional<Health> health;
-  std::optional<DrainRecord> drain;
-};
-
-struct StoredService {
-  uint32_t id = 0;
-  ServiceSpec spec;  // `backends` empty: they are below
-  std::vector<StoredBackend> backends;
-};
-
 struct StoredState {
-  uint64_t generation = 0;         // of the last snapshot that may have been published
-  uint64_t intent_generation = 0;  // of the last change of the intent; 0 = never configured
-  uint64_t hash_seed = 0;
-  uint64_t change_id = 0;               // of the last change; 0: there was none since version 2
-  std::vector<StoredService> services;  // by name; backends by endpoint
+  uint64_t generation = 0;  // of the last snapshot that may have been published
+  Intent intent;
+  std::unordered_map<uint32_t, StoredStatus> status;  // by backend id
+  KnownChanges changes;
+};
+
+enum class Durability : uint8_t {
+  kOnDisk,    // the transaction's Commit() returns when the disk has it
+  kInMemory,  // it survives the end of the process, and reaches the disk with the next kOnDisk
 };
 
 class Store {
  public:
-  // Opens or creates. Refuses with kDataLoss a damaged or empty file, and one that has lost changes
+  // Opens or creates; a store of an older version is migrated, and a copy of it kept as
+  // PATH.schema-N. Refuses with kDataLoss a damaged or empty file, and one that has lost changes
   // unless `accept_older`; with kFailedPrecondition a store of another program or of a newer version,
   // one that another process holds, and what is no regular file of this user's.
   static Result<std::unique_ptr<Store>> Open(const std::string& path, bool accept_older = false);
@@ -73,72 +73,83 @@ class Store {
   // The bytes of a store file with what is committed.
   Result<std::string> Backup() { return database_.Backup(); }
 
-  // All or nothing: what is not committed is rolled back when the transaction goes out of scope.
+  // Entries from revision `from` on, ascending, at most `limit`.
+  Result<std::vector<HistoryEntry>> History(uint64_t from, size_t limit);
+  // The oldest revision that is kept; 0: none.
+  Result<uint64_t> OldestRevision();
+
+  // All or nothing; one at a time. What is not committed is rolled back when the transaction goes out of scope.
   class Transaction {
    public:
     Transaction(Transaction&& other) noexcept
         : store_(std::exchange(other.store_, nullptr)),
-          change_id_(other.change_id_),
-          change_generation_(other.change_generation_) {}
+          acknowledged_(other.acknowledged_),
+          added_entries_(other.added_entries_),
+          added_bytes_(other.added_bytes_) {}
     Transaction& operator=(Transaction&&) = delete;
     ~Transaction();
 
-    Status PutService(uint32_t id, const ServiceSpec& spec);
+    // What `after` has otherwise than `before`: services, backends, drains, seed and revision.
+    Status PutIntent(const Intent& before, const Intent& after);
+
+    Status PutService(uint32_t id, const ServiceSpec& settings);
     Status DeleteService(const std::string& name);  // its backends must be gone
-    Status PutBackend(uint32_t id, const std::string& service, const BackendSpec& spec);
-    Status DeleteBackend(uint32_t id);  // with its drain and health
-    Status PutHealth(uint32_t backend_id, const Health& health);
-    Status PutDrain(uint32_t backend_id, const DrainRecord& drain);
+    Status PutBackend(const std::string& service, const BackendIntent& backend);
+    Status DeleteBackend(uint32_t id);  // with its drain and status
+    Status PutDrain(uint32_t backend_id, const DrainIntent& drain);
     Status DeleteDrain(uint32_t backend_id);
+    Status PutStatus(uint32_t backend_id, const StoredStatus& status);
     Status SetGeneration(uint64_t generation);
-    Status SetIntentGeneration(uint64_t generation);
+    Status SetRevision(uint64_t revision);
     Status SetHashSeed(uint64_t seed);
     // Remembers that a change was made that somebody is told of. The last 10,000 are kept.
     Status AddChange(uint64_t generation, uint64_t id);
-    // Returns after the log is on the disk.
+    // The last kMaxHistoryEntries are kept, or fewer where they are large.
+    Status AddHistory(const HistoryEntry& entry);
     Status Commit();
 
    private:
     friend class Store;
     explicit Transaction(Store* store) : store_(store) { store_->delta_ = 0; }
     SqliteDatabase& database() { return store_->database_; }
+    Status PutBackends(const ServiceIntent* before, const ServiceIntent& after);
 
     Store* store_;
-    uint64_t change_id_ = 0;  // to be acknowledged, and its generation
-    uint64_t change_generation_ = 0;
+    AcknowledgedChange acknowledged_;  // once it is committed
+    int64_t added_entries_ = 0;        // of the history
+    int64_t added_bytes_ = 0;
   };
-  Result<Transaction> Begin();
+  Result<Transaction> Begin(Durability durability = Durability::kOnDisk);
 
  private:
+  friend Status MigrateStore(Store* store, const std::string& path, int64_t version);
   explicit Store(SqliteDatabase database) : database_(std::move(database)) {}
-
-  struct Acknowledged;
 
   Status Prepare(const std::string& path);
   Status CheckAcknowledged(const std::string& path, bool accept_older);
-  void Acknowledge(uint64_t generation, uint64_t id);
   Status CheckLength(const std::string& path);
   static Status Create(const std::string& path);
   Status CheckVersion();
   Status CreateSchema();
-  Status Migrate();
   // From here on delta_ follows what statements change.
   Status FollowChecksums();
   // Of all rows, as they are read.
   Result<uint64_t> SumChecksums();
   Status SetMeta(const char* key, uint64_t value);
   Result<uint64_t> GetMeta(const char* key);
-  Status CheckCount(const char* table);
-  Status LoadServices(StoredState* state);
-  Status LoadBackends(StoredState* state);
-  Status LoadDrains(StoredState* state);
-  Status LoadHealth(StoredState* state);
-  Status LoadChanges(StoredState* state);
+  Status LoadHistorySize();
+  Status SetDurability(Durability durability);
 
   SqliteDatabase database_;
-  UniqueFd acknowledged_;
-  uint64_t digest_ = 0;  // of what is committed
-  uint64_t delta_ = 0;   // what the transaction adds to it
+  AcknowledgedFile acknowledged_;
+  Durability durability_ = Durability::kOnDisk;
+  uint64_t digest_ = 0;         // of what is committed
+  uint64_t delta_ = 0;          // what the transaction adds to it
+  uint64_t history_bytes_ = 0;  // of all entries, about
+  uint64_t history_entries_ = 0;
 };
+
+// "the store is damaged: WHAT; restore it ..."
+Status DamagedStore(const std::string& what);
 
 }  // namespace fairlead

@@ -10,15 +10,16 @@ namespace {
 using Json = nlohmann::json;
 
 HttpReply ListBackends(const Api& api, const HttpRequest& request) {
-  const auto service = api.registry->FindService(request.parameters.at("service"));
+  const IntentView view = api.log->View();
+  const auto service = FindService(*view, request.parameters.at("service"));
   if (!service.ok()) return ErrorReply(service.status());
-  return JsonReply(200, {{"backends", ServiceView(api, **service)["backends"]}});
+  return IntentReply({{"backends", ServiceView(api, **service)["backends"]}}, *view);
 }
 
-HttpReply ShowBackend(Api* api, const HttpRequest& request) {
-  const Result<BackendRuntime*> backend = FindRequestBackend(api, request);
-  if (!backend.ok()) return ErrorReply(backend.status());
-  return JsonReply(200, BackendView(*api, api->registry->SpecOf(**backend), **backend));
+HttpReply ShowBackend(const Api& api, const HttpRequest& request) {
+  const Result<BackendInView> found = FindRequestBackend(api, request);
+  if (!found.ok()) return ErrorReply(found.status());
+  return IntentReply(BackendView(api, *found->service, *found->backend), *found->view);
 }
 
 // "weight: 1001 is not ..." -> "backends[2].weight: 1001 is not ..."; "value: ..." is the element
@@ -53,23 +54,25 @@ Result<std::vector<BackendSpec>> ParseBackends(const std::string& body) {
   return specs;
 }
 
-asio::awaitable<HttpReply> AddBackends(Api* api, const HttpRequest& request) {
+asio::awaitable<HttpReply> PostBackends(Api* api, const HttpRequest& request) {
   const std::string service = request.parameters.at("service");
   Result<std::vector<BackendSpec>> specs = ParseBackends(request.body);
   if (!specs.ok()) co_return ErrorReply(specs.status());
   const std::vector<BackendSpec> added = *specs;
-  const Result<uint64_t> generation = api->registry->AddBackends(service, *std::move(specs));
-  if (!generation.ok()) co_return ErrorReply(generation.status());
-  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
+  const Result<Applied> applied =
+      co_await ApplyChange(api, request, AddBackends(service, *std::move(specs)));
+  if (!applied.ok()) co_return ErrorReply(applied.status());
+  const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
+  const IntentView view = api->log->View();
+  const ServiceIntent* present = view->Find(service);
   Json backends = Json::array();
   for (const BackendSpec& spec : added) {
-    const auto present = api->registry->FindBackendSpec(service, spec.endpoint);
-    if (!present.ok()) continue;  // removed while we waited
-    const BackendRuntime* backend = api->registry->FindRuntime(service, (*present)->endpoint);
-    backends.push_back(BackendView(*api, **present, *backend));
+    const BackendIntent* backend = present == nullptr ? nullptr : present->FindMeant(spec.endpoint);
+    if (backend == nullptr) continue;  // removed while we waited
+    backends.push_back(BackendView(*api, *present, *backend));
   }
   Json json = {{"backends", std::move(backends)}};
-  co_return ChangeReply(201, std::move(json), *generation, in_force);
+  co_return ChangeReply(201, std::move(json), *applied, in_force);
 }
 
 // The change that PATCH means: fields of `patch` over those of `present`.
@@ -92,34 +95,32 @@ Result<BackendSpec> Patched(const BackendSpec& present, const std::string& body)
   return BackendFromJson(merged);
 }
 
-asio::awaitable<HttpReply> ReplyWithBackend(Api* api, uint32_t id, uint64_t generation) {
-  const bool in_force = co_await api->publisher->WaitInForce(generation, kInForceWait);
-  const BackendRuntime* backend = api->registry->FindRuntime(id);
-  if (backend == nullptr) co_return ErrorReply(NotFound("the backend was removed meanwhile"));
-  Json view = BackendView(*api, api->registry->SpecOf(*backend), *backend);
-  co_return ChangeReply(200, std::move(view), generation, in_force);
-}
-
 asio::awaitable<HttpReply> PatchBackend(Api* api, const HttpRequest& request) {
-  const Result<BackendRuntime*> backend = FindRequestBackend(api, request);
-  if (!backend.ok()) co_return ErrorReply(backend.status());
-  const Result<BackendSpec> spec = Patched(api->registry->SpecOf(**backend), request.body);
-  if (!spec.ok()) co_return ErrorReply(spec.status());
-  const Result<uint64_t> generation =
-      api->registry->UpdateBackend(request.parameters.at("service"), *spec);
-  if (!generation.ok()) co_return ErrorReply(generation.status());
-  co_return co_await ReplyWithBackend(api, (*backend)->id, *generation);
+  const Result<BackendInView> found = FindRequestBackend(*api, request);
+  if (!found.ok()) co_return ErrorReply(found.status());
+  const std::string service = found->service->name();
+  const uint32_t id = found->backend->id;
+  const auto edit = [body = request.body](const BackendSpec& present) {
+    return Patched(present, body);
+  };
+  const Result<Applied> applied =
+      co_await ApplyChange(api, request, EditBackend(service, found->backend->spec.endpoint, edit));
+  if (!applied.ok()) co_return ErrorReply(applied.status());
+  const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
+  const Result<BackendInView> present = FindBackendById(*api, service, id);
+  if (!present.ok()) co_return ErrorReply(present.status());
+  Json view = BackendView(*api, *present->service, *present->backend);
+  co_return ChangeReply(200, std::move(view), *applied, in_force);
 }
 
-asio::awaitable<HttpReply> RemoveBackend(Api* api, const HttpRequest& request) {
-  const Result<BackendRuntime*> backend = FindRequestBackend(api, request);
-  if (!backend.ok()) co_return ErrorReply(backend.status());
-  const Endpoint endpoint = (*backend)->endpoint;
-  const Result<uint64_t> generation =
-      api->registry->RemoveBackend(request.parameters.at("service"), endpoint);
-  if (!generation.ok()) co_return ErrorReply(generation.status());
-  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
-  co_return ChangeReply(204, nullptr, *generation, in_force);
+asio::awaitable<HttpReply> DeleteBackend(Api* api, const HttpRequest& request) {
+  const Result<BackendInView> found = FindRequestBackend(*api, request);
+  if (!found.ok()) co_return ErrorReply(found.status());
+  const Result<Applied> applied = co_await ApplyChange(
+      api, request, RemoveBackend(found->service->name(), found->backend->spec.endpoint));
+  if (!applied.ok()) co_return ErrorReply(applied.status());
+  const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
+  co_return ChangeReply(204, nullptr, *applied, in_force);
 }
 
 }  // namespace
@@ -131,14 +132,14 @@ void AddBackendRoutes(Api* api, Router* router) {
     co_return ListBackends(*api, request);
   });
   router->Add("POST", kList,
-              [api](const HttpRequest& request) { return AddBackends(api, request); });
+              [api](const HttpRequest& request) { return PostBackends(api, request); });
   router->Add("GET", kOne, [api](const HttpRequest& request) -> asio::awaitable<HttpReply> {
-    co_return ShowBackend(api, request);
+    co_return ShowBackend(*api, request);
   });
   router->Add("PATCH", kOne,
               [api](const HttpRequest& request) { return PatchBackend(api, request); });
   router->Add("DELETE", kOne,
-              [api](const HttpRequest& request) { return RemoveBackend(api, request); });
+              [api](const HttpRequest& request) { return DeleteBackend(api, request); });
 }
 
 }  // namespace fairlead

@@ -35,44 +35,54 @@ Result<std::optional<uint32_t>> ParseTimeout(const std::string& body) {
   return std::optional<uint32_t>(*timeout);
 }
 
-HttpReply ShowDrain(Api* api, const HttpRequest& request) {
-  const Result<BackendRuntime*> backend = FindRequestBackend(api, request);
-  if (!backend.ok()) return ErrorReply(backend.status());
-  if (!(*backend)->drain.has_value()) {
-    return ErrorReply(NotFound("backend " + (*backend)->endpoint.ToString() + " of service '" +
-                               (*backend)->service + "' is not draining"));
+HttpReply ShowDrain(const Api& api, const HttpRequest& request) {
+  const Result<BackendInView> found = FindRequestBackend(api, request);
+  if (!found.ok()) return ErrorReply(found.status());
+  if (!found->backend->drain.has_value()) {
+    return ErrorReply(NotFound("backend " + found->backend->spec.endpoint.ToString() +
+                               " of service '" + found->service->name() + "' is not draining"));
   }
-  return JsonReply(200, DrainView(*api, **backend));
+  return IntentReply(DrainView(api, *found->service, *found->backend), *found->view);
+}
+
+// A drain that is over stays as it is.
+bool IsOver(const Api& api, const BackendIntent& backend) {
+  const DrainProgress& progress = StatusOf(api, backend).drain;
+  return backend.drain.has_value() && progress.finished() &&
+         progress.drain_revision == backend.drain->revision;
 }
 
 asio::awaitable<HttpReply> StartDrain(Api* api, const HttpRequest& request) {
-  const Result<BackendRuntime*> backend = FindRequestBackend(api, request);
-  if (!backend.ok()) co_return ErrorReply(backend.status());
-  const Result<std::optional<uint32_t>> timeout = ParseTimeout(request.body);
+  const Result<BackendInView> found = FindRequestBackend(*api, request);
+  if (!found.ok()) co_return ErrorReply(found.status());
+  Result<std::optional<uint32_t>> timeout = ParseTimeout(request.body);
   if (!timeout.ok()) co_return ErrorReply(timeout.status());
-  const uint32_t id = (*backend)->id;
-  const Result<uint64_t> generation = api->drains->Start(*backend, *timeout);
-  if (!generation.ok()) co_return ErrorReply(generation.status());
-  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
-  const BackendRuntime* drained = api->registry->FindRuntime(id);
-  if (drained == nullptr || !drained->drain.has_value()) {
+  if (IsOver(*api, *found->backend)) timeout = std::optional<uint32_t>();
+  const std::string service = found->service->name();
+  const Result<Applied> applied = co_await ApplyChange(
+      api, request, DrainBackend(service, found->backend->spec.endpoint, *timeout));
+  if (!applied.ok()) co_return ErrorReply(applied.status());
+  const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
+  const Result<BackendInView> present = FindBackendById(*api, service, found->backend->id);
+  if (!present.ok() || !present->backend->drain.has_value()) {
     co_return ErrorReply(NotFound("the backend was removed or undrained meanwhile"));
   }
-  Json view = DrainView(*api, *drained);
-  co_return ChangeReply(200, std::move(view), *generation, in_force);
+  Json view = DrainView(*api, *present->service, *present->backend);
+  co_return ChangeReply(200, std::move(view), *applied, in_force);
 }
 
 asio::awaitable<HttpReply> RemoveDrain(Api* api, const HttpRequest& request) {
-  const Result<BackendRuntime*> backend = FindRequestBackend(api, request);
-  if (!backend.ok()) co_return ErrorReply(backend.status());
-  const uint32_t id = (*backend)->id;
-  const Result<uint64_t> generation = api->drains->Undrain(*backend);
-  if (!generation.ok()) co_return ErrorReply(generation.status());
-  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
-  const BackendRuntime* present = api->registry->FindRuntime(id);
-  if (present == nullptr) co_return ErrorReply(NotFound("the backend was removed meanwhile"));
-  Json view = BackendView(*api, api->registry->SpecOf(*present), *present);
-  co_return ChangeReply(200, std::move(view), *generation, in_force);
+  const Result<BackendInView> found = FindRequestBackend(*api, request);
+  if (!found.ok()) co_return ErrorReply(found.status());
+  const std::string service = found->service->name();
+  const Result<Applied> applied =
+      co_await ApplyChange(api, request, UndrainBackend(service, found->backend->spec.endpoint));
+  if (!applied.ok()) co_return ErrorReply(applied.status());
+  const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
+  const Result<BackendInView> present = FindBackendById(*api, service, found->backend->id);
+  if (!present.ok()) co_return ErrorReply(present.status());
+  Json view = BackendView(*api, *present->service, *present->backend);
+  co_return ChangeReply(200, std::move(view), *applied, in_force);
 }
 
 }  // namespace
@@ -80,7 +90,7 @@ asio::awaitable<HttpReply> RemoveDrain(Api* api, const HttpRequest& request) {
 void AddDrainRoutes(Api* api, Router* router) {
   constexpr std::string_view kDrain = "/v1/services/{service}/backends/{backend}/drain";
   router->Add("GET", kDrain, [api](const HttpRequest& request) -> asio::awaitable<HttpReply> {
-    co_return ShowDrain(api, request);
+    co_return ShowDrain(*api, request);
   });
   router->Add("PUT", kDrain,
               [api](const HttpRequest& request) { return StartDrain(api, request); });

@@ -13,7 +13,12 @@ unsigned HttpStatusOf(ErrorCode code) {
       return 404;
     case ErrorCode::kAlreadyExists:
     case ErrorCode::kFailedPrecondition:
+    case ErrorCode::kWrongOwner:
       return 409;
+    case ErrorCode::kHistoryGone:
+      return 410;
+    case ErrorCode::kStaleRevision:
+      return 412;
     case ErrorCode::kResourceExhausted:
       return 413;
     case ErrorCode::kUnavailable:
@@ -38,6 +43,12 @@ std::string_view ErrorCodeName(ErrorCode code) {
       return "already_exists";
     case ErrorCode::kFailedPrecondition:
       return "failed_precondition";
+    case ErrorCode::kWrongOwner:
+      return "wrong_owner";
+    case ErrorCode::kHistoryGone:
+      return "history_gone";
+    case ErrorCode::kStaleRevision:
+      return "stale_revision";
     case ErrorCode::kResourceExhausted:
       return "resource_exhausted";
     case ErrorCode::kUnavailable:

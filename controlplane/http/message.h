@@ -18,6 +18,14 @@ struct HttpRequest {
   std::string target;  // as sent, "/v1/services/web"
   std::string body;
   std::map<std::string, std::string> parameters;  // of the route, percent-decoded
+  std::map<std::string, std::string> headers;     // by name in lower case; the last of several
+  std::string peer;                               // who connected: "root", "uid 1000"
+
+  // Empty where it was not sent.
+  std::string header(const std::string& lower_case_name) const {
+    const auto found = headers.find(lower_case_name);
+    return found == headers.end() ? std::string() : found->second;
+  }
 };
 
 struct HttpReply {

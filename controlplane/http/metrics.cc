@@ -83,7 +83,7 @@ class Collector : public prometheus::Collectable {
 void Collector::AddControl(std::vector<MetricFamily>* families) const {
   const Publisher& publisher = *api_.publisher;
   families->push_back(Gauge("fairlead_generation", "Generation of the intent.")
-                          .Add({}, api_.registry->generation())
+                          .Add({}, api_.generations->current())
                           .Take());
   families->push_back(Gauge("fairlead_dataplane_connected", "1 while the dataplane is connected.")
                           .Add({}, publisher.link().connected() ? 1 : 0)
@@ -111,7 +111,7 @@ void Collector::AddControl(std::vector<MetricFamily>* families) const {
 
 void Collector::AddLeftOut(std::vector<MetricFamily>* families) const {
   std::array<uint64_t, kLeftOutCount> counts = {};
-  for (const auto& [id, reason] : api_.registry->left_out()) ++counts[static_cast<size_t>(reason)];
+  for (const auto& [id, reason] : api_.board->left_out()) ++counts[static_cast<size_t>(reason)];
   Family family = Gauge("fairlead_backends_left_out",
                         "Backends that the dataplane cannot use and so leaves out, by reason.");
   for (size_t i = 1; i < counts.size(); ++i) {
@@ -120,7 +120,7 @@ void Collector::AddLeftOut(std::vector<MetricFamily>* families) const {
   families->push_back(family.Take());
   families->push_back(Gauge("fairlead_frontends_left_out",
                             "Frontends that are in no snapshot, being addresses of this host.")
-                          .Add({}, api_.registry->own_frontends().size())
+                          .Add({}, api_.board->own_frontends().size())
                           .Take());
 }
 
@@ -165,15 +165,17 @@ void Collector::AddServices(const StatsBook& book, std::vector<MetricFamily>* fa
   Family bytes = Counter("fairlead_service_bytes_total", "Bytes of those packets.");
   Family drops = Counter("fairlead_service_drops_total", "Packets of the service dropped.");
   Family slots = Gauge("fairlead_service_slots", "Hash slots by state.");
-  for (const auto& [name, runtime] : api_.registry->services()) {
-    const auto stats = book.services.find(runtime.id);
+  const IntentView view = api_.log->View();
+  for (const auto& each : view->services) {
+    const std::string& name = each->name();
+    const auto stats = book.services.find(each->id);
     if (stats == book.services.end()) continue;
     packets.Add({{"service", name}}, stats->second->packets);
     bytes.Add({{"service", name}}, stats->second->bytes);
     drops.Add({{"service", name}}, stats->second->drops);
     const ServiceStats& slot = *stats->second;
-    const auto add = [&, &service = name](const char* state, uint64_t count) {
-      slots.Add({{"service", service}, {"state", state}}, count);
+    const auto add = [&](const char* state, uint64_t count) {
+      slots.Add({{"service", name}, {"state", state}}, count);
     };
     add("settled", slot.slots - slot.shifting_slots - slot.pinned_slots);
     add("shifting", slot.shifting_slots);
@@ -231,12 +233,14 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
   Family healthy = Gauge("fairlead_backend_healthy", "1 when the backend's check passes.");
   Family state = Gauge("fairlead_backend_state", "1 for the state that the backend is in.");
   const auto& book = api_.publisher->stats();
-  const auto add = [&](const ServiceSpec& service, const BackendSpec& spec,
-                       const BackendRuntime& backend) {
-    const Labels labels = {{"service", service.name}, {"backend", spec.endpoint.ToString()}};
-    healthy.Add(labels, backend.health.state == HealthState::kHealthy ? 1 : 0);
+  const auto add = [&](const ServiceIntent& service, const BackendIntent& backend) {
+    const Labels labels = {{"service", service.name()},
+                           {"backend", backend.spec.endpoint.ToString()}};
+    const BackendStatus& status = StatusOf(api_, backend);
+    healthy.Add(labels, status.health.state == HealthState::kHealthy ? 1 : 0);
     Labels with_state = labels;
-    with_state.push_back({"state", std::string(ConditionOf(service, spec, backend).state)});
+    with_state.push_back(
+        {"state", std::string(ConditionOf(service.settings, backend, status).state)});
     state.Add(with_state, 1);
     if (book == nullptr || !book->backends.contains(backend.id)) return;
     const BackendStats& stats = *book->backends.at(backend.id);
@@ -246,7 +250,10 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
     flows.Add(labels, stats.flows);
     pins.Add(labels, stats.pins);
   };
-  static_cast<const Registry&>(*api_.registry).ForEachBackend(add);
+  const IntentView view = api_.log->View();
+  for (const auto& service : view->services) {
+    for (const auto& backend : service->backends) add(*service, *backend);
+  }
   for (Family* family : {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state}) {
     families->push_back(family->Take());
   }

@@ -20,31 +20,32 @@ Result<uint64_t> ParseSeed(const std::string& body) {
   return seed.get<uint64_t>();
 }
 
-asio::awaitable<HttpReply> SetSeed(Api* api, const HttpRequest& request) {
+asio::awaitable<HttpReply> PutSeed(Api* api, const HttpRequest& request) {
   const Result<uint64_t> seed = ParseSeed(request.body);
   if (!seed.ok()) co_return ErrorReply(seed.status());
   Json warnings = Json::array();
-  if (*seed != api->registry->intent().hash_seed && api->registry->ever_configured()) {
+  if (*seed != api->log->View()->hash_seed && api->log->ever_configured()) {
     warnings.push_back(
         "all slots change: of a service with N equal backends all but one in N of the flows fall "
         "to another one, and those that live break, but for recorded ones; set the seed before "
         "traffic comes, or take the balancer out of the group first");
   }
-  const Result<uint64_t> generation = api->registry->SetHashSeed(*seed);
-  if (!generation.ok()) co_return ErrorReply(generation.status());
-  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
+  const Result<Applied> applied = co_await ApplyChange(api, request, SetHashSeed(*seed));
+  if (!applied.ok()) co_return ErrorReply(applied.status());
+  const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
   Json json = {{"hash_seed", *seed}, {"warnings", std::move(warnings)}};
-  co_return ChangeReply(200, std::move(json), *generation, in_force);
+  co_return ChangeReply(200, std::move(json), *applied, in_force);
 }
 
 }  // namespace
 
 void AddSeedRoutes(Api* api, Router* router) {
   router->Add("GET", "/v1/seed", [api](const HttpRequest&) -> asio::awaitable<HttpReply> {
-    co_return JsonReply(200, {{"hash_seed", api->registry->intent().hash_seed}});
+    const IntentView view = api->log->View();
+    co_return IntentReply({{"hash_seed", view->hash_seed}}, *view);
   });
   router->Add("PUT", "/v1/seed",
-              [api](const HttpRequest& request) { return SetSeed(api, request); });
+              [api](const HttpRequest& request) { return PutSeed(api, request); });
 }
 
 }  // namespace fairlead

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <new>
 
@@ -11,6 +12,7 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <sys/socket.h>
 
 #include "controlplane/common/log.h"
 
@@ -80,14 +82,23 @@ bool HasRoom(const HttpLimits& limits, uint64_t body_bytes) {
   return room != nullptr;
 }
 
+// Who connected, for the history.
+std::string PeerOf(asio::local::stream_protocol::socket& socket) {
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return "";
+  return peer.uid == 0 ? "root" : "uid " + std::to_string(peer.uid);
+}
+
 }  // namespace
 
 struct HttpServer::Session {
   explicit Session(asio::local::stream_protocol::socket socket, uint32_t buffer_bytes)
-      : stream(std::move(socket)), buffer(buffer_bytes) {}
+      : stream(std::move(socket)), buffer(buffer_bytes), peer(PeerOf(stream.socket())) {}
 
   Stream stream;
   beast::flat_buffer buffer;
+  std::string peer;
   bool idle = true;
   std::list<std::shared_ptr<Session>>::iterator place;
 };
@@ -232,6 +243,12 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
   request.method = std::string(parser.get().method_string());
   request.target = std::string(parser.get().target());
   request.body = std::move(parser.get().body());
+  request.peer = session->peer;
+  for (const auto& field : parser.get()) {
+    std::string name(field.name_string());
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+    request.headers[std::move(name)] = std::string(field.value());
+  }
   const unsigned version = parser.get().version();
   const bool keep_alive = parser.get().keep_alive() && !stopping_;
   std::string pattern;

@@ -10,17 +10,17 @@ namespace {
 using Json = nlohmann::json;
 
 HttpReply ListServices(const Api& api) {
+  const IntentView view = api.log->View();
   Json services = Json::array();
-  for (const ServiceSpec& service : api.registry->intent().services) {
-    services.push_back(ServiceView(api, service));
-  }
-  return JsonReply(200, {{"services", std::move(services)}});
+  for (const auto& service : view->services) services.push_back(ServiceView(api, *service));
+  return IntentReply({{"services", std::move(services)}}, *view);
 }
 
 HttpReply ShowService(const Api& api, const HttpRequest& request) {
-  const auto service = api.registry->FindService(request.parameters.at("service"));
+  const IntentView view = api.log->View();
+  const auto service = FindService(*view, request.parameters.at("service"));
   if (!service.ok()) return ErrorReply(service.status());
-  return JsonReply(200, ServiceView(api, **service));
+  return IntentReply(ServiceView(api, **service), *view);
 }
 
 Result<ServiceSpec> ParseService(const std::string& body) {
@@ -43,30 +43,31 @@ Json WarningsAbout(const ServiceSpec& service, const std::string& body) {
   return warnings;
 }
 
-// The view is made after the wait, so that it shows what the change led to.
-asio::awaitable<HttpReply> ReplyWithService(Api* api, unsigned status, std::string name,
-                                            Result<uint64_t> generation,
-                                            Json warnings = Json::array()) {
-  if (!generation.ok()) co_return ErrorReply(generation.status());
-  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
-  const auto service = api->registry->FindService(name);
+// Makes the change. The view is made after the wait, so that it shows what the change led to.
+asio::awaitable<HttpReply> ChangeService(Api* api, const HttpRequest& request, unsigned status,
+                                         std::string name, Mutation mutation,
+                                         Json warnings = Json::array()) {
+  const Result<Applied> applied = co_await ApplyChange(api, request, std::move(mutation));
+  if (!applied.ok()) co_return ErrorReply(applied.status());
+  const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
+  const IntentView view = api->log->View();
+  const auto service = FindService(*view, name);
   if (!service.ok()) co_return ErrorReply(service.status());  // removed while we waited
-  Json view = ServiceView(*api, **service);
-  view["warnings"] = std::move(warnings);
-  co_return ChangeReply(status, std::move(view), *generation, in_force);
+  Json json = ServiceView(*api, **service);
+  json["warnings"] = std::move(warnings);
+  co_return ChangeReply(status, std::move(json), *applied, in_force);
 }
 
-asio::awaitable<HttpReply> CreateService(Api* api, const HttpRequest& request) {
+asio::awaitable<HttpReply> PostService(Api* api, const HttpRequest& request) {
   Result<ServiceSpec> service = ParseService(request.body);
   if (!service.ok()) co_return ErrorReply(service.status());
   std::string name = service->name;
   Json warnings = WarningsAbout(*service, request.body);
-  Result<uint64_t> generation = api->registry->AddService(*std::move(service));
-  co_return co_await ReplyWithService(api, 201, std::move(name), std::move(generation),
-                                      std::move(warnings));
+  co_return co_await ChangeService(api, request, 201, std::move(name),
+                                   AddService(*std::move(service)), std::move(warnings));
 }
 
-asio::awaitable<HttpReply> ReplaceService(Api* api, const HttpRequest& request) {
+asio::awaitable<HttpReply> PutService(Api* api, const HttpRequest& request) {
   const std::string& name = request.parameters.at("service");
   Result<ServiceSpec> service = ParseService(request.body);
   if (!service.ok()) co_return ErrorReply(service.status());
@@ -75,8 +76,8 @@ asio::awaitable<HttpReply> ReplaceService(Api* api, const HttpRequest& request) 
                                          "\" is not the name in the path, \"" + name + "\""));
   }
   Json warnings = WarningsAbout(*service, request.body);
-  Result<uint64_t> generation = api->registry->ReplaceService(*std::move(service));
-  co_return co_await ReplyWithService(api, 200, name, std::move(generation), std::move(warnings));
+  co_return co_await ChangeService(api, request, 200, name, ReplaceService(*std::move(service)),
+                                   std::move(warnings));
 }
 
 // `present` with other settings: null is a setting's default. Backends stay as they are.
@@ -104,20 +105,18 @@ Result<ServiceSpec> Patched(const ServiceSpec& present, const std::string& body)
 
 asio::awaitable<HttpReply> PatchService(Api* api, const HttpRequest& request) {
   const std::string& name = request.parameters.at("service");
-  const Result<const ServiceSpec*> present = api->registry->FindService(name);
-  if (!present.ok()) co_return ErrorReply(present.status());
-  Result<ServiceSpec> service = Patched(**present, request.body);
-  if (!service.ok()) co_return ErrorReply(service.status());
-  Result<uint64_t> generation = api->registry->ReplaceService(*std::move(service));
-  co_return co_await ReplyWithService(api, 200, name, std::move(generation));
+  const auto edit = [body = request.body](const ServiceSpec& present) {
+    return Patched(present, body);
+  };
+  co_return co_await ChangeService(api, request, 200, name, EditService(name, edit));
 }
 
-asio::awaitable<HttpReply> RemoveService(Api* api, const HttpRequest& request) {
-  const Result<uint64_t> generation =
-      api->registry->RemoveService(request.parameters.at("service"));
-  if (!generation.ok()) co_return ErrorReply(generation.status());
-  const bool in_force = co_await api->publisher->WaitInForce(*generation, kInForceWait);
-  co_return ChangeReply(204, nullptr, *generation, in_force);
+asio::awaitable<HttpReply> DeleteService(Api* api, const HttpRequest& request) {
+  const Result<Applied> applied =
+      co_await ApplyChange(api, request, RemoveService(request.parameters.at("service")));
+  if (!applied.ok()) co_return ErrorReply(applied.status());
+  const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
+  co_return ChangeReply(204, nullptr, *applied, in_force);
 }
 
 }  // namespace
@@ -127,17 +126,17 @@ void AddServiceRoutes(Api* api, Router* router) {
     co_return ListServices(*api);
   });
   router->Add("POST", "/v1/services",
-              [api](const HttpRequest& request) { return CreateService(api, request); });
+              [api](const HttpRequest& request) { return PostService(api, request); });
   router->Add("GET", "/v1/services/{service}",
               [api](const HttpRequest& request) -> asio::awaitable<HttpReply> {
                 co_return ShowService(*api, request);
               });
   router->Add("PUT", "/v1/services/{service}",
-              [api](const HttpRequest& request) { return ReplaceService(api, request); });
+              [api](const HttpRequest& request) { return PutService(api, request); });
   router->Add("PATCH", "/v1/services/{service}",
               [api](const HttpRequest& request) { return PatchService(api, request); });
   router->Add("DELETE", "/v1/services/{service}",
-              [api](const HttpRequest& request) { return RemoveService(api, request); });
+              [api](const HttpRequest& request) { return DeleteService(api, request); });
 }
 
 }  // namespace fairlead

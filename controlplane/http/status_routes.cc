@@ -61,7 +61,7 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
     co_return ErrorReply(FailedPrecondition("no service was ever configured; add one first"));
   }
   const SnapshotView view(image->bytes());
-  const Result<Explainer> explainer = Explainer::Make(view, *key, api->registry->left_out());
+  const Result<Explainer> explainer = Explainer::Make(view, *key, api->board->left_out());
   if (!explainer.ok()) co_return ErrorReply(explainer.status());
   std::optional<ExplainRecord> record;
   std::optional<ExplainSlot> slot;
@@ -77,7 +77,7 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
     }
   }
   Json json = ExplanationToJson(explainer->Explain(record, slot));
-  for (const Registry::OwnFrontend& each : api->registry->own_frontends()) {
+  for (const OwnFrontend& each : api->board->own_frontends()) {
     if (each.frontend.address != key->destination()) continue;
     json["why"] = "Frontend " + each.frontend.ToString() + " of service " + each.service +
                   " is left out: it is an address of this host (" + each.owner + ").";

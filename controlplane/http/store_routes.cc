@@ -6,7 +6,8 @@ namespace asio = boost::asio;
 
 void AddStoreRoutes(Api* api, Router* router) {
   router->Add("GET", "/v1/store/backup", [api](const HttpRequest&) -> asio::awaitable<HttpReply> {
-    Result<std::string> copy = api->registry->BackupStore();
+    Result<std::string> copy =
+        co_await api->store->Run([](Store* store) { return store->Backup(); });
     if (!copy.ok()) co_return ErrorReply(copy.status());
     HttpReply reply;
     reply.content_type = "application/vnd.sqlite3";

@@ -2,12 +2,15 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <map>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "controlplane/common/time.h"
+#include "controlplane/core/status_text.h"
+#include "controlplane/observe/drain/drains.h"
 #include "lib/intent/json.h"
 #include "lib/table/table_digest.h"
 
@@ -39,11 +42,11 @@ Json EndpointJson(const Endpoint& endpoint) {
   return json;
 }
 
-Json BackendStatsJson(const Api& api, const ServiceRuntime& runtime) {
+Json BackendStatsJson(const Api& api, const ServiceIntent& service) {
   Json backends = Json::array();
-  for (const auto& [endpoint, backend] : runtime.backends) {
-    const BackendStats stats = StatsOf(api, backend.id);
-    Json json = EndpointJson(endpoint);
+  for (const auto& backend : service.backends) {
+    const BackendStats stats = StatsOf(api, backend->id);
+    Json json = EndpointJson(backend->spec.endpoint);
     json["packets"] = stats.packets;
     json["bytes"] = stats.bytes;
     json["flows"] = stats.flows;
@@ -110,130 +113,148 @@ Json LongestPauses(const DataplaneStats& stats) {
 
 }  // namespace
 
-Json OwnFrontendJson(const Registry::OwnFrontend& own) {
+Json OwnFrontendJson(const OwnFrontend& own) {
   return {
       {"frontend", own.frontend.ToString()},
       {"code", "own_address"},
       {"message", "is an address of this host (" + own.owner + "), whose packets stay its own"}};
 }
 
-std::string LeftOutSentence(const BackendRuntime& backend) {
-  std::string text(LeftOutText(backend.left_out));
+std::string LeftOutSentence(const BackendStatus& status) {
+  std::string text(LeftOutText(status.left_out));
   constexpr std::string_view kAnInterface = "an interface that";
   const size_t at = text.find(kAnInterface);
-  if (backend.left_out != LeftOut::k_interface_no_port || at == std::string::npos ||
-      !backend.next_hop.has_value()) {
+  if (status.left_out != LeftOut::k_interface_no_port || at == std::string::npos ||
+      !status.next_hop.has_value()) {
     return text;
   }
-  return text.replace(at, kAnInterface.size(), backend.next_hop->interface + ", which");
+  return text.replace(at, kAnInterface.size(), status.next_hop->interface + ", which");
 }
 
 namespace {
 
 // Checks go to the backend's own address, where a server may not listen that serves the frontend's.
-std::string OwnAddressHint(const ServiceSpec& service, const BackendSpec& spec,
-                           const std::string& reason) {
-  if (service.forwarding == ForwardingMode::kNat || !reason.ends_with("Connection refused")) {
-    return "";
-  }
+std::string OwnAddressHint(const ServiceSpec& settings, const BackendSpec& spec,
+                           const CheckVerdict& verdict) {
+  const bool refused = verdict.outcome == CheckOutcome::kFailed && verdict.detail == ECONNREFUSED;
+  if (settings.forwarding == ForwardingMode::kNat || !refused) return "";
   return "; the check connects to " + spec.endpoint.address.ToString() +
          ", where a server that listens on the frontend's address alone is not reached";
 }
 
+// What the last probe found, whether or not it changed the state; null before the first.
+Json ProbeJson(const LastProbe& probe) {
+  if (probe.at_ms == 0) return nullptr;
+  const bool passed = probe.verdict.outcome == CheckOutcome::kPassed;
+  return {{"passed", passed},
+          {"at", FormatRfc3339(probe.at_ms)},
+          {"failures_in_row", probe.verdict.failures},
+          {"reason", VerdictText(probe.verdict)}};
+}
+
+// The progress of the drain that the intent asks for; of an earlier one nothing is left.
+DrainProgress ProgressOf(const BackendIntent& backend, const BackendStatus& status) {
+  const bool same =
+      backend.drain.has_value() && status.drain.drain_revision == backend.drain->revision;
+  return same ? status.drain : DrainProgress{};
+}
+
 }  // namespace
 
-BackendCondition ConditionOf(const ServiceSpec& service, const BackendSpec& spec,
-                             const BackendRuntime& backend) {
+BackendCondition ConditionOf(const ServiceSpec& settings, const BackendIntent& backend,
+                             const BackendStatus& status) {
   if (backend.drain.has_value()) {
-    const DrainRecord& drain = *backend.drain;
-    if (drain.finished()) return {"drained", drain.reason, drain.finished_ms};
+    const DrainProgress progress = ProgressOf(backend, status);
+    if (progress.finished()) return {"drained", DrainEndText(progress), progress.finished_ms};
     return {"draining", "no new flows until undrained; flows that it has are kept for now",
-            drain.started_ms};
+            backend.drain->started_ms};
   }
-  const Health& health = backend.health;
+  const Health& health = status.health;
   switch (health.state) {
     case HealthState::kInitial:
       return {"initial", "waiting for the first check's verdict", health.since_ms};
     case HealthState::kUnhealthy:
-      return {"unhealthy", health.reason + OwnAddressHint(service, spec, health.reason),
+      return {"unhealthy",
+              VerdictText(health.verdict) + OwnAddressHint(settings, backend.spec, health.verdict),
               health.since_ms};
     case HealthState::kHealthy:
       break;
   }
-  if (backend.left_out != LeftOut::kNo) {
-    return {"unused", "left out: " + LeftOutSentence(backend), health.since_ms};
+  if (status.left_out != LeftOut::kNo) {
+    return {"unused", "left out: " + LeftOutSentence(status), health.since_ms};
   }
-  if (spec.weight == 0) return {"unused", "weight 0: takes no new flows", health.since_ms};
-  const bool checked = service.health_check.type != HealthCheckType::kNone;
-  return {checked ? "healthy" : "unchecked", health.reason, health.since_ms};
+  if (backend.spec.weight == 0) {
+    return {"unused", "weight 0: takes no new flows", health.since_ms};
+  }
+  const bool checked = settings.health_check.type != HealthCheckType::kNone;
+  return {checked ? "healthy" : "unchecked", VerdictText(health.verdict), health.since_ms};
 }
 
-Json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& backend) {
-  Json json = BackendToJson(spec);
-  const ServiceSpec& service = **api.registry->FindService(backend.service);
-  BackendCondition condition = ConditionOf(service, spec, backend);
+Json BackendView(const Api& api, const ServiceIntent& service, const BackendIntent& backend) {
+  Json json = BackendToJson(backend.spec);
+  const BackendStatus& status = StatusOf(api, backend);
+  BackendCondition condition = ConditionOf(service.settings, backend, status);
   json["id"] = backend.id;
+  json["owner"] = backend.owner;
   json["state"] = condition.state;
-  if (!backend.next_hop.has_value()) {
+  if (!status.next_hop.has_value()) {
     condition.reason +=
-        "; its packets are dropped: " + api.next_hops->Missing(spec.endpoint.address);
+        "; its packets are dropped: " + api.next_hops->Missing(backend.spec.endpoint.address);
   }
   json["left_out"] = nullptr;
-  if (backend.left_out != LeftOut::kNo) {
-    const std::string text = LeftOutSentence(backend);
+  if (status.left_out != LeftOut::kNo) {
+    const std::string text = LeftOutSentence(status);
     if (condition.state != "unused") condition.reason += "; left out: " + text;
-    json["left_out"] = {{"code", LeftOutName(backend.left_out)}, {"message", text}};
+    json["left_out"] = {{"code", LeftOutName(status.left_out)}, {"message", text}};
   }
   json["reason"] = std::move(condition.reason);
   json["since"] = FormatRfc3339(condition.since_ms);
+  json["check"] = ProbeJson(status.probe);
   json["next_hop"] = nullptr;
-  if (backend.next_hop.has_value()) json["next_hop"] = NextHopJson(*backend.next_hop);
+  if (status.next_hop.has_value()) json["next_hop"] = NextHopJson(*status.next_hop);
   const BackendStats stats = StatsOf(api, backend.id);
   json["flows"] = stats.flows;
   json["new_flows"] = stats.new_flows;
   json["pins"] = stats.pins;
   json["packets"] = stats.packets;
   json["bytes"] = stats.bytes;
-  json["drain"] = backend.drain.has_value() ? DrainView(api, backend) : Json(nullptr);
+  json["drain"] = backend.drain.has_value() ? DrainView(api, service, backend) : Json(nullptr);
   return json;
 }
 
-Json ServiceView(const Api& api, const ServiceSpec& service) {
-  Json json = ServiceToJson(service);
+Json ServiceView(const Api& api, const ServiceIntent& service) {
+  Json json = ServiceToJson(service.settings);
   Json backends = Json::array();
-  for (const BackendSpec& spec : service.backends) {
-    const BackendRuntime* backend = api.registry->FindRuntime(service.name, spec.endpoint);
-    backends.push_back(BackendView(api, spec, *backend));
+  for (const auto& backend : service.backends) {
+    backends.push_back(BackendView(api, service, *backend));
   }
   json["backends"] = std::move(backends);
   json["left_out_frontends"] = Json::array();
-  for (const Registry::OwnFrontend& each : api.registry->own_frontends()) {
-    if (each.service == service.name) json["left_out_frontends"].push_back(OwnFrontendJson(each));
+  for (const OwnFrontend& each : api.board->own_frontends()) {
+    if (each.service == service.name()) json["left_out_frontends"].push_back(OwnFrontendJson(each));
   }
-  if (const auto runtime = api.registry->services().find(service.name);
-      runtime != api.registry->services().end()) {
-    json["slots"] = SlotsJson(ServiceStatsOf(api, runtime->second.id));
-  }
+  json["slots"] = SlotsJson(ServiceStatsOf(api, service.id));
   return json;
 }
 
-Json DrainView(const Api& api, const BackendRuntime& backend) {
-  const DrainRecord& drain = *backend.drain;
-  const std::optional<uint64_t> remaining = api.drains->Remaining(backend);
-  const uint64_t in_force = api.publisher->in_force_generation();
-  Json json = {{"state", drain.finished() ? "drained" : "draining"},
+Json DrainView(const Api& api, const ServiceIntent& service, const BackendIntent& backend) {
+  const DrainIntent& drain = *backend.drain;
+  const DrainProgress progress = ProgressOf(backend, StatusOf(api, backend));
+  const std::optional<uint64_t>& remaining = progress.remaining_flows;
+  const uint64_t in_force = api.board->dataplane().in_force_revision;
+  Json json = {{"state", progress.finished() ? "drained" : "draining"},
                {"started", FormatRfc3339(drain.started_ms)},
                {"deadline", FormatRfc3339(drain.deadline_ms)},
                {"remaining_flows", nullptr},
                {"unseen_until", nullptr},
-               {"in_force", in_force != 0 && in_force >= backend.drain_generation},
-               {"flows_kept", drain.finished() && drain.reason.ends_with(kFlowsKept)},
-               {"reason", drain.reason}};
+               {"in_force", in_force != 0 && in_force >= backend.revision},
+               {"flows_kept", progress.flows_kept},
+               {"reason", DrainEndText(progress)}};
   if (remaining.has_value()) json["remaining_flows"] = *remaining;
-  const std::optional<int64_t> unseen_until_ms = api.drains->UnseenUntilMs(backend);
+  const std::optional<int64_t> unseen_until_ms = UnseenUntilMs(service.settings, backend, progress);
   if (unseen_until_ms.has_value()) json["unseen_until"] = FormatRfc3339(*unseen_until_ms);
-  if (drain.finished()) {
-    json["finished"] = FormatRfc3339(drain.finished_ms);
+  if (progress.finished()) {
+    json["finished"] = FormatRfc3339(progress.finished_ms);
   } else if (!remaining.has_value()) {
     json["reason"] = "waiting for the dataplane to count the flows that remain";
   } else if (*remaining == 0) {
@@ -248,7 +269,7 @@ Json DrainView(const Api& api, const BackendRuntime& backend) {
 Json ClientNextHops(const Api& api) {
   Json json = Json::object();
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    if (!NeedsClientNextHop(api.registry->intent(), family)) continue;
+    if (!api.log->View()->NeedsClientNextHop(family)) continue;
     const IpAddress default_route = UnspecifiedAddress(family);
     const std::optional<SnapshotNextHop> hop = api.next_hops->Find(default_route);
     json[family == Family::kIpv4 ? "ipv4" : "ipv6"] =
@@ -262,14 +283,14 @@ Json ClientNextHops(const Api& api) {
 Json TableDigestText(const Api& api) {
   const auto& image = api.publisher->image();
   if (image == nullptr) return nullptr;
-  const uint64_t digest = TableDigest(SnapshotView(image->bytes()), api.registry->left_out());
+  const uint64_t digest = TableDigest(SnapshotView(image->bytes()), api.board->left_out());
   return fmt::format("{:016x}", digest);
 }
 
 // The first of them.
-Json OwnFrontends(const Registry& registry) {
+Json OwnFrontends(const StatusBoard& board) {
   Json json = Json::array();
-  for (const Registry::OwnFrontend& each : registry.own_frontends()) {
+  for (const OwnFrontend& each : board.own_frontends()) {
     if (json.size() == kMostLeftOutShown) break;
     json.push_back(OwnFrontendJson(each));
     json.back()["service"] = each.service;
@@ -289,17 +310,19 @@ Json StatusView(const Api& api) {
   std::map<std::string_view, uint64_t> states = {{"initial", 0},  {"healthy", 0}, {"unhealthy", 0},
                                                  {"draining", 0}, {"drained", 0}, {"unused", 0},
                                                  {"unchecked", 0}};
-  const Registry& registry = *api.registry;
+  const IntentView view = api.log->View();
   Json left_out = Json::array();
-  registry.ForEachBackend(
-      [&](const ServiceSpec& service, const BackendSpec& spec, const BackendRuntime& backend) {
-        ++states[ConditionOf(service, spec, backend).state];
-        if (backend.left_out == LeftOut::kNo || left_out.size() == kMostLeftOutShown) return;
-        left_out.push_back({{"service", service.name},
-                            {"backend", spec.endpoint.ToString()},
-                            {"code", LeftOutName(backend.left_out)},
-                            {"message", LeftOutSentence(backend)}});
-      });
+  for (const auto& service : view->services) {
+    for (const auto& backend : service->backends) {
+      const BackendStatus& status = StatusOf(api, *backend);
+      ++states[ConditionOf(service->settings, *backend, status).state];
+      if (status.left_out == LeftOut::kNo || left_out.size() == kMostLeftOutShown) continue;
+      left_out.push_back({{"service", service->name()},
+                          {"backend", backend->spec.endpoint.ToString()},
+                          {"code", LeftOutName(status.left_out)},
+                          {"message", LeftOutSentence(status)}});
+    }
+  }
   Json backends = Json::object();
   for (const auto& [state, count] : states) backends[std::string(state)] = count;
   const auto uptime =
@@ -307,17 +330,18 @@ Json StatusView(const Api& api) {
   return {{"version", FAIRLEAD_VERSION},
           {"pid", ::getpid()},
           {"uptime_s", uptime.count()},
-          {"generation", api.registry->generation()},
-          {"hash_seed", registry.intent().hash_seed},
+          {"revision", view->revision},
+          {"generation", api.generations->current()},
+          {"hash_seed", view->hash_seed},
           {"table_digest", TableDigestText(api)},
           {"dataplane", std::move(dataplane)},
-          {"services", api.registry->intent().services.size()},
+          {"services", view->services.size()},
           {"backends", std::move(backends)},
           {"left_out", std::move(left_out)},
-          {"left_out_count", registry.left_out().size()},
-          {"left_out_frontends", OwnFrontends(registry)},
+          {"left_out_count", api.board->left_out().size()},
+          {"left_out_frontends", OwnFrontends(*api.board)},
           {"client_next_hops", ClientNextHops(api)},
-          {"store_error", publisher.store_error()}};
+          {"store_error", api.status_writer->error()}};
 }
 
 Json StatsView(const Api& api) {
@@ -325,14 +349,14 @@ Json StatsView(const Api& api) {
   const auto& book = api.publisher->stats();
   const DataplaneStats& stats = book == nullptr ? none : book->stats;
   Json services = Json::array();
-  for (const auto& [name, runtime] : api.registry->services()) {
-    const ServiceStats service = ServiceStatsOf(api, runtime.id);
-    services.push_back({{"name", name},
-                        {"packets", service.packets},
-                        {"bytes", service.bytes},
-                        {"drops", service.drops},
-                        {"slots", SlotsJson(service)},
-                        {"backends", BackendStatsJson(api, runtime)}});
+  for (const auto& service : api.log->View()->services) {
+    const ServiceStats counts = ServiceStatsOf(api, service->id);
+    services.push_back({{"name", service->name()},
+                        {"packets", counts.packets},
+                        {"bytes", counts.bytes},
+                        {"drops", counts.drops},
+                        {"slots", SlotsJson(counts)},
+                        {"backends", BackendStatsJson(api, *service)}});
   }
   return {{"totals", TotalsJson(stats.totals)},
           {"flows",

@@ -14,17 +14,19 @@ struct BackendCondition {
   std::string reason;
   int64_t since_ms = 0;
 };
-BackendCondition ConditionOf(const ServiceSpec& service, const BackendSpec& spec,
-                             const BackendRuntime& backend);
+BackendCondition ConditionOf(const ServiceSpec& settings, const BackendIntent& backend,
+                             const BackendStatus& status);
 
-nlohmann::json OwnFrontendJson(const Registry::OwnFrontend& own);
+nlohmann::json OwnFrontendJson(const OwnFrontend& own);
 // Why the dataplane leaves it out, with the names at hand; empty where it does not.
-std::string LeftOutSentence(const BackendRuntime& backend);
+std::string LeftOutSentence(const BackendStatus& status);
 
-nlohmann::json BackendView(const Api& api, const BackendSpec& spec, const BackendRuntime& backend);
-nlohmann::json ServiceView(const Api& api, const ServiceSpec& service);
+nlohmann::json BackendView(const Api& api, const ServiceIntent& service,
+                           const BackendIntent& backend);
+nlohmann::json ServiceView(const Api& api, const ServiceIntent& service);
 // REQUIRES backend.drain.
-nlohmann::json DrainView(const Api& api, const BackendRuntime& backend);
+nlohmann::json DrainView(const Api& api, const ServiceIntent& service,
+                         const BackendIntent& backend);
 nlohmann::json StatusView(const Api& api);
 nlohmann::json StatsView(const Api& api);
 

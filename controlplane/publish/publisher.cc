@@ -15,11 +15,10 @@ namespace {
 
 constexpr milliseconds kPublishTimeout{10'000};
 constexpr milliseconds kRetryAfterRefusal{1000};
-constexpr milliseconds kRetryStore{1000};
 constexpr milliseconds kStatsPeriod{1000};
 constexpr milliseconds kStatsPeriodDraining{200};
 constexpr milliseconds kStatsTimeout{1000};
-constexpr milliseconds kSettlePoll{20};
+constexpr std::chrono::hours kLongTime{1};
 constexpr size_t kMostVerdictsTold = 10;  // by name, of one answer
 
 SnapshotHeader HeaderOf(const SnapshotImage& image) {
@@ -43,8 +42,9 @@ Publisher::Publisher(asio::any_io_executor executor, std::string link_path, Part
       link_(executor, std::move(link_path),
             {[this](const HelloMessage& hello) { OnConnect(hello); }, [this] { OnDisconnect(); }}),
       changed_(executor),
-      drains_changed_(executor),
-      in_force_(executor) {}
+      ask_sooner_(executor),
+      in_force_(executor),
+      deriver_(parts_.board, parts_.clock) {}
 
 void Publisher::Start() {
   started_at_ = Now();
@@ -57,29 +57,49 @@ void Publisher::Stop() {
   stopped_ = true;
   link_.Stop();
   changed_.Notify();
-  drains_changed_.Notify();
+  ask_sooner_.Notify();
   in_force_.Notify();
 }
 
-void Publisher::Kick() {
-  dirty_ = true;
-  stale_ = true;
+void Publisher::Reconcile() {
+  const uint64_t revision = parts_.log->View()->revision;
+  const StatusBoard& board = *parts_.board;
+  const bool changed = revision != seen_revision_ || board.next_change() != seen_change_ ||
+                       board.global_changes() != seen_global_change_;
+  if (changed || reconnected_) {
+    dirty_ = true;
+    stale_ = true;
+  }
+  reconnected_ = false;
+  seen_revision_ = revision;
+  seen_change_ = board.next_change();
+  seen_global_change_ = board.global_changes();
   changed_.Notify();
-  if (parts_.drains->any_running()) drains_changed_.Notify();
+  if (board.running_drains() != 0) ask_sooner_.Notify();
 }
 
+void Publisher::TellBoard() {
+  parts_.board->SetDataplane({.connected = link_.connected(),
+                              .session = session_,
+                              .in_force_generation = in_force_generation_,
+                              .in_force_revision = in_force_revision_,
+                              .own_addresses = dataplane_addresses_});
+}
+
+// What the dataplane's own addresses lead to comes before the first image: that is made after the
+// next Reconcile().
 void Publisher::OnConnect(const HelloMessage& hello) {
   JudgeDeath(hello);
   dataplane_addresses_ = hello.own_addresses;
   JudgeStore(hello);
-  if (parts_.connected) parts_.connected();
   // One that is beyond all that is ever made is taken for none: it goes with any image.
   lowest_generation_ = hello.generation < kMaxGeneration ? hello.generation + 1 : 0;
   in_force_generation_ = 0;
-  refused_generation_ = 0;
-  dirty_ = true;
-  stale_ = true;
-  changed_.Notify();
+  in_force_revision_ = 0;
+  refused_revision_ = 0;
+  ++session_;
+  reconnected_ = true;
+  TellBoard();
 }
 
 // Did the dataplane end while it brought a change into force?
@@ -99,14 +119,11 @@ void Publisher::JudgeDeath(const HelloMessage& hello) {
 }
 
 bool Publisher::IsHeldBack() const {
-  return deaths_ >= kDeathsToHoldBack && parts_.registry->change_id() == deadly_change_;
+  return deaths_ >= kDeathsToHoldBack && parts_.log->View()->change_id == deadly_change_;
 }
 
 void Publisher::JudgeStore(const HelloMessage& hello) {
-  const Result<bool> known = hello.change_id == 0
-                                 ? Result<bool>(true)
-                                 : parts_.registry->KnowsChange(hello.change_id, hello.generation);
-  withheld_ = !known.ok() || !*known;
+  withheld_ = hello.change_id != 0 && !parts_.log->KnowsChange(hello.change_id, hello.generation);
   if (!withheld_) return;
   if (parts_.accept_older_store) {
     Log(LogLevel::kWarning, "older_store_accepted", {{"generation", hello.generation}});
@@ -117,37 +134,45 @@ void Publisher::JudgeStore(const HelloMessage& hello) {
            ") that this store does not have: it is older, or another one, and nothing of it is "
            "published. Restore the right one, or start fairleadd with --accept-older-store to "
            "replace what is in force";
-  if (!known.ok()) error_ += " (" + known.status().message() + ")";
   Log(LogLevel::kError, "store_is_older", {{"generation", hello.generation}});
 }
 
 void Publisher::OnDisconnect() {
   in_force_generation_ = 0;
+  in_force_revision_ = 0;
   // What was said of that dataplane.
   if (std::exchange(withheld_, false) || IsHeldBack()) error_.clear();
-  parts_.drains->OnDisconnect();
+  TellBoard();
   in_force_.Notify();
 }
 
-void Publisher::InForce(uint64_t generation) {
+void Publisher::InForce(uint64_t generation, uint64_t revision) {
   in_force_generation_ = generation;
-  parts_.drains->OnInForce(generation);
+  in_force_revision_ = revision;
+  TellBoard();
   in_force_.Notify();
+}
+
+Result<SnapshotImage> Publisher::Build(uint64_t generation) {
+  SnapshotInput input = deriver_.input();
+  input.generation = generation;
+  return BuildSnapshot(input);
 }
 
 Status Publisher::Refresh() {
   if (!stale_) return {};
-  if (!parts_.registry->ever_configured()) {
+  const IntentView view = parts_.log->View();
+  if (view->revision == 0) {
     // Nothing was ever said about what to forward: an empty state never replaces a good one.
     stale_ = false;
     return {};
   }
-  uint64_t generation = parts_.registry->generation();
-  ASSIGN_OR_RETURN(SnapshotImage image, BuildSnapshot(parts_.registry->Derive(generation)));
+  deriver_.Update(view);
+  uint64_t generation = parts_.generations->current();
+  ASSIGN_OR_RETURN(SnapshotImage image, Build(generation));
   const bool same = image_ != nullptr && SameBytes(image, *image_);
   if (same && image_generation_ == in_force_generation_) {
     stale_ = false;
-    StoreObserved(generation);
     return {};
   }
   const HelloMessage* hello = link_.connected() ? &link_.hello() : nullptr;
@@ -158,32 +183,22 @@ Status Publisher::Refresh() {
   if (!same && image_ != nullptr && generation == image_generation_) lowest = generation + 1;
   if (generation < lowest) {
     generation = lowest;
-    ASSIGN_OR_RETURN(image, BuildSnapshot(parts_.registry->Derive(generation)));
+    ASSIGN_OR_RETURN(image, Build(generation));
   }
-  StoreObserved(generation);
+  parts_.generations->Raise(generation);
   image_ = std::make_shared<SnapshotImage>(std::move(image));
   image_generation_ = generation;
+  image_revision_ = view->revision;
   stale_ = false;
-  if (dataplane_has_it && in_force_generation_ == 0) InForce(generation);
+  if (dataplane_has_it && in_force_generation_ == 0) InForce(generation, image_revision_);
   return {};
 }
 
-void Publisher::StoreObserved(uint64_t generation) {
-  const Status stored = parts_.registry->Flush(generation);
-  if (!stored.ok() && store_error_ != stored.message()) {
-    Log(LogLevel::kError, "observations_not_stored", {{"reason", stored.message()}});
-  } else if (stored.ok() && !store_error_.empty()) {
-    Log(LogLevel::kInfo, "observations_stored");
-  }
-  store_error_ = stored.message();
-}
-
 asio::awaitable<void> Publisher::HoldAfterStart() {
-  asio::steady_timer timer(executor_);
-  while (!stopped_ && Now() < started_at_ + kStartGrace && !parts_.settled()) {
+  while (!stopped_ && Now() < started_at_ + kStartGrace && !parts_.board->settled()) {
     // A dataplane that has nothing yet has nothing to lose.
     if (link_.connected() && link_.hello().generation == 0) co_return;
-    co_await SleepUntil(&timer, Now() + kSettlePoll);
+    co_await changed_.Wait(started_at_ + kStartGrace);
   }
 }
 
@@ -191,10 +206,11 @@ asio::awaitable<void> Publisher::PublishLoop() {
   dirty_ = true;  // also where the loop begins anew, in the middle of something
   while (!stopped_) {
     if (!dirty_) {
-      const bool unstored = !store_error_.empty();
-      co_await changed_.Wait(Now() +
-                             (unstored ? kRetryStore : milliseconds(std::chrono::hours(1))));
-      if (unstored) StoreObserved(0);
+      const SteadyTime expiry = deriver_.next_expiry().value_or(Now() + kLongTime);
+      const bool notified = co_await changed_.Wait(expiry);
+      if (notified || Now() < expiry) continue;
+      dirty_ = true;
+      stale_ = true;
       continue;
     }
     if (first_publish_) co_await HoldAfterStart();
@@ -204,15 +220,11 @@ asio::awaitable<void> Publisher::PublishLoop() {
 }
 
 asio::awaitable<void> Publisher::PublishOnce() {
-  // Nobody to publish to: what was observed is stored, and the image is made when somebody connects
-  // (or asks what it would say).
-  Status status;
-  if (link_.connected()) {
-    status = Refresh();
-  } else {
-    StoreObserved(0);
+  // Without a dataplane the image is made when somebody asks what it would say.
+  if (!link_.connected()) co_return;
+  if (Status status = Refresh(); !status.ok()) {
+    co_return co_await RetryLater("snapshot_not_made", status.message());
   }
-  if (!status.ok()) co_return co_await RetryLater("snapshot_not_made", status.message());
   if (withheld_) co_return;
   if (IsHeldBack()) {
     error_ = "the last change is held back: the dataplane ended " + std::to_string(deaths_) +
@@ -220,13 +232,14 @@ asio::awaitable<void> Publisher::PublishOnce() {
     in_force_.Notify();
     co_return;
   }
-  if (!link_.connected() || image_ == nullptr || in_force_generation_ == image_generation_) {
+  if (image_ == nullptr || in_force_generation_ == image_generation_) {
     if (in_force_generation_ == image_generation_) error_.clear();
     co_return;
   }
   first_publish_ = false;
   const std::shared_ptr<const SnapshotImage> image = image_;
   const uint64_t generation = image_generation_;
+  const uint64_t revision = image_revision_;
   publishing_instance_ = link_.hello().instance;
   publishing_change_ = HeaderOf(*image).change_id;
   const Result<PublishedMessage> published =
@@ -245,9 +258,9 @@ asio::awaitable<void> Publisher::PublishOnce() {
     Log(LogLevel::kDebug, "published",
         {{"generation", generation}, {"bytes", image->bytes().size()}, {"apply_us", applied_us_}});
     // Who waits for the generation is to know what it does not do.
-    if (published->left_out != 0 || !parts_.registry->left_out().empty()) co_await AskStats();
+    if (published->left_out != 0 || !parts_.board->left_out().empty()) co_await AskStats();
     if (!link_.connected()) co_return;
-    InForce(generation);
+    InForce(generation, revision);
     co_return;
   }
   if (error_ != published->reason) {
@@ -255,7 +268,7 @@ asio::awaitable<void> Publisher::PublishOnce() {
         {{"generation", generation}, {"reason", published->reason}});
   }
   error_ = published->reason;
-  refused_generation_ = generation;
+  refused_revision_ = revision;
   in_force_.Notify();
   if (dirty_) co_return;
   co_await changed_.Wait(Now() + kRetryAfterRefusal);
@@ -269,33 +282,30 @@ asio::awaitable<void> Publisher::RetryLater(std::string_view event, std::string 
   dirty_ = true;
 }
 
-asio::awaitable<bool> Publisher::WaitInForce(uint64_t generation, milliseconds timeout) {
+asio::awaitable<bool> Publisher::WaitInForce(uint64_t revision, milliseconds timeout) {
   const SteadyTime deadline = Now() + timeout;
-  while (in_force_generation_ < generation) {
+  while (in_force_revision_ < revision) {
     if (stopped_ || withheld_ || IsHeldBack() || !link_.connected() ||
-        refused_generation_ >= generation) {
+        refused_revision_ >= revision) {
       co_return false;
     }
     const bool notified = co_await in_force_.Wait(deadline);
     if (!notified) break;
   }
-  co_return in_force_generation_ >= generation;
+  co_return in_force_revision_ >= revision;
 }
 
 asio::awaitable<void> Publisher::StatsLoop() {
   SteadyTime last = Now();
   while (!stopped_) {
-    const bool draining = parts_.drains->any_running();
+    const bool draining = parts_.board->running_drains() != 0;
     const SteadyTime next = last + (draining ? kStatsPeriodDraining : kStatsPeriod);
     if (Now() < next) {
-      co_await drains_changed_.Wait(next);
+      co_await ask_sooner_.Wait(next);
       continue;
     }
     last = Now();
     if (link_.connected()) co_await AskStats();
-    if (stopped_) co_return;
-    parts_.drains->Tick();
-    if (parts_.registry->KeptFlowsRunOut()) Kick();
   }
 }
 
@@ -315,7 +325,7 @@ asio::awaitable<void> Publisher::AskStats() {
   for (const ServiceStats& service : book->stats.services) book->services[service.id] = &service;
   stats_ = book;
   TakeVerdicts(book->stats);
-  parts_.drains->OnStats(book->stats, asked_at);
+  if (parts_.on_stats) parts_.on_stats(book->stats, asked_at);
   WatchConflicts(book->stats.totals, asked_at);
 }
 
@@ -324,9 +334,10 @@ void Publisher::TakeVerdicts(const DataplaneStats& stats) {
   for (const BackendStats& backend : stats.backends) {
     if (backend.left_out != LeftOut::kNo) left_out[backend.id] = backend.left_out;
   }
-  const auto changed = parts_.registry->SetLeftOut(left_out);
+  const std::vector<uint32_t> changed = parts_.board->SetLeftOut(left_out);
   size_t told = 0;
-  for (const BackendRuntime* backend : changed) {
+  for (const uint32_t id : changed) {
+    const BackendStatus* backend = parts_.board->Find(id);
     const bool is_out = backend->left_out != LeftOut::kNo;
     if (++told > kMostVerdictsTold) continue;
     Log(is_out ? LogLevel::kWarning : LogLevel::kInfo,
@@ -338,8 +349,6 @@ void Publisher::TakeVerdicts(const DataplaneStats& stats) {
   if (told > kMostVerdictsTold) {
     Log(LogLevel::kWarning, "more_verdicts", {{"backends", told - kMostVerdictsTold}});
   }
-  // Whether a service fails open may depend on it.
-  if (!changed.empty()) Kick();
 }
 
 void Publisher::WatchConflicts(const PacketTotals& totals, SteadyTime now) {

@@ -1,7 +1,7 @@
-// Keeps the dataplane on the present state: derives the snapshot when something changed, publishes
-// it, and asks for statistics. At most one snapshot is on its way; what changes meanwhile is
-// published after it, all at once (newest wins). After a reconnect the whole state is published
-// again, unless the dataplane has exactly that image in force.
+// The controller of the dataplane: derives the snapshot when intent or status changed, publishes it,
+// and asks for statistics. At most one snapshot is on its way; what changes meanwhile is published
+// after it, all at once (newest wins). After a reconnect the whole state is published again, unless the
+// dataplane has exactly that image in force. It is the writer of StatusBoard's dataplane and verdicts.
 //
 // After a start, a dataplane that forwards already keeps what it has until every backend has its
 // verdict and next hop again, at most kStartGrace: a restart of the control plane must not take
@@ -13,8 +13,7 @@
 // A store that does not know the change by which the dataplane forwards is older than that, or another
 // one: its content is not published without a person's word.
 //
-// Forwarding does not wait for the disk: where what was observed cannot be stored, it is published
-// all the same, and stored when that is possible again.
+// Forwarding never waits for the disk.
 //
 // One thread (the executor's).
 #pragma once
@@ -29,9 +28,11 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "controlplane/common/event.h"
-#include "controlplane/core/registry.h"
-#include "controlplane/observe/drain/drains.h"
+#include "controlplane/core/generation.h"
+#include "controlplane/core/intent_log.h"
+#include "controlplane/core/status_board.h"
 #include "controlplane/publish/conflict_watch.h"
+#include "controlplane/publish/deriver.h"
 #include "controlplane/publish/link_client.h"
 #include "lib/snapshot/builder.h"
 
@@ -51,13 +52,12 @@ struct StatsBook {
 class Publisher {
  public:
   struct Parts {
-    Registry* registry;
-    Drains* drains;
+    const IntentLog* log;
+    StatusBoard* board;
+    GenerationCounter* generations;
     const Clock* clock;
-    // True when nothing observed is still to come: every backend has a verdict and a next hop.
-    std::function<bool()> settled;
-    // A dataplane is connected, and is asked for nothing yet. May be empty.
-    std::function<void()> connected;
+    // New statistics, and when they were asked for. May be empty.
+    std::function<void(const DataplaneStats&, SteadyTime)> on_stats;
     // A person has said that what is in force may be replaced by a store that does not know it.
     bool accept_older_store = false;
   };
@@ -67,23 +67,19 @@ class Publisher {
   void Start();
   void Stop();
 
-  // Something that the snapshot is derived from has changed.
-  void Kick();
+  // Intent or status may have changed.
+  void Reconcile();
 
-  // True: a snapshot with `generation` is in force in all workers. False: no dataplane is
-  // connected, it refused, or it took longer than `timeout`.
-  boost::asio::awaitable<bool> WaitInForce(uint64_t generation, std::chrono::milliseconds timeout);
+  // True: a snapshot of the intent of `revision`, or of a later one, is in force in all workers. False:
+  // no dataplane is connected, it refused, or it took longer than `timeout`.
+  boost::asio::awaitable<bool> WaitInForce(uint64_t revision, std::chrono::milliseconds timeout);
 
   LinkClient& link() { return link_; }
   const LinkClient& link() const { return link_; }
   uint64_t in_force_generation() const { return in_force_generation_; }
   uint64_t applied_us() const { return applied_us_; }
-  // Of the ports of the dataplane that is connected, or was last.
-  const std::vector<IpAddress>& dataplane_addresses() const { return dataplane_addresses_; }
   // What stands between the present state and the dataplane; empty when nothing does.
   const std::string& error() const { return error_.empty() ? link_.error() : error_; }
-  // Why what was observed is not in the store; empty when it is.
-  const std::string& store_error() const { return store_error_; }
   // Null before the first answer. Replaced by each new one.
   const std::shared_ptr<const StatsBook>& stats() const { return stats_; }
   // The image of the present state; empty while nothing was ever configured.
@@ -107,28 +103,38 @@ class Publisher {
   void TakeVerdicts(const DataplaneStats& stats);
   void WatchConflicts(const PacketTotals& totals, SteadyTime now);
   boost::asio::awaitable<void> HoldAfterStart();
-  void InForce(uint64_t generation);
-  void StoreObserved(uint64_t generation);
+  void InForce(uint64_t generation, uint64_t revision);
+  void TellBoard();
+  // The deriver's input as an image of that generation.
+  Result<SnapshotImage> Build(uint64_t generation);
 
   boost::asio::any_io_executor executor_;
   Parts parts_;
   LinkClient link_;
-  Event changed_;         // wakes PublishLoop
-  Event drains_changed_;  // wakes StatsLoop
-  Event in_force_;        // wakes WaitInForce
-  bool dirty_ = true;
-  bool stale_ = true;  // image_ may differ from the present state
+  Event changed_;     // wakes PublishLoop
+  Event ask_sooner_;  // wakes StatsLoop
+  Event in_force_;    // wakes WaitInForce
+  SnapshotDeriver deriver_;
+  bool dirty_ = false;
+  bool stale_ = true;        // image_ may differ from the present state
+  bool reconnected_ = true;  // since the last Reconcile()
   bool stopped_ = false;
   bool first_publish_ = true;
-  bool withheld_ = false;  // the store does not know what the connected dataplane forwards by
+  bool withheld_ = false;       // the store does not know what the connected dataplane forwards by
+  uint64_t seen_revision_ = 0;  // by the last Reconcile(), as the next two
+  uint64_t seen_change_ = 0;
+  uint64_t seen_global_change_ = 0;
   SteadyTime started_at_{};
   std::shared_ptr<const SnapshotImage> image_;
   uint64_t image_generation_ = 0;
+  uint64_t image_revision_ = 0;
   uint64_t lowest_generation_ = 0;  // above what the connected dataplane has
   uint64_t in_force_generation_ = 0;
-  uint64_t refused_generation_ = 0;
+  uint64_t in_force_revision_ = 0;
+  uint64_t refused_revision_ = 0;
+  uint64_t session_ = 0;  // counts connections
   uint64_t applied_us_ = 0;
-  std::vector<IpAddress> dataplane_addresses_;
+  std::vector<IpAddress> dataplane_addresses_;  // of its ports
   // To whom an image was sent that it has not answered yet; 0: nobody.
   uint64_t publishing_instance_ = 0;
   uint64_t publishing_change_ = 0;
@@ -136,7 +142,6 @@ class Publisher {
   uint32_t deaths_ = 0;         // that many in a row
   std::string stats_error_;
   std::string error_;
-  std::string store_error_;
   std::shared_ptr<const StatsBook> stats_;
   ConflictWatch conflicts_;
 };

@@ -22,6 +22,9 @@ enum class ErrorCode : uint8_t {
   kUnavailable,  // try again later
   kDataLoss,     // stored or received bytes are damaged
   kInternal,
+  kStaleRevision,  // somebody else has changed it since
+  kWrongOwner,     // it is another program's to change
+  kHistoryGone,    // what is asked for is not kept any more, or is yet to come
 };
 
 class [[nodiscard]] Status {

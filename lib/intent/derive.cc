@@ -27,12 +27,30 @@ std::optional<SnapshotNextHop> NextHopOf(const BackendSpec& backend,
   return hop;
 }
 
-SnapshotService DeriveService(const ServiceSpec& service, const Observations& observations) {
+// The first proposal that is still free.
+uint32_t TakeId(std::set<uint32_t>* used, auto propose, const auto&... subject) {
+  for (uint32_t attempt = 0;; ++attempt) {
+    if (const uint32_t id = propose(subject..., attempt); used->insert(id).second) return id;
+  }
+}
+
+}  // namespace
+
+bool ServiceNeedsClientNextHop(const ServiceSpec& settings, Family family) {
+  return settings.forwarding == ForwardingMode::kNat &&
+         std::ranges::any_of(settings.frontends, [&](const Frontend& frontend) {
+           return frontend.address.family() == family;
+         });
+}
+
+SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
+                              std::span<const BackendToDerive> backends,
+                              const std::function<bool(const Frontend&)>& usable) {
   SnapshotService out;
-  out.id = observations.service_id(service);
+  out.id = service_id;
   out.name = service.name;
   for (const Frontend& frontend : service.frontends) {
-    if (!observations.usable || observations.usable(frontend)) out.frontends.push_back(frontend);
+    if (!usable || usable(frontend)) out.frontends.push_back(frontend);
   }
   out.mode = service.forwarding;
   if (service.forwarding == ForwardingMode::kGue) {
@@ -50,42 +68,21 @@ SnapshotService DeriveService(const ServiceSpec& service, const Observations& ob
   out.idle_timeout_tcp_ms = IdleTimeoutMsFor(service, Protocol::kTcp);
   out.idle_timeout_udp_ms = IdleTimeoutMsFor(service, Protocol::kUdp);
 
-  std::vector<ObservedBackend> observed;
-  observed.reserve(service.backends.size());
-  bool any_takes_new_flows = false;
-  for (const BackendSpec& backend : service.backends) {
-    const ObservedBackend& seen = observed.emplace_back(observations.backend(service, backend));
+  const bool any_takes_new_flows = std::ranges::any_of(backends, [](const auto& backend) {
+    const ObservedBackend& seen = backend.observed;
     const bool is_draining = seen.draining || seen.released;
-    any_takes_new_flows |= seen.healthy && seen.usable && !is_draining && backend.weight > 0;
-  }
+    return seen.healthy && seen.usable && !is_draining && backend.spec->weight > 0;
+  });
   const bool ignore_health = service.fail_open && !any_takes_new_flows;
-  for (size_t i = 0; i < service.backends.size(); ++i) {
-    const BackendSpec& backend = service.backends[i];
-    out.backends.push_back({.id = observed[i].id,
-                            .endpoint = NormalizeEndpoint(service, backend.endpoint),
-                            .weight = backend.weight,
-                            .state = StateOf(observed[i], ignore_health),
-                            .next_hop = NextHopOf(backend, observed[i])});
+  out.backends.reserve(backends.size());
+  for (const auto& [spec, observed] : backends) {
+    out.backends.push_back({.id = observed.id,
+                            .endpoint = NormalizeEndpoint(service, spec->endpoint),
+                            .weight = spec->weight,
+                            .state = StateOf(observed, ignore_health),
+                            .next_hop = NextHopOf(*spec, observed)});
   }
   return out;
-}
-
-// The first proposal that is still free.
-uint32_t TakeId(std::set<uint32_t>* used, auto propose, const auto&... subject) {
-  for (uint32_t attempt = 0;; ++attempt) {
-    if (const uint32_t id = propose(subject..., attempt); used->insert(id).second) return id;
-  }
-}
-
-}  // namespace
-
-bool NeedsClientNextHop(const IntentSpec& intent, Family family) {
-  return std::ranges::any_of(intent.services, [&](const ServiceSpec& service) {
-    return service.forwarding == ForwardingMode::kNat &&
-           std::ranges::any_of(service.frontends, [&](const Frontend& frontend) {
-             return frontend.address.family() == family;
-           });
-  });
 }
 
 SnapshotInput DeriveSnapshot(const IntentSpec& intent, uint64_t generation,
@@ -95,13 +92,19 @@ SnapshotInput DeriveSnapshot(const IntentSpec& intent, uint64_t generation,
   input.hash_seed = intent.hash_seed;
   input.services.reserve(intent.services.size());
   for (const ServiceSpec& service : intent.services) {
-    input.services.push_back(DeriveService(service, observations));
-  }
-  if (NeedsClientNextHop(intent, Family::kIpv4)) {
-    input.client_next_hop_v4 = observations.client_next_hop_v4;
-  }
-  if (NeedsClientNextHop(intent, Family::kIpv6)) {
-    input.client_next_hop_v6 = observations.client_next_hop_v6;
+    std::vector<BackendToDerive> backends;
+    backends.reserve(service.backends.size());
+    for (const BackendSpec& backend : service.backends) {
+      backends.push_back({&backend, observations.backend(service, backend)});
+    }
+    input.services.push_back(
+        DeriveService(service, observations.service_id(service), backends, observations.usable));
+    if (ServiceNeedsClientNextHop(service, Family::kIpv4)) {
+      input.client_next_hop_v4 = observations.client_next_hop_v4;
+    }
+    if (ServiceNeedsClientNextHop(service, Family::kIpv6)) {
+      input.client_next_hop_v6 = observations.client_next_hop_v6;
+    }
   }
   return input;
 }

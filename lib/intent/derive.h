@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 
 #include "lib/intent/model.h"
 #include "lib/snapshot/builder.h"
@@ -28,8 +29,19 @@ struct Observations {
   std::optional<SnapshotNextHop> client_next_hop_v6 = {};
 };
 
-// True when some nat service has frontends of `family`: its replies need a way to clients.
-bool NeedsClientNextHop(const IntentSpec& intent, Family family);
+// True when it is a nat service with frontends of `family`: its replies need a way to clients.
+bool ServiceNeedsClientNextHop(const ServiceSpec& settings, Family family);
+
+// The snapshot's part for one service. `backends` are those of the service, in their order, each with
+// what was observed of it; `settings.backends` is not looked at. States and fail-open as of
+// DeriveSnapshot.
+struct BackendToDerive {
+  const BackendSpec* spec;
+  ObservedBackend observed;
+};
+SnapshotService DeriveService(const ServiceSpec& settings, uint32_t service_id,
+                              std::span<const BackendToDerive> backends,
+                              const std::function<bool(const Frontend&)>& usable);
 
 // States: healthy -> active; unhealthy -> down, or draining while kept; draining -> draining, and
 // down once released.

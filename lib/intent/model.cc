@@ -137,12 +137,6 @@ Status CheckHealthCheck(const ServiceSpec& service, std::string_view path) {
 }
 
 // Port 0 is an any-port frontend's.
-bool IsFrontendPort(const ServiceSpec& service, uint16_t port) {
-  return std::ranges::any_of(service.frontends, [&](const Frontend& frontend) {
-    return frontend.port == port || (frontend.is_range() && frontend.HasPort(port));
-  });
-}
-
 bool IsFrontendAddress(const ServiceSpec& service, const IpAddress& address) {
   return std::any_of(service.frontends.begin(), service.frontends.end(),
                      [&](const Frontend& frontend) { return frontend.address == address; });
@@ -160,7 +154,7 @@ Status CheckBackend(const ServiceSpec& service, const BackendSpec& backend,
                   "is a frontend of this service: packets would come back in a loop");
   }
   if (endpoint.port != 0 && service.forwarding != ForwardingMode::kNat &&
-      !IsFrontendPort(service, endpoint.port)) {
+      !NamesPort(service, endpoint.port)) {
     return Refuse(path + ".port", std::to_string(endpoint.port),
                   "is not a frontend's port: another port needs nat");
   }
@@ -293,6 +287,12 @@ uint32_t ProposeId(const std::string& text, uint32_t attempt) {
 
 }  // namespace
 
+bool NamesPort(const ServiceSpec& service, uint16_t port) {
+  return std::ranges::any_of(service.frontends, [&](const Frontend& frontend) {
+    return frontend.port == port || (frontend.is_range() && frontend.HasPort(port));
+  });
+}
+
 Status ValidateServiceAt(const ServiceSpec& service, std::string_view path) {
   RETURN_IF_ERROR(CheckName(service.name, path));
   RETURN_IF_ERROR(CheckFrontends(service, path));
@@ -357,7 +357,7 @@ Status ValidateNewService(const ServiceSpec& service, std::string_view path) {
 }
 
 Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint) {
-  if (service.forwarding == ForwardingMode::kNat || !IsFrontendPort(service, endpoint.port)) {
+  if (service.forwarding == ForwardingMode::kNat || !NamesPort(service, endpoint.port)) {
     return endpoint;
   }
   return {endpoint.address, 0};
@@ -398,7 +398,7 @@ const BackendSpec* FindBackend(const ServiceSpec& service, const Endpoint& endpo
     return found == service.backends.end() ? nullptr : &*found;
   };
   if (const BackendSpec* exact = find(endpoint)) return exact;
-  if (!IsFrontendPort(service, endpoint.port)) return nullptr;
+  if (!NamesPort(service, endpoint.port)) return nullptr;
   return find({endpoint.address, 0});
 }
 

@@ -112,6 +112,9 @@ bool IsUdpOnly(const ServiceSpec& service);
 // any-port frontend. Message as of ValidateServiceAt.
 Status ValidateNewService(const ServiceSpec& service, std::string_view path);
 
+// One of its frontends is for this very port.
+bool NamesPort(const ServiceSpec& service, uint16_t port);
+
 // How a backend's endpoint is stored: without its port where the mode cannot change ports and the
 // port is a frontend's anyway.
 Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint);

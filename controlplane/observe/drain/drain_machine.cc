@@ -2,12 +2,11 @@
 
 namespace fairlead {
 
-void DrainMachine::OnInForce(uint64_t generation, SteadyTime now) {
-  if (!in_force_at_.has_value() && generation >= generation_) in_force_at_ = now;
+void DrainMachine::OnInForce(uint64_t revision, SteadyTime now) {
+  if (!in_force_at_.has_value() && revision >= revision_) in_force_at_ = now;
 }
 
-void DrainMachine::OnDisconnect(uint64_t generation) {
-  generation_ = generation;
+void DrainMachine::OnDisconnect() {
   in_force_at_.reset();
   remaining_.reset();
 }
@@ -18,13 +17,11 @@ void DrainMachine::OnCount(const FlowCount& count) {
   shifting_slots_ = count.shifting_slots;
 }
 
-std::optional<std::string> DrainMachine::Finished(SteadyTime now) const {
-  if (in_force_at_.has_value() && records_ == Records::kNone) {
-    return "the service keeps no flow records (tracking none)";
-  }
-  if (remaining_ == uint64_t{0} && !unseen()) return "no flows remain";
-  if (now >= deadline_) return kDeadlinePassed;
-  return std::nullopt;
+DrainEnd DrainMachine::End(SteadyTime now) const {
+  if (in_force_at_.has_value() && records_ == Records::kNone) return DrainEnd::kNoRecords;
+  if (remaining_ == uint64_t{0} && !unseen()) return DrainEnd::kNoFlowsRemain;
+  if (now >= deadline_) return DrainEnd::kDeadlinePassed;
+  return DrainEnd::kNotYet;
 }
 
 }  // namespace fairlead

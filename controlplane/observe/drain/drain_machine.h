@@ -16,13 +16,11 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "controlplane/common/time.h"
+#include "controlplane/core/status_board.h"
 
 namespace fairlead {
-
-inline constexpr const char* kDeadlinePassed = "deadline passed";
 
 // Flows of the backend as one statistics answer told them.
 struct FlowCount {
@@ -36,17 +34,19 @@ enum class Records : uint8_t { kNone, kOfSeenFlows, kOfAllFlows };
 
 class DrainMachine {
  public:
-  DrainMachine(uint64_t generation, SteadyTime deadline, Records records)
-      : generation_(generation), deadline_(deadline), records_(records) {}
+  // `revision`: the first of the intent that holds the drain.
+  DrainMachine(uint64_t revision, SteadyTime deadline, Records records)
+      : revision_(revision), deadline_(deadline), records_(records) {}
 
+  uint64_t revision() const { return revision_; }
   void set_deadline(SteadyTime deadline) { deadline_ = deadline; }
+  void set_records(Records records) { records_ = records; }
   SteadyTime deadline() const { return deadline_; }
 
-  // The dataplane confirmed `generation`.
-  void OnInForce(uint64_t generation, SteadyTime now);
-  // The dataplane is gone, or another one is there: what it confirmed counts no more. `generation`:
-  // the first one that the next dataplane can confirm.
-  void OnDisconnect(uint64_t generation);
+  // The dataplane forwards by the intent of `revision`.
+  void OnInForce(uint64_t revision, SteadyTime now);
+  // The dataplane is gone, or another one is there: what it confirmed counts no more.
+  void OnDisconnect();
   void OnCount(const FlowCount& count);
 
   // Known from a count that means something.
@@ -56,11 +56,11 @@ class DrainMachine {
     return records_ == Records::kOfSeenFlows && (!remaining_.has_value() || shifting_slots_ != 0);
   }
 
-  // The reason why the drain is over, if it is.
-  std::optional<std::string> Finished(SteadyTime now) const;
+  // How the drain ended; kNotYet while it runs.
+  DrainEnd End(SteadyTime now) const;
 
  private:
-  uint64_t generation_;
+  uint64_t revision_;
   SteadyTime deadline_;
   Records records_;
   std::optional<SteadyTime> in_force_at_;

@@ -1,10 +1,12 @@
 #include "controlplane/observe/drain/drains.h"
 
-#include <set>
+#include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "controlplane/common/log.h"
+#include "controlplane/core/status_text.h"
 
 namespace fairlead {
 namespace {
@@ -21,69 +23,82 @@ Records RecordsOf(const ServiceSpec& service) {
 
 }  // namespace
 
+Drains::Drains(boost::asio::any_io_executor executor, StatusBoard* board, const Clock* clock,
+               std::function<void()> on_deadline)
+    : board_(board),
+      clock_(clock),
+      on_deadline_(std::move(on_deadline)),
+      timer_(executor),
+      view_(std::make_shared<Intent>()) {}
+
 SteadyTime Drains::ToSteady(int64_t wall_ms) const {
   return clock_->Steady() + std::chrono::milliseconds(wall_ms - clock_->WallMs());
 }
 
-void Drains::Sync() {
-  std::set<uint32_t> live;
-  for (const auto& [name, service] : registry_->services()) {
-    for (const auto& [endpoint, backend] : service.backends) {
-      if (!backend.drain.has_value() || backend.drain->finished()) continue;
-      live.insert(backend.id);
-      if (running_.contains(backend.id)) continue;
-      running_.emplace(backend.id,
-                       DrainMachine(registry_->generation(), ToSteady(backend.drain->deadline_ms),
-                                    RecordsOf(**registry_->FindService(name))));
+void Drains::Reconcile(const IntentView& view) {
+  for (const IntentDifference::Service& service : Compare(*view_, *view).services) {
+    const bool settings_differ = service.before != nullptr && service.after != nullptr &&
+                                 service.before->settings != service.after->settings;
+    for (const BackendDifference& each : CompareBackends(service.before, service.after)) {
+      const bool stays =
+          each.before != nullptr && each.after != nullptr && each.before->id == each.after->id;
+      if (each.before != nullptr && !stays) Follow(nullptr, *each.before);
+      if (each.after != nullptr) Follow(service.after, *each.after);
+    }
+    if (!settings_differ) continue;
+    for (const auto& backend : service.after->backends) Follow(service.after, *backend);
+  }
+  view_ = view;
+  HearDataplane();
+  Report();
+  SetTimer();
+}
+
+void Drains::Follow(const ServiceIntent* service, const BackendIntent& backend) {
+  const BackendStatus* status = board_->Find(backend.id);
+  if (service == nullptr || !backend.drain.has_value() || status == nullptr) {
+    running_.erase(backend.id);
+    keeps_flows_.erase(backend.id);
+    if (status == nullptr || status->drain.drain_revision == 0) return;
+    board_->SetDrain(backend.id, {});
+    Log(LogLevel::kInfo, "drain_removed",
+        {{"service", status->service}, {"backend", backend.spec.endpoint.ToString()}});
+    return;
+  }
+  const DrainIntent& drain = *backend.drain;
+  const bool is_known = status->drain.drain_revision == drain.revision;
+  if (is_known && status->drain.finished()) return;
+  const SteadyTime deadline = ToSteady(drain.deadline_ms);
+  const Records records = RecordsOf(service->settings);
+  const auto running = running_.find(backend.id);
+  if (running == running_.end() || running->second.revision() != drain.revision) {
+    running_.insert_or_assign(backend.id, DrainMachine(drain.revision, deadline, records));
+  } else {
+    running->second.set_deadline(deadline);
+    running->second.set_records(records);
+  }
+  keeps_flows_[backend.id] = service->settings.on_deadline == FlowPolicy::kKeep;
+  if (is_known) return;
+  board_->SetDrain(backend.id, {.drain_revision = drain.revision});
+  Log(LogLevel::kInfo, "drain_started",
+      {{"service", service->name()},
+       {"backend", backend.spec.endpoint.ToString()},
+       {"deadline", FormatRfc3339(drain.deadline_ms)}});
+}
+
+void Drains::HearDataplane() {
+  const DataplaneStatus& dataplane = board_->dataplane();
+  const bool is_another = std::exchange(session_, dataplane.session) != dataplane.session;
+  for (auto& [id, machine] : running_) {
+    if (is_another || !dataplane.connected) machine.OnDisconnect();
+    if (dataplane.in_force_revision != 0) {
+      machine.OnInForce(dataplane.in_force_revision, clock_->Steady());
     }
   }
-  std::erase_if(running_, [&](const auto& entry) { return !live.contains(entry.first); });
-}
-
-Result<uint64_t> Drains::Start(BackendRuntime* backend, std::optional<uint32_t> timeout_ms) {
-  if (backend->drain.has_value() && (backend->drain->finished() || !timeout_ms.has_value())) {
-    return registry_->generation();
-  }
-  ASSIGN_OR_RETURN(const ServiceSpec* service, registry_->FindService(backend->service));
-  const uint32_t timeout = timeout_ms.value_or(service->drain_timeout_ms);
-  DrainRecord drain = backend->drain.value_or(DrainRecord{});
-  if (drain.started_ms == 0) drain.started_ms = clock_->WallMs();
-  drain.deadline_ms = drain.started_ms + timeout;
-  // Registered by Sync(), which the registry's change callback runs; only a moved deadline is
-  // ours.
-  ASSIGN_OR_RETURN(const uint64_t generation, registry_->PutDrain(backend, drain));
-  Sync();
-  const auto machine = running_.find(backend->id);
-  if (machine != running_.end()) machine->second.set_deadline(ToSteady(drain.deadline_ms));
-  Log(LogLevel::kInfo, "drain_started",
-      {{"service", backend->service},
-       {"backend", backend->endpoint.ToString()},
-       {"deadline", FormatRfc3339(drain.deadline_ms)}});
-  return generation;
-}
-
-Result<uint64_t> Drains::Undrain(BackendRuntime* backend) {
-  if (!backend->drain.has_value()) {
-    return NotFound("backend " + backend->endpoint.ToString() + " of service '" + backend->service +
-                    "' is not draining");
-  }
-  ASSIGN_OR_RETURN(const uint64_t generation, registry_->RemoveDrain(backend));
-  Sync();
-  Log(LogLevel::kInfo, "drain_removed",
-      {{"service", backend->service}, {"backend", backend->endpoint.ToString()}});
-  return generation;
-}
-
-void Drains::OnInForce(uint64_t generation) {
-  const SteadyTime now = clock_->Steady();
-  for (auto& [id, machine] : running_) machine.OnInForce(generation, now);
-}
-
-void Drains::OnDisconnect() {
-  for (auto& [id, machine] : running_) machine.OnDisconnect(registry_->generation());
 }
 
 void Drains::OnStats(const DataplaneStats& stats, SteadyTime asked_at) {
+  if (running_.empty()) return;
   // One more: the age is rounded down.
   const SteadyTime counted_at =
       asked_at - std::chrono::milliseconds(stats.flows.swept_at_ms_ago + 1);
@@ -93,53 +108,55 @@ void Drains::OnStats(const DataplaneStats& stats, SteadyTime asked_at) {
       machine->second.OnCount({counted_at, backend.flows, backend.shifting_slots});
     }
   }
+  Report();
 }
 
-void Drains::Tick() {
+void Drains::Report() {
   const SteadyTime now = clock_->Steady();
-  std::vector<std::pair<uint32_t, std::string>> over;
+  std::vector<uint32_t> over;
   for (const auto& [id, machine] : running_) {
-    if (std::optional<std::string> reason = machine.Finished(now); reason.has_value()) {
-      over.emplace_back(id, *std::move(reason));
+    DrainProgress progress{.drain_revision = machine.revision(),
+                           .end = machine.End(now),
+                           .remaining_flows = machine.remaining(),
+                           .unseen_flows = machine.unseen()};
+    if (progress.finished()) {
+      progress.finished_ms = clock_->WallMs();
+      progress.flows_kept = progress.end == DrainEnd::kDeadlinePassed && keeps_flows_.at(id);
+      progress.unseen_flows = false;
+      if (progress.end != DrainEnd::kNoFlowsRemain) progress.remaining_flows.reset();
+      over.push_back(id);
     }
-  }
-  for (auto& [id, reason] : over) {
-    BackendRuntime* backend = registry_->FindRuntime(id);
-    if (backend == nullptr || !backend->drain.has_value()) continue;
-    DrainRecord drain = *backend->drain;
-    drain.finished_ms = clock_->WallMs();
-    drain.reason = reason;
-    const Result<const ServiceSpec*> service = registry_->FindService(backend->service);
-    if (service.ok() && (*service)->on_deadline == FlowPolicy::kKeep && reason == kDeadlinePassed) {
-      drain.reason += kFlowsKept;
-    }
-    if (Result<uint64_t> stored = registry_->PutDrain(backend, drain); !stored.ok()) {
-      if (std::exchange(not_stored_, stored.status().message()) != not_stored_) {
-        Log(LogLevel::kError, "drain_not_stored", {{"reason", not_stored_}});
-      }
-      continue;  // it runs on, and is tried again
-    }
-    not_stored_.clear();
+    board_->SetDrain(id, progress);
+    const BackendStatus* status = board_->Find(id);
+    if (!progress.finished() || status == nullptr) continue;
     Log(LogLevel::kInfo, "drained",
-        {{"service", backend->service},
-         {"backend", backend->endpoint.ToString()},
-         {"reason", drain.reason}});
+        {{"service", status->service},
+         {"backend", status->endpoint.ToString()},
+         {"reason", DrainEndText(progress)}});
   }
-  if (!over.empty()) Sync();
+  for (const uint32_t id : over) {
+    running_.erase(id);
+    keeps_flows_.erase(id);
+  }
 }
 
-std::optional<int64_t> Drains::UnseenUntilMs(const BackendRuntime& backend) const {
-  const auto machine = running_.find(backend.id);
-  const Result<const ServiceSpec*> service = registry_->FindService(backend.service);
-  if (machine == running_.end() || !machine->second.unseen() || !service.ok()) return std::nullopt;
-  return backend.drain->started_ms + LongestIdleTimeoutMs(**service);
+void Drains::SetTimer() {
+  timer_.cancel();
+  if (running_.empty()) return;
+  const auto next = std::ranges::min_element(
+      running_, {}, [](const auto& entry) { return entry.second.deadline(); });
+  timer_.expires_at(next->second.deadline());
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) on_deadline_();
+  });
 }
 
-std::optional<uint64_t> Drains::Remaining(const BackendRuntime& backend) const {
-  const auto machine = running_.find(backend.id);
-  if (machine != running_.end()) return machine->second.remaining();
-  if (backend.drain.has_value() && backend.drain->reason == "no flows remain") return uint64_t{0};
-  return std::nullopt;
+std::optional<int64_t> UnseenUntilMs(const ServiceSpec& settings, const BackendIntent& backend,
+                                     const DrainProgress& progress) {
+  if (!backend.drain.has_value() || progress.finished() || !progress.unseen_flows) {
+    return std::nullopt;
+  }
+  return backend.drain->started_ms + LongestIdleTimeoutMs(settings);
 }
 
 }  // namespace fairlead

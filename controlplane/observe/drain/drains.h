@@ -1,55 +1,57 @@
-// The drains of all backends: keeps one DrainMachine for each drain that runs, feeds it with what
-// the dataplane confirms and counts, and stores its end. One thread.
+// The controller of drains: keeps one DrainMachine for each drain that the intent asks for and that
+// has not ended, feeds it with what the dataplane confirms and counts, and tells the board how far it
+// is. It is the writer of StatusBoard's drain progress. One thread (the executor's).
 #pragma once
 
+#include <functional>
 #include <map>
-#include <optional>
-#include <string>
-#include <string_view>
 
-#include "controlplane/core/registry.h"
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "controlplane/common/time.h"
+#include "controlplane/core/intent.h"
+#include "controlplane/core/status_board.h"
 #include "controlplane/observe/drain/drain_machine.h"
 #include "lib/link/stats.h"
 
 namespace fairlead {
 
-// How the reason of a drain ends whose flows go on behind its deadline (on_deadline: keep).
-inline constexpr std::string_view kFlowsKept = "; flows that remain are kept";
-
 class Drains {
  public:
-  Drains(Registry* registry, const Clock* clock) : registry_(registry), clock_(clock) {}
+  // `on_deadline`: the deadline of some drain has come, and Reconcile() should be called.
+  Drains(boost::asio::any_io_executor executor, StatusBoard* board, const Clock* clock,
+         std::function<void()> on_deadline);
 
-  // Takes up drains that run according to the registry, and forgets those that do not any more.
-  void Sync();
-
-  // Starts a drain, or moves the deadline of one that runs (counted from its start). A drain that
-  // is over stays as it is. Returns the generation that holds it.
-  Result<uint64_t> Start(BackendRuntime* backend, std::optional<uint32_t> timeout_ms);
-  Result<uint64_t> Undrain(BackendRuntime* backend);
-
-  void OnInForce(uint64_t generation);
-  void OnDisconnect();
+  // Takes up the drains that `view` asks for and forgets others, hears what is in force, and ends
+  // what is over.
+  void Reconcile(const IntentView& view);
   // `asked_at`: when the statistics were asked for, so that a count is never taken as younger than
   // it is.
   void OnStats(const DataplaneStats& stats, SteadyTime asked_at);
-  // Ends what is over.
-  void Tick();
-
-  bool any_running() const { return !running_.empty(); }
-  // Flows that remain, where that is known; 0 for a drain that ended without flows.
-  std::optional<uint64_t> Remaining(const BackendRuntime& backend) const;
-  // Until when (wall time) flows may live that Remaining does not count, since they have sent nothing
-  // yet. Nothing when it counts all.
-  std::optional<int64_t> UnseenUntilMs(const BackendRuntime& backend) const;
+  void Stop() { timer_.cancel(); }
 
  private:
+  void Follow(const ServiceIntent* service, const BackendIntent& backend);
+  void HearDataplane();
+  // Tells the board, and forgets what is over.
+  void Report();
+  void SetTimer();
   SteadyTime ToSteady(int64_t wall_ms) const;
 
-  Registry* registry_;
+  StatusBoard* board_;
   const Clock* clock_;
+  std::function<void()> on_deadline_;
+  boost::asio::steady_timer timer_;
+  IntentView view_;
+  uint64_t session_ = 0;
   std::map<uint32_t, DrainMachine> running_;  // by backend id
-  std::string not_stored_;                    // why the last end could not be stored
+  std::map<uint32_t, bool> keeps_flows_;      // of the running ones: on_deadline is keep
 };
+
+// Until when (wall time) flows may live that the progress does not count, since they have sent nothing
+// yet. Nothing when it counts all.
+std::optional<int64_t> UnseenUntilMs(const ServiceSpec& settings, const BackendIntent& backend,
+                                     const DrainProgress& progress);
 
 }  // namespace fairlead

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "controlplane/core/types.h"
+#include "controlplane/core/status_board.h"
 
 namespace fairlead {
 

@@ -15,7 +15,7 @@
 
 #include "controlplane/common/event.h"
 #include "controlplane/common/log.h"
-#include "lib/intent/json.h"
+#include "controlplane/core/status_text.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -28,7 +28,7 @@ constexpr uint32_t kFirstProbeSpreadMs = 50;
 // For the API's connections, the link, the store, netlink.
 constexpr size_t kOtherDescriptors = 512;
 constexpr size_t kFewestProbes = 16;
-constexpr std::chrono::minutes kNotMadePeriod{1};
+constexpr std::chrono::minutes kSkippedPeriod{1};
 
 uint32_t RandomBelow(uint32_t limit) {
   static std::minstd_rand generator{std::random_device{}()};
@@ -78,13 +78,13 @@ asio::awaitable<ProbeAnswer> ProbeTcp(IpAddress address, uint16_t port, millisec
   boost::system::error_code ignored;
   socket->close(ignored);
   ProbeAnswer answer;
-  answer.passed = !error && !*timed_out;
   if (*timed_out) {
-    answer.reason = fmt::format("no answer within {}",
-                                FormatDurationMs(static_cast<uint32_t>(timeout.count())));
+    answer = {CheckOutcome::kTimedOut, static_cast<int32_t>(timeout.count())};
   } else if (error) {
-    answer.reason = error.message();
-    answer.not_made = OfThisHost(error);
+    answer = {CheckOutcome::kFailed, error.value()};
+    if (OfThisHost(error)) answer.skipped = error.message();
+  } else {
+    answer.outcome = CheckOutcome::kPassed;
   }
   co_return answer;
 }
@@ -93,9 +93,8 @@ asio::awaitable<ProbeAnswer> ProbeWithin(std::shared_ptr<size_t> under_way, size
                                          IpAddress address, uint16_t port, milliseconds timeout) {
   if (*under_way >= most_at_once) {
     co_return ProbeAnswer{
-        .reason = fmt::format("{} checks are under way, as many as there are descriptors for",
-                              most_at_once),
-        .not_made = true};
+        .skipped = fmt::format("{} checks are under way, as many as there are descriptors for",
+                               most_at_once)};
   }
   ++*under_way;
   ProbeAnswer answer = co_await ProbeTcp(address, port, timeout);
@@ -113,7 +112,7 @@ struct HealthChecks::Check {
   CheckMachine machine;
   asio::steady_timer timer;
   std::set<uint32_t> backends;
-  std::string reason;  // of the present state
+  CheckVerdict verdict;  // that led to the present state
   bool ended = false;
 };
 
@@ -143,12 +142,17 @@ size_t MostProbesAtOnce() {
   return std::max(descriptors, kOtherDescriptors + kFewestProbes) - kOtherDescriptors;
 }
 
-HealthChecks::HealthChecks(asio::any_io_executor executor, Registry* registry, Prober prober,
-                           std::function<void()> on_change)
+// What a backend is checked by.
+struct HealthChecks::Plan {
+  std::vector<std::shared_ptr<Check>> checks;
+  bool several() const { return checks.size() > 1; }
+};
+
+HealthChecks::HealthChecks(asio::any_io_executor executor, StatusBoard* board, Prober prober)
     : executor_(std::move(executor)),
-      registry_(registry),
+      board_(board),
       prober_(std::move(prober)),
-      on_change_(std::move(on_change)) {}
+      view_(std::make_shared<Intent>()) {}
 
 HealthChecks::~HealthChecks() { Stop(); }
 
@@ -158,71 +162,89 @@ void HealthChecks::Stop() {
     check->timer.cancel();
   }
   checks_.clear();
+  plans_.clear();
 }
 
-void HealthChecks::Sync() {
-  std::map<CheckKey, std::set<uint32_t>> wanted;
-  changed_ = false;
-  several_.clear();
-  registry_->ForEachBackend(
-      [&](const ServiceSpec& service, const BackendSpec& spec, BackendRuntime& backend) {
-        Want(service, spec, &backend, &wanted);
-      });
-  std::erase_if(checks_, [&](const auto& entry) {
-    if (wanted.contains(entry.first)) return false;
-    entry.second->ended = true;
-    entry.second->timer.cancel();
-    return true;
-  });
-  for (auto& [key, backends] : wanted) Begin(key, std::move(backends));
-  for (const auto& [id, checks] : several_) JudgeBySeveral(id, checks);
-  if (changed_) on_change_();
+void HealthChecks::Reconcile(const IntentView& view) {
+  ChecksToJudge touched;
+  for (const IntentDifference::Service& service : Compare(*view_, *view).services) {
+    const bool checks_differ =
+        service.before != nullptr && service.after != nullptr &&
+        (service.before->settings.health_check != service.after->settings.health_check ||
+         service.before->settings.frontends != service.after->settings.frontends);
+    for (const BackendDifference& each : CompareBackends(service.before, service.after)) {
+      const bool stays =
+          each.before != nullptr && each.after != nullptr && each.before->id == each.after->id;
+      if (each.before != nullptr && !stays) Follow(nullptr, *each.before, &touched);
+      if (each.after != nullptr && !stays) Follow(service.after, *each.after, &touched);
+    }
+    if (!checks_differ) continue;
+    for (const auto& backend : service.after->backends) Follow(service.after, *backend, &touched);
+  }
+  view_ = view;
+  for (const std::shared_ptr<Check>& check : touched) Report(*check);
 }
 
-void HealthChecks::Want(const ServiceSpec& service, const BackendSpec& spec,
-                        BackendRuntime* backend, std::map<CheckKey, std::set<uint32_t>>* wanted) {
-  const HealthCheck& check = service.health_check;
-  if (check.type == HealthCheckType::kNone) {
-    return Assign(backend, HealthState::kHealthy, "no check is configured");
+void HealthChecks::Follow(const ServiceIntent* service, const BackendIntent& backend,
+                          ChecksToJudge* touched) {
+  std::vector<CheckKey> wanted;
+  if (service != nullptr && service->settings.health_check.type != HealthCheckType::kNone) {
+    const HealthCheck& check = service->settings.health_check;
+    for (const uint16_t port : CheckPorts(service->settings, backend.spec)) {
+      wanted.push_back({backend.spec.endpoint.address, port, check.interval_ms, check.timeout_ms,
+                        check.rise, check.fall});
+    }
   }
-  const std::vector<uint16_t> ports = CheckPorts(service, spec);
-  if (ports.empty()) {
-    return Assign(backend, HealthState::kHealthy,
-                  "not checked: neither the check, the backend nor a frontend names a port");
+  Detach(backend.id, wanted);
+  if (service == nullptr) {
+    plans_.erase(backend.id);
+    return;
   }
-  if (ports.size() > 1) several_[backend->id];
-  for (const uint16_t port : ports) {
-    const CheckKey key{spec.endpoint.address, port,       check.interval_ms,
-                       check.timeout_ms,      check.rise, check.fall};
-    (*wanted)[key].insert(backend->id);
+  if (wanted.empty()) {
+    plans_.erase(backend.id);
+    const bool has_check = service->settings.health_check.type != HealthCheckType::kNone;
+    return Assign(backend.id, HealthState::kHealthy,
+                  {.outcome = has_check ? CheckOutcome::kNoPort : CheckOutcome::kNoCheck});
+  }
+  Plan plan;
+  for (const CheckKey& key : wanted) {
+    Attach(backend.id, key, wanted.size() > 1, touched);
+    plan.checks.push_back(checks_.at(key));
+  }
+  plans_[backend.id] = std::move(plan);
+}
+
+// From the checks that are not wanted any more.
+void HealthChecks::Detach(uint32_t backend_id, const std::vector<CheckKey>& wanted) {
+  const auto plan = plans_.find(backend_id);
+  if (plan == plans_.end()) return;
+  for (const std::shared_ptr<Check>& check : plan->second.checks) {
+    if (std::ranges::find(wanted, check->key) != wanted.end()) continue;
+    check->backends.erase(backend_id);
+    if (!check->backends.empty()) continue;
+    check->ended = true;
+    check->timer.cancel();
+    checks_.erase(check->key);
   }
 }
 
-void HealthChecks::Begin(const CheckKey& key, std::set<uint32_t> backends) {
+void HealthChecks::Attach(uint32_t backend_id, const CheckKey& key, bool several,
+                          ChecksToJudge* touched) {
   std::shared_ptr<Check>& check = checks_[key];
-  const bool fresh = check == nullptr;
-  if (fresh) check = std::make_shared<Check>(key, executor_);
-  check->backends = std::move(backends);
-  for (const uint32_t id : check->backends) {
-    const BackendRuntime* backend = registry_->FindRuntime(id);
-    const auto several = several_.find(id);
-    if (several != several_.end()) several->second.push_back(check.get());
-    // Which of several checks a backend failed is not known.
-    const bool tells = several == several_.end() ? backend->health.state != HealthState::kInitial
-                                                 : backend->health.state == HealthState::kHealthy;
-    if (check->machine.state() == HealthState::kInitial && tells) {
-      check->machine.TakeUp(backend->health.state);
-      check->reason = backend->health.reason;
-    }
+  const bool is_new = check == nullptr;
+  if (is_new) check = std::make_shared<Check>(key, executor_);
+  check->backends.insert(backend_id);
+  touched->insert(check);
+  const BackendStatus* backend = board_->Find(backend_id);
+  // Which of several checks a backend failed is not known.
+  const bool tells =
+      backend != nullptr && (several ? backend->health.state == HealthState::kHealthy
+                                     : backend->health.state != HealthState::kInitial);
+  if (check->machine.state() == HealthState::kInitial && tells) {
+    check->machine.TakeUp(backend->health.state);
+    check->verdict = backend->health.verdict;
   }
-  // A backend that joins a check which knows the endpoint already has its verdict.
-  if (check->machine.state() != HealthState::kInitial) {
-    for (const uint32_t id : check->backends) {
-      if (several_.contains(id)) continue;  // when all of its checks are known
-      Assign(registry_->FindRuntime(id), check->machine.state(), check->reason);
-    }
-  }
-  if (!fresh) return;
+  if (!is_new) return;
   const bool known = check->machine.state() != HealthState::kInitial;
   const uint32_t spread = known ? key.interval_ms : std::min(kFirstProbeSpreadMs, key.interval_ms);
   check->timer.expires_after(milliseconds(RandomBelow(checks_.size() == 1 ? 1 : spread)));
@@ -239,68 +261,66 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     const ProbeAnswer answer =
         co_await prober_(check->key.address, check->key.port, milliseconds(check->key.timeout_ms));
     if (check->ended) co_return;
-    if (answer.not_made) {
-      NotMade(answer.reason);
+    if (!answer.skipped.empty()) {
+      ProbeSkipped(answer.skipped);
       continue;
     }
-    if (!check->machine.Finish(probe, answer.passed)) continue;
-    check->reason = answer.passed ? fmt::format("tcp check of port {} passes", check->key.port)
-                                  : fmt::format("{} tcp checks of port {} failed in a row: {}",
-                                                check->machine.failures_in_row(), check->key.port,
-                                                answer.reason);
-    Report(*check, check->reason);
+    const bool passed = answer.outcome == CheckOutcome::kPassed;
+    const bool changed = check->machine.Finish(probe, passed);
+    const auto failures =
+        static_cast<uint16_t>(std::min<uint32_t>(check->machine.failures_in_row(), UINT16_MAX));
+    const CheckVerdict verdict{answer.outcome, answer.detail, check->key.port, failures};
+    for (const uint32_t id : check->backends) board_->SetProbe(id, verdict);
+    if (!changed) continue;
+    check->verdict = verdict;
+    Report(*check);
   }
 }
 
-void HealthChecks::NotMade(const std::string& reason) {
-  ++not_made_;
+void HealthChecks::ProbeSkipped(const std::string& reason) {
+  ++skipped_;
   const SteadyTime now = std::chrono::steady_clock::now();
-  if (not_made_told_ != SteadyTime{} && now < not_made_told_ + kNotMadePeriod) return;
-  Log(LogLevel::kError, "checks_not_made",
-      {{"count", std::exchange(not_made_, 0)}, {"reason", reason}});
-  not_made_told_ = now;
+  if (skipped_told_ != SteadyTime{} && now < skipped_told_ + kSkippedPeriod) return;
+  Log(LogLevel::kError, "probes_skipped",
+      {{"count", std::exchange(skipped_, 0)}, {"reason", reason}});
+  skipped_told_ = now;
 }
 
-void HealthChecks::Report(const Check& check, const std::string& reason) {
-  changed_ = false;
+void HealthChecks::Report(const Check& check) {
   for (const uint32_t id : check.backends) {
-    const auto several = several_.find(id);
-    if (several != several_.end()) {
-      JudgeBySeveral(id, several->second);
-    } else if (BackendRuntime* backend = registry_->FindRuntime(id)) {
-      Assign(backend, check.machine.state(), reason);
+    const auto plan = plans_.find(id);
+    if (plan != plans_.end() && plan->second.several()) {
+      JudgeBySeveral(id, plan->second);
+    } else if (check.machine.state() != HealthState::kInitial) {
+      Assign(id, check.machine.state(), check.verdict);
     }
   }
-  if (changed_) on_change_();
 }
 
-void HealthChecks::JudgeBySeveral(uint32_t backend_id, const std::vector<Check*>& checks) {
-  BackendRuntime* backend = registry_->FindRuntime(backend_id);
-  if (backend == nullptr || checks.empty()) return;
+void HealthChecks::JudgeBySeveral(uint32_t backend_id, const Plan& plan) {
   const auto has_state = [&](HealthState state) {
-    return [state](const Check* check) { return check->machine.state() == state; };
+    return [state](const auto& check) { return check->machine.state() == state; };
   };
-  const auto failed = std::ranges::find_if(checks, has_state(HealthState::kUnhealthy));
-  if (failed != checks.end()) {
-    Assign(backend, HealthState::kUnhealthy, (*failed)->reason);
-  } else if (std::ranges::all_of(checks, has_state(HealthState::kHealthy))) {
-    Assign(backend, HealthState::kHealthy, checks.front()->reason);
+  const auto failed = std::ranges::find_if(plan.checks, has_state(HealthState::kUnhealthy));
+  if (failed != plan.checks.end()) {
+    Assign(backend_id, HealthState::kUnhealthy, (*failed)->verdict);
+  } else if (std::ranges::all_of(plan.checks, has_state(HealthState::kHealthy))) {
+    Assign(backend_id, HealthState::kHealthy, plan.checks.front()->verdict);
   }
 }
 
-void HealthChecks::Assign(BackendRuntime* backend, HealthState state, const std::string& reason) {
-  if (backend->health.state == state) {
-    if (backend->health.reason != reason) registry_->SetHealth(backend, state, reason);
-    return;
-  }
+void HealthChecks::Assign(uint32_t backend_id, HealthState state, const CheckVerdict& verdict) {
+  const BackendStatus* backend = board_->Find(backend_id);
+  if (backend == nullptr) return;
+  const bool changed = backend->health.state != state;
+  board_->SetHealth(backend_id, state, verdict);
+  if (!changed) return;
   const bool healthy = state == HealthState::kHealthy;
   Log(healthy ? LogLevel::kInfo : LogLevel::kWarning,
       healthy ? "backend_healthy" : "backend_unhealthy",
       {{"service", backend->service},
        {"backend", backend->endpoint.ToString()},
-       {"reason", reason}});
-  registry_->SetHealth(backend, state, reason);
-  changed_ = true;
+       {"reason", VerdictText(verdict)}});
 }
 
 }  // namespace fairlead

@@ -1,5 +1,5 @@
-// Runs the TCP checks: one per (address, port, parameters), however many backends of however many
-// services share it. Level-triggered: Sync() is told what is wanted, and starts and ends checks.
+// The controller of health: runs the TCP checks, one per (address, port, parameters), however many
+// backends of however many services share it. It is the writer of StatusBoard's health and probes.
 //
 // A check ends with its last backend, so no probe that is still under way can revive a backend that
 // was removed: its answer finds no check. One thread (the executor's).
@@ -10,13 +10,15 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
 #include "controlplane/common/time.h"
-#include "controlplane/core/registry.h"
+#include "controlplane/core/intent.h"
+#include "controlplane/core/status_board.h"
 #include "controlplane/observe/health/check_machine.h"
 
 namespace fairlead {
@@ -37,10 +39,11 @@ struct CheckKey {
 std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& backend);
 
 struct ProbeAnswer {
-  bool passed = false;
-  std::string reason;  // of a failure: "connection refused"
-  // This host had no descriptor, port or memory for it: that says nothing about the backend.
-  bool not_made = false;
+  CheckOutcome outcome = CheckOutcome::kFailed;
+  int32_t detail = 0;  // CheckVerdict
+  // This host had no descriptor, port or memory for it, and this is why: that says nothing about the
+  // backend. Empty: the probe was made.
+  std::string skipped = {};
 };
 
 // One attempt; returns within `timeout`. Replaced in tests.
@@ -53,38 +56,41 @@ size_t MostProbesAtOnce();
 
 class HealthChecks {
  public:
-  // `on_change` is called after a backend's health was changed in the registry.
-  HealthChecks(boost::asio::any_io_executor executor, Registry* registry, Prober prober,
-               std::function<void()> on_change);
+  HealthChecks(boost::asio::any_io_executor executor, StatusBoard* board, Prober prober);
   ~HealthChecks();
 
-  void Sync();
+  // Starts the checks that `view` asks for, and ends all others. Work for what differs from the view
+  // of the last call.
+  void Reconcile(const IntentView& view);
   void Stop();
   size_t check_count() const { return checks_.size(); }
 
  private:
   struct Check;
+  struct Plan;
+  using ChecksToJudge = std::set<std::shared_ptr<Check>>;
 
-  void Want(const ServiceSpec& service, const BackendSpec& spec, BackendRuntime* backend,
-            std::map<CheckKey, std::set<uint32_t>>* wanted);
-  void Begin(const CheckKey& key, std::set<uint32_t> backends);
+  // What is asked for a backend, begun or ended: null stands for a backend that is gone.
+  void Follow(const ServiceIntent* service, const BackendIntent& backend, ChecksToJudge* touched);
+  void Detach(uint32_t backend_id, const std::vector<CheckKey>& wanted);
+  void Attach(uint32_t backend_id, const CheckKey& key, bool several, ChecksToJudge* touched);
   boost::asio::awaitable<void> Run(std::shared_ptr<Check> check);
-  void NotMade(const std::string& reason);
-  void Report(const Check& check, const std::string& reason);
-  // Brings what all checks of a backend say into the registry: unhealthy where one of them is, healthy
+  void ProbeSkipped(const std::string& reason);
+  // Brings what the check says, where it says something, to its backends.
+  void Report(const Check& check);
+  // Brings what all checks of a backend say to the board: unhealthy where one of them is, healthy
   // where all are; else it stays as it is.
-  void JudgeBySeveral(uint32_t backend_id, const std::vector<Check*>& checks);
-  void Assign(BackendRuntime* backend, HealthState state, const std::string& reason);
+  void JudgeBySeveral(uint32_t backend_id, const Plan& plan);
+  void Assign(uint32_t backend_id, HealthState state, const CheckVerdict& verdict);
 
   boost::asio::any_io_executor executor_;
-  Registry* registry_;
+  StatusBoard* board_;
   Prober prober_;
-  std::function<void()> on_change_;
+  IntentView view_;
   std::map<CheckKey, std::shared_ptr<Check>> checks_;
-  std::map<uint32_t, std::vector<Check*>> several_;  // of backends with several, by their ids
-  bool changed_ = false;
-  SteadyTime not_made_told_{};
-  uint64_t not_made_ = 0;  // since it was told of
+  std::unordered_map<uint32_t, Plan> plans_;  // by backend id
+  SteadyTime skipped_told_{};
+  uint64_t skipped_ = 0;  // since it was told of
 };
 
 }  // namespace fairlead

@@ -53,25 +53,31 @@ void NextHops::Stop() {
   if (events_ != nullptr && events_->is_open()) events_->release();
 }
 
-void NextHops::Watch(const std::set<IpAddress>& addresses, std::set<IpAddress> frontends) {
-  std::erase_if(entries_, [&](const auto& entry) { return !addresses.contains(entry.first); });
+void NextHops::Follow(const IpAddress& address) {
+  if (kernel_ == nullptr) return;
+  const auto [entry, added] = entries_.try_emplace(address);
+  if (!added) return;
+  Changed(address);
+  Route(address, &entry->second);
+  if (entry->second.next_hop.has_value() || !entry->second.route.has_value()) return;
+  kernel_->TriggerResolution(*entry->second.route);
+  wake_.Notify();
+}
+
+void NextHops::Forget(const IpAddress& address) {
+  entries_.erase(address);
+  changed_.erase(address);
+}
+
+void NextHops::SetFrontends(std::set<IpAddress> frontends) {
+  if (frontends == frontends_) return;
+  frontends_ = std::move(frontends);
   if (kernel_ == nullptr) return;
   bool unresolved = false;
-  if (frontends != frontends_) {
-    frontends_ = std::move(frontends);
-    for (auto& [address, entry] : entries_) {
-      if (!OtherWith(frontends_, entry)) continue;
-      Route(address, &entry);
-      unresolved |= !entry.next_hop.has_value();
-    }
-  }
-  for (const IpAddress& address : addresses) {
-    const auto [entry, added] = entries_.try_emplace(address);
-    if (!added) continue;
-    Route(address, &entry->second);
-    if (entry->second.next_hop.has_value() || !entry->second.route.has_value()) continue;
-    kernel_->TriggerResolution(*entry->second.route);
-    unresolved = true;
+  for (auto& [address, entry] : entries_) {
+    if (!OtherWith(frontends_, entry)) continue;
+    if (Route(address, &entry)) Changed(address);
+    unresolved |= !entry.next_hop.has_value();
   }
   if (unresolved) wake_.Notify();
 }
@@ -158,7 +164,9 @@ void NextHops::OnNeighbour(const NeighbourEvent& event) {
         entry.route->interface_index != event.interface_index) {
       continue;
     }
-    changed |= Resolve(address, &entry);
+    if (!Resolve(address, &entry)) continue;
+    Changed(address);
+    changed = true;
   }
   if (changed) on_change_();
 }
@@ -188,7 +196,10 @@ void NextHops::RouteAll(bool only_missing) {
   bool changed = false;
   for (auto& [address, entry] : entries_) {
     if (only_missing && entry.next_hop.has_value()) continue;
-    changed |= Route(address, &entry);
+    if (Route(address, &entry)) {
+      Changed(address);
+      changed = true;
+    }
     if (entry.route.has_value() && !entry.next_hop.has_value()) {
       kernel_->TriggerResolution(*entry.route);
     }

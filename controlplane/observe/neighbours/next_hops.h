@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -39,10 +40,14 @@ class NextHops {
   Status Start();
   void Stop();
 
-  // The addresses to follow from now on. New ones that the kernel has resolved already are known
-  // when this returns. An unspecified address (0.0.0.0, ::) stands for its family's default route.
-  // What is routed by way of one of `frontends` has no next hop: its packets would come back here.
-  void Watch(const std::set<IpAddress>& addresses, std::set<IpAddress> frontends = {});
+  // Follows the address from now on. When the kernel has resolved it already, it is known when this
+  // returns. An unspecified address (0.0.0.0, ::) stands for its family's default route.
+  void Follow(const IpAddress& address);
+  void Forget(const IpAddress& address);
+  // What is routed by way of one of these has no next hop: its packets would come back here.
+  void SetFrontends(std::set<IpAddress> frontends);
+  // The followed addresses whose next hop changed since the last call, or is new.
+  std::set<IpAddress> TakeChanged() { return std::exchange(changed_, {}); }
   std::optional<SnapshotNextHop> Find(const IpAddress& address) const;
   // Why Find() has nothing: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
   // eth1".
@@ -74,6 +79,8 @@ class NextHops {
   bool OtherWith(const std::set<IpAddress>& frontends, const Entry& entry) const;
   bool Resolve(const IpAddress& address, Entry* entry);
   void RouteAll(bool only_missing);
+  // What Find() says of the address is not what it said.
+  void Changed(const IpAddress& address) { changed_.insert(address); }
 
   boost::asio::any_io_executor executor_;
   std::function<void()> on_change_;
@@ -84,6 +91,7 @@ class NextHops {
   bool stopped_ = false;
   std::map<IpAddress, Entry> entries_;
   std::set<IpAddress> frontends_;
+  std::set<IpAddress> changed_;
   std::map<IpAddress, std::string> host_addresses_;
   std::map<NeighbourKey, MacAddress> neighbours_;  // all that the kernel has, by last event
 };

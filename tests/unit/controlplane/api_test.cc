@@ -250,8 +250,7 @@ TEST_F(ApiTest, DeadlineReleasesTheFlowsThatRemain) {
   EXPECT_TRUE(
       AskUntil(socket_, drain, [](const json& view) { return view["state"] == "drained"; }));
   EXPECT_EQ(Call("GET", drain).json()["reason"], "deadline passed");
-  EXPECT_TRUE(dataplane_->WaitForGeneration(3));
-  EXPECT_EQ(dataplane_->StateOf("10.0.0.1"), BackendState::kDown);
+  EXPECT_TRUE(dataplane_->WaitForState("10.0.0.1", BackendState::kDown));
 }
 
 TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
@@ -371,7 +370,7 @@ TEST_F(ApiTest, AStartThatIsRefusedForItsSocketImportsNothing) {
     const RunningDaemon refused(options);
     EXPECT_FALSE(refused.start_status().ok());
   }
-  EXPECT_EQ((*(*Store::Open(options.store_path))->Load()).intent_generation, 0U);
+  EXPECT_EQ((*(*Store::Open(options.store_path))->Load()).intent.revision, 0U);
 }
 
 TEST_F(ApiTest, PatchOfAServiceChangesWhatItNamesAndNothingElse) {

@@ -7,88 +7,90 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr uint64_t kGeneration = 7;
+constexpr uint64_t kRevision = 7;
 
 class DrainMachineTest : public testing::Test {
  protected:
   SteadyTime At(int ms) const { return start_ + milliseconds(ms); }
 
   SteadyTime start_{std::chrono::hours(5)};
-  DrainMachine machine_{kGeneration, start_ + milliseconds(60'000), Records::kOfAllFlows};
+  DrainMachine machine_{kRevision, start_ + milliseconds(60'000), Records::kOfAllFlows};
 };
 
 TEST_F(DrainMachineTest, NothingIsKnownBeforeTheFirstCount) {
-  machine_.OnInForce(kGeneration, At(10));
+  machine_.OnInForce(kRevision, At(10));
   EXPECT_EQ(machine_.remaining(), std::nullopt);
-  EXPECT_EQ(machine_.Finished(At(59'999)), std::nullopt);
+  EXPECT_EQ(machine_.End(At(59'999)), DrainEnd::kNotYet);
 }
 
 TEST_F(DrainMachineTest, CountFromBeforeItWasInForceIsNotBelieved) {
   machine_.OnCount({At(5), 0});
-  machine_.OnInForce(kGeneration, At(10));
+  machine_.OnInForce(kRevision, At(10));
   machine_.OnCount({At(9), 0});
   EXPECT_EQ(machine_.remaining(), std::nullopt);
-  EXPECT_EQ(machine_.Finished(At(100)), std::nullopt);
+  EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
 }
 
-TEST_F(DrainMachineTest, OlderGenerationInForceIsNotEnough) {
-  machine_.OnInForce(kGeneration - 1, At(10));
+TEST_F(DrainMachineTest, OlderRevisionInForceIsNotEnough) {
+  machine_.OnInForce(kRevision - 1, At(10));
   machine_.OnCount({At(20), 0});
-  EXPECT_EQ(machine_.Finished(At(100)), std::nullopt);
+  EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
 }
 
-TEST_F(DrainMachineTest, LaterGenerationHoldsTheDrainToo) {
-  machine_.OnInForce(kGeneration + 3, At(10));
+TEST_F(DrainMachineTest, LaterRevisionHoldsTheDrainToo) {
+  machine_.OnInForce(kRevision + 3, At(10));
   machine_.OnCount({At(20), 0});
-  EXPECT_EQ(machine_.Finished(At(100)), "no flows remain");
+  EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNoFlowsRemain);
 }
 
 TEST_F(DrainMachineTest, EndsWhenNoFlowRemains) {
-  machine_.OnInForce(kGeneration, At(10));
+  machine_.OnInForce(kRevision, At(10));
   machine_.OnCount({At(20), 3});
   EXPECT_EQ(machine_.remaining(), 3U);
-  EXPECT_EQ(machine_.Finished(At(100)), std::nullopt);
+  EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
   machine_.OnCount({At(220), 0});
-  EXPECT_EQ(machine_.Finished(At(221)), "no flows remain");
+  EXPECT_EQ(machine_.End(At(221)), DrainEnd::kNoFlowsRemain);
 }
 
 TEST_F(DrainMachineTest, EndsAtTheDeadlineWhateverRemains) {
-  machine_.OnInForce(kGeneration, At(10));
+  machine_.OnInForce(kRevision, At(10));
   machine_.OnCount({At(20), 3});
-  EXPECT_EQ(machine_.Finished(At(59'999)), std::nullopt);
-  EXPECT_EQ(machine_.Finished(At(60'000)), "deadline passed");
+  EXPECT_EQ(machine_.End(At(59'999)), DrainEnd::kNotYet);
+  EXPECT_EQ(machine_.End(At(60'000)), DrainEnd::kDeadlinePassed);
 }
 
 TEST_F(DrainMachineTest, WithoutDataplaneItStaysUntilTheDeadline) {
-  EXPECT_EQ(machine_.Finished(At(59'999)), std::nullopt);
-  EXPECT_EQ(machine_.Finished(At(60'000)), "deadline passed");
+  EXPECT_EQ(machine_.End(At(59'999)), DrainEnd::kNotYet);
+  EXPECT_EQ(machine_.End(At(60'000)), DrainEnd::kDeadlinePassed);
 }
 
 TEST_F(DrainMachineTest, CountsOfALostDataplaneAreForgotten) {
-  machine_.OnInForce(kGeneration, At(10));
+  machine_.OnInForce(kRevision, At(10));
   machine_.OnCount({At(20), 0});
-  machine_.OnDisconnect(kGeneration + 1);
+  machine_.OnDisconnect();
   EXPECT_EQ(machine_.remaining(), std::nullopt);
-  EXPECT_EQ(machine_.Finished(At(100)), std::nullopt);
-  machine_.OnInForce(kGeneration, At(200));  // what the next one had before is not enough
+  EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
+  machine_.OnInForce(kRevision - 1, At(200));  // the next one has not heard of the drain yet
   machine_.OnCount({At(300), 0});
-  EXPECT_EQ(machine_.Finished(At(301)), std::nullopt);
-  machine_.OnInForce(kGeneration + 1, At(400));
+  EXPECT_EQ(machine_.End(At(301)), DrainEnd::kNotYet);
+  machine_.OnInForce(kRevision, At(400));
+  machine_.OnCount({At(350), 0});
+  EXPECT_EQ(machine_.End(At(401)), DrainEnd::kNotYet);
   machine_.OnCount({At(500), 0});
-  EXPECT_EQ(machine_.Finished(At(501)), "no flows remain");
+  EXPECT_EQ(machine_.End(At(501)), DrainEnd::kNoFlowsRemain);
 }
 
 TEST_F(DrainMachineTest, ServiceWithoutRecordsIsDrainedOnceInForce) {
-  DrainMachine machine(kGeneration, At(60'000), Records::kNone);
-  EXPECT_EQ(machine.Finished(At(1)), std::nullopt);
-  machine.OnInForce(kGeneration, At(10));
-  EXPECT_TRUE(machine.Finished(At(10)).has_value());
+  DrainMachine machine(kRevision, At(60'000), Records::kNone);
+  EXPECT_EQ(machine.End(At(1)), DrainEnd::kNotYet);
+  machine.OnInForce(kRevision, At(10));
+  EXPECT_NE(machine.End(At(10)), DrainEnd::kNotYet);
 }
 
 class AdaptiveDrainMachineTest : public DrainMachineTest {
  protected:
-  AdaptiveDrainMachineTest() { machine_.OnInForce(kGeneration, At(10)); }
-  DrainMachine machine_{kGeneration, start_ + milliseconds(60'000), Records::kOfSeenFlows};
+  AdaptiveDrainMachineTest() { machine_.OnInForce(kRevision, At(10)); }
+  DrainMachine machine_{kRevision, start_ + milliseconds(60'000), Records::kOfSeenFlows};
 };
 
 TEST_F(AdaptiveDrainMachineTest, NoRecordIsNotNoFlowWhileSlotsShift) {
@@ -96,33 +98,33 @@ TEST_F(AdaptiveDrainMachineTest, NoRecordIsNotNoFlowWhileSlotsShift) {
   machine_.OnCount({At(20), 0, 5});
   EXPECT_EQ(machine_.remaining(), 0U);
   EXPECT_TRUE(machine_.unseen());
-  EXPECT_EQ(machine_.Finished(At(100)), std::nullopt);
+  EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
   machine_.OnCount({At(200), 0, 0});
   EXPECT_FALSE(machine_.unseen());
-  EXPECT_EQ(machine_.Finished(At(201)), "no flows remain");
+  EXPECT_EQ(machine_.End(At(201)), DrainEnd::kNoFlowsRemain);
 }
 
 TEST_F(AdaptiveDrainMachineTest, RecordedFlowsOutliveTheShift) {
   machine_.OnCount({At(20), 3, 0});
   EXPECT_FALSE(machine_.unseen());
-  EXPECT_EQ(machine_.Finished(At(100)), std::nullopt);
+  EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
 }
 
 TEST_F(AdaptiveDrainMachineTest, TheDeadlineEndsTheShiftToo) {
   machine_.OnCount({At(20), 0, 5});
-  EXPECT_EQ(machine_.Finished(At(60'000)), "deadline passed");
+  EXPECT_EQ(machine_.End(At(60'000)), DrainEnd::kDeadlinePassed);
 }
 
 TEST_F(DrainMachineTest, WhoRecordsAllFlowsNeedNotWaitForTheShift) {
-  machine_.OnInForce(kGeneration, At(10));
+  machine_.OnInForce(kRevision, At(10));
   machine_.OnCount({At(20), 0, 5});
   EXPECT_FALSE(machine_.unseen());
-  EXPECT_EQ(machine_.Finished(At(21)), "no flows remain");
+  EXPECT_EQ(machine_.End(At(21)), DrainEnd::kNoFlowsRemain);
 }
 
 TEST_F(DrainMachineTest, ZeroTimeoutEndsAtOnce) {
-  DrainMachine machine(kGeneration, start_, Records::kOfAllFlows);
-  EXPECT_EQ(machine.Finished(start_), "deadline passed");
+  DrainMachine machine(kRevision, start_, Records::kOfAllFlows);
+  EXPECT_EQ(machine.End(start_), DrainEnd::kDeadlinePassed);
 }
 
 }  // namespace

@@ -165,6 +165,10 @@ bool FakeDataplane::WaitForGeneration(uint64_t generation) {
   return WaitUntil([&] { return generation_ >= generation; });
 }
 
+bool FakeDataplane::WaitForState(const std::string& address, BackendState state) {
+  return WaitUntil([&] { return StateInForce(address) == state; });
+}
+
 std::optional<BackendState> FakeDataplane::StateInForce(const std::string& address) {
   if (image_.bytes().empty()) return std::nullopt;
   const SnapshotView view(image_.bytes());

@@ -41,6 +41,7 @@ class FakeDataplane {
   // Waits (bounded) until `condition`, which is asked with the lock held, is true.
   bool WaitUntil(const std::function<bool()>& condition);
   bool WaitForGeneration(uint64_t generation);
+  bool WaitForState(const std::string& address, BackendState state);
 
   // The state of a backend in the image in force; nullopt: it is not in there.
   std::optional<BackendState> StateOf(const std::string& address);

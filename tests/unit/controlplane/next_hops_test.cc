@@ -82,7 +82,7 @@ TEST_F(NextHopsTest, KnowsAtOnceWhatTheKernelKnows) {
     boost::asio::io_context context;
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({kBackend});
+    hops.Follow(kBackend);
     EXPECT_EQ(hops.Find(kBackend), Hop("02:00:00:00:00:11", "left"));
   });
 }
@@ -94,7 +94,7 @@ TEST_F(NextHopsTest, FollowsANeighboursMac) {
     int changes = 0;
     NextHops hops(context.get_executor(), [&] { ++changes; });
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({kBackend});
+    hops.Follow(kBackend);
     EXPECT_EQ(hops.Find(kBackend), std::nullopt);
     EXPECT_THAT(hops.Missing(kBackend), HasSubstr("waiting for the MAC of 10.0.0.11 on left"));
     Ip("neigh replace 10.0.0.11 lladdr 02:00:00:00:00:11 dev left nud reachable");
@@ -113,12 +113,13 @@ TEST_F(NextHopsTest, MacThatTheKernelForgetsStaysInUse) {
     boost::asio::io_context context;
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({kBackend});
+    hops.Follow(kBackend);
     Ip("neigh del 10.0.0.11 dev left");
     Ip("neigh add 10.0.0.12 lladdr 02:00:00:00:00:12 dev left nud permanent");
     const IpAddress other = *IpAddress::Parse("10.0.0.12");
     EXPECT_TRUE(RunUntil(&context, [&] {
-      hops.Watch({kBackend, other});
+      hops.Follow(kBackend);
+      hops.Follow(other);
       return hops.Find(other).has_value();
     }));
     EXPECT_EQ(hops.Find(kBackend), Hop("02:00:00:00:00:11", "left"));
@@ -132,7 +133,7 @@ TEST_F(NextHopsTest, AsksTheKernelToResolve) {
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
     EXPECT_EQ(Output("ip neigh show 10.0.0.11"), "");
-    hops.Watch({kBackend});
+    hops.Follow(kBackend);
     // Nobody answers, but somebody was asked; after three seconds the kernel gives up.
     EXPECT_THAT(Output("ip neigh show 10.0.0.11"),
                 AnyOf(HasSubstr("INCOMPLETE"), HasSubstr("FAILED")));
@@ -149,7 +150,7 @@ TEST_F(NextHopsTest, GatewayAndItsChange) {
     boost::asio::io_context context;
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({routed});
+    hops.Follow(routed);
     EXPECT_EQ(hops.Find(routed), Hop("02:00:00:00:00:fe", "left"));
     Ip("route replace 192.0.2.0/24 via 10.0.0.253");
     EXPECT_TRUE(
@@ -172,7 +173,8 @@ TEST_F(NextHopsTest, DefaultRoutesAndTheirChange) {
     boost::asio::io_context context;
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({four, six});
+    hops.Follow(four);
+    hops.Follow(six);
     EXPECT_EQ(hops.Find(four), std::nullopt);
     EXPECT_EQ(hops.Missing(four), "this host has no IPv4 default route");
     EXPECT_EQ(hops.Missing(six), "this host has no IPv6 default route");
@@ -205,15 +207,15 @@ TEST_F(NextHopsTest, DefaultRouteIsFoundBehindFiltersAndOnlyThat) {
     boost::asio::io_context context;
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({four});
+    hops.Follow(four);
     EXPECT_EQ(hops.Missing(four), "this host has no IPv4 default route");
-    hops.Watch({});
+    hops.Forget(four);
     Ip("route add default dev left");
-    hops.Watch({four});
+    hops.Follow(four);
     EXPECT_EQ(hops.Missing(four), "the IPv4 default route has no gateway");
-    hops.Watch({});
+    hops.Forget(four);
     Ip("route replace default via 10.0.0.254");
-    hops.Watch({four});
+    hops.Follow(four);
     EXPECT_EQ(hops.Find(four), Hop("02:00:00:00:00:fe", "left"));
   });
 }
@@ -229,13 +231,14 @@ TEST_F(NextHopsTest, RouteThatLeadsBackToAFrontendIsNoNextHop) {
     boost::asio::io_context context;
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({routed}, {frontend});
+    hops.SetFrontends({frontend});
+    hops.Follow(routed);
     EXPECT_EQ(hops.Find(routed), std::nullopt);
     EXPECT_EQ(hops.Missing(routed),
               "its route leads to 10.0.0.254, a frontend: packets would come back in a loop");
-    hops.Watch({routed}, {});
+    hops.SetFrontends({});
     EXPECT_EQ(hops.Find(routed), Hop("02:00:00:00:00:fe", "left")) << "the frontend is gone";
-    hops.Watch({routed}, {frontend});
+    hops.SetFrontends({frontend});
     EXPECT_EQ(hops.Find(routed), std::nullopt) << "it was added after the backend";
     Ip("route replace 192.0.2.0/24 via 10.0.0.253");
     EXPECT_TRUE(
@@ -260,7 +263,7 @@ TEST_F(NextHopsTest, VlanInterfaceIsItsParentWithATag) {
     boost::asio::io_context context;
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({tagged});
+    hops.Follow(tagged);
     EXPECT_EQ(hops.Find(tagged), Hop("02:00:00:00:01:11", "left", 100));
   });
 }
@@ -274,7 +277,7 @@ TEST_F(NextHopsTest, Ipv6Neighbour) {
     boost::asio::io_context context;
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
-    hops.Watch({six});
+    hops.Follow(six);
     EXPECT_EQ(hops.Find(six), Hop("02:00:00:00:00:66", "left"));
   });
 }
@@ -286,7 +289,7 @@ TEST_F(NextHopsTest, OwnAddressIsNoNextHop) {
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
     const IpAddress own = *IpAddress::Parse("10.0.0.1");
-    hops.Watch({own});
+    hops.Follow(own);
     EXPECT_EQ(hops.Find(own), std::nullopt);
     EXPECT_THAT(hops.Missing(own), HasSubstr("no unicast route"));
   });

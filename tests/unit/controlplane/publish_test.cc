@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 
 #include "controlplane/common/log.h"
+#include "controlplane/core/draft.h"
+#include "controlplane/core/store.h"
 #include "controlplane/publish/seqpacket.h"
 #include "tests/unit/controlplane/fake_dataplane.h"
 #include "tests/unit/controlplane/http_client.h"
@@ -51,20 +53,27 @@ class PublishTest : public testing::Test {
   }
   // What the store holds before the daemon starts: web with a TCP check nobody answers in time.
   void Seed(HealthState state) {
-    const FakeClock clock;
     const std::unique_ptr<Store> store = *Store::Open(store_);
-    Registry registry(store.get(), &clock);
-    ASSERT_TRUE(registry.Load().ok());
-    ASSERT_TRUE(registry
-                    .AddService(ParseServiceSpec(
-                        R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
-                            "fail_open": false,
-                            "health_check": {"interval": "120s", "timeout": "119s"},
-                            "backends": [{"address": "192.0.2.1", "mac": "02:00:00:00:00:01"}]})"))
-                    .ok());
-    if (state == HealthState::kInitial) return;
-    registry.SetHealth(registry.FindRuntime("web", ParseEndpoint("192.0.2.1")), state, "known");
-    ASSERT_TRUE(registry.Flush(0).ok());
+    Result<StoredState> state_before = store->Load();
+    ASSERT_TRUE(state_before.ok());
+    IdsInUse ids;
+    IntentDraft draft(std::make_shared<Intent>(state_before->intent), 1, &ids);
+    draft.PutService(ParseServiceSpec(
+                         R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+                             "fail_open": false,
+                             "health_check": {"interval": "120s", "timeout": "119s"},
+                             "backends": [{"address": "192.0.2.1", "mac": "02:00:00:00:00:01"}]})"),
+                     "");
+    const IntentView after = draft.Finish();
+    Result<Store::Transaction> transaction = store->Begin();
+    ASSERT_TRUE(transaction.ok());
+    ASSERT_TRUE(transaction->PutIntent(state_before->intent, *after).ok());
+    ASSERT_TRUE(transaction->SetGeneration(1).ok());
+    if (state != HealthState::kInitial) {
+      const StoredStatus known{.health = {state, 1, {CheckOutcome::kPassed}}, .drain = {}};
+      ASSERT_TRUE(transaction->PutStatus(after->services[0]->backends[0]->id, known).ok());
+    }
+    ASSERT_TRUE(transaction->Commit().ok());
   }
   static FakeDataplane::Behaviour Forwarding(uint64_t generation) {
     FakeDataplane::Behaviour behaviour;

@@ -28,12 +28,29 @@ void WriteAll(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
+const StoredStatus kUnhealthy = {
+    .health = {HealthState::kUnhealthy, 5000, {CheckOutcome::kFailed, 111, 80, 3}},
+    .drain = {.drain_revision = 2,
+              .end = DrainEnd::kDeadlinePassed,
+              .flows_kept = true,
+              .finished_ms = 7000}};
+
 class StoreTest : public testing::Test {
  protected:
   std::unique_ptr<Store> Open(const std::string& name = "store.db") {
     Result<std::unique_ptr<Store>> store = Store::Open(directory_.File(name));
     EXPECT_TRUE(store.ok()) << store.status().message();
     return store.ok() ? *std::move(store) : nullptr;
+  }
+
+  // 10.0.0.N for id 100 + N.
+  static BackendIntent BackendWithWeight(uint32_t id, uint16_t weight) {
+    BackendIntent backend;
+    backend.id = id;
+    backend.spec = ParseBackendSpec(R"({"address": "10.0.0.)" + std::to_string(id - 100) + R"("})");
+    backend.spec.weight = weight;
+    backend.owner = id == 103 ? "scaler" : "";
+    return backend;
   }
 
   // One service, three backends, a drain and a health verdict, at generation 3.
@@ -44,34 +61,36 @@ class StoreTest : public testing::Test {
     ASSERT_TRUE(transaction.ok());
     ASSERT_TRUE(transaction->PutService(11, service).ok());
     for (uint32_t i = 1; i <= 3; ++i) {
-      const BackendSpec backend =
-          ParseBackendSpec(R"({"address": "10.0.0.)" + std::to_string(i) + R"(", "weight": 5})");
-      ASSERT_TRUE(transaction->PutBackend(100 + i, "web", backend).ok());
+      ASSERT_TRUE(transaction->PutBackend("web", BackendWithWeight(100 + i, 5)).ok());
     }
-    ASSERT_TRUE(transaction->PutDrain(101, {1000, 61'000, 0, ""}).ok());
-    ASSERT_TRUE(transaction->PutHealth(102, {HealthState::kUnhealthy, 5000, "refused"}).ok());
+    ASSERT_TRUE(transaction->PutDrain(101, {2, 1000, 61'000}).ok());
+    ASSERT_TRUE(transaction->PutStatus(102, kUnhealthy).ok());
     ASSERT_TRUE(transaction->SetGeneration(3).ok());
-    ASSERT_TRUE(transaction->SetIntentGeneration(3).ok());
+    ASSERT_TRUE(transaction->SetRevision(3).ok());
     ASSERT_TRUE(transaction->SetHashSeed(0xfedcba9876543210).ok());
     ASSERT_TRUE(transaction->Commit().ok());
   }
 
   static void ExpectFilled(const StoredState& state) {
     EXPECT_EQ(state.generation, 3U);
-    EXPECT_EQ(state.intent_generation, 3U);
-    EXPECT_EQ(state.hash_seed, 0xfedcba9876543210);
-    ASSERT_EQ(state.services.size(), 1U);
-    const StoredService& service = state.services[0];
+    EXPECT_EQ(state.intent.revision, 3U);
+    EXPECT_EQ(state.intent.hash_seed, 0xfedcba9876543210);
+    ASSERT_EQ(state.intent.services.size(), 1U);
+    const ServiceIntent& service = *state.intent.services[0];
     EXPECT_EQ(service.id, 11U);
-    EXPECT_EQ(service.spec.name, "web");
-    EXPECT_EQ(service.spec.drain_timeout_ms, 60'000U);
+    EXPECT_EQ(service.name(), "web");
+    EXPECT_EQ(service.settings.drain_timeout_ms, 60'000U);
     ASSERT_EQ(service.backends.size(), 3U);
-    EXPECT_EQ(service.backends[0].id, 101U);
-    EXPECT_EQ(service.backends[0].spec.endpoint.ToString(), "10.0.0.1");
-    EXPECT_EQ(service.backends[0].spec.weight, 5U);
-    EXPECT_EQ(service.backends[0].drain, (DrainRecord{1000, 61'000, 0, ""}));
-    EXPECT_EQ(service.backends[1].health, (Health{HealthState::kUnhealthy, 5000, "refused"}));
-    EXPECT_EQ(service.backends[2].drain, std::nullopt);
+    EXPECT_EQ(service.backends[0]->id, 101U);
+    EXPECT_EQ(service.backends[0]->spec.endpoint.ToString(), "10.0.0.1");
+    EXPECT_EQ(service.backends[0]->spec.weight, 5U);
+    EXPECT_EQ(service.backends[0]->owner, "");
+    EXPECT_EQ(service.backends[0]->drain, (DrainIntent{2, 1000, 61'000}));
+    ASSERT_EQ(state.status.size(), 1U);
+    EXPECT_EQ(state.status.at(102).health, kUnhealthy.health);
+    EXPECT_EQ(state.status.at(102).drain, kUnhealthy.drain);
+    EXPECT_EQ(service.backends[2]->drain, std::nullopt);
+    EXPECT_EQ(service.backends[2]->owner, "scaler");
   }
 
   // The store's files as they are now, under another name.
@@ -96,9 +115,9 @@ TEST_F(StoreTest, NewStoreIsEmptyWithARandomSeed) {
   ASSERT_TRUE(one.ok());
   ASSERT_TRUE(two.ok());
   EXPECT_EQ(one->generation, 0U);
-  EXPECT_EQ(one->intent_generation, 0U);
-  EXPECT_TRUE(one->services.empty());
-  EXPECT_NE(one->hash_seed, two->hash_seed);
+  EXPECT_EQ(one->intent.revision, 0U);
+  EXPECT_TRUE(one->intent.services.empty());
+  EXPECT_NE(one->intent.hash_seed, two->intent.hash_seed);
 }
 
 TEST_F(StoreTest, GivesBackWhatWasCommittedAfterReopening) {
@@ -132,7 +151,7 @@ TEST_F(StoreTest, DeletedBackendTakesItsDrainAndHealthAlong) {
   ASSERT_TRUE(transaction->Commit().ok());
   const Result<StoredState> state = store->Load();
   ASSERT_TRUE(state.ok()) << state.status().message();
-  EXPECT_TRUE(state->services.empty());
+  EXPECT_TRUE(state->intent.services.empty());
 }
 
 // What kill -9 leaves: the files as they are at some moment, with the log not folded in.
@@ -178,12 +197,8 @@ TEST_F(StoreTest, RefusesWhatADamagedLogHasUndone) {
   for (uint64_t generation = 4; generation <= 8; ++generation) {
     Result<Store::Transaction> transaction = store->Begin();
     ASSERT_TRUE(transaction.ok());
-    const std::string weight = std::to_string(140 + generation);
-    ASSERT_TRUE(
-        transaction
-            ->PutBackend(101, "web",
-                         ParseBackendSpec(R"({"address": "10.0.0.1", "weight": )" + weight + "}"))
-            .ok());
+    const auto weight = static_cast<uint16_t>(140 + generation);
+    ASSERT_TRUE(transaction->PutBackend("web", BackendWithWeight(101, weight)).ok());
     ASSERT_TRUE(transaction->SetGeneration(generation).ok());
     ASSERT_TRUE(transaction->AddChange(generation, 1000 + generation).ok());
     ASSERT_TRUE(transaction->Commit().ok());
@@ -207,7 +222,7 @@ TEST_F(StoreTest, RefusesWhatADamagedLogHasUndone) {
       EXPECT_EQ(state.status().code(), ErrorCode::kDataLoss) << state.status().message();
       continue;
     }
-    EXPECT_EQ(state->services.at(0).backends.at(0).spec.weight, 148U) << "round " << round;
+    EXPECT_EQ(state->intent.services.at(0)->backends.at(0)->spec.weight, 148U) << "round " << round;
     EXPECT_EQ(state->generation, 8U);
   }
   EXPECT_GT(refused, 100);
@@ -247,11 +262,8 @@ TEST_F(StoreTest, RefusesAPageOfAnEarlierMoment) {
     const std::unique_ptr<Store> store = Open();
     Result<Store::Transaction> transaction = store->Begin();
     ASSERT_TRUE(transaction.ok());
-    ASSERT_TRUE(
-        transaction
-            ->PutBackend(101, "web", ParseBackendSpec(R"({"address": "10.0.0.1", "weight": 149})"))
-            .ok());
-    ASSERT_TRUE(transaction->PutHealth(102, {HealthState::kHealthy, 6000, "passes"}).ok());
+    ASSERT_TRUE(transaction->PutBackend("web", BackendWithWeight(101, 149)).ok());
+    ASSERT_TRUE(transaction->PutStatus(102, {.health = {HealthState::kHealthy, 6000, {}}}).ok());
     ASSERT_TRUE(transaction->DeleteDrain(101).ok());
     ASSERT_TRUE(transaction->SetGeneration(4).ok());
     ASSERT_TRUE(transaction->Commit().ok());
@@ -310,42 +322,164 @@ TEST_F(StoreTest, RemembersChangesAndNoOthers) {
     ASSERT_TRUE(transaction->Commit().ok());
   }
   const std::unique_ptr<Store> store = Open();
-  EXPECT_EQ(store->Load()->change_id, 1'010'005U);
+  EXPECT_EQ(store->Load()->intent.change_id, 1'010'005U);
   EXPECT_TRUE(*store->KnowsChange(1'000'006, 6));
   EXPECT_FALSE(*store->KnowsChange(77, 6)) << "of another store";
   EXPECT_TRUE(*store->KnowsChange(1'000'001, 1)) << "older than what is remembered";
 }
 
-TEST_F(StoreTest, TakesOverAStoreOfVersion1) {
-  Fill(Open().get());
-  {
+// As the programs that had that schema wrote it: web with a drain that has ended, one that runs, and a
+// health verdict.
+class OldStoreTest : public StoreTest, public testing::WithParamInterface<int> {
+ protected:
+  // A checksum is XXH3-64 of the columns, each with its length before it.
+  static int64_t Checksum(const std::vector<std::string>& columns) {
+    std::string text;
+    for (const std::string& column : columns) {
+      text += std::to_string(column.size()) + ":" + column;
+    }
+    return static_cast<int64_t>(XXH3_64bits(text.data(), text.size()));
+  }
+  void Insert(const std::string& table, const std::string& kind,
+              const std::vector<std::string>& columns) {
+    std::vector<std::string> summed = columns;
+    summed.insert(summed.begin(), kind);
+    const int64_t checksum = Checksum(summed);
+    std::string sql = "INSERT INTO " + table + " VALUES (";
+    for (const std::string& column : columns) sql += "'" + column + "', ";
+    const Status inserted = database_->Execute((sql + std::to_string(checksum) + ")").c_str());
+    ASSERT_TRUE(inserted.ok()) << inserted.message();
+    sum_ += static_cast<uint64_t>(checksum);
+  }
+  void WriteOldStore(int version) {
     Result<SqliteDatabase> database = SqliteDatabase::Open(directory_.File("store.db"));
     ASSERT_TRUE(database.ok());
-    // As version 1 was: a log, counts, no digest, no changes. A checksum is XXH3-64 of the row.
-    ASSERT_TRUE(database
-                    ->Execute("PRAGMA journal_mode=WAL; DROP TABLE changes; "
-                              "DELETE FROM meta WHERE key = 'digest'; PRAGMA user_version=1")
-                    .ok());
-    for (const auto& [key, count] : {std::pair("services", 1), std::pair("backends", 3),
-                                     std::pair("drains", 1), std::pair("health", 1)}) {
-      const std::string name = std::string(key) + "_count";
-      const std::string value = std::to_string(count);
-      const std::string text = "4:meta" + std::to_string(name.size()) + ":" + name +
-                               std::to_string(value.size()) + ":" + value;
-      Result<SqliteStatement> statement = database->Prepare("INSERT INTO meta VALUES (?, ?, ?)");
-      ASSERT_TRUE(statement.ok());
-      statement->Bind(name).Bind(value).Bind(
-          static_cast<int64_t>(XXH3_64bits(text.data(), text.size())));
-      ASSERT_TRUE(statement->Run().ok());
+    database_ = &*database;
+    ASSERT_TRUE(
+        database_
+            ->Execute(
+                "PRAGMA journal_mode=WAL; PRAGMA application_id=1179796556;"
+                "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, "
+                "                   checksum INTEGER NOT NULL);"
+                "CREATE TABLE services (name TEXT PRIMARY KEY, id INTEGER NOT NULL UNIQUE, "
+                "                       spec TEXT NOT NULL, checksum INTEGER NOT NULL);"
+                "CREATE TABLE backends (id INTEGER PRIMARY KEY, service TEXT NOT NULL, "
+                "                       endpoint TEXT NOT NULL, spec TEXT NOT NULL, "
+                "                       checksum INTEGER NOT NULL, UNIQUE (service, endpoint));"
+                "CREATE TABLE drains (backend_id INTEGER PRIMARY KEY, started_ms INTEGER NOT NULL,"
+                "                     deadline_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL,"
+                "                     reason TEXT NOT NULL, checksum INTEGER NOT NULL);"
+                "CREATE TABLE health (backend_id INTEGER PRIMARY KEY, state INTEGER NOT NULL,"
+                "                     since_ms INTEGER NOT NULL, reason TEXT NOT NULL, "
+                "                     checksum INTEGER NOT NULL);"
+                "CREATE TABLE changes (generation INTEGER PRIMARY KEY, id INTEGER NOT NULL, "
+                "                      checksum INTEGER NOT NULL)")
+            .ok());
+    Insert("meta", "meta", {"generation", "9"});
+    Insert("meta", "meta", {"intent_generation", "7"});
+    Insert("meta", "meta", {"hash_seed", "77"});
+    Insert("services", "service",
+           {"web", "11",
+            R"({"name":"web","frontends":["203.0.113.10:80/tcp"],"drain_timeout":"60s"})"});
+    for (const std::string n : {"1", "2", "3"}) {
+      Insert("backends", "backend",
+             {"10" + n, "web", "10.0.0." + n, R"({"address":"10.0.0.)" + n + R"(","weight":5})"});
     }
+    Insert("drains", "drain", {"101", "1000", "61000", "0", ""});
+    Insert("drains", "drain",
+           {"102", "1000", "2000", "2000", "deadline passed; flows that remain are kept"});
+    Insert("health", "health", {"103", "2", "5000", "Connection refused"});
+    if (version == 1) {
+      ASSERT_TRUE(database_->Execute("DROP TABLE changes; PRAGMA user_version=1").ok());
+      for (const auto& [table, count] :
+           {std::pair("services", "1"), {"backends", "3"}, {"drains", "2"}, {"health", "1"}}) {
+        Insert("meta", "meta", {std::string(table) + "_count", count});
+      }
+    } else {
+      Insert("changes", "change", {"7", "1007"});
+      Insert("meta", "meta", {"digest", std::to_string(sum_)});
+      ASSERT_TRUE(database_->Execute("PRAGMA user_version=2").ok());
+    }
+    database_ = nullptr;
   }
+
+  SqliteDatabase* database_ = nullptr;
+  uint64_t sum_ = 0;
+};
+
+TEST_P(OldStoreTest, IsMigratedAndACopyIsKept) {
+  WriteOldStore(GetParam());
   for (int i = 0; i < 2; ++i) {
     const std::unique_ptr<Store> store = Open();
     ASSERT_NE(store, nullptr);
     const Result<StoredState> state = store->Load();
     ASSERT_TRUE(state.ok()) << state.status().message();
-    ExpectFilled(*state);
+    EXPECT_EQ(state->generation, 9U);
+    EXPECT_EQ(state->intent.revision, 7U);
+    EXPECT_EQ(state->intent.hash_seed, 77U);
+    const ServiceIntent& web = *state->intent.services.at(0);
+    ASSERT_EQ(web.backends.size(), 3U);
+    EXPECT_EQ(web.backends[0]->drain, (DrainIntent{7, 1000, 61'000}));
+    EXPECT_FALSE(state->status.at(101).drain.finished());
+    EXPECT_EQ(state->status.at(102).drain.end, DrainEnd::kDeadlinePassed);
+    EXPECT_TRUE(state->status.at(102).drain.flows_kept);
+    EXPECT_EQ(state->status.at(102).drain.finished_ms, 2000);
+    EXPECT_EQ(state->status.at(103).health.state, HealthState::kUnhealthy);
+    EXPECT_EQ(state->intent.change_id, GetParam() == 2 ? 1007U : 0U);
   }
+  // The copy is such a store as was there, and is migrated as well.
+  const std::string copy = "store.db.schema-" + std::to_string(GetParam());
+  ASSERT_TRUE(std::filesystem::exists(directory_.File(copy)));
+  EXPECT_EQ(Open(copy)->Load()->generation, 9U);
+}
+
+TEST_P(OldStoreTest, IsRefusedWhereARowIsMissingOrDamaged) {
+  WriteOldStore(GetParam());
+  const std::string good = ReadAll(directory_.File("store.db"));
+  for (const char* sql : {"DELETE FROM backends WHERE id = 103",
+                          "UPDATE drains SET reason = 'no flows remain' WHERE backend_id = 102",
+                          "UPDATE backends SET spec = replace(spec, '5', '6') WHERE id = 101",
+                          "UPDATE health SET state = 1"}) {
+    WriteAll(directory_.File("damaged.db"), good);
+    Result<SqliteDatabase> database = SqliteDatabase::Open(directory_.File("damaged.db"));
+    ASSERT_TRUE(database.ok() && database->Execute(sql).ok());
+    database = Internal("closed");
+    EXPECT_EQ(LoadError("damaged.db").code(), ErrorCode::kDataLoss) << sql;
+    // It is left as it was.
+    Result<SqliteDatabase> again = SqliteDatabase::Open(directory_.File("damaged.db"));
+    EXPECT_EQ(*again->QueryInteger("PRAGMA user_version"), GetParam());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Schemas, OldStoreTest, testing::Values(1, 2),
+                         [](const auto& row) { return "Schema" + std::to_string(row.param); });
+
+TEST_F(StoreTest, ForgetsTheOldestHistoryFirst) {
+  const std::unique_ptr<Store> store = Open();
+  const auto add = [&](uint64_t revision, size_t bytes) {
+    Result<Store::Transaction> transaction = store->Begin();
+    ASSERT_TRUE(transaction.ok());
+    ASSERT_TRUE(transaction->AddHistory({revision, 1000, "root", std::string(bytes, 'x')}).ok());
+    ASSERT_TRUE(transaction->Commit().ok());
+  };
+  for (uint64_t revision = 1; revision <= 40; ++revision) add(revision, 1 << 20);
+  EXPECT_EQ(*store->OldestRevision(), 9U) << "32 MiB";
+  add(41, 40 << 20);
+  EXPECT_EQ(*store->OldestRevision(), 41U) << "the newest stays, however large it is";
+  Result<std::vector<HistoryEntry>> entries = store->History(1, 10);
+  ASSERT_TRUE(entries.ok());
+  ASSERT_EQ(entries->size(), 1U);
+  EXPECT_EQ((*entries)[0].revision, 41U);
+}
+
+TEST_F(StoreTest, AnEarlierGenerationDoesNotReplaceALaterOne) {
+  const std::unique_ptr<Store> store = Open();
+  for (const uint64_t generation : {5, 4}) {
+    Result<Store::Transaction> transaction = store->Begin(Durability::kInMemory);
+    ASSERT_TRUE(transaction->SetGeneration(generation).ok());
+    ASSERT_TRUE(transaction->Commit().ok());
+  }
+  EXPECT_EQ(store->Load()->generation, 5U);
 }
 
 TEST_F(StoreTest, ABackupIsAStore) {
@@ -426,11 +560,11 @@ TEST_F(StoreTest, RefusesAFutureVersion) {
   {
     Result<SqliteDatabase> database = SqliteDatabase::Open(directory_.File("store.db"));
     ASSERT_TRUE(database.ok());
-    ASSERT_TRUE(database->Execute("PRAGMA user_version=3").ok());
+    ASSERT_TRUE(database->Execute("PRAGMA user_version=4").ok());
   }
   const Status status = LoadError("store.db");
   EXPECT_EQ(status.code(), ErrorCode::kFailedPrecondition);
-  EXPECT_THAT(status.message(), HasSubstr("schema version 3"));
+  EXPECT_THAT(status.message(), HasSubstr("schema version 4"));
 }
 
 TEST_F(StoreTest, RefusesAnotherProgramsDatabaseAndLeavesItAlone) {

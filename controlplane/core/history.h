@@ -1,0 +1,30 @@
+// What was changed, when and by whom: one entry for each revision of the intent. Kept in the store,
+// for `history`, rollback, and watchers that were away.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "controlplane/core/intent.h"
+
+namespace fairlead {
+
+inline constexpr uint64_t kMaxHistoryEntries = 10'000;
+inline constexpr uint64_t kMaxHistoryBytes = uint64_t{32} << 20;
+
+struct HistoryEntry {
+  uint64_t revision = 0;
+  int64_t at_ms = 0;    // wall time
+  std::string author;   // "root", "uid 1000"; empty: fairleadd itself
+  std::string changes;  // JSON: DescribeChanges()
+};
+
+// A JSON array, in the order of services and backends, with one object for each thing that differs:
+//   {"service": NAME, "before": settings or null, "after": settings or null}
+//   {"service": NAME, "backend": ENDPOINT, "before": backend or null, "after": backend or null}
+//   {"hash_seed": {"before": N, "after": N}}
+// Settings are as in files, without backends. A backend is as in files, with "owner" where it is
+// not people's, and "drain" {started_ms, deadline_ms} while one is asked for.
+std::string DescribeChanges(const Intent& before, const Intent& after);
+
+}  // namespace fairlead

@@ -1,0 +1,83 @@
+// The intent: what people (and programs that act for them) want, at one revision. Immutable: a change
+// makes a new Intent, which shares with the one before every service and backend that did not change.
+// So a view is cheap to hold, and two views are compared by their pointers.
+//
+// Written by IntentLog alone. Any thread may read.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/intent/model.h"
+
+namespace fairlead {
+
+// The wish to drain a backend. Its progress is status (status_board.h).
+struct DrainIntent {
+  uint64_t revision = 0;   // that began it: two drains of one backend differ by it
+  int64_t started_ms = 0;  // wall time, as is the deadline: both survive a restart
+  int64_t deadline_ms = 0;
+  friend bool operator==(const DrainIntent&, const DrainIntent&) = default;
+};
+
+struct BackendIntent {
+  uint32_t id = 0;  // stable, unique over the intent, never 0
+  BackendSpec spec;
+  std::string owner;  // who added it; empty: people
+  std::optional<DrainIntent> drain;
+  uint64_t revision = 0;  // of its last change
+};
+
+struct ServiceIntent {
+  uint32_t id = 0;       // stable, unique over the intent, never 0
+  ServiceSpec settings;  // without backends, which are below
+  std::vector<std::shared_ptr<const BackendIntent>> backends;  // by endpoint
+
+  const std::string& name() const { return settings.name; }
+  // The one with exactly this endpoint; null: there is none.
+  const BackendIntent* FindExact(const Endpoint& endpoint) const;
+  // The one that a person means: the exact one, else, when the port is one of the frontends', the
+  // backend of that address without a port.
+  const BackendIntent* FindMeant(const Endpoint& endpoint) const;
+  // Settings and backends in one, as files and the API have them.
+  ServiceSpec Spec() const;
+};
+
+struct Intent {
+  uint64_t revision = 0;  // counts changes; 0: nothing was ever configured
+  uint64_t hash_seed = 0;
+  uint64_t change_id = 0;  // random, of the last change; 0: there was none
+  std::vector<std::shared_ptr<const ServiceIntent>> services;  // by name
+
+  const ServiceIntent* Find(const std::string& name) const;
+  size_t backend_count() const;
+  // True when replies of some nat service need a way to clients of `family`.
+  bool NeedsClientNextHop(Family family) const;
+  IntentSpec Spec() const;
+};
+
+using IntentView = std::shared_ptr<const Intent>;
+
+// What `after` has and `before` has not, or has otherwise, and what is gone, by pointer. Takes the
+// time of a walk over both lists of services.
+struct IntentDifference {
+  struct Service {
+    const ServiceIntent* before;  // null: it is new
+    const ServiceIntent* after;   // null: it is gone
+  };
+  std::vector<Service> services;
+};
+IntentDifference Compare(const Intent& before, const Intent& after);
+
+// The same for the backends of one service. Either may be null.
+struct BackendDifference {
+  const BackendIntent* before;
+  const BackendIntent* after;
+};
+std::vector<BackendDifference> CompareBackends(const ServiceIntent* before,
+                                               const ServiceIntent* after);
+
+}  // namespace fairlead

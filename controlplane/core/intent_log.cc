@@ -1,0 +1,271 @@
+#include "controlplane/core/intent_log.h"
+
+#include <algorithm>
+#include <new>
+#include <random>
+#include <utility>
+
+#include "lib/intent/derive.h"
+#include "lib/snapshot/builder.h"
+
+namespace fairlead {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::chrono::hours kLongTime{1};
+// That are committed together: the last of them waits for the preparation of all.
+constexpr size_t kMostTogether = 64;
+
+uint64_t RandomId() {
+  std::random_device random;
+  return (uint64_t{random()} << 32 | random()) | 1;  // not 0
+}
+
+// What lies between services the rule book has judged; this is the rest: can a snapshot say it?
+Status CheckPublishable(const Intent& before, const Intent& after) {
+  IntentSpec changed;
+  changed.hash_seed = after.hash_seed;
+  for (const IntentDifference::Service& service : Compare(before, after).services) {
+    if (service.after != nullptr) changed.services.push_back(service.after->Spec());
+  }
+  const SnapshotInput input = DeriveSnapshot(changed, 1, OfflineObservations(changed));
+  if (const Result<SnapshotImage> image = BuildSnapshot(input); !image.ok()) {
+    return InvalidArgument("the change cannot be published: " + image.status().message());
+  }
+  return {};
+}
+
+}  // namespace
+
+struct IntentLog::Request {
+  Request(const asio::any_io_executor& executor, Mutation mutation_in, Author author_in,
+          std::optional<uint64_t> expected_in)
+      : mutation(std::move(mutation_in)),
+        author(std::move(author_in)),
+        expected_revision(expected_in),
+        answered(executor) {}
+
+  Mutation mutation;
+  Author author;
+  std::optional<uint64_t> expected_revision;
+
+  // Of one attempt.
+  std::optional<IntentDraft> draft;
+  IntentView before;
+  IntentView after;
+  uint64_t generation = 0;
+  HistoryEntry entry;
+
+  // Else it has no revision of its own.
+  bool is_counted() const { return after->revision != before->revision; }
+
+  std::optional<Result<Applied>> answer;
+  Event answered;
+};
+
+IntentLog::IntentLog(asio::any_io_executor executor, Parts parts)
+    : executor_(executor),
+      parts_(std::move(parts)),
+      view_(std::make_shared<Intent>()),
+      wake_(executor) {}
+
+Status IntentLog::Load(const StoredState& state) {
+  if (Status status = ValidateIntent(state.intent.Spec()); !status.ok()) {
+    return DataLoss("the store holds what this fairleadd refuses: " + status.message());
+  }
+  view_ = std::make_shared<Intent>(state.intent);
+  for (const auto& service : view_->services) {
+    ids_.services.insert(service->id);
+    for (const auto& backend : service->backends) ids_.backends.insert(backend->id);
+  }
+  changes_ = state.changes;
+  parts_.generations->Raise(state.generation);
+  return {};
+}
+
+void IntentLog::Start() {
+  SpawnLoop(executor_, "commit", [this] { return CommitLoop(); });
+}
+
+void IntentLog::Stop() {
+  stopped_ = true;
+  wake_.Notify();
+  for (const auto& request : waiting_) Answer(request.get(), Unavailable("fairleadd stops"));
+  waiting_.clear();
+}
+
+Status IntentLog::PrepareDraft(Request* request, const IntentView& base) {
+  if (request->expected_revision.has_value() && *request->expected_revision != base->revision) {
+    return Status(ErrorCode::kStaleRevision, "the intent is at revision " +
+                                                 std::to_string(base->revision) + ", not " +
+                                                 std::to_string(*request->expected_revision) +
+                                                 ": it was changed meanwhile; read it again");
+  }
+  const int64_t now_ms = parts_.clock->WallMs();
+  IntentDraft& draft = request->draft.emplace(base, base->revision + 1, &ids_);
+  RETURN_IF_ERROR(request->mutation(&draft, {*parts_.rules, request->author, now_ms}));
+  if (!draft.HasChanged()) {
+    request->answer = Applied{base->revision, parts_.generations->current()};
+    return {};
+  }
+  // A seed alone configures nothing.
+  if (base->revision == 0 && draft.OnlySeedDiffers()) {
+    draft.KeepRevision();
+  } else {
+    draft.set_change_id(RandomId());
+  }
+  request->before = base;
+  request->after = draft.Finish();
+  RETURN_IF_ERROR(parts_.rules->Judge(*base, *request->after));
+  RETURN_IF_ERROR(CheckPublishable(*base, *request->after));
+  request->entry = {request->after->revision, now_ms, request->author.name,
+                    DescribeChanges(*base, *request->after)};
+  return {};
+}
+
+void IntentLog::Prepare(Request* request, const IntentView& base) {
+  request->draft.reset();
+  request->after.reset();
+  try {
+    if (Status status = PrepareDraft(request, base); !status.ok()) {
+      Answer(request, std::move(status));
+    }
+  } catch (const std::bad_alloc&) {
+    Answer(request, Unavailable("no memory for the change"));
+  }
+  if (request->answer.has_value()) request->answered.Notify();
+}
+
+void IntentLog::Answer(Request* request, Result<Applied> result) {
+  if (!result.ok() && request->draft.has_value()) request->draft->Abandon();
+  request->answer.emplace(std::move(result));
+  request->answered.Notify();
+}
+
+Status IntentLog::Write(Store* store, const Requests& requests) {
+  ASSIGN_OR_RETURN(Store::Transaction transaction, store->Begin());
+  for (const auto& request : requests) {
+    RETURN_IF_ERROR(transaction.PutIntent(*request->before, *request->after));
+    if (!request->is_counted()) continue;
+    RETURN_IF_ERROR(transaction.SetGeneration(request->generation));
+    RETURN_IF_ERROR(transaction.AddChange(request->generation, request->after->change_id));
+    RETURN_IF_ERROR(transaction.AddHistory(request->entry));
+  }
+  return transaction.Commit();
+}
+
+asio::awaitable<bool> IntentLog::CommitTogether(const Requests& requests) {
+  Requests prepared;
+  IntentView base = view_;
+  for (const auto& request : requests) {
+    Prepare(request.get(), base);
+    if (request->answer.has_value()) continue;
+    base = request->after;
+    request->generation = parts_.generations->current() + prepared.size() + 1;
+    prepared.push_back(request);
+    if (request->is_counted()) changes_.Add(request->generation, request->after->change_id);
+  }
+  if (prepared.empty()) co_return true;
+  const Status written =
+      co_await parts_.store->Run([&prepared](Store* store) { return Write(store, prepared); });
+  if (written.ok()) {
+    MakeVisible(prepared);
+    co_return true;
+  }
+  if (prepared.size() == 1) {
+    Answer(prepared.front().get(), written);
+    co_return true;
+  }
+  for (const auto& request : prepared) request->draft->Abandon();
+  co_return false;
+}
+
+// What is on the disk is visible: nothing here may fail for a lack of memory before it is.
+void IntentLog::MakeVisible(const Requests& requests) {
+  const IntentView before = std::exchange(view_, requests.back()->after);
+  for (const auto& request : requests) {
+    const uint64_t generation =
+        request->is_counted() ? parts_.generations->Take() : parts_.generations->current();
+    Answer(request.get(), Applied{request->after->revision, generation});
+  }
+  if (parts_.on_change) parts_.on_change();
+  ReleaseIds(*before, *view_, &ids_);
+}
+
+asio::awaitable<void> IntentLog::CommitLoop() {
+  // A lack of memory ended the loop in the middle of these.
+  for (const auto& request : std::exchange(committing_, {})) {
+    if (!request->answer.has_value()) {
+      Answer(request.get(), Unavailable("no memory for the change"));
+    }
+  }
+  while (!stopped_) {
+    if (waiting_.empty()) {
+      co_await wake_.Wait(std::chrono::steady_clock::now() + kLongTime);
+      continue;
+    }
+    const size_t count = std::min(waiting_.size(), kMostTogether);
+    committing_.assign(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(count));
+    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(count));
+    if (!co_await CommitTogether(committing_)) {
+      // One of them may be what the disk has no room for.
+      for (const auto& request : committing_) {
+        if (request->answer.has_value()) continue;
+        const Requests alone = {request};
+        co_await CommitTogether(alone);
+      }
+    }
+    committing_.clear();
+  }
+}
+
+asio::awaitable<Result<Applied>> IntentLog::Apply(Mutation mutation, Author author,
+                                                  std::optional<uint64_t> expected_revision) {
+  if (stopped_) co_return Unavailable("fairleadd stops");
+  const auto request = std::make_shared<Request>(executor_, std::move(mutation), std::move(author),
+                                                 expected_revision);
+  waiting_.push_back(request);
+  wake_.Notify();
+  while (!request->answer.has_value()) {
+    co_await request->answered.Wait(std::chrono::steady_clock::now() + kLongTime);
+  }
+  co_return *std::move(request->answer);
+}
+
+Status IntentLog::ApplyHere(const Mutation& mutation, const Author& author) {
+  const auto request = std::make_shared<Request>(executor_, mutation, author, std::nullopt);
+  Prepare(request.get(), view_);
+  if (!request->answer.has_value()) {
+    request->generation = parts_.generations->current() + 1;
+    if (request->is_counted()) changes_.Add(request->generation, request->after->change_id);
+    const Status written =
+        parts_.store->CallHere([&](Store* store) { return Write(store, {request}); });
+    if (!written.ok()) {
+      request->draft->Abandon();
+      return written;
+    }
+    MakeVisible({request});
+  }
+  return request->answer->status();
+}
+
+asio::awaitable<Result<std::vector<HistoryEntry>>> IntentLog::History(uint64_t from, size_t limit) {
+  const uint64_t newest = view_->revision;
+  co_return co_await parts_.store->Run([from, limit,
+                                        newest](Store* store) -> Result<std::vector<HistoryEntry>> {
+    ASSIGN_OR_RETURN(const uint64_t oldest, store->OldestRevision());
+    const bool is_kept = from == newest + 1 || (oldest != 0 && from >= oldest);
+    if (!is_kept || from > newest + 1) {
+      return Status(ErrorCode::kHistoryGone,
+                    "revision " + std::to_string(from) + " is not in the history: it has " +
+                        (oldest == 0 ? std::string("none yet")
+                                     : std::to_string(oldest) + " to " + std::to_string(newest)));
+    }
+    ASSIGN_OR_RETURN(std::vector<HistoryEntry> entries, store->History(from, limit));
+    // What is committed, but not visible yet, waits for its turn.
+    std::erase_if(entries, [&](const HistoryEntry& entry) { return entry.revision > newest; });
+    return entries;
+  });
+}
+
+}  // namespace fairlead

@@ -1,0 +1,43 @@
+#include "controlplane/core/reconciler.h"
+
+namespace fairlead {
+
+void Reconciler::Start() {
+  SpawnLoop(executor_, "reconcile", [this] { return Loop(); });
+}
+
+void Reconciler::Stop() {
+  stopped_ = true;
+  wake_.Notify();
+  passed_.Notify();
+}
+
+void Reconciler::Trigger() {
+  pending_ = true;
+  wake_.Notify();
+}
+
+void Reconciler::Pass() {
+  pending_ = false;
+  try {
+    for (const std::function<void()>& controller : controllers_) controller();
+  } catch (...) {
+    pending_ = true;  // by a lack of memory; the loop begins anew
+    throw;
+  }
+  passed_.Notify();
+}
+
+boost::asio::awaitable<void> Reconciler::Loop() {
+  while (!stopped_) {
+    if (pending_) {
+      Pass();
+      // Others have their turn between two passes.
+      co_await Yield(executor_);
+      continue;
+    }
+    co_await wake_.Wait(std::chrono::steady_clock::now() + std::chrono::hours(1));
+  }
+}
+
+}  // namespace fairlead

@@ -1,0 +1,181 @@
+#include "controlplane/core/status_board.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+
+namespace fairlead {
+namespace {
+
+// More than a reader misses between two looks, except after a start: then it looks at everything.
+constexpr size_t kChangesRemembered = 65'536;
+
+}  // namespace
+
+BackendStatus* StatusBoard::Get(uint32_t backend_id) {
+  const auto found = backends_.find(backend_id);
+  return found == backends_.end() ? nullptr : &found->second;
+}
+
+const BackendStatus* StatusBoard::Find(uint32_t backend_id) const {
+  return const_cast<StatusBoard*>(this)->Get(backend_id);
+}
+
+const BackendStatus& StatusBoard::At(uint32_t backend_id) const {
+  const BackendStatus* backend = Find(backend_id);
+  CHECK(backend != nullptr);
+  return *backend;
+}
+
+void StatusBoard::Changed(uint32_t backend_id, Facet facet) {
+  changes_.push_back({backend_id, facet});
+  if (changes_.size() > kChangesRemembered) {
+    changes_.pop_front();
+    ++first_change_;
+  }
+  if (on_change_) on_change_();
+}
+
+template <typename Edit>
+void StatusBoard::Update(BackendStatus* backend, Edit edit) {
+  unsettled_ -= Unsettled(*backend) ? 1 : 0;
+  running_drains_ -= DrainRuns(*backend) ? 1 : 0;
+  edit(backend);
+  unsettled_ += Unsettled(*backend) ? 1 : 0;
+  running_drains_ += DrainRuns(*backend) ? 1 : 0;
+}
+
+void StatusBoard::Restore(uint32_t backend_id, const StoredStatus& stored) {
+  stored_[backend_id] = stored;
+}
+
+void StatusBoard::Add(const ServiceIntent& service, const BackendIntent& backend) {
+  if (backends_.contains(backend.id)) return;
+  BackendStatus status;
+  status.service = service.name();
+  status.endpoint = backend.spec.endpoint;
+  status.health.since_ms = clock_->WallMs();
+  status.health_since = clock_->Steady();
+  if (const auto stored = stored_.find(backend.id); stored != stored_.end()) {
+    status.health = stored->second.health;
+    status.drain = stored->second.drain;
+    // Wall time tells how long ago that was, but not that it is yet to come, nor when the host's clock
+    // was set meanwhile.
+    const int64_t ago_ms = std::clamp<int64_t>(clock_->WallMs() - status.health.since_ms, 0,
+                                               int64_t{kMaxKeepUnhealthyMs});
+    status.health_since = clock_->Steady() - std::chrono::milliseconds(ago_ms);
+  }
+  const bool unsettled = Unsettled(status);
+  const bool drains = DrainRuns(status);
+  backends_.emplace(backend.id, std::move(status));
+  stored_.erase(backend.id);
+  unsettled_ += unsettled ? 1 : 0;
+  running_drains_ += drains ? 1 : 0;
+  Changed(backend.id, Facet::kAdded);
+}
+
+void StatusBoard::Remove(const BackendIntent& backend) {
+  const auto entry = backends_.find(backend.id);
+  if (entry == backends_.end()) return;
+  unsettled_ -= Unsettled(entry->second) ? 1 : 0;
+  running_drains_ -= DrainRuns(entry->second) ? 1 : 0;
+  backends_.erase(entry);
+  Changed(backend.id, Facet::kRemoved);
+}
+
+void StatusBoard::Follow(const IntentView& view) {
+  static const Intent kNothing;
+  const Intent& before = view_ == nullptr ? kNothing : *view_;
+  if (&before == view.get()) return;
+  for (const IntentDifference::Service& service : Compare(before, *view).services) {
+    for (const BackendDifference& backend : CompareBackends(service.before, service.after)) {
+      const bool stays = backend.before != nullptr && backend.after != nullptr &&
+                         backend.before->id == backend.after->id;
+      if (stays) continue;
+      if (backend.before != nullptr) Remove(*backend.before);
+      if (backend.after != nullptr) Add(*service.after, *backend.after);
+    }
+  }
+  view_ = view;
+}
+
+void StatusBoard::SetHealth(uint32_t backend_id, HealthState state, const CheckVerdict& verdict) {
+  BackendStatus* backend = Get(backend_id);
+  if (backend == nullptr) return;
+  const bool same = backend->health.state == state;
+  if (same && backend->health.verdict == verdict) return;
+  Update(backend, [&](BackendStatus* status) {
+    if (!same) {
+      status->health_since = clock_->Steady();
+      status->health.since_ms = clock_->WallMs();
+    }
+    status->health.state = state;
+    status->health.verdict = verdict;
+  });
+  Changed(backend_id, Facet::kHealth);
+}
+
+void StatusBoard::SetProbe(uint32_t backend_id, const CheckVerdict& verdict) {
+  BackendStatus* backend = Get(backend_id);
+  if (backend != nullptr) backend->probe = {clock_->WallMs(), verdict};
+}
+
+void StatusBoard::SetNextHop(uint32_t backend_id, const std::optional<SnapshotNextHop>& next_hop) {
+  BackendStatus* backend = Get(backend_id);
+  if (backend == nullptr || backend->next_hop == next_hop) return;
+  Update(backend, [&](BackendStatus* status) { status->next_hop = next_hop; });
+  Changed(backend_id, Facet::kNextHop);
+}
+
+void StatusBoard::SetClientNextHop(Family family, const std::optional<SnapshotNextHop>& next_hop,
+                                   bool waiting) {
+  ClientNextHop& client = client_next_hops_[Index(family)];
+  if (client.next_hop == next_hop && client.waiting == waiting) return;
+  client = {next_hop, waiting};
+  ++global_changes_;
+  if (on_change_) on_change_();
+}
+
+void StatusBoard::SetDrain(uint32_t backend_id, const DrainProgress& progress) {
+  BackendStatus* backend = Get(backend_id);
+  if (backend == nullptr || backend->drain == progress) return;
+  const bool counts_only = backend->drain.drain_revision == progress.drain_revision &&
+                           backend->drain.end == progress.end;
+  Update(backend, [&](BackendStatus* status) { status->drain = progress; });
+  Changed(backend_id, counts_only ? Facet::kFlows : Facet::kDrain);
+}
+
+void StatusBoard::SetDataplane(const DataplaneStatus& dataplane) {
+  if (dataplane_ == dataplane) return;
+  dataplane_ = dataplane;
+  if (on_change_) on_change_();
+}
+
+std::vector<uint32_t> StatusBoard::SetLeftOut(const LeftOutBackends& left_out) {
+  std::vector<uint32_t> changed;
+  const auto set = [&](uint32_t id, LeftOut reason) {
+    BackendStatus* backend = Get(id);
+    if (backend == nullptr || backend->left_out == reason) return;
+    backend->left_out = reason;
+    changed.push_back(id);
+    Changed(id, Facet::kLeftOut);
+  };
+  for (const auto& [id, reason] : left_out_) {
+    if (!left_out.contains(id)) set(id, LeftOut::kNo);
+  }
+  for (const auto& [id, reason] : left_out) set(id, reason);
+  left_out_ = left_out;
+  return changed;
+}
+
+bool StatusBoard::SetOwnAddresses(OwnAddresses own, std::set<OwnFrontend> own_frontends) {
+  if (own == own_addresses_ && own_frontends == own_frontends_) return false;
+  own_addresses_ = std::move(own);
+  own_frontends_ = std::move(own_frontends);
+  ++global_changes_;
+  if (on_change_) on_change_();
+  return true;
+}
+
+}  // namespace fairlead

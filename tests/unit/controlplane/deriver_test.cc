@@ -1,0 +1,191 @@
+#include "controlplane/publish/deriver.h"
+
+#include <random>
+
+#include "controlplane/observe/drain/drains.h"
+#include "tests/unit/controlplane/core_fixture.h"
+
+namespace fairlead {
+namespace {
+
+constexpr const char* kWeb = R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+    "backends": [{"address": "10.0.0.2", "mac": "02:00:00:00:00:02"},
+                 {"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})";
+
+class DeriverTest : public CoreTest {
+ protected:
+  void AddWeb() { ASSERT_TRUE(Apply(AddService(ParseServiceSpec(kWeb))).ok()); }
+  void AddKeeping(std::chrono::milliseconds keep) {
+    ServiceSpec web = ParseServiceSpec(kWeb);
+    web.on_unhealthy = FlowPolicy::kKeep;
+    web.keep_unhealthy_ms = static_cast<uint32_t>(keep.count());
+    ASSERT_TRUE(Apply(AddService(web)).ok());
+    SetHealth("web", "10.0.0.1", HealthState::kHealthy);
+    SetHealth("web", "10.0.0.2", HealthState::kUnhealthy);
+  }
+  // What the drain's controller says at its end.
+  void EndDrain(const std::string& endpoint) {
+    const BackendIntent* backend = Backend("web", endpoint);
+    board_->SetDrain(backend->id, {.drain_revision = backend->drain->revision,
+                                   .end = DrainEnd::kDeadlinePassed,
+                                   .finished_ms = clock_.WallMs()});
+  }
+};
+
+TEST_F(DeriverTest, KeepsAnUnhealthyBackendsFlowsForAsLongAsTheServiceSays) {
+  AddKeeping(std::chrono::seconds(30));
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDraining);
+  EXPECT_EQ(deriver_->next_expiry(), clock_.Steady() + std::chrono::seconds(30));
+  clock_.Advance(std::chrono::milliseconds(29'999));
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDraining);
+  EXPECT_FALSE(deriver_->Update(View()));
+  clock_.Advance(std::chrono::milliseconds(1));
+  EXPECT_TRUE(deriver_->Update(View()));
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDown);
+  EXPECT_FALSE(deriver_->Update(View()));  // once
+  EXPECT_EQ(deriver_->next_expiry(), std::nullopt);
+}
+
+TEST_F(DeriverTest, KeepsThemWhateverIsDoneToTheHostsClock) {
+  AddKeeping(std::chrono::seconds(30));
+  for (const auto by : {std::chrono::hours(24), std::chrono::hours(-48)}) {
+    clock_.SetWall(by);
+    EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDraining);
+    EXPECT_FALSE(deriver_->Update(View()));
+  }
+  clock_.Advance(std::chrono::milliseconds(30'000));
+  EXPECT_TRUE(deriver_->Update(View()));
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDown);
+}
+
+TEST_F(DeriverTest, ReleasesAnUnhealthyBackendsFlowsByDefault) {
+  AddWeb();
+  SetHealth("web", "10.0.0.1", HealthState::kHealthy);
+  SetHealth("web", "10.0.0.2", HealthState::kUnhealthy);
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDown);
+}
+
+TEST_F(DeriverTest, InitialBackendsGetNothingEvenWhereTheServiceFailsOpen) {
+  AddWeb();
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDown);
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDown);
+  SetHealth("web", "10.0.0.1", HealthState::kHealthy);
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kActive);
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDown);
+}
+
+TEST_F(DeriverTest, ServiceFailsOpenWhenAllItsBackendsFailed) {
+  AddWeb();
+  SetHealth("web", "10.0.0.1", HealthState::kUnhealthy);
+  SetHealth("web", "10.0.0.2", HealthState::kHealthy);
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDown);
+  SetHealth("web", "10.0.0.2", HealthState::kUnhealthy);
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kActive);
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kActive);
+}
+
+TEST_F(DeriverTest, DrainingKeepsFlowsAndDrainedReleasesThem) {
+  AddWeb();
+  for (const char* endpoint : {"10.0.0.1", "10.0.0.2"}) {
+    SetHealth("web", endpoint, HealthState::kHealthy);
+  }
+  const Endpoint endpoint = ParseEndpoint("10.0.0.1");
+  ASSERT_TRUE(Apply(DrainBackend("web", endpoint, 1000)).ok());
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDraining);
+  EndDrain("10.0.0.1");
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDown);
+  ASSERT_TRUE(Apply(UndrainBackend("web", endpoint)).ok());
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kActive);
+  ASSERT_TRUE(Apply(DrainBackend("web", endpoint, 1000)).ok());
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDraining)
+      << "the end of the earlier drain says nothing about this one";
+}
+
+TEST_F(DeriverTest, LeavesOutAFrontendWhoseAddressIsThisHosts) {
+  AddWeb();
+  EXPECT_EQ(Derive().services.at(0).frontends.size(), 1U);
+  board_->SetOwnAddresses({{*IpAddress::Parse("203.0.113.10"), "interface eth0"}}, {});
+  EXPECT_TRUE(Derive().services.at(0).frontends.empty());
+  board_->SetOwnAddresses({}, {});
+  EXPECT_EQ(Derive().services.at(0).frontends.size(), 1U);
+}
+
+// Whatever the order of changes and observations, what is derived step by step is what is derived from
+// nothing.
+TEST_F(DeriverTest, StepByStepIsAsFromNothing) {
+  constexpr uint32_t kSeed = 20261130;
+  SCOPED_TRACE("seed " + std::to_string(kSeed));
+  std::mt19937 random(kSeed);
+  const auto pick = [&](uint32_t below) { return static_cast<uint32_t>(random() % below); };
+  const auto name = [&] { return "s" + std::to_string(pick(5)); };
+  const auto endpoint = [&] { return ParseEndpoint("10.0.0." + std::to_string(1 + pick(6))); };
+  const auto any_backend = [&]() -> const BackendIntent* {
+    const IntentView view = View();
+    if (view->services.empty()) return nullptr;
+    const auto& service = view->services[pick(static_cast<uint32_t>(view->services.size()))];
+    if (service->backends.empty()) return nullptr;
+    return service->backends[pick(static_cast<uint32_t>(service->backends.size()))].get();
+  };
+  for (int step = 0; step < 1500; ++step) {
+    const std::string service = name();
+    switch (pick(12)) {
+      case 0:
+        (void)Apply(AddService(ParseServiceSpec(
+            R"({"name": ")" + service + R"(", "frontends": ["203.0.113.)" + service.substr(1) +
+            R"(:80/tcp"], "on_unhealthy": "keep", "keep_unhealthy": "10s"})")));
+        break;
+      case 1:
+        if (pick(4) == 0) (void)Apply(RemoveService(service));
+        break;
+      case 2:
+      case 3: {
+        BackendSpec spec;
+        spec.endpoint = endpoint();
+        spec.weight = static_cast<uint16_t>(pick(3));
+        (void)Apply(AddBackends(service, {spec}));
+        break;
+      }
+      case 4:
+        (void)Apply(RemoveBackend(service, endpoint()));
+        break;
+      case 5:
+        (void)Apply(DrainBackend(service, endpoint(), 1000 * pick(10)));
+        break;
+      case 6:
+        (void)Apply(UndrainBackend(service, endpoint()));
+        break;
+      case 7:
+        if (const BackendIntent* backend = any_backend(); backend != nullptr && backend->drain) {
+          board_->SetDrain(backend->id, {.drain_revision = backend->drain->revision,
+                                         .end = DrainEnd::kDeadlinePassed});
+        }
+        break;
+      case 8:
+        clock_.Advance(std::chrono::milliseconds(pick(4000)));
+        break;
+      case 9:
+        if (const BackendIntent* backend = any_backend(); backend != nullptr) {
+          board_->SetLeftOut({{backend->id, LeftOut::k_interface_no_port}});
+        }
+        break;
+      default:
+        if (const BackendIntent* backend = any_backend(); backend != nullptr) {
+          board_->SetHealth(backend->id, static_cast<HealthState>(pick(3)), {});
+        }
+    }
+    if (pick(100) == 0) {
+      WriteStatus();
+      Open();
+    }
+    if (pick(3) != 0) continue;
+    SnapshotDeriver fresh(board_.get(), &clock_);
+    fresh.Update(View());
+    const Result<SnapshotImage> expected = BuildSnapshot(fresh.input());
+    const Result<SnapshotImage> stepwise = BuildSnapshot(Derive());
+    ASSERT_TRUE(expected.ok() && stepwise.ok()) << expected.status().message();
+    ASSERT_TRUE(std::ranges::equal(expected->bytes(), stepwise->bytes())) << "step " << step;
+  }
+}
+
+}  // namespace
+}  // namespace fairlead

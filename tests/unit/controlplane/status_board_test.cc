@@ -1,0 +1,80 @@
+#include "controlplane/core/status_board.h"
+
+#include "tests/unit/controlplane/core_fixture.h"
+
+namespace fairlead {
+namespace {
+
+class StatusBoardTest : public CoreTest {
+ protected:
+  void SetUp() override {
+    CoreTest::SetUp();
+    ASSERT_TRUE(Apply(AddService(ParseServiceSpec(
+                          R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+                              "backends": ["10.0.0.1", "10.0.0.2"]})")))
+                    .ok());
+  }
+};
+
+TEST_F(StatusBoardTest, SinceStaysWhenOnlyTheVerdictChanges) {
+  SetHealth("web", "10.0.0.1", HealthState::kHealthy);
+  const int64_t since = StatusOf("web", "10.0.0.1").health.since_ms;
+  clock_.Advance(std::chrono::seconds(5));
+  SetHealth("web", "10.0.0.1", HealthState::kHealthy, CheckOutcome::kNoCheck);
+  EXPECT_EQ(StatusOf("web", "10.0.0.1").health.since_ms, since);
+  SetHealth("web", "10.0.0.1", HealthState::kUnhealthy, CheckOutcome::kFailed);
+  EXPECT_EQ(StatusOf("web", "10.0.0.1").health.since_ms, since + 5000);
+}
+
+TEST_F(StatusBoardTest, IsSettledWhenEveryBackendHasAVerdictAndANextHop) {
+  EXPECT_FALSE(board_->settled());
+  const SnapshotNextHop hop{*MacAddress::Parse("02:00:00:00:00:01"), 0, "eth0"};
+  for (const char* endpoint : {"10.0.0.1", "10.0.0.2"}) {
+    SetHealth("web", endpoint, HealthState::kUnhealthy);
+    EXPECT_FALSE(board_->settled());
+    board_->SetNextHop(Backend("web", endpoint)->id, hop);
+  }
+  EXPECT_TRUE(board_->settled());
+  board_->SetClientNextHop(Family::kIpv4, std::nullopt, /*waiting=*/true);
+  EXPECT_FALSE(board_->settled());
+  board_->SetClientNextHop(Family::kIpv4, std::nullopt, /*waiting=*/false);
+  EXPECT_TRUE(board_->settled());
+  board_->SetNextHop(Backend("web", "10.0.0.1")->id, std::nullopt);
+  EXPECT_FALSE(board_->settled());
+  ASSERT_TRUE(Apply(RemoveBackend("web", ParseEndpoint("10.0.0.1"))).ok());
+  EXPECT_TRUE(board_->settled()) << "what is gone is waited for no more";
+}
+
+TEST_F(StatusBoardTest, TellsWhatChangedSince) {
+  const uint64_t start = board_->next_change();
+  const uint32_t id = Backend("web", "10.0.0.1")->id;
+  SetHealth("web", "10.0.0.1", HealthState::kHealthy);
+  SetHealth("web", "10.0.0.1", HealthState::kHealthy);  // says nothing new
+  board_->SetDrain(id, {.drain_revision = 2});
+  board_->SetDrain(id, {.drain_revision = 2, .remaining_flows = 7});
+  std::vector<StatusBoard::Facet> facets;
+  ASSERT_TRUE(board_->VisitChangesSince(start, [&](const StatusBoard::Change& change) {
+    EXPECT_EQ(change.backend_id, id);
+    facets.push_back(change.facet);
+  }));
+  EXPECT_EQ(facets, (std::vector{StatusBoard::Facet::kHealth, StatusBoard::Facet::kDrain,
+                                 StatusBoard::Facet::kFlows}));
+  EXPECT_EQ(board_->running_drains(), 1U);
+  for (int i = 0; i < 70'000; ++i) {
+    board_->SetHealth(id, i % 2 == 0 ? HealthState::kUnhealthy : HealthState::kHealthy, {});
+  }
+  EXPECT_FALSE(board_->VisitChangesSince(start, [](const auto&) {})) << "not remembered any more";
+}
+
+TEST_F(StatusBoardTest, TheDataplanesVerdictsReplaceEarlierOnes) {
+  const uint32_t first = Backend("web", "10.0.0.1")->id;
+  const uint32_t second = Backend("web", "10.0.0.2")->id;
+  EXPECT_EQ(board_->SetLeftOut({{first, LeftOut::k_interface_no_port}}), std::vector{first});
+  EXPECT_EQ(board_->SetLeftOut({{first, LeftOut::k_interface_no_port}}), std::vector<uint32_t>());
+  EXPECT_EQ(board_->SetLeftOut({{second, LeftOut::k_interface_no_port}}),
+            (std::vector{first, second}));
+  EXPECT_EQ(StatusOf("web", "10.0.0.1").left_out, LeftOut::kNo);
+}
+
+}  // namespace
+}  // namespace fairlead
