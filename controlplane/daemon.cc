@@ -174,6 +174,8 @@ void Daemon::Stop() {
 
 asio::awaitable<void> Daemon::Shutdown() {
   RemoveSocket(socket_);
+  api_.stopping = true;
+  reconciler_.passed()->Notify();
   co_await server_->Stop(kStopTimeout);
   log_->Stop();
   checks_->Stop();

@@ -249,19 +249,20 @@ Status IntentLog::ApplyHere(const Mutation& mutation, const Author& author) {
   return request->answer->status();
 }
 
-asio::awaitable<Result<std::vector<HistoryEntry>>> IntentLog::History(uint64_t from, size_t limit) {
+asio::awaitable<Result<std::vector<HistoryEntry>>> IntentLog::History(uint64_t after,
+                                                                      size_t limit) {
   const uint64_t newest = view_->revision;
-  co_return co_await parts_.store->Run([from, limit,
+  co_return co_await parts_.store->Run([after, limit,
                                         newest](Store* store) -> Result<std::vector<HistoryEntry>> {
     ASSIGN_OR_RETURN(const uint64_t oldest, store->OldestRevision());
-    const bool is_kept = from == newest + 1 || (oldest != 0 && from >= oldest);
-    if (!is_kept || from > newest + 1) {
-      return Status(ErrorCode::kHistoryGone,
-                    "revision " + std::to_string(from) + " is not in the history: it has " +
-                        (oldest == 0 ? std::string("none yet")
-                                     : std::to_string(oldest) + " to " + std::to_string(newest)));
+    const bool is_kept = after == newest || (oldest != 0 && after + 1 >= oldest);
+    if (!is_kept || after > newest) {
+      const std::string kept =
+          oldest == 0 ? "nothing yet" : std::to_string(oldest) + " to " + std::to_string(newest);
+      return Status(ErrorCode::kHistoryGone, "what came after revision " + std::to_string(after) +
+                                                 " is not in the history, which has " + kept);
     }
-    ASSIGN_OR_RETURN(std::vector<HistoryEntry> entries, store->History(from, limit));
+    ASSIGN_OR_RETURN(std::vector<HistoryEntry> entries, store->History(after + 1, limit));
     // What is committed, but not visible yet, waits for its turn.
     std::erase_if(entries, [&](const HistoryEntry& entry) { return entry.revision > newest; });
     return entries;

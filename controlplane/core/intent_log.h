@@ -66,9 +66,9 @@ class IntentLog {
   // The same for the first content, on the calling thread. Before Start().
   Status ApplyHere(const Mutation& mutation, const Author& author);
 
-  // Entries from revision `from` on, ascending, at most `limit`. kHistoryGone, with the oldest that
-  // is kept, when `from` is before that or beyond the next one.
-  boost::asio::awaitable<Result<std::vector<HistoryEntry>>> History(uint64_t from, size_t limit);
+  // What came after revision `after`: entries in their order, at most `limit`. kHistoryGone when that
+  // is not kept any more, or `after` is yet to come.
+  boost::asio::awaitable<Result<std::vector<HistoryEntry>>> History(uint64_t after, size_t limit);
 
  private:
   struct Request;

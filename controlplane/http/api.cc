@@ -14,6 +14,7 @@ void AddRoutes(Api* api, Router* router) {
   AddSeedRoutes(api, router);
   AddStoreRoutes(api, router);
   AddStatusRoutes(api, router);
+  AddWatchRoutes(api, router);
 }
 
 Result<BackendInView> FindRequestBackend(const Api& api, const HttpRequest& request) {

@@ -31,6 +31,8 @@ struct Api {
   const Clock* clock = nullptr;
   SteadyTime started_at{};
   RequestCounts requests;
+  size_t watchers = 0;
+  bool stopping = false;  // streams end
 };
 
 // The whole API. `api` must outlive the router.
@@ -43,6 +45,7 @@ void AddDrainRoutes(Api* api, Router* router);
 void AddSeedRoutes(Api* api, Router* router);
 void AddStatusRoutes(Api* api, Router* router);
 void AddStoreRoutes(Api* api, Router* router);
+void AddWatchRoutes(Api* api, Router* router);
 
 // A backend of a view, which keeps it alive.
 struct BackendInView {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <boost/asio/awaitable.hpp>
 #include <nlohmann/json.hpp>
 
 #include "lib/base/result.h"
@@ -28,11 +30,15 @@ struct HttpRequest {
   }
 };
 
+// The next piece of a body that has no end of its own; nothing: that was the last.
+using HttpStream = std::function<boost::asio::awaitable<std::optional<std::string>>()>;
+
 struct HttpReply {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
+  HttpStream stream = {};  // in place of `body`: sent piece by piece, chunked
 };
 
 HttpReply JsonReply(unsigned status, const nlohmann::json& json);

@@ -9,6 +9,7 @@
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
@@ -270,6 +271,10 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
   }
   if (is_large) next_large_ = std::chrono::steady_clock::now() + kBetweenLarge;
   observer_(request.method, pattern, reply.status);
+  if (reply.stream && request.method != "HEAD") {
+    co_await ReplyStream(session, std::move(reply), version);
+    co_return false;
+  }
   co_return co_await Reply(session, std::move(reply), version, keep_alive,
                            request.method == "HEAD");
 }
@@ -304,6 +309,33 @@ asio::awaitable<bool> HttpServer::Reply(Session* session, HttpReply reply, unsig
   co_await http::async_write(session->stream, response,
                              asio::redirect_error(asio::use_awaitable, error));
   co_return !error && keep_alive;
+}
+
+asio::awaitable<void> HttpServer::ReplyStream(Session* session, HttpReply reply, unsigned version) {
+  http::response<http::empty_body> header(static_cast<http::status>(reply.status), version);
+  header.set(http::field::server, "fairleadd");
+  header.set(http::field::content_type, reply.content_type);
+  for (const auto& [name, value] : reply.headers) header.set(name, value);
+  header.keep_alive(false);
+  header.chunked(true);
+  http::response_serializer<http::empty_body> serializer(header);
+  ErrorCondition error;
+  session->stream.expires_after(limits_.reply);
+  co_await http::async_write_header(session->stream, serializer,
+                                    asio::redirect_error(asio::use_awaitable, error));
+  while (!error && !stopping_) {
+    session->stream.expires_never();
+    const std::optional<std::string> piece = co_await reply.stream();
+    if (!piece.has_value()) break;
+    // A reader that takes nothing for that long is gone.
+    session->stream.expires_after(limits_.reply);
+    co_await asio::async_write(session->stream, http::make_chunk(asio::buffer(*piece)),
+                               asio::redirect_error(asio::use_awaitable, error));
+  }
+  if (error) co_return;
+  session->stream.expires_after(limits_.reply);
+  co_await asio::async_write(session->stream, http::make_chunk_last(),
+                             asio::redirect_error(asio::use_awaitable, error));
 }
 
 asio::awaitable<void> HttpServer::Refuse(Session* session, unsigned status, std::string_view code,

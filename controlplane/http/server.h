@@ -58,6 +58,8 @@ class HttpServer {
   boost::asio::awaitable<bool> ServeOne(Session* session);
   boost::asio::awaitable<bool> Reply(Session* session, HttpReply reply, unsigned version,
                                      bool keep_alive, bool head);
+  // A reply whose body comes piece by piece; ends the connection.
+  boost::asio::awaitable<void> ReplyStream(Session* session, HttpReply reply, unsigned version);
   boost::asio::awaitable<void> Refuse(Session* session, unsigned status, std::string_view code,
                                       std::string message);
   // Closes the connection that waits longest for a next request. False: none waits.

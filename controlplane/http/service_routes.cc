@@ -23,6 +23,13 @@ HttpReply ShowService(const Api& api, const HttpRequest& request) {
   return IntentReply(ServiceView(api, **service), *view);
 }
 
+HttpReply ShowServiceStats(const Api& api, const HttpRequest& request) {
+  const IntentView view = api.log->View();
+  const auto service = FindService(*view, request.parameters.at("service"));
+  if (!service.ok()) return ErrorReply(service.status());
+  return JsonReply(200, ServiceStatsView(api, **service));
+}
+
 Result<ServiceSpec> ParseService(const std::string& body) {
   ASSIGN_OR_RETURN(const Json json, ParseJson(body));
   return ServiceFromJson(json);
@@ -130,6 +137,10 @@ void AddServiceRoutes(Api* api, Router* router) {
   router->Add("GET", "/v1/services/{service}",
               [api](const HttpRequest& request) -> asio::awaitable<HttpReply> {
                 co_return ShowService(*api, request);
+              });
+  router->Add("GET", "/v1/services/{service}/stats",
+              [api](const HttpRequest& request) -> asio::awaitable<HttpReply> {
+                co_return ShowServiceStats(*api, request);
               });
   router->Add("PUT", "/v1/services/{service}",
               [api](const HttpRequest& request) { return PutService(api, request); });

@@ -344,19 +344,33 @@ Json StatusView(const Api& api) {
           {"store_error", api.status_writer->error()}};
 }
 
+namespace {
+
+Json ServiceCounters(const Api& api, const ServiceIntent& service) {
+  const ServiceStats counts = ServiceStatsOf(api, service.id);
+  return {{"name", service.name()},     {"packets", counts.packets},
+          {"bytes", counts.bytes},      {"drops", counts.drops},
+          {"slots", SlotsJson(counts)}, {"backends", BackendStatsJson(api, service)}};
+}
+
+}  // namespace
+
+Json ServiceStatsView(const Api& api, const ServiceIntent& service) {
+  const auto& book = api.publisher->stats();
+  Json json = ServiceCounters(api, service);
+  json["at_ms"] = book == nullptr ? 0 : book->at_ms;
+  json["dataplane"] = {{"connected", api.publisher->link().connected()},
+                       {"uptime_ms", book == nullptr ? 0 : book->stats.uptime_ms}};
+  return json;
+}
+
 Json StatsView(const Api& api) {
   const DataplaneStats none;
   const auto& book = api.publisher->stats();
   const DataplaneStats& stats = book == nullptr ? none : book->stats;
   Json services = Json::array();
   for (const auto& service : api.log->View()->services) {
-    const ServiceStats counts = ServiceStatsOf(api, service->id);
-    services.push_back({{"name", service->name()},
-                        {"packets", counts.packets},
-                        {"bytes", counts.bytes},
-                        {"drops", counts.drops},
-                        {"slots", SlotsJson(counts)},
-                        {"backends", BackendStatsJson(api, *service)}});
+    services.push_back(ServiceCounters(api, *service));
   }
   return {{"totals", TotalsJson(stats.totals)},
           {"flows",

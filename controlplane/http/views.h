@@ -29,5 +29,7 @@ nlohmann::json DrainView(const Api& api, const ServiceIntent& service,
                          const BackendIntent& backend);
 nlohmann::json StatusView(const Api& api);
 nlohmann::json StatsView(const Api& api);
+// Of one service: counters, and when they were read.
+nlohmann::json ServiceStatsView(const Api& api, const ServiceIntent& service);
 
 }  // namespace fairlead

@@ -311,6 +311,7 @@ asio::awaitable<void> Publisher::StatsLoop() {
 
 asio::awaitable<void> Publisher::AskStats() {
   const SteadyTime asked_at = parts_.clock->Steady();
+  const int64_t asked_at_ms = parts_.clock->WallMs();
   Result<DataplaneStats> stats = co_await link_.GetStats(kStatsTimeout);
   if (!stats.ok()) {
     if (std::exchange(stats_error_, stats.status().message()) != stats.status().message()) {
@@ -320,6 +321,7 @@ asio::awaitable<void> Publisher::AskStats() {
   }
   stats_error_.clear();
   const auto book = std::make_shared<StatsBook>();
+  book->at_ms = asked_at_ms;
   book->stats = *std::move(stats);
   for (const BackendStats& backend : book->stats.backends) book->backends[backend.id] = &backend;
   for (const ServiceStats& service : book->stats.services) book->services[service.id] = &service;

@@ -44,6 +44,7 @@ inline constexpr uint32_t kDeathsToHoldBack = 2;
 
 // The dataplane's last counters, by id.
 struct StatsBook {
+  int64_t at_ms = 0;  // wall time at which they were asked for
   DataplaneStats stats;
   std::unordered_map<uint32_t, const BackendStats*> backends;
   std::unordered_map<uint32_t, const ServiceStats*> services;

@@ -308,12 +308,12 @@ class Lab:
             asking.send(command.encode())
             return json.loads(asking.recv(longest))[command.split(",")[0]]
 
-    def start_control(self, extra=(), wait=True):
+    def start_control(self, extra=(), wait=True, env=None):
         self.fairleadd = self.spawn(
             self._numbered("fairleadd"),
             [self.program("controlplane/fairleadd"), "--socket", self.socket_path, "--store", self.store_path,
              "--link", self.link_path, *extra],
-            self.balancer.namespace)
+            self.balancer.namespace, env=env)
         self.control = ControlClient(self.socket_path)
         if wait:
             self._wait_for_socket(self.fairleadd, self.socket_path, 30)

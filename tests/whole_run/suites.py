@@ -58,7 +58,7 @@ def _pytest(name, *arguments, weight="cpu", labs=None):
     return Suite(name, [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", *parallel, *arguments], weight, "pytest")
 
 
-_WAITING = ("unit-controlplane",)
+_WAITING = ("unit-controlplane", "threads-controlplane")
 
 
 def _release(folder, options):
@@ -94,7 +94,7 @@ def _sanitizers(folder, options):
 
 
 def _threads(folder, options):
-    yield from _gtest(folder, "threads")
+    yield from _gtest(folder, "threads", _WAITING)
 
 
 def _every_unit(folder, options):

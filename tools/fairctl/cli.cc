@@ -36,6 +36,7 @@ void Declare(CLI::App* app, Context* context) {
   AddSeedCommands(app, context);
   AddStoreCommands(app, context);
   AddStatusCommands(app, context);
+  AddWatchCommand(app, context);
   AddExplainCommand(app, context);
   AddSnapshotCommands(app, context);
 }

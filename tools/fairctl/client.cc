@@ -1,5 +1,6 @@
 #include "tools/fairctl/client.h"
 
+#include <limits>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -47,19 +48,9 @@ class UnixTransport final : public Transport {
 
   Result<HttpReply> Send(const std::string& method, const std::string& target,
                          const std::string& body) override {
-    if (path_.size() >= sizeof(sockaddr_un{}.sun_path)) {
-      return InvalidArgument("the socket's path is longer than " +
-                             std::to_string(sizeof(sockaddr_un{}.sun_path) - 1) +
-                             " bytes: " + path_);
-    }
     asio::io_context io;
     Stream stream(io);
-    stream.expires_after(timeout_);
-    if (const error_code error = Await(&io, [&](auto done) {
-          stream.async_connect(asio::local::stream_protocol::endpoint(path_), done);
-        })) {
-      return ConnectError(path_, error);
-    }
+    RETURN_IF_ERROR(Connect(&io, &stream));
     http::request<http::string_body> request(http::string_to_verb(method), target, 11);
     request.set(http::field::host, "fairlead");
     request.set(http::field::connection, "close");
@@ -83,7 +74,65 @@ class UnixTransport final : public Transport {
     return reply;
   }
 
+  Result<HttpReply> Follow(const std::string& target, const std::string& from,
+                           const std::function<bool(const std::string&)>& line) override {
+    asio::io_context io;
+    Stream stream(io);
+    RETURN_IF_ERROR(Connect(&io, &stream));
+    http::request<http::empty_body> request(http::verb::get, target, 11);
+    request.set(http::field::host, "fairlead");
+    if (!from.empty()) request.set("Fairlead-From", from);
+    if (const error_code error =
+            Await(&io, [&](auto done) { http::async_write(stream, request, done); })) {
+      return ExchangeError(error);
+    }
+    beast::flat_buffer buffer;
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(std::numeric_limits<uint64_t>::max());
+    if (const error_code error =
+            Await(&io, [&](auto done) { http::async_read_header(stream, buffer, parser, done); })) {
+      return ExchangeError(error);
+    }
+    const bool is_stream = parser.get().result() == http::status::ok;
+    // fairleadd says something every ten seconds.
+    while (!parser.is_done()) {
+      stream.expires_after(is_stream ? kLongestSilence : timeout_);
+      const error_code error =
+          Await(&io, [&](auto done) { http::async_read_some(stream, buffer, parser, done); });
+      if (error) return ExchangeError(error);
+      if (is_stream && !TakeLines(&parser.get().body(), line)) break;
+    }
+    return HttpReply{parser.get().result_int(), is_stream ? "" : std::move(parser.get().body())};
+  }
+
  private:
+  static constexpr std::chrono::seconds kLongestSilence{30};
+
+  // Whole lines go; what was begun stays. False: `line` has had enough.
+  static bool TakeLines(std::string* text, const std::function<bool(const std::string&)>& line) {
+    size_t begin = 0;
+    for (size_t end; (end = text->find('\n', begin)) != std::string::npos; begin = end + 1) {
+      if (!line(text->substr(begin, end - begin))) return false;
+    }
+    text->erase(0, begin);
+    return true;
+  }
+
+  Status Connect(asio::io_context* io, Stream* stream) const {
+    if (path_.size() >= sizeof(sockaddr_un{}.sun_path)) {
+      return InvalidArgument("the socket's path is longer than " +
+                             std::to_string(sizeof(sockaddr_un{}.sun_path) - 1) +
+                             " bytes: " + path_);
+    }
+    stream->expires_after(timeout_);
+    if (const error_code error = Await(io, [&](auto done) {
+          stream->async_connect(asio::local::stream_protocol::endpoint(path_), done);
+        })) {
+      return ConnectError(path_, error);
+    }
+    return {};
+  }
+
   // Runs one asynchronous step to its end: only those have deadlines.
   template <typename Start>
   static error_code Await(asio::io_context* io, Start start) {

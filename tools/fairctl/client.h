@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -27,6 +28,11 @@ class Transport {
   // what to do. Any HTTP status is a success here.
   virtual Result<HttpReply> Send(const std::string& method, const std::string& target,
                                  const std::string& body) = 0;
+  // GET of a body without an end: each line, without its newline, goes to `line` as it comes, until that
+  // returns false or fairleadd ends it. `from`: the header Fairlead-From, where it is not empty. Of a
+  // reply that is no success the body is returned.
+  virtual Result<HttpReply> Follow(const std::string& target, const std::string& from,
+                                   const std::function<bool(const std::string&)>& line) = 0;
 };
 
 std::unique_ptr<Transport> MakeUnixTransport(const std::string& socket_path,

@@ -24,6 +24,9 @@ constexpr CodeWord kCodeWords[] = {
     {"unavailable", ErrorCode::kUnavailable},
     {"data_loss", ErrorCode::kDataLoss},
     {"internal", ErrorCode::kInternal},
+    {"stale_revision", ErrorCode::kStaleRevision},
+    {"wrong_owner", ErrorCode::kWrongOwner},
+    {"history_gone", ErrorCode::kHistoryGone},
 };
 
 std::string_view WordOf(ErrorCode code) {
@@ -72,12 +75,25 @@ std::string Escaped(const std::string& text) {
 
 }  // namespace
 
+Status Context::Connect() {
+  if (transport_ != nullptr) return {};
+  ASSIGN_OR_RETURN(const uint32_t timeout_ms, ParseDurationMs(request_timeout));
+  transport_ = environment_->connect(socket_path, std::chrono::milliseconds(timeout_ms));
+  return {};
+}
+
+Status Context::Follow(const std::string& target, const std::string& from,
+                       const std::function<bool(const std::string&)>& line) {
+  RETURN_IF_ERROR(Connect());
+  ASSIGN_OR_RETURN(const HttpReply reply, transport_->Follow(target, from, line));
+  if (reply.status < 400) return {};
+  const Result<Json> error = ParseJson(reply.body, kMaxReplyBytes);
+  return ErrorOf(reply, error.ok() ? *error : Json());
+}
+
 Result<HttpReply> Context::Send(const std::string& method, const std::string& target,
                                 const std::string& body) {
-  if (transport_ == nullptr) {
-    ASSIGN_OR_RETURN(const uint32_t timeout_ms, ParseDurationMs(request_timeout));
-    transport_ = environment_->connect(socket_path, std::chrono::milliseconds(timeout_ms));
-  }
+  RETURN_IF_ERROR(Connect());
   return transport_->Send(method, target, body);
 }
 

@@ -59,6 +59,10 @@ class Context {
   // The body of a reply that is no JSON.
   Result<std::string> Fetch(const std::string& target);
 
+  // GET of a stream of lines; returns when `line` has returned false, or it ended.
+  Status Follow(const std::string& target, const std::string& from,
+                const std::function<bool(const std::string&)>& line);
+
   // Prints why it failed, for people or as JSON; returns the exit code for it.
   int Fail(const Status& status);
   // The command line is wrong in a way that the parser did not see.
@@ -67,6 +71,7 @@ class Context {
   bool PrintJson(const Json& value);
 
  private:
+  Status Connect();
   Result<HttpReply> Send(const std::string& method, const std::string& target,
                          const std::string& body);
 

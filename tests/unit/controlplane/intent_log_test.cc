@@ -20,8 +20,8 @@ class IntentLogTest : public CoreTest {
  protected:
   void AddWeb() { ASSERT_TRUE(Apply(AddService(ParseServiceSpec(kWeb))).ok()); }
   const BackendIntent* Web(const std::string& endpoint) const { return Backend("web", endpoint); }
-  std::vector<HistoryEntry> History(uint64_t from, size_t limit = 100) {
-    Result<std::vector<HistoryEntry>> answer = Await(log_->History(from, limit));
+  std::vector<HistoryEntry> History(uint64_t after, size_t limit = 100) {
+    Result<std::vector<HistoryEntry>> answer = Await(log_->History(after, limit));
     history_status_ = answer.status();
     return answer.ok() ? *std::move(answer) : std::vector<HistoryEntry>();
   }
@@ -326,7 +326,7 @@ TEST_F(IntentLogTest, HistorySaysWhoChangedWhat) {
   clock_.Advance(std::chrono::seconds(5));
   ASSERT_TRUE(Apply(AddBackends("web", {ParseBackendSpec(R"("10.0.0.3")")}), Author("root")).ok());
   Open();
-  const std::vector<HistoryEntry> entries = History(1);
+  const std::vector<HistoryEntry> entries = History(0);
   ASSERT_EQ(entries.size(), 2U);
   EXPECT_EQ(entries[1].revision, 2U);
   EXPECT_EQ(entries[1].author, "root");
@@ -339,14 +339,14 @@ TEST_F(IntentLogTest, HistorySaysWhoChangedWhat) {
   EXPECT_EQ(nlohmann::json::parse(entries[0].changes).size(), 3U) << "a service and two backends";
 }
 
-TEST_F(IntentLogTest, HistoryNamesTheOldestRevisionThatItHas) {
+TEST_F(IntentLogTest, HistoryNamesTheRevisionsThatItHas) {
   AddWeb();
-  EXPECT_TRUE(History(2).empty());
+  EXPECT_EQ(History(0).size(), 1U);
+  EXPECT_TRUE(History(1).empty());
   EXPECT_TRUE(history_status_.ok()) << "the next one is yet to come";
-  EXPECT_TRUE(History(3).empty());
+  EXPECT_TRUE(History(2).empty());
   EXPECT_EQ(history_status_.code(), ErrorCode::kHistoryGone);
-  EXPECT_TRUE(History(0).empty());
-  EXPECT_EQ(history_status_.code(), ErrorCode::kHistoryGone);
+  EXPECT_THAT(history_status_.message(), HasSubstr("after revision 2 is not in the history"));
   EXPECT_THAT(history_status_.message(), HasSubstr("1 to 1"));
 }
 

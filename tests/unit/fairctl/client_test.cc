@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -141,6 +142,58 @@ TEST_F(UnixTransport, RefusesAPathThatNoSocketCanHave) {
                             .status();
   EXPECT_EQ(status.code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("longer than 107 bytes"));
+}
+
+TEST_F(UnixTransport, FollowsAStreamLineByLine) {
+  Listen();
+  std::string request;
+  std::thread server([&] {
+    request = ServeOnce("\r\n\r\n",
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        "6\r\none\ntw\r\n7\r\no\nthree\r\n1\r\n\n\r\n0\r\n\r\n");
+  });
+  std::vector<std::string> lines;
+  const Result<HttpReply> reply =
+      MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "42", [&](const std::string& line) {
+        lines.push_back(line);
+        return true;
+      });
+  server.join();
+  ASSERT_TRUE(reply.ok()) << reply.status().message();
+  EXPECT_EQ(lines, (std::vector<std::string>{"one", "two", "three"}));
+  EXPECT_THAT(request, HasSubstr("Fairlead-From: 42\r\n"));
+}
+
+TEST_F(UnixTransport, EndsAStreamWhenTheReaderHasEnough) {
+  Listen();
+  std::thread server([&] {
+    ServeOnce("\r\n\r\n",
+              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\none\ntwo\n\r\n");
+  });
+  std::vector<std::string> lines;
+  const Result<HttpReply> reply =
+      MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "", [&](const std::string& line) {
+        lines.push_back(line);
+        return false;
+      });
+  server.join();
+  EXPECT_TRUE(reply.ok()) << reply.status().message();
+  EXPECT_EQ(lines, std::vector<std::string>{"one"});
+}
+
+TEST_F(UnixTransport, GivesTheBodyOfAStreamThatIsRefused) {
+  Listen();
+  std::thread server(
+      [&] { ServeOnce("\r\n\r\n", "HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone"); });
+  const Result<HttpReply> reply =
+      MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "1", [](const std::string&) {
+        ADD_FAILURE() << "it is no line";
+        return true;
+      });
+  server.join();
+  ASSERT_TRUE(reply.ok()) << reply.status().message();
+  EXPECT_EQ(reply->status, 410U);
+  EXPECT_EQ(reply->body, "gone");
 }
 
 }  // namespace

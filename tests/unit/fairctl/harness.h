@@ -66,6 +66,18 @@ class Harness {
       return answer;
     }
 
+    // Each answer of the script is a stream: its lines, and its end.
+    Result<HttpReply> Follow(const std::string& target, const std::string& from,
+                             const std::function<bool(const std::string&)>& line) override {
+      Result<HttpReply> answer = Send("GET", target + (from.empty() ? "" : " from " + from), "");
+      if (!answer.ok() || answer->status >= 400) return answer;
+      std::istringstream text(answer->body);
+      for (std::string each; std::getline(text, each);) {
+        if (!line(each)) break;
+      }
+      return HttpReply{answer->status, ""};
+    }
+
    private:
     Harness& harness_;
   };

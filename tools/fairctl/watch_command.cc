@@ -1,0 +1,168 @@
+// `fairctl watch`: what changes, as it comes.
+#include <map>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include "lib/intent/json.h"
+#include "tools/fairctl/commands.h"
+#include "tools/fairctl/format.h"
+
+namespace fairlead::fairctl {
+namespace {
+
+// "weight 1 -> 7", for each field that differs and is shown as one word.
+std::string DifferenceText(const Json& before, const Json& after) {
+  std::string text;
+  const auto add = [&](const std::string& piece) { text += (text.empty() ? "" : ", ") + piece; };
+  for (const auto& [name, value] : after.items()) {
+    const Json& old = Member(before, name);
+    if (old == value || name == "drain") continue;
+    add(name + " " +
+        (old.is_null()     ? "-"
+         : old.is_string() ? TextOf(old)
+                           : old.dump()) +
+        " -> " + (value.is_string() ? TextOf(value) : value.dump()));
+  }
+  for (const auto& [name, value] : before.items()) {
+    if (!after.contains(name) && name != "drain") add("no " + name);
+  }
+  if (!before.contains("drain") && after.contains("drain")) add("drain");
+  if (before.contains("drain") && !after.contains("drain")) add("undrain");
+  if (before.contains("drain") && after.contains("drain") && before["drain"] != after["drain"]) {
+    add("drain with another deadline");
+  }
+  return text;
+}
+
+// "web 10.0.0.11: weight 1 -> 7", "web: added".
+std::string ChangeText(const Json& change) {
+  if (change.contains("hash_seed")) {
+    return "hash seed " + Member(change["hash_seed"], "before").dump() + " -> " +
+           Member(change["hash_seed"], "after").dump();
+  }
+  std::string subject = TextOf(Member(change, "service"));
+  if (change.contains("backend")) subject += " " + TextOf(Member(change, "backend"));
+  const Json& before = Member(change, "before");
+  const Json& after = Member(change, "after");
+  if (before.is_null()) return subject + ": added";
+  if (after.is_null()) return subject + ": removed";
+  return subject + ": " + DifferenceText(before, after);
+}
+
+class Printer {
+ public:
+  explicit Printer(Context* context) : context_(context) {}
+
+  // False: there will be no more of this stream.
+  bool Print(const std::string& line) {
+    const Result<Json> json = ParseJson(line, kMaxLineBytes);
+    if (!json.ok()) return true;
+    if (context_->json) {
+      context_->out() << line << '\n';
+    } else {
+      PrintText(*json);
+    }
+    context_->out().flush();
+    const std::string type = TextOf(Member(*json, "type"));
+    if (type == "restart") restart_ = true;
+    // `fairctl watch | head` ends with the reader.
+    return !restart_ && context_->out().good();
+  }
+  // The stream ended since it could not go on, and another should begin.
+  bool TakeRestart() { return std::exchange(restart_, false); }
+
+ private:
+  static constexpr size_t kMaxLineBytes = size_t{64} << 20;
+
+  void PrintText(const Json& json) {
+    const std::string type = TextOf(Member(json, "type"));
+    if (type == "intent") return PrintIntent(json);
+    if (type == "status") return PrintStatus(json);
+    if (type == "dataplane") return PrintDataplane(json);
+    if (type == "restart") {
+      context_->err() << "fairctl: " << TextOf(Member(json, "message"))
+                      << "; what happened meanwhile is left out\n";
+    }
+  }
+
+  std::ostream& Begin() {
+    return context_->out() << TimeOf(context_->environment().now_ms()) << "  ";
+  }
+
+  // "12:05:09", in UTC.
+  static std::string TimeOf(int64_t wall_ms) {
+    const int64_t seconds = wall_ms / 1000 % 86'400;
+    const auto two = [](int64_t value) {
+      return std::string(value < 10 ? "0" : "") + std::to_string(value);
+    };
+    return two(seconds / 3600) + ":" + two(seconds / 60 % 60) + ":" + two(seconds % 60);
+  }
+
+  void PrintIntent(const Json& json) {
+    const std::string author = TextOf(Member(json, "author"));
+    for (const Json& change : List(Member(json, "changes"))) {
+      context_->out() << TimeOf(ParseRfc3339Ms(TextOf(Member(json, "at"))).value_or(0)) << "  "
+                      << "revision " << Shown(Member(json, "revision")) << " by "
+                      << (author.empty() ? "-" : author) << ": " << ChangeText(change) << '\n';
+    }
+  }
+
+  void PrintStatus(const Json& json) {
+    const Json& backend = Member(json, "backend");
+    const std::string subject = TextOf(Member(json, "service")) + " " + EndpointText(backend);
+    const std::string state = TextOf(Member(backend, "state"));
+    const std::string reason = TextOf(Member(backend, "reason"));
+    // Counts of a drain come several times a second.
+    if (std::exchange(told_[subject], state + reason) == state + reason) return;
+    Begin() << subject << ": " << Coloured(state, ColourOfState(state), context_->colour()) << ", "
+            << reason << '\n';
+  }
+
+  void PrintDataplane(const Json& json) {
+    if (!IsTrue(Member(json, "connected"))) {
+      Begin() << Coloured("the dataplane is not connected", Colour::kRed, context_->colour())
+              << '\n';
+      return;
+    }
+    const uint64_t generation = NumberOf(Member(json, "generation"));
+    if (generation == 0) {
+      Begin() << "the dataplane is connected\n";
+    } else {
+      Begin() << "in force: revision " << Shown(Member(json, "revision")) << ", generation "
+              << generation << '\n';
+    }
+  }
+
+  Context* context_;
+  std::map<std::string, std::string> told_;
+  bool restart_ = false;
+};
+
+int Watch(Context* context, const std::string& from) {
+  Printer printer(context);
+  std::string begin = from;
+  for (;;) {
+    const Status status = context->Follow(
+        "/v1/watch", begin, [&](const std::string& line) { return printer.Print(line); });
+    if (!status.ok()) return context->Fail(status);
+    if (!printer.TakeRestart()) break;
+    begin.clear();
+  }
+  if (!context->out().good()) return kExitOk;
+  return context->Fail(Unavailable("fairleadd has ended the watch; is it stopping?"));
+}
+
+}  // namespace
+
+void AddWatchCommand(CLI::App* app, Context* context) {
+  auto from = std::make_shared<std::string>();
+  CLI::App* watch = app->add_subcommand(
+      "watch", "Show changes of configuration and status as they come; ends with Ctrl-C");
+  watch->add_option("--from", *from,
+                    "begin with what came after this revision (status tells the present one)");
+  watch->callback([=] { context->action = [=] { return Watch(context, *from); }; });
+}
+
+}  // namespace fairlead::fairctl
