@@ -1,7 +1,7 @@
 // The thread on which the store works: a slow disk holds up nobody but who waits for its answer.
 //
 // Run() is for coroutines of the executor's thread; they go on there. Only work that was handed to
-// Run() or CallHere() may touch the store.
+// Run() or CallHere() may touch the store. REQUIRES that the executor's context outlives it.
 #pragma once
 
 #include <chrono>

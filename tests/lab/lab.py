@@ -65,7 +65,9 @@ class Client(Host):
             f"route add local {self.sources4} dev lo", f"route add local {self.sources6} dev lo",
             "route add 203.0.113.0/24 dev eth0", "route add 2001:db8::/64 dev eth0",
             "route add 10.0.0.0/24 dev eth0", "route add 2001:db8:a::/64 dev eth0")
+        # The reserved ports are what tests choose themselves (first_port): the kernel must not have given one to another flow.
         self.namespace.sysctl({"net.ipv4.ip_local_port_range": "10000 65000", "net.ipv4.tcp_tw_reuse": 1,
+                               "net.ipv4.ip_local_reserved_ports": "20000-20999,30000-30999,40000-41999",
                                "net.ipv6.ip_nonlocal_bind": 1})
 
 

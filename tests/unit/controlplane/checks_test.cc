@@ -65,6 +65,7 @@ class ChecksTest : public CoreTest {
     checks_.reset();
     // Coroutines that wait go with their context, before what they wait for.
     log_.reset();
+    store_.reset();
     context_.reset();
     probes_.reset();
     CoreTest::Close();

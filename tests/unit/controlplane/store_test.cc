@@ -474,7 +474,7 @@ TEST_F(StoreTest, ForgetsTheOldestHistoryFirst) {
 
 TEST_F(StoreTest, AnEarlierGenerationDoesNotReplaceALaterOne) {
   const std::unique_ptr<Store> store = Open();
-  for (const uint64_t generation : {5, 4}) {
+  for (const uint64_t generation : {5U, 4U}) {
     Result<Store::Transaction> transaction = store->Begin(Durability::kInMemory);
     ASSERT_TRUE(transaction->SetGeneration(generation).ok());
     ASSERT_TRUE(transaction->Commit().ok());
