@@ -24,14 +24,16 @@ void VisitDifferences(const std::vector<std::shared_ptr<const Element>>& before,
   auto old = before.begin();
   auto present = after.begin();
   while (old != before.end() || present != after.end()) {
-    if (present == after.end() || (old != before.end() && key(*old) < key(*present))) {
+    // Nearly all are shared: no key is looked at.
+    if (old != before.end() && present != after.end() && *old == *present) {
+      ++old;
+      ++present;
+    } else if (present == after.end() || (old != before.end() && key(*old) < key(*present))) {
       visit((old++)->get(), static_cast<const Element*>(nullptr));
     } else if (old == before.end() || key(*present) < key(*old)) {
       visit(static_cast<const Element*>(nullptr), (present++)->get());
     } else {
-      if (*old != *present) visit(old->get(), present->get());
-      ++old;
-      ++present;
+      visit((old++)->get(), (present++)->get());
     }
   }
 }

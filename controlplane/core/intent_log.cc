@@ -5,9 +5,6 @@
 #include <random>
 #include <utility>
 
-#include "lib/intent/derive.h"
-#include "lib/snapshot/builder.h"
-
 namespace fairlead {
 namespace asio = boost::asio;
 namespace {
@@ -19,20 +16,6 @@ constexpr size_t kMostTogether = 64;
 uint64_t RandomId() {
   std::random_device random;
   return (uint64_t{random()} << 32 | random()) | 1;  // not 0
-}
-
-// What lies between services the rule book has judged; this is the rest: can a snapshot say it?
-Status CheckPublishable(const Intent& before, const Intent& after) {
-  IntentSpec changed;
-  changed.hash_seed = after.hash_seed;
-  for (const IntentDifference::Service& service : Compare(before, after).services) {
-    if (service.after != nullptr) changed.services.push_back(service.after->Spec());
-  }
-  const SnapshotInput input = DeriveSnapshot(changed, 1, OfflineObservations(changed));
-  if (const Result<SnapshotImage> image = BuildSnapshot(input); !image.ok()) {
-    return InvalidArgument("the change cannot be published: " + image.status().message());
-  }
-  return {};
 }
 
 }  // namespace
@@ -70,10 +53,11 @@ IntentLog::IntentLog(asio::any_io_executor executor, Parts parts)
       wake_(executor) {}
 
 Status IntentLog::Load(const StoredState& state) {
-  if (Status status = ValidateIntent(state.intent.Spec()); !status.ok()) {
+  auto loaded = std::make_shared<Intent>(state.intent);
+  if (Status status = parts_.rules->Load(loaded); !status.ok()) {
     return DataLoss("the store holds what this fairleadd refuses: " + status.message());
   }
-  view_ = std::make_shared<Intent>(state.intent);
+  view_ = std::move(loaded);
   for (const auto& service : view_->services) {
     ids_.services.insert(service->id);
     for (const auto& backend : service->backends) ids_.backends.insert(backend->id);
@@ -116,8 +100,7 @@ Status IntentLog::PrepareDraft(Request* request, const IntentView& base) {
   }
   request->before = base;
   request->after = draft.Finish();
-  RETURN_IF_ERROR(parts_.rules->Judge(*base, *request->after));
-  RETURN_IF_ERROR(CheckPublishable(*base, *request->after));
+  RETURN_IF_ERROR(parts_.rules->Judge(base, request->after));
   request->entry = {request->after->revision, now_ms, request->author.name,
                     DescribeChanges(*base, *request->after)};
   return {};

@@ -39,7 +39,7 @@ class IntentLog {
   struct Parts {
     StoreThread* store;
     const Clock* clock;
-    const RuleBook* rules;
+    RuleBook* rules;
     GenerationCounter* generations;
     std::function<void()> on_change;
   };

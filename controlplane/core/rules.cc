@@ -3,7 +3,56 @@
 #include <algorithm>
 #include <vector>
 
+#include "lib/base/check.h"
+
 namespace fairlead {
+namespace {
+
+size_t IndexOf(const ServiceIntent& service, const BackendIntent& backend) {
+  const auto found = std::ranges::lower_bound(
+      service.backends, backend.spec.endpoint, {},
+      [](const auto& candidate) -> const Endpoint& { return candidate->spec.endpoint; });
+  return static_cast<size_t>(found - service.backends.begin());
+}
+
+void AddBackendEdits(const ServiceIntent* before, const ServiceIntent* after, ServiceEdit* edit) {
+  const bool keeps = ServiceEdit::KeepsIndex(edit->before, edit->after);
+  const auto compared = keeps ? CompareBackends(before, after) : std::vector<BackendDifference>{};
+  for (const auto& [old, fresh] : compared) {
+    if (old != nullptr && fresh != nullptr) continue;
+    if (old != nullptr) edit->removed.push_back(old->spec.endpoint);
+    if (fresh != nullptr) edit->added.push_back({fresh->spec.endpoint, IndexOf(*after, *fresh)});
+  }
+  if (keeps) return;
+  if (before != nullptr) {
+    for (const auto& backend : before->backends) edit->removed.push_back(backend->spec.endpoint);
+  }
+  if (after == nullptr) return;
+  for (size_t i = 0; i < after->backends.size(); ++i) {
+    edit->added.push_back({after->backends[i]->spec.endpoint, i});
+  }
+}
+
+// What differs. Paths count as if services that change came last.
+std::vector<ServiceEdit> EditsBetween(const Intent& before, const Intent& after) {
+  const std::vector<IntentDifference::Service> services = Compare(before, after).services;
+  size_t index = after.services.size();
+  for (const auto& service : services) index -= service.after != nullptr ? 1 : 0;
+  std::vector<ServiceEdit> edits;
+  edits.reserve(services.size());
+  for (const auto& service : services) {
+    ServiceEdit& edit = edits.emplace_back();
+    if (service.before != nullptr) edit.before = &service.before->settings;
+    if (service.after != nullptr) {
+      edit.after = &service.after->settings;
+      edit.path = "services[" + std::to_string(index++) + "].";
+    }
+    AddBackendEdits(service.before, service.after, &edit);
+  }
+  return edits;
+}
+
+}  // namespace
 
 Status RuleBook::JudgeOwnAddresses(const ServiceSpec& service, const ServiceIntent* present,
                                    std::string_view path) const {
@@ -33,25 +82,58 @@ Status RuleBook::JudgeNew(const ServiceSpec& service, const ServiceIntent* prese
   return JudgeOwnAddresses(service, present, path);
 }
 
-// Changed services come last, so that it is they who claim what another has.
-Status RuleBook::Judge(const Intent& before, const Intent& after) const {
-  IntentSpec spec;
-  spec.services.reserve(after.services.size());
-  std::vector<const ServiceIntent*> changed;
-  for (const auto& service : after.services) {
-    if (before.Find(service->name()) == service.get()) {
-      spec.services.push_back(service->Spec());
-    } else {
-      changed.push_back(service.get());
-    }
+// One whose settings stay is judged by the backends that change.
+Status RuleBook::JudgeService(const ServiceIntent* before, const ServiceIntent& after,
+                              const std::string& path) const {
+  if (before == nullptr || before->settings != after.settings) {
+    const ServiceSpec spec = after.Spec();
+    RETURN_IF_ERROR(ValidateServiceAt(spec, path));
+    return JudgeNew(spec, before, path);
   }
-  for (const ServiceIntent* service : changed) {
-    const std::string path = "services[" + std::to_string(spec.services.size()) + "].";
-    spec.services.push_back(service->Spec());
-    RETURN_IF_ERROR(ValidateServiceAt(spec.services.back(), path));
-    RETURN_IF_ERROR(JudgeNew(spec.services.back(), before.Find(service->name()), path));
+  RETURN_IF_ERROR(ValidateBackendCount(after.backends.size(), path));
+  for (const BackendDifference& backend : CompareBackends(before, &after)) {
+    if (backend.after == nullptr) continue;
+    const std::string at =
+        path + "backends[" + std::to_string(IndexOf(after, *backend.after)) + "]";
+    RETURN_IF_ERROR(ValidateBackendAt(after.settings, backend.after->spec, at));
   }
-  return ValidateBetweenServices(spec);
+  return {};
+}
+
+void RuleBook::Index(const IntentView& view) {
+  if (index_.is_broken()) {
+    index_.Clear();
+    indexed_ = std::make_shared<Intent>();
+  }
+  if (indexed_ == view) return;
+  const Status indexed = index_.Change(EditsBetween(*indexed_, *view));
+  CHECK(indexed.ok());
+  indexed_ = view;
+}
+
+Status RuleBook::Load(const IntentView& stored) {
+  const auto nothing = std::make_shared<Intent>();
+  const std::vector<ServiceEdit> edits = EditsBetween(*nothing, *stored);
+  for (const ServiceEdit& edit : edits) {
+    RETURN_IF_ERROR(ValidateServiceAt(stored->Find(edit.after->name)->Spec(), edit.path));
+  }
+  Index(nothing);
+  RETURN_IF_ERROR(index_.Change(edits));
+  indexed_ = stored;
+  return {};
+}
+
+Status RuleBook::Judge(const IntentView& before, const IntentView& after) {
+  Index(before);
+  const std::vector<ServiceEdit> edits = EditsBetween(*before, *after);
+  for (const ServiceEdit& edit : edits) {
+    if (edit.after == nullptr) continue;
+    RETURN_IF_ERROR(
+        JudgeService(before->Find(edit.after->name), *after->Find(edit.after->name), edit.path));
+  }
+  RETURN_IF_ERROR(index_.Change(edits));
+  indexed_ = after;
+  return {};
 }
 
 }  // namespace fairlead

@@ -1,12 +1,15 @@
 // What a change of the intent must keep to: lib/intent's rule book, and what this host adds to it.
-// One thread.
+// Judging a change costs what the change is: what lies between services is kept as an index of the
+// intent that was judged last. One thread.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "controlplane/core/intent.h"
+#include "lib/intent/service_index.h"
 
 namespace fairlead {
 
@@ -23,14 +26,23 @@ class RuleBook {
   // ValidateServiceAt. Messages start with `path`.
   Status JudgeNew(const ServiceSpec& service, const ServiceIntent* present,
                   std::string_view path) const;
-  // The whole of `after`, of which `before` was judged already.
-  Status Judge(const Intent& before, const Intent& after) const;
+  // The whole of what a store holds, which may have what a new service may not (JudgeNew).
+  Status Load(const IntentView& stored);
+  // The whole of `after`, of which `before` was judged already. What is accepted need not become the
+  // intent: the next call says what did.
+  Status Judge(const IntentView& before, const IntentView& after);
 
  private:
+  Status JudgeService(const ServiceIntent* before, const ServiceIntent& after,
+                      const std::string& path) const;
+  // Makes the index that of `view`, which was judged already.
+  void Index(const IntentView& view);
   Status JudgeOwnAddresses(const ServiceSpec& service, const ServiceIntent* present,
                            std::string_view path) const;
 
   const OwnAddresses* own_addresses_ = nullptr;  // null: none
+  ServiceIndex index_;
+  IntentView indexed_ = std::make_shared<Intent>();
 };
 
 }  // namespace fairlead

@@ -43,6 +43,26 @@ bool ServiceNeedsClientNextHop(const ServiceSpec& settings, Family family) {
          });
 }
 
+bool TakesNewFlows(const BackendToDerive& backend) {
+  const ObservedBackend& seen = backend.observed;
+  const bool is_draining = seen.draining || seen.released;
+  return seen.healthy && seen.usable && !is_draining && backend.spec->weight > 0;
+}
+
+bool IgnoresHealth(const ServiceSpec& settings, size_t takers) {
+  return settings.fail_open && takers == 0;
+}
+
+SnapshotBackend DeriveBackend(const ServiceSpec& settings, const BackendToDerive& backend,
+                              bool ignore_health) {
+  const auto& [spec, observed] = backend;
+  return {.id = observed.id,
+          .endpoint = NormalizeEndpoint(settings, spec->endpoint),
+          .weight = spec->weight,
+          .state = StateOf(observed, ignore_health),
+          .next_hop = NextHopOf(*spec, observed)};
+}
+
 SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
                               std::span<const BackendToDerive> backends,
                               const std::function<bool(const Frontend&)>& usable) {
@@ -68,19 +88,11 @@ SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
   out.idle_timeout_tcp_ms = IdleTimeoutMsFor(service, Protocol::kTcp);
   out.idle_timeout_udp_ms = IdleTimeoutMsFor(service, Protocol::kUdp);
 
-  const bool any_takes_new_flows = std::ranges::any_of(backends, [](const auto& backend) {
-    const ObservedBackend& seen = backend.observed;
-    const bool is_draining = seen.draining || seen.released;
-    return seen.healthy && seen.usable && !is_draining && backend.spec->weight > 0;
-  });
-  const bool ignore_health = service.fail_open && !any_takes_new_flows;
+  const bool ignore_health =
+      IgnoresHealth(service, static_cast<size_t>(std::ranges::count_if(backends, TakesNewFlows)));
   out.backends.reserve(backends.size());
-  for (const auto& [spec, observed] : backends) {
-    out.backends.push_back({.id = observed.id,
-                            .endpoint = NormalizeEndpoint(service, spec->endpoint),
-                            .weight = spec->weight,
-                            .state = StateOf(observed, ignore_health),
-                            .next_hop = NextHopOf(*spec, observed)});
+  for (const BackendToDerive& backend : backends) {
+    out.backends.push_back(DeriveBackend(service, backend, ignore_health));
   }
   return out;
 }

@@ -39,6 +39,12 @@ struct BackendToDerive {
   const BackendSpec* spec;
   ObservedBackend observed;
 };
+// It may get new flows, and its check is content with it.
+bool TakesNewFlows(const BackendToDerive& backend);
+// Fail-open, of a service with `takers` backends that take new flows.
+bool IgnoresHealth(const ServiceSpec& settings, size_t takers);
+SnapshotBackend DeriveBackend(const ServiceSpec& settings, const BackendToDerive& backend,
+                              bool ignore_health);
 SnapshotService DeriveService(const ServiceSpec& settings, uint32_t service_id,
                               std::span<const BackendToDerive> backends,
                               const std::function<bool(const Frontend&)>& usable);

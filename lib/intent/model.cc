@@ -4,17 +4,15 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "lib/encap/tunnel.h"
 #include "lib/intent/json.h"
 #include "lib/intent/nat_rules.h"
+#include "lib/intent/service_index.h"
 #include "lib/maglev/maglev_table.h"
-#include "lib/net/port_nesting.h"
 
 namespace fairlead {
 namespace {
@@ -172,10 +170,7 @@ Status CheckBackend(const ServiceSpec& service, const BackendSpec& backend,
 }
 
 Status CheckBackends(const ServiceSpec& service, std::string_view path) {
-  if (service.backends.size() > kMaxBackendsPerService) {
-    return Refuse(std::string(path) + "backends", std::to_string(service.backends.size()),
-                  "are more than " + std::to_string(kMaxBackendsPerService));
-  }
+  RETURN_IF_ERROR(ValidateBackendCount(service.backends.size(), path));
   std::set<Endpoint> seen;
   for (size_t i = 0; i < service.backends.size(); ++i) {
     const std::string at = Indexed(path, "backends", i);
@@ -185,98 +180,6 @@ Status CheckBackends(const ServiceSpec& service, std::string_view path) {
   }
   return {};
 }
-
-// The order that PortNesting wants.
-struct WiderFirst {
-  bool operator()(const Frontend& a, const Frontend& b) const {
-    return std::tie(a.address, a.protocol, a.port, b.last_port) <
-           std::tie(b.address, b.protocol, b.port, a.last_port);
-  }
-};
-
-// What lies between services: names, frontends, backends that are another's frontend, totals.
-class NeighbourChecker {
- public:
-  // Port ranges of one address and protocol that overlap in part. After all services were added.
-  Status CheckRanges() const {
-    PortNesting nesting;
-    const Frontend* before = nullptr;
-    std::vector<const std::pair<const Frontend, const ServiceSpec*>*> open;
-    for (const auto& entry : ranges_) {
-      const Frontend& frontend = entry.first;
-      if (before != nullptr &&
-          (before->address != frontend.address || before->protocol != frontend.protocol)) {
-        nesting.Reset();
-      }
-      before = &frontend;
-      const auto other = nesting.Add(frontend.port, frontend.last_port, open.size());
-      open.push_back(&entry);
-      if (!other) continue;
-      const auto& [other_frontend, other_service] = *open[*other];
-      const std::string message = "service " + entry.second->name +
-                                  ": frontends: " + frontend.ToString() + " overlaps " +
-                                  other_frontend.ToString() + " of service " + other_service->name +
-                                  " in part: ranges may nest, or be apart";
-      return entry.second == other_service ? InvalidArgument(message) : AlreadyExists(message);
-    }
-    return {};
-  }
-
-  Status AddService(const ServiceSpec& service, std::string_view path) {
-    RETURN_IF_ERROR(nat_.AddService(service, path));
-    if (!names_.insert(service.name).second) {
-      return AlreadyExists(std::string(path) + "name: " + service.name + " appears twice");
-    }
-    for (size_t i = 0; i < service.frontends.size(); ++i) {
-      const auto [other, added] = frontends_.emplace(service.frontends[i], &service);
-      if (!added) {
-        return AlreadyExists(Indexed(path, "frontends", i) + ": " +
-                             service.frontends[i].ToString() + " belongs to service " +
-                             other->second->name + " already");
-      }
-      addresses_.emplace(service.frontends[i].address, &service);
-      if (service.frontends[i].is_range()) ranges_.emplace(service.frontends[i], &service);
-    }
-    backend_count_ += service.backends.size();
-    return {};
-  }
-
-  // After all services were added.
-  Status CheckBackendsOf(const ServiceSpec& service, std::string_view path) const {
-    for (size_t i = 0; i < service.backends.size(); ++i) {
-      const auto other = addresses_.find(service.backends[i].endpoint.address);
-      if (other == addresses_.end()) continue;
-      return Refuse(Indexed(path, "backends", i) + ".address", other->first.ToString(),
-                    "is a frontend of service " + other->second->name +
-                        ": packets would come back in a loop");
-    }
-    return {};
-  }
-
-  Status CheckTotals() const {
-    if (names_.size() > kMaxServices) {
-      return Refuse("services", std::to_string(names_.size()),
-                    "are more than " + std::to_string(kMaxServices));
-    }
-    if (frontends_.size() > kMaxFrontends) {
-      return Refuse("services", std::to_string(frontends_.size()),
-                    "frontends in all are more than " + std::to_string(kMaxFrontends));
-    }
-    if (backend_count_ > kMaxBackends) {
-      return Refuse("services", std::to_string(backend_count_),
-                    "backends in all are more than " + std::to_string(kMaxBackends));
-    }
-    return {};
-  }
-
- private:
-  std::set<std::string_view> names_;
-  std::map<Frontend, const ServiceSpec*> frontends_;
-  std::map<IpAddress, const ServiceSpec*> addresses_;
-  std::map<Frontend, const ServiceSpec*, WiderFirst> ranges_;
-  NatRules nat_;
-  size_t backend_count_ = 0;
-};
 
 // Names and endpoints hold no NUL, so the parts cannot run into each other.
 uint32_t ProposeId(const std::string& text, uint32_t attempt) {
@@ -304,7 +207,25 @@ Status ValidateServiceAt(const ServiceSpec& service, std::string_view path) {
                   "is not a prime of at most " + std::to_string(kMaxSlotCount));
   }
   RETURN_IF_ERROR(CheckBackends(service, path));
-  return NatRules().AddService(service, path);
+  if (service.forwarding != ForwardingMode::kNat) return {};
+  const NatService nat_service{service.name, service.frontends};
+  NatRules rules;
+  for (size_t i = 0; i < service.backends.size(); ++i) {
+    RETURN_IF_ERROR(
+        rules.AddBackend(nat_service, service.backends[i].endpoint, Indexed(path, "backends", i)));
+  }
+  return {};
+}
+
+Status ValidateBackendAt(const ServiceSpec& settings, const BackendSpec& backend,
+                         const std::string& path) {
+  return CheckBackend(settings, backend, path);
+}
+
+Status ValidateBackendCount(size_t count, std::string_view path) {
+  if (count <= kMaxBackendsPerService) return {};
+  return Refuse(std::string(path) + "backends", std::to_string(count),
+                "are more than " + std::to_string(kMaxBackendsPerService));
 }
 
 Status ValidateService(const ServiceSpec& service) {
@@ -312,25 +233,19 @@ Status ValidateService(const ServiceSpec& service) {
 }
 
 Status ValidateIntent(const IntentSpec& intent) {
-  for (size_t i = 0; i < intent.services.size(); ++i) {
-    const std::string path = Indexed("", "services", i) + ".";
-    RETURN_IF_ERROR(ValidateServiceAt(intent.services[i], path));
+  std::vector<ServiceEdit> edits;
+  edits.reserve(intent.services.size());
+  for (const ServiceSpec& service : intent.services) {
+    ServiceEdit& edit = edits.emplace_back();
+    edit.after = &service;
+    edit.path = Indexed("", "services", edits.size() - 1) + ".";
+    RETURN_IF_ERROR(ValidateServiceAt(service, edit.path));
+    edit.added.reserve(service.backends.size());
+    for (size_t i = 0; i < service.backends.size(); ++i) {
+      edit.added.push_back({service.backends[i].endpoint, i});
+    }
   }
-  return ValidateBetweenServices(intent);
-}
-
-Status ValidateBetweenServices(const IntentSpec& intent) {
-  NeighbourChecker neighbours;
-  for (size_t i = 0; i < intent.services.size(); ++i) {
-    const std::string path = Indexed("", "services", i) + ".";
-    RETURN_IF_ERROR(neighbours.AddService(intent.services[i], path));
-  }
-  for (size_t i = 0; i < intent.services.size(); ++i) {
-    const std::string path = Indexed("", "services", i) + ".";
-    RETURN_IF_ERROR(neighbours.CheckBackendsOf(intent.services[i], path));
-  }
-  RETURN_IF_ERROR(neighbours.CheckRanges());
-  return neighbours.CheckTotals();
+  return ServiceIndex().Change(edits);
 }
 
 bool IsUdpOnly(const ServiceSpec& service) {

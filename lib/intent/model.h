@@ -100,10 +100,13 @@ uint32_t LongestIdleTimeoutMs(const ServiceSpec& service);
 // two services claim, kInvalidArgument for all else.
 Status ValidateService(const ServiceSpec& service);
 Status ValidateIntent(const IntentSpec& intent);
-// What lies between services alone; REQUIRES services that are valid each.
-Status ValidateBetweenServices(const IntentSpec& intent);
 // ValidateService; messages start with `path` in place of "service NAME: ", for instance "services[3].".
 Status ValidateServiceAt(const ServiceSpec& service, std::string_view path);
+// What of it concerns one backend alone: not that it appears once, nor nat's rules. `settings` without
+// regard to its backends.
+Status ValidateBackendAt(const ServiceSpec& settings, const BackendSpec& backend,
+                         const std::string& path);
+Status ValidateBackendCount(size_t count, std::string_view path);
 
 // All its frontends are UDP.
 bool IsUdpOnly(const ServiceSpec& service);

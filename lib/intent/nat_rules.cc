@@ -1,10 +1,8 @@
 #include "lib/intent/nat_rules.h"
 
-#include <string>
+#include <algorithm>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "lib/base/check.h"
 #include "lib/intent/json.h"
 
 namespace fairlead {
@@ -18,48 +16,52 @@ bool Agree(uint16_t backend_port, const Frontend& exact, const Frontend& wide) {
   return exact.address == wide.address && exact.port == backend_port;
 }
 
-}  // namespace
-
-size_t NatRules::HashName::operator()(const Name& name) const {
-  const uint64_t seed = uint64_t{name.port} << 8 | static_cast<uint8_t>(name.protocol);
-  return XXH3_64bits_withSeed(name.address.bytes().data(), name.address.bytes().size(), seed);
+// Its first and last port.
+std::pair<uint16_t, uint16_t> PortsOf(const Frontend& wide) {
+  if (wide.is_any_port()) return {uint16_t{1}, uint16_t{UINT16_MAX}};
+  return {wide.port, wide.last_port};
 }
+
+uint16_t ExactPort(const Frontend& frontend, const Endpoint& backend) {
+  return backend.port != 0 ? backend.port : frontend.port;
+}
+
+}  // namespace
 
 std::optional<NatRules::Rival> NatRules::AddExact(const Name& name, const Owner& owner) {
   if (const auto same = names_.find(name); same != names_.end()) {
     return Rival{same->second, name.port};
   }
-  const Name all{name.address, name.protocol, 0};
-  if (const auto wide = wide_.find(all); wide != wide_.end()) {
-    const Owner* other = wide->second.Find(name.port);
+  if (const auto wide = wide_.find({name.address, name.protocol, 0}); wide != wide_.end()) {
+    const Owner* other = wide->second.claims.Find(name.port);
     if (other != nullptr && !Agree(name.port, *owner.frontend, *other->frontend)) {
       return Rival{*other, name.port};
     }
   }
   names_.emplace(name, owner);
-  with_port_.emplace(all, name.port);
   return std::nullopt;
 }
 
 std::optional<NatRules::Rival> NatRules::AddWide(const Name& all, const Owner& owner) {
   const Frontend& frontend = *owner.frontend;
-  const auto [begin, end] = with_port_.equal_range(all);
-  for (auto it = begin; it != end; ++it) {
-    const uint16_t port = it->second;
-    if (!frontend.HasPort(port)) continue;
-    const Owner& other = names_.at({all.address, all.protocol, port});
-    if (!Agree(port, *other.frontend, frontend)) return Rival{other, port};
+  const auto [first, last] = PortsOf(frontend);
+  const auto end = names_.upper_bound({all.address, all.protocol, last});
+  for (auto it = names_.lower_bound({all.address, all.protocol, first}); it != end; ++it) {
+    const auto& [name, other] = *it;
+    if (!Agree(name.port, *other.frontend, frontend)) return Rival{other, name.port};
   }
-  const uint16_t first = frontend.is_any_port() ? uint16_t{1} : frontend.port;
-  const uint16_t last = frontend.is_any_port() ? uint16_t{UINT16_MAX} : frontend.last_port;
-  const auto conflict = wide_[all].Add(first, last, owner, [](const Owner& a, const Owner& b) {
+  const auto lead_to_same = [](const Owner& a, const Owner& b) {
     return a.frontend->address == b.frontend->address;
-  });
+  };
+  const auto wide = wide_.try_emplace(all).first;
+  wide->second.owners.push_back(owner);
+  const auto conflict = wide->second.claims.Add(first, last, owner, lead_to_same);
   if (!conflict) return std::nullopt;
+  wide->second.owners.pop_back();
   return Rival{conflict->owner, conflict->port};
 }
 
-Status NatRules::AddPair(const ServiceSpec& service, const Frontend& frontend,
+Status NatRules::AddPair(const NatService& service, const Frontend& frontend,
                          const Endpoint& backend, const std::string& path) {
   if (frontend.address.family() != backend.address.family()) {
     return InvalidArgument(path + ".address: " + backend.address.ToString() +
@@ -76,13 +78,15 @@ Status NatRules::AddPair(const ServiceSpec& service, const Frontend& frontend,
     return InvalidArgument(path + ": nat services have more than " + std::to_string(kMaxNatNames) +
                            " pairs of frontend and backend in all");
   }
-  ++pairs_;
   const Owner owner{&service, &frontend};
-  const uint16_t port = backend.port != 0 ? backend.port : frontend.port;
+  const uint16_t port = ExactPort(frontend, backend);
   const std::optional<Rival> rival =
       IsWide(frontend) ? AddWide({backend.address, frontend.protocol, 0}, owner)
                        : AddExact({backend.address, frontend.protocol, port}, owner);
-  if (!rival) return {};
+  if (!rival) {
+    ++pairs_;
+    return {};
+  }
   const std::string message =
       path + ": replies from " + Endpoint{backend.address, rival->port}.ToString() + "/" +
       std::string(ProtocolName(frontend.protocol)) + " would belong to frontend " +
@@ -91,15 +95,43 @@ Status NatRules::AddPair(const ServiceSpec& service, const Frontend& frontend,
   return rival->owner.service == &service ? InvalidArgument(message) : AlreadyExists(message);
 }
 
-Status NatRules::AddService(const ServiceSpec& service, std::string_view path) {
-  if (service.forwarding != ForwardingMode::kNat) return {};
-  for (size_t i = 0; i < service.backends.size(); ++i) {
-    const std::string at = std::string(path) + "backends[" + std::to_string(i) + "]";
-    for (const Frontend& frontend : service.frontends) {
-      RETURN_IF_ERROR(AddPair(service, frontend, service.backends[i].endpoint, at));
-    }
+void NatRules::RemovePair(const NatService& service, const Frontend& frontend,
+                          const Endpoint& backend) {
+  --pairs_;
+  const Owner owner{&service, &frontend};
+  if (!IsWide(frontend)) {
+    names_.erase({backend.address, frontend.protocol, ExactPort(frontend, backend)});
+    return;
+  }
+  const auto wide = wide_.find({backend.address, frontend.protocol, 0});
+  CHECK(wide != wide_.end());
+  std::vector<Owner>& owners = wide->second.owners;
+  owners.erase(std::ranges::find(owners, owner));
+  if (owners.empty()) {
+    wide_.erase(wide);
+    return;
+  }
+  // Claims of one place are merged, so that they are made anew from those that stay.
+  wide->second.claims = {};
+  for (const Owner& rest : owners) {
+    const auto [first, last] = PortsOf(*rest.frontend);
+    wide->second.claims.Add(first, last, rest, [](const Owner&, const Owner&) { return true; });
+  }
+}
+
+Status NatRules::AddBackend(const NatService& service, const Endpoint& backend,
+                            const std::string& path) {
+  for (size_t i = 0; i < service.frontends.size(); ++i) {
+    Status added = AddPair(service, service.frontends[i], backend, path);
+    if (added.ok()) continue;
+    while (i > 0) RemovePair(service, service.frontends[--i], backend);
+    return added;
   }
   return {};
+}
+
+void NatRules::RemoveBackend(const NatService& service, const Endpoint& backend) {
+  for (const Frontend& frontend : service.frontends) RemovePair(service, frontend, backend);
 }
 
 }  // namespace fairlead

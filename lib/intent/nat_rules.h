@@ -13,12 +13,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <vector>
 
-#include "lib/intent/model.h"
+#include "lib/base/result.h"
+#include "lib/net/address.h"
 #include "lib/net/port_claims.h"
 
 namespace fairlead {
@@ -26,44 +28,52 @@ namespace fairlead {
 // Of the intent and of the dataplane's table (lib/table/nat_table.h).
 inline constexpr size_t kMaxNatNames = size_t{1} << 20;
 
+// What the rules need to know of a nat service beside its backends.
+struct NatService {
+  std::string name;
+  std::vector<Frontend> frontends;
+};
+
 class NatRules {
  public:
-  // Judges `service`, if it is nat, against itself and those added before; keeps pointers to it.
-  // Messages begin with `path`. kAlreadyExists when another service has the name, else
-  // kInvalidArgument.
-  Status AddService(const ServiceSpec& service, std::string_view path);
+  // Judges a backend of `service` against all that were added before, and keeps a pointer to the
+  // service until the backend is removed. On failure nothing is kept. Messages begin with `path`.
+  // kAlreadyExists when another service has the name, else kInvalidArgument.
+  Status AddBackend(const NatService& service, const Endpoint& backend, const std::string& path);
+  // REQUIRES that it was added, with the same service.
+  void RemoveBackend(const NatService& service, const Endpoint& backend);
 
  private:
   struct Name {
     IpAddress address;
     Protocol protocol = Protocol::kTcp;
     uint16_t port = 0;  // 0: the protocol as a whole
-    friend bool operator==(const Name&, const Name&) = default;
-  };
-  struct HashName {
-    size_t operator()(const Name& name) const;
+    friend auto operator<=>(const Name&, const Name&) = default;
   };
   struct Owner {
-    const ServiceSpec* service;
+    const NatService* service;
     const Frontend* frontend;
+    friend bool operator==(const Owner&, const Owner&) = default;
   };
-
+  struct WideNames {  // any-port frontends and ranges
+    std::vector<Owner> owners;
+    PortClaims<Owner> claims;  // of all of them
+  };
   struct Rival {  // somebody who holds a port that two would have
     Owner owner;
     uint16_t port;
   };
 
-  Status AddPair(const ServiceSpec& service, const Frontend& frontend, const Endpoint& backend,
+  Status AddPair(const NatService& service, const Frontend& frontend, const Endpoint& backend,
                  const std::string& path);
+  void RemovePair(const NatService& service, const Frontend& frontend, const Endpoint& backend);
   // Of a frontend with one port, and of one with several. No value: the name is the owner's now.
   std::optional<Rival> AddExact(const Name& name, const Owner& owner);
   std::optional<Rival> AddWide(const Name& all, const Owner& owner);
 
   size_t pairs_ = 0;
-  std::unordered_map<Name, Owner, HashName> names_;  // exact ones
-  // The ports that an (address, protocol) has exact names for, and the ranges; port 0 in the key.
-  std::unordered_multimap<Name, uint16_t, HashName> with_port_;
-  std::unordered_map<Name, PortClaims<Owner>, HashName> wide_;
+  std::map<Name, Owner> names_;     // exact ones
+  std::map<Name, WideNames> wide_;  // port 0 in the key
 };
 
 }  // namespace fairlead
