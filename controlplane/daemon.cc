@@ -133,6 +133,7 @@ void Daemon::MakeControllers() {
 void Daemon::MakeServer() {
   api_.log = log_.get();
   api_.board = &board_;
+  api_.conditions = &conditions_;
   api_.status_writer = status_writer_.get();
   api_.store = store_.get();
   api_.reconciler = &reconciler_;

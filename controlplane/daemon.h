@@ -68,6 +68,7 @@ class Daemon {
   std::unique_ptr<Drains> drains_;
   std::unique_ptr<Publisher> publisher_;
   Router router_;
+  ConditionCounts conditions_{&board_};
   Api api_;
   ListeningSocket socket_;
   std::unique_ptr<HttpServer> server_;

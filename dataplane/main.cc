@@ -326,7 +326,7 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
                Dataplane* dataplane) {
   Manager manager(dataplane->ManagerEnvironment(std::move(last_path)));
   if (image) {
-    const Result<Publisher::Outcome> outcome = manager.Apply(*std::move(image), false);
+    const Result<Publisher::Outcome> outcome = manager.Apply(*std::move(image));
     if (!outcome.ok() && options.snapshot) {
       return Status(outcome.status().code(),
                     "snapshot " + *options.snapshot + " is refused: " + outcome.status().message());

@@ -1,7 +1,8 @@
 """Part 5: from a change to the tables that forward by it.
 
 `fairleadd` answers a change when it is on the disk and in force in all workers, and says so: the time of one request on a
-kept connection is the whole of it."""
+kept connection is the whole of it. Beside it stand the CPU times that fairleadd and the dataplane's management thread spend
+on a change, and the time that the dataplane itself needed for the last one."""
 import contextlib
 import json
 import os
@@ -60,6 +61,10 @@ class Pair:
         return {"address": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
                 "mac": f"02:01:00:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"}
 
+    def cpu_ms(self):
+        """CPU time so far: fairleadd, and the dataplane without its workers."""
+        return cpu_ms_of(self.control.pid), cpu_ms_of(self.wire.device.pid)
+
     def change(self, i, service=0):
         """One backend's weight. Milliseconds until it is in force."""
         started = time.monotonic()
@@ -70,27 +75,93 @@ class Pair:
         return taken
 
 
+def cpu_ms_of(pid):
+    """Of all threads but the workers, which poll."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # it may be ending
+            if not (task / "comm").read_text().startswith("rte-worker"):
+                total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e6
+
+
 def sizes(context):
     yield from ((1, 10), (1, 1000), (1, 10_000), (1000, 1), (1000, 100))
 
 
 def acknowledgements(context):
-    count = 30 if context.quick else 100
+    count = 30 if context.quick else 1000
     for services, backends in sizes(context):
         if context.quick and services * backends > 10_000:
             continue
         with Wire(context.native) as wire, Pair(context, wire) as pair:
             pair.fill(services, backends)
+            for i in range(5):
+                pair.change(i)
+            before = pair.cpu_ms()
             times = [pair.change(i) for i in range(count)]
-            applied = apply_times(pair)
-        yield Row("control", f"change to in force, {services:,} services x {backends:,} backends, p50", "ms",
-                  [stats.median(times)], extra={"p99_ms": stats.percentile(times, 0.99), "changes": count, **applied})
+            extra = {"p99_ms": stats.percentile(times, 0.99), "changes": count, **split(pair, before, count)}
+            yield Row("control", f"change to in force, {services:,} services x {backends:,} backends, p50", "ms",
+                      [stats.median(times)], extra=extra)
+            if backends > 1 and services * backends > 1000:
+                yield from one_more_and_less(pair, services, backends, count // 10)
+                yield from reads_beside_changes(pair, services, backends, count // 2)
+            if services * backends == 100_000:
+                yield from store_to_first_image(context, wire, pair)
 
 
-def apply_times(pair):
-    """What the dataplane itself needed for the newest snapshot, as /v1/status says."""
-    dataplane = pair.client.get("/v1/status")["dataplane"]
-    return {"dataplane_apply_ms": dataplane["apply_us"] / 1e3} if "apply_us" in dataplane else {}
+def split(pair, before, count):
+    """Where the time of a change goes: CPU of both, and what the dataplane needed for the last one, as /v1/status says."""
+    spent = [(after - start) / count for start, after in zip(before, pair.cpu_ms())]
+    return {"fairleadd_cpu_ms": round(spent[0], 2), "dataplane_cpu_ms": round(spent[1], 2),
+            "dataplane_apply_ms": pair.client.get("/v1/status")["dataplane"]["applied_us"] / 1e3}
+
+
+def one_more_and_less(pair, services, backends, count):
+    """A backend that comes and goes: all that lie behind it move."""
+    before = pair.cpu_ms()
+    times = []
+    for i in range(count):
+        started = time.monotonic()
+        if i % 2 == 0:
+            pair.client.post("/v1/services/s0/backends", {"address": "10.200.0.1", "mac": "02:00:00:00:00:01"})
+        else:
+            pair.client.delete("/v1/services/s0/backends/10.200.0.1")
+        times.append((time.monotonic() - started) * 1e3)
+    yield Row("control", f"backend added or removed, {services:,} services x {backends:,} backends, p50", "ms", [stats.median(times)],
+              extra={"p99_ms": stats.percentile(times, 0.99), "changes": count, **split(pair, before, count)})
+
+
+def reads_beside_changes(pair, services, backends, count):
+    """What others read while 100 changes a second are made."""
+    client = ControlClient(pair.wire.dir / "control.sock", timeout_s=60, keep=True)
+    for path in ("/v1/status", f"/v1/services/s{services - 1}/stats"):
+        times = []
+        with changing(pair):
+            for _ in range(count):
+                started = time.monotonic()
+                client.get(path)
+                times.append((time.monotonic() - started) * 1e3)
+                time.sleep(0.005)
+        yield Row("control", f"GET {path} beside 100 changes a second, {services:,} services x {backends:,} backends, p50", "ms",
+                  [stats.median(times)], extra={"p99_ms": stats.percentile(times, 0.99), "reads": count})
+
+
+def store_to_first_image(context, wire, pair):
+    """Both start, with what the store has: until all of it is in force, and fairleadd's memory then."""
+    samples, resident = [], []
+    for _ in range(3):
+        pair.control.stop(5)
+        wire.device.stop(5)
+        started = time.monotonic()
+        with Pair(context, wire) as again:
+            pair.control = again.control
+            wait_until(lambda: again.client.get("/v1/status")["dataplane"]["generation"] > 0, 60, "the store's content is in force",
+                       interval_s=0.005)
+            samples.append((time.monotonic() - started) * 1e3)
+            resident.append(resident_mib(again.control.pid))
+    yield Row("control", "start of both to the store's 100,000 backends in force", "ms", samples)
+    yield Row("control", "fairleadd's resident memory with 100,000 backends", "MiB", resident)
 
 
 RING = 16384  # packets, and at most so many under way: a generator that does not run for a while loses none of them

@@ -102,8 +102,9 @@ Status RuleBook::JudgeService(const ServiceIntent* before, const ServiceIntent& 
 
 void RuleBook::Index(const IntentView& view) {
   if (index_.is_broken()) {
+    auto nothing = std::make_shared<Intent>();  // or no memory for it
     index_.Clear();
-    indexed_ = std::make_shared<Intent>();
+    indexed_ = std::move(nothing);
   }
   if (indexed_ == view) return;
   const Status indexed = index_.Change(EditsBetween(*indexed_, *view));

@@ -10,6 +10,7 @@
 #include "controlplane/core/reconciler.h"
 #include "controlplane/core/status_board.h"
 #include "controlplane/core/status_writer.h"
+#include "controlplane/http/condition.h"
 #include "controlplane/http/router.h"
 #include "controlplane/observe/neighbours/next_hops.h"
 #include "controlplane/publish/publisher.h"
@@ -22,6 +23,7 @@ using RequestCounts = std::map<std::tuple<std::string, std::string, unsigned>, u
 struct Api {
   IntentLog* log = nullptr;
   const StatusBoard* board = nullptr;
+  ConditionCounts* conditions = nullptr;
   const StatusWriter* status_writer = nullptr;
   StoreThread* store = nullptr;
   Reconciler* reconciler = nullptr;

@@ -168,12 +168,12 @@ void Collector::AddServices(const StatsBook& book, std::vector<MetricFamily>* fa
   const IntentView view = api_.log->View();
   for (const auto& each : view->services) {
     const std::string& name = each->name();
-    const auto stats = book.services.find(each->id);
-    if (stats == book.services.end()) continue;
-    packets.Add({{"service", name}}, stats->second->packets);
-    bytes.Add({{"service", name}}, stats->second->bytes);
-    drops.Add({{"service", name}}, stats->second->drops);
-    const ServiceStats& slot = *stats->second;
+    const ServiceStats* found = book.FindService(each->id);
+    if (found == nullptr) continue;
+    packets.Add({{"service", name}}, found->packets);
+    bytes.Add({{"service", name}}, found->bytes);
+    drops.Add({{"service", name}}, found->drops);
+    const ServiceStats& slot = *found;
     const auto add = [&](const char* state, uint64_t count) {
       slots.Add({{"service", name}, {"state", state}}, count);
     };
@@ -240,10 +240,11 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
     healthy.Add(labels, status.health.state == HealthState::kHealthy ? 1 : 0);
     Labels with_state = labels;
     with_state.push_back(
-        {"state", std::string(ConditionOf(service.settings, backend, status).state)});
+        {"state", std::string(ConditionName(ConditionOf(service.settings, backend, status)))});
     state.Add(with_state, 1);
-    if (book == nullptr || !book->backends.contains(backend.id)) return;
-    const BackendStats& stats = *book->backends.at(backend.id);
+    const BackendStats* found = book == nullptr ? nullptr : book->FindBackend(backend.id);
+    if (found == nullptr) return;
+    const BackendStats& stats = *found;
     packets.Add(labels, stats.packets);
     bytes.Add(labels, stats.bytes);
     new_flows.Add(labels, stats.new_flows);

@@ -55,12 +55,13 @@ Result<FlowKey> ParseFlow(const std::string& body) {
 asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   const Result<FlowKey> key = ParseFlow(request.body);
   if (!key.ok()) co_return ErrorReply(key.status());
-  if (Status status = api->publisher->Refresh(); !status.ok()) co_return ErrorReply(status);
-  const std::shared_ptr<const SnapshotImage> image = api->publisher->image();
-  if (image == nullptr) {
+  api->publisher->Refresh();
+  if (api->publisher->image().empty()) {
     co_return ErrorReply(FailedPrecondition("no service was ever configured; add one first"));
   }
-  const SnapshotView view(image->bytes());
+  // It may change while the dataplane is asked.
+  const SnapshotImage image = SnapshotImage::CopyOf(api->publisher->image());
+  const SnapshotView view(image.bytes());
   const Result<Explainer> explainer = Explainer::Make(view, *key, api->board->left_out());
   if (!explainer.ok()) co_return ErrorReply(explainer.status());
   std::optional<ExplainRecord> record;

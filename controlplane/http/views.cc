@@ -2,14 +2,18 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <map>
+#include <span>
 #include <string_view>
+#include <tuple>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "controlplane/common/time.h"
 #include "controlplane/core/status_text.h"
+#include "controlplane/http/condition.h"
 #include "controlplane/observe/drain/drains.h"
 #include "lib/intent/json.h"
 #include "lib/table/table_digest.h"
@@ -25,15 +29,15 @@ constexpr size_t kMostLeftOutShown = 20;  // in the status
 BackendStats StatsOf(const Api& api, uint32_t backend_id) {
   const auto& book = api.publisher->stats();
   if (book == nullptr) return {};
-  const auto found = book->backends.find(backend_id);
-  return found == book->backends.end() ? BackendStats{} : *found->second;
+  const BackendStats* found = book->FindBackend(backend_id);
+  return found == nullptr ? BackendStats{} : *found;
 }
 
 ServiceStats ServiceStatsOf(const Api& api, uint32_t service_id) {
   const auto& book = api.publisher->stats();
   if (book == nullptr) return {};
-  const auto found = book->services.find(service_id);
-  return found == book->services.end() ? ServiceStats{} : *found->second;
+  const ServiceStats* found = book->FindService(service_id);
+  return found == nullptr ? ServiceStats{} : *found;
 }
 
 Json EndpointJson(const Endpoint& endpoint) {
@@ -152,63 +156,66 @@ Json ProbeJson(const LastProbe& probe) {
           {"reason", VerdictText(probe.verdict)}};
 }
 
-// The progress of the drain that the intent asks for; of an earlier one nothing is left.
-DrainProgress ProgressOf(const BackendIntent& backend, const BackendStatus& status) {
-  const bool same =
-      backend.drain.has_value() && status.drain.drain_revision == backend.drain->revision;
-  return same ? status.drain : DrainProgress{};
+}  // namespace
+
+namespace {
+
+// Since when a backend has its condition, and the sentence about it.
+struct Reason {
+  std::string text;
+  int64_t since_ms = 0;
+};
+
+Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendIntent& backend,
+                const BackendStatus& status) {
+  const Health& health = status.health;
+  switch (condition) {
+    case Condition::kDrained: {
+      const DrainProgress progress = ProgressOf(backend, status);
+      return {DrainEndText(progress), progress.finished_ms};
+    }
+    case Condition::kDraining:
+      return {"no new flows until undrained; flows that it has are kept for now",
+              backend.drain->started_ms};
+    case Condition::kInitial:
+      return {"waiting for the first check's verdict", health.since_ms};
+    case Condition::kUnhealthy:
+      return {VerdictText(health.verdict) + OwnAddressHint(settings, backend.spec, health.verdict),
+              health.since_ms};
+    case Condition::kUnused:
+      if (status.left_out != LeftOut::kNo) {
+        return {"left out: " + LeftOutSentence(status), health.since_ms};
+      }
+      return {"weight 0: takes no new flows", health.since_ms};
+    case Condition::kHealthy:
+    case Condition::kUnchecked:
+      break;
+  }
+  return {VerdictText(health.verdict), health.since_ms};
 }
 
 }  // namespace
 
-BackendCondition ConditionOf(const ServiceSpec& settings, const BackendIntent& backend,
-                             const BackendStatus& status) {
-  if (backend.drain.has_value()) {
-    const DrainProgress progress = ProgressOf(backend, status);
-    if (progress.finished()) return {"drained", DrainEndText(progress), progress.finished_ms};
-    return {"draining", "no new flows until undrained; flows that it has are kept for now",
-            backend.drain->started_ms};
-  }
-  const Health& health = status.health;
-  switch (health.state) {
-    case HealthState::kInitial:
-      return {"initial", "waiting for the first check's verdict", health.since_ms};
-    case HealthState::kUnhealthy:
-      return {"unhealthy",
-              VerdictText(health.verdict) + OwnAddressHint(settings, backend.spec, health.verdict),
-              health.since_ms};
-    case HealthState::kHealthy:
-      break;
-  }
-  if (status.left_out != LeftOut::kNo) {
-    return {"unused", "left out: " + LeftOutSentence(status), health.since_ms};
-  }
-  if (backend.spec.weight == 0) {
-    return {"unused", "weight 0: takes no new flows", health.since_ms};
-  }
-  const bool checked = settings.health_check.type != HealthCheckType::kNone;
-  return {checked ? "healthy" : "unchecked", VerdictText(health.verdict), health.since_ms};
-}
-
 Json BackendView(const Api& api, const ServiceIntent& service, const BackendIntent& backend) {
   Json json = BackendToJson(backend.spec);
   const BackendStatus& status = StatusOf(api, backend);
-  BackendCondition condition = ConditionOf(service.settings, backend, status);
+  const Condition condition = ConditionOf(service.settings, backend, status);
+  Reason reason = ReasonOf(condition, service.settings, backend, status);
   json["id"] = backend.id;
   json["owner"] = backend.owner;
-  json["state"] = condition.state;
+  json["state"] = ConditionName(condition);
   if (!status.next_hop.has_value()) {
-    condition.reason +=
+    reason.text +=
         "; its packets are dropped: " + api.next_hops->Missing(backend.spec.endpoint.address);
   }
   json["left_out"] = nullptr;
   if (status.left_out != LeftOut::kNo) {
     const std::string text = LeftOutSentence(status);
-    if (condition.state != "unused") condition.reason += "; left out: " + text;
+    if (condition != Condition::kUnused) reason.text += "; left out: " + text;
     json["left_out"] = {{"code", LeftOutName(status.left_out)}, {"message", text}};
   }
-  json["reason"] = std::move(condition.reason);
-  json["since"] = FormatRfc3339(condition.since_ms);
+  json["reason"] = std::move(reason.text);
+  json["since"] = FormatRfc3339(reason.since_ms);
   json["check"] = ProbeJson(status.probe);
   json["next_hop"] = nullptr;
   if (status.next_hop.has_value()) json["next_hop"] = NextHopJson(*status.next_hop);
@@ -281,10 +288,31 @@ Json ClientNextHops(const Api& api) {
 
 // Null while no image was made: nothing is configured, or no dataplane was ever there.
 Json TableDigestText(const Api& api) {
-  const auto& image = api.publisher->image();
-  if (image == nullptr) return nullptr;
-  const uint64_t digest = TableDigest(SnapshotView(image->bytes()), api.board->left_out());
+  const auto image = api.publisher->image();
+  if (image.empty()) return nullptr;
+  const uint64_t digest = TableDigest(SnapshotView(image), api.board->left_out());
   return fmt::format("{:016x}", digest);
+}
+
+// The first of them, by service.
+Json LeftOutJson(const StatusBoard& board) {
+  std::vector<const BackendStatus*> left_out;
+  for (const auto& [id, reason] : board.left_out()) {
+    const BackendStatus* backend = board.Find(id);
+    if (backend != nullptr) left_out.push_back(backend);
+  }
+  const size_t count = std::min(left_out.size(), kMostLeftOutShown);
+  std::ranges::partial_sort(
+      left_out, left_out.begin() + static_cast<ptrdiff_t>(count), {},
+      [](const BackendStatus* backend) { return std::tie(backend->service, backend->endpoint); });
+  Json json = Json::array();
+  for (const BackendStatus* backend : std::span(left_out).first(count)) {
+    json.push_back({{"service", backend->service},
+                    {"backend", backend->endpoint.ToString()},
+                    {"code", LeftOutName(backend->left_out)},
+                    {"message", LeftOutSentence(*backend)}});
+  }
+  return json;
 }
 
 // The first of them.
@@ -307,24 +335,12 @@ Json StatusView(const Api& api) {
                     {"workers", connected ? publisher.link().hello().worker_count : 0},
                     {"applied_us", publisher.applied_us()},
                     {"error", publisher.error()}};
-  std::map<std::string_view, uint64_t> states = {{"initial", 0},  {"healthy", 0}, {"unhealthy", 0},
-                                                 {"draining", 0}, {"drained", 0}, {"unused", 0},
-                                                 {"unchecked", 0}};
   const IntentView view = api.log->View();
-  Json left_out = Json::array();
-  for (const auto& service : view->services) {
-    for (const auto& backend : service->backends) {
-      const BackendStatus& status = StatusOf(api, *backend);
-      ++states[ConditionOf(service->settings, *backend, status).state];
-      if (status.left_out == LeftOut::kNo || left_out.size() == kMostLeftOutShown) continue;
-      left_out.push_back({{"service", service->name()},
-                          {"backend", backend->spec.endpoint.ToString()},
-                          {"code", LeftOutName(status.left_out)},
-                          {"message", LeftOutSentence(status)}});
-    }
-  }
+  const ConditionCounts::Counts& counts = api.conditions->Of(view);
   Json backends = Json::object();
-  for (const auto& [state, count] : states) backends[std::string(state)] = count;
+  for (size_t i = 0; i < kConditionCount; ++i) {
+    backends[std::string(ConditionName(static_cast<Condition>(i)))] = counts[i];
+  }
   const auto uptime =
       std::chrono::duration_cast<std::chrono::seconds>(api.clock->Steady() - api.started_at);
   return {{"version", FAIRLEAD_VERSION},
@@ -337,7 +353,7 @@ Json StatusView(const Api& api) {
           {"dataplane", std::move(dataplane)},
           {"services", view->services.size()},
           {"backends", std::move(backends)},
-          {"left_out", std::move(left_out)},
+          {"left_out", LeftOutJson(*api.board)},
           {"left_out_count", api.board->left_out().size()},
           {"left_out_frontends", OwnFrontends(*api.board)},
           {"client_next_hops", ClientNextHops(api)},

@@ -7,16 +7,6 @@
 
 namespace fairlead {
 
-// The one word for a backend's condition and the sentence that goes with it.
-struct BackendCondition {
-  std::string_view
-      state;  // initial | healthy | unchecked | unhealthy | draining | drained | unused
-  std::string reason;
-  int64_t since_ms = 0;
-};
-BackendCondition ConditionOf(const ServiceSpec& settings, const BackendIntent& backend,
-                             const BackendStatus& status);
-
 nlohmann::json OwnFrontendJson(const OwnFrontend& own);
 // Why the dataplane leaves it out, with the names at hand; empty where it does not.
 std::string LeftOutSentence(const BackendStatus& status);

@@ -38,17 +38,28 @@ void OwnAddressController::Reconcile(const IntentView& view) {
   for (const IpAddress& address : board_->dataplane().own_addresses) {
     own.emplace(address, "addresses of dataplane.yaml");
   }
+  // Of services that did not change it is known, unless the addresses did.
+  const bool all = own != board_->own_addresses();
+  const std::set<OwnFrontend> before = board_->own_frontends();
   std::set<OwnFrontend> frontends;
-  for (const auto& service : view->services) {
-    for (const Frontend& frontend : service->settings.frontends) {
+  if (!all) frontends = before;
+  const Intent nothing;
+  for (const auto& service : Compare(all ? nothing : *view_, *view).services) {
+    if (service.before != nullptr) {
+      std::erase_if(frontends, [&](const OwnFrontend& each) {
+        return each.service == service.before->name();
+      });
+    }
+    if (service.after == nullptr) continue;
+    for (const Frontend& frontend : service.after->settings.frontends) {
       const auto found = own.find(frontend.address);
-      if (found != own.end()) frontends.insert({service->name(), frontend, found->second});
+      if (found != own.end()) frontends.insert({service.after->name(), frontend, found->second});
     }
   }
-  const std::set<OwnFrontend> before = board_->own_frontends();
   if (board_->SetOwnAddresses(std::move(own), std::move(frontends))) {
     LogChanges(before, board_->own_frontends());
   }
+  view_ = view;
 }
 
 }  // namespace fairlead

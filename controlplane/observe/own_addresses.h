@@ -3,6 +3,8 @@
 // frontends are left out for it. It is the writer of StatusBoard's own addresses. One thread.
 #pragma once
 
+#include <memory>
+
 #include "controlplane/core/intent.h"
 #include "controlplane/core/status_board.h"
 #include "controlplane/observe/neighbours/next_hops.h"
@@ -19,6 +21,7 @@ class OwnAddressController {
  private:
   const NextHops* next_hops_;
   StatusBoard* board_;
+  IntentView view_ = std::make_shared<Intent>();  // of the last Reconcile()
 };
 
 }  // namespace fairlead

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <memory>
 #include <utility>
-#include <vector>
 
 namespace fairlead {
 
@@ -35,90 +34,165 @@ ObservedBackend SnapshotDeriver::Observe(const ServiceIntent& service,
   observed.healthy = !checked || health == HealthState::kHealthy;
   observed.draining = backend.drain.has_value() || unjudged;
   observed.released = (drained && settings.on_deadline == FlowPolicy::kRelease) || unjudged;
+  std::optional<SteadyTime> kept_until;
   if (settings.on_unhealthy == FlowPolicy::kKeep && health == HealthState::kUnhealthy) {
-    const SteadyTime until =
-        status.health_since + std::chrono::milliseconds(settings.keep_unhealthy_ms);
-    observed.kept = until > clock_->Steady();
-    if (observed.kept) expiries_.insert({until, service.name()});
+    kept_until = status.health_since + std::chrono::milliseconds(settings.keep_unhealthy_ms);
+    observed.kept = *kept_until > clock_->Steady();
+    if (!observed.kept) kept_until.reset();
   }
+  SetExpiry(backend.id, kept_until);
   return observed;
 }
 
-void SnapshotDeriver::Derive(const ServiceIntent& service) {
-  std::erase_if(expiries_, [&](const auto& entry) { return entry.second == service.name(); });
-  std::vector<BackendToDerive> backends;
-  backends.reserve(service.backends.size());
-  for (const auto& backend : service.backends) {
-    backends.push_back({&backend->spec, Observe(service, *backend)});
+void SnapshotDeriver::SetExpiry(uint32_t backend_id, std::optional<SteadyTime> until) {
+  const auto present = expiry_of_.find(backend_id);
+  if (present != expiry_of_.end()) {
+    if (present->second == until) return;
+    expiries_.erase({present->second, backend_id});
+    expiry_of_.erase(present);
   }
-  SnapshotService derived = DeriveService(
-      service.settings, service.id, backends,
-      [this](const Frontend& frontend) { return !own_addresses_.contains(frontend.address); });
-  const auto place =
-      std::ranges::lower_bound(input_.services, service.name(), {}, &SnapshotService::name);
-  if (place != input_.services.end() && place->name == service.name()) {
-    *place = std::move(derived);
-  } else {
-    input_.services.insert(place, std::move(derived));
-  }
+  if (!until.has_value()) return;
+  expiry_of_.emplace(backend_id, *until);
+  expiries_.insert({*until, backend_id});
 }
 
-bool SnapshotDeriver::UpdateGlobals() {
-  if (std::exchange(global_changes_, board_->global_changes()) == board_->global_changes()) {
-    return false;
+void SnapshotDeriver::DeriveWhole(const ServiceIntent& service) {
+  std::vector<BackendToDerive> backends;
+  backends.reserve(service.backends.size());
+  Derived derived;
+  derived.takes_new_flows.reserve(service.backends.size());
+  for (const auto& backend : service.backends) {
+    backends.push_back({&backend->spec, Observe(service, *backend)});
+    const bool takes = TakesNewFlows(backends.back());
+    derived.takes_new_flows.push_back(takes);
+    derived.takers += takes ? 1 : 0;
   }
+  derived.ignores_health = IgnoresHealth(service.settings, derived.takers);
+  assembler_.Put(DeriveService(
+      service.settings, service.id, backends,
+      [this](const Frontend& frontend) { return !own_addresses_.contains(frontend.address); }));
+  derived_.insert_or_assign(service.name(), std::move(derived));
+}
+
+bool SnapshotDeriver::DeriveBackendAlone(const ServiceIntent& service, uint32_t backend_id) {
+  const auto derived = derived_.find(service.name());
+  const BackendStatus* status = board_->Find(backend_id);
+  if (derived == derived_.end() || status == nullptr) return false;
+  const auto place = std::ranges::lower_bound(
+      service.backends, status->endpoint, {},
+      [](const auto& backend) -> const Endpoint& { return backend->spec.endpoint; });
+  if (place == service.backends.end() || (*place)->id != backend_id) return false;
+  const BackendToDerive backend{&(*place)->spec, Observe(service, **place)};
+  const auto index = static_cast<size_t>(place - service.backends.begin());
+  const bool takes = TakesNewFlows(backend);
+  if (takes != derived->second.takes_new_flows[index]) {
+    derived->second.takes_new_flows[index] = takes;
+    derived->second.takers += takes ? 1 : size_t{0} - 1;
+  }
+  const bool ignores_health = derived->second.ignores_health;
+  if (IgnoresHealth(service.settings, derived->second.takers) != ignores_health) return false;
+  assembler_.PutBackend(service.name(), DeriveBackend(service.settings, backend, ignores_health));
+  return true;
+}
+
+// True: all services must be derived anew.
+bool SnapshotDeriver::TakeUpGlobals(const Intent& view) {
+  globals_.hash_seed = view.hash_seed;
+  globals_.change_id = view.change_id;
+  const auto client = [&](Family family) {
+    return view.NeedsClientNextHop(family) ? board_->client_next_hop(family) : std::nullopt;
+  };
+  globals_.client_next_hop_v4 = client(Family::kIpv4);
+  globals_.client_next_hop_v6 = client(Family::kIpv6);
+  if (own_addresses_ == board_->own_addresses()) return false;
   own_addresses_ = board_->own_addresses();
   return true;
 }
 
-std::set<std::string> SnapshotDeriver::ServicesThatChanged(const IntentView& view, bool all) {
-  std::set<std::string> names;
-  for (const IntentDifference::Service& service : Compare(*view_, *view).services) {
-    names.insert((service.after != nullptr ? service.after : service.before)->name());
+void SnapshotDeriver::AddIntentWork(const Intent& view, WorkByService* work) const {
+  for (const auto& [before, after] : Compare(*view_, view).services) {
+    Work& todo = (*work)[(after != nullptr ? after : before)->name()];
+    if (before == nullptr || after == nullptr || before->id != after->id ||
+        before->settings != after->settings) {
+      todo.whole = true;
+      continue;
+    }
+    for (const auto& [old, present] : CompareBackends(before, after)) {
+      if (old == nullptr || present == nullptr || old->id != present->id) {
+        todo.whole = true;
+        break;
+      }
+      todo.backends.insert(present->id);
+    }
   }
+}
+
+void SnapshotDeriver::AddStatusWork(const Intent& view, WorkByService* work) {
   const uint64_t next_change = board_->next_change();
   const bool complete =
       board_->VisitChangesSince(next_change_, [&](const StatusBoard::Change& change) {
         if (change.facet == StatusBoard::Facet::kFlows) return;
         const BackendStatus* backend = board_->Find(change.backend_id);
-        if (backend != nullptr) names.insert(backend->service);
+        if (backend != nullptr) (*work)[backend->service].backends.insert(change.backend_id);
       });
   next_change_ = next_change;
-  const SteadyTime now = clock_->Steady();
-  for (const auto& [until, name] : expiries_) {
+  if (complete) return;
+  for (const auto& service : view.services) (*work)[service->name()].whole = true;
+}
+
+void SnapshotDeriver::AddExpiryWork(SteadyTime now, WorkByService* work) const {
+  for (const auto& [until, backend_id] : expiries_) {
     if (until > now) break;
-    names.insert(name);
+    const BackendStatus* backend = board_->Find(backend_id);
+    if (backend != nullptr) (*work)[backend->service].backends.insert(backend_id);
   }
-  if (all || !complete) {
-    for (const auto& service : view->services) names.insert(service->name());
-  }
-  return names;
 }
 
 bool SnapshotDeriver::Update(const IntentView& view) {
-  const bool globals_changed = UpdateGlobals() || std::exchange(incomplete_, true);
-  const std::set<std::string> names = ServicesThatChanged(view, globals_changed);
-  const bool changed = globals_changed || !names.empty() || view->revision != view_->revision ||
-                       view->hash_seed != view_->hash_seed;
-  for (const std::string& name : names) {
-    if (const ServiceIntent* service = view->Find(name); service != nullptr) {
-      Derive(*service);
+  const bool globals_changed =
+      std::exchange(global_changes_, board_->global_changes()) != board_->global_changes();
+  bool all = std::exchange(incomplete_, true);
+  all = TakeUpGlobals(*view) || all;
+  WorkByService work;
+  AddIntentWork(*view, &work);
+  AddStatusWork(*view, &work);
+  // One moment: what runs out while this works is for the next Update().
+  const SteadyTime now = clock_->Steady();
+  AddExpiryWork(now, &work);
+  if (all) {
+    assembler_.Clear();
+    derived_.clear();
+    expiries_.clear();
+    expiry_of_.clear();
+    for (const auto& service : view->services) work[service->name()].whole = true;
+  }
+  const bool changed = all || globals_changed || !work.empty() ||
+                       view->revision != view_->revision || view->hash_seed != view_->hash_seed;
+  for (const auto& [name, todo] : work) {
+    const ServiceIntent* service = view->Find(name);
+    if (service == nullptr) {
+      assembler_.Remove(name);
+      derived_.erase(name);
       continue;
     }
-    std::erase_if(expiries_, [&](const auto& entry) { return entry.second == name; });
-    const auto place = std::ranges::lower_bound(input_.services, name, {}, &SnapshotService::name);
-    if (place != input_.services.end() && place->name == name) input_.services.erase(place);
+    const bool alone = !todo.whole && std::ranges::all_of(todo.backends, [&](uint32_t id) {
+      return DeriveBackendAlone(*service, id);
+    });
+    if (!alone) DeriveWhole(*service);
   }
-  input_.hash_seed = view->hash_seed;
-  input_.change_id = view->change_id;
-  const auto client = [&](Family family) {
-    return view->NeedsClientNextHop(family) ? board_->client_next_hop(family) : std::nullopt;
-  };
-  input_.client_next_hop_v4 = client(Family::kIpv4);
-  input_.client_next_hop_v6 = client(Family::kIpv6);
+  // Of backends that are no more.
+  while (!expiries_.empty() && expiries_.begin()->first <= now) {
+    expiry_of_.erase(expiries_.begin()->second);
+    expiries_.erase(expiries_.begin());
+  }
   view_ = view;
   incomplete_ = false;
   return changed;
+}
+
+bool SnapshotDeriver::Assemble(uint64_t generation) {
+  globals_.generation = generation;
+  return assembler_.Assemble(globals_);
 }
 
 }  // namespace fairlead

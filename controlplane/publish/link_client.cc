@@ -167,13 +167,10 @@ asio::awaitable<Result<LinkClient::Answer>> LinkClient::Ask(LinkMessage message,
   co_return Unavailable("the dataplane did not answer in time");
 }
 
-asio::awaitable<Result<PublishedMessage>> LinkClient::Publish(uint64_t generation,
-                                                              std::span<const std::byte> image,
+asio::awaitable<Result<PublishedMessage>> LinkClient::Publish(PublishMessage message, int image_fd,
                                                               milliseconds timeout) {
-  Result<UniqueFd> memfd = MakeSealedMemfd("fairlead-snapshot", image);
-  if (!memfd.ok()) co_return memfd.status();
-  LinkMessage message = PublishMessage{generation, image.size()};
-  Result<Answer> answer = co_await Ask(std::move(message), memfd->get(), timeout);
+  LinkMessage question = message;
+  Result<Answer> answer = co_await Ask(std::move(question), image_fd, timeout);
   if (!answer.ok()) {
     // What the dataplane has in force is unknown now; its next Hello says.
     Disconnect(answer.status().message());
@@ -187,7 +184,8 @@ asio::awaitable<Result<PublishedMessage>> LinkClient::Publish(uint64_t generatio
   co_return std::move(*published);
 }
 
-asio::awaitable<Result<DataplaneStats>> LinkClient::GetStats(milliseconds timeout) {
+asio::awaitable<Result<DataplaneStats>> LinkClient::GetStats(milliseconds timeout,
+                                                             DataplaneStats* memory) {
   LinkMessage message = GetStatsMessage{};
   Result<Answer> answer = co_await Ask(std::move(message), -1, timeout);
   if (!answer.ok()) co_return answer.status();
@@ -197,9 +195,12 @@ asio::awaitable<Result<DataplaneStats>> LinkClient::GetStats(milliseconds timeou
     Disconnect("an answer to GetStats without usable statistics");
     co_return Unavailable("the dataplane gave a wrong answer");
   }
-  Result<std::vector<std::byte>> body = ReadDescriptor(answer->fd.get(), stats->body_bytes);
+  Result<std::vector<std::byte>> body =
+      ReadDescriptor(answer->fd.get(), stats->body_bytes, std::move(stats_memory_));
   if (!body.ok()) co_return body.status();
-  co_return DecodeStats(*body);
+  stats_memory_ = *std::move(body);
+  if (memory == nullptr) co_return DecodeStats(stats_memory_);
+  co_return DecodeStats(stats_memory_, std::move(*memory));
 }
 
 asio::awaitable<Result<FlowMessage>> LinkClient::FindFlow(const FindFlowMessage& question,

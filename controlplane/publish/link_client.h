@@ -41,11 +41,13 @@ class LinkClient {
 
   // Each fails with kUnavailable when the link is down, breaks, or the answer does not come in
   // time, and when this process has no descriptor or memory for it; then the link stays. An answer
-  // of another kind breaks the link.
-  boost::asio::awaitable<Result<PublishedMessage>> Publish(uint64_t generation,
-                                                           std::span<const std::byte> image,
+  // of another kind breaks the link. `image_fd`: a memfd with the image; the dataplane may read it
+  // until it answers, and where this fails for longer.
+  boost::asio::awaitable<Result<PublishedMessage>> Publish(PublishMessage message, int image_fd,
                                                            std::chrono::milliseconds timeout);
-  boost::asio::awaitable<Result<DataplaneStats>> GetStats(std::chrono::milliseconds timeout);
+  // `memory`: statistics that are no longer needed, for their memory; null: none.
+  boost::asio::awaitable<Result<DataplaneStats>> GetStats(std::chrono::milliseconds timeout,
+                                                          DataplaneStats* memory);
   boost::asio::awaitable<Result<FlowMessage>> FindFlow(const FindFlowMessage& flow,
                                                        std::chrono::milliseconds timeout);
 
@@ -81,6 +83,7 @@ class LinkClient {
   std::map<uint32_t, std::shared_ptr<Question>> questions_;  // by id
   uint32_t next_id_ = 1;
   std::string error_;
+  std::vector<std::byte> stats_memory_;
   bool stopped_ = false;
 };
 

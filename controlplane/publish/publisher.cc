@@ -1,11 +1,12 @@
 #include "controlplane/publish/publisher.h"
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
 
 #include <boost/asio/steady_timer.hpp>
 
 #include "controlplane/common/log.h"
+#include "lib/snapshot/view.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -21,20 +22,38 @@ constexpr milliseconds kStatsTimeout{1000};
 constexpr std::chrono::hours kLongTime{1};
 constexpr size_t kMostVerdictsTold = 10;  // by name, of one answer
 
-SnapshotHeader HeaderOf(const SnapshotImage& image) {
-  SnapshotHeader header;
-  CHECK(image.bytes().size() >= sizeof(header));
-  std::memcpy(&header, image.bytes().data(), sizeof(header));
-  return header;
-}
-
-bool SameBytes(const SnapshotImage& a, const SnapshotImage& b) {
-  return std::ranges::equal(a.bytes(), b.bytes());
-}
-
 SteadyTime Now() { return std::chrono::steady_clock::now(); }
 
+// `places` is made when it is first asked: an open-addressing table, 2^n, at most half full, of indices
+// plus one.
+template <typename Stats>
+const Stats* FindIn(const std::vector<Stats>& all, uint32_t id, std::vector<uint32_t>* places) {
+  if (all.empty()) return nullptr;
+  const auto home = [&](uint32_t of) { return (of * 0x9e3779b97f4a7c15) >> 32; };
+  if (places->empty()) {
+    places->resize(std::bit_ceil(all.size() * 2));
+    for (uint32_t i = 0; i < all.size(); ++i) {
+      uint64_t at = home(all[i].id) & (places->size() - 1);
+      while ((*places)[at] != 0) at = (at + 1) & (places->size() - 1);
+      (*places)[at] = i + 1;
+    }
+  }
+  for (uint64_t at = home(id);; ++at) {
+    const uint32_t place = (*places)[at & (places->size() - 1)];
+    if (place == 0) return nullptr;
+    if (all[place - 1].id == id) return &all[place - 1];
+  }
+}
+
 }  // namespace
+
+const BackendStats* StatsBook::FindBackend(uint32_t id) const {
+  return FindIn(stats.backends, id, &backend_places_);
+}
+
+const ServiceStats* StatsBook::FindService(uint32_t id) const {
+  return FindIn(stats.services, id, &service_places_);
+}
 
 Publisher::Publisher(asio::any_io_executor executor, std::string link_path, Parts parts)
     : executor_(executor),
@@ -153,45 +172,37 @@ void Publisher::InForce(uint64_t generation, uint64_t revision) {
   in_force_.Notify();
 }
 
-Result<SnapshotImage> Publisher::Build(uint64_t generation) {
-  SnapshotInput input = deriver_.input();
-  input.generation = generation;
-  return BuildSnapshot(input);
-}
-
-Status Publisher::Refresh() {
-  if (!stale_) return {};
+void Publisher::Refresh() {
+  if (!stale_) return;
   const IntentView view = parts_.log->View();
   if (view->revision == 0) {
     // Nothing was ever said about what to forward: an empty state never replaces a good one.
     stale_ = false;
-    return {};
+    return;
   }
   deriver_.Update(view);
   uint64_t generation = parts_.generations->current();
-  ASSIGN_OR_RETURN(SnapshotImage image, Build(generation));
-  const bool same = image_ != nullptr && SameBytes(image, *image_);
-  if (same && image_generation_ == in_force_generation_) {
+  const bool differs = deriver_.Assemble(generation) || generation != image_generation_;
+  if (!differs && image_generation_ == in_force_generation_) {
     stale_ = false;
-    return {};
+    return;
   }
   const HelloMessage* hello = link_.connected() ? &link_.hello() : nullptr;
-  const bool dataplane_has_it = hello != nullptr && hello->generation == generation &&
-                                hello->snapshot_digest == HeaderOf(image).digest;
+  const bool dataplane_has_it =
+      hello != nullptr && hello->generation == generation &&
+      hello->snapshot_digest == SnapshotView(deriver_.image()).header().digest;
   uint64_t lowest = dataplane_has_it || hello == nullptr ? 0 : lowest_generation_;
   // What was observed changed, and the generation with the old content may have been published.
-  if (!same && image_ != nullptr && generation == image_generation_) lowest = generation + 1;
+  if (differs && generation == image_generation_) lowest = generation + 1;
   if (generation < lowest) {
     generation = lowest;
-    ASSIGN_OR_RETURN(image, Build(generation));
+    deriver_.Assemble(generation);
   }
   parts_.generations->Raise(generation);
-  image_ = std::make_shared<SnapshotImage>(std::move(image));
   image_generation_ = generation;
   image_revision_ = view->revision;
   stale_ = false;
   if (dataplane_has_it && in_force_generation_ == 0) InForce(generation, image_revision_);
-  return {};
 }
 
 asio::awaitable<void> Publisher::HoldAfterStart() {
@@ -203,10 +214,14 @@ asio::awaitable<void> Publisher::HoldAfterStart() {
 }
 
 asio::awaitable<void> Publisher::PublishLoop() {
-  dirty_ = true;  // also where the loop begins anew, in the middle of something
+  // Also where the loop begins anew, in the middle of something.
+  dirty_ = true;
+  shared_image_.Forget();
   while (!stopped_) {
     if (!dirty_) {
-      const SteadyTime expiry = deriver_.next_expiry().value_or(Now() + kLongTime);
+      // Without a dataplane nothing is published, also when some time is up.
+      const SteadyTime never = Now() + kLongTime;
+      const SteadyTime expiry = link_.connected() ? deriver_.next_expiry().value_or(never) : never;
       const bool notified = co_await changed_.Wait(expiry);
       if (notified || Now() < expiry) continue;
       dirty_ = true;
@@ -222,9 +237,7 @@ asio::awaitable<void> Publisher::PublishLoop() {
 asio::awaitable<void> Publisher::PublishOnce() {
   // Without a dataplane the image is made when somebody asks what it would say.
   if (!link_.connected()) co_return;
-  if (Status status = Refresh(); !status.ok()) {
-    co_return co_await RetryLater("snapshot_not_made", status.message());
-  }
+  Refresh();
   if (withheld_) co_return;
   if (IsHeldBack()) {
     error_ = "the last change is held back: the dataplane ended " + std::to_string(deaths_) +
@@ -232,20 +245,22 @@ asio::awaitable<void> Publisher::PublishOnce() {
     in_force_.Notify();
     co_return;
   }
-  if (image_ == nullptr || in_force_generation_ == image_generation_) {
+  if (image_generation_ == 0 || in_force_generation_ == image_generation_) {
     if (in_force_generation_ == image_generation_) error_.clear();
     co_return;
   }
   first_publish_ = false;
-  const std::shared_ptr<const SnapshotImage> image = image_;
+  const Result<int> fd = shared_image_.Update(deriver_.image(), deriver_.TakeWrites());
+  if (!fd.ok()) co_return co_await RetryLater("snapshot_not_sent", fd.status().message());
   const uint64_t generation = image_generation_;
+  const PublishMessage message{generation, deriver_.image().size()};
   const uint64_t revision = image_revision_;
   publishing_instance_ = link_.hello().instance;
-  publishing_change_ = HeaderOf(*image).change_id;
-  const Result<PublishedMessage> published =
-      co_await link_.Publish(generation, image->bytes(), kPublishTimeout);
+  publishing_change_ = SnapshotView(deriver_.image()).header().change_id;
+  const Result<PublishedMessage> published = co_await link_.Publish(message, *fd, kPublishTimeout);
   if (link_.connected() && link_.hello().instance == publishing_instance_) publishing_instance_ = 0;
   if (!published.ok()) {
+    shared_image_.Forget();
     // Where the link broke, OnConnect() starts anew. Else this process could not send it now.
     if (link_.connected()) co_await RetryLater("snapshot_not_sent", published.status().message());
     co_return;
@@ -256,7 +271,7 @@ asio::awaitable<void> Publisher::PublishOnce() {
     deaths_ = 0;
     lowest_generation_ = generation + 1;
     Log(LogLevel::kDebug, "published",
-        {{"generation", generation}, {"bytes", image->bytes().size()}, {"apply_us", applied_us_}});
+        {{"generation", generation}, {"bytes", message.image_bytes}, {"apply_us", applied_us_}});
     // Who waits for the generation is to know what it does not do.
     if (published->left_out != 0 || !parts_.board->left_out().empty()) co_await AskStats();
     if (!link_.connected()) co_return;
@@ -267,6 +282,8 @@ asio::awaitable<void> Publisher::PublishOnce() {
     Log(LogLevel::kError, "snapshot_refused",
         {{"generation", generation}, {"reason", published->reason}});
   }
+  // Should it be the memory that is wrong, the next image is in another one.
+  shared_image_.Forget();
   error_ = published->reason;
   refused_revision_ = revision;
   in_force_.Notify();
@@ -312,7 +329,10 @@ asio::awaitable<void> Publisher::StatsLoop() {
 asio::awaitable<void> Publisher::AskStats() {
   const SteadyTime asked_at = parts_.clock->Steady();
   const int64_t asked_at_ms = parts_.clock->WallMs();
-  Result<DataplaneStats> stats = co_await link_.GetStats(kStatsTimeout);
+  // Nobody looks at those before the last.
+  DataplaneStats memory;
+  if (spare_stats_.use_count() == 1) memory = std::move(spare_stats_->stats);
+  Result<DataplaneStats> stats = co_await link_.GetStats(kStatsTimeout, &memory);
   if (!stats.ok()) {
     if (std::exchange(stats_error_, stats.status().message()) != stats.status().message()) {
       Log(LogLevel::kWarning, "no_statistics", {{"reason", stats_error_}});
@@ -323,9 +343,7 @@ asio::awaitable<void> Publisher::AskStats() {
   const auto book = std::make_shared<StatsBook>();
   book->at_ms = asked_at_ms;
   book->stats = *std::move(stats);
-  for (const BackendStats& backend : book->stats.backends) book->backends[backend.id] = &backend;
-  for (const ServiceStats& service : book->stats.services) book->services[service.id] = &service;
-  stats_ = book;
+  spare_stats_ = std::exchange(stats_, book);
   TakeVerdicts(book->stats);
   if (parts_.on_stats) parts_.on_stats(book->stats, asked_at);
   WatchConflicts(book->stats.totals, asked_at);

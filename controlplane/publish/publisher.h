@@ -21,8 +21,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
-#include <unordered_map>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -34,7 +35,7 @@
 #include "controlplane/publish/conflict_watch.h"
 #include "controlplane/publish/deriver.h"
 #include "controlplane/publish/link_client.h"
-#include "lib/snapshot/builder.h"
+#include "controlplane/publish/shared_image.h"
 
 namespace fairlead {
 
@@ -46,8 +47,15 @@ inline constexpr uint32_t kDeathsToHoldBack = 2;
 struct StatsBook {
   int64_t at_ms = 0;  // wall time at which they were asked for
   DataplaneStats stats;
-  std::unordered_map<uint32_t, const BackendStats*> backends;
-  std::unordered_map<uint32_t, const ServiceStats*> services;
+
+  // Null: the dataplane did not tell of it.
+  const BackendStats* FindBackend(uint32_t id) const;
+  const ServiceStats* FindService(uint32_t id) const;
+
+ private:
+  // Made when somebody asks: nobody may, and there may be a hundred thousand each second.
+  mutable std::vector<uint32_t> backend_places_;
+  mutable std::vector<uint32_t> service_places_;
 };
 
 class Publisher {
@@ -82,12 +90,14 @@ class Publisher {
   // What stands between the present state and the dataplane; empty when nothing does.
   const std::string& error() const { return error_.empty() ? link_.error() : error_; }
   // Null before the first answer. Replaced by each new one.
-  const std::shared_ptr<const StatsBook>& stats() const { return stats_; }
-  // The image of the present state; empty while nothing was ever configured.
-  const std::shared_ptr<const SnapshotImage>& image() const { return image_; }
+  std::shared_ptr<const StatsBook> stats() const { return stats_; }
+  // The image of the present state, until the next Refresh(); empty while none was made.
+  std::span<const std::byte> image() const {
+    return image_generation_ == 0 ? std::span<const std::byte>() : deriver_.image();
+  }
   // Derives anew when something changed. Called by the publisher itself; explain calls it to see
   // the present state although no dataplane is there.
-  Status Refresh();
+  void Refresh();
 
  private:
   void OnConnect(const HelloMessage& hello);
@@ -106,8 +116,6 @@ class Publisher {
   boost::asio::awaitable<void> HoldAfterStart();
   void InForce(uint64_t generation, uint64_t revision);
   void TellBoard();
-  // The deriver's input as an image of that generation.
-  Result<SnapshotImage> Build(uint64_t generation);
 
   boost::asio::any_io_executor executor_;
   Parts parts_;
@@ -126,8 +134,8 @@ class Publisher {
   uint64_t seen_change_ = 0;
   uint64_t seen_global_change_ = 0;
   SteadyTime started_at_{};
-  std::shared_ptr<const SnapshotImage> image_;
-  uint64_t image_generation_ = 0;
+  SharedImage shared_image_;
+  uint64_t image_generation_ = 0;  // 0: there is no image
   uint64_t image_revision_ = 0;
   uint64_t lowest_generation_ = 0;  // above what the connected dataplane has
   uint64_t in_force_generation_ = 0;
@@ -143,7 +151,8 @@ class Publisher {
   uint32_t deaths_ = 0;         // that many in a row
   std::string stats_error_;
   std::string error_;
-  std::shared_ptr<const StatsBook> stats_;
+  std::shared_ptr<StatsBook> stats_;
+  std::shared_ptr<StatsBook> spare_stats_;  // the ones before, for their memory
   ConflictWatch conflicts_;
 };
 

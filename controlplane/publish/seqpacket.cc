@@ -112,8 +112,10 @@ Result<UniqueFd> MakeSealedMemfd(const char* name, std::span<const std::byte> by
   return fd;
 }
 
-Result<std::vector<std::byte>> ReadDescriptor(int fd, size_t size_bytes) {
-  std::vector<std::byte> bytes(size_bytes);
+Result<std::vector<std::byte>> ReadDescriptor(int fd, size_t size_bytes,
+                                              std::vector<std::byte> memory) {
+  std::vector<std::byte> bytes = std::move(memory);
+  bytes.resize(size_bytes);
   size_t done = 0;
   while (done < size_bytes) {
     const ssize_t count =

@@ -31,6 +31,7 @@ Result<std::optional<Datagram>> ReceiveDatagram(int socket, size_t max_bytes);
 Result<UniqueFd> MakeSealedMemfd(const char* name, std::span<const std::byte> bytes);
 
 // The first `size_bytes` of a descriptor from outside; fails when there are fewer.
-Result<std::vector<std::byte>> ReadDescriptor(int fd, size_t size_bytes);
+Result<std::vector<std::byte>> ReadDescriptor(int fd, size_t size_bytes,
+                                              std::vector<std::byte> memory = {});
 
 }  // namespace fairlead

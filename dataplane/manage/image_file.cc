@@ -5,9 +5,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
+#include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "lib/host/own_files.h"
 #include "lib/snapshot/format.h"
@@ -20,7 +24,62 @@ std::string ErrorText() { return std::strerror(errno); }
 
 }  // namespace
 
-Result<SnapshotImage> LoadImageFd(int fd, uint64_t bytes) {
+void MappedImages::Unmap() {
+  if (start_ != nullptr) munmap(start_, length_);
+  start_ = nullptr;
+}
+
+std::span<const std::byte> MappedImages::Map(int fd, uint64_t bytes) {
+  struct stat info = {};
+  struct statfs system = {};
+  const int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || fstat(fd, &info) != 0 ||
+      fstatfs(fd, &system) != 0 || bytes == 0) {
+    return {};
+  }
+  // No huge pages, which may have run out, and no holes, which would take memory of this process.
+  constexpr uint64_t kBlockBytes = 512;
+  if (system.f_type != TMPFS_MAGIC || static_cast<uint64_t>(info.st_size) < bytes ||
+      static_cast<uint64_t>(info.st_blocks) * kBlockBytes < bytes) {
+    return {};
+  }
+  const bool is_mapped =
+      start_ != nullptr && device_ == info.st_dev && inode_ == info.st_ino && length_ == bytes;
+  if (!is_mapped) {
+    Unmap();
+    void* const mapped = mmap(nullptr, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (mapped == MAP_FAILED) return {};
+    start_ = mapped;
+    length_ = bytes;
+    device_ = info.st_dev;
+    inode_ = info.st_ino;
+  }
+  return {static_cast<const std::byte*>(start_), bytes};
+}
+
+namespace {
+
+Status CopyFile(int fd, std::span<std::byte> out, MappedImages* mapped) {
+  const auto content =
+      mapped == nullptr ? std::span<const std::byte>() : mapped->Map(fd, out.size());
+  if (!content.empty()) {
+    std::memcpy(out.data(), content.data(), out.size());
+    return {};
+  }
+  uint64_t done = 0;
+  while (done < out.size()) {
+    const ssize_t count = pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return InvalidArgument("the image cannot be read: " + ErrorText());
+    if (count == 0) return InvalidArgument("the image became shorter while it was read");
+    done += static_cast<uint64_t>(count);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<SnapshotImage> LoadImageFd(int fd, uint64_t bytes, ImageBefore* before) {
   struct stat info = {};
   if (fstat(fd, &info) != 0) return InvalidArgument("the image cannot be examined: " + ErrorText());
   if (!S_ISREG(info.st_mode)) return InvalidArgument("the image is no file");
@@ -32,17 +91,16 @@ Result<SnapshotImage> LoadImageFd(int fd, uint64_t bytes) {
     return InvalidArgument("the image has " + std::to_string(info.st_size) + " bytes, " +
                            std::to_string(bytes) + " were announced");
   }
-  std::vector<uint64_t> words((bytes + 7) / 8);
+  std::vector<uint64_t> words = std::move(before->memory);
+  words.resize((bytes + 7) / 8);
   auto* const start = reinterpret_cast<std::byte*>(words.data());
-  uint64_t done = 0;
-  while (done < bytes) {
-    const ssize_t count = pread(fd, start + done, bytes - done, static_cast<off_t>(done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return InvalidArgument("the image cannot be read: " + ErrorText());
-    if (count == 0) return InvalidArgument("the image became shorter while it was read");
-    done += static_cast<uint64_t>(count);
+  RETURN_IF_ERROR(CopyFile(fd, {start, bytes}, before->mapped));
+  if (before->image.empty()) {
+    RETURN_IF_ERROR(ValidateSnapshot({start, bytes}));
+  } else {
+    RETURN_IF_ERROR(
+        ValidateSnapshotAfter(SnapshotView(before->image), {start, bytes}, &before->difference));
   }
-  RETURN_IF_ERROR(ValidateSnapshot({start, bytes}));
   return SnapshotImage(std::move(words));
 }
 
@@ -53,7 +111,8 @@ Result<SnapshotImage> LoadOpened(const std::string& path, int fd) {
   if (fstat(fd, &info) != 0) {
     return InvalidArgument("snapshot " + path + " cannot be examined: " + ErrorText());
   }
-  Result<SnapshotImage> image = LoadImageFd(fd, static_cast<uint64_t>(info.st_size));
+  ImageBefore none;
+  Result<SnapshotImage> image = LoadImageFd(fd, static_cast<uint64_t>(info.st_size), &none);
   if (!image.ok()) {
     return Status(image.status().code(),
                   "snapshot " + path + " is refused: " + image.status().message());

@@ -97,31 +97,27 @@ bool Send(int client, std::span<const std::byte> datagram, int fd) {
   return sent == static_cast<ssize_t>(datagram.size());
 }
 
-// A sealed memfd with these bytes, or -1.
-int MakeMemfd(std::span<const std::byte> bytes) {
-  const int fd = memfd_create("fairlead-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (fd < 0) return -1;
+// Brings the client's memfd to these bytes: the one of its last answer, which it has read, since it
+// asks again. False: there is no descriptor or memory for it.
+bool FillMemfd(std::span<const std::byte> bytes, UniqueFd* memfd) {
+  if (!memfd->valid()) *memfd = UniqueFd(memfd_create("fairlead-stats", MFD_CLOEXEC));
+  if (!memfd->valid() || ftruncate(memfd->get(), static_cast<off_t>(bytes.size())) != 0) {
+    return false;
+  }
   size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t count = write(fd, bytes.data() + done, bytes.size() - done);
-    if (count <= 0) {
-      close(fd);
-      return -1;
-    }
+    const ssize_t count =
+        pwrite(memfd->get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+    if (count <= 0) return false;
     done += static_cast<size_t>(count);
   }
-  fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-  return fd;
+  return true;
 }
 
-bool SendStats(int client, uint32_t id, const DataplaneStats& stats) {
-  const std::vector<std::byte> body = EncodeStats(stats);
-  const int fd = MakeMemfd(body);
+bool SendStats(int client, uint32_t id, std::span<const std::byte> body, UniqueFd* memfd) {
   // Without a descriptor or memory there is no answer now. The asker waits for none for long.
-  if (fd < 0) return true;
-  const bool sent = Send(client, EncodeLinkMessage(id, StatsMessage{body.size()}), fd);
-  close(fd);
-  return sent;
+  if (!FillMemfd(body, memfd)) return true;
+  return Send(client, EncodeLinkMessage(id, StatsMessage{body.size()}), memfd->get());
 }
 
 }  // namespace
@@ -232,7 +228,7 @@ void LinkServer::AcceptClients(LinkHandler* handler) {
     if (clients_.size() >= kMaxClients) MakeRoom();
     clients_.reserve(kMaxClients);
     if (!Send(client, EncodeLinkMessage(0, handler->Hello()), -1)) continue;
-    clients_.push_back({owned.Release(), false, SteadyClock::now()});
+    clients_.push_back({owned.Release(), false, SteadyClock::now(), {}});
   }
 }
 
@@ -246,7 +242,7 @@ void LinkServer::MakeRoom() {
   clients_.erase(victim);
 }
 
-bool LinkServer::Answer(int client, uint32_t id, const LinkMessage& message,
+bool LinkServer::Answer(Client* client, uint32_t id, const LinkMessage& message,
                         const Received& received, LinkHandler* handler) {
   if (const auto* publish = std::get_if<PublishMessage>(&message)) {
     PublishedMessage reply;
@@ -259,13 +255,14 @@ bool LinkServer::Answer(int client, uint32_t id, const LinkMessage& message,
       reply.reason = "a publish message comes with one file descriptor, not with " +
                      std::to_string(received.fds.size());
     }
-    return Send(client, EncodeLinkMessage(id, reply), -1);
+    return Send(client->fd, EncodeLinkMessage(id, reply), -1);
   }
   if (std::holds_alternative<GetStatsMessage>(message)) {
-    return SendStats(client, id, handler->Stats());
+    stats_body_ = EncodeStats(handler->Stats(), std::move(stats_body_));
+    return SendStats(client->fd, id, stats_body_, &client->stats);
   }
   if (const auto* find = std::get_if<FindFlowMessage>(&message)) {
-    return Send(client, EncodeLinkMessage(id, handler->FindFlow(*find)), -1);
+    return Send(client->fd, EncodeLinkMessage(id, handler->FindFlow(*find)), -1);
   }
   spdlog::warn("link: a message that only a dataplane sends; disconnecting");
   return false;
@@ -299,7 +296,7 @@ bool LinkServer::ServeClient(Client* client, LinkHandler* handler) {
     client->has_asked = true;
     client->heard = SteadyClock::now();
     if (!std::holds_alternative<PublishMessage>(decoded->message)) {
-      if (!Answer(client->fd, decoded->id, decoded->message, *received, handler)) return false;
+      if (!Answer(client, decoded->id, decoded->message, *received, handler)) return false;
       continue;
     }
     if (publish.has_value()) {
@@ -311,7 +308,7 @@ bool LinkServer::ServeClient(Client* client, LinkHandler* handler) {
     publish = *std::move(decoded);
     image = std::move(received);
   }
-  if (publish.has_value() && !Answer(client->fd, publish->id, publish->message, *image, handler)) {
+  if (publish.has_value() && !Answer(client, publish->id, publish->message, *image, handler)) {
     return false;
   }
   return !ends;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/host/unique_fd.h"
 #include "lib/link/message.h"
 #include "lib/link/stats.h"
 
@@ -23,7 +24,8 @@ class LinkHandler {
   virtual HelloMessage Hello() = 0;
   // `fd` is the handler's to read, not to close.
   virtual PublishedMessage Publish(const PublishMessage& message, int fd) = 0;
-  virtual DataplaneStats Stats() = 0;
+  // Valid until the next call.
+  virtual const DataplaneStats& Stats() = 0;
   virtual FlowMessage FindFlow(const FindFlowMessage& message) = 0;
 };
 
@@ -58,6 +60,7 @@ class LinkServer {
     int fd;
     bool has_asked = false;
     SteadyClock::time_point heard;
+    UniqueFd stats;  // a memfd, of its last answer
   };
   LinkServer(std::string path, int listener) : path_(std::move(path)), listener_(listener) {}
 
@@ -65,12 +68,13 @@ class LinkServer {
   void MakeRoom();
   // False: close this client.
   bool ServeClient(Client* client, LinkHandler* handler);
-  static bool Answer(int client, uint32_t id, const LinkMessage& message, const Received& received,
-                     LinkHandler* handler);
+  bool Answer(Client* client, uint32_t id, const LinkMessage& message, const Received& received,
+              LinkHandler* handler);
 
   std::string path_;
   int listener_;
   std::vector<Client> clients_;
+  std::vector<std::byte> stats_body_;  // the last one, for its memory
   // Without descriptors nobody can be accepted, and whoever waits would keep poll() from waiting.
   SteadyClock::time_point accept_again_;
   bool cannot_accept_ = false;

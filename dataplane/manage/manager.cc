@@ -21,6 +21,9 @@ constexpr std::chrono::milliseconds kSweepPeriod{1000};
 // question (statistics: 1 s), and enough for some 25M records (Sweeper::kSliceBuckets).
 constexpr std::chrono::milliseconds kLongestPass{400};
 constexpr int kLongestWaitMs = 1000;
+constexpr size_t kSmallImageBytes = 256 * 1024;  // written in a tenth of a millisecond
+constexpr std::chrono::milliseconds kQuietBeforeKeeping{5};
+constexpr std::chrono::milliseconds kLongestUnkept{3000};
 constexpr int kIdleCheckMs = 20;  // how exactly --exit-when-idle is kept
 constexpr size_t kMaxReasonBytes = 1024;
 constexpr std::chrono::milliseconds kMemoryPause{100};
@@ -61,7 +64,8 @@ Manager::Manager(Environment environment)
       swept_(started_),
       next_sweep_(started_ + kSweepPeriod) {}
 
-Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
+Result<Publisher::Outcome> Manager::Apply(SnapshotImage image,
+                                          const SnapshotDifference* difference) {
   FinishOverduePass();
   Result<Publisher::Outcome> outcome = [&] {
     const std::lock_guard lock(mutex_);
@@ -70,11 +74,13 @@ Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
     // backends are waited for: count anew at once. After a refusal it goes on: refused images may
     // come faster than a pass ends.
     const auto sweep_anew = [&] {
-      if (publisher_.tables() != before) BeginSweep();
+      if (publisher_.tables() == before) return;
+      sweeper_.Stop();
+      next_sweep_ = SteadyClock::now();
     };
     try {
       Result<Publisher::Outcome> published =
-          publisher_.Publish(std::move(image), environment_.now_tick());
+          publisher_.Publish(std::move(image), environment_.now_tick(), difference);
       sweep_anew();
       return published;
     } catch (const std::bad_alloc&) {
@@ -89,22 +95,41 @@ Result<Publisher::Outcome> Manager::Apply(SnapshotImage image, bool keep) {
       "left out, {} us",
       outcome->generation, outcome->build.services_rebuilt, outcome->build.services_shared,
       outcome->build.slots_changed, outcome->build.backends_left_out, outcome->apply_us);
-  if (keep && environment_.last_image_path) {
-    const Status stored = StoreImageFile(*environment_.last_image_path, publisher_.image());
-    if (!stored.ok()) {
-      const bool has_older = LoadKeptImage(*environment_.last_image_path).ok();
-      spdlog::warn("generation {} is in force, but not kept: {}; a restart would begin {}",
-                   outcome->generation, stored.message(),
-                   has_older ? "with the generation kept before" : "without a snapshot");
-    }
-  }
   return outcome;
+}
+
+void Manager::SetUnkept() {
+  const auto now = SteadyClock::now();
+  if (!std::exchange(unkept_, true)) keep_latest_ = now + kLongestUnkept;
+  const bool is_large = publisher_.image().size() > kSmallImageBytes;
+  keep_due_ = is_large ? std::min(now + kQuietBeforeKeeping, keep_latest_) : now;
+}
+
+int Manager::KeepWhenDue() {
+  if (!unkept_) return kLongestWaitMs;
+  const auto rest =
+      std::chrono::ceil<std::chrono::milliseconds>(keep_due_ - SteadyClock::now()).count();
+  if (rest > 0) return static_cast<int>(rest);
+  KeepImage();
+  return kLongestWaitMs;
+}
+
+void Manager::KeepImage() {
+  if (!unkept_ || !environment_.last_image_path) return;
+  const Status stored = StoreImageFile(*environment_.last_image_path, publisher_.image());
+  unkept_ = false;
+  if (stored.ok()) return;
+  const bool has_older = LoadKeptImage(*environment_.last_image_path).ok();
+  spdlog::warn("generation {} is in force, but not kept: {}; a restart would begin {}",
+               SnapshotView(publisher_.image()).header().generation, stored.message(),
+               has_older ? "with the generation kept before" : "without a snapshot");
 }
 
 void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
   while (true) {
     try {
       RunLoop(signal_fd, idle_exit_ms);
+      KeepImage();
       return;
     } catch (const std::bad_alloc&) {
       // What was under way is lost; forwarding goes on, and so does this.
@@ -116,7 +141,7 @@ void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
 void Manager::RunLoop(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
   std::vector<pollfd> fds;
   while (true) {
-    int wait_ms = SweepSome();
+    int wait_ms = std::min(SweepSome(), KeepWhenDue());
     if (environment_.step) wait_ms = std::min(wait_ms, environment_.step());
     if (environment_.each_second && SteadyClock::now() >= next_second_) {
       environment_.each_second();
@@ -138,7 +163,9 @@ void Manager::RunLoop(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
 void Manager::FinishOverduePass() {
   const auto start = SteadyClock::now();
   if (start - swept_ < environment_.sweep_overdue) return;
-  while (sweeper_.is_running() && SteadyClock::now() - start < kLongestPass) SweepSome();
+  do {
+    SweepSome();
+  } while (sweeper_.is_running() && SteadyClock::now() - start < kLongestPass);
 }
 
 int Manager::SweepSome() {
@@ -159,7 +186,7 @@ int Manager::SweepSome() {
   return static_cast<int>(std::clamp<int64_t>(rest, 0, kLongestWaitMs));
 }
 
-DataplaneStats Manager::Collect() const {
+DataplaneStats Manager::Collect(DataplaneStats memory) const {
   StatsSource source;
   source.workers = environment_.workers;
   source.longest_pause_us = environment_.longest_pause_us;
@@ -168,7 +195,7 @@ DataplaneStats Manager::Collect() const {
   source.flow_capacity = environment_.flows->capacity_records();
   source.uptime_ms = MillisecondsSince(started_);
   source.swept_ms_ago = MillisecondsSince(swept_);
-  return CollectStats(source);
+  return CollectStats(source, std::move(memory));
 }
 
 HelloMessage Manager::Hello() {
@@ -205,7 +232,11 @@ PublishedMessage Manager::Publish(const PublishMessage& message, int fd) {
     return reply;
   };
   try {
-    Result<SnapshotImage> image = LoadImageFd(fd, message.image_bytes);
+    ImageBefore before;
+    if (publisher_.tables() != nullptr) before.image = publisher_.image();
+    before.memory = publisher_.TakeSpareMemory();
+    before.mapped = &mapped_images_;
+    Result<SnapshotImage> image = LoadImageFd(fd, message.image_bytes, &before);
     if (!image.ok()) return refuse(image.status());
     const uint64_t generation = SnapshotView(image->bytes()).header().generation;
     if (generation != message.generation) {
@@ -213,8 +244,10 @@ PublishedMessage Manager::Publish(const PublishMessage& message, int fd) {
                                     ", the message of generation " +
                                     std::to_string(message.generation)));
     }
-    const Result<Publisher::Outcome> outcome = Apply(*std::move(image), true);
+    const Result<Publisher::Outcome> outcome =
+        Apply(*std::move(image), before.image.empty() ? nullptr : &before.difference);
     if (!outcome.ok()) return refuse(outcome.status());
+    SetUnkept();
     reply.left_out = outcome->build.backends_left_out;
   } catch (const std::bad_alloc&) {
     if (!in_force()) return refuse(ResourceExhausted("there is no memory for the image"));
@@ -225,13 +258,13 @@ PublishedMessage Manager::Publish(const PublishMessage& message, int fd) {
   return reply;
 }
 
-DataplaneStats Manager::Stats() {
-  DataplaneStats stats = [&] {
+const DataplaneStats& Manager::Stats() {
+  {
     const std::lock_guard lock(mutex_);
-    return Collect();
-  }();
-  if (environment_.port_stats) stats.ports = environment_.port_stats();
-  return stats;
+    stats_ = Collect(std::move(stats_));
+  }
+  if (environment_.port_stats) stats_.ports = environment_.port_stats();
+  return stats_;
 }
 
 FlowMessage Manager::FindFlow(const FindFlowMessage& message) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dataplane/manage/flow_memory.h"
+#include "dataplane/manage/image_file.h"
 #include "dataplane/manage/link_server.h"
 #include "dataplane/manage/publisher.h"
 #include "dataplane/manage/stats.h"
@@ -46,8 +47,13 @@ class Manager final : public LinkHandler {
   // Takes the link over. At most once.
   void AttachLink(LinkServer link) { link_.emplace(std::move(link)); }
 
-  // Brings an image into force. `keep`: also as the one to start with next time.
-  Result<Publisher::Outcome> Apply(SnapshotImage image, bool keep);
+  // Brings an image into force. `difference`: to the one in force; null: it is not known.
+  Result<Publisher::Outcome> Apply(SnapshotImage image,
+                                   const SnapshotDifference* difference = nullptr);
+  // Keeps the image in force as the one to start with next time, if a message brought it and it is not
+  // kept yet. Run() does so once the message is answered, and when it ends. A large one waits until no
+  // other has come for 5 ms, 3 s at most: many changes in a row cost one file.
+  void KeepImage();
 
   // Runs until `signal_fd` (a signalfd) is readable, or every worker has looked for packets in vain
   // for `idle_exit_ms`.
@@ -66,7 +72,7 @@ class Manager final : public LinkHandler {
 
   HelloMessage Hello() override;
   PublishedMessage Publish(const PublishMessage& message, int fd) override;
-  DataplaneStats Stats() override;
+  const DataplaneStats& Stats() override;
   FlowMessage FindFlow(const FindFlowMessage& message) override;
 
  private:
@@ -77,7 +83,10 @@ class Manager final : public LinkHandler {
     return environment_.flow_memory == nullptr || environment_.flow_memory->is_present();
   }
   void BeginSweep() { sweeper_.Begin(publisher_.tables(), environment_.now_tick(), HasFlows()); }
-  DataplaneStats Collect() const;  // mutex_ held
+  DataplaneStats Collect(DataplaneStats memory = {}) const;  // mutex_ held
+  void SetUnkept();
+  // Returns how long to wait, milliseconds.
+  int KeepWhenDue();
   void RunLoop(int signal_fd, std::optional<uint32_t> idle_exit_ms);
   // One slice of the sweep, when it is time. Returns how long to wait for the next, milliseconds.
   int SweepSome();
@@ -91,6 +100,11 @@ class Manager final : public LinkHandler {
   Publisher publisher_;
   Sweeper sweeper_;
   std::optional<LinkServer> link_;
+  MappedImages mapped_images_;
+  DataplaneStats stats_;  // as told last
+  bool unkept_ = false;   // a message's image is in force, and not in the file yet
+  SteadyClock::time_point keep_due_;
+  SteadyClock::time_point keep_latest_;
   SteadyClock::time_point started_;
   SteadyClock::time_point swept_;       // when the last pass ended
   SteadyClock::time_point next_sweep_;  // when the next begins

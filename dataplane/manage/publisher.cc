@@ -30,14 +30,13 @@ Publisher::Publisher(Environment environment)
 Publisher::~Publisher() { environment_.published->store(nullptr, std::memory_order_release); }
 
 Result<std::unique_ptr<ForwardingTables>> Publisher::Prepare(const SnapshotView& view,
-                                                             uint32_t now_tick,
+                                                             const ForwardingTables::Past& past,
                                                              ForwardingTables::BuildStats* stats) {
   bool admitting = false;
   try {
-    ASSIGN_OR_RETURN(
-        std::unique_ptr<ForwardingTables> built,
-        ForwardingTables::Build(view, {tables_.get(), now_tick, environment_.saved},
-                                environment_.ports, &backend_slots_, &service_slots_, stats));
+    ASSIGN_OR_RETURN(std::unique_ptr<ForwardingTables> built,
+                     ForwardingTables::Build(view, past, environment_.ports, &backend_slots_,
+                                             &service_slots_, stats));
     if (environment_.need_flows && built->NeedFlowTable()) {
       RETURN_IF_ERROR(environment_.need_flows());
     }
@@ -53,13 +52,16 @@ Result<std::unique_ptr<ForwardingTables>> Publisher::Prepare(const SnapshotView&
   }
 }
 
-Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_tick) {
+Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_tick,
+                                              const SnapshotDifference* difference) {
   const auto start = SteadyClock::now();
   ReclaimRetired();
   const SnapshotView view(image.bytes());
   Outcome outcome;
   outcome.generation = view.header().generation;
-  Result<std::unique_ptr<ForwardingTables>> built = Prepare(view, now_tick, &outcome.build);
+  Result<std::unique_ptr<ForwardingTables>> built =
+      Prepare(view, {tables_.get(), now_tick, environment_.saved, difference, &spare_tables_},
+              &outcome.build);
   if (!built.ok()) {
     ReleaseCounters();  // slots that only the refused tables had
     return built.status();
@@ -67,6 +69,7 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
   environment_.saved = {};
   std::unique_ptr<ForwardingTables> previous = std::move(tables_);
   tables_ = *std::move(built);
+  spare_ = std::move(image_).TakeWords();
   image_ = std::move(image);
   environment_.published->store(tables_.get(), std::memory_order_release);
 
@@ -81,6 +84,7 @@ Result<Publisher::Outcome> Publisher::Publish(SnapshotImage image, uint32_t now_
                        " is published, but not every worker has taken it within " +
                        std::to_string(environment_.patience_ms) + " ms");
   }
+  if (previous != nullptr) spare_tables_ = std::move(*previous).TakeMemory();
   previous.reset();
   ReleaseCounters();
   return outcome;

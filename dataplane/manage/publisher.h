@@ -56,12 +56,16 @@ class Publisher {
   // Puts the image in force in all workers. On failure the tables that were in force stay, with one
   // exception: kUnavailable means that they were replaced, but some worker has not taken notice
   // within the environment's patience. `now_tick`: when slots whose owner changes begin to shift.
-  Result<Outcome> Publish(SnapshotImage image, uint32_t now_tick);
+  // `difference`: of the image in force and this one; null: it is not known.
+  Result<Outcome> Publish(SnapshotImage image, uint32_t now_tick,
+                          const SnapshotDifference* difference = nullptr);
 
   // Null until the first snapshot.
   const ForwardingTables* tables() const { return tables_.get(); }
   // The image in force; empty until the first.
   std::span<const std::byte> image() const { return image_.bytes(); }
+  // Of the image before, for the next.
+  std::vector<uint64_t> TakeSpareMemory() { return std::move(spare_); }
 
  private:
   // Tables that a slow worker may still be reading.
@@ -71,7 +75,8 @@ class Publisher {
   };
 
   // Tables that may be put in force; kResourceExhausted where there is no memory for them.
-  Result<std::unique_ptr<ForwardingTables>> Prepare(const SnapshotView& view, uint32_t now_tick,
+  Result<std::unique_ptr<ForwardingTables>> Prepare(const SnapshotView& view,
+                                                    const ForwardingTables::Past& past,
                                                     ForwardingTables::BuildStats* stats);
   Status Admit(const SnapshotView& snapshot) const;
   void Withdraw() const;
@@ -85,6 +90,8 @@ class Publisher {
   CounterSlots service_slots_;
   std::unique_ptr<ForwardingTables> tables_;
   SnapshotImage image_;
+  std::vector<uint64_t> spare_;  // memory of the image before
+  ForwardingTables::Memory spare_tables_;
   std::vector<Retired> retired_;
 };
 

@@ -45,8 +45,12 @@ BackendStats SumBackend(const StatsSource& source, const BackendEntry& backend) 
 
 }  // namespace
 
-DataplaneStats CollectStats(const StatsSource& source) {
+DataplaneStats CollectStats(const StatsSource& source, DataplaneStats memory) {
   DataplaneStats stats;
+  stats.services = std::move(memory.services);
+  stats.services.clear();
+  stats.backends = std::move(memory.backends);
+  stats.backends.clear();
   stats.uptime_ms = source.uptime_ms;
   stats.workers.resize(source.workers.size());
   for (size_t i = 0; source.longest_pause_us && i < stats.workers.size(); ++i) {

@@ -34,7 +34,8 @@ struct PortKernelPath {
 };
 
 // Services and backends in the order of the tables.
-DataplaneStats CollectStats(const StatsSource& source);
+// `memory`: of statistics that are no longer needed.
+DataplaneStats CollectStats(const StatsSource& source, DataplaneStats memory = {});
 
 // The line that is printed at exit: the counters as JSON, drops by name, only those that happened.
 std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tables,

@@ -44,13 +44,17 @@ Announcements::Announcements(std::span<const Port> ports, uint32_t per_second, O
       up_(ports.size(), true) {}
 
 void Announcements::Follow(const SnapshotView& snapshot) {
-  std::set<IpAddress> addresses;
+  std::vector<IpAddress> of_frontends;
+  of_frontends.reserve(snapshot.frontends().size());
   for (const FrontendRecord& frontend : snapshot.frontends()) {
-    addresses.insert(AddressOf(frontend));
+    of_frontends.push_back(AddressOf(frontend));
   }
+  if (of_frontends == followed_) return;
+  const std::set<IpAddress> addresses(of_frontends.begin(), of_frontends.end());
   // The membership first: an announcement may be answered by a solicitation.
   memberships_.Follow(addresses);
   announcer_.Follow(addresses, NowUs());
+  followed_ = std::move(of_frontends);
 }
 
 void Announcements::WatchLinks(uint64_t now_us) {

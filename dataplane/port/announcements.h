@@ -32,6 +32,7 @@ class Announcements {
 
   std::span<const Port> ports_;
   Announcer announcer_;
+  std::vector<IpAddress> followed_;  // the frontends', in the snapshot's order
   GroupMemberships memberships_;
   std::vector<bool> up_;  // by port index
   uint64_t next_look_us_ = 0;

@@ -63,7 +63,9 @@ struct HelloMessage {
   uint64_t flow_records = 0;             // capacity
   std::vector<IpAddress> own_addresses;  // of its ports (dataplane.yaml); at most kMaxOwnAddresses
 };
-struct PublishMessage {  // with one file descriptor: a sealed memfd
+// With one file descriptor: a memfd. The dataplane copies it before it answers; the sender leaves it
+// alone until then.
+struct PublishMessage {
   uint64_t generation = 0;
   uint64_t image_bytes = 0;
 };

@@ -274,10 +274,11 @@ Status TakePorts(uint64_t count, std::span<const std::byte>* rest, std::vector<P
 
 }  // namespace
 
-std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
+std::vector<std::byte> EncodeStats(const DataplaneStats& stats, std::vector<std::byte> memory) {
   CHECK(stats.services.size() <= kMaxStatsRecords && stats.backends.size() <= kMaxStatsRecords);
   CHECK(stats.ports.size() <= kMaxStatsPorts && stats.workers.size() <= kMaxStatsWorkers);
-  std::vector<std::byte> out;
+  std::vector<std::byte> out = std::move(memory);
+  out.clear();
   out.reserve(sizeof(StatsHeader) + kDropReasonCount * sizeof(uint64_t) +
               stats.services.size() * sizeof(ServiceStatsRecord) +
               stats.backends.size() * sizeof(BackendStatsRecord) +
@@ -300,7 +301,7 @@ std::vector<std::byte> EncodeStats(const DataplaneStats& stats) {
   return out;
 }
 
-Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes) {
+Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes, DataplaneStats memory) {
   if (bytes.size() < sizeof(StatsHeader)) {
     return InvalidArgument("statistics: length: " + std::to_string(bytes.size()) +
                            " bytes are less than a header of " +
@@ -310,6 +311,10 @@ Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes) {
   const auto header = Take<StatsHeader>(&rest);
   RETURN_IF_ERROR(CheckHeader(header, bytes.size()));
   DataplaneStats stats = FromHeader(header);
+  stats.services = std::move(memory.services);
+  stats.services.clear();
+  stats.backends = std::move(memory.backends);
+  stats.backends.clear();
   for (uint64_t& drops : stats.totals.drops) drops = Take<uint64_t>(&rest);
   stats.services.reserve(header.service_count);
   for (uint64_t i = 0; i < header.service_count; ++i) {

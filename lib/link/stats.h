@@ -106,8 +106,10 @@ struct DataplaneStats {
   std::vector<WorkerStats> workers;  // at most kMaxStatsWorkers, by index
 };
 
-std::vector<std::byte> EncodeStats(const DataplaneStats& stats);
+// `memory`, here and below: of what is no longer needed. There may be a hundred thousand backends each
+// second.
+std::vector<std::byte> EncodeStats(const DataplaneStats& stats, std::vector<std::byte> memory = {});
 // Never trusts the bytes. Drop reasons are sent with their count; an unknown count is refused.
-Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes);
+Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes, DataplaneStats memory = {});
 
 }  // namespace fairlead

@@ -65,7 +65,11 @@ class SnapshotImage {
  public:
   SnapshotImage() = default;
   explicit SnapshotImage(std::vector<uint64_t> words) : words_(std::move(words)) {}
+  // REQUIRES a valid image.
+  static SnapshotImage CopyOf(std::span<const std::byte> image);
   std::span<const std::byte> bytes() const;
+  // Its memory, for another image.
+  std::vector<uint64_t> TakeWords() && { return std::move(words_); }
 
  private:
   std::vector<uint64_t> words_;

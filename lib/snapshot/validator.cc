@@ -400,24 +400,22 @@ Status RefuseBackend(size_t index, const BackendRecord& record, uint32_t next_ho
   return refuse("port", record.port, "is set, but mode dsr cannot change a packet's port");
 }
 
-Status CheckBackends(const SnapshotView& view) {
+Status CheckBackendsOf(const SnapshotView& view, const ServiceRecord& service) {
   const auto records = view.backends();
   const auto next_hop_count = static_cast<uint32_t>(view.next_hops().size());
-  for (const ServiceRecord& service : view.services()) {
-    const bool may_have_port = service.mode != static_cast<uint8_t>(ForwardingMode::kDsr);
-    for (size_t i = 0; i < service.backend_count; ++i) {
-      const size_t index = service.first_backend + i;
-      const BackendRecord& record = records[index];
-      if (!IsGoodBackend(record, may_have_port, next_hop_count)) {
-        return RefuseBackend(index, record, next_hop_count);
-      }
-      if (i == 0) continue;
-      const auto order = Compare(records[index - 1], record);
-      if (order < 0) continue;
-      return Refuse("backends", index, "address",
-                    AddressOf(record).ToString() + " port " + Number(record.port),
-                    OrderDefect(order));
+  const bool may_have_port = service.mode != static_cast<uint8_t>(ForwardingMode::kDsr);
+  for (size_t i = 0; i < service.backend_count; ++i) {
+    const size_t index = service.first_backend + i;
+    const BackendRecord& record = records[index];
+    if (!IsGoodBackend(record, may_have_port, next_hop_count)) {
+      return RefuseBackend(index, record, next_hop_count);
     }
+    if (i == 0) continue;
+    const auto order = Compare(records[index - 1], record);
+    if (order < 0) continue;
+    return Refuse("backends", index, "address",
+                  AddressOf(record).ToString() + " port " + Number(record.port),
+                  OrderDefect(order));
   }
   return {};
 }
@@ -498,19 +496,42 @@ Status CheckNextHops(const SnapshotView& view) {
   return {};
 }
 
-}  // namespace
-
-uint64_t SnapshotDigest(std::span<const std::byte> image) {
-  CHECK(image.size() >= sizeof(SnapshotHeader));
-  SnapshotHeader header;
-  std::memcpy(&header, image.data(), sizeof(header));
-  header.digest = 0;
-  const uint64_t seed = XXH3_64bits(&header, sizeof(header));
-  const auto content = image.subspan(sizeof(header));
-  return XXH3_64bits_withSeed(content.data(), content.size(), seed);
+// Whether the ids of `after` are some of those of `before`, each once. Then all are as distinct as they
+// were. REQUIRES distinct ids in `before`.
+bool HasKnownIds(std::span<const BackendRecord> before, std::span<const BackendRecord> after) {
+  const auto id_of = [](const BackendRecord& record) { return record.id; };
+  if (std::ranges::equal(before, after, {}, id_of, id_of)) return true;
+  if (after.size() > before.size()) return false;
+  const auto sorted = [&](std::span<const BackendRecord> records) {
+    std::vector<uint32_t> ids(records.size());
+    std::ranges::transform(records, ids.begin(), id_of);
+    std::ranges::sort(ids);
+    return ids;
+  };
+  const std::vector<uint32_t> ids = sorted(after);
+  return std::ranges::adjacent_find(ids) == ids.end() && std::ranges::includes(sorted(before), ids);
 }
 
-Status ValidateSnapshot(std::span<const std::byte> image) {
+// As CheckUniqueIds, where a service that stays has only ids that it had.
+Status CheckNewIds(const SnapshotView& before, const SnapshotView& after,
+                   const SnapshotDifference& difference) {
+  uint32_t next = 0;
+  const auto old = before.services();
+  for (size_t s = 0; s < after.services().size(); ++s) {
+    if (difference.same_in_before[s] != kNoSuchService) continue;
+    const ServiceRecord& service = after.services()[s];
+    const std::string_view name = after.name_of(service);
+    while (next < old.size() && before.name_of(old[next]) < name) ++next;
+    const bool is_new = next == old.size() || before.name_of(old[next]) != name;
+    const auto known = is_new ? std::span<const BackendRecord>() : before.backends_of(old[next]);
+    if (HasKnownIds(known, after.backends_of(service))) continue;
+    return CheckUniqueIds("backends", after.backends());
+  }
+  return {};
+}
+
+// The header; that all sections lie inside the image; services, frontends and next hops.
+Status CheckAllButBackends(std::span<const std::byte> image) {
   CHECK(reinterpret_cast<uintptr_t>(image.data()) % 8 == 0);
   if (image.size() < sizeof(SnapshotHeader)) {
     return RefuseHeader("length", image.size(),
@@ -526,12 +547,45 @@ Status ValidateSnapshot(std::span<const std::byte> image) {
   RETURN_IF_ERROR(CheckLayout(image, header));
   const SnapshotView view(image);  // its sections are inside the image from here on
   RETURN_IF_ERROR(CheckServices(view));
-  RETURN_IF_ERROR(CheckFrontends(view));
-  RETURN_IF_ERROR(CheckBackends(view));
-  RETURN_IF_ERROR(CheckNextHops(view));
   RETURN_IF_ERROR(CheckClientNextHops(view));
-  RETURN_IF_ERROR(CheckUniqueIds("services", view.services()));
+  return CheckUniqueIds("services", view.services());
+}
+
+}  // namespace
+
+uint64_t SnapshotDigest(std::span<const std::byte> image) {
+  CHECK(image.size() >= sizeof(SnapshotHeader));
+  SnapshotHeader header;
+  std::memcpy(&header, image.data(), sizeof(header));
+  header.digest = 0;
+  const uint64_t seed = XXH3_64bits(&header, sizeof(header));
+  const auto content = image.subspan(sizeof(header));
+  return XXH3_64bits_withSeed(content.data(), content.size(), seed);
+}
+
+Status ValidateSnapshot(std::span<const std::byte> image) {
+  RETURN_IF_ERROR(CheckAllButBackends(image));
+  const SnapshotView view(image);
+  RETURN_IF_ERROR(CheckFrontends(view));
+  for (const ServiceRecord& service : view.services()) {
+    RETURN_IF_ERROR(CheckBackendsOf(view, service));
+  }
+  RETURN_IF_ERROR(CheckNextHops(view));
   return CheckUniqueIds("backends", view.backends());
+}
+
+Status ValidateSnapshotAfter(const SnapshotView& before, std::span<const std::byte> image,
+                             SnapshotDifference* difference) {
+  RETURN_IF_ERROR(CheckAllButBackends(image));
+  const SnapshotView view(image);
+  *difference = CompareSnapshots(before, view);
+  if (!difference->same_frontends) RETURN_IF_ERROR(CheckFrontends(view));
+  for (size_t s = 0; s < view.services().size(); ++s) {
+    if (difference->same_in_before[s] != kNoSuchService) continue;
+    RETURN_IF_ERROR(CheckBackendsOf(view, view.services()[s]));
+  }
+  if (!difference->same_next_hops) RETURN_IF_ERROR(CheckNextHops(view));
+  return CheckNewIds(before, view, *difference);
 }
 
 }  // namespace fairlead

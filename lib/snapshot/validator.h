@@ -6,6 +6,8 @@
 #include <span>
 
 #include "lib/base/result.h"
+#include "lib/snapshot/difference.h"
+#include "lib/snapshot/view.h"
 
 namespace fairlead {
 
@@ -14,6 +16,12 @@ namespace fairlead {
 // The message names record, field and value. Pure; any thread; never reads outside `image`,
 // whatever its bytes (fuzzed). REQUIRES image.data() aligned to 8.
 Status ValidateSnapshot(std::span<const std::byte> image);
+
+// The same verdict, but for the order in which defects are found: of services that are as they were in
+// `before`, a valid image, the backends are not looked at again. `difference`: how the two differ, if
+// the image is valid.
+Status ValidateSnapshotAfter(const SnapshotView& before, std::span<const std::byte> image,
+                             SnapshotDifference* difference);
 
 // What header.digest of `image` must hold (format.h). REQUIRES image of at least a header's size.
 uint64_t SnapshotDigest(std::span<const std::byte> image);

@@ -73,6 +73,12 @@ bool Tracks(const ServiceEntry& service) {
   return service.tracking_tcp != Tracking::kNone || service.tracking_udp != Tracking::kNone;
 }
 
+// A service with backends; then tunnels_ has a place for each, also for one that is left out.
+bool HasTunnels(const ServiceEntry& service) {
+  return service.backend_count != 0 &&
+         (service.mode == ForwardingMode::kIpip || service.mode == ForwardingMode::kGue);
+}
+
 uint32_t TicksFor(uint32_t timeout_ms) {
   return std::max(1U, (timeout_ms * kTicksPerSecond + 999) / 1000);  // at most 24 h: no overflow
 }
@@ -94,10 +100,15 @@ class TablesBuilder {
   Result<std::unique_ptr<ForwardingTables>> Build(CounterSlots* backend_slots,
                                                   CounterSlots* service_slots,
                                                   ForwardingTables::BuildStats* stats) {
+    if (past_.memory != nullptr) {
+      tables_->backends_ = std::move(past_.memory->backends);
+      tables_->tunnels_ = std::move(past_.memory->tunnels);
+      tables_->backends_.clear();
+      tables_->tunnels_.clear();
+    }
     tables_->generation_ = snapshot_.header().generation;
     tables_->hash_seed_ = snapshot_.header().hash_seed;
     AddServices();
-    AddHops();
     AddBackends();
     RETURN_IF_ERROR(AddNat());
     AddIds();
@@ -143,7 +154,6 @@ class TablesBuilder {
       entry.flags = record.flags;
       tables_->services_.push_back(std::move(entry));
     }
-    families_.resize(tables_->services_.size());
     for (const FrontendRecord& frontend : snapshot_.frontends()) {
       ServiceEntry& service = tables_->services_[frontend.service_index];
       const bool is_tcp = frontend.protocol == static_cast<uint8_t>(Protocol::kTcp);
@@ -151,7 +161,7 @@ class TablesBuilder {
           std::max(service.idle_ticks, is_tcp ? service.idle_ticks_tcp : service.idle_ticks_udp);
       const Tracking tracking = is_tcp ? service.tracking_tcp : service.tracking_udp;
       if (tracking == Tracking::kAll) service.records_only_differences = false;
-      families_[frontend.service_index] |= frontend.family == 4 ? 1 : 2;
+      service.frontend_families |= frontend.family == 4 ? 1 : 2;
     }
     for (const ServiceEntry& service : tables_->services_) {
       tables_->longest_idle_ticks_ = std::max(tables_->longest_idle_ticks_, service.idle_ticks);
@@ -180,20 +190,18 @@ class TablesBuilder {
     }
   }
 
-  void AddHops() {
-    hops_.reserve(snapshot_.next_hops().size());
-    for (const NextHopRecord& record : snapshot_.next_hops()) {
-      Hop& hop = hops_.emplace_back();
-      std::memcpy(hop.destination_mac, record.mac, sizeof(record.mac));
-      hop.vlan = record.vlan;
-      const std::optional<uint16_t> port = PortOf(record);
-      hop.port_known = port.has_value();
-      if (!port) continue;
-      hop.egress_port = *port;
-      if (*port == kIngressPort) continue;
-      const MacAddress& mac = ports_[*port].mac;
-      std::memcpy(hop.source_mac, mac.bytes.data(), mac.bytes.size());
-    }
+  Hop HopOf(const NextHopRecord& record) const {
+    Hop hop;
+    std::memcpy(hop.destination_mac, record.mac, sizeof(record.mac));
+    hop.vlan = record.vlan;
+    const std::optional<uint16_t> port = PortOf(record);
+    hop.port_known = port.has_value();
+    if (!port) return hop;
+    hop.egress_port = *port;
+    if (*port == kIngressPort) return hop;
+    const MacAddress& mac = ports_[*port].mac;
+    std::memcpy(hop.source_mac, mac.bytes.data(), mac.bytes.size());
+    return hop;
   }
 
   // A service at a time, so that what its backends are and were is in the cache for all of it.
@@ -202,25 +210,63 @@ class TablesBuilder {
     same_places_ =
         previous_ != nullptr && previous_->backends().size() == snapshot_.backends().size();
     for (uint32_t s = 0; s < tables_->services_.size(); ++s) {
-      const ServiceEntry& service = tables_->services_[s];
-      AddBackendsOf(s);
+      ServiceEntry& service = tables_->services_[s];
       Before& before = before_[s];
-      before.may_share = before.service != nullptr && MayShare(service, *before.service);
+      if (const ServiceEntry* same = SameBefore(s); same != nullptr) {
+        CopyBackendsOf(s, *same);
+        before.may_share =
+            SameSlots(service, *same) && (same->slot_table->all_settled() || Tracks(service));
+      } else {
+        AddBackendsOf(s);
+        before.may_share = before.service != nullptr && MayShare(service, *before.service);
+      }
+      stats_.backends_left_out += service.backends_left_out;
     }
   }
 
+  // The service in the generation before, where all that its backends' entries are made of was the same.
+  const ServiceEntry* SameBefore(uint32_t service_index) const {
+    if (previous_ == nullptr || past_.difference == nullptr) return nullptr;
+    const uint32_t old_index = past_.difference->same_in_before[service_index];
+    if (old_index == kNoSuchService) return nullptr;
+    const ServiceEntry& old = previous_->services()[old_index];
+    const bool same = old.frontend_families == tables_->services_[service_index].frontend_families;
+    return same ? &old : nullptr;
+  }
+
+  void CopyBackendsOf(uint32_t service_index, const ServiceEntry& old) {
+    ServiceEntry& service = tables_->services_[service_index];
+    const auto entries = BackendsOf(*previous_, old);
+    const size_t first = tables_->backends_.size();
+    tables_->backends_.insert(tables_->backends_.end(), entries.begin(), entries.end());
+    if (!entries.empty() && entries.front().service_index != service_index) {
+      for (size_t i = first; i < tables_->backends_.size(); ++i) {
+        tables_->backends_[i].service_index = service_index;
+      }
+    }
+    if (HasTunnels(service)) {
+      tables_->tunnels_.resize(snapshot_.backends().size());
+      std::copy_n(previous_->tunnels_.begin() + old.first_backend, old.backend_count,
+                  tables_->tunnels_.begin() + service.first_backend);
+    }
+    service.backends_left_out = old.backends_left_out;
+    same_places_ = same_places_ && service.first_backend == old.first_backend;
+  }
+
   void AddBackendsOf(uint32_t service_index) {
-    const ServiceEntry& service = tables_->services_[service_index];
+    ServiceEntry& service = tables_->services_[service_index];
     const ServiceEntry* old = before_[service_index].service;
     uint32_t next = old == nullptr ? 0 : old->first_backend;
+    if (HasTunnels(service)) tables_->tunnels_.resize(snapshot_.backends().size());
     mtu_checked_ = kNoIndex;
     for (uint32_t local = 0; local < service.backend_count; ++local) {
       const uint32_t index = service.first_backend + local;
       const BackendRecord& record = snapshot_.backends()[index];
       BackendEntry& entry = tables_->backends_.emplace_back();
       entry.service_index = service_index;
-      FillBackend(record, service, &entry);
-      LeaveOut(CheckDeparture(index), &entry);
+      const bool port_known = FillBackend(record, service, &entry);
+      const LeftOut reason = port_known ? CheckDeparture(index) : LeftOut::k_interface_no_port;
+      LeaveOut(reason, &service, &entry);
       const BackendEntry* before = BackendBefore(record.id, &next);
       entry.counter_index = before == nullptr ? kNoIndex : before->counter_index;
       if (before == nullptr) new_backends_.push_back(index);
@@ -239,7 +285,8 @@ class TablesBuilder {
     return found;
   }
 
-  void FillBackend(const BackendRecord& record, const ServiceEntry& service,
+  // False: its next hop's interface is no port.
+  bool FillBackend(const BackendRecord& record, const ServiceEntry& service,
                    BackendEntry* entry) const {
     entry->id = record.id;
     entry->state = static_cast<BackendState>(record.state);
@@ -247,23 +294,24 @@ class TablesBuilder {
     entry->port = record.port;
     entry->family = record.family;
     std::memcpy(entry->address, record.address, sizeof(entry->address));
-    if (record.next_hop_index == kNoNextHop) return;
-    const Hop& hop = hops_[record.next_hop_index];
-    if (!hop.port_known) return;
+    if (record.next_hop_index == kNoNextHop) return true;
+    const Hop hop = HopOf(snapshot_.next_hops()[record.next_hop_index]);
+    if (!hop.port_known) return false;
     std::memcpy(entry->destination_mac, hop.destination_mac, sizeof(hop.destination_mac));
     std::memcpy(entry->source_mac, hop.source_mac, sizeof(hop.source_mac));
     entry->egress_port = hop.egress_port;
     entry->vlan = hop.vlan;
     entry->has_next_hop = true;
     if (hop.vlan == 0) entry->short_way = ShortWayOf(service);
+    return true;
   }
 
   // One that is left out takes no new flows. Those that it has stay its own, and their packets are
   // dropped: when what hinders passes soon, a route that flaps, they go on. Whether they should go
   // to others is for the health check to say.
-  void LeaveOut(LeftOut reason, BackendEntry* entry) {
+  static void LeaveOut(LeftOut reason, ServiceEntry* service, BackendEntry* entry) {
     if (reason == LeftOut::kNo) return;
-    ++stats_.backends_left_out;
+    ++service->backends_left_out;
     entry->left_out = reason;
     entry->has_next_hop = false;
     entry->short_way = ShortWay::kNone;
@@ -281,22 +329,20 @@ class TablesBuilder {
     return static_cast<uint16_t>(port - ports_.begin());
   }
 
-  // Whether the ports can do what the backend's packets need; its tunnel, if it has one.
+  // Whether the ports can do what the backend's packets need; its tunnel, if it has one. REQUIRES that
+  // its next hop's port is known.
   LeftOut CheckDeparture(uint32_t index) {
     const BackendEntry& entry = tables_->backends_[index];
     const BackendRecord& record = snapshot_.backends()[index];
     const ServiceRecord& service = snapshot_.services()[entry.service_index];
     const bool has_tunnel = OverheadOf(service, record) != 0;
-    if (has_tunnel) tables_->tunnels_.resize(snapshot_.backends().size());
-    if (record.next_hop_index != kNoNextHop && !hops_[record.next_hop_index].port_known) {
-      return LeftOut::k_interface_no_port;
-    }
     if (service.mode == static_cast<uint8_t>(ForwardingMode::kNat) &&
         !own_address_[record.family == 4 ? 0 : 1]) {
       return LeftOut::k_no_own_address;
     }
     const Departure departure{snapshot_, service, record, entry.egress_port, ports_};
-    const LeftOut mtu = CheckMtu(departure, families_[entry.service_index]);
+    const LeftOut mtu =
+        CheckMtu(departure, tables_->services_[entry.service_index].frontend_families);
     if (mtu != LeftOut::kNo || !has_tunnel) return mtu;
     return MakeBackendTunnel(departure, &tables_->tunnels_[index]);
   }
@@ -508,8 +554,6 @@ class TablesBuilder {
   const NatFamilies own_address_;
   std::unique_ptr<ForwardingTables> tables_;
   std::vector<Before> before_;          // by service index
-  std::vector<uint8_t> families_;       // by service index; bit 0: IPv4 frontends, bit 1: IPv6
-  std::vector<Hop> hops_;               // by next hop index
   uint32_t mtu_checked_ = kNoIndex;     // the last backend's port and family
   LeftOut mtu_verdict_ = LeftOut::kNo;  // of these
   std::vector<uint32_t> new_backends_;  // indices of those that the generation before has not

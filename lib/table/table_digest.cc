@@ -6,30 +6,38 @@
 #include <cstring>
 #include <vector>
 
+#include "lib/base/check.h"
+
 namespace fairlead {
 namespace {
 
 // What is hashed: values one behind the other.
 class Bytes {
  public:
+  explicit Bytes(size_t most) : bytes_(most) {}
   template <typename T>
   void Add(const T& value) {
-    const size_t at = bytes_.size();
-    bytes_.resize(at + sizeof(value));
-    std::memcpy(bytes_.data() + at, &value, sizeof(value));
+    CHECK(used_ + sizeof(value) <= bytes_.size());
+    std::memcpy(bytes_.data() + used_, &value, sizeof(value));
+    used_ += sizeof(value);
   }
-  uint64_t Digest(uint64_t seed) const {
-    return XXH3_64bits_withSeed(bytes_.data(), bytes_.size(), seed);
-  }
+  uint64_t Digest(uint64_t seed) const { return XXH3_64bits_withSeed(bytes_.data(), used_, seed); }
 
  private:
   std::vector<unsigned char> bytes_;
+  size_t used_ = 0;
 };
+
+// At least what each adds.
+constexpr size_t kServiceBytes = sizeof(ServiceRecord);
+constexpr size_t kBackendBytes = sizeof(BackendRecord);
 
 }  // namespace
 
 uint64_t TableDigest(const SnapshotView& snapshot, const LeftOutBackends& left_out) {
-  Bytes bytes;
+  Bytes bytes(snapshot.frontends().size_bytes() + snapshot.services().size() * kServiceBytes +
+              snapshot.backends().size() * kBackendBytes);
+  const bool none_left_out = left_out.empty();
   for (const FrontendRecord& frontend : snapshot.frontends()) bytes.Add(frontend);
   for (const ServiceRecord& service : snapshot.services()) {
     bytes.Add(service.hash_policy);
@@ -37,7 +45,8 @@ uint64_t TableDigest(const SnapshotView& snapshot, const LeftOutBackends& left_o
     uint32_t owners = 0;
     for (const BackendRecord& backend : snapshot.backends_of(service)) {
       const bool owns_slots = backend.state == static_cast<uint8_t>(BackendState::kActive) &&
-                              backend.weight != 0 && !left_out.contains(backend.id);
+                              backend.weight != 0 &&
+                              (none_left_out || !left_out.contains(backend.id));
       if (!owns_slots) continue;
       ++owners;
       bytes.Add(backend.address);

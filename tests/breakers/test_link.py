@@ -8,6 +8,7 @@ import pytest
 
 from tests.breakers.daemons import chance, rounds
 from tests.e2e.link import LinkClient, with_digest
+from tests.lab.kept_image import await_kept_image
 
 _SERVICE = {"name": "web", "frontends": ["203.0.113.1:80-90/tcp", "[2001:db8::1]:80/tcp"], "health_check": {"type": "none"},
             "backends": [{"address": f"10.0.0.{last}", "mac": "02:00:00:00:ee:01"} for last in range(1, 9)]}
@@ -74,7 +75,7 @@ def test_hostile_peers_leave_the_dataplane_sound(daemons):
     daemons.start_control()
     daemons.control.post("/v1/services", _SERVICE)
     daemons.await_in_force()
-    image = (daemons.link_path.parent / "dataplane.snapshot").read_bytes()
+    image = await_kept_image(daemons.link_path, daemons.control).read_bytes()
     pid = daemons.dataplane.pid
     files = len(os.listdir(f"/proc/{pid}/fd"))
     silent = []

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import configure, web_targets
 from tests.lab import wait_until
+from tests.lab.kept_image import await_kept_image
 
 
 def _all_answered(lab):
@@ -93,6 +94,7 @@ def test_with_any_umask_folders_and_files_are_not_for_everybody(bare_lab):
     lab.control.post("/v1/services/web/backends", {"address": "10.0.0.99", "mac": "02:00:00:00:00:99"})
     lab.control.delete("/v1/services/web/backends/10.0.0.99")
     wait_until(lambda: (run / "dataplane.slots").exists(), 30, "slots shift")
+    await_kept_image(lab.link_path, lab.control)
     for folder in (run, lab.store_path.parent):
         assert _mode(folder) in (0o750, 0o751), folder
     assert _mode(run / "dataplane.slots") == 0o700
@@ -108,9 +110,9 @@ def test_a_snapshot_that_another_user_planted_is_not_loaded(balanced):
     lab = balanced
     if os.geteuid() != 0 or os.environ.get("FAIRLEAD_LAB_UNSHARED"):
         pytest.skip("root alone can give files away")
+    image = await_kept_image(lab.link_path, lab.control)
     lab.fairleadd.stop()
     lab.dataplane.kill()
-    image = lab.dir / "dataplane.snapshot"
     os.chown(image, 65534, 65534)
     lab.start_dataplane()
     assert "dataplane.snapshot belongs to user 65534" in lab.dataplane.tail(200)

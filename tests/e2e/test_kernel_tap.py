@@ -79,7 +79,8 @@ def test_host_lives_behind_its_tap_beside_the_frontends(bare_lab, workers):
     for counter, at_exit in shown["kernel_path"].items():
         assert at_exit <= path[counter], (shown, path)
     assert path["lost"] == path["unsent"] == 0, path
-    assert path["delivered"] > 500 and path["received"] > 2000, path  # of downloads of 2 x 2 MB, at least
+    # Downloads of 2 x 2 MB, at least; an acknowledgement may stand for many segments.
+    assert path["delivered"] > 200 and path["received"] > 2000, path
 
 
 @pytest.mark.quick

@@ -12,13 +12,14 @@ import pytest
 from tests.e2e.conftest import web_targets
 from tests.e2e.link import LinkClient, patched, section
 from tests.lab import wait_until
+from tests.lab.kept_image import await_kept_image
 
 _SEED = 42
 
 
 def _image_in_force(lab):
     """The bytes of the last good image, as the dataplane keeps them."""
-    return (lab.link_path.with_suffix(".snapshot")).read_bytes()
+    return await_kept_image(lab.link_path, lab.control).read_bytes()
 
 
 def _bad_images(image):

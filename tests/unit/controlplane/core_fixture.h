@@ -18,6 +18,8 @@
 #include "controlplane/core/status_writer.h"
 #include "controlplane/core/store_thread.h"
 #include "controlplane/publish/deriver.h"
+#include "lib/snapshot/validator.h"
+#include "lib/snapshot/view.h"
 #include "tests/unit/controlplane/support.h"
 
 namespace fairlead {
@@ -118,15 +120,25 @@ class CoreTest : public testing::Test {
                  CheckOutcome outcome = CheckOutcome::kPassed) {
     board_->SetHealth(Backend(service, endpoint)->id, state, {.outcome = outcome});
   }
-  const SnapshotInput& Derive() {
+  // The image of the present state, without a generation. It is valid.
+  SnapshotImage Derive() {
     deriver_->Update(View());
-    return deriver_->input();
+    deriver_->Assemble(0);
+    SnapshotImage image = SnapshotImage::CopyOf(deriver_->image());
+    const Status valid = ValidateSnapshot(image.bytes());
+    EXPECT_TRUE(valid.ok()) << valid.message();
+    return image;
   }
   BackendState PublishedState(const std::string& service, const std::string& endpoint) {
-    for (const SnapshotService& each : Derive().services) {
-      if (each.name != service) continue;
-      for (const SnapshotBackend& backend : each.backends) {
-        if (backend.endpoint == ParseEndpoint(endpoint)) return backend.state;
+    const SnapshotImage image = Derive();
+    const SnapshotView view(image.bytes());
+    const Endpoint wanted = ParseEndpoint(endpoint);
+    for (const ServiceRecord& each : view.services()) {
+      if (view.name_of(each) != service) continue;
+      for (const BackendRecord& backend : view.backends_of(each)) {
+        if (AddressOf(backend) == wanted.address && backend.port == wanted.port) {
+          return static_cast<BackendState>(backend.state);
+        }
       }
     }
     ADD_FAILURE() << endpoint << " is not in the snapshot";

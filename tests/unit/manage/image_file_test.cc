@@ -57,10 +57,24 @@ TEST(ImageFile, SaysWhichFileIsMissingOrBad) {
   EXPECT_NE(bad.status().message().find(folder / "bad"), std::string::npos);
 }
 
+// The verdict of the image alone, which it must get behind another as well.
+Result<SnapshotImage> LoadFd(int fd, uint64_t bytes) {
+  const SnapshotImage other = WebImage(4, 3);
+  ImageBefore alone;
+  ImageBefore behind = {.image = other.bytes(), .memory = std::vector<uint64_t>(1000, 7)};
+  Result<SnapshotImage> loaded = LoadImageFd(fd, bytes, &alone);
+  const Result<SnapshotImage> again = LoadImageFd(fd, bytes, &behind);
+  EXPECT_EQ(loaded.ok(), again.ok());
+  if (loaded.ok() && again.ok()) {
+    EXPECT_TRUE(SameBytes(loaded->bytes(), again->bytes()));
+  }
+  return loaded;
+}
+
 TEST(ImageFd, CopiesTheImage) {
   const SnapshotImage image = WebImage(5, 3);
   const Memfd fd(image.bytes());
-  const Result<SnapshotImage> loaded = LoadImageFd(fd.get(), image.bytes().size());
+  const Result<SnapshotImage> loaded = LoadFd(fd.get(), image.bytes().size());
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   EXPECT_TRUE(SameBytes(loaded->bytes(), image.bytes()));
 }
@@ -70,15 +84,15 @@ TEST(ImageFd, RefusesAnotherSizeThanAnnounced) {
   const Memfd fd(image.bytes());
   for (const uint64_t size : {uint64_t{0}, image.bytes().size() - 1, image.bytes().size() + 1,
                               kMaxSnapshotBytes + 8, ~uint64_t{0}}) {
-    EXPECT_FALSE(LoadImageFd(fd.get(), size).ok()) << size;
+    EXPECT_FALSE(LoadFd(fd.get(), size).ok()) << size;
   }
 }
 
 TEST(ImageFd, RefusesWhatIsNoFile) {
   int pair[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-  EXPECT_FALSE(LoadImageFd(pair[0], 128).ok());
-  EXPECT_FALSE(LoadImageFd(-1, 128).ok());
+  EXPECT_FALSE(LoadFd(pair[0], 128).ok());
+  EXPECT_FALSE(LoadFd(-1, 128).ok());
   close(pair[0]);
   close(pair[1]);
 }
@@ -89,7 +103,7 @@ TEST(ImageFd, RefusesEveryFlippedByte) {
     std::vector<std::byte> bytes(image.bytes().begin(), image.bytes().end());
     bytes[at] ^= std::byte{0x10};
     const Memfd fd(bytes);
-    EXPECT_FALSE(LoadImageFd(fd.get(), bytes.size()).ok()) << at;
+    EXPECT_FALSE(LoadFd(fd.get(), bytes.size()).ok()) << at;
   }
 }
 

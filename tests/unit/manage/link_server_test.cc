@@ -41,8 +41,8 @@ class FakeHandler final : public LinkHandler {
     reply.in_force = true;
     return reply;
   }
-  DataplaneStats Stats() override {
-    DataplaneStats stats;
+  DataplaneStats stats;
+  const DataplaneStats& Stats() override {
     stats.generation = 18;
     return stats;
   }
@@ -302,9 +302,12 @@ TEST_F(LinkServerTest, ClosesDescriptorsThatNobodyAskedFor) {
   Client client(path_);
   Serve();
   client.Receive();
+  // The descriptor of its answers stays.
+  client.Send(1, GetStatsMessage{});
+  Serve();
   const Memfd image({});
   const size_t before = OpenDescriptors();
-  client.Send(1, GetStatsMessage{}, {image.get(), image.get(), image.get()});
+  client.Send(2, GetStatsMessage{}, {image.get(), image.get(), image.get()});
   Serve();
   EXPECT_EQ(OpenDescriptors(), before);
 }

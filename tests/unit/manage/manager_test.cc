@@ -49,8 +49,10 @@ class ManagerTest : public ::testing::Test {
 
   PublishedMessage Publish(const SnapshotImage& image, uint64_t generation) {
     const Memfd fd(image.bytes());
-    return manager_.Publish({.generation = generation, .image_bytes = image.bytes().size()},
-                            fd.get());
+    const PublishedMessage reply =
+        manager_.Publish({.generation = generation, .image_bytes = image.bytes().size()}, fd.get());
+    manager_.KeepImage();
+    return reply;
   }
 
   TemporaryFolder folder_;
@@ -110,6 +112,7 @@ TEST_F(ManagerTest, SaysWhatARestartWouldBeginWithWhereThereIsNoRoom) {
     setrlimit(RLIMIT_FSIZE, &none);
     const PublishedMessage reply =
         manager_.Publish({.generation = generation, .image_bytes = image.bytes().size()}, fd.get());
+    manager_.KeepImage();
     setrlimit(RLIMIT_FSIZE, &before);
     EXPECT_TRUE(reply.in_force) << reply.reason;
   };
@@ -179,13 +182,13 @@ TEST_F(ManagerTest, TakesNoFlowTableBeforeAChangeNeedsIt) {
     return BuildSnapshot(input).value();
   };
   const int never = eventfd(0, EFD_CLOEXEC);
-  ASSERT_TRUE(manager.Apply(image(1, 2), false).ok());
+  ASSERT_TRUE(manager.Apply(image(1, 2)).ok());
   const ForwardingTables* settled = published_.load();
   idle_ms_ = 1;
   manager.Run(never, 1);  // sweeps
   EXPECT_FALSE(manager.FindFlow({.tag = 77, .buckets = 5, .service_id = 1}).found);
   EXPECT_EQ(PresentPages(memory.bytes()), 0U);
-  ASSERT_TRUE(manager.Apply(image(2, 3), false).ok());
+  ASSERT_TRUE(manager.Apply(image(2, 3)).ok());
   EXPECT_EQ(in_force_before, settled);
   EXPECT_EQ(PresentPages(memory.bytes()), PagesOf(memory.bytes()));
   EXPECT_EQ(flows.Insert({77, 5}, {3, now_tick_, 0}, 100), FlowTable::InsertResult::kStored);
@@ -206,7 +209,7 @@ class LongSweepTest : public ManagerTest {
     return environment;
   }
   static Result<Publisher::Outcome> Apply(Manager* manager, SnapshotImage image) {
-    return manager->Apply(std::move(image), false);
+    return manager->Apply(std::move(image));
   }
   // A flow of backend 1.
   void RecordOne() {

@@ -46,6 +46,21 @@ class TablesFixture : public ::testing::Test {
   }
   // The same, and takes the place of the generation before.
   void Publish(const SnapshotInput& input) { tables_ = Build(input).value(); }
+  // The same with the difference to the generation before, which this has published too.
+  void PublishByDifference(const SnapshotInput& input) {
+    SnapshotImage image = BuildSnapshot(input).value();
+    SnapshotDifference difference;
+    const bool follows = tables_ != nullptr && published_ == tables_.get();
+    if (follows)
+      difference = CompareSnapshots(SnapshotView(image_.bytes()), SnapshotView(image.bytes()));
+    const ForwardingTables::Past past{
+        tables_.get(), now_tick_, {}, follows ? &difference : nullptr};
+    tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), past, ports_, &backend_slots_,
+                                      &service_slots_, &stats_)
+                  .value();
+    image_ = std::move(image);
+    published_ = tables_.get();
+  }
 
   const ServiceEntry& Service(size_t index = 0) const { return tables_->services()[index]; }
   const BackendEntry& Owner(const ServiceEntry& service, uint32_t slot) const {
@@ -67,6 +82,8 @@ class TablesFixture : public ::testing::Test {
   CounterSlots backend_slots_{1000};
   CounterSlots service_slots_{1000};
   std::unique_ptr<ForwardingTables> tables_;
+  const ForwardingTables* published_ = nullptr;  // by PublishByDifference()
+  SnapshotImage image_;                          // theirs
   ForwardingTables::BuildStats stats_;
   uint32_t now_tick_ = 0;
 };

@@ -1,0 +1,56 @@
+// What a backend's condition is called: one word made of intent and status; and how many backends are in
+// which.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "controlplane/core/intent.h"
+#include "controlplane/core/status_board.h"
+
+namespace fairlead {
+
+enum class Condition : uint8_t {
+  kInitial = 0,
+  kHealthy,
+  kUnchecked,
+  kUnhealthy,
+  kDraining,
+  kDrained,
+  kUnused,
+};
+inline constexpr size_t kConditionCount = 7;
+std::string_view ConditionName(Condition condition);
+
+// The progress of the drain that the intent asks for; of an earlier one nothing is left.
+DrainProgress ProgressOf(const BackendIntent& backend, const BackendStatus& status);
+
+Condition ConditionOf(const ServiceSpec& settings, const BackendIntent& backend,
+                      const BackendStatus& status);
+
+// Counts the backends of services that changed since it was asked last. One thread.
+class ConditionCounts {
+ public:
+  using Counts = std::array<uint64_t, kConditionCount>;
+
+  explicit ConditionCounts(const StatusBoard* board)
+      : board_(board), view_(std::make_shared<Intent>()) {}
+
+  // By condition.
+  const Counts& Of(const IntentView& view);
+
+ private:
+  void CountAgain(const Intent& view, const std::string& service);
+
+  const StatusBoard* board_;
+  IntentView view_;
+  uint64_t next_change_ = 1;
+  std::unordered_map<std::string, Counts> by_service_;
+  Counts total_ = {};
+  bool incomplete_ = false;  // a lack of memory ended the last count
+};
+
+}  // namespace fairlead
