@@ -1,11 +1,8 @@
 #include "controlplane/publish/seqpacket.h"
 
-#include <fcntl.h>
-
 #include <cerrno>
 #include <cstring>
 
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -93,23 +90,6 @@ Result<std::optional<Datagram>> ReceiveDatagram(int socket, size_t max_bytes) {
   }
   datagram.bytes.resize(static_cast<size_t>(received));
   return std::optional<Datagram>(std::move(datagram));
-}
-
-Result<UniqueFd> MakeSealedMemfd(const char* name, std::span<const std::byte> bytes) {
-  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd.valid()) return SystemError("memfd_create");
-  size_t written = 0;
-  while (written < bytes.size()) {
-    const ssize_t count = ::write(fd.get(), bytes.data() + written, bytes.size() - written);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return SystemError("write to a memfd");
-    written += static_cast<size_t>(count);
-  }
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) !=
-      0) {
-    return SystemError("seal a memfd");
-  }
-  return fd;
 }
 
 Result<std::vector<std::byte>> ReadDescriptor(int fd, size_t size_bytes,

@@ -27,10 +27,8 @@ Status SendDatagram(int socket, std::span<const std::byte> bytes, int fd);
 // nullopt: nothing is there yet. A datagram longer than `max_bytes` is a failure.
 Result<std::optional<Datagram>> ReceiveDatagram(int socket, size_t max_bytes);
 
-// A memfd that holds `bytes` and can never change again.
-Result<UniqueFd> MakeSealedMemfd(const char* name, std::span<const std::byte> bytes);
-
-// The first `size_bytes` of a descriptor from outside; fails when there are fewer.
+// The first `size_bytes` of a descriptor from outside; fails when there are fewer. `memory`: of what is
+// no longer needed.
 Result<std::vector<std::byte>> ReadDescriptor(int fd, size_t size_bytes,
                                               std::vector<std::byte> memory = {});
 

@@ -125,7 +125,7 @@ struct SnapshotAssembler::Service {
   ServiceRecord record;
   std::vector<FrontendRecord> frontends;
   std::vector<BackendRecord> backends;  // by endpoint; next_hop_index is a slot of NextHops
-  // Where it is in the image; but for its name's place, as of the last WriteAll().
+  // Where it is in the image, as of the last WriteAll().
   size_t index = 0;
   uint32_t name_offset = 0;
   uint32_t first_backend = 0;
@@ -139,13 +139,15 @@ class SnapshotAssembler::NextHops {
  public:
   // A slot, until Release().
   uint32_t Take(const NextHopRecord& record) {
-    const auto [found, is_new] = slots_.try_emplace(record, 0);
+    // What may find no memory comes first.
+    if (free_.empty()) {
+      free_.reserve(1);
+      uses_.push_back(0);
+      free_.push_back(static_cast<uint32_t>(uses_.size() - 1));
+    }
+    if (added_.size() == added_.capacity()) added_.reserve(2 * added_.size() + 1);
+    const auto [found, is_new] = slots_.try_emplace(record, free_.back());
     if (is_new) {
-      if (free_.empty()) {
-        free_.push_back(static_cast<uint32_t>(uses_.size()));
-        uses_.push_back(0);
-      }
-      found->second = free_.back();
       free_.pop_back();
       added_.push_back({record, found->second});
     }
@@ -162,6 +164,9 @@ class SnapshotAssembler::NextHops {
   // Numbers them in their order. False: all have the numbers that they had.
   bool Number() {
     if (added_.empty() && !any_unused_) return false;
+    // What may find no memory comes first.
+    indices_.resize(uses_.size());
+    free_.reserve(uses_.size());
     std::ranges::sort(added_, NextHopOrder{}, &Numbered::record);
     std::vector<Numbered> merged;
     merged.reserve(sorted_.size() + added_.size());
@@ -176,7 +181,6 @@ class SnapshotAssembler::NextHops {
     sorted_ = std::move(merged);
     added_.clear();
     any_unused_ = false;
-    indices_.resize(uses_.size());
     for (uint32_t i = 0; i < sorted_.size(); ++i) indices_[sorted_[i].slot] = i;
     return true;
   }
@@ -432,12 +436,12 @@ bool SnapshotAssembler::WriteAgain(const SnapshotHeader& header, Service* servic
 }
 
 bool SnapshotAssembler::Assemble(const SnapshotGlobals& globals) {
+  // Until this is done: a lack of memory in the middle has the next call write all.
+  bool differs = std::exchange(layout_changed_, true);
   TakeClientNextHop(globals.client_next_hop_v4, &client_v4_);
   TakeClientNextHop(globals.client_next_hop_v6, &client_v6_);
   SortFrontends();
-  const bool renumbered = next_hops_->Number();
-  // Until this is done: a lack of memory in the middle has the next call write all.
-  bool differs = std::exchange(layout_changed_, true) || frontends_changed_ || renumbered;
+  differs = next_hops_->Number() || frontends_changed_ || differs;
   frontends_changed_ = false;
   SnapshotHeader header = MakeHeader(globals);
   if (differs) {

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "controlplane/publish/seqpacket.h"
+#include "tests/unit/controlplane/memfd.h"
 
 namespace fairlead {
 namespace {
@@ -150,9 +151,9 @@ void FakeDataplane::AnswerStats(int client, uint32_t id) {
     }
   }
   const std::vector<std::byte> body = EncodeStats(stats);
-  const Result<UniqueFd> memfd = MakeSealedMemfd("fake-stats", body);
-  if (!memfd.ok()) return;  // a test that takes descriptors away takes them from all threads
-  (void)SendDatagram(client, EncodeLinkMessage(id, StatsMessage{body.size()}), memfd->get());
+  const UniqueFd memfd = MakeMemfd(body);
+  if (!memfd.valid()) return;  // a test that takes descriptors away takes them from all threads
+  (void)SendDatagram(client, EncodeLinkMessage(id, StatsMessage{body.size()}), memfd.get());
   ++stats_count_;
 }
 

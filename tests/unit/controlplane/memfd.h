@@ -1,0 +1,23 @@
+// A memfd with some bytes, as a dataplane sends it; not valid where this process has no descriptor for it.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <span>
+
+#include <sys/mman.h>
+
+#include "lib/base/check.h"
+#include "lib/host/unique_fd.h"
+
+namespace fairlead {
+
+inline UniqueFd MakeMemfd(std::span<const std::byte> bytes) {
+  UniqueFd fd(::memfd_create("test", MFD_CLOEXEC));
+  if (!fd.valid()) return fd;
+  CHECK(::write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+  return fd;
+}
+
+}  // namespace fairlead
