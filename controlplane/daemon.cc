@@ -107,7 +107,7 @@ void Daemon::MakeControllers() {
       Log(LogLevel::kWarning, "neighbours_not_followed", {{"reason", status.message()}});
     }
   }
-  own_addresses_ = std::make_unique<OwnAddressController>(next_hops_.get(), &board_);
+  frontends_ = std::make_unique<FrontendController>(next_hops_.get(), &board_);
   next_hop_controller_ = std::make_unique<NextHopController>(next_hops_.get(), &board_);
   checks_ = std::make_unique<HealthChecks>(executor, &board_, TcpProber(MostProbesAtOnce()));
   drains_ = std::make_unique<Drains>(executor, &board_, &clock_, trigger);
@@ -122,7 +122,7 @@ void Daemon::MakeControllers() {
   rules_.SetOwnAddresses(&board_.own_addresses());
 
   reconciler_.Add([this] { board_.Follow(log_->View()); });
-  reconciler_.Add([this] { own_addresses_->Reconcile(log_->View()); });
+  reconciler_.Add([this] { frontends_->Reconcile(log_->View()); });
   reconciler_.Add([this] { next_hop_controller_->Reconcile(log_->View()); });
   reconciler_.Add([this] { checks_->Reconcile(log_->View()); });
   reconciler_.Add([this] { drains_->Reconcile(log_->View()); });

@@ -16,10 +16,10 @@
 #include "controlplane/http/api.h"
 #include "controlplane/http/server.h"
 #include "controlplane/observe/drain/drains.h"
+#include "controlplane/observe/frontends.h"
 #include "controlplane/observe/health/checks.h"
 #include "controlplane/observe/neighbours/next_hop_controller.h"
 #include "controlplane/observe/neighbours/next_hops.h"
-#include "controlplane/observe/own_addresses.h"
 #include "controlplane/publish/publisher.h"
 
 namespace fairlead {
@@ -62,7 +62,7 @@ class Daemon {
   std::unique_ptr<IntentLog> log_;
   std::unique_ptr<StatusWriter> status_writer_;
   std::unique_ptr<NextHops> next_hops_;
-  std::unique_ptr<OwnAddressController> own_addresses_;
+  std::unique_ptr<FrontendController> frontends_;
   std::unique_ptr<NextHopController> next_hop_controller_;
   std::unique_ptr<HealthChecks> checks_;
   std::unique_ptr<Drains> drains_;

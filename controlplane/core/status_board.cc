@@ -169,10 +169,10 @@ std::vector<uint32_t> StatusBoard::SetLeftOut(const LeftOutBackends& left_out) {
   return changed;
 }
 
-bool StatusBoard::SetOwnAddresses(OwnAddresses own, std::set<OwnFrontend> own_frontends) {
-  if (own == own_addresses_ && own_frontends == own_frontends_) return false;
+bool StatusBoard::SetFrontends(OwnAddresses own, std::set<LeftOutFrontend> left_out) {
+  if (own == own_addresses_ && left_out == left_out_frontends_) return false;
   own_addresses_ = std::move(own);
-  own_frontends_ = std::move(own_frontends);
+  left_out_frontends_ = std::move(left_out);
   ++global_changes_;
   if (on_change_) on_change_();
   return true;

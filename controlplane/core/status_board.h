@@ -90,12 +90,19 @@ struct BackendStatus {
   LeftOut left_out = LeftOut::kNo;  // as the dataplane said last
 };
 
-// A frontend that is in no snapshot, being an address of this host.
-struct OwnFrontend {
+enum class FrontendHindrance : uint8_t {
+  kOwnAddress = 0,      // it is an address of this host
+  kNatAnyPort = 1,      // nat, for any port: allowed in release 0.1.0
+  kOlderDataplane = 2,  // a range of ports, which a dataplane of release 0.1.0 does not know
+};
+
+// A frontend that the dataplane does not get.
+struct LeftOutFrontend {
   std::string service;
   Frontend frontend;
-  std::string owner;
-  friend auto operator<=>(const OwnFrontend&, const OwnFrontend&) = default;
+  FrontendHindrance hindrance = FrontendHindrance::kOwnAddress;
+  std::string owner = {};  // of an own address: "interface eth0"
+  friend auto operator<=>(const LeftOutFrontend&, const LeftOutFrontend&) = default;
 };
 
 // The dataplane that is connected, or was last.
@@ -105,6 +112,9 @@ struct DataplaneStatus {
   uint64_t in_force_generation = 0;      // 0: none, or not known
   uint64_t in_force_revision = 0;        // of the intent that it was made of
   std::vector<IpAddress> own_addresses;  // of its ports
+  // Of an older release: what it does not know.
+  std::vector<LeftOutFrontend> left_out_frontends = {};
+  std::vector<std::string> services_without_reset = {};  // with on_no_backend reset: it drops
   friend bool operator==(const DataplaneStatus&, const DataplaneStatus&) = default;
 };
 
@@ -170,10 +180,16 @@ class StatusBoard {
   void SetDataplane(const DataplaneStatus& dataplane);
   const DataplaneStatus& dataplane() const { return dataplane_; }
 
-  // The own addresses' controller's. Returns true when they changed.
-  bool SetOwnAddresses(OwnAddresses own, std::set<OwnFrontend> own_frontends);
+  // The frontends' controller's. Returns true when they changed.
+  bool SetFrontends(OwnAddresses own, std::set<LeftOutFrontend> left_out);
   const OwnAddresses& own_addresses() const { return own_addresses_; }
-  const std::set<OwnFrontend>& own_frontends() const { return own_frontends_; }
+  const std::set<LeftOutFrontend>& left_out_frontends() const { return left_out_frontends_; }
+  // Those, and what a dataplane of an older release does not get. visit(const LeftOutFrontend&).
+  template <typename Visit>
+  void VisitLeftOutFrontends(Visit&& visit) const {
+    for (const LeftOutFrontend& each : left_out_frontends_) visit(each);
+    for (const LeftOutFrontend& each : dataplane_.left_out_frontends) visit(each);
+  }
 
   // True when nothing is still to come: every backend has a verdict and a next hop, or will not get
   // them soon.
@@ -222,7 +238,7 @@ class StatusBoard {
   ClientNextHop client_next_hops_[2];
   LeftOutBackends left_out_;
   OwnAddresses own_addresses_;
-  std::set<OwnFrontend> own_frontends_;
+  std::set<LeftOutFrontend> left_out_frontends_;
   DataplaneStatus dataplane_;
   uint64_t global_changes_ = 0;
   size_t unsettled_ = 0;

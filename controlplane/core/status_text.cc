@@ -30,6 +30,21 @@ std::string VerdictText(const CheckVerdict& verdict) {
   return "";
 }
 
+std::string HindranceText(const LeftOutFrontend& frontend) {
+  switch (frontend.hindrance) {
+    case FrontendHindrance::kOwnAddress:
+      return "is an address of this host (" + frontend.owner + "), whose packets stay its own";
+    case FrontendHindrance::kNatAnyPort:
+      return "is for any port, which nat no longer takes: the backends' own connections would be "
+             "taken for replies; name the ports, or a range";
+    case FrontendHindrance::kOlderDataplane:
+      return "is a range of ports, which the running dataplane's release 0.1.0 does not know; "
+             "start "
+             "the new one";
+  }
+  return "";
+}
+
 std::string DrainEndText(const DrainProgress& progress) {
   switch (progress.end) {
     case DrainEnd::kNotYet:

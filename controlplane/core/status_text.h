@@ -10,6 +10,8 @@ namespace fairlead {
 
 // "3 tcp checks of port 80 failed in a row: Connection refused".
 std::string VerdictText(const CheckVerdict& verdict);
+// "is an address of this host (interface eth0), whose packets stay its own": goes on after the frontend.
+std::string HindranceText(const LeftOutFrontend& frontend);
 // "deadline passed; flows that remain are kept"; empty while the drain runs.
 std::string DrainEndText(const DrainProgress& progress);
 

@@ -118,10 +118,12 @@ void Collector::AddLeftOut(std::vector<MetricFamily>* families) const {
     family.Add({{"reason", std::string(LeftOutName(static_cast<LeftOut>(i)))}}, counts[i]);
   }
   families->push_back(family.Take());
-  families->push_back(Gauge("fairlead_frontends_left_out",
-                            "Frontends that are in no snapshot, being addresses of this host.")
-                          .Add({}, api_.board->own_frontends().size())
-                          .Take());
+  uint64_t frontends = 0;
+  api_.board->VisitLeftOutFrontends([&](const LeftOutFrontend&) { ++frontends; });
+  families->push_back(
+      Gauge("fairlead_frontends_left_out", "Frontends that the dataplane does not get.")
+          .Add({}, frontends)
+          .Take());
 }
 
 void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
@@ -140,6 +142,9 @@ void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>
   for (size_t reason = 1; reason < kDropReasonCount; ++reason) {
     drops.Add({{"reason", std::string(DropReasonName(static_cast<DropReason>(reason)))}},
               totals.drops[reason]);
+  }
+  for (const NamedCount& other : stats.other_drops) {
+    drops.Add({{"reason", other.name}}, other.count);
   }
   families->push_back(drops.Take());
   families->push_back(Gauge("fairlead_flow_table_capacity", "Records that the flow table holds.")

@@ -1,4 +1,5 @@
 // /v1/status, /v1/stats, /v1/explain and /metrics
+#include "controlplane/core/status_text.h"
 #include "controlplane/http/api.h"
 #include "controlplane/http/metrics.h"
 #include "controlplane/http/views.h"
@@ -52,6 +53,15 @@ Result<FlowKey> ParseFlow(const std::string& body) {
                        static_cast<uint8_t>(*protocol));
 }
 
+// An address of this host is left out with all of its ports.
+bool IsFor(const LeftOutFrontend& left_out, const FlowKey& key) {
+  const Frontend& frontend = left_out.frontend;
+  if (frontend.address != key.destination()) return false;
+  return left_out.hindrance == FrontendHindrance::kOwnAddress ||
+         (static_cast<uint8_t>(frontend.protocol) == key.protocol() &&
+          frontend.HasPort(key.destination_port()));
+}
+
 asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   const Result<FlowKey> key = ParseFlow(request.body);
   if (!key.ok()) co_return ErrorReply(key.status());
@@ -78,11 +88,11 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
     }
   }
   Json json = ExplanationToJson(explainer->Explain(record, slot));
-  for (const OwnFrontend& each : api->board->own_frontends()) {
-    if (each.frontend.address != key->destination()) continue;
+  api->board->VisitLeftOutFrontends([&](const LeftOutFrontend& each) {
+    if (!IsFor(each, *key) || !json["service"].is_null()) return;
     json["why"] = "Frontend " + each.frontend.ToString() + " of service " + each.service +
-                  " is left out: it is an address of this host (" + each.owner + ").";
-  }
+                  " is left out: it " + HindranceText(each) + ".";
+  });
   json["generation"] = view.header().generation;
   json["in_force"] = api->publisher->in_force_generation() == view.header().generation;
   co_return JsonReply(200, json);

@@ -68,11 +68,15 @@ Json SlotsJson(const ServiceStats& stats) {
           {"pinned", stats.pinned_slots}};
 }
 
-Json TotalsJson(const PacketTotals& totals) {
+Json TotalsJson(const DataplaneStats& stats) {
+  const PacketTotals& totals = stats.totals;
   Json drops = Json::object();
   for (size_t reason = 1; reason < kDropReasonCount; ++reason) {
     if (totals.drops[reason] == 0) continue;
     drops[std::string(DropReasonName(static_cast<DropReason>(reason)))] = totals.drops[reason];
+  }
+  for (const NamedCount& other : stats.other_drops) {
+    if (other.count != 0) drops[other.name] = other.count;
   }
   return {{"rx", totals.rx_packets},       {"tx", totals.tx_packets},
           {"generated", totals.generated}, {"to_kernel", totals.to_kernel},
@@ -117,11 +121,22 @@ Json LongestPauses(const DataplaneStats& stats) {
 
 }  // namespace
 
-Json OwnFrontendJson(const OwnFrontend& own) {
-  return {
-      {"frontend", own.frontend.ToString()},
-      {"code", "own_address"},
-      {"message", "is an address of this host (" + own.owner + "), whose packets stay its own"}};
+std::string_view HindranceCode(FrontendHindrance hindrance) {
+  switch (hindrance) {
+    case FrontendHindrance::kOwnAddress:
+      return "own_address";
+    case FrontendHindrance::kNatAnyPort:
+      return "nat_any_port";
+    case FrontendHindrance::kOlderDataplane:
+      return "older_dataplane";
+  }
+  return "";
+}
+
+Json LeftOutFrontendJson(const LeftOutFrontend& frontend) {
+  return {{"frontend", frontend.frontend.ToString()},
+          {"code", HindranceCode(frontend.hindrance)},
+          {"message", HindranceText(frontend)}};
 }
 
 std::string LeftOutSentence(const BackendStatus& status) {
@@ -237,9 +252,10 @@ Json ServiceView(const Api& api, const ServiceIntent& service) {
   }
   json["backends"] = std::move(backends);
   json["left_out_frontends"] = Json::array();
-  for (const OwnFrontend& each : api.board->own_frontends()) {
-    if (each.service == service.name()) json["left_out_frontends"].push_back(OwnFrontendJson(each));
-  }
+  api.board->VisitLeftOutFrontends([&](const LeftOutFrontend& each) {
+    if (each.service != service.name()) return;
+    json["left_out_frontends"].push_back(LeftOutFrontendJson(each));
+  });
   json["slots"] = SlotsJson(ServiceStatsOf(api, service.id));
   return json;
 }
@@ -316,12 +332,31 @@ Json LeftOutJson(const StatusBoard& board) {
 }
 
 // The first of them.
-Json OwnFrontends(const StatusBoard& board) {
+Json LeftOutFrontendsJson(const StatusBoard& board) {
   Json json = Json::array();
-  for (const OwnFrontend& each : board.own_frontends()) {
-    if (json.size() == kMostLeftOutShown) break;
-    json.push_back(OwnFrontendJson(each));
+  board.VisitLeftOutFrontends([&](const LeftOutFrontend& each) {
+    if (json.size() == kMostLeftOutShown) return;
+    json.push_back(LeftOutFrontendJson(each));
     json.back()["service"] = each.service;
+  });
+  return json;
+}
+
+// A dataplane that speaks the first version of the link does not tell its release: only one had it.
+std::string ReleaseOf(const LinkClient& link) {
+  return link.version() == kFirstLinkVersion ? "0.1.0" : link.hello().release;
+}
+
+// What a dataplane of an older release does otherwise than is asked for.
+Json UnsupportedJson(const DataplaneStatus& dataplane) {
+  Json json = Json::array();
+  for (const std::string& service : dataplane.services_without_reset) {
+    if (json.size() == kMostLeftOutShown) break;
+    json.push_back({{"service", service},
+                    {"field", "on_no_backend"},
+                    {"message",
+                     "clients are not told (reset) but dropped: the running dataplane's release "
+                     "0.1.0 knows nothing else; start the new one"}});
   }
   return json;
 }
@@ -333,8 +368,11 @@ Json StatusView(const Api& api) {
                     {"generation", publisher.in_force_generation()},
                     {"pid", connected ? publisher.link().hello().pid : 0},
                     {"workers", connected ? publisher.link().hello().worker_count : 0},
+                    {"release", nullptr},
+                    {"unsupported", UnsupportedJson(api.board->dataplane())},
                     {"applied_us", publisher.applied_us()},
                     {"error", publisher.error()}};
+  if (connected) dataplane["release"] = ReleaseOf(publisher.link());
   const IntentView view = api.log->View();
   const ConditionCounts::Counts& counts = api.conditions->Of(view);
   Json backends = Json::object();
@@ -355,7 +393,7 @@ Json StatusView(const Api& api) {
           {"backends", std::move(backends)},
           {"left_out", LeftOutJson(*api.board)},
           {"left_out_count", api.board->left_out().size()},
-          {"left_out_frontends", OwnFrontends(*api.board)},
+          {"left_out_frontends", LeftOutFrontendsJson(*api.board)},
           {"client_next_hops", ClientNextHops(api)},
           {"store_error", api.status_writer->error()}};
 }
@@ -388,7 +426,7 @@ Json StatsView(const Api& api) {
   for (const auto& service : api.log->View()->services) {
     services.push_back(ServiceCounters(api, *service));
   }
-  return {{"totals", TotalsJson(stats.totals)},
+  return {{"totals", TotalsJson(stats)},
           {"flows",
            {{"capacity", stats.flows.capacity},
             {"records", stats.flows.records},

@@ -7,7 +7,7 @@
 
 namespace fairlead {
 
-nlohmann::json OwnFrontendJson(const OwnFrontend& own);
+nlohmann::json LeftOutFrontendJson(const LeftOutFrontend& frontend);
 // Why the dataplane leaves it out, with the names at hand; empty where it does not.
 std::string LeftOutSentence(const BackendStatus& status);
 

@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "controlplane/common/log.h"
+#include "lib/snapshot/format.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -99,19 +100,7 @@ bool LinkClient::Receive(Datagram datagram) {
     Disconnect(decoded.status().message());
     return false;
   }
-  if (const auto* hello = std::get_if<HelloMessage>(&decoded->message)) {
-    if (hello_.has_value()) {
-      Disconnect("a second Hello");
-      return false;
-    }
-    hello_ = *hello;
-    greeted_ = true;
-    error_.clear();
-    Log(LogLevel::kInfo, "dataplane_connected",
-        {{"pid", hello->pid}, {"generation", hello->generation}, {"workers", hello->worker_count}});
-    callbacks_.on_connect(*hello_);
-    return true;
-  }
+  if (std::holds_alternative<HelloMessage>(decoded->message)) return ReceiveHello(*decoded);
   // An answer nobody waits for any more (timed out) is dropped, with its descriptor.
   const auto question = questions_.find(decoded->id);
   if (question == questions_.end()) return true;
@@ -119,6 +108,36 @@ bool LinkClient::Receive(Datagram datagram) {
       Answer{std::move(decoded->message), std::move(datagram.fd), datagram.fd_lost};
   question->second->event.Notify();
   questions_.erase(question);
+  return true;
+}
+
+bool LinkClient::ReceiveHello(const DecodedMessage& message) {
+  HelloMessage hello = std::get<HelloMessage>(message.message);
+  if (hello_.has_value() || answers_hello_ != (message.version == kLinkVersion)) {
+    Disconnect("a Hello that was not asked for");
+    return false;
+  }
+  if (message.version == kFirstLinkVersion) {
+    if (hello.snapshot_version >= kSnapshotVersionOfClientHello) {
+      answers_hello_ = true;
+      const ClientHelloMessage mine{kSnapshotVersion, kStatsVersion, FAIRLEAD_VERSION};
+      const Status sent =
+          SendDatagram(socket_->native_handle(), EncodeLinkMessage(next_id_++, mine), -1);
+      if (!sent.ok()) Disconnect(sent.message());
+      return sent.ok();
+    }
+    hello.instance = hello.pid;
+  }
+  hello_ = std::move(hello);
+  version_ = message.version;
+  greeted_ = true;
+  error_.clear();
+  Log(LogLevel::kInfo, "dataplane_connected",
+      {{"pid", hello_->pid},
+       {"generation", hello_->generation},
+       {"workers", hello_->worker_count},
+       {"release", hello_->release}});
+  callbacks_.on_connect(*hello_);
   return true;
 }
 
@@ -131,6 +150,7 @@ void LinkClient::Disconnect(const std::string& why) {
   socket->close(ignored);
   const bool was_connected = hello_.has_value();
   hello_.reset();
+  answers_hello_ = false;
   std::map<uint32_t, std::shared_ptr<Question>> questions;
   questions.swap(questions_);
   for (const auto& [id, question] : questions) {
@@ -149,7 +169,8 @@ asio::awaitable<Result<LinkClient::Answer>> LinkClient::Ask(LinkMessage message,
                                                             milliseconds timeout) {
   if (!connected()) co_return Unavailable("no dataplane is connected: " + error_);
   const uint32_t id = next_id_++;
-  if (Status sent = SendDatagram(socket_->native_handle(), EncodeLinkMessage(id, message), fd);
+  if (Status sent =
+          SendDatagram(socket_->native_handle(), EncodeLinkMessage(id, message, version_), fd);
       !sent.ok()) {
     Disconnect(sent.message());
     co_return sent;

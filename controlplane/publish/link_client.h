@@ -1,5 +1,6 @@
 // The control plane's end of the link to the dataplane: connects, connects again whenever the link
-// breaks, asks and matches answers. One thread (the executor's).
+// breaks, asks and matches answers. Speaks the older version to a dataplane of release 0.1.0
+// (lib/link/message.h). One thread (the executor's).
 #pragma once
 
 #include <functional>
@@ -34,8 +35,11 @@ class LinkClient {
   void Stop();
 
   bool connected() const { return hello_.has_value(); }
-  // Of the dataplane that is connected. REQUIRES connected().
+  // Of the dataplane that is connected; in version 2, `instance` is made of its pid. REQUIRES
+  // connected().
   const HelloMessage& hello() const { return *hello_; }
+  // What is spoken with it. REQUIRES connected().
+  uint16_t version() const { return version_; }
   // Why there is no link; empty while there is one.
   const std::string& error() const { return error_; }
 
@@ -70,6 +74,7 @@ class LinkClient {
                                              std::chrono::milliseconds timeout);
   // False ends the connection, with error_ set.
   bool Receive(Datagram datagram);
+  bool ReceiveHello(const DecodedMessage& message);
   bool ReceiveAll();
   void Disconnect(const std::string& why);
 
@@ -79,7 +84,9 @@ class LinkClient {
   boost::asio::steady_timer timer_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> socket_;
   std::optional<HelloMessage> hello_;
-  bool greeted_ = false;  // by the dataplane of the last connection
+  uint16_t version_ = 0;        // of hello_
+  bool answers_hello_ = false;  // the dataplane was sent a ClientHello, and owes the whole Hello
+  bool greeted_ = false;        // by the dataplane of the last connection
   std::map<uint32_t, std::shared_ptr<Question>> questions_;  // by id
   uint32_t next_id_ = 1;
   std::string error_;

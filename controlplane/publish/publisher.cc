@@ -98,11 +98,19 @@ void Publisher::Reconcile() {
 }
 
 void Publisher::TellBoard() {
-  parts_.board->SetDataplane({.connected = link_.connected(),
-                              .session = session_,
-                              .in_force_generation = in_force_generation_,
-                              .in_force_revision = in_force_revision_,
-                              .own_addresses = dataplane_addresses_});
+  DataplaneStatus status{.connected = link_.connected(),
+                         .session = session_,
+                         .in_force_generation = in_force_generation_,
+                         .in_force_revision = in_force_revision_,
+                         .own_addresses = dataplane_addresses_};
+  if (older_image_.has_value()) {
+    for (const OlderImage::RangeFrontend& each : older_image_->left_out_frontends) {
+      status.left_out_frontends.push_back(
+          {each.service, each.frontend, FrontendHindrance::kOlderDataplane});
+    }
+    status.services_without_reset = older_image_->services_without_reset;
+  }
+  parts_.board->SetDataplane(status);
 }
 
 // What the dataplane's own addresses lead to comes before the first image: that is made after the
@@ -113,6 +121,8 @@ void Publisher::OnConnect(const HelloMessage& hello) {
   JudgeStore(hello);
   // One that is beyond all that is ever made is taken for none: it goes with any image.
   lowest_generation_ = hello.generation < kMaxGeneration ? hello.generation + 1 : 0;
+  older_image_.reset();
+  shared_image_.Forget();  // what comes next may be of another format
   in_force_generation_ = 0;
   in_force_revision_ = 0;
   refused_revision_ = 0;
@@ -124,7 +134,10 @@ void Publisher::OnConnect(const HelloMessage& hello) {
 // Did the dataplane end while it brought a change into force?
 void Publisher::JudgeDeath(const HelloMessage& hello) {
   if (publishing_instance_ == 0) return;
-  const bool died = hello.instance != publishing_instance_ && hello.change_id != publishing_change_;
+  // A dataplane of release 0.1.0 tells no change.
+  const bool has_it = hello.change_id != 0 ? hello.change_id == publishing_change_
+                                           : hello.generation == publishing_generation_;
+  const bool died = hello.instance != publishing_instance_ && !has_it;
   publishing_instance_ = 0;
   if (!died) {
     deaths_ = 0;
@@ -172,6 +185,16 @@ void Publisher::InForce(uint64_t generation, uint64_t revision) {
   in_force_.Notify();
 }
 
+bool Publisher::Assemble(uint64_t generation) {
+  const bool differs = deriver_.Assemble(generation);
+  if (link_.connected() && link_.hello().snapshot_version < kSnapshotVersion) {
+    older_image_ = ToSnapshotVersion2(deriver_.image());
+  } else {
+    older_image_.reset();
+  }
+  return differs;
+}
+
 void Publisher::Refresh() {
   if (!stale_) return;
   const IntentView view = parts_.log->View();
@@ -182,7 +205,7 @@ void Publisher::Refresh() {
   }
   deriver_.Update(view);
   uint64_t generation = parts_.generations->current();
-  const bool differs = deriver_.Assemble(generation) || generation != image_generation_;
+  const bool differs = Assemble(generation) || generation != image_generation_;
   if (!differs && image_generation_ == in_force_generation_) {
     stale_ = false;
     return;
@@ -190,13 +213,16 @@ void Publisher::Refresh() {
   const HelloMessage* hello = link_.connected() ? &link_.hello() : nullptr;
   const bool dataplane_has_it =
       hello != nullptr && hello->generation == generation &&
-      hello->snapshot_digest == SnapshotView(deriver_.image()).header().digest;
+      hello->snapshot_digest ==
+          SnapshotView(older_image_ ? older_image_->image.bytes() : deriver_.image())
+              .header()
+              .digest;
   uint64_t lowest = dataplane_has_it || hello == nullptr ? 0 : lowest_generation_;
   // What was observed changed, and the generation with the old content may have been published.
   if (differs && generation == image_generation_) lowest = generation + 1;
   if (generation < lowest) {
     generation = lowest;
-    deriver_.Assemble(generation);
+    Assemble(generation);
   }
   parts_.generations->Raise(generation);
   image_generation_ = generation;
@@ -250,13 +276,16 @@ asio::awaitable<void> Publisher::PublishOnce() {
     co_return;
   }
   first_publish_ = false;
-  const Result<int> fd = shared_image_.Update(deriver_.image(), deriver_.TakeWrites());
+  SnapshotAssembler::Writes writes = deriver_.TakeWrites();
+  writes.all = writes.all || older_image_.has_value();
+  const Result<int> fd = shared_image_.Update(image(), writes);
   if (!fd.ok()) co_return co_await RetryLater("snapshot_not_sent", fd.status().message());
   const uint64_t generation = image_generation_;
-  const PublishMessage message{generation, deriver_.image().size()};
+  const PublishMessage message{generation, image().size()};
   const uint64_t revision = image_revision_;
   publishing_instance_ = link_.hello().instance;
   publishing_change_ = SnapshotView(deriver_.image()).header().change_id;
+  publishing_generation_ = generation;
   const Result<PublishedMessage> published = co_await link_.Publish(message, *fd, kPublishTimeout);
   if (link_.connected() && link_.hello().instance == publishing_instance_) publishing_instance_ = 0;
   if (!published.ok()) {

@@ -36,6 +36,7 @@
 #include "controlplane/publish/deriver.h"
 #include "controlplane/publish/link_client.h"
 #include "controlplane/publish/shared_image.h"
+#include "lib/snapshot/older_format.h"
 
 namespace fairlead {
 
@@ -91,9 +92,11 @@ class Publisher {
   const std::string& error() const { return error_.empty() ? link_.error() : error_; }
   // Null before the first answer. Replaced by each new one.
   std::shared_ptr<const StatsBook> stats() const { return stats_; }
-  // The image of the present state, until the next Refresh(); empty while none was made.
+  // The image of the present state, until the next Refresh(), in a format that the connected dataplane
+  // reads; empty while none was made.
   std::span<const std::byte> image() const {
-    return image_generation_ == 0 ? std::span<const std::byte>() : deriver_.image();
+    if (image_generation_ == 0) return {};
+    return older_image_.has_value() ? older_image_->image.bytes() : deriver_.image();
   }
   // Derives anew when something changed. Called by the publisher itself; explain calls it to see
   // the present state although no dataplane is there.
@@ -105,6 +108,8 @@ class Publisher {
   void JudgeStore(const HelloMessage& hello);
   void JudgeDeath(const HelloMessage& hello);
   bool IsHeldBack() const;
+  // Makes the deriver's image of `generation`, as SnapshotDeriver::Assemble.
+  bool Assemble(uint64_t generation);
   boost::asio::awaitable<void> PublishLoop();
   boost::asio::awaitable<void> PublishOnce();
   // Tells of it once, waits, and has the loop try again.
@@ -124,6 +129,7 @@ class Publisher {
   Event ask_sooner_;  // wakes StatsLoop
   Event in_force_;    // wakes WaitInForce
   SnapshotDeriver deriver_;
+  std::optional<OlderImage> older_image_;  // of the deriver's, for a dataplane of release 0.1.0
   bool dirty_ = false;
   bool stale_ = true;        // image_ may differ from the present state
   bool reconnected_ = true;  // since the last Reconcile()
@@ -147,6 +153,7 @@ class Publisher {
   // To whom an image was sent that it has not answered yet; 0: nobody.
   uint64_t publishing_instance_ = 0;
   uint64_t publishing_change_ = 0;
+  uint64_t publishing_generation_ = 0;
   uint64_t deadly_change_ = 0;  // with which dataplanes have ended,
   uint32_t deaths_ = 0;         // that many in a row
   std::string stats_error_;

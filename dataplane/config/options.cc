@@ -13,7 +13,7 @@
 namespace fairlead {
 namespace {
 
-constexpr const char* kVersion = "fairlead-dataplane 0.1.0";
+constexpr const char* kVersion = "fairlead-dataplane " FAIRLEAD_VERSION;
 
 // As written; checked and put into the configuration afterwards.
 struct RawOptions {

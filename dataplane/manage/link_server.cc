@@ -114,10 +114,11 @@ bool FillMemfd(std::span<const std::byte> bytes, UniqueFd* memfd) {
   return true;
 }
 
-bool SendStats(int client, uint32_t id, std::span<const std::byte> body, UniqueFd* memfd) {
+bool SendStats(int client, uint16_t link_version, uint32_t id, std::span<const std::byte> body,
+               UniqueFd* memfd) {
   // Without a descriptor or memory there is no answer now. The asker waits for none for long.
   if (!FillMemfd(body, memfd)) return true;
-  return Send(client, EncodeLinkMessage(id, StatsMessage{body.size()}), memfd->get());
+  return Send(client, EncodeLinkMessage(id, StatsMessage{body.size()}, link_version), memfd->get());
 }
 
 }  // namespace
@@ -227,8 +228,8 @@ void LinkServer::AcceptClients(LinkHandler* handler) {
     UniqueFd owned(client);
     if (clients_.size() >= kMaxClients) MakeRoom();
     clients_.reserve(kMaxClients);
-    if (!Send(client, EncodeLinkMessage(0, handler->Hello()), -1)) continue;
-    clients_.push_back({owned.Release(), false, SteadyClock::now(), {}});
+    if (!Send(client, EncodeLinkMessage(0, handler->Hello(), kFirstLinkVersion), -1)) continue;
+    clients_.push_back({.fd = owned.Release(), .heard = SteadyClock::now(), .stats = {}});
   }
 }
 
@@ -242,8 +243,19 @@ void LinkServer::MakeRoom() {
   clients_.erase(victim);
 }
 
-bool LinkServer::Answer(Client* client, uint32_t id, const LinkMessage& message,
-                        const Received& received, LinkHandler* handler) {
+bool LinkServer::AnswerHello(Client* client, uint32_t id, const ClientHelloMessage& hello,
+                             LinkHandler* handler) {
+  client->stats_version = hello.stats_version >= kStatsVersion ? kStatsVersion : kFirstStatsVersion;
+  spdlog::debug("link: a control plane of release {} has connected", hello.release);
+  return Send(client->fd, EncodeLinkMessage(id, handler->Hello()), -1);
+}
+
+bool LinkServer::Answer(Client* client, const DecodedMessage& question, const Received& received,
+                        LinkHandler* handler) {
+  const auto& [version, id, message] = question;
+  const auto send = [&](const LinkMessage& answer) {
+    return Send(client->fd, EncodeLinkMessage(question.id, answer, question.version), -1);
+  };
   if (const auto* publish = std::get_if<PublishMessage>(&message)) {
     PublishedMessage reply;
     reply.generation = publish->generation;
@@ -255,14 +267,17 @@ bool LinkServer::Answer(Client* client, uint32_t id, const LinkMessage& message,
       reply.reason = "a publish message comes with one file descriptor, not with " +
                      std::to_string(received.fds.size());
     }
-    return Send(client->fd, EncodeLinkMessage(id, reply), -1);
+    return send(reply);
   }
   if (std::holds_alternative<GetStatsMessage>(message)) {
-    stats_body_ = EncodeStats(handler->Stats(), std::move(stats_body_));
-    return SendStats(client->fd, id, stats_body_, &client->stats);
+    stats_body_ = EncodeStats(handler->Stats(), std::move(stats_body_), client->stats_version);
+    return SendStats(client->fd, version, id, stats_body_, &client->stats);
   }
   if (const auto* find = std::get_if<FindFlowMessage>(&message)) {
-    return Send(client->fd, EncodeLinkMessage(id, handler->FindFlow(*find)), -1);
+    return send(handler->FindFlow(*find));
+  }
+  if (const auto* hello = std::get_if<ClientHelloMessage>(&message)) {
+    return AnswerHello(client, id, *hello, handler);
   }
   spdlog::warn("link: a message that only a dataplane sends; disconnecting");
   return false;
@@ -296,21 +311,21 @@ bool LinkServer::ServeClient(Client* client, LinkHandler* handler) {
     client->has_asked = true;
     client->heard = SteadyClock::now();
     if (!std::holds_alternative<PublishMessage>(decoded->message)) {
-      if (!Answer(client, decoded->id, decoded->message, *received, handler)) return false;
+      if (!Answer(client, *decoded, *received, handler)) return false;
       continue;
     }
     if (publish.has_value()) {
       const PublishedMessage reply{
           .generation = std::get<PublishMessage>(publish->message).generation,
           .reason = "a newer image came before this one was looked at"};
-      if (!Send(client->fd, EncodeLinkMessage(publish->id, reply), -1)) return false;
+      if (!Send(client->fd, EncodeLinkMessage(publish->id, reply, publish->version), -1)) {
+        return false;
+      }
     }
     publish = *std::move(decoded);
     image = std::move(received);
   }
-  if (publish.has_value() && !Answer(client, publish->id, publish->message, *image, handler)) {
-    return false;
-  }
+  if (publish.has_value() && !Answer(client, *publish, *image, handler)) return false;
   return !ends;
 }
 

@@ -1,4 +1,5 @@
-// The dataplane's end of the link (lib/link/message.h): listens, reads requests, sends replies.
+// The dataplane's end of the link (lib/link/message.h): listens, reads requests, answers each in the
+// version that it was asked in.
 // Management thread only; nothing here blocks. Knows messages, not what they mean.
 #pragma once
 
@@ -59,6 +60,7 @@ class LinkServer {
   struct Client {
     int fd;
     bool has_asked = false;
+    uint32_t stats_version = kFirstStatsVersion;  // that it reads; a ClientHello may raise it
     SteadyClock::time_point heard;
     UniqueFd stats;  // a memfd, of its last answer
   };
@@ -68,8 +70,10 @@ class LinkServer {
   void MakeRoom();
   // False: close this client.
   bool ServeClient(Client* client, LinkHandler* handler);
-  bool Answer(Client* client, uint32_t id, const LinkMessage& message, const Received& received,
+  bool Answer(Client* client, const DecodedMessage& question, const Received& received,
               LinkHandler* handler);
+  bool AnswerHello(Client* client, uint32_t id, const ClientHelloMessage& hello,
+                   LinkHandler* handler);
 
   std::string path_;
   int listener_;

@@ -205,6 +205,7 @@ HelloMessage Manager::Hello() {
   hello.snapshot_version = kSnapshotVersion;
   hello.worker_count = static_cast<uint32_t>(environment_.workers.size());
   hello.flow_records = environment_.flows->capacity_records();
+  hello.release = FAIRLEAD_VERSION;
   for (const EgressPort& port : environment_.publisher.ports) {
     hello.own_addresses.insert(hello.own_addresses.end(), port.addresses.begin(),
                                port.addresses.end());

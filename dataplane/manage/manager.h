@@ -39,6 +39,7 @@ class Manager final : public LinkHandler {
     std::function<void(const ForwardingTables& tables)> slots_changed;
     // When the last pass ended longer ago than that, the one under way ends before the next change.
     std::chrono::milliseconds sweep_overdue{10'000};
+    std::string release;                         // HelloMessage::release
     std::optional<std::string> last_image_path;  // where good images are kept; unset = nowhere
   };
 

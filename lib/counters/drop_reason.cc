@@ -30,4 +30,11 @@ std::string_view DropReasonName(DropReason reason) { return RowOf(reason).name; 
 
 std::string_view DropReasonText(DropReason reason) { return RowOf(reason).text; }
 
+std::optional<DropReason> FindDropReason(std::string_view name) {
+  for (size_t i = 0; i < kRows.size(); ++i) {
+    if (kRows[i].name == name) return static_cast<DropReason>(i);
+  }
+  return std::nullopt;
+}
+
 }  // namespace fairlead

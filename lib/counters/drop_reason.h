@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace fairlead {
@@ -26,5 +27,7 @@ enum class Verdict : uint8_t { kPending = 0, kForward, kReply, kDrop, kToKernel,
 
 std::string_view DropReasonName(DropReason reason);  // "other_mac"
 std::string_view DropReasonText(DropReason reason);  // the sentence of counters.def
+// Nothing: this release knows no such reason.
+std::optional<DropReason> FindDropReason(std::string_view name);
 
 }  // namespace fairlead

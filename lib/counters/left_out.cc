@@ -29,4 +29,11 @@ std::string_view LeftOutName(LeftOut reason) { return RowOf(reason).name; }
 
 std::string_view LeftOutText(LeftOut reason) { return RowOf(reason).text; }
 
+std::optional<LeftOut> FindLeftOut(std::string_view name) {
+  for (size_t i = 0; i < kRows.size(); ++i) {
+    if (kRows[i].name == name) return static_cast<LeftOut>(i);
+  }
+  return std::nullopt;
+}
+
 }  // namespace fairlead

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -23,5 +24,7 @@ using LeftOutBackends = std::unordered_map<uint32_t, LeftOut>;
 
 std::string_view LeftOutName(LeftOut reason);  // "interface_no_port"; "no"
 std::string_view LeftOutText(LeftOut reason);  // the text of left_out.def; "" for kNo
+// Nothing: this release knows no such reason.
+std::optional<LeftOut> FindLeftOut(std::string_view name);
 
 }  // namespace fairlead

@@ -70,6 +70,7 @@ SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
   out.id = service_id;
   out.name = service.name;
   for (const Frontend& frontend : service.frontends) {
+    if (!IsStillAllowed(service, frontend)) continue;
     if (!usable || usable(frontend)) out.frontends.push_back(frontend);
   }
   out.mode = service.forwarding;

@@ -34,7 +34,7 @@ bool ServiceNeedsClientNextHop(const ServiceSpec& settings, Family family);
 
 // The snapshot's part for one service. `backends` are those of the service, in their order, each with
 // what was observed of it; `settings.backends` is not looked at. States and fail-open as of
-// DeriveSnapshot.
+// DeriveSnapshot. Frontends that are not allowed any more (IsStillAllowed) are left out.
 struct BackendToDerive {
   const BackendSpec* spec;
   ObservedBackend observed;

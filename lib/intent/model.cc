@@ -255,10 +255,14 @@ bool IsUdpOnly(const ServiceSpec& service) {
          });
 }
 
+bool IsStillAllowed(const ServiceSpec& service, const Frontend& frontend) {
+  return service.forwarding != ForwardingMode::kNat || !frontend.is_any_port();
+}
+
 Status ValidateNewService(const ServiceSpec& service, std::string_view path) {
   for (size_t i = 0; i < service.frontends.size(); ++i) {
     const Frontend& frontend = service.frontends[i];
-    if (service.forwarding != ForwardingMode::kNat || !frontend.is_any_port()) continue;
+    if (IsStillAllowed(service, frontend)) continue;
     return Refuse(Indexed(path, "frontends", i), frontend.ToString(),
                   "is for any port, which nat cannot have: it would take the backends' own "
                   "connections for replies; name the ports, or a range such as " +

@@ -110,6 +110,9 @@ Status ValidateBackendCount(size_t count, std::string_view path);
 
 // All its frontends are UDP.
 bool IsUdpOnly(const ServiceSpec& service);
+// False: a frontend that was allowed once, and that stored services may have. It is in no snapshot: nat
+// cannot have one for any port, which would take the backends' own connections for replies.
+bool IsStillAllowed(const ServiceSpec& service, const Frontend& frontend);
 // What is asked of a service that is new, or whose frontends, forwarding or check change; what is
 // stored may be otherwise. A TCP check of a service of UDP frontends only needs a port; nat takes no
 // any-port frontend. Message as of ValidateServiceAt.

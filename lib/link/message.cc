@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/utf8.h"
 
 namespace fairlead {
 namespace {
@@ -22,6 +23,10 @@ concept WireInteger = std::unsigned_integral<T>;
 
 class Writer {
  public:
+  explicit Writer(uint16_t version) : version_(version) {}
+  // That of release 0.1.0, which does not have every field.
+  bool is_first_version() const { return version_ == kFirstLinkVersion; }
+
   template <WireInteger T>
   void Put(T value) {
     PutBytes(&value, sizeof(value));
@@ -44,6 +49,7 @@ class Writer {
     size_ += length;
   }
 
+  uint16_t version_;
   std::array<std::byte, kMaxLinkMessageBytes - sizeof(LinkHeader)> buffer_;
   size_t size_ = 0;
 };
@@ -51,7 +57,8 @@ class Writer {
 // Remembers the first failure; values read after it are 0.
 class Reader {
  public:
-  explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
+  Reader(uint16_t version, std::span<const std::byte> bytes) : version_(version), rest_(bytes) {}
+  bool is_first_version() const { return version_ == kFirstLinkVersion; }
 
   template <WireInteger T>
   void Get(T* value) {
@@ -63,15 +70,20 @@ class Reader {
     std::memcpy(value, rest_.data(), sizeof(T));
     rest_ = rest_.subspan(sizeof(T));
   }
-  void Get(std::string* text) {
+  void Get(std::string* text, size_t most_bytes) {
     uint32_t length = 0;
     Get(&length);
-    if (!ok_ || length > kMaxReasonBytes || length > rest_.size()) {
+    if (!ok_ || length > most_bytes || length > rest_.size()) {
       ok_ = false;
       return;
     }
     text->assign(reinterpret_cast<const char*>(rest_.data()), length);
     rest_ = rest_.subspan(length);
+  }
+  // Fit to be logged.
+  void GetRelease(std::string* release) {
+    Get(release, kMaxReleaseBytes);
+    ok_ = ok_ && IsPrintableUtf8(*release);
   }
   void Get(IpAddress* address) {
     uint8_t family = 0;
@@ -99,10 +111,11 @@ class Reader {
     if (byte > 1) ok_ = false;
     *flag = byte == 1;
   }
-  // Everything was there and nothing is left.
-  bool Finished() const { return ok_ && rest_.empty(); }
+  // Everything was there and, in version 2, nothing is left. Later versions may have more to say.
+  bool Finished() const { return ok_ && (rest_.empty() || !is_first_version()); }
 
  private:
+  uint16_t version_;
   std::span<const std::byte> rest_;
   bool ok_ = true;
 };
@@ -114,29 +127,45 @@ constexpr LinkType TypeOf(const GetStatsMessage&) { return LinkType::kGetStats; 
 constexpr LinkType TypeOf(const StatsMessage&) { return LinkType::kStats; }
 constexpr LinkType TypeOf(const FindFlowMessage&) { return LinkType::kFindFlow; }
 constexpr LinkType TypeOf(const FlowMessage&) { return LinkType::kFlow; }
+constexpr LinkType TypeOf(const ClientHelloMessage&) { return LinkType::kClientHello; }
 
 void PutBody(Writer* out, const HelloMessage& m) {
   out->Put(m.pid);
-  out->Put(m.instance);
+  if (!out->is_first_version()) out->Put(m.instance);
   out->Put(m.generation);
   out->Put(m.snapshot_digest);
-  out->Put(m.change_id);
+  if (!out->is_first_version()) out->Put(m.change_id);
   out->Put(m.snapshot_version);
   out->Put(m.worker_count);
   out->Put(m.flow_records);
+  if (out->is_first_version()) return;
   out->Put(static_cast<uint16_t>(m.own_addresses.size()));
   for (const IpAddress& address : m.own_addresses) out->Put(address);
+  out->Put(m.release);
 }
 void GetBody(Reader* in, HelloMessage* m) {
   in->Get(&m->pid);
-  in->Get(&m->instance);
+  if (!in->is_first_version()) in->Get(&m->instance);
   in->Get(&m->generation);
   in->Get(&m->snapshot_digest);
-  in->Get(&m->change_id);
+  if (!in->is_first_version()) in->Get(&m->change_id);
   in->Get(&m->snapshot_version);
   in->Get(&m->worker_count);
   in->Get(&m->flow_records);
+  if (in->is_first_version()) return;
   in->Get(&m->own_addresses, kMaxOwnAddresses);
+  in->GetRelease(&m->release);
+}
+
+void PutBody(Writer* out, const ClientHelloMessage& m) {
+  out->Put(m.snapshot_version);
+  out->Put(m.stats_version);
+  out->Put(m.release);
+}
+void GetBody(Reader* in, ClientHelloMessage* m) {
+  in->Get(&m->snapshot_version);
+  in->Get(&m->stats_version);
+  in->GetRelease(&m->release);
 }
 
 void PutBody(Writer* out, const PublishMessage& m) {
@@ -152,15 +181,15 @@ void PutBody(Writer* out, const PublishedMessage& m) {
   out->Put(m.generation);
   out->PutFlag(m.in_force);
   out->Put(m.apply_us);
-  out->Put(m.left_out);
+  if (!out->is_first_version()) out->Put(m.left_out);
   out->Put(m.reason);
 }
 void GetBody(Reader* in, PublishedMessage* m) {
   in->Get(&m->generation);
   in->GetFlag(&m->in_force);
   in->Get(&m->apply_us);
-  in->Get(&m->left_out);
-  in->Get(&m->reason);
+  if (!in->is_first_version()) in->Get(&m->left_out);
+  in->Get(&m->reason, kMaxReasonBytes);
 }
 
 void PutBody(Writer*, const GetStatsMessage&) {}
@@ -202,7 +231,7 @@ void GetBody(Reader* in, FlowMessage* m) {
 }
 
 // A default message of the wire's type number; nothing when there is no such type.
-std::optional<LinkMessage> MessageOfType(uint16_t type) {
+std::optional<LinkMessage> MessageOfType(uint16_t version, uint16_t type) {
   switch (static_cast<LinkType>(type)) {
     case LinkType::kHello:
       return HelloMessage{};
@@ -218,21 +247,30 @@ std::optional<LinkMessage> MessageOfType(uint16_t type) {
       return FindFlowMessage{};
     case LinkType::kFlow:
       return FlowMessage{};
+    case LinkType::kClientHello:
+      if (version == kFirstLinkVersion) break;
+      return ClientHelloMessage{};
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message) {
+std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message,
+                                         uint16_t version) {
+  CHECK(version == kFirstLinkVersion || version == kLinkVersion);
   if (const auto* published = std::get_if<PublishedMessage>(&message)) {
     CHECK(published->reason.size() <= kMaxReasonBytes);
   }
   if (const auto* hello = std::get_if<HelloMessage>(&message)) {
     CHECK(hello->own_addresses.size() <= kMaxOwnAddresses);
+    CHECK(hello->release.size() <= kMaxReleaseBytes);
   }
-  Writer body;
-  LinkHeader header{kLinkMagic, kLinkVersion, 0, id, 0};
+  if (const auto* hello = std::get_if<ClientHelloMessage>(&message)) {
+    CHECK(version != kFirstLinkVersion && hello->release.size() <= kMaxReleaseBytes);
+  }
+  Writer body(version);
+  LinkHeader header{kLinkMagic, version, 0, id, 0};
   std::visit(
       [&](const auto& m) {
         header.type = static_cast<uint16_t>(TypeOf(m));
@@ -261,26 +299,27 @@ Result<DecodedMessage> DecodeLinkMessage(std::span<const std::byte> datagram) {
   }
   std::memcpy(&header, datagram.data(), sizeof(header));
   if (header.magic != kLinkMagic) return InvalidArgument("link message with a foreign magic");
-  if (header.version != kLinkVersion) {
+  if (header.version != kLinkVersion && header.version != kFirstLinkVersion) {
     return InvalidArgument("link message of version " + std::to_string(header.version) +
-                           "; this build speaks version " + std::to_string(kLinkVersion));
+                           "; this release speaks versions " + std::to_string(kFirstLinkVersion) +
+                           " and " + std::to_string(kLinkVersion));
   }
   const auto body = datagram.subspan(sizeof(header));
   if (header.body_bytes != body.size()) {
     return InvalidArgument("link message announces a body of " + std::to_string(header.body_bytes) +
                            " bytes and has " + std::to_string(body.size()));
   }
-  std::optional<LinkMessage> message = MessageOfType(header.type);
+  std::optional<LinkMessage> message = MessageOfType(header.version, header.type);
   if (!message) {
     return InvalidArgument("link message of unknown type " + std::to_string(header.type));
   }
-  Reader in(body);
+  Reader in(header.version, body);
   std::visit([&](auto& m) { GetBody(&in, &m); }, *message);
   if (!in.Finished()) {
     return InvalidArgument("link message of type " + std::to_string(header.type) +
                            " has a malformed body of " + std::to_string(body.size()) + " bytes");
   }
-  return DecodedMessage{header.id, *std::move(message)};
+  return DecodedMessage{header.version, header.id, *std::move(message)};
 }
 
 }  // namespace fairlead

@@ -4,15 +4,26 @@
 //
 // clang-format off
 //   control plane -> dataplane                    dataplane -> control plane
-//                                                 Hello       once, first
+//                                                 Hello       once, first, in version 2
+//   ClientHello    once, first                    Hello       in version 4
 //   Publish   (+ memfd with the image)            Published   in force in all workers, or refused
 //   GetStats                                      Stats       (+ memfd with the body, stats.h)
 //   FindFlow                                      Flow
 // clang-format on
 //
-// Every message: LinkHeader, then `body_bytes` of body, all little-endian and of fixed size but for
-// the addresses of Hello and the text of Published. Replies carry the request's `id`. A message of another magic or version,
-// or of a wrong length, closes the connection with a logged reason; nothing else happens.
+// Every message: LinkHeader, then `body_bytes` of body, all little-endian. Replies carry the request's
+// `id` and its version. A message of another magic or version, or of a wrong length, closes the
+// connection with a logged reason; nothing else happens.
+//
+// Versions. The two programs need not be of one release. Version 2 is what release 0.1.0 speaks; 3 was
+// never released. The dataplane greets everybody with the Hello of version 2. Its `snapshot_version`
+// tells a newer control plane that more is understood: from 3 on, that one answers with a ClientHello,
+// which says what it reads and writes, and gets the whole Hello. A control plane of release 0.1.0 asks
+// at once, and is answered in version 2, with statistics that it can read (stats.h).
+//
+// In version 4 a body may be longer than this build knows: later releases add fields at the end, and
+// what is unknown is skipped. So a new field needs no new version; a field that older releases do not
+// send must be read with its default.
 #pragma once
 
 #include <cstddef>
@@ -28,9 +39,13 @@
 namespace fairlead {
 
 inline constexpr uint32_t kLinkMagic = 0x4b4e4c46;  // "FLNK" as it lies in memory
-inline constexpr uint16_t kLinkVersion = 3;
+inline constexpr uint16_t kLinkVersion = 4;
+inline constexpr uint16_t kFirstLinkVersion = 2;  // of release 0.1.0
+// Hello::snapshot_version from which a dataplane knows ClientHello.
+inline constexpr uint32_t kSnapshotVersionOfClientHello = 3;
 inline constexpr size_t kMaxLinkMessageBytes = 4096;
 inline constexpr size_t kMaxOwnAddresses = 192;  // of all ports of a dataplane
+inline constexpr size_t kMaxReleaseBytes = 64;
 inline constexpr const char* kDefaultLinkPath = "/run/fairlead/dataplane.sock";
 
 enum class LinkType : uint16_t {
@@ -41,6 +56,7 @@ enum class LinkType : uint16_t {
   kStats = 5,
   kFindFlow = 6,
   kFlow = 7,
+  kClientHello = 8,  // from version 4 on
 };
 
 struct LinkHeader {
@@ -54,14 +70,20 @@ static_assert(sizeof(LinkHeader) == 16);
 
 struct HelloMessage {
   uint64_t pid = 0;               // as the process itself sees it: equal in two PID namespaces
-  uint64_t instance = 0;          // of this process, chosen at random; never 0
+  uint64_t instance = 0;          // of this process, chosen at random; 0: version 2, which has none
   uint64_t generation = 0;        // in force; 0 = none yet
   uint64_t snapshot_digest = 0;   // of the image in force
-  uint64_t change_id = 0;         // in its header
-  uint32_t snapshot_version = 0;  // the newest format it reads
+  uint64_t change_id = 0;         // in its header; 0 in version 2
+  uint32_t snapshot_version = 0;  // the newest format that it reads
   uint32_t worker_count = 0;
   uint64_t flow_records = 0;             // capacity
-  std::vector<IpAddress> own_addresses;  // of its ports (dataplane.yaml); at most kMaxOwnAddresses
+  std::vector<IpAddress> own_addresses;  // of its ports (dataplane.yaml); none in version 2
+  std::string release;                   // "0.2.0"; empty in version 2
+};
+struct ClientHelloMessage {
+  uint32_t snapshot_version = 0;  // the newest format that it writes
+  uint32_t stats_version = 0;     // the newest body of Stats that it reads
+  std::string release;
 };
 // With one file descriptor: a memfd. The dataplane copies it before it answers; the sender leaves it
 // alone until then.
@@ -73,8 +95,9 @@ struct PublishedMessage {
   uint64_t generation = 0;
   bool in_force = false;  // false: refused, `reason` says why, the old tables stay
   uint64_t apply_us = 0;  // receipt to last worker's quiescence
-  uint32_t left_out = 0;  // backends that it uses for nothing: the statistics tell which, and why
-  std::string reason;     // at most 1024 bytes
+  // Backends that it uses for nothing: the statistics tell which, and why. 0 in version 2.
+  uint32_t left_out = 0;
+  std::string reason;  // at most 1024 bytes
 };
 struct GetStatsMessage {};
 struct StatsMessage {  // with one file descriptor: the body (stats.h)
@@ -97,15 +120,19 @@ struct FlowMessage {
 };
 
 using LinkMessage = std::variant<HelloMessage, PublishMessage, PublishedMessage, GetStatsMessage,
-                                 StatsMessage, FindFlowMessage, FlowMessage>;
+                                 StatsMessage, FindFlowMessage, FlowMessage, ClientHelloMessage>;
 
 struct DecodedMessage {
+  uint16_t version = 0;
   uint32_t id = 0;
   LinkMessage message;
 };
 
-// The datagram's bytes. REQUIRES reason of at most 1024 bytes, and no more than kMaxOwnAddresses.
-std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message);
+// The datagram's bytes. Version 2 has no place for some fields, which are left out, and none for
+// ClientHello. REQUIRES version 2 or 4, a reason of at most 1024 bytes, no more than kMaxOwnAddresses
+// and a release of at most kMaxReleaseBytes.
+std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message,
+                                         uint16_t version = kLinkVersion);
 
 // Never trusts the bytes (fuzzed). The message of a failure names what was wrong.
 Result<DecodedMessage> DecodeLinkMessage(std::span<const std::byte> datagram);

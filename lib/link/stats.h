@@ -1,6 +1,11 @@
 // The body of a Stats message: all counters of a dataplane at one moment, and what the sweep of the
-// flow table counted last. Flat like the snapshot: header, drop counts, service records, backend
-// records, port records, worker records.
+// flow table counted last.
+//
+// Version 6 is flat like the snapshot: a header with the size of itself and of each section's records,
+// then the sections: drop counts, reasons for which backends are left out, services, backends, ports,
+// workers. Reasons travel with their names, so that the two programs may be of different releases: a
+// reader skips fields that it does not know, and keeps drop counts that it does not know by name.
+// Version 3 is release 0.1.0's (stats_v3.cc). 4 and 5 were never released.
 #pragma once
 
 #include <cstddef>
@@ -95,21 +100,33 @@ struct WorkerStats {
 
 inline constexpr size_t kMaxStatsWorkers = 1024;
 
+struct NamedCount {
+  std::string name;
+  uint64_t count = 0;
+  friend bool operator==(const NamedCount&, const NamedCount&) = default;
+};
+
 struct DataplaneStats {
   uint64_t generation = 0;
   uint64_t uptime_ms = 0;
   PacketTotals totals;
+  std::vector<NamedCount> other_drops;  // by reasons that this release does not know, by name
   FlowTotals flows;
   std::vector<ServiceStats> services;
   std::vector<BackendStats> backends;
   std::vector<PortStats> ports;      // at most kMaxStatsPorts
-  std::vector<WorkerStats> workers;  // at most kMaxStatsWorkers, by index
+  std::vector<WorkerStats> workers;  // at most kMaxStatsWorkers, by index; none in version 3
 };
 
-// `memory`, here and below: of what is no longer needed. There may be a hundred thousand backends each
-// second.
-std::vector<std::byte> EncodeStats(const DataplaneStats& stats, std::vector<std::byte> memory = {});
-// Never trusts the bytes. Drop reasons are sent with their count; an unknown count is refused.
+inline constexpr uint32_t kStatsVersion = 6;
+inline constexpr uint32_t kFirstStatsVersion = 3;  // of release 0.1.0
+
+// In version 3, drops by a reason that release 0.1.0 does not know are counted as no_backend, and
+// reasons for which backends are left out, and workers, are not told. `memory`, here and below: of what
+// is no longer needed. There may be a hundred thousand backends each second. REQUIRES version 3 or 6.
+std::vector<std::byte> EncodeStats(const DataplaneStats& stats, std::vector<std::byte> memory = {},
+                                   uint32_t version = kStatsVersion);
+// Either version. Never trusts the bytes (fuzzed).
 Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes, DataplaneStats memory = {});
 
 }  // namespace fairlead

@@ -22,8 +22,9 @@ namespace fairlead {
 
 inline constexpr uint64_t kSnapshotMagic = 0x44454c5249414600;  // "\0FAIRLED" as it lies in memory
 inline constexpr uint32_t kSnapshotVersion = 3;
-// The oldest that is read. Version 3 adds last_port (0 in every image of version 2, whose service
-// indices had 32 bits), kServiceResetNoBackend and change_id.
+// The oldest that is read, and written for a dataplane of release 0.1.0 (older_format.h). Version 3
+// adds last_port (0 in every image of version 2, whose service indices had 32 bits),
+// kServiceResetNoBackend and change_id.
 inline constexpr uint32_t kOldestSnapshotVersion = 2;
 inline constexpr uint64_t kMaxSnapshotBytes = uint64_t{256} << 20;
 // The highest generation: what JSON readers hold exactly. 2^53 changes are never made.

@@ -147,6 +147,7 @@ std::string DescribeLeftOut(LeftOut reason, const Departure& departure) {
             "addresses in dataplane.yaml";
       break;
     case LeftOut::kNo:
+    case LeftOut::k_unknown:
     case LeftOut::kCount:
       break;
   }

@@ -7,8 +7,8 @@ import struct
 
 import xxhash
 
-_MAGIC, _VERSION = 0x4B4E4C46, 3
-_HELLO, _PUBLISH, _PUBLISHED = 1, 2, 3
+_MAGIC, _VERSION, _FIRST_VERSION = 0x4B4E4C46, 4, 2
+_HELLO, _PUBLISH, _PUBLISHED, _CLIENT_HELLO = 1, 2, 3, 8
 _HEADER_BYTES = 160  # of an image
 _DIGEST_AT = 32
 
@@ -40,6 +40,10 @@ class LinkClient:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(10)
         self._socket.connect(str(path))
+        _, kind, _ = self._receive(_FIRST_VERSION)
+        assert kind == _HELLO
+        body = struct.pack("<III", 3, 6, 0)  # snapshots and statistics of today, no release
+        self.send_raw(struct.pack("<IHHII", _MAGIC, _VERSION, _CLIENT_HELLO, 1, len(body)) + body)
         _, kind, body = self._receive()
         assert kind == _HELLO
         self.pid, self.generation, self.digest, self.change_id, _, self.workers, _ = struct.unpack_from("<QQQQIIQ", body)  # and the ports' addresses
@@ -50,12 +54,12 @@ class LinkClient:
     def __exit__(self, *_):
         self._socket.close()
 
-    def _receive(self):
+    def _receive(self, expected_version=_VERSION):
         data = self._socket.recv(65536)
         if not data:
             raise ConnectionResetError("the dataplane closed the link")
         magic, version, kind, number, size = struct.unpack_from("<IHHII", data)
-        assert (magic, version, size) == (_MAGIC, _VERSION, len(data) - 16)
+        assert (magic, version, size) == (_MAGIC, expected_version, len(data) - 16)
         return number, kind, data[16:]
 
     def send_raw(self, data, descriptors=()):

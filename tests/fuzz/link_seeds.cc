@@ -14,7 +14,9 @@ int main(int argc, char** argv) {
                                                .worker_count = 5,
                                                .flow_records = 6,
                                                .own_addresses = {*IpAddress::Parse("10.0.0.2"),
-                                                                 *IpAddress::Parse("2001:db8::2")}},
+                                                                 *IpAddress::Parse("2001:db8::2")},
+                                               .release = "0.2.0"},
+                                  ClientHelloMessage{3, 6, "0.2.0"},
                                   PublishMessage{7, 8},
                                   PublishedMessage{9, true, 10, 0, ""},
                                   PublishedMessage{9, false, 10, 0, "refused"},
@@ -26,6 +28,9 @@ int main(int argc, char** argv) {
   for (const LinkMessage& message : messages) {
     ++id;
     testing::WriteSeed(folder, std::to_string(id), EncodeLinkMessage(id, message));
+    if (std::holds_alternative<ClientHelloMessage>(message)) continue;
+    testing::WriteSeed(folder, std::to_string(id) + "-version-2",
+                       EncodeLinkMessage(id, message, kFirstLinkVersion));
   }
   return 0;
 }

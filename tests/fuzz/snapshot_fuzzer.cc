@@ -8,6 +8,7 @@
 
 #include "lib/base/check.h"
 #include "lib/snapshot/builder.h"
+#include "lib/snapshot/older_format.h"
 #include "lib/snapshot/validator.h"
 #include "lib/snapshot/view.h"
 
@@ -50,6 +51,11 @@ void Load(std::span<const std::byte> bytes) {
   // Two passes over the same bytes agree; asking for the sum keeps the reads.
   const SnapshotView view(image->bytes());
   CHECK(ReadAll(view) == ReadAll(view));
+  if (view.header().version != kSnapshotVersion) return;
+  const OlderImage older = ToSnapshotVersion2(image->bytes());
+  CHECK(ValidateSnapshot(older.image.bytes()).ok());
+  const SnapshotView older_view(older.image.bytes());
+  CHECK(older_view.frontends().size() + older.left_out_frontends.size() == view.frontends().size());
 }
 
 }  // namespace

@@ -16,5 +16,6 @@ int main(int argc, char** argv) {
   stats.ports = {{"wan", "eth0", SteeringStats{true, 1, 2, 3}},
                  {"lan", "lan0", std::nullopt, KernelPathStats{1, 2, 3, 4, 5}}};
   testing::WriteSeed(folder, "two_ports", EncodeStats(stats));
+  testing::WriteSeed(folder, "version_3", EncodeStats(stats, {}, kFirstStatsVersion));
   return 0;
 }

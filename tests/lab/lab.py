@@ -147,13 +147,15 @@ class Backend(Host):
 
 
 class Lab:
-    """See tests/lab/__init__.py. `build`: the build folder that the programs are taken from."""
+    """See tests/lab/__init__.py. `build`: the build folder that the programs are taken from, but for those that `builds` names
+    (a program's path in its build folder) with a folder of their own: programs of different releases."""
 
     vip4 = "203.0.113.10"
     vip6 = "2001:db8::10"
 
     def __init__(self, build, backends=4, clients=1, extra_vips=()):
         self.build = pathlib.Path(build).resolve()
+        self.builds = {}
         self.vips = [self.vip4, self.vip6, *extra_vips]
         self.name = new_run_name()
         self.control = None
@@ -276,7 +278,7 @@ class Lab:
     # ---- the programs -----------------------------------------------------------------------------------------------
 
     def program(self, path):
-        program = self.build / path
+        program = pathlib.Path(self.builds.get(path, self.build)).resolve() / path
         if not program.exists():
             raise LabError(f"{program} is not built")
         return program

@@ -78,6 +78,8 @@ def _release(folder, options):
     yield _pytest("bench tools", "tests/bench", weight="alone")
     if options.long:
         yield Suite("survival at length", [str(folder / "bench/pcc/pcc")])
+        # Builds release 0.1.0 first.
+        yield _pytest("releases", "tests/compat", weight="wait")
 
 
 def _sanitizers(folder, options):

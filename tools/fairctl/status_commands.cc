@@ -31,13 +31,17 @@ std::string CountsText(const Json& counts) {
   return text.empty() ? "none" : text;
 }
 
-std::string DataplaneText(const Json& dataplane, const Json& generation) {
+// `version`: fairleadd's; the dataplane's release is of interest where it is another one.
+std::string DataplaneText(const Json& dataplane, const Json& generation, const Json& version) {
   const std::string error = TextOf(Member(dataplane, "error"));
   if (!IsTrue(Member(dataplane, "connected"))) {
     return "not connected" + (error.empty() ? "" : ": " + error) +
            "; changes are stored and will be sent once it runs";
   }
-  std::string text = "connected, pid " + Shown(Member(dataplane, "pid")) + ", " +
+  const Json& release = Member(dataplane, "release");
+  const bool is_other = release.is_string() && release != version;
+  std::string text = "connected, " + (is_other ? "release " + TextOf(release) + ", " : "") +
+                     "pid " + Shown(Member(dataplane, "pid")) + ", " +
                      Shown(Member(dataplane, "workers")) + " worker(s), generation " +
                      Shown(Member(dataplane, "generation"));
   if (Member(dataplane, "generation") == generation) {
@@ -46,6 +50,14 @@ std::string DataplaneText(const Json& dataplane, const Json& generation) {
     text += " in force, not yet " + Shown(generation);
   }
   return error.empty() ? text : text + "; " + error;
+}
+
+void PrintUnsupported(Context* context, const Json& dataplane) {
+  for (const Json& each : List(Member(dataplane, "unsupported"))) {
+    context->out() << "unsupported " << Shown(Member(each, "service")) << ' '
+                   << Coloured(TextOf(Member(each, "field")), Colour::kRed, context->colour())
+                   << ": " << Shown(Member(each, "message")) << '\n';
+  }
 }
 
 void PrintLeftOutFrontends(Context* context, const Json& status) {
@@ -81,7 +93,8 @@ int ShowStatus(Context* context) {
   const Json& status = *reply;
   const Json& dataplane = Member(status, "dataplane");
   const Colour colour = IsTrue(Member(dataplane, "connected")) ? Colour::kGreen : Colour::kRed;
-  const std::string dataplane_text = DataplaneText(dataplane, Member(status, "generation"));
+  const std::string dataplane_text =
+      DataplaneText(dataplane, Member(status, "generation"), Member(status, "version"));
   context->out() << "fairleadd   " << Shown(Member(status, "version")) << ", pid "
                  << Shown(Member(status, "pid")) << ", up "
                  << FormatDuration(NumberOf(Member(status, "uptime_s"))) << '\n'
@@ -91,6 +104,7 @@ int ShowStatus(Context* context) {
                  << "dataplane   " << Coloured(dataplane_text, colour, context->colour()) << '\n'
                  << "services    " << Shown(Member(status, "services")) << '\n'
                  << "backends    " << CountsText(Member(status, "backends")) << '\n';
+  PrintUnsupported(context, dataplane);
   PrintLeftOutFrontends(context, status);
   PrintLeftOut(context, status);
   if (const std::string error = TextOf(Member(status, "store_error")); !error.empty()) {

@@ -136,9 +136,9 @@ TEST_F(DeriverTest, LeavesOutAFrontendWhoseAddressIsThisHosts) {
   AddWeb();
   const auto frontends = [&] { return SnapshotView(Derive().bytes()).frontends().size(); };
   EXPECT_EQ(frontends(), 1U);
-  board_->SetOwnAddresses({{*IpAddress::Parse("203.0.113.10"), "interface eth0"}}, {});
+  board_->SetFrontends({{*IpAddress::Parse("203.0.113.10"), "interface eth0"}}, {});
   EXPECT_EQ(frontends(), 0U);
-  board_->SetOwnAddresses({}, {});
+  board_->SetFrontends({}, {});
   EXPECT_EQ(frontends(), 1U);
 }
 

@@ -72,15 +72,24 @@ void FakeDataplane::Accept() {
     (void)::send(client.get(), behaviour_.raw_hello->data(), behaviour_.raw_hello->size(),
                  MSG_NOSIGNAL);
   } else {
-    HelloMessage hello = behaviour_.hello;
-    hello.generation = generation_;
-    if (!image_.bytes().empty()) {
-      hello.snapshot_digest = SnapshotView(image_.bytes()).header().digest;
-    }
-    (void)SendDatagram(client.get(), EncodeLinkMessage(0, hello), -1);
+    (void)SendDatagram(client.get(), EncodeLinkMessage(0, Hello(), kFirstLinkVersion), -1);
   }
   clients_.push_back(std::move(client));
   changed_.notify_all();
+}
+
+HelloMessage FakeDataplane::Hello() const {
+  HelloMessage hello = behaviour_.hello;
+  hello.generation = generation_;
+  if (!image_.bytes().empty()) {
+    hello.snapshot_digest = SnapshotView(image_.bytes()).header().digest;
+  }
+  return hello;
+}
+
+void FakeDataplane::Reply(int client, const DecodedMessage& question, const LinkMessage& answer,
+                          int fd) {
+  (void)SendDatagram(client, EncodeLinkMessage(question.id, answer, question.version), fd);
 }
 
 bool FakeDataplane::Serve(int client) {
@@ -91,12 +100,15 @@ bool FakeDataplane::Serve(int client) {
   EXPECT_TRUE(decoded.ok()) << decoded.status().message();
   if (!decoded.ok()) return false;
   const std::lock_guard lock(mutex_);
-  if (const auto* publish = std::get_if<PublishMessage>(&decoded->message)) {
-    Answer(client, decoded->id, *publish, (*datagram)->fd.get());
+  EXPECT_EQ(decoded->version, is_release_0_1_0() ? kFirstLinkVersion : kLinkVersion);
+  if (std::holds_alternative<PublishMessage>(decoded->message)) {
+    Answer(client, *decoded, (*datagram)->fd.get());
   } else if (std::holds_alternative<GetStatsMessage>(decoded->message)) {
-    AnswerStats(client, decoded->id);
+    AnswerStats(client, *decoded);
   } else if (std::holds_alternative<FindFlowMessage>(decoded->message)) {
-    (void)SendDatagram(client, EncodeLinkMessage(decoded->id, behaviour_.flow), -1);
+    Reply(client, *decoded, behaviour_.flow);
+  } else if (std::holds_alternative<ClientHelloMessage>(decoded->message)) {
+    Reply(client, *decoded, Hello());
   } else {
     ADD_FAILURE() << "a message that no control plane sends";
   }
@@ -104,7 +116,8 @@ bool FakeDataplane::Serve(int client) {
   return true;
 }
 
-void FakeDataplane::Answer(int client, uint32_t id, const PublishMessage& message, int fd) {
+void FakeDataplane::Answer(int client, const DecodedMessage& question, int fd) {
+  const auto& message = std::get<PublishMessage>(question.message);
   ++publish_count_;
   if (!behaviour_.answer_publish) return;
   PublishedMessage reply;
@@ -116,6 +129,7 @@ void FakeDataplane::Answer(int client, uint32_t id, const PublishMessage& messag
   EXPECT_TRUE(image.ok()) << image.status().message();
   if (image.ok()) {
     EXPECT_EQ(SnapshotView(image->bytes()).header().generation, message.generation);
+    EXPECT_EQ(SnapshotView(image->bytes()).header().version, behaviour_.hello.snapshot_version);
   }
   if (generation_ <= kMaxGeneration) {
     EXPECT_GT(message.generation, generation_) << "generations rise";
@@ -130,10 +144,10 @@ void FakeDataplane::Answer(int client, uint32_t id, const PublishMessage& messag
       reply.left_out += LeftOutOf(backend) == LeftOut::kNo ? 0 : 1;
     }
   }
-  (void)SendDatagram(client, EncodeLinkMessage(id, reply), -1);
+  Reply(client, question, reply);
 }
 
-void FakeDataplane::AnswerStats(int client, uint32_t id) {
+void FakeDataplane::AnswerStats(int client, const DecodedMessage& question) {
   DataplaneStats stats = stats_;
   stats.generation = generation_;
   if (!image_.bytes().empty()) {
@@ -150,10 +164,11 @@ void FakeDataplane::AnswerStats(int client, uint32_t id) {
                                 .left_out = LeftOutOf(backend)});
     }
   }
-  const std::vector<std::byte> body = EncodeStats(stats);
+  const std::vector<std::byte> body =
+      EncodeStats(stats, {}, is_release_0_1_0() ? kFirstStatsVersion : kStatsVersion);
   const UniqueFd memfd = MakeMemfd(body);
   if (!memfd.valid()) return;  // a test that takes descriptors away takes them from all threads
-  (void)SendDatagram(client, EncodeLinkMessage(id, StatsMessage{body.size()}), memfd.get());
+  Reply(client, question, StatsMessage{body.size()}, memfd.get());
   ++stats_count_;
 }
 
@@ -187,6 +202,16 @@ std::optional<BackendState> FakeDataplane::StateOf(const std::string& address) {
 uint64_t FakeDataplane::generation() {
   const std::lock_guard lock(mutex_);
   return generation_;
+}
+
+std::vector<std::string> FakeDataplane::FrontendsInForce() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> frontends;
+  if (image_.bytes().empty()) return frontends;
+  for (const FrontendRecord& frontend : SnapshotView(image_.bytes()).frontends()) {
+    frontends.push_back(FrontendOf(frontend).ToString());
+  }
+  return frontends;
 }
 
 size_t FakeDataplane::publish_count() {

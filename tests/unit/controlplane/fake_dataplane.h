@@ -1,5 +1,5 @@
 // A dataplane as the control plane sees it: speaks the link protocol on a socket, in a thread of
-// its own, and remembers what was published.
+// its own, and remembers what was published. With `hello.snapshot_version` 2 it is one of release 0.1.0.
 #pragma once
 
 #include <condition_variable>
@@ -26,7 +26,8 @@ class FakeDataplane {
                           .instance = 4242,
                           .snapshot_version = kSnapshotVersion,
                           .worker_count = 2,
-                          .own_addresses = {}};
+                          .own_addresses = {},
+                          .release = {}};
     bool answer_publish = true;
     std::string refusal;                   // empty: takes every good image
     std::optional<std::string> raw_hello;  // sent in place of Hello
@@ -46,6 +47,8 @@ class FakeDataplane {
   // The state of a backend in the image in force; nullopt: it is not in there.
   std::optional<BackendState> StateOf(const std::string& address);
   uint64_t generation();
+  // Of the image in force: "203.0.113.10:80/tcp", in its order.
+  std::vector<std::string> FrontendsInForce();
   // How many images were received, good or not.
   size_t publish_count();
 
@@ -64,8 +67,12 @@ class FakeDataplane {
   void Accept();
   // False: the client is gone.
   bool Serve(int client);
-  void Answer(int client, uint32_t id, const PublishMessage& message, int fd);
-  void AnswerStats(int client, uint32_t id);
+  HelloMessage Hello() const;
+  bool is_release_0_1_0() const { return behaviour_.hello.snapshot_version == 2; }
+  // In the version that was asked in.
+  void Reply(int client, const DecodedMessage& question, const LinkMessage& answer, int fd = -1);
+  void Answer(int client, const DecodedMessage& question, int fd);
+  void AnswerStats(int client, const DecodedMessage& question);
   std::optional<BackendState> StateInForce(const std::string& address);
   LeftOut LeftOutOf(const BackendRecord& backend) const;
 

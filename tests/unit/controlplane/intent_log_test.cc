@@ -160,7 +160,7 @@ TEST_F(IntentLogTest, RefusesAFrontendThatAnotherServiceHas) {
 }
 
 TEST_F(IntentLogTest, RefusesAFrontendOnAnAddressOfThisHost) {
-  board_->SetOwnAddresses({{*IpAddress::Parse("10.0.0.2"), "interface eth0"}}, {});
+  board_->SetFrontends({{*IpAddress::Parse("10.0.0.2"), "interface eth0"}}, {});
   const Result<Applied> result = Apply(AddService(ParseServiceSpec(
       R"({"name": "own", "frontends": ["203.0.113.10:80/tcp", "10.0.0.2:80/tcp"]})")));
   EXPECT_EQ(result.status().code(), ErrorCode::kFailedPrecondition);
@@ -171,7 +171,7 @@ TEST_F(IntentLogTest, RefusesAFrontendOnAnAddressOfThisHost) {
 
 TEST_F(IntentLogTest, ChangesAServiceThatHasAFrontendOnAnAddressOfThisHost) {
   AddWeb();
-  board_->SetOwnAddresses({{*IpAddress::Parse("203.0.113.10"), "interface eth0"}}, {});
+  board_->SetFrontends({{*IpAddress::Parse("203.0.113.10"), "interface eth0"}}, {});
   // Whatever else of the service changes is no reason to refuse it.
   ServiceSpec service = View()->Spec().services[0];
   service.drain_timeout_ms = 1000;

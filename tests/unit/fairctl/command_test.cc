@@ -341,6 +341,24 @@ TEST(Status, SaysWhatIsNotInForceAndWhy) {
             "backends    2 healthy, 1 unhealthy\n");
 }
 
+TEST(Status, NamesADataplaneOfAnotherReleaseAndWhatItDoesOtherwise) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"version":"0.2.0","generation":9,
+    "dataplane":{"connected":true,"generation":9,"pid":8,"workers":2,"release":"0.1.0",
+      "unsupported":[{"service":"web","field":"on_no_backend","message":"clients are dropped"}]},
+    "left_out_frontends":[{"service":"web","frontend":"203.0.113.10:8000-8099/tcp",
+      "code":"older_dataplane","message":"is a range"}]})");
+  EXPECT_EQ(fairctl.Run({"status"}), kExitOk);
+  EXPECT_THAT(fairctl.out(), HasSubstr("dataplane   connected, release 0.1.0, pid 8, "));
+  EXPECT_THAT(fairctl.out(), HasSubstr("unsupported web on_no_backend: clients are dropped\n"));
+  EXPECT_THAT(fairctl.out(), HasSubstr("left out    web 203.0.113.10:8000-8099/tcp: is a range\n"));
+  Harness same;
+  same.Answer(200, R"({"version":"0.2.0","generation":9,
+    "dataplane":{"connected":true,"generation":9,"pid":8,"workers":2,"release":"0.2.0"}})");
+  EXPECT_EQ(same.Run({"status"}), kExitOk);
+  EXPECT_THAT(same.out(), HasSubstr("dataplane   connected, pid 8, "));
+}
+
 std::string StatsReply(int received) {
   return R"({"totals":{"rx":)" + std::to_string(received) +
          R"(,"tx":5,"generated":0,"to_kernel":1,"drops":{"no_frontend":4}},

@@ -18,9 +18,10 @@ using ::testing::HasSubstr;
 struct Row {
   const char* name;
   LinkMessage message;
+  uint16_t version = kLinkVersion;
 };
 
-HelloMessage Hello(std::vector<IpAddress> own_addresses) {
+HelloMessage Hello(std::vector<IpAddress> own_addresses, std::string release = "0.2.0") {
   return {.pid = 1,
           .instance = 8,
           .generation = 2,
@@ -29,14 +30,17 @@ HelloMessage Hello(std::vector<IpAddress> own_addresses) {
           .snapshot_version = 4,
           .worker_count = 5,
           .flow_records = 6,
-          .own_addresses = std::move(own_addresses)};
+          .own_addresses = std::move(own_addresses),
+          .release = std::move(release)};
 }
 
 const Row kRows[] = {
     {"Hello", Hello({})},
     {"HelloWithAddresses",
      Hello({*IpAddress::Parse("10.0.0.2"), *IpAddress::Parse("2001:db8::2")})},
-    {"HelloWithAllAddresses", Hello({kMaxOwnAddresses, *IpAddress::Parse("2001:db8::2")})},
+    {"HelloWithAllAddresses", Hello({kMaxOwnAddresses, *IpAddress::Parse("2001:db8::2")},
+                                    std::string(kMaxReleaseBytes, 'x'))},
+    {"ClientHello", ClientHelloMessage{3, 6, "0.2.0"}},
     {"Publish", PublishMessage{7, 8}},
     {"PublishedInForce", PublishedMessage{9, true, 10, 3, ""}},
     {"PublishedRefused", PublishedMessage{9, false, 10, 0, "backends[3].weight: 1001"}},
@@ -45,12 +49,35 @@ const Row kRows[] = {
     {"Stats", StatsMessage{4711}},
     {"FindFlow", FindFlowMessage{~uint64_t{0}, 12, 13}},
     {"Flow", FlowMessage{true, 13, 14, 15, true, 16, 17, 18}},
+    {"HelloInVersion2",
+     HelloMessage{.pid = 1,
+                  .generation = 2,
+                  .snapshot_digest = 3,
+                  .snapshot_version = 4,
+                  .worker_count = 5,
+                  .flow_records = 6,
+                  .own_addresses = {},
+                  .release = {}},
+     kFirstLinkVersion},
+    {"PublishInVersion2", PublishMessage{7, 8}, kFirstLinkVersion},
+    {"PublishedInVersion2", PublishedMessage{9, false, 10, 0, "refused"}, kFirstLinkVersion},
+    {"GetStatsInVersion2", GetStatsMessage{}, kFirstLinkVersion},
+    {"StatsInVersion2", StatsMessage{4711}, kFirstLinkVersion},
+    {"FindFlowInVersion2", FindFlowMessage{~uint64_t{0}, 12, 13}, kFirstLinkVersion},
+    {"FlowInVersion2", FlowMessage{true, 13, 14, 15, true, 16, 17, 18}, kFirstLinkVersion},
 };
+
+std::vector<std::byte> Encode(uint32_t id, const Row& row) {
+  return EncodeLinkMessage(id, row.message, row.version);
+}
 
 // The members of a message, so that two can be compared.
 auto Members(const HelloMessage& m) {
   return std::tuple(m.pid, m.instance, m.generation, m.snapshot_digest, m.change_id,
-                    m.snapshot_version, m.worker_count, m.flow_records, m.own_addresses);
+                    m.snapshot_version, m.worker_count, m.flow_records, m.own_addresses, m.release);
+}
+auto Members(const ClientHelloMessage& m) {
+  return std::tuple(m.snapshot_version, m.stats_version, m.release);
 }
 auto Members(const PublishMessage& m) { return std::tuple(m.generation, m.image_bytes); }
 auto Members(const PublishedMessage& m) {
@@ -77,11 +104,12 @@ void SetHeader(const LinkHeader& header, std::vector<std::byte>* datagram) {
 class LinkMessages : public ::testing::TestWithParam<Row> {};
 
 TEST_P(LinkMessages, ComeBackAsTheyWereSent) {
-  const auto datagram = EncodeLinkMessage(77, GetParam().message);
+  const auto datagram = Encode(77, GetParam());
   EXPECT_LE(datagram.size(), kMaxLinkMessageBytes);
   const Result<DecodedMessage> decoded = DecodeLinkMessage(datagram);
   ASSERT_TRUE(decoded.ok()) << decoded.status().message();
   EXPECT_EQ(decoded->id, 77U);
+  EXPECT_EQ(decoded->version, GetParam().version);
   ASSERT_EQ(decoded->message.index(), GetParam().message.index());
   std::visit(
       [&](const auto& sent) {
@@ -92,14 +120,14 @@ TEST_P(LinkMessages, ComeBackAsTheyWereSent) {
 }
 
 TEST_P(LinkMessages, AreRefusedWhenCutAtAnyByte) {
-  const auto datagram = EncodeLinkMessage(1, GetParam().message);
+  const auto datagram = Encode(1, GetParam());
   for (size_t length = 0; length < datagram.size(); ++length) {
     EXPECT_FALSE(DecodeLinkMessage(std::span(datagram).first(length)).ok()) << length;
   }
 }
 
 TEST_P(LinkMessages, AreRefusedWhenCutAtAnyByteWithAFittingLength) {
-  const auto datagram = EncodeLinkMessage(1, GetParam().message);
+  const auto datagram = Encode(1, GetParam());
   for (size_t length = sizeof(LinkHeader); length < datagram.size(); ++length) {
     std::vector<std::byte> cut(datagram.begin(),
                                datagram.begin() + static_cast<std::ptrdiff_t>(length));
@@ -110,14 +138,27 @@ TEST_P(LinkMessages, AreRefusedWhenCutAtAnyByteWithAFittingLength) {
   }
 }
 
-TEST_P(LinkMessages, AreRefusedWithBytesBehindThem) {
-  auto datagram = EncodeLinkMessage(1, GetParam().message);
+TEST_P(LinkMessages, AreRefusedWithBytesBehindThemThatTheHeaderDoesNotCount) {
+  auto datagram = Encode(1, GetParam());
   datagram.push_back(std::byte{0});
   EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
+}
+
+// Version 2 has one release; from 4 on, later ones may add fields.
+TEST_P(LinkMessages, FieldsThatAreNotKnownAreSkippedFromVersion4On) {
+  auto datagram = Encode(1, GetParam());
+  if (datagram.size() == kMaxLinkMessageBytes) GTEST_SKIP() << "there is no place for more";
+  datagram.push_back(std::byte{1});
   LinkHeader header = HeaderOf(datagram);
   ++header.body_bytes;
   SetHeader(header, &datagram);
-  EXPECT_THAT(DecodeLinkMessage(datagram).status().message(), HasSubstr("malformed body"));
+  const Result<DecodedMessage> decoded = DecodeLinkMessage(datagram);
+  if (GetParam().version == kFirstLinkVersion) {
+    EXPECT_THAT(decoded.status().message(), HasSubstr("malformed body"));
+  } else {
+    ASSERT_TRUE(decoded.ok()) << decoded.status().message();
+    EXPECT_EQ(decoded->message.index(), GetParam().message.index());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LinkMessages, ::testing::ValuesIn(kRows),
@@ -131,9 +172,16 @@ struct BadHeader {
 
 const BadHeader kBadHeaders[] = {
     {"Magic", [](LinkHeader* h) { h->magic ^= 1; }, "foreign magic"},
-    {"Version", [](LinkHeader* h) { h->version = 4; }, "version 4; this build speaks version 3"},
+    {"Version", [](LinkHeader* h) { h->version = 3; },
+     "version 3; this release speaks versions 2 and 4"},
     {"TypeZero", [](LinkHeader* h) { h->type = 0; }, "unknown type 0"},
-    {"TypeAboveTheLast", [](LinkHeader* h) { h->type = 8; }, "unknown type 8"},
+    {"TypeAboveTheLast", [](LinkHeader* h) { h->type = 9; }, "unknown type 9"},
+    {"TypeAboveTheLastOfVersion2",
+     [](LinkHeader* h) {
+       h->version = 2;
+       h->type = 8;
+     },
+     "unknown type 8"},
     {"Length", [](LinkHeader* h) { h->body_bytes = 0xffffffff; },
      "announces a body of 4294967295 bytes and has 16"},
 };
@@ -157,10 +205,30 @@ TEST(DecodeLinkMessage, RefusesAFlagThatIsNeitherZeroNorOne) {
   EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
 }
 
+TEST(DecodeLinkMessage, RefusesAReleaseThatIsNotFitForALog) {
+  auto datagram = EncodeLinkMessage(1, ClientHelloMessage{3, 6, "0.2.0"});
+  datagram.back() = std::byte{'\n'};
+  EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
+}
+
+TEST(EncodeLinkMessage, LeavesOutWhatVersion2HasNoPlaceFor) {
+  const auto hello = DecodeLinkMessage(
+      EncodeLinkMessage(1, Hello({*IpAddress::Parse("10.0.0.2")}), kFirstLinkVersion));
+  ASSERT_TRUE(hello.ok()) << hello.status().message();
+  const auto& in_version_2 = std::get<HelloMessage>(hello->message);
+  EXPECT_EQ(in_version_2.generation, 2U);
+  EXPECT_EQ(in_version_2.instance, 0U);
+  EXPECT_TRUE(in_version_2.own_addresses.empty());
+  const auto published = DecodeLinkMessage(
+      EncodeLinkMessage(1, PublishedMessage{9, true, 10, 3, ""}, kFirstLinkVersion));
+  ASSERT_TRUE(published.ok()) << published.status().message();
+  EXPECT_EQ(std::get<PublishedMessage>(published->message).left_out, 0U);
+}
+
 TEST(DecodeLinkMessage, RefusesAReasonLongerThanItsLimit) {
   auto datagram = EncodeLinkMessage(1, PublishedMessage{1, false, 2, 0, std::string(1024, 'x')});
   const uint32_t length = 1025;
-  std::memcpy(datagram.data() + sizeof(LinkHeader) + 17, &length, sizeof(length));
+  std::memcpy(datagram.data() + sizeof(LinkHeader) + 21, &length, sizeof(length));
   datagram.push_back(std::byte{'x'});
   LinkHeader header = HeaderOf(datagram);
   ++header.body_bytes;
@@ -179,7 +247,7 @@ TEST(DecodeLinkMessage, TakesAnyBytesWithoutHarm) {
   std::mt19937_64 random(kSeed);
   size_t accepted = 0;
   for (int round = 0; round < 50'000; ++round) {
-    auto datagram = EncodeLinkMessage(1, kRows[random() % std::size(kRows)].message);
+    auto datagram = Encode(1, kRows[random() % std::size(kRows)]);
     for (uint64_t i = random() % 3; i > 0; --i) {
       datagram[random() % datagram.size()] = std::byte{static_cast<uint8_t>(random())};
     }

@@ -16,19 +16,24 @@
 
 #include "tests/unit/manage/fixture.h"
 #include "tests/unit/no_more_descriptors.h"
+#include "tests/unit/recorded.h"
 
 namespace fairlead {
 namespace {
 
 using testing::Memfd;
 using testing::TemporaryFolder;
+using testing_recorded::Bytes;
+using testing_recorded::Read;
 
 // Answers with what the test can recognise.
 class FakeHandler final : public LinkHandler {
  public:
   HelloMessage Hello() override {
     HelloMessage hello;
+    hello.instance = 16;
     hello.generation = 17;
+    hello.snapshot_version = kSnapshotVersionOfClientHello;
     return hello;
   }
   PublishedMessage Publish(const PublishMessage& message, int fd) override {
@@ -112,6 +117,15 @@ class Client {
     }
     return DecodeLinkMessage({bytes, static_cast<size_t>(count)}).value();
   }
+  // Of the statistics that come next; 0: something else comes.
+  uint32_t ReceiveStatsVersion() {
+    const std::optional<DecodedMessage> message = Receive();
+    if (!message || !std::holds_alternative<StatsMessage>(message->message)) return 0;
+    uint32_t version = 0;
+    EXPECT_EQ(pread(received_fd_, &version, sizeof(version), 8),
+              static_cast<ssize_t>(sizeof(version)));
+    return version;
+  }
   bool IsDisconnected() {
     char byte;
     return recv(fd_, &byte, 1, MSG_PEEK) == 0;
@@ -149,6 +163,62 @@ TEST_F(LinkServerTest, GreetsWhoeverConnects) {
   const std::optional<DecodedMessage> hello = client.Receive();
   ASSERT_TRUE(hello);
   EXPECT_EQ(std::get<HelloMessage>(hello->message).generation, 17u);
+}
+
+TEST_F(LinkServerTest, GreetsInTheFirstVersionAndSaysAllToWhoSaysWhatItReads) {
+  Client client(path_);
+  Serve();
+  const std::optional<DecodedMessage> greeting = client.Receive();
+  ASSERT_TRUE(greeting);
+  EXPECT_EQ(greeting->version, kFirstLinkVersion);
+  EXPECT_EQ(std::get<HelloMessage>(greeting->message).instance, 0u) << "it has no such field";
+  client.Send(3, ClientHelloMessage{3, kStatsVersion, "0.2.0"});
+  client.Send(4, GetStatsMessage{});
+  Serve();
+  const std::optional<DecodedMessage> hello = client.Receive();
+  ASSERT_TRUE(hello);
+  EXPECT_EQ(hello->id, 3u);
+  EXPECT_EQ(hello->version, kLinkVersion);
+  EXPECT_EQ(std::get<HelloMessage>(hello->message).instance, 16u);
+  EXPECT_EQ(client.ReceiveStatsVersion(), kStatsVersion);
+}
+
+TEST_F(LinkServerTest, GivesOnlyWhatTheClientReads) {
+  handler_.stats.totals.drops[static_cast<size_t>(DropReason::k_hairpin)] = 3;
+  for (const uint32_t version : {kFirstStatsVersion, kStatsVersion - 1, kStatsVersion + 1}) {
+    Client client(path_);
+    Serve();
+    client.Receive();
+    client.Send(1, ClientHelloMessage{3, version, ""});
+    client.Send(2, GetStatsMessage{});
+    Serve();
+    client.Receive();
+    EXPECT_EQ(client.ReceiveStatsVersion(),
+              version >= kStatsVersion ? kStatsVersion : kFirstStatsVersion);
+  }
+}
+
+// Release 0.1.0's fairleadd, whose very messages these are.
+TEST_F(LinkServerTest, AnswersAControlPlaneOfRelease010InItsVersion) {
+  Client client(path_);
+  Serve();
+  EXPECT_EQ(client.Receive()->version, kFirstLinkVersion);
+  const std::vector<std::byte> bytes = Bytes(Read("publish.body"));
+  const Memfd image(bytes);
+  client.SendBytes(Bytes(Read("publish.message")), {image.get()});
+  client.SendBytes(Bytes(Read("get_stats.message")));
+  client.SendBytes(Bytes(Read("find_flow.message")));
+  Serve();
+  EXPECT_EQ(client.ReceiveStatsVersion(), kFirstStatsVersion);
+  const std::optional<DecodedMessage> flow = client.Receive();
+  ASSERT_TRUE(flow);
+  EXPECT_EQ(flow->version, kFirstLinkVersion);
+  EXPECT_TRUE(std::holds_alternative<FlowMessage>(flow->message));
+  const std::optional<DecodedMessage> published = client.Receive();
+  ASSERT_TRUE(published);
+  EXPECT_EQ(published->version, kFirstLinkVersion);
+  EXPECT_TRUE(std::get<PublishedMessage>(published->message).in_force);
+  EXPECT_EQ(handler_.received_bytes, bytes.size());
 }
 
 TEST_F(LinkServerTest, AnswersEachRequestWithItsId) {

@@ -1,0 +1,98 @@
+// What the bodies of both versions share (stats.h). For stats.cc and stats_v3.cc alone.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/link/stats.h"
+
+namespace fairlead::stats_wire {
+
+static_assert(std::endian::native == std::endian::little, "bodies are little-endian");
+
+inline constexpr uint64_t kMagic = 0x5354415453444c46;  // "FLDSTATS" as it lies in memory
+
+// Each body begins with it.
+struct Start {
+  uint64_t magic;
+  uint32_t version;
+};
+
+struct TotalsRecord {
+  uint64_t rx_packets;
+  uint64_t rx_bytes;
+  uint64_t tx_packets;
+  uint64_t tx_bytes;
+  uint64_t generated;
+  uint64_t to_kernel;
+  uint64_t flow_capacity;
+  uint64_t flow_records;
+  uint64_t flow_pins;
+  uint64_t flow_new;
+  uint64_t flow_old;
+  uint64_t flow_evicted;
+  uint64_t flow_untracked;
+  uint64_t flow_swept_at_ms_ago;
+};
+static_assert(sizeof(TotalsRecord) == 14 * 8);
+TotalsRecord ToRecord(const PacketTotals& totals, const FlowTotals& flows);
+// All but the drops.
+void FromRecord(const TotalsRecord& record, PacketTotals* totals, FlowTotals* flows);
+
+struct PortStatsRecord {
+  char name[kMaxPortNameBytes + 1];  // NUL-padded UTF-8
+  char interface[kMaxPortNameBytes + 1];
+  uint64_t flags;
+  uint64_t steered_to_dataplane;
+  uint64_t steered_to_kernel;
+  uint64_t steered_no_socket;
+  uint64_t kernel_delivered;
+  uint64_t kernel_lost;
+  uint64_t kernel_received;
+  uint64_t kernel_sent;
+  uint64_t kernel_unsent;
+};
+static_assert(sizeof(PortStatsRecord) == 200);
+PortStatsRecord ToRecord(const PortStats& port);
+// What its flags do not speak of is not looked at.
+Result<PortStats> FromRecord(const PortStatsRecord& record);
+
+// More could not come from one snapshot (snapshot/format.h); keeps the size arithmetic in 64 bits.
+inline constexpr uint64_t kMaxStatsRecords = 1U << 20;
+
+template <typename Record>
+void Append(const Record& record, std::vector<std::byte>* out) {
+  const size_t at = out->size();
+  out->resize(at + sizeof(record));
+  std::memcpy(out->data() + at, &record, sizeof(record));
+}
+
+// Takes one record, which lies in the first of `record_bytes` bytes. REQUIRES that they are there, and
+// as many as the record's.
+template <typename Record>
+Record Take(std::span<const std::byte>* rest, size_t record_bytes = sizeof(Record)) {
+  Record record;
+  std::memcpy(&record, rest->data(), sizeof(record));
+  *rest = rest->subspan(record_bytes);
+  return record;
+}
+
+Status Refuse(const char* field, uint64_t value, const std::string& why);
+// kInvalidArgument when `value` is above `most`.
+Status CheckLimit(const char* field, uint64_t value, uint64_t most);
+
+// Takes `count` ports of `record_bytes` each.
+Status TakePorts(uint64_t count, size_t record_bytes, std::span<const std::byte>* rest,
+                 std::vector<PortStats>* ports);
+
+// Release 0.1.0's version 3. REQUIRES what EncodeStats does; Decode: bytes that begin with a Start.
+void EncodeV3(const DataplaneStats& stats, std::vector<std::byte>* out);
+Result<DataplaneStats> DecodeV3(std::span<const std::byte> bytes, DataplaneStats memory);
+
+}  // namespace fairlead::stats_wire

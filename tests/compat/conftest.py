@@ -1,0 +1,47 @@
+"""A lab whose programs are of two releases. The fixtures of the end-to-end tests hold here, too."""
+import pytest
+
+from tests.compat.build_base import build_base
+from tests.e2e.conftest import (  # noqa: F401
+    _bounded, bare_lab, build, pytest_configure, pytest_runtest_makereport)
+
+DATAPLANE, FAIRLEADD = "dataplane/fairlead-dataplane", "controlplane/fairleadd"
+
+
+@pytest.fixture(scope="session")
+def base_build(build):  # noqa: F811
+    return build_base(build.parent / "build-base")
+
+
+class Releases:
+    """A lab, and which release the next start of a program takes."""
+
+    def __init__(self, lab, base):
+        self.lab = lab
+        self._base = base
+
+    def start_dataplane(self, is_base):
+        self._choose(DATAPLANE, is_base)
+        self.lab.start_dataplane()
+
+    def start_control(self, is_base):
+        self._choose(FAIRLEADD, is_base)
+        self.lab.start_control()
+
+    def replace_dataplane(self, is_base):
+        self.lab.dataplane.stop(timeout_s=20)
+        self.start_dataplane(is_base)
+
+    def replace_control(self, is_base):
+        self.lab.fairleadd.stop(timeout_s=20)
+        self.start_control(is_base)
+
+    def _choose(self, program, is_base):
+        self.lab.builds.pop(program, None)
+        if is_base:
+            self.lab.builds[program] = self._base
+
+
+@pytest.fixture
+def releases(bare_lab, base_build):  # noqa: F811
+    return Releases(bare_lab, base_build)

@@ -1,0 +1,186 @@
+// A dataplane of another release than this control plane.
+#include <thread>
+
+#include <gmock/gmock.h>
+
+#include "controlplane/common/log.h"
+#include "tests/unit/controlplane/fake_dataplane.h"
+#include "tests/unit/controlplane/http_client.h"
+#include "tests/unit/controlplane/support.h"
+
+namespace fairlead {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr const char* kWeb = R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+    "health_check": {"type": "none"},
+    "backends": [{"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})";
+
+class VersionsTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(ConfigureLog("text", "off").ok()); }
+
+  void Start() {
+    DaemonOptions options;
+    options.socket_path = socket_;
+    options.store_path = store_;
+    options.link_path = link_;
+    options.follow_neighbours = false;
+    daemon_ = std::make_unique<RunningDaemon>(options);
+    ASSERT_TRUE(daemon_->start_status().ok()) << daemon_->start_status().message();
+  }
+  bool WaitConnected() {
+    return WaitForStatus([](const json& view) { return view["connected"] == true; });
+  }
+  Answer Call(const std::string& method, const std::string& target, const std::string& body = {}) {
+    return Ask(socket_, method, target, body);
+  }
+  bool WaitForStatus(const std::function<bool(const json& dataplane)>& done) {
+    return AskUntil(socket_, "/v1/status",
+                    [&](const json& status) { return done(status["dataplane"]); });
+  }
+  static FakeDataplane::Behaviour Release010() {
+    FakeDataplane::Behaviour behaviour;
+    behaviour.hello.snapshot_version = 2;
+    return behaviour;
+  }
+
+  TempDir directory_;
+  std::string socket_ = directory_.File("control.sock");
+  std::string store_ = directory_.File("store.db");
+  std::string link_ = directory_.File("dataplane.sock");
+  std::unique_ptr<RunningDaemon> daemon_;
+};
+
+TEST_F(VersionsTest, ADataplaneOfRelease010GetsWhatItReadsAndIsUnderstood) {
+  FakeDataplane dataplane(link_, Release010());
+  Start();
+  ASSERT_TRUE(WaitConnected());
+  EXPECT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
+  EXPECT_EQ(
+      Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})").json()["in_force"],
+      true);
+  EXPECT_TRUE(WaitForStatus([](const json& view) {
+    return view["connected"] == true && view["release"] == "0.1.0" && view["workers"] == 2;
+  }));
+  ASSERT_TRUE(dataplane.WaitForStats(2));
+  const json stats = Call("GET", "/v1/stats").json();
+  EXPECT_EQ(stats["totals"]["rx"], 100);
+  EXPECT_EQ(stats["totals"]["drops"]["no_frontend"], 10);
+  EXPECT_EQ(stats["services"][0]["packets"], 90);
+  const Answer why = Call("POST", "/v1/explain", R"({"protocol": "tcp",
+      "source": "198.51.100.7:40000", "destination": "203.0.113.10:80"})");
+  EXPECT_EQ(why.json()["backend"], "10.0.0.1");
+}
+
+TEST_F(VersionsTest, ARestartPublishesNothingThatAnOldDataplaneHas) {
+  FakeDataplane dataplane(link_, Release010());
+  Start();
+  ASSERT_TRUE(WaitConnected());
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
+  daemon_->Abandon();
+  daemon_ = nullptr;
+  Start();
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["generation"] == 1; }));
+  EXPECT_EQ(dataplane.publish_count(), 1U) << "by the first process";
+}
+
+TEST_F(VersionsTest, WhatAnOldDataplaneDoesNotKnowIsLeftOutAndNamed) {
+  auto dataplane = std::make_unique<FakeDataplane>(link_, Release010());
+  Start();
+  ASSERT_TRUE(WaitConnected());
+  const Answer added = Call("POST", "/v1/services",
+                            R"({"name": "web", "on_no_backend": "reset",
+                                "frontends": ["203.0.113.10:80/tcp", "203.0.113.10:8000-8099/tcp"],
+                                "health_check": {"type": "none"},
+                                "backends": [{"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})");
+  ASSERT_EQ(added.status, 201);
+  EXPECT_EQ(added.json()["in_force"], false) << "one frontend is not";
+  EXPECT_THAT(dataplane->FrontendsInForce(), ElementsAre("203.0.113.10:80/tcp"));
+  const json status = Call("GET", "/v1/status").json();
+  ASSERT_EQ(status["left_out_frontends"].size(), 1U);
+  EXPECT_EQ(status["left_out_frontends"][0]["service"], "web");
+  EXPECT_EQ(status["left_out_frontends"][0]["frontend"], "203.0.113.10:8000-8099/tcp");
+  EXPECT_EQ(status["left_out_frontends"][0]["code"], "older_dataplane");
+  ASSERT_EQ(status["dataplane"]["unsupported"].size(), 1U);
+  EXPECT_EQ(status["dataplane"]["unsupported"][0]["service"], "web");
+  EXPECT_EQ(status["dataplane"]["unsupported"][0]["field"], "on_no_backend");
+  EXPECT_EQ(Call("GET", "/v1/services/web").json()["left_out_frontends"][0]["code"],
+            "older_dataplane");
+  EXPECT_THAT(Call("GET", "/metrics").body, HasSubstr("fairlead_frontends_left_out 1"));
+  const auto why = [&](const char* port) -> std::string {
+    return Call("POST", "/v1/explain",
+                std::string(R"({"protocol": "tcp", "source": "198.51.100.7:40000",
+                                "destination": "203.0.113.10:)") +
+                    port + "\"}")
+        .json()["why"];
+  };
+  EXPECT_THAT(why("8001"), HasSubstr("is left out: it is a range of ports"));
+  EXPECT_THAT(why("80"), testing::Not(HasSubstr("is left out")));
+  EXPECT_THAT(why("9000"), testing::Not(HasSubstr("is left out")));
+
+  dataplane = nullptr;
+  dataplane = std::make_unique<FakeDataplane>(link_);
+  ASSERT_TRUE(WaitForStatus([](const json& view) {
+    return view["connected"] == true && view["generation"] != 0 && view["unsupported"].empty();
+  }));
+  EXPECT_THAT(dataplane->FrontendsInForce(),
+              ElementsAre("203.0.113.10:80/tcp", "203.0.113.10:8000-8099/tcp"));
+  EXPECT_TRUE(Call("GET", "/v1/status").json()["left_out_frontends"].empty());
+}
+
+// It tells no change, but which generation it has.
+TEST_F(VersionsTest, AnOldDataplaneThatLostItsLinkAndHasTheChangeHasNotDied) {
+  Start();
+  {
+    FakeDataplane dataplane(link_, Release010());
+    ASSERT_TRUE(WaitConnected());
+    ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
+  }
+  EXPECT_EQ(Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})").status, 200);
+  for (uint64_t round = 0; round < 3; ++round) {
+    FakeDataplane::Behaviour silent = Release010();
+    silent.hello.pid = 100 + round;
+    silent.hello.generation = 2 + round;  // what the one before was sent
+    silent.answer_publish = false;
+    FakeDataplane dataplane(link_, silent);
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (dataplane.publish_count() == 0 && std::chrono::steady_clock::now() < patience) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    ASSERT_EQ(dataplane.publish_count(), 1U) << "in round " << round;
+  }
+  EXPECT_THAT(std::string(Call("GET", "/v1/status").json()["dataplane"]["error"]),
+              testing::Not(HasSubstr("held back")));
+}
+
+TEST_F(VersionsTest, ADropReasonOfALaterReleaseIsShownByItsName) {
+  FakeDataplane dataplane(link_);
+  DataplaneStats stats;
+  stats.totals.rx_packets = 7;
+  stats.other_drops = {{"of_a_later_release", 7}, {"never_seen", 0}};
+  dataplane.SetStats(stats);
+  Start();
+  ASSERT_TRUE(WaitConnected());
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
+  ASSERT_TRUE(dataplane.WaitForStats(2));
+  const json drops = Call("GET", "/v1/stats").json()["totals"]["drops"];
+  EXPECT_EQ(drops["of_a_later_release"], 7);
+  EXPECT_FALSE(drops.contains("never_seen"));
+  EXPECT_THAT(Call("GET", "/metrics").body,
+              HasSubstr("fairlead_drops_total{reason=\"of_a_later_release\"} 7"));
+}
+
+TEST_F(VersionsTest, TheReleaseOfTheDataplaneIsShown) {
+  FakeDataplane::Behaviour behaviour;
+  behaviour.hello.release = "0.9.0";
+  FakeDataplane dataplane(link_, behaviour);
+  Start();
+  EXPECT_TRUE(WaitForStatus([](const json& view) { return view["release"] == "0.9.0"; }));
+}
+
+}  // namespace
+}  // namespace fairlead
