@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Instructions per packet, by stage, of a row of bench/pipeline: exact on any machine, however busy.
-#   bench/instructions.sh BUILD [ROW-REGEX]      default row: v4, dsr, untracked, hot
+#   bench/instructions.sh BUILD [ROW-REGEX [SECONDS]]      default row: v4, dsr, untracked, hot
+# SECONDS: for so long (0.01). With 1e-9 it is one batch: two builds then count the same packets.
 # Needs valgrind, which has no AVX-512: what is counted is the path of a CPU without.
 set -euo pipefail
-if [ $# -lt 1 ]; then sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
+if [ $# -lt 1 ]; then sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
 build=$1
 row=${2:-'^v4/dsr/none/64B/flows:1000/.*buffers:32/'}
+seconds=${3:-0.01}
 command -v valgrind >/dev/null || { echo "instructions.sh: valgrind is missing: apt-get install valgrind" >&2; exit 1; }
 profile=$(mktemp)
 trap 'rm -f "$profile"' EXIT
 
 valgrind --tool=callgrind --callgrind-out-file="$profile" --toggle-collect='*ProcessBurst*' \
   --toggle-collect='*FillBurst*' --toggle-collect='*TakeFrames*' \
-  "$build/bench/pipeline" --benchmark_filter="$row" --benchmark_min_time=0.01 >/dev/null 2>&1 ||
+  "$build/bench/pipeline" --benchmark_filter="$row" --benchmark_min_time="$seconds" >/dev/null 2>&1 ||
   { echo "instructions.sh: the bench failed under valgrind; does $build/bench/pipeline run?" >&2; exit 1; }
 [ -s "$profile" ] || { echo "instructions.sh: no row matches '$row'" >&2; exit 1; }
 
@@ -22,7 +24,7 @@ bursts=$(awk '/^c?fn=\([0-9]+\) fairlead::ProcessBurst/ { match($0, /\([0-9]+\)/
               /^calls=/ { if (wanted) { split($1, part, "="); total += part[2] } wanted = 0 }
               END { print total + 0 }' "$profile")
 [ "$bursts" -gt 0 ] || { echo "instructions.sh: no burst was counted" >&2; exit 1; }
-callgrind_annotate "$profile" | awk -v packets=$((bursts * 32)) '
+callgrind_annotate --threshold=100 "$profile" | awk -v packets=$((bursts * 32)) '
   /fairlead::/ && $1 ~ /^[0-9,]+$/ {
     gsub(",", "", $1)
     match($0, /fairlead::[^(]*(\(anonymous namespace\)::[A-Za-z]*)?/)

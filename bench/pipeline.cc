@@ -26,6 +26,7 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/pipeline_rig.h"
+#include "lib/mode/mode.h"
 
 namespace fairlead::bench {
 namespace {
@@ -80,14 +81,12 @@ class Rows {
   std::set<std::string> names_;
 };
 
-constexpr ForwardingMode kModes[] = {ForwardingMode::kDsr, ForwardingMode::kIpip,
-                                     ForwardingMode::kGue, ForwardingMode::kNat};
-
 void RegisterRows() {
   Rows rows;
   for (const bool ipv6 : {false, true}) {
     for (const Tracking tracking : {Tracking::kNone, Tracking::kAdaptive, Tracking::kAll}) {
-      for (const ForwardingMode mode : kModes) {
+      for (size_t number = 0; number < Modes().size(); ++number) {
+        const auto mode = static_cast<ForwardingMode>(number);
         const Setting beyond{.ipv6 = ipv6, .mode = mode, .tracking = tracking};
         const bool wanted = mode == ForwardingMode::kDsr || tracking != Tracking::kAll;
         if (wanted) rows.Add(beyond);

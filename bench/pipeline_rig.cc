@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 
 #include "dataplane/worker/frames.h"
+#include "lib/mode/mode.h"
 #include "lib/net/checksum.h"
 #include "lib/net/headers.h"
 #include "lib/snapshot/view.h"
@@ -61,13 +62,14 @@ SnapshotService MakeService(const Setting& setting, uint32_t s) {
   SnapshotService service;
   service.id = s + 1;
   service.name = "s" + std::to_string(100'000 + s);  // sorted as they are counted
-  const bool nat = setting.mode == ForwardingMode::kNat;
+  const ModeDescriptor& mode = ModeOf(setting.mode);
+  const bool nat = mode.rewrites_destination();  // a frontend and its backends are of one family
   if (!nat || !setting.ipv6) service.frontends = {{FrontendV4(s), kFrontendPort, Protocol::kTcp}};
   if (!nat || setting.ipv6) {
     service.frontends.push_back({FrontendV6(s), kFrontendPort, Protocol::kTcp});
   }
   service.mode = setting.mode;
-  if (setting.mode == ForwardingMode::kGue) service.gue_port = kDefaultGuePort;
+  service.gue_port = mode.default_port;
   service.tracking_tcp = setting.tracking;
   for (uint32_t b = 0; b < setting.backends; ++b) {
     const uint32_t number = s * setting.backends + b;
@@ -170,19 +172,6 @@ rte_mempool* MakePool() {
   return made;
 }
 
-const char* NameOf(ForwardingMode mode) {
-  switch (mode) {
-    case ForwardingMode::kDsr:
-      return "dsr";
-    case ForwardingMode::kIpip:
-      return "ipip";
-    case ForwardingMode::kGue:
-      return "gue";
-    case ForwardingMode::kNat:
-      return "nat";
-  }
-  return "?";
-}
 const char* NameOf(Tracking tracking) {
   return tracking == Tracking::kNone ? "none" : tracking == Tracking::kAll ? "all" : "adaptive";
 }
@@ -190,9 +179,9 @@ const char* NameOf(Tracking tracking) {
 }  // namespace
 
 std::string Setting::Name() const {
-  std::string name = std::string(ipv6 ? "v6/" : "v4/") + NameOf(mode) + "/" + NameOf(tracking) +
-                     "/" + std::to_string(frame_bytes) + "B/flows:" + std::to_string(flows) +
-                     "/backends:" + std::to_string(backends) +
+  std::string name = std::string(ipv6 ? "v6/" : "v4/") + std::string(ModeOf(mode).name) + "/" +
+                     NameOf(tracking) + "/" + std::to_string(frame_bytes) +
+                     "B/flows:" + std::to_string(flows) + "/backends:" + std::to_string(backends) +
                      "/services:" + std::to_string(services) +
                      "/buffers:" + std::to_string(buffers);
   if (shifting_percent != 0) name += "/shifting:" + std::to_string(shifting_percent);
@@ -334,28 +323,23 @@ std::string Rig::CheckPacket(uint32_t i) const {
     return "a packet goes to another backend than its slot's";
   }
   const uint8_t* const ip = burst_.frame[i] + sizeof(EthernetHeader);
-  switch (setting_.mode) {
-    case ForwardingMode::kDsr:
-      return ip[setting_.ipv6 ? 7 : 8] == 63 ? "" : "the TTL is not one less";
-    case ForwardingMode::kIpip:
-    case ForwardingMode::kGue:
-      return CheckTunnel(ip, backend);
-    case ForwardingMode::kNat:
-      return CheckTranslated(ip, backend);
-  }
-  return "";
+  const ModeDescriptor& mode = ModeOf(setting_.mode);
+  if (mode.is_tunnel()) return CheckTunnel(ip, backend);
+  const uint8_t ttl = mode.decrements_ttl ? 63 : 64;
+  if (ip[setting_.ipv6 ? 7 : 8] != ttl) return "the TTL is not what the mode leaves";
+  return mode.rewrites_destination() ? CheckTranslated(ip, backend) : "";
 }
 
 // Outer IPv4 to the backend with a right checksum; behind it the packet as it came in.
 std::string Rig::CheckTunnel(const uint8_t* ip, const BackendEntry& backend) const {
-  const bool gue = setting_.mode == ForwardingMode::kGue;
+  const bool gue = ModeOf(setting_.mode).default_port != 0;  // UDP between the IP headers
   const uint8_t inner_protocol = setting_.ipv6 ? 41 : 4;
   if (ip[0] != 0x45 || Checksum(ip, sizeof(Ipv4Header)) != 0 ||
       std::memcmp(ip + 16, backend.address, 4) != 0 ||
       ip[9] != (gue ? uint8_t{kIpProtoUdp} : inner_protocol)) {
     return "the outer header is wrong";
   }
-  const uint8_t* const inner = ip + (gue ? 32 : 20);
+  const uint8_t* const inner = ip + ModeOf(setting_.mode).OverheadOf(Family::kIpv4, 0);
   if (gue && inner[-3] != inner_protocol) return "GUE's header is wrong";
   // All of the headers but what SetFlow writes into them.
   const uint32_t fixed = setting_.ipv6 ? 20 : 12;
@@ -369,8 +353,7 @@ std::string Rig::CheckTranslated(const uint8_t* ip, const BackendEntry& backend)
   const uint32_t destination = setting_.ipv6 ? 24 : 16;
   const Be16 port = Be16::FromHost(kNatPort);
   if (std::memcmp(ip + destination, backend.address, setting_.ipv6 ? 16 : 4) != 0 ||
-      std::memcmp(ip + L3Bytes(setting_.ipv6) + 2, &port, sizeof(port)) != 0 ||
-      ip[setting_.ipv6 ? 7 : 8] != 63) {
+      std::memcmp(ip + L3Bytes(setting_.ipv6) + 2, &port, sizeof(port)) != 0) {
     return "a packet is not translated";
   }
   return "";

@@ -11,6 +11,7 @@
 // one CPU. Status 1: what it was told is wrong, or nobody connects.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -21,6 +22,7 @@
 #include "bench/wire/memif.h"
 #include "bench/wire/phase.h"
 #include "bench/wire/traffic.h"
+#include "lib/mode/mode.h"
 
 namespace fairlead::bench {
 namespace {
@@ -43,11 +45,8 @@ struct Options {
 
 void Resolve(Options* options) {
   ImageSetting& image = options->traffic.image;
-  const std::string& mode = options->mode;
-  image.mode = mode == "ipip"  ? ForwardingMode::kIpip
-               : mode == "gue" ? ForwardingMode::kGue
-               : mode == "nat" ? ForwardingMode::kNat
-                               : ForwardingMode::kDsr;
+  image.mode = static_cast<ForwardingMode>(
+      std::ranges::find(Modes(), options->mode, &ModeDescriptor::name) - Modes().begin());
   image.tracking = options->tracking == "none"  ? Tracking::kNone
                    : options->tracking == "all" ? Tracking::kAll
                                                 : Tracking::kAdaptive;
@@ -97,8 +96,10 @@ Status Run(const Options& options) {
 }
 
 void DeclareImage(CLI::App* app, Options* options) {
-  app->add_option("--mode", options->mode, "forwarding: dsr, ipip, gue or nat")
-      ->check(CLI::IsMember({"dsr", "ipip", "gue", "nat"}));
+  std::vector<std::string> modes;
+  for (const ModeDescriptor* mode : Modes()) modes.emplace_back(mode->name);
+  app->add_option("--mode", options->mode, "forwarding: " + ModeNames())
+      ->check(CLI::IsMember(modes));
   app->add_option("--tracking", options->tracking)
       ->check(CLI::IsMember({"adaptive", "all", "none"}));
   app->add_option("--services", options->traffic.image.services)->check(CLI::Range(1, 65'536));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "lib/mode/mode.h"
 #include "lib/net/checksum.h"
 #include "lib/net/flow_key.h"
 #include "lib/net/headers.h"
@@ -19,7 +20,6 @@ constexpr uint32_t kL3 = sizeof(EthernetHeader);
 constexpr uint32_t kL4 = kL3 + sizeof(Ipv4Header);
 constexpr uint32_t kData = kL4 + sizeof(TcpHeader);
 constexpr uint32_t kStampBytes = 6;
-constexpr uint32_t kGueBytes = 12;  // UDP and GUE's base header
 constexpr uint32_t kFrontendBase = 0x64400000;
 constexpr uint16_t kPort = 80;
 constexpr uint8_t kDestination[6] = {2, 0, 0, 0, 0, 1};
@@ -38,7 +38,7 @@ SnapshotService MakeService(const ImageSetting& setting, uint32_t s, const std::
   service.name = "s" + std::to_string(100'000 + s);
   service.frontends = {{V4(kFrontendBase + s), kPort, Protocol::kTcp}};
   service.mode = setting.mode;
-  if (setting.mode == ForwardingMode::kGue) service.gue_port = 6080;
+  service.gue_port = ModeOf(setting.mode).default_port;
   service.tracking_tcp = setting.tracking;
   for (uint32_t b = 0; b < setting.backends; ++b) {
     const uint32_t number = s * setting.backends + b;
@@ -91,10 +91,7 @@ Result<Traffic> Traffic::Make(const TrafficSetting& setting, const SnapshotImage
   Traffic traffic(setting);
   traffic.MakeFrame();
   if (setting.expect_backend) {
-    const ForwardingMode mode = setting.image.mode;
-    const bool tunnel = mode == ForwardingMode::kIpip || mode == ForwardingMode::kGue;
-    traffic.inner_offset_ = tunnel ? sizeof(Ipv4Header) : 0;
-    if (mode == ForwardingMode::kGue) traffic.inner_offset_ += kGueBytes;
+    traffic.inner_offset_ = ModeOf(setting.image.mode).OverheadOf(Family::kIpv4, 0);
     RETURN_IF_ERROR(traffic.FindBackends(image));
   }
   traffic.next_round_.resize(setting.flows);
@@ -199,7 +196,8 @@ bool Traffic::RightBackend(const uint8_t* bytes, uint32_t flow) const {
   const uint8_t low[3] = {static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8),
                           static_cast<uint8_t>(number)};
   if (bytes[0] != 2 || bytes[1] != 1 || std::memcmp(bytes + 3, low, 3) != 0) return false;
-  if (setting_.image.mode == ForwardingMode::kDsr) return true;
+  const ModeDescriptor& mode = ModeOf(setting_.image.mode);
+  if (!mode.is_tunnel() && !mode.rewrites_destination()) return true;
   const uint8_t* const address = bytes + kL3 + 16;  // the outer one behind a tunnel
   return address[0] == 10 && std::memcmp(address + 1, low, 3) == 0;
 }

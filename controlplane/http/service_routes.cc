@@ -2,6 +2,7 @@
 #include "controlplane/http/api.h"
 #include "controlplane/http/views.h"
 #include "lib/intent/json.h"
+#include "lib/mode/mode.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -102,9 +103,7 @@ Result<ServiceSpec> Patched(const ServiceSpec& present, const std::string& body)
   Json merged = ServiceToJson(present);
   if (patch.contains("forwarding") && patch["forwarding"] != merged["forwarding"]) {
     // What another mode has is no setting of the new one.
-    for (const char* field : {"gue_port", "gue_checksum", "second_chance", "mss_clamp"}) {
-      merged.erase(field);
-    }
+    for (const ModeSetting& setting : kModeSettings) merged.erase(std::string(setting.name));
   }
   merged.merge_patch(patch);
   return ServiceFromJson(merged);

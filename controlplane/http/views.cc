@@ -16,6 +16,7 @@
 #include "controlplane/http/condition.h"
 #include "controlplane/observe/drain/drains.h"
 #include "lib/intent/json.h"
+#include "lib/mode/mode.h"
 #include "lib/table/table_digest.h"
 
 namespace fairlead {
@@ -156,7 +157,7 @@ namespace {
 std::string OwnAddressHint(const ServiceSpec& settings, const BackendSpec& spec,
                            const CheckVerdict& verdict) {
   const bool refused = verdict.outcome == CheckOutcome::kFailed && verdict.detail == ECONNREFUSED;
-  if (settings.forwarding == ForwardingMode::kNat || !refused) return "";
+  if (ModeOf(settings.forwarding).rewrites_destination() || !refused) return "";
   return "; the check connects to " + spec.endpoint.address.ToString() +
          ", where a server that listens on the frontend's address alone is not reached";
 }

@@ -1,3 +1,4 @@
+#include "dataplane/pipeline/drop.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/net/answer.h"
 #include "lib/net/headers.h"
@@ -12,7 +13,7 @@ bool IsSolicitation(const Burst& burst, uint32_t i) {
          burst.frame[i][burst.packet[i].l4_offset] == kIcmpv6NeighbourSolicitation;
 }
 
-void AnswerOne(const PipelineContext& context, Burst& burst, uint32_t i) {
+void AnswerOne(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   const MacAddress& mac = context.ports[burst.ingress_port[i]].mac;
   uint8_t* frame = burst.frame[i];
@@ -22,8 +23,7 @@ void AnswerOne(const PipelineContext& context, Burst& burst, uint32_t i) {
     reply_length = MakeArpReply(frame, length, packet, mac);
   } else if (IsSolicitation(burst, i)) {
     if (burst.tailroom[i] < kTargetOptionBytes) {
-      burst.Drop(i, DropReason::k_no_headroom);
-      return;
+      return DropPacket(context, burst, i, DropReason::k_no_headroom);
     }
     reply_length =
         MakeNeighbourAdvertisement(frame, length, length + burst.tailroom[i], packet, mac);
@@ -39,15 +39,14 @@ void AnswerOne(const PipelineContext& context, Burst& burst, uint32_t i) {
 }  // namespace
 
 void Answer(PipelineContext& context, Burst& burst) {
-  for (uint32_t n = 0; n < burst.question_count; ++n) {
-    const uint32_t i = burst.question[n];
+  for (const uint32_t i : burst.questions) {
     const bool about_neighbour =
         burst.packet[i].kind == FrameKind::kArp || IsSolicitation(burst, i);
     TokenBucket& bucket = about_neighbour ? context.neighbour_replies : context.echo_replies;
     if (bucket.Take(context.now_us)) {
       AnswerOne(context, burst, i);
     } else {
-      burst.Drop(i, DropReason::k_rate_limited);
+      DropPacket(context, burst, i, DropReason::k_rate_limited);
     }
   }
 }

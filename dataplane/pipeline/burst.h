@@ -56,6 +56,27 @@ struct ComingBurst {
   }
 };
 
+// Packets of a burst that a stage is to look at, by their places in it, in the order of their
+// coming. The one way to leave a packet to a later stage.
+struct PacketList {
+  uint32_t count = 0;
+  uint8_t place[kMaxBurst] = {};
+
+  void Add(uint32_t i) { place[count++] = static_cast<uint8_t>(i); }
+  // Leaves out those for which keep(i) is false.
+  template <typename Keep>
+  void KeepIf(Keep keep) {
+    uint32_t kept = 0;
+    for (uint32_t n = 0; n < count; ++n) {
+      const uint8_t i = place[n];
+      if (keep(i)) place[kept++] = i;
+    }
+    count = kept;
+  }
+  const uint8_t* begin() const { return place; }
+  const uint8_t* end() const { return place + count; }
+};
+
 struct Burst {
   uint32_t count = 0;  // packets, at most kMaxBurst
 
@@ -81,34 +102,28 @@ struct Burst {
 
   // What ParseHeaders leaves to LookupServices: packets that ParseCommon took, to an address of the
   // port; and a bit for each other that has no verdict yet.
-  uint32_t common_count = 0;
-  uint8_t common[kMaxBurst] = {};
+  PacketList common;
   uint32_t others = 0;
   bool any_ipv6 = false;  // of all
 
   // Packets of a service that are still pending, in order: what LookupServices leaves to the stages
   // behind it.
-  uint32_t live_count = 0;
-  uint8_t live[kMaxBurst] = {};
+  PacketList live;
 
   // Later fragments, which have no ports to look up: FollowFragments' to place. And whether some of
   // the live ones is a first fragment.
-  uint32_t fragment_count = 0;
-  uint8_t fragment[kMaxBurst] = {};
+  PacketList fragments;
   bool has_first_fragment = false;
 
   // ICMP errors to frontends: ForwardErrors' to place.
-  uint32_t error_count = 0;
-  uint8_t error[kMaxBurst] = {};
+  PacketList errors;
 
   // Packets from nat backends to clients, and the row that says who they come from.
-  uint32_t reply_count = 0;
-  uint8_t reply[kMaxBurst] = {};
+  PacketList replies;
   const NatRow* nat_row[kMaxBurst] = {};
 
   // Questions that Answer shall reply to.
-  uint32_t question_count = 0;
-  uint8_t question[kMaxBurst] = {};
+  PacketList questions;
 
   // What the pipeline made: to be sent by the caller, after the burst's own packets.
   uint32_t made_count = 0;
@@ -116,15 +131,10 @@ struct Burst {
 
   // The stages' lists, empty.
   void ClearLists() {
-    common_count = others = 0;
-    any_ipv6 = false;
-    live_count = fragment_count = error_count = reply_count = question_count = made_count = 0;
-    has_first_fragment = false;
-  }
-
-  void Drop(uint32_t i, DropReason why) {
-    verdict[i] = Verdict::kDrop;
-    reason[i] = why;
+    common.count = live.count = fragments.count = errors.count = replies.count = questions.count =
+        0;
+    others = made_count = 0;
+    any_ipv6 = has_first_fragment = false;
   }
 };
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "dataplane/pipeline/originate.h"
+#include "dataplane/pipeline/drop.h"
 #include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/net/answer.h"
@@ -10,30 +10,27 @@
 namespace fairlead {
 namespace {
 
-void Ask(Burst& burst, uint32_t i) {
-  burst.question[burst.question_count++] = static_cast<uint8_t>(i);
-}
-
 bool IsFrontend(const FrontendTable& frontends, const IpAddress& address) {
   return frontends.HasAddress(address.bytes().data(), address.family());
 }
 
 // ARP, and neighbour discovery that was not sent to a frontend's address.
-void JudgeNeighbour(const FrontendTable& frontends, Burst& burst, uint32_t i,
-                    const NeighbourView& view, DropReason malformed) {
+void JudgeNeighbour(PipelineContext& context, Burst& burst, uint32_t i, const NeighbourView& view,
+                    DropReason malformed) {
+  const FrontendTable& frontends = context.tables->frontends();
   // Whoever asks claims its own address in passing, and receivers note it: such a question is an
   // announcement, whatever it asks for.
   if (view.kind == NeighbourKind::kQuestion && IsFrontend(frontends, view.sender)) {
-    return burst.Drop(i, DropReason::k_address_conflict);
+    return DropPacket(context, burst, i, DropReason::k_address_conflict);
   }
   if (view.has_target && IsFrontend(frontends, view.target)) {
     switch (view.kind) {
       case NeighbourKind::kQuestion:
-        return Ask(burst, i);
+        return burst.questions.Add(i);
       case NeighbourKind::kAnnouncement:
-        return burst.Drop(i, DropReason::k_address_conflict);
+        return DropPacket(context, burst, i, DropReason::k_address_conflict);
       case NeighbourKind::kMalformed:
-        return burst.Drop(i, malformed);
+        return DropPacket(context, burst, i, malformed);
       case NeighbourKind::kNone:
         break;
     }
@@ -44,7 +41,6 @@ void JudgeNeighbour(const FrontendTable& frontends, Burst& burst, uint32_t i,
 // IP to an address that is no frontend's: the kernel's, unless it is nat's, or neighbour discovery
 // (sent to a multicast address) about a frontend.
 void JudgeForeign(PipelineContext& context, Burst& burst, uint32_t i) {
-  const FrontendTable& frontends = context.tables->frontends();
   const ParsedPacket& packet = burst.packet[i];
   if (JudgeReply(context, burst, i)) return;
   if (packet.kind != FrameKind::kIpv6 || packet.defect != DropReason::kNone ||
@@ -52,13 +48,12 @@ void JudgeForeign(PipelineContext& context, Burst& burst, uint32_t i) {
     burst.verdict[i] = Verdict::kToKernel;
     return;
   }
-  JudgeNeighbour(frontends, burst, i, ReadNeighbour(burst.frame[i], burst.linear_length[i], packet),
+  JudgeNeighbour(context, burst, i, ReadNeighbour(burst.frame[i], burst.linear_length[i], packet),
                  DropReason::k_bad_neighbour);
 }
 
 // ICMP of the packet's family, to a frontend's address.
 void JudgeIcmp(PipelineContext& context, Burst& burst, uint32_t i) {
-  const FrontendTable& frontends = context.tables->frontends();
   const ParsedPacket& packet = burst.packet[i];
   // All of it is looked at: its checksum covers all of it.
   if (burst.linear_length[i] < burst.frame_length[i] && context.buffers != nullptr) {
@@ -66,52 +61,47 @@ void JudgeIcmp(PipelineContext& context, Burst& burst, uint32_t i) {
   }
   const uint8_t* frame = burst.frame[i];
   const uint32_t length = burst.linear_length[i];
-  if (packet.is_fragment) return burst.Drop(i, DropReason::k_fragment);
+  if (packet.is_fragment) return DropPacket(context, burst, i, DropReason::k_fragment);
   if (packet.kind == FrameKind::kIpv6) {
     const NeighbourView view = ReadNeighbour(frame, length, packet);
     if (view.kind == NeighbourKind::kMalformed) {
-      return burst.Drop(i, DropReason::k_bad_neighbour);
+      return DropPacket(context, burst, i, DropReason::k_bad_neighbour);
     }
     if (view.kind != NeighbourKind::kNone) {
-      JudgeNeighbour(frontends, burst, i, view, DropReason::k_bad_neighbour);
+      JudgeNeighbour(context, burst, i, view, DropReason::k_bad_neighbour);
       if (burst.verdict[i] != Verdict::kToKernel) return;
       // About another address than the one that it was sent to.
-      return burst.Drop(i, DropReason::k_icmp_unsupported);
+      return DropPacket(context, burst, i, DropReason::k_icmp_unsupported);
     }
   }
   if (IsForwardedIcmpError(FamilyOf(packet), frame[packet.l4_offset])) {
-    burst.error[burst.error_count++] = static_cast<uint8_t>(i);
-    return;
+    return burst.errors.Add(i);
   }
-  if (IsEchoRequest(frame, length, packet)) return Ask(burst, i);
+  if (IsEchoRequest(frame, length, packet)) return burst.questions.Add(i);
   const uint8_t echo = packet.kind == FrameKind::kIpv4 ? kIcmpEchoRequest : kIcmpv6EchoRequest;
-  burst.Drop(
-      i, frame[packet.l4_offset] == echo ? DropReason::k_bad_icmp : DropReason::k_icmp_unsupported);
+  const bool is_echo = frame[packet.l4_offset] == echo;
+  DropPacket(context, burst, i, is_echo ? DropReason::k_bad_icmp : DropReason::k_icmp_unsupported);
 }
 
 // A fragment but the first, to a frontend's address. In IPv6 what follows the fragment header says
 // nothing (RFC 8200, 4.5).
-void JudgeLaterFragment(Burst& burst, uint32_t i) {
+void JudgeLaterFragment(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   if (packet.kind == FrameKind::kIpv4 && !HasPorts(packet)) {
-    return burst.Drop(i, DropReason::k_unsupported_protocol);
+    return DropPacket(context, burst, i, DropReason::k_unsupported_protocol);
   }
-  burst.fragment[burst.fragment_count++] = static_cast<uint8_t>(i);
+  burst.fragments.Add(i);
 }
 
 // TCP or UDP to a frontend's address, sound, with its ports: a service's, if there is one.
 void JudgeService(PipelineContext& context, Burst& burst, uint32_t i) {
   const FlowKey& key = burst.key[i];
   const uint32_t index = context.tables->frontends().FindDestination(key);
-  if (index == kNoService) return burst.Drop(i, DropReason::k_no_frontend);
-  const ServiceEntry& service = context.tables->services()[index];
+  if (index == kNoService) return DropPacket(context, burst, i, DropReason::k_no_frontend);
   burst.service[i] = index;
-  if (CountsTtl(service.mode) && TtlOf(burst.frame[i], burst.packet[i]) <= 1) {
-    Add(&context.counters->service(service.counter_index).drops, 1);
-    return DropExpired(context, burst, i, key.destination());
-  }
+  if (!JudgeTtl(context, burst, i)) return;
   burst.has_first_fragment |= burst.packet[i].is_fragment;
-  burst.live[burst.live_count++] = static_cast<uint8_t>(i);
+  burst.live.Add(i);
 }
 
 // The whole order of judgement for an IP packet that is not plainly a service's.
@@ -119,16 +109,18 @@ void JudgeIp(PipelineContext& context, Burst& burst, uint32_t i) {
   const FrontendTable& frontends = context.tables->frontends();
   const ParsedPacket& packet = burst.packet[i];
   if (!frontends.HasDestination(burst.key[i])) return JudgeForeign(context, burst, i);
-  if (packet.group_mac) return burst.Drop(i, DropReason::k_group_mac);
-  if (frontends.HasSource(burst.key[i])) return burst.Drop(i, DropReason::k_bad_source);
-  if (packet.defect != DropReason::kNone) return burst.Drop(i, packet.defect);
-  if (burst.nic_bad_ip_checksum[i]) return burst.Drop(i, DropReason::k_bad_ip_checksum);
+  if (packet.group_mac) return DropPacket(context, burst, i, DropReason::k_group_mac);
+  if (frontends.HasSource(burst.key[i]))
+    return DropPacket(context, burst, i, DropReason::k_bad_source);
+  if (packet.defect != DropReason::kNone) return DropPacket(context, burst, i, packet.defect);
+  if (burst.nic_bad_ip_checksum[i])
+    return DropPacket(context, burst, i, DropReason::k_bad_ip_checksum);
   if (IsIcmp(packet)) return JudgeIcmp(context, burst, i);
   if (packet.is_fragment && context.fragments == nullptr) {
-    return burst.Drop(i, DropReason::k_fragment);
+    return DropPacket(context, burst, i, DropReason::k_fragment);
   }
-  if (packet.later_fragment) return JudgeLaterFragment(burst, i);
-  if (!HasPorts(packet)) return burst.Drop(i, DropReason::k_unsupported_protocol);
+  if (packet.later_fragment) return JudgeLaterFragment(context, burst, i);
+  if (!HasPorts(packet)) return DropPacket(context, burst, i, DropReason::k_unsupported_protocol);
   JudgeService(context, burst, i);
 }
 
@@ -136,7 +128,7 @@ void JudgeOther(PipelineContext& context, Burst& burst, uint32_t i) {
   burst.service[i] = kNoService;
   switch (burst.packet[i].kind) {
     case FrameKind::kArp:
-      return JudgeNeighbour(context.tables->frontends(), burst, i,
+      return JudgeNeighbour(context, burst, i,
                             ReadArp(burst.frame[i], burst.linear_length[i], burst.packet[i]),
                             DropReason::k_bad_arp);
     case FrameKind::kIpv4:
@@ -159,20 +151,20 @@ void GiveAllToKernel(Burst& burst) {
 template <typename Find, typename IsFrontendSource>
 [[gnu::always_inline]] inline void FindServices(Burst& burst, Find find,
                                                 IsFrontendSource is_frontend) {
-  const uint32_t common_count = burst.common_count;
+  const uint32_t common_count = burst.common.count;
   uint32_t live_count = 0;
   for (uint32_t n = 0; n < common_count; ++n) {
-    const uint32_t i = burst.common[n];
+    const uint32_t i = burst.common.place[n];
     const FlowKey& key = burst.key[i];
     const uint32_t service = find(key);
     burst.service[i] = service;
     if (service != kNoService && !is_frontend(key)) [[likely]] {
-      burst.live[live_count++] = static_cast<uint8_t>(i);
+      burst.live.place[live_count++] = static_cast<uint8_t>(i);
     } else {
       burst.others |= 1U << i;
     }
   }
-  burst.live_count = live_count;
+  burst.live.count = live_count;
 }
 
 // A loop of its own, so that it keeps what it needs in registers.
@@ -209,7 +201,7 @@ void LookupServices(PipelineContext& context, Burst& burst) {
   for (uint32_t rest = burst.others; rest != 0; rest &= rest - 1) {
     JudgeOther(context, burst, static_cast<uint32_t>(std::countr_zero(rest)));
   }
-  std::sort(burst.live, burst.live + burst.live_count);
+  std::sort(burst.live.place, burst.live.place + burst.live.count);
 }
 
 }  // namespace fairlead

@@ -122,11 +122,6 @@ void SendIcmpError(PipelineContext& context, Burst& burst, uint32_t i, IcmpError
   AddMade(context, burst, made);
 }
 
-void DropExpired(PipelineContext& context, Burst& burst, uint32_t i, const IpAddress& frontend) {
-  SendIcmpError(context, burst, i, IcmpErrorKind::kTimeExceeded, frontend, 0);
-  burst.Drop(i, DropReason::k_ttl_expired);
-}
-
 void RefuseClient(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   if (context.buffers == nullptr || burst.made_count == kMaxMade) return;

@@ -18,9 +18,6 @@ namespace fairlead {
 void SendIcmpError(PipelineContext& context, Burst& burst, uint32_t i, IcmpErrorKind kind,
                    const IpAddress& frontend, uint32_t mtu);
 
-// Drops packet `i` for its TTL and tells its sender.
-void DropExpired(PipelineContext& context, Burst& burst, uint32_t i, const IpAddress& frontend);
-
 // Tells the sender of packet `i`, which must be as it came in, that its service has nobody for it, if
 // that is allowed (refusal.h) and within the rate limit: of resets, or of ICMP errors. The caller drops
 // the packet.

@@ -5,7 +5,6 @@
 
 #include "dataplane/pipeline/burst.h"
 #include "lib/net/headers.h"
-#include "lib/snapshot/format.h"
 
 namespace fairlead {
 
@@ -26,11 +25,6 @@ inline bool HasPorts(const ParsedPacket& packet) {
 // ICMP of the packet's own family.
 inline bool IsIcmp(const ParsedPacket& packet) {
   return packet.l4_protocol == (packet.kind == FrameKind::kIpv4 ? kIpProtoIcmp : kIpProtoIcmpv6);
-}
-
-// dsr and nat forward the packet itself, so its TTL counts; a tunnel carries it as it is.
-inline bool CountsTtl(ForwardingMode mode) {
-  return mode == ForwardingMode::kDsr || mode == ForwardingMode::kNat;
 }
 
 }  // namespace fairlead

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "dataplane/pipeline/drop.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/net/headers.h"
 
@@ -25,17 +26,18 @@ bool IsOwnMac(const PortView& port, uint64_t mac) {
 }
 
 // Whatever is not common, or not to the port's first address.
-[[gnu::noinline]] void ParseOther(const PipelineContext& context, Burst& burst, uint32_t i) {
+[[gnu::noinline]] void ParseOther(PipelineContext& context, Burst& burst, uint32_t i) {
+  burst.service[i] = kNoService;
   const uint8_t* frame = burst.frame[i];
   const PortView& port = context.ports[burst.ingress_port[i]];
   // A frame too short for an Ethernet header cannot be judged by its MAC; the parser reports it.
   if (burst.linear_length[i] >= sizeof(EthernetHeader) && !IsGroup(frame) &&
       !IsOwnMac(port, DestinationMac(frame))) {
-    return burst.Drop(i, DropReason::k_other_mac);
+    return DropPacket(context, burst, i, DropReason::k_other_mac);
   }
   ParsedPacket& packet = burst.packet[i];
   ParseFrame(frame, burst.linear_length[i], burst.frame_length[i], &packet, &burst.key[i]);
-  if (packet.kind == FrameKind::kUnreadable) return burst.Drop(i, packet.defect);
+  if (packet.kind == FrameKind::kUnreadable) return DropPacket(context, burst, i, packet.defect);
   burst.others |= 1U << i;
   burst.any_ipv6 |= packet.kind == FrameKind::kIpv6;
 }
@@ -60,16 +62,10 @@ bool AnyBadIpChecksum(const Burst& burst) {
 
 // Not common, whatever their headers look like.
 [[gnu::noinline]] void TakeOutBadIpChecksums(Burst& burst) {
-  uint32_t kept = 0;
-  for (uint32_t n = 0; n < burst.common_count; ++n) {
-    const uint32_t i = burst.common[n];
-    if (burst.nic_bad_ip_checksum[i]) {
-      burst.others |= 1U << i;
-    } else {
-      burst.common[kept++] = static_cast<uint8_t>(i);
-    }
-  }
-  burst.common_count = kept;
+  burst.common.KeepIf([&](uint32_t i) {
+    if (burst.nic_bad_ip_checksum[i]) burst.others |= 1U << i;
+    return !burst.nic_bad_ip_checksum[i];
+  });
 }
 
 }  // namespace
@@ -101,13 +97,13 @@ void ParseHeaders(PipelineContext& context, Burst& burst) {
     if (ParseCommonUnicast(frame, burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
                            &burst.key[i]) &&
         DestinationMac(frame) == own_mac) [[likely]] {
-      burst.common[common_count++] = static_cast<uint8_t>(i);
+      burst.common.place[common_count++] = static_cast<uint8_t>(i);
       ipv6_count += burst.key[i].size_bytes / 32;  // 16 or 40
     } else {
       ParseOther(context, burst, i);
     }
   }
-  burst.common_count = common_count;
+  burst.common.count = common_count;
   burst.any_ipv6 |= ipv6_count != 0;
   context.hints.mostly_ipv6 = ipv6_count * 2 > count;
   if (AnyBadIpChecksum(burst)) [[unlikely]]

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "dataplane/pipeline/drop.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/base/check.h"
 
@@ -80,11 +81,11 @@ void ProcessBurst(PipelineContext& context, Burst& burst) {
   LookupServices(context, burst);
   SelectBackends(context, burst);
   context.coming.AskForExtra();
-  if (burst.fragment_count != 0 || burst.has_first_fragment) FollowFragments(context, burst);
-  if (burst.error_count != 0) ForwardErrors(context, burst);
+  if (burst.fragments.count != 0 || burst.has_first_fragment) FollowFragments(context, burst);
+  if (burst.errors.count != 0) ForwardErrors(context, burst);
   Rewrite(context, burst);
-  if (burst.reply_count != 0) TranslateReplies(context, burst);
-  if (burst.question_count != 0) Answer(context, burst);
+  if (burst.replies.count != 0) TranslateReplies(context, burst);
+  if (burst.questions.count != 0) Answer(context, burst);
   CountVerdicts(context.counters, burst);
 }
 
@@ -103,12 +104,13 @@ uint32_t ReleaseFragments(PipelineContext& context, Burst& burst, bool all) {
     context.buffers->Resume(released.handle, &burst, i);
     burst.verdict[i] = Verdict::kPending;
     burst.reason[i] = DropReason::kNone;
+    burst.service[i] = kNoService;
     ParseFrame(burst.frame[i], burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
                &burst.key[i]);
     if (released.where != 0) {
-      FollowWord(context, burst, i, released.where);
+      ApplyDecision(context, burst, i, released.where);
     } else if (context.tables->frontends().HasDestination(burst.key[i])) {
-      burst.Drop(i, released.reason);
+      DropPacket(context, burst, i, released.reason);
     } else {
       burst.verdict[i] = Verdict::kToKernel;  // from a nat backend, and perhaps none of nat's
     }

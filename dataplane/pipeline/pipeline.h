@@ -1,7 +1,7 @@
 // What a worker does with a burst of packets. No DPDK: tests, fuzzers and benches call it as the
 // worker does.
 //
-//   ParseHeaders -> LookupServices -> SelectBackends -> Rewrite (dsr | ipip | gue | nat)
+//   ParseHeaders -> LookupServices -> SelectBackends -> Rewrite (by mode: rewrite_row.h)
 //                        |  |  |          FollowFragments, ForwardErrors /  (rare; back into Rewrite)
 //                        |  |  \-> TranslateReplies (nat backend -> client)
 //                        |  \-> Answer (ARP, neighbour solicitation, echo)

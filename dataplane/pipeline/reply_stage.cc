@@ -1,11 +1,11 @@
 #include <algorithm>
 
 #include "dataplane/pipeline/departure.h"
-#include "dataplane/pipeline/mss_clamp.h"
+#include "dataplane/pipeline/drop.h"
 #include "dataplane/pipeline/originate.h"
 #include "dataplane/pipeline/packet_access.h"
+#include "dataplane/pipeline/rewrite_row.h"
 #include "dataplane/pipeline/stages.h"
-#include "lib/encap/nat_icmp.h"
 #include "lib/net/icmp_error.h"
 #include "lib/table/select.h"
 
@@ -53,61 +53,34 @@ bool JudgeReplyFragment(PipelineContext& context, Burst& burst, uint32_t i) {
   if (packet.later_fragment) {
     // What follows an IPv6 fragment header says nothing (RFC 8200, 4.5).
     if (packet.kind == FrameKind::kIpv4 && !HasPorts(packet)) return false;
-    burst.fragment[burst.fragment_count++] = static_cast<uint8_t>(i);
+    burst.fragments.Add(i);
     return true;
   }
   const bool answers = HasPorts(packet) && !IsSynFlags(packet.tcp_flags);
   const NatRow* row = answers ? context.tables->nat().FindSource(key) : nullptr;
-  RememberReply(context, burst, i, row != nullptr);
+  RecordReplyDecision(context, burst, i, row != nullptr);
   if (row == nullptr) return false;
   burst.nat_row[i] = row;
-  burst.reply[burst.reply_count++] = static_cast<uint8_t>(i);
+  burst.replies.Add(i);
   return true;
 }
 
-DropReason Translate(PipelineContext& context, Burst& burst, uint32_t i, const NatRow& row,
-                     const ClientHop& hop) {
-  uint8_t* frame = burst.frame[i];
-  const ParsedPacket& packet = burst.packet[i];
-  const uint8_t* source_mac = context.ports[burst.egress_port[i]].mac.bytes.data();
-  if (!HasPorts(packet) && IsIcmp(packet) && !packet.is_fragment) {
-    IcmpError error;
-    const DropReason refusal = ReadIcmpError(frame, burst.linear_length[i], packet, &error);
-    if (refusal != DropReason::kNone) return refusal;
-    RewriteIcmpErrorReverse(frame, packet, error, row.frontend, hop.destination_mac, source_mac);
-    return DropReason::kNone;
-  }
-  const ServiceEntry& service = context.tables->services()[row.service_index];
-  if ((packet.tcp_flags & kTcpSyn) != 0 && (service.flags & kServiceMssClamp) != 0) {
-    ClampToPorts(context, burst, i);
-  }
-  RewriteNatReverse(frame, packet, row.frontend, hop.destination_mac, source_mac);
-  return DropReason::kNone;
-}
-
-DropReason SendToClient(PipelineContext& context, Burst& burst, uint32_t i) {
-  const NatRow& row = *burst.nat_row[i];
+// kNone, or why it is dropped.
+DropReason SendToClient(PipelineContext& context, Burst& burst, uint32_t i, const NatRow& row) {
   const ParsedPacket& packet = burst.packet[i];
   const ClientHop& hop = context.tables->client_hop(FamilyOf(packet));
-  if (packet.has_ah) return DropReason::k_ah_nat;
-  if (TtlOf(burst.frame[i], packet) <= 1) {
-    SendIcmpError(context, burst, i, IcmpErrorKind::kTimeExceeded, FrontendOf(row, packet), 0);
-    return DropReason::k_ttl_expired;
-  }
   if (!hop.known) return DropReason::k_no_next_hop;
   burst.egress_port[i] = hop.egress_port == kIngressPort ? burst.ingress_port[i] : hop.egress_port;
   const uint16_t mtu = context.ports[burst.egress_port[i]].mtu;
   const bool too_big = packet.l3_length > mtu;
   if (too_big) {
-    if (!MayCut(burst, i)) {
-      SendIcmpError(context, burst, i, IcmpErrorKind::kTooBig, FrontendOf(row, packet), mtu);
-      return DropReason::k_too_big;
-    }
-    const uint32_t flags = context.tables->services()[row.service_index].flags;
-    if ((flags & kServiceDropTooBig) != 0) return DropReason::k_too_big;
+    const DropReason verdict = JudgeTooBig(context, burst, i, FrontendOf(row, packet), mtu);
+    if (verdict != DropReason::kNone) return verdict;
   }
   if (hop.vlan != 0 && !ReplaceTags(burst, i, hop.vlan)) return DropReason::k_no_headroom;
-  const DropReason refusal = Translate(context, burst, i, row, hop);
+  const ServiceEntry& service = context.tables->services()[row.service_index];
+  const DropReason refusal =
+      RewriteRowOf(service.mode).rewrite_reply({context, burst, i, row, hop});
   if (refusal != DropReason::kNone || !too_big) return refusal;
   return CutPacket(context, burst, i, mtu, PieceTunnel());
 }
@@ -132,22 +105,24 @@ bool JudgeReply(PipelineContext& context, Burst& burst, uint32_t i) {
   }
   if (row == nullptr || !GoesToClient(*context.tables, burst.key[i])) return false;
   burst.nat_row[i] = row;
-  burst.reply[burst.reply_count++] = static_cast<uint8_t>(i);
+  burst.replies.Add(i);
   return true;
 }
 
 void TranslateReplies(PipelineContext& context, Burst& burst) {
-  for (uint32_t n = 0; n < burst.reply_count; ++n) {
-    const uint32_t i = burst.reply[n];
-    burst.service[i] = burst.nat_row[i]->service_index;
-    const DropReason refusal = SendToClient(context, burst, i);
-    if (refusal == DropReason::kNone) {
-      burst.verdict[i] = Verdict::kForward;
-      continue;
+  for (const uint32_t i : burst.replies) {
+    const NatRow& row = *burst.nat_row[i];
+    burst.service[i] = row.service_index;
+    if (burst.packet[i].has_ah) {
+      DropPacket(context, burst, i, DropReason::k_ah_nat);
+    } else if (JudgeTtl(context, burst, i, [&] { return FrontendOf(row, burst.packet[i]); })) {
+      const DropReason refusal = SendToClient(context, burst, i, row);
+      if (refusal == DropReason::kNone) {
+        burst.verdict[i] = Verdict::kForward;
+      } else {
+        DropPacket(context, burst, i, refusal);
+      }
     }
-    const ServiceEntry& service = context.tables->services()[burst.service[i]];
-    Add(&context.counters->service(service.counter_index).drops, 1);
-    burst.Drop(i, refusal);
   }
 }
 

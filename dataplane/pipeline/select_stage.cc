@@ -1,7 +1,7 @@
 #include <cstring>
 
+#include "dataplane/pipeline/drop.h"
 #include "dataplane/pipeline/originate.h"
-#include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/stages.h"
 #include "lib/flow/flow_hash_burst.h"
 #include "lib/flow/flow_hash_inline.h"
@@ -23,9 +23,9 @@ void HashAndPrefetch(const PipelineContext& context, Burst& burst, SlotPointers&
   const ServiceEntry* services = tables.services().data();
   const uint64_t seed = tables.hash_seed();
   const ComingBurst coming = context.coming;
-  const uint32_t live_count = burst.live_count;
+  const uint32_t live_count = burst.live.count;
   for (uint32_t n = 0; n < live_count; ++n) {
-    const uint32_t i = burst.live[n];
+    const uint32_t i = burst.live.place[n];
     const ServiceEntry& service = services[burst.service[i]];
     const FlowHash hash = HashFlowInline(burst.key[i], service.hash_policy, seed);
     burst.hash[i] = hash;
@@ -41,16 +41,16 @@ void HashIpv4AndPrefetch(const PipelineContext& context, Burst& burst, SlotPoint
   static_assert(kMaxBurst % kHashLanes == 0 && sizeof(Ipv4KeyWords) == 16);
   const ForwardingTables& tables = *context.tables;
   const ServiceEntry* services = tables.services().data();
-  const uint32_t live_count = burst.live_count;
+  const uint32_t live_count = burst.live.count;
   alignas(64) Ipv4KeyWords keys[kMaxBurst];
   alignas(64) FlowHash hashes[kMaxBurst];
   for (uint32_t n = 0; n < live_count; ++n) {
-    std::memcpy(&keys[n], burst.key[burst.live[n]].words.data(), sizeof(keys[n]));
+    std::memcpy(&keys[n], burst.key[burst.live.place[n]].words.data(), sizeof(keys[n]));
   }
   hash_ipv4_keys(keys, live_count, tables.hash_seed(), hashes);
   const ComingBurst coming = context.coming;
   for (uint32_t n = 0; n < live_count; ++n) {
-    const uint32_t i = burst.live[n];
+    const uint32_t i = burst.live.place[n];
     burst.hash[i] = hashes[n];
     slots[n] = PrefetchSlot(services[burst.service[i]], hashes[n]);
     coming.AskForFrame(n);
@@ -61,7 +61,7 @@ void HashIpv4AndPrefetch(const PipelineContext& context, Burst& burst, SlotPoint
 [[gnu::always_inline]] inline void PrefetchBackend(const ForwardingTables& tables,
                                                    const ServiceEntry& service, uint32_t index) {
   __builtin_prefetch(&tables.backends()[index]);
-  if (!CountsTtl(service.mode)) __builtin_prefetch(&tables.tunnel(index));
+  if (service.is_tunnel()) __builtin_prefetch(&tables.tunnel(index));
 }
 
 void CountChoice(WorkerCounters* counters, const BackendEntry& backend, const PacketFacts& facts,
@@ -93,9 +93,9 @@ void SelectBySlot(PipelineContext& context, Burst& burst, const SlotPointers& sl
   const ForwardingTables& tables = *context.tables;
   const ServiceEntry* services = tables.services().data();
   const BackendEntry* backends = tables.backends().data();
-  const uint32_t live_count = burst.live_count;
+  const uint32_t live_count = burst.live.count;
   for (uint32_t n = 0; n < live_count; ++n) {
-    const uint32_t i = burst.live[n];
+    const uint32_t i = burst.live.place[n];
     const ServiceEntry& service = services[burst.service[i]];
     const ParsedPacket& packet = burst.packet[i];
     const uint32_t word = slots[n]->load(std::memory_order_relaxed);
@@ -143,25 +143,19 @@ void SelectByRecord(PipelineContext& context, Burst& burst, Undecided* undecided
 
 void DropWithoutBackend(PipelineContext& context, Burst& burst) {
   const ServiceEntry* services = context.tables->services().data();
-  uint32_t kept = 0;
-  for (uint32_t n = 0; n < burst.live_count; ++n) {
-    const uint32_t i = burst.live[n];
-    if (burst.backend[i] != kNoIndex) {
-      burst.live[kept++] = static_cast<uint8_t>(i);
-      continue;
-    }
-    const ServiceEntry& service = services[burst.service[i]];
-    if ((service.flags & kServiceResetNoBackend) != 0) RefuseClient(context, burst, i);
-    burst.Drop(i, DropReason::k_no_backend);
-    Add(&context.counters->service(service.counter_index).drops, 1);
-  }
-  burst.live_count = kept;
+  burst.live.KeepIf([&](uint32_t i) {
+    if (burst.backend[i] != kNoIndex) return true;
+    const uint32_t flags = services[burst.service[i]].flags;
+    if ((flags & kServiceResetNoBackend) != 0) RefuseClient(context, burst, i);
+    DropPacket(context, burst, i, DropReason::k_no_backend);
+    return false;
+  });
 }
 
 }  // namespace
 
 void SelectBackends(PipelineContext& context, Burst& burst) {
-  if (burst.live_count == 0) return;
+  if (burst.live.count == 0) return;
   SlotPointers slots;
   if (burst.any_ipv6 || context.tables->other_hash_policies()) {
     HashAndPrefetch(context, burst, slots);

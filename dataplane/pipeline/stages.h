@@ -16,14 +16,15 @@ void LookupServices(PipelineContext& context, Burst& burst);
 // Hashes what is live and gives each packet its backend and egress port.
 void SelectBackends(PipelineContext& context, Burst& burst);
 
-// First fragments leave word where they go; later ones go there, or wait. Adds to live and reply.
+// The first fragment of a datagram records its routing decision; later ones apply it, or wait. Adds
+// to live and replies.
 void FollowFragments(PipelineContext& context, Burst& burst);
-// Does to fragment `i`, parsed, what its datagram's first one left word of (not 0).
-void FollowWord(PipelineContext& context, Burst& burst, uint32_t i, uint64_t word);
+// Applies to fragment `i`, parsed, the decision (not 0) that its datagram's first one recorded.
+void ApplyDecision(PipelineContext& context, Burst& burst, uint32_t i, uint64_t decision);
 
-// Leaves word for the later fragments of first fragment `i`, from a nat backend's address: they are
-// to be translated as well, or the kernel's. REQUIRES context.fragments not null.
-void RememberReply(PipelineContext& context, const Burst& burst, uint32_t i, bool translated);
+// Records the decision about first fragment `i`, from a nat backend's address, for the later ones:
+// they are to be translated as well, or the kernel's. REQUIRES context.fragments not null.
+void RecordReplyDecision(PipelineContext& context, const Burst& burst, uint32_t i, bool translated);
 
 // ICMP errors to frontends go to the backend of the flow that they are about. Adds to live.
 void ForwardErrors(PipelineContext& context, Burst& burst);
@@ -35,12 +36,8 @@ bool JudgeReply(PipelineContext& context, Burst& burst, uint32_t i);
 // Gives replies their frontend's address and port.
 void TranslateReplies(PipelineContext& context, Burst& burst);
 
-// Turns each live packet into what leaves.
+// Turns each live packet into what leaves, by its service's mode (rewrite_row.h).
 void Rewrite(PipelineContext& context, Burst& burst);
-
-// Does so with those in `list` that are nothing special; leaves the others there, in order, and returns
-// how many they are. REQUIRES tables.
-uint32_t RewriteShort(PipelineContext& context, Burst& burst, uint8_t* list, uint32_t count);
 
 // Turns questions into their replies, in place.
 void Answer(PipelineContext& context, Burst& burst);

@@ -7,7 +7,7 @@ SteeringSet SteeringSetOf(const SnapshotView& snapshot) {
   for (const FrontendRecord& frontend : snapshot.frontends()) {
     set.frontends.push_back(AddressOf(frontend));
     const ServiceRecord& service = snapshot.services()[frontend.service_index];
-    if (service.mode != static_cast<uint8_t>(ForwardingMode::kNat)) continue;
+    if (!ModeOf(service).translates_replies) continue;
     for (const BackendRecord& backend : snapshot.backends_of(service)) {
       if (backend.family != frontend.family) continue;
       const bool keeps_port = backend.port == 0;

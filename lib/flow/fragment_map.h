@@ -1,7 +1,8 @@
-// Where the fragments of a datagram go: datagram -> a word that its first fragment left.
+// Where the fragments of a datagram go: datagram -> the routing decision that its first fragment
+// recorded.
 //
 // One fixed block of memory, shared by all workers. Later fragments have no ports; whoever balances
-// the first one leaves here what it decided, as 64 bits that mean something to the caller alone.
+// the first one records here what it decided, as 64 bits that mean something to the caller alone.
 //
 //   bucket (128 bytes) = writer lock | 5 entries of (tag, where, tick), 24 bytes each
 //
@@ -44,12 +45,14 @@ class FragmentMap {
   // The datagram's identity here. `fragment_key`: lib/net/fragment.h.
   FlowHash Identify(const FlowKey& fragment_key) const { return HashFlow(fragment_key, seed_); }
 
-  // Any worker. What the datagram's first fragment left; 0 when there was none, or too long ago.
+  // Any worker. What the datagram's first fragment recorded; 0 when there was none, or too long
+  // ago.
   uint64_t Find(const FlowHash& datagram, uint32_t now_tick) const;
 
   // Any worker. Records `where` (not 0) for the datagram unless it has a living mapping. Returns
-  // what is to be followed: the earlier word, else `where`. `recorded` (may be null): whether the map
-  // now says so too; false when another writer, put to sleep by its kernel, held the bucket.
+  // what is to be applied: the earlier decision, else `where`. `recorded` (may be null): whether
+  // the map now says so too; false when another writer, put to sleep by its kernel, held the
+  // bucket.
   uint64_t Remember(const FlowHash& datagram, uint64_t where, uint32_t now_tick,
                     bool* recorded = nullptr);
 

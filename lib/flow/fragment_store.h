@@ -1,14 +1,14 @@
 // Early fragments: they wait here until the first fragment of their datagram says where to go.
 //
-// Theory of operation. A first fragment is balanced by its ports, and First leaves the decision in
+// Theory of operation. A first fragment is balanced by its ports, and First records the decision in
 // the FragmentMap shared by all workers; later ones ask Later and mostly are told at once. One that
 // comes before the first waits: as an opaque 64-bit handle (an mbuf), in its datagram's list, in
-// order of arrival. It leaves the store exactly once, through Next: with the word to follow, or with
-// a reason to be dropped.
+// order of arrival. It leaves the store exactly once, through Next: with the decision to apply, or
+// with a reason to be dropped.
 //
 //   event                                             leaves with
-//   the first fragment comes here (First)             its word
-//   ... or came to another worker (Advance polls)     its word
+//   the first fragment comes here (First)             its decision
+//   ... or came to another worker (Advance polls)     its decision
 //   wait_ticks passed without it (Advance)            fragment_timeout
 //   others need the room: its bucket or the store     fragment_evicted
 //     is full, and its datagram is the oldest
@@ -56,8 +56,8 @@ class FragmentStore {
   // `map` outlives the store.
   FragmentStore(FragmentMap* map, const FragmentStoreSettings& settings);
 
-  // A first fragment that was balanced to `where` (not 0). Returns what it has to follow, which is
-  // an earlier first fragment's word if there is one. Those that wait for it become Next's.
+  // A first fragment that was balanced to `where` (not 0). Returns what it has to apply, which is
+  // an earlier first fragment's decision if there is one. Those that wait for it become Next's.
   uint64_t First(const FlowHash& datagram, uint64_t where, uint32_t now_tick);
 
   enum class Outcome : uint8_t {

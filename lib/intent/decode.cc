@@ -4,11 +4,12 @@
 #include <iterator>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "lib/base/utf8.h"
-#include "lib/encap/tunnel.h"
 #include "lib/intent/json.h"
 #include "lib/maglev/maglev_table.h"
+#include "lib/mode/mode.h"
 
 namespace fairlead {
 namespace {
@@ -21,10 +22,6 @@ struct Word {
   Enum value;
 };
 
-constexpr Word<ForwardingMode> kForwardingWords[] = {{"dsr", ForwardingMode::kDsr},
-                                                     {"ipip", ForwardingMode::kIpip},
-                                                     {"gue", ForwardingMode::kGue},
-                                                     {"nat", ForwardingMode::kNat}};
 constexpr Word<HashPolicy> kHashWords[] = {{"5-tuple", HashPolicy::kFiveTuple},
                                            {"3-tuple", HashPolicy::kThreeTuple},
                                            {"source-ip", HashPolicy::kSourceIp}};
@@ -40,6 +37,14 @@ constexpr Word<NoBackendPolicy> kNoBackendWords[] = {{"drop", NoBackendPolicy::k
 constexpr Word<bool> kCheckPortsWords[] = {{"first", false}, {"all", true}};
 constexpr Word<HealthCheckType> kCheckWords[] = {{"tcp", HealthCheckType::kTcp},
                                                  {"none", HealthCheckType::kNone}};
+
+std::vector<Word<ForwardingMode>> ForwardingWords() {
+  std::vector<Word<ForwardingMode>> words;
+  for (const ModeDescriptor* mode : Modes()) {
+    words.push_back({mode->name, static_cast<ForwardingMode>(words.size())});
+  }
+  return words;
+}
 
 template <typename Enum, size_t kCount>
 std::string_view NameOf(const Word<Enum> (&words)[kCount], Enum value) {
@@ -133,8 +138,9 @@ class Fields {
     return {};
   }
 
-  template <typename Enum, size_t kCount, typename T>
-  Status ReadWord(std::string_view name, const Word<Enum> (&words)[kCount], T* out) const {
+  // `words`: some Word's.
+  template <typename Words, typename T>
+  Status ReadWord(std::string_view name, const Words& words, T* out) const {
     const Json* value = Find(name);
     if (value == nullptr) return {};
     std::string choice;
@@ -254,7 +260,7 @@ Status ReadService(const Json& json, const std::string& path, ServiceSpec* servi
                     "on_no_backend", "backends"}));
   RETURN_IF_ERROR(ReadName(fields, &service->name));
   RETURN_IF_ERROR(ReadFrontends(fields, &service->frontends));
-  RETURN_IF_ERROR(fields.ReadWord("forwarding", kForwardingWords, &service->forwarding));
+  RETURN_IF_ERROR(fields.ReadWord("forwarding", ForwardingWords(), &service->forwarding));
   RETURN_IF_ERROR(fields.ReadInteger("gue_port", 1, 65535, &service->gue_port));
   RETURN_IF_ERROR(fields.ReadBool("gue_checksum", &service->gue_checksum));
   RETURN_IF_ERROR(fields.ReadBool("second_chance", &service->second_chance));
@@ -348,19 +354,20 @@ Json ServiceToJson(const ServiceSpec& service) {
                {"on_no_backend", NameOf(kNoBackendWords, service.on_no_backend)},
                {"health_check", std::move(health_check)},
                {"backends", std::move(backends)}};
-  if (service.forwarding == ForwardingMode::kGue) {
-    json["gue_port"] = service.gue_port.value_or(kDefaultGuePort);
-    json["gue_checksum"] = service.gue_checksum;
-    json["second_chance"] = service.second_chance;
+  const ModeDescriptor& mode = ModeOf(service.forwarding);
+  for (const ModeSetting& setting : kModeSettings) {
+    if (!mode.Allows(setting)) continue;
+    const bool is_set = (ServiceFlagsOf(service) & setting.flag) != 0;
+    json[setting.name] =
+        setting.flag == 0 ? Json(service.gue_port.value_or(mode.default_port)) : Json(is_set);
   }
-  if (service.forwarding == ForwardingMode::kNat) json["mss_clamp"] = service.mss_clamp;
   json["too_big"] = NameOf(kTooBigWords, service.drop_too_big);
   if (service.tracking) json["tracking"] = TrackingName(*service.tracking);
   if (service.idle_timeout_ms) json["idle_timeout"] = FormatDurationMs(*service.idle_timeout_ms);
   return json;
 }
 
-std::string_view ForwardingModeName(ForwardingMode mode) { return NameOf(kForwardingWords, mode); }
+std::string_view ForwardingModeName(ForwardingMode mode) { return ModeOf(mode).name; }
 std::string_view HashPolicyName(HashPolicy policy) { return NameOf(kHashWords, policy); }
 std::string_view TrackingName(Tracking tracking) { return NameOf(kTrackingWords, tracking); }
 

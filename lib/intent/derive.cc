@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "lib/encap/tunnel.h"
+#include "lib/mode/mode.h"
 
 namespace fairlead {
 namespace {
@@ -37,7 +37,7 @@ uint32_t TakeId(std::set<uint32_t>* used, auto propose, const auto&... subject) 
 }  // namespace
 
 bool ServiceNeedsClientNextHop(const ServiceSpec& settings, Family family) {
-  return settings.forwarding == ForwardingMode::kNat &&
+  return ModeOf(settings.forwarding).translates_replies &&
          std::ranges::any_of(settings.frontends, [&](const Frontend& frontend) {
            return frontend.address.family() == family;
          });
@@ -74,14 +74,9 @@ SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
     if (!usable || usable(frontend)) out.frontends.push_back(frontend);
   }
   out.mode = service.forwarding;
-  if (service.forwarding == ForwardingMode::kGue) {
-    out.gue_port = service.gue_port.value_or(kDefaultGuePort);
-  }
-  if (service.gue_checksum) out.flags |= kServiceGueChecksum;
-  if (service.second_chance) out.flags |= kServiceSecondChance;
-  if (service.mss_clamp) out.flags |= kServiceMssClamp;
-  if (service.drop_too_big) out.flags |= kServiceDropTooBig;
-  if (service.on_no_backend == NoBackendPolicy::kReset) out.flags |= kServiceResetNoBackend;
+  const uint16_t default_port = ModeOf(service.forwarding).default_port;
+  if (default_port != 0) out.gue_port = service.gue_port.value_or(default_port);
+  out.flags = ServiceFlagsOf(service);
   out.hash_policy = service.hash;
   out.tracking_tcp = TrackingFor(service, Protocol::kTcp);
   out.tracking_udp = TrackingFor(service, Protocol::kUdp);

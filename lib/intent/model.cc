@@ -8,11 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "lib/encap/tunnel.h"
 #include "lib/intent/json.h"
 #include "lib/intent/nat_rules.h"
 #include "lib/intent/service_index.h"
 #include "lib/maglev/maglev_table.h"
+#include "lib/mode/mode.h"
 
 namespace fairlead {
 namespace {
@@ -80,21 +80,18 @@ Status CheckFrontends(const ServiceSpec& service, std::string_view path) {
 
 // Settings of one mode are refused in the others rather than ignored.
 Status CheckForwarding(const ServiceSpec& service, std::string_view path) {
-  const auto refuse = [&](std::string_view field, std::string_view value, std::string_view mode) {
-    return Refuse(std::string(path).append(field), value,
-                  "needs forwarding: " + std::string(mode) + ", but it is " +
-                      std::string(ForwardingModeName(service.forwarding)));
-  };
-  if (service.forwarding != ForwardingMode::kGue) {
-    if (service.gue_port) return refuse("gue_port", std::to_string(*service.gue_port), "gue");
-    if (service.gue_checksum) return refuse("gue_checksum", "true", "gue");
-    if (service.second_chance) return refuse("second_chance", "true", "gue");
+  const ModeDescriptor& mode = ModeOf(service.forwarding);
+  for (const ModeSetting& setting : kModeSettings) {
+    const bool is_set = setting.flag == 0 ? service.gue_port.has_value()
+                                          : (ServiceFlagsOf(service) & setting.flag) != 0;
+    if (!is_set || mode.Allows(setting)) continue;
+    return Refuse(
+        std::string(path).append(setting.name),
+        setting.flag == 0 ? std::to_string(*service.gue_port) : "true",
+        "needs forwarding: " + ModeNamesWith(setting) + ", but it is " + std::string(mode.name));
   }
   if (service.gue_port == uint16_t{0})
     return CheckRange(std::string(path) + "gue_port", 0, 1, 65535);
-  if (service.mss_clamp && service.forwarding != ForwardingMode::kNat) {
-    return refuse("mss_clamp", "true", "nat");
-  }
   return {};
 }
 
@@ -151,7 +148,7 @@ Status CheckBackend(const ServiceSpec& service, const BackendSpec& backend,
     return Refuse(path + ".address", endpoint.address.ToString(),
                   "is a frontend of this service: packets would come back in a loop");
   }
-  if (endpoint.port != 0 && service.forwarding != ForwardingMode::kNat &&
+  if (endpoint.port != 0 && !ModeOf(service.forwarding).rewrites_destination() &&
       !NamesPort(service, endpoint.port)) {
     return Refuse(path + ".port", std::to_string(endpoint.port),
                   "is not a frontend's port: another port needs nat");
@@ -207,7 +204,7 @@ Status ValidateServiceAt(const ServiceSpec& service, std::string_view path) {
                   "is not a prime of at most " + std::to_string(kMaxSlotCount));
   }
   RETURN_IF_ERROR(CheckBackends(service, path));
-  if (service.forwarding != ForwardingMode::kNat) return {};
+  if (!ModeOf(service.forwarding).translates_replies) return {};
   const NatService nat_service{service.name, service.frontends};
   NatRules rules;
   for (size_t i = 0; i < service.backends.size(); ++i) {
@@ -256,16 +253,18 @@ bool IsUdpOnly(const ServiceSpec& service) {
 }
 
 bool IsStillAllowed(const ServiceSpec& service, const Frontend& frontend) {
-  return service.forwarding != ForwardingMode::kNat || !frontend.is_any_port();
+  return !ModeOf(service.forwarding).translates_replies || !frontend.is_any_port();
 }
 
 Status ValidateNewService(const ServiceSpec& service, std::string_view path) {
+  const ModeDescriptor& mode = ModeOf(service.forwarding);
   for (size_t i = 0; i < service.frontends.size(); ++i) {
     const Frontend& frontend = service.frontends[i];
     if (IsStillAllowed(service, frontend)) continue;
     return Refuse(Indexed(path, "frontends", i), frontend.ToString(),
-                  "is for any port, which nat cannot have: it would take the backends' own "
-                  "connections for replies; name the ports, or a range such as " +
+                  "is for any port, which " + std::string(mode.name) +
+                      " cannot have: it would take the backends' own "
+                      "connections for replies; name the ports, or a range such as " +
                       Frontend{frontend.address, 8000, frontend.protocol, 8999}.ToString());
   }
   const HealthCheck& check = service.health_check;
@@ -275,17 +274,26 @@ Status ValidateNewService(const ServiceSpec& service, std::string_view path) {
                          "only needs the port of a TCP server beside it");
 }
 
+uint32_t ServiceFlagsOf(const ServiceSpec& service) {
+  uint32_t flags = 0;
+  if (service.gue_checksum) flags |= kServiceGueChecksum;
+  if (service.second_chance) flags |= kServiceSecondChance;
+  if (service.mss_clamp) flags |= kServiceMssClamp;
+  if (service.drop_too_big) flags |= kServiceDropTooBig;
+  if (service.on_no_backend == NoBackendPolicy::kReset) flags |= kServiceResetNoBackend;
+  return flags;
+}
+
 Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint) {
-  if (service.forwarding == ForwardingMode::kNat || !NamesPort(service, endpoint.port)) {
+  if (ModeOf(service.forwarding).rewrites_destination() || !NamesPort(service, endpoint.port)) {
     return endpoint;
   }
   return {endpoint.address, 0};
 }
 
 void NormalizeService(ServiceSpec* service) {
-  if (service->forwarding == ForwardingMode::kGue && !service->gue_port) {
-    service->gue_port = kDefaultGuePort;
-  }
+  const uint16_t default_port = ModeOf(service->forwarding).default_port;
+  if (default_port != 0 && !service->gue_port) service->gue_port = default_port;
   for (BackendSpec& backend : service->backends) {
     backend.endpoint = NormalizeEndpoint(*service, backend.endpoint);
   }

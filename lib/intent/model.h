@@ -118,6 +118,9 @@ bool IsStillAllowed(const ServiceSpec& service, const Frontend& frontend);
 // any-port frontend. Message as of ValidateServiceAt.
 Status ValidateNewService(const ServiceSpec& service, std::string_view path);
 
+// ServiceFlags (lib/mode/forwarding_mode.h), whether or not its mode allows them.
+uint32_t ServiceFlagsOf(const ServiceSpec& service);
+
 // One of its frontends is for this very port.
 bool NamesPort(const ServiceSpec& service, uint16_t port);
 

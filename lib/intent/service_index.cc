@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "lib/base/check.h"
+#include "lib/mode/mode.h"
 #include "lib/net/port_nesting.h"
 #include "lib/snapshot/format.h"
 
@@ -119,7 +120,7 @@ std::unique_ptr<ServiceIndex::Entry> ServiceIndex::Extract(Entry* entry) {
 // On failure nothing is inserted.
 Status ServiceIndex::InsertBackend(const Entry& entry, const Endpoint& endpoint,
                                    const std::string& path) {
-  if (entry.forwarding == ForwardingMode::kNat) {
+  if (ModeOf(entry.forwarding).translates_replies) {
     RETURN_IF_ERROR(nat_.AddBackend(entry, endpoint, path));
   }
   ++backend_addresses_[{endpoint.address, &entry}];
@@ -128,7 +129,7 @@ Status ServiceIndex::InsertBackend(const Entry& entry, const Endpoint& endpoint,
 }
 
 void ServiceIndex::ExtractBackend(const Entry& entry, const Endpoint& endpoint) {
-  if (entry.forwarding == ForwardingMode::kNat) nat_.RemoveBackend(entry, endpoint);
+  if (ModeOf(entry.forwarding).translates_replies) nat_.RemoveBackend(entry, endpoint);
   const auto found = backend_addresses_.find({endpoint.address, &entry});
   CHECK(found != backend_addresses_.end());
   if (--found->second == 0) backend_addresses_.erase(found);

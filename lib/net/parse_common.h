@@ -1,4 +1,4 @@
-// The parser's short way for nearly all traffic; included by parse.h.
+// The parser's fast path for nearly all traffic; included by parse.h.
 //
 // In SSE 4.1, which the oldest CPU that Fairlead runs on has (x86-64-v2).
 #pragma once

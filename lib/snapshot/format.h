@@ -18,6 +18,8 @@
 
 #include <cstdint>
 
+#include "lib/mode/forwarding_mode.h"
+
 namespace fairlead {
 
 inline constexpr uint64_t kSnapshotMagic = 0x44454c5249414600;  // "\0FAIRLED" as it lies in memory
@@ -38,16 +40,6 @@ inline constexpr uint32_t kMaxSlotCount = 1U << 24;
 inline constexpr uint32_t kMaxIdleTimeoutMs = 86'400'000;  // 24 h
 inline constexpr uint16_t kMaxVlan = 4094;
 inline constexpr uint32_t kNoNextHop = 0xffffffff;
-
-enum class ForwardingMode : uint8_t { kDsr = 0, kIpip = 1, kGue = 2, kNat = 3 };
-// Per service; a bit that is not here is refused.
-enum ServiceFlags : uint32_t {
-  kServiceMssClamp = 1,      // nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry
-  kServiceGueChecksum = 2,   // gue: outer UDP checksum, else zero
-  kServiceDropTooBig = 4,    // IPv4 without DF larger than the MTU: drop, else cut
-  kServiceSecondChance = 8,  // gue: lists of candidates (docs/second-chance.md)
-  kServiceResetNoBackend = 16,  // without a backend: refuse the client (TCP reset, ICMP), else drop
-};
 
 enum class Tracking : uint8_t { kNone = 0, kAll = 1, kAdaptive = 2 };
 
@@ -103,7 +95,7 @@ struct ServiceRecord {
   uint8_t hash_policy;   // HashPolicy
   uint8_t tracking_tcp;  // Tracking
   uint8_t tracking_udp;  // Tracking
-  uint16_t gue_port;     // 0 unless mode is gue
+  uint16_t gue_port;     // 0 unless the mode has such a port
   uint32_t id;           // stable, unique; salts the flow table's tags
   uint32_t slot_count;   // prime
   uint32_t idle_timeout_tcp_ms;

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <iterator>
 #include <numeric>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -20,6 +19,7 @@
 #include "lib/base/utf8.h"
 #include "lib/flow/flow_hash.h"
 #include "lib/maglev/maglev_table.h"
+#include "lib/mode/mode.h"
 #include "lib/net/address.h"
 #include "lib/net/port_nesting.h"
 #include "lib/snapshot/format.h"
@@ -274,26 +274,12 @@ Status CheckServiceName(const SnapshotView& view, size_t index) {
   return {};
 }
 
-struct FlagRule {
-  uint32_t flag;
-  std::string_view field;
-  std::optional<ForwardingMode> mode;  // the only one that it makes sense in
-};
-constexpr FlagRule kFlagRules[] = {
-    {kServiceMssClamp, "flags.mss_clamp", ForwardingMode::kNat},
-    {kServiceGueChecksum, "flags.gue_checksum", ForwardingMode::kGue},
-    {kServiceDropTooBig, "flags.drop_too_big", std::nullopt},
-    {kServiceSecondChance, "flags.second_chance", ForwardingMode::kGue},
-    {kServiceResetNoBackend, "flags.reset_no_backend", std::nullopt},
-};
-
-Status CheckServiceFlags(size_t index, const ServiceRecord& record) {
-  uint32_t known = 0;
-  for (const FlagRule& rule : kFlagRules) {
-    known |= rule.flag;
-    if ((record.flags & rule.flag) == 0 || !rule.mode) continue;
-    if (record.mode == static_cast<uint8_t>(*rule.mode)) continue;
-    return Refuse("services", index, rule.field, "1",
+Status CheckServiceFlags(size_t index, const ServiceRecord& record, const ModeDescriptor& mode) {
+  uint32_t known = kCommonServiceFlags;
+  for (const ModeSetting& setting : kModeSettings) {
+    known |= setting.flag;
+    if ((record.flags & setting.flag) == 0 || mode.Allows(setting)) continue;
+    return Refuse("services", index, "flags." + std::string(setting.name), "1",
                   "does not go with mode " + Number(record.mode));
   }
   if ((record.flags & ~known) != 0) {
@@ -310,9 +296,8 @@ Status CheckServicePolicy(const SnapshotView& view, size_t index) {
   const auto refuse = [&](std::string_view field, uint64_t value, std::string_view why) {
     return Refuse("services", index, field, Number(value), why);
   };
-  if (record.mode > static_cast<uint8_t>(ForwardingMode::kNat)) {
-    return refuse("mode", record.mode, "is no forwarding mode");
-  }
+  const ModeDescriptor* mode = FindMode(record.mode);
+  if (mode == nullptr) return refuse("mode", record.mode, "is no forwarding mode");
   if (record.hash_policy > static_cast<uint8_t>(HashPolicy::kSourceIp)) {
     return refuse("hash_policy", record.hash_policy, "is no hash policy");
   }
@@ -322,10 +307,11 @@ Status CheckServicePolicy(const SnapshotView& view, size_t index) {
   if (record.tracking_udp > static_cast<uint8_t>(Tracking::kAdaptive)) {
     return refuse("tracking_udp", record.tracking_udp, "is no tracking mode");
   }
-  const bool is_gue = record.mode == static_cast<uint8_t>(ForwardingMode::kGue);
-  if (is_gue != (record.gue_port != 0)) {
+  const bool needs_port = mode->Allows(kGuePortSetting);
+  if (needs_port != (record.gue_port != 0)) {
     return refuse("gue_port", record.gue_port,
-                  is_gue ? "is no port, which mode gue needs" : "is set, but the mode is not gue");
+                  needs_port ? "is no port, which mode " + std::string(mode->name) + " needs"
+                             : "is set, but the mode is not " + ModeNamesWith(kGuePortSetting));
   }
   // Most services have the slots of the one before, whose count was judged.
   const bool is_known = index != 0 && record.slot_count == view.services()[index - 1].slot_count;
@@ -340,7 +326,7 @@ Status CheckServicePolicy(const SnapshotView& view, size_t index) {
       return refuse(field, value, "is not within 1.." + Number(kMaxIdleTimeoutMs));
     }
   }
-  return CheckServiceFlags(index, record);
+  return CheckServiceFlags(index, record, *mode);
 }
 
 // The services' backend ranges must tile the backends: each backend has exactly one service.
@@ -380,7 +366,8 @@ bool IsGoodBackend(const BackendRecord& record, bool may_have_port, uint32_t nex
 }
 
 // REQUIRES !IsGoodBackend(record, ...).
-Status RefuseBackend(size_t index, const BackendRecord& record, uint32_t next_hop_count) {
+Status RefuseBackend(size_t index, const BackendRecord& record, const ModeDescriptor& mode,
+                     uint32_t next_hop_count) {
   if (!HasGoodAddress(record)) return RefuseAddress("backends", index, record);
   const auto refuse = [&](std::string_view field, uint64_t value, std::string_view why) {
     return Refuse("backends", index, field, Number(value), why);
@@ -397,18 +384,20 @@ Status RefuseBackend(size_t index, const BackendRecord& record, uint32_t next_ho
     return refuse("next_hop_index", record.next_hop_index,
                   "is not below the count of next hops, " + Number(next_hop_count));
   }
-  return refuse("port", record.port, "is set, but mode dsr cannot change a packet's port");
+  return refuse("port", record.port,
+                "is set, but mode " + std::string(mode.name) + " cannot change a packet's port");
 }
 
 Status CheckBackendsOf(const SnapshotView& view, const ServiceRecord& service) {
   const auto records = view.backends();
   const auto next_hop_count = static_cast<uint32_t>(view.next_hops().size());
-  const bool may_have_port = service.mode != static_cast<uint8_t>(ForwardingMode::kDsr);
+  const ModeDescriptor& mode = ModeOf(service);
+  const bool may_have_port = mode.backend_port != BackendPort::kRefused;
   for (size_t i = 0; i < service.backend_count; ++i) {
     const size_t index = service.first_backend + i;
     const BackendRecord& record = records[index];
     if (!IsGoodBackend(record, may_have_port, next_hop_count)) {
-      return RefuseBackend(index, record, next_hop_count);
+      return RefuseBackend(index, record, mode, next_hop_count);
     }
     if (i == 0) continue;
     const auto order = Compare(records[index - 1], record);

@@ -39,4 +39,8 @@ Frontend FrontendOf(const FrontendRecord& record) {
 }
 IpAddress AddressOf(const BackendRecord& record) { return DecodeAddress(record); }
 
+const ModeDescriptor& ModeOf(const ServiceRecord& record) {
+  return ModeOf(static_cast<ForwardingMode>(record.mode));
+}
+
 }  // namespace fairlead

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "lib/mode/mode.h"
 #include "lib/net/address.h"
 #include "lib/snapshot/format.h"
 
@@ -40,5 +41,6 @@ class SnapshotView {
 IpAddress AddressOf(const FrontendRecord& record);
 Frontend FrontendOf(const FrontendRecord& record);
 IpAddress AddressOf(const BackendRecord& record);
+const ModeDescriptor& ModeOf(const ServiceRecord& record);
 
 }  // namespace fairlead

@@ -3,15 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "lib/encap/candidate_list.h"
 #include "lib/net/icmp_generate.h"
 
 namespace fairlead {
 namespace {
-
-ForwardingMode ModeOf(const ServiceRecord& service) {
-  return static_cast<ForwardingMode>(service.mode);
-}
 
 std::string_view FamilyName(Family family) { return family == Family::kIpv4 ? "IPv4" : "IPv6"; }
 
@@ -22,9 +17,9 @@ const IpAddress* AddressOfFamily(const EgressPort& port, Family family) {
   return found == port.addresses.end() ? nullptr : &*found;
 }
 
-bool SetSource(const EgressPort& port, TunnelSettings* settings) {
+bool SetSource(const EgressPort& port, bool spreads_source, TunnelSettings* settings) {
   const Family family = settings->destination.family();
-  if (settings->kind == TunnelKind::kIpip) {
+  if (spreads_source) {
     for (const Prefix& prefix : port.ipip_sources) {
       if (prefix.address.family() != family) continue;
       settings->source = prefix.address;
@@ -44,16 +39,16 @@ std::span<const EgressPort> PortsOf(const Departure& departure) {
 }
 
 Result<TunnelTemplate> TunnelOf(const Departure& departure, bool* has_source) {
-  const bool is_gue = ModeOf(departure.service) == ForwardingMode::kGue;
+  const ModeDescriptor& mode = ModeOf(departure.service);
   TunnelSettings settings;
-  settings.kind = is_gue ? TunnelKind::kGue : TunnelKind::kIpip;
   settings.destination = AddressOf(departure.backend);
-  if (is_gue) settings.gue_port = departure.service.gue_port;
+  settings.gue_port = departure.service.gue_port;
   const auto ports = PortsOf(departure);
-  *has_source = std::any_of(ports.begin(), ports.end(),
-                            [&](const EgressPort& port) { return SetSource(port, &settings); });
+  *has_source = std::any_of(ports.begin(), ports.end(), [&](const EgressPort& port) {
+    return SetSource(port, mode.spreads_source, &settings);
+  });
   if (!*has_source) return InvalidArgument("no source");
-  return MakeTunnelTemplate(settings);
+  return mode.make_template(settings);
 }
 
 std::string DescribeNoSource(const Departure& departure) {
@@ -87,18 +82,7 @@ std::string DescribeInterface(const Departure& departure) {
 }  // namespace
 
 uint32_t OverheadOf(const ServiceRecord& service, const BackendRecord& backend) {
-  const auto family = static_cast<Family>(backend.family);
-  switch (ModeOf(service)) {
-    case ForwardingMode::kDsr:
-    case ForwardingMode::kNat:
-      break;
-    case ForwardingMode::kIpip:
-      return TunnelOverhead(TunnelKind::kIpip, family);
-    case ForwardingMode::kGue:
-      return TunnelOverhead(TunnelKind::kGue, family) +
-             ((service.flags & kServiceSecondChance) != 0 ? CandidateRoom(family) : 0);
-  }
-  return 0;
+  return ModeOf(service).OverheadOf(static_cast<Family>(backend.family), service.flags);
 }
 
 LeftOut MakeBackendTunnel(const Departure& departure, TunnelTemplate* tunnel) {
@@ -141,7 +125,7 @@ std::string DescribeLeftOut(LeftOut reason, const Departure& departure) {
       why = DescribeMtu(departure);
       break;
     case LeftOut::k_no_own_address:
-      why = "nat needs to know the balancer's own " +
+      why = std::string(ModeOf(departure.service).name) + " needs to know the balancer's own " +
             std::string(FamilyName(static_cast<Family>(departure.backend.family))) +
             " address, whose packets from backends it must not translate; add it to a port's "
             "addresses in dataplane.yaml";

@@ -39,16 +39,16 @@ struct Departure {
   std::span<const EgressPort> ports;
 };
 
-// The tunnel of an ipip or gue service to the backend. The source is its port's address of the
-// backend's family, or the port's ipip_source; for kIngressPort that of the first port which has
-// one. `tunnel` is filled for kNo only.
+// The tunnel to the backend, of a service whose mode is one. The source is its port's address of
+// the backend's family, or the port's ipip_source; for kIngressPort that of the first port which
+// has one. `tunnel` is filled for kNo only.
 LeftOut MakeBackendTunnel(const Departure& departure, TunnelTemplate* tunnel);
 
 // k_mtu_too_small when clients of a frontend of that family could be told no legal MTU (RFC 8200:
 // 1280) for what goes to the backend: by its egress port, or by any if that is kIngressPort.
 LeftOut CheckBackendMtu(const Departure& departure, Family client);
 
-// nat must know the balancer's own address of each family that it translates.
+// What ModeDescriptor::translates_replies needs of each family.
 bool HasOwnAddress(Family family, std::span<const EgressPort> ports);
 
 // For people: "service web: backend 10.0.0.11: port lan has no IPv4 address for the tunnel to come

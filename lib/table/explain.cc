@@ -81,23 +81,11 @@ FlowRecord ToFlowRecord(const ExplainRecord& record) {
   return {record.backend_id, seen & kTickMask, record.flags};
 }
 
-// What the mode does to the packet; for dsr there is nothing to say.
-std::string Passage(const ServiceRecord& service, const BackendRecord& backend) {
-  const std::string address = AddressOf(backend).ToString();
-  switch (static_cast<ForwardingMode>(service.mode)) {
-    case ForwardingMode::kDsr:
-      break;
-    case ForwardingMode::kIpip:
-      return " Tunnelled to " + address + " (IP in IP), " +
-             std::to_string(OverheadOf(service, backend)) + " bytes longer.";
-    case ForwardingMode::kGue:
-      return " Tunnelled to " + Endpoint{AddressOf(backend), service.gue_port}.ToString() +
-             " (GUE), " + std::to_string(OverheadOf(service, backend)) + " bytes longer.";
-    case ForwardingMode::kNat:
-      return " Its destination becomes " + Endpoint{AddressOf(backend), backend.port}.ToString() +
-             ".";
-  }
-  return "";
+// What the mode does to the packet.
+std::string DescribeRewrite(const ServiceRecord& service, const BackendRecord& backend) {
+  return ModeOf(service).describe({.backend = {AddressOf(backend), backend.port},
+                                   .tunnel_port = service.gue_port,
+                                   .overhead_bytes = OverheadOf(service, backend)});
 }
 
 std::string Sentences(const Explanation& explanation, const ServiceEntry& service) {
@@ -166,7 +154,9 @@ Status Explainer::LookForReply(const SnapshotView& snapshot) {
   ASSIGN_OR_RETURN(const NatTable nat, NatTable::Build(snapshot));
   const NatRow* row = nat.FindSource(key_);
   if (row == nullptr) return {};
-  reply_service_ = std::string(snapshot.name_of(snapshot.services()[row->service_index]));
+  const ServiceRecord& service = snapshot.services()[row->service_index];
+  reply_service_ = std::string(snapshot.name_of(service));
+  reply_mode_ = static_cast<ForwardingMode>(service.mode);
   const auto& bytes = row->frontend.address;
   reply_frontend_.address = key_.family() == Family::kIpv4
                                 ? IpAddress::FromV4(std::span<const uint8_t, 4>(bytes.data(), 4))
@@ -179,10 +169,11 @@ Explanation Explainer::ExplainReply() const {
   Explanation explanation;
   explanation.verdict = Verdict::kForward;
   explanation.service = reply_service_;
-  explanation.forwarding = ForwardingMode::kNat;
+  explanation.forwarding = reply_mode_;
   explanation.backend = Endpoint{key_.source(), key_.source_port()};
-  explanation.why = "A reply of a backend of service " + reply_service_ +
-                    " through nat: its source becomes " + reply_frontend_.ToString() +
+  explanation.why = "A reply of a backend of service " + reply_service_ + " through " +
+                    std::string(ModeOf(reply_mode_).name) + ": its source becomes " +
+                    reply_frontend_.ToString() +
                     ", unless the destination is the balancer's own address.";
   return explanation;
 }
@@ -259,14 +250,15 @@ Explanation Explainer::Explain(const std::optional<ExplainRecord>& record,
       explanation.verdict = Verdict::kForward;
     }
   }
-  if (explanation.verdict == Verdict::kForward && service.mode == ForwardingMode::kNat &&
+  if (explanation.verdict == Verdict::kForward && ModeOf(service.mode).rewrites_destination() &&
       IsHairpin(key_, tables_->backends()[selection.backend_index])) {
     explanation.verdict = Verdict::kDrop;
     explanation.drop_reason = DropReason::k_hairpin;
   }
   explanation.why = Sentences(explanation, service);
   if (explanation.verdict == Verdict::kForward) {
-    explanation.why += Passage(view.services().front(), view.backends()[selection.backend_index]);
+    explanation.why +=
+        DescribeRewrite(view.services().front(), view.backends()[selection.backend_index]);
   }
   return explanation;
 }

@@ -86,8 +86,9 @@ class Explainer {
   SnapshotImage image_;  // of the one service
   LeftOutBackends left_out_;
   std::unique_ptr<ForwardingTables> tables_;  // null: no service
-  std::string reply_service_;                 // nat's, whose backend the source is; empty: none's
-  Endpoint reply_frontend_;                   // what the source becomes
+  std::string reply_service_;  // that translates replies, whose backend the source is; empty: none
+  ForwardingMode reply_mode_ = {};  // its
+  Endpoint reply_frontend_;         // what the source becomes
 };
 
 }  // namespace fairlead

@@ -29,10 +29,8 @@ inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
                             ? Json(DropReasonName(explanation.drop_reason))
                             : Json(nullptr);
   json["service"] = has_service ? Json(explanation.service) : Json(nullptr);
-  constexpr const char* kModes[] = {"dsr", "ipip", "gue", "nat"};
-  json["forwarding"] = explanation.forwarding
-                           ? Json(kModes[static_cast<size_t>(*explanation.forwarding)])
-                           : Json(nullptr);
+  json["forwarding"] =
+      explanation.forwarding ? Json(ModeOf(*explanation.forwarding).name) : Json(nullptr);
   json["backend"] = text(explanation.backend);
   json["slot"] = has_slot ? Json(explanation.slot) : Json(nullptr);
   json["slot_state"] = has_slot ? Json(SlotStateName(explanation.slot_state)) : Json(nullptr);

@@ -55,18 +55,10 @@ bool SameIds(std::span<const BackendEntry> a, std::span<const BackendEntry> b) {
                     [](const BackendEntry& x, const BackendEntry& y) { return x.id == y.id; });
 }
 
-ShortWay ShortWayOf(const ServiceEntry& service) {
-  switch (service.mode) {
-    case ForwardingMode::kDsr:
-      return ShortWay::kDsr;
-    case ForwardingMode::kIpip:
-    case ForwardingMode::kGue:
-      return (service.flags & (kServiceGueChecksum | kServiceSecondChance)) == 0 ? ShortWay::kTunnel
-                                                                                 : ShortWay::kNone;
-    case ForwardingMode::kNat:
-      return ShortWay::kNat;
-  }
-  return ShortWay::kNone;
+FastPath FastPathOf(const ServiceEntry& service, uint8_t family) {
+  if ((service.flags & ModeOf(service.mode).slow_flags) != 0) return FastPath::kNone;
+  return FastPathOf(service.mode,
+                    service.is_tunnel() ? static_cast<Family>(family) : Family::kIpv4);
 }
 
 bool Tracks(const ServiceEntry& service) {
@@ -75,8 +67,7 @@ bool Tracks(const ServiceEntry& service) {
 
 // A service with backends; then tunnels_ has a place for each, also for one that is left out.
 bool HasTunnels(const ServiceEntry& service) {
-  return service.backend_count != 0 &&
-         (service.mode == ForwardingMode::kIpip || service.mode == ForwardingMode::kGue);
+  return service.backend_count != 0 && service.is_tunnel();
 }
 
 uint32_t TicksFor(uint32_t timeout_ms) {
@@ -152,6 +143,10 @@ class TablesBuilder {
       entry.salt = SaltOfService(record.id);
       entry.id = record.id;
       entry.flags = record.flags;
+      const ModeDescriptor& mode = ModeOf(record);
+      entry.overhead_bytes[0] = static_cast<uint8_t>(mode.OverheadOf(Family::kIpv4, record.flags));
+      entry.overhead_bytes[1] = static_cast<uint8_t>(mode.OverheadOf(Family::kIpv6, record.flags));
+      entry.decrements_ttl = mode.decrements_ttl;
       tables_->services_.push_back(std::move(entry));
     }
     for (const FrontendRecord& frontend : snapshot_.frontends()) {
@@ -302,7 +297,7 @@ class TablesBuilder {
     entry->egress_port = hop.egress_port;
     entry->vlan = hop.vlan;
     entry->has_next_hop = true;
-    if (hop.vlan == 0) entry->short_way = ShortWayOf(service);
+    if (hop.vlan == 0) entry->fast_path = FastPathOf(service, record.family);
     return true;
   }
 
@@ -314,7 +309,7 @@ class TablesBuilder {
     ++service->backends_left_out;
     entry->left_out = reason;
     entry->has_next_hop = false;
-    entry->short_way = ShortWay::kNone;
+    entry->fast_path = FastPath::kNone;
     if (entry->state == BackendState::kActive) entry->state = BackendState::kDraining;
   }
 
@@ -335,15 +330,14 @@ class TablesBuilder {
     const BackendEntry& entry = tables_->backends_[index];
     const BackendRecord& record = snapshot_.backends()[index];
     const ServiceRecord& service = snapshot_.services()[entry.service_index];
-    const bool has_tunnel = OverheadOf(service, record) != 0;
-    if (service.mode == static_cast<uint8_t>(ForwardingMode::kNat) &&
-        !own_address_[record.family == 4 ? 0 : 1]) {
+    const ModeDescriptor& mode = ModeOf(service);
+    if (mode.translates_replies && !own_address_[record.family == 4 ? 0 : 1]) {
       return LeftOut::k_no_own_address;
     }
     const Departure departure{snapshot_, service, record, entry.egress_port, ports_};
     const LeftOut mtu =
         CheckMtu(departure, tables_->services_[entry.service_index].frontend_families);
-    if (mtu != LeftOut::kNo || !has_tunnel) return mtu;
+    if (mtu != LeftOut::kNo || !mode.is_tunnel()) return mtu;
     return MakeBackendTunnel(departure, &tables_->tunnels_[index]);
   }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -33,14 +34,14 @@
 
 namespace fairlead {
 
-// What a backend's packets need that are untagged, fit, and are nothing special otherwise either: the
-// rewrite stage has a loop for each. Of backends with a known next hop and no tag of their own.
-enum class ShortWay : uint8_t {
-  kNone,
-  kDsr,
-  kTunnel,  // ipip or gue, without UDP checksum and second chance
-  kNat,
-};
+// Which loop of the rewrite stage takes a backend's packets in the common case: untagged, no larger
+// than the MTU, and not of a kind that the mode excludes. A mode has one loop, a tunnel one for each
+// outer family. Only of backends with a known next hop and no tag of their own, of services without
+// ModeDescriptor::slow_flags.
+enum class FastPath : uint8_t { kNone = 0 };
+constexpr FastPath FastPathOf(ForwardingMode mode, Family outer) {
+  return static_cast<FastPath>(1 + 2 * static_cast<int>(mode) + (outer == Family::kIpv6 ? 1 : 0));
+}
 
 // One backend, one cache line: all that dsr and nat need.
 struct alignas(64) BackendEntry {
@@ -56,13 +57,14 @@ struct alignas(64) BackendEntry {
   uint16_t weight = 0;
   uint16_t port = 0;  // host order; 0 = the frontend's
   uint8_t family = 4;
-  ShortWay short_way = ShortWay::kNone;
+  FastPath fast_path = FastPath::kNone;
   LeftOut left_out = LeftOut::kNo;  // otherwise `state` is never kActive
   uint8_t address[16] = {};
 };
 static_assert(sizeof(BackendEntry) == 64);
 
-// nat: the packet's sender is the very backend chosen for it, which cannot answer itself.
+// Where the destination is rewritten: the packet's sender is the very backend chosen for it, which
+// cannot answer itself.
 inline bool IsHairpin(const FlowKey& key, const BackendEntry& backend) {
   uint64_t address[2];
   std::memcpy(address, backend.address, sizeof(address));
@@ -89,6 +91,13 @@ struct alignas(64) ServiceEntry {
   // No protocol that it has frontends of records all flows: a record that says what a settled or
   // pinned slot says as well is of no use.
   bool records_only_differences = true;
+  // Of its mode (lib/mode/mode.h).
+  uint8_t overhead_bytes[2] = {};  // in front of a packet at most, over IPv4 and IPv6
+  bool decrements_ttl = false;
+
+  // The packet is carried in another one.
+  bool is_tunnel() const { return overhead_bytes[0] != 0; }
+  uint32_t OverheadOf(Family outer) const { return overhead_bytes[outer == Family::kIpv4 ? 0 : 1]; }
 
   // The management thread's.
   std::shared_ptr<SlotTable> slot_table;
@@ -99,6 +108,8 @@ struct alignas(64) ServiceEntry {
   uint32_t backends_left_out = 0;
   std::string name;
 };
+
+static_assert(offsetof(ServiceEntry, slot_table) == 64);
 
 // Where packets to clients go: nat's replies.
 struct ClientHop {
@@ -161,7 +172,7 @@ class ForwardingTables {
   const FrontendTable& frontends() const { return frontends_; }
   std::span<const ServiceEntry> services() const { return services_; }
   std::span<const BackendEntry> backends() const { return backends_; }
-  // Of a backend of an ipip or gue service.
+  // Of a backend of a service whose mode is a tunnel.
   const TunnelTemplate& tunnel(uint32_t backend_index) const { return tunnels_[backend_index]; }
   bool has_tunnels() const { return !tunnels_.empty(); }
   // Some service hashes less than the 5-tuple.

@@ -33,7 +33,7 @@ class NatTable::Builder {
     const auto frontends = snapshot_.frontends();
     for (uint32_t f = 0; f < frontends.size(); ++f) {
       const ServiceRecord& service = snapshot_.services()[frontends[f].service_index];
-      if (!IsNat(service) || !families_[frontends[f].family == 4 ? 0 : 1]) continue;
+      if (!IsTranslated(service) || !families_[frontends[f].family == 4 ? 0 : 1]) continue;
       for (uint32_t local = 0; local < service.backend_count; ++local) {
         RETURN_IF_ERROR(AddPair(f, service.first_backend + local));
       }
@@ -44,8 +44,8 @@ class NatTable::Builder {
   }
 
  private:
-  static bool IsNat(const ServiceRecord& service) {
-    return service.mode == static_cast<uint8_t>(ForwardingMode::kNat);
+  static bool IsTranslated(const ServiceRecord& service) {
+    return ModeOf(service).translates_replies;
   }
   static Words WordsOf(const BackendRecord& backend) {
     Words words;
@@ -66,7 +66,7 @@ class NatTable::Builder {
     uint64_t pairs = 0;
     for (const FrontendRecord& frontend : snapshot_.frontends()) {
       const ServiceRecord& service = snapshot_.services()[frontend.service_index];
-      if (IsNat(service)) pairs += service.backend_count;
+      if (IsTranslated(service)) pairs += service.backend_count;
     }
     // A pair's own entry and at most one for its backend's address; and free ones, where probes end.
     table_.entries_.resize(std::bit_ceil(pairs * 4 + 2));

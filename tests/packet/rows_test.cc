@@ -118,7 +118,7 @@ class RowTest : public testing::Test {
       wanted_late_.insert(wanted_late_.end(), step.out.begin(), step.out.end());
       return;
     }
-    // Within a burst a fragment meets the word that a first one behind it left.
+    // Within a burst a fragment meets the decision that a first one behind it recorded.
     EXPECT_TRUE(!step.late || burst_size_ > 1) << "not held: " << Hex(step.frame);
     EXPECT_EQ(Words(left.verdict, left.reason), Words(step.verdict, step.reason))
         << "sent " << Hex(step.frame);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/encap/tunnel.h"
 #include "tools/agent/agent_shared.h"
 #include "tools/agent/pins.h"
 #include "tools/agent/prefix.h"
@@ -18,7 +19,7 @@ namespace fairlead::agent {
 struct AttachOptions {
   std::vector<Prefix> balancers;  // at least one
   agent_hook hook = AGENT_HOOK_XDP;
-  uint16_t gue_port = 6080;
+  uint16_t gue_port = kDefaultGuePort;
   uint16_t clamp_mss = 0;
   bool strict = false;
   std::vector<Prefix> peers;  // other backends; none: no second chance. Hook tc only

@@ -22,7 +22,7 @@ struct Arguments {
   std::vector<std::string> balancers;
   std::vector<std::string> peers;
   std::string hook = "xdp";
-  uint16_t gue_port = 6080;
+  uint16_t gue_port = kDefaultGuePort;
   uint16_t clamp_mss = 0;
   bool strict = false;
   bool json = false;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/mode/mode.h"
 #include "lib/net/address.h"
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/format.h"
@@ -204,7 +205,7 @@ void AddSwitch(CLI::App* command, const std::string& names, std::optional<bool>*
 }
 
 void DescribeForwarding(CLI::App* command, ServiceOptions* options) {
-  command->add_option("--forwarding", options->forwarding, "dsr | ipip | gue | nat (default dsr)");
+  command->add_option("--forwarding", options->forwarding, ModeNames() + " (default dsr)");
   command->add_option("--gue-port", options->gue_port, "UDP port of gue, default 6080")
       ->check(CLI::Range(1, 65535));
   AddSwitch(command, "--gue-checksum,!--no-gue-checksum", &options->gue_checksum,

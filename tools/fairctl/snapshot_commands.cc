@@ -6,6 +6,7 @@
 
 #include "lib/intent/derive.h"
 #include "lib/intent/json.h"
+#include "lib/mode/mode.h"
 #include "lib/snapshot/builder.h"
 #include "lib/snapshot/view.h"
 #include "tools/fairctl/commands.h"
@@ -61,9 +62,9 @@ Json BackendsToJson(const SnapshotView& view, const ServiceRecord& service) {
 // What is not so in every mode.
 void AddModeSettings(const ServiceRecord& record, Json* service) {
   if (record.gue_port != 0) (*service)["gue_port"] = record.gue_port;
-  if ((record.flags & kServiceGueChecksum) != 0) (*service)["gue_checksum"] = true;
-  if ((record.flags & kServiceSecondChance) != 0) (*service)["second_chance"] = true;
-  if ((record.flags & kServiceMssClamp) != 0) (*service)["mss_clamp"] = true;
+  for (const ModeSetting& setting : kModeSettings) {
+    if ((record.flags & setting.flag) != 0) (*service)[setting.name] = true;
+  }
   if ((record.flags & kServiceDropTooBig) != 0) (*service)["too_big"] = "drop";
 }
 

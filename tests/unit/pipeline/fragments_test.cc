@@ -134,7 +134,7 @@ TEST_F(FragmentsTest, WaitWithinOneBurstToo) {
   std::vector<testing::Buffer> buffers;
   for (const size_t i : {2U, 0U, 1U}) buffers.emplace_back(frames[i]);
   const std::vector<Fate> fates = Process(buffers);
-  // The first one's word is there before any later one of its burst is looked at.
+  // The first one's decision is there before any later one of its burst is looked at.
   ExpectPassed(kModeRows[3], false, fates[0], frames[2]);
   ExpectPassed(kModeRows[3], false, fates[1], frames[0]);
   ExpectPassed(kModeRows[3], false, fates[2], frames[1]);
@@ -185,7 +185,22 @@ TEST_F(FragmentsTest, OfADrainedAwayBackendAreDropped) {
   EXPECT_EQ(Process(frames[1]).reason, DropReason::k_no_backend);
 }
 
-TEST_F(FragmentsTest, CountTtlWhereTheModeDoes) {
+TEST_F(FragmentsTest, FirstOnesOfADownBackendCountForTheirService) {
+  SnapshotInput input = Input();
+  ServiceOf(&input, "dsr").backends.push_back(Resolved(11, 11));
+  Use(input);
+  const Bytes first = ToFrontend(kModeRows[0], false, 7)[0];
+  const uint8_t chosen = Process(first).frame[5];
+  for (SnapshotBackend& backend : ServiceOf(&input, "dsr").backends) {
+    if (backend.next_hop->mac.bytes[5] == chosen) backend.state = BackendState::kDown;
+  }
+  Use(input);
+  // The datagram's decision stands, though the flow has another backend now.
+  EXPECT_EQ(Process(first).reason, DropReason::k_no_backend);
+  EXPECT_EQ(CountersOf("dsr").drops, 1u);
+}
+
+TEST_F(FragmentsTest, AreJudgedByTtlWhereTheModeDecrementsIt) {
   for (const ModeRow& row : {kModeRows[0], kModeRows[1], kModeRows[5]}) {
     SCOPED_TRACE(row.name);
     Process(ToFrontend(row, false, row.frontend)[0]);

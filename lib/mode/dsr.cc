@@ -1,0 +1,14 @@
+// dsr: the packet itself goes to the backend's MAC (lib/encap/dsr.h).
+#include "lib/mode/mode.h"
+
+namespace fairlead {
+
+extern const ModeDescriptor kDsrMode;
+const ModeDescriptor kDsrMode = {
+    .name = "dsr",
+    .decrements_ttl = true,
+    .backend_port = BackendPort::kRefused,
+    .describe = [](const ModeTarget&) { return std::string(); },
+};
+
+}  // namespace fairlead

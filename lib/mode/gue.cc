@@ -1,0 +1,39 @@
+// gue: GUE over UDP (lib/encap/tunnel.h), with a list of candidates for the second chance
+// (lib/encap/candidate_list.h).
+#include "lib/encap/candidate_list.h"
+#include "lib/mode/mode.h"
+
+namespace fairlead {
+namespace {
+
+// Whether a list goes along changes with the slot's state, and the path's MTU must not: there is
+// always room for one.
+uint32_t Overhead(Family outer, uint32_t flags) {
+  return TunnelOverhead(TunnelKind::kGue, outer) +
+         ((flags & kServiceSecondChance) != 0 ? CandidateRoom(outer) : 0);
+}
+
+Result<TunnelTemplate> MakeTemplate(TunnelSettings settings) {
+  settings.kind = TunnelKind::kGue;
+  return MakeTunnelTemplate(settings);
+}
+
+std::string Describe(const ModeTarget& target) {
+  return " Tunnelled to " + Endpoint{target.backend.address, target.tunnel_port}.ToString() +
+         " (GUE), " + std::to_string(target.overhead_bytes) + " bytes longer.";
+}
+
+}  // namespace
+
+extern const ModeDescriptor kGueMode;
+const ModeDescriptor kGueMode = {
+    .name = "gue",
+    .default_port = kDefaultGuePort,
+    .flags = kServiceGueChecksum | kServiceSecondChance,
+    .slow_flags = kServiceGueChecksum | kServiceSecondChance,
+    .overhead = Overhead,
+    .make_template = MakeTemplate,
+    .describe = Describe,
+};
+
+}  // namespace fairlead

@@ -1,0 +1,23 @@
+// The product's list has no mode of a test.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/intent/json.h"
+#include "lib/mode/mode.h"
+
+namespace fairlead {
+namespace {
+
+TEST(ProductModes, AreThese) { EXPECT_EQ(ModeNames(), "dsr | ipip | gue | nat"); }
+
+TEST(ProductModes, DoNotIncludeTheModeOfATest) {
+  EXPECT_EQ(FindMode(4), nullptr);
+  const auto service = ServiceFromJson(nlohmann::json::parse(
+      R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"], "forwarding": "forward"})"));
+  ASSERT_FALSE(service.ok());
+  EXPECT_EQ(service.status().message(),
+            "forwarding: \"forward\" is not one of dsr | ipip | gue | nat");
+}
+
+}  // namespace
+}  // namespace fairlead
