@@ -58,8 +58,9 @@ Status Daemon::OpenStore() {
   const std::filesystem::path store_folder =
       std::filesystem::path(options_.store_path).parent_path();
   RETURN_IF_ERROR(MakeRuntimeFolder(store_folder.string(), nullptr));
-  ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
-                   Store::Open(options_.store_path, options_.accept_older_store));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<Store> store,
+      Store::Open(options_.store_path, options_.accept_older_store, options_.resources));
   const auto at_path = [&](const Status& status) {
     return Status(status.code(), options_.store_path + ": " + status.message());
   };
@@ -67,9 +68,9 @@ Status Daemon::OpenStore() {
   if (!state.ok()) return at_path(state.status());
   const asio::any_io_executor executor = context_->get_executor();
   store_ = std::make_unique<StoreThread>(executor, std::move(store));
-  log_ = std::make_unique<IntentLog>(executor,
-                                     IntentLog::Parts{store_.get(), &clock_, &rules_, &generations_,
-                                                      [this] { reconciler_.Trigger(); }});
+  log_ = std::make_unique<IntentLog>(
+      executor, IntentLog::Parts{store_.get(), &clock_, &rules_, &generations_,
+                                 [this] { reconciler_.Trigger(); }, options_.resources});
   if (Status loaded = log_->Load(*state); !loaded.ok()) return at_path(loaded);
   for (const auto& [id, status] : state->status) board_.Restore(id, status);
   return {};
@@ -141,6 +142,7 @@ void Daemon::MakeServer() {
   api_.publisher = publisher_.get();
   api_.next_hops = next_hops_.get();
   api_.clock = &clock_;
+  api_.resources = options_.resources;
   api_.started_at = clock_.Steady();
   AddRoutes(&api_, &router_);
   options_.http.memory_bytes = [this](uint64_t body_bytes) {

@@ -9,6 +9,7 @@
 
 #include "controlplane/core/intent_log.h"
 #include "controlplane/core/reconciler.h"
+#include "controlplane/core/resource.h"
 #include "controlplane/core/status_board.h"
 #include "controlplane/core/status_writer.h"
 #include "controlplane/core/store.h"
@@ -32,6 +33,7 @@ struct DaemonOptions {
   bool follow_neighbours = true;
   bool accept_older_store = false;
   HttpLimits http;
+  ResourceList resources = BuiltInResources();
 };
 
 class Daemon {

@@ -136,7 +136,14 @@ bool IntentDraft::HasChanged() {
       *place = *before;
     }
   }
-  return changed_ || next_->hash_seed != base_->hash_seed || next_->services != base_->services;
+  for (auto& [type, content] : next_->contents) {
+    const auto before = base_->contents.find(type);
+    if (before != base_->contents.end() && before->second->Equals(*content)) {
+      content = before->second;
+    }
+  }
+  return changed_ || next_->hash_seed != base_->hash_seed || next_->services != base_->services ||
+         next_->contents != base_->contents;
 }
 
 IntentView IntentDraft::Finish() { return std::move(next_); }

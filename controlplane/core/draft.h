@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "controlplane/core/intent.h"
@@ -35,7 +36,9 @@ class IntentDraft {
   void set_changed() { changed_ = true; }
   // The change is none that is counted: the seed of a store that was never configured.
   void KeepRevision() { next_->revision = base_->revision; }
-  bool OnlySeedDiffers() const { return !changed_ && next_->services == base_->services; }
+  bool OnlySeedDiffers() const {
+    return !changed_ && next_->services == base_->services && next_->contents == base_->contents;
+  }
   void set_change_id(uint64_t id) { next_->change_id = id; }
 
   // Adds the service, or makes its settings and backends those of `spec`, which is normalised.
@@ -51,6 +54,21 @@ class IntentDraft {
   void SetDrain(const std::string& service, const Endpoint& endpoint,
                 const std::optional<DrainIntent>& drain);
   void RemoveBackend(const std::string& service, const Endpoint& endpoint);
+
+  // As it is in this draft.
+  template <typename T>
+  const T& Content() const {
+    return next_->Content<T>();
+  }
+  // The draft's copy of it. Good until the next call.
+  template <typename T>
+  T* EditContent() {
+    auto copy = std::make_shared<ContentOf<T>>();
+    copy->value = next_->Content<T>();
+    T* value = &copy->value;
+    next_->contents[typeid(T)] = std::move(copy);
+    return value;
+  }
 
   // Whether anything differs from the base. Puts back the base's objects where what was edited is as
   // it was.

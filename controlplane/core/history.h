@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "controlplane/core/intent.h"
+#include "controlplane/core/resource.h"
 
 namespace fairlead {
 
@@ -19,12 +19,12 @@ struct HistoryEntry {
   std::string changes;  // JSON: DescribeChanges()
 };
 
-// A JSON array, in the order of services and backends, with one object for each thing that differs:
+// A JSON array with one object for each thing that differs, in the order of `resources`:
+//   {"hash_seed": {"before": N, "after": N}}
 //   {"service": NAME, "before": settings or null, "after": settings or null}
 //   {"service": NAME, "backend": ENDPOINT, "before": backend or null, "after": backend or null}
-//   {"hash_seed": {"before": N, "after": N}}
 // Settings are as in files, without backends. A backend is as in files, with "owner" where it is
 // not people's, and "drain" {started_ms, deadline_ms} while one is asked for.
-std::string DescribeChanges(const Intent& before, const Intent& after);
+std::string DescribeChanges(ResourceList resources, const Intent& before, const Intent& after);
 
 }  // namespace fairlead

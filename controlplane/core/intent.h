@@ -6,9 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <typeindex>
 #include <vector>
 
 #include "lib/intent/model.h"
@@ -46,12 +48,37 @@ struct ServiceIntent {
   ServiceSpec Spec() const;
 };
 
+// What a resource other than those below has in the intent: a value of a type of its own (resource.h).
+class ResourceContent {
+ public:
+  virtual ~ResourceContent() = default;
+  virtual bool Equals(const ResourceContent& other) const = 0;
+};
+
+// REQUIRES that T can be copied and compared; T() is what is there before the first change.
+template <typename T>
+struct ContentOf final : ResourceContent {
+  T value;
+  bool Equals(const ResourceContent& other) const override {
+    return value == static_cast<const ContentOf&>(other).value;  // of the same type, its key
+  }
+};
+
 struct Intent {
   uint64_t revision = 0;  // counts changes; 0: nothing was ever configured
   uint64_t hash_seed = 0;
   uint64_t change_id = 0;  // random, of the last change; 0: there was none
-  std::vector<std::shared_ptr<const ServiceIntent>> services;  // by name
+  std::vector<std::shared_ptr<const ServiceIntent>> services;                  // by name
+  std::map<std::type_index, std::shared_ptr<const ResourceContent>> contents;  // by type
 
+  // What the resource with a content of type T has.
+  template <typename T>
+  const T& Content() const {
+    static const T kNothing{};
+    const auto found = contents.find(typeid(T));
+    return found == contents.end() ? kNothing
+                                   : static_cast<const ContentOf<T>&>(*found->second).value;
+  }
   const ServiceIntent* Find(const std::string& name) const;
   size_t backend_count() const;
   // True when replies of some nat service need a way to clients of `family`.
@@ -76,8 +103,30 @@ IntentDifference Compare(const Intent& before, const Intent& after);
 struct BackendDifference {
   const BackendIntent* before;
   const BackendIntent* after;
+
+  // Another backend may have come in its place.
+  bool is_gone() const {
+    return before != nullptr && (after == nullptr || after->id != before->id);
+  }
+  bool is_new() const { return after != nullptr && (before == nullptr || after->id != before->id); }
 };
 std::vector<BackendDifference> CompareBackends(const ServiceIntent* before,
                                                const ServiceIntent* after);
+
+// Two views, and the services that differ. Borrows both.
+struct IntentChange {
+  IntentChange(const Intent& before_in, const Intent& after_in)
+      : before(before_in), after(after_in), services(Compare(before, after).services) {}
+
+  // Whether the content of type T may differ.
+  template <typename T>
+  bool Touches() const {
+    return &before.Content<T>() != &after.Content<T>();
+  }
+
+  const Intent& before;
+  const Intent& after;
+  std::vector<IntentDifference::Service> services;
+};
 
 }  // namespace fairlead

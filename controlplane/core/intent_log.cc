@@ -54,8 +54,11 @@ IntentLog::IntentLog(asio::any_io_executor executor, Parts parts)
 
 Status IntentLog::Load(const StoredState& state) {
   auto loaded = std::make_shared<Intent>(state.intent);
-  if (Status status = parts_.rules->Load(loaded); !status.ok()) {
-    return DataLoss("the store holds what this fairleadd refuses: " + status.message());
+  for (const Resource* resource : parts_.resources) {
+    if (resource->judge_stored == nullptr) continue;
+    if (Status status = resource->judge_stored(parts_.rules, loaded); !status.ok()) {
+      return DataLoss("the store holds what this fairleadd refuses: " + status.message());
+    }
   }
   view_ = std::move(loaded);
   for (const auto& service : view_->services) {
@@ -100,9 +103,12 @@ Status IntentLog::PrepareDraft(Request* request, const IntentView& base) {
   }
   request->before = base;
   request->after = draft.Finish();
-  RETURN_IF_ERROR(parts_.rules->Judge(base, request->after));
+  for (const Resource* resource : parts_.resources) {
+    if (resource->judge == nullptr) continue;
+    RETURN_IF_ERROR(resource->judge(parts_.rules, base, request->after));
+  }
   request->entry = {request->after->revision, now_ms, request->author.name,
-                    DescribeChanges(*base, *request->after)};
+                    DescribeChanges(parts_.resources, *base, *request->after)};
   return {};
 }
 

@@ -24,6 +24,7 @@
 #include "controlplane/core/changes.h"
 #include "controlplane/core/generation.h"
 #include "controlplane/core/history.h"
+#include "controlplane/core/resource.h"
 #include "controlplane/core/rules.h"
 #include "controlplane/core/store_thread.h"
 
@@ -42,6 +43,7 @@ class IntentLog {
     RuleBook* rules;
     GenerationCounter* generations;
     std::function<void()> on_change;
+    ResourceList resources = BuiltInResources();
   };
 
   IntentLog(boost::asio::any_io_executor executor, Parts parts);

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <random>
+#include <set>
 
 #include <sys/stat.h>
 
@@ -18,21 +18,6 @@
 #include "lib/snapshot/format.h"
 
 namespace fairlead {
-namespace {
-
-// All rows but meta's own digest.
-constexpr const char* kSummed[] = {
-    "meta WHERE key != 'digest'", "services", "backends", "drains", "status", "changes", "history"};
-constexpr const char* kTables[] = {"meta",   "services", "backends", "drains",
-                                   "status", "changes",  "history"};
-
-uint64_t RandomSeed() {
-  std::random_device device;
-  return (uint64_t{device()} << 32) | device();
-}
-
-}  // namespace
-
 Status DamagedStore(const std::string& what) {
   return DataLoss("the store is damaged: " + what +
                   "; restore it from a backup (fairctl store backup makes them), or move it and "
@@ -55,14 +40,15 @@ Status Store::CheckAcknowledged(const std::string& path, bool accept_older) {
                       "with --accept-older-store");
 }
 
-Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_older) {
+Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_older,
+                                           ResourceList resources) {
   // SQLite opens whatever has the name, and waits at a FIFO.
   for (const char* suffix : {"", "-journal", "-wal", "-shm"}) {
     RETURN_IF_ERROR(CheckOwnFile(path + suffix));
   }
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) {
-    RETURN_IF_ERROR(Create(path));
+    RETURN_IF_ERROR(Create(path, resources));
   } else if (info.st_size == 0) {
     return DataLoss(path +
                     ": is empty, which no store ever is; restore it from a backup, or remove " +
@@ -72,7 +58,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_
   Status status = database.status();
   std::unique_ptr<Store> store;
   if (database.ok()) {
-    store.reset(new Store(*std::move(database)));
+    store.reset(new Store(*std::move(database), resources));
     status = store->Prepare(path);
     if (status.ok()) status = store->CheckAcknowledged(path, accept_older);
   }
@@ -81,14 +67,14 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_
 }
 
 // A new store gets its name when it is whole.
-Status Store::Create(const std::string& path) {
+Status Store::Create(const std::string& path, ResourceList resources) {
   const std::string fresh = path + ".new";
   const std::string journal = fresh + "-journal";
   ::unlink(journal.c_str());
   {
     ASSIGN_OR_RETURN(const UniqueFd file, CreateOwnFile(fresh, 0640));
     ASSIGN_OR_RETURN(SqliteDatabase database, SqliteDatabase::Open(fresh));
-    Store store(std::move(database));
+    Store store(std::move(database), resources);
     const Status made = store.CreateSchema();
     if (!made.ok() || ::fsync(file.get()) != 0) {
       ::unlink(fresh.c_str());
@@ -129,6 +115,7 @@ Status Store::Prepare(const std::string& path) {
   RETURN_IF_ERROR(CheckLength(path));
   ASSIGN_OR_RETURN(const int64_t version, database_.QueryInteger("PRAGMA user_version"));
   if (version < kStoreSchemaVersion) RETURN_IF_ERROR(MigrateStore(this, path, version));
+  RETURN_IF_ERROR(AddMissingTables());
   RETURN_IF_ERROR(FollowChecksums());
   return LoadHistorySize();
 }
@@ -137,7 +124,8 @@ Status Store::FollowChecksums() {
   RETURN_IF_ERROR(database_.AddAccumulator("fl_account", &delta_));
   // INSERT OR REPLACE tells of what it replaces.
   RETURN_IF_ERROR(database_.Execute("PRAGMA recursive_triggers=ON"));
-  for (const std::string table : kTables) {
+  for (const StoreTable& each : AllTables(resources_)) {
+    const std::string table = each.name;
     const std::string when = table == "meta" ? " WHEN %.key != 'digest'" : "";
     const auto of = [&](const std::string& row) {
       std::string text = when;
@@ -156,9 +144,10 @@ Status Store::FollowChecksums() {
 
 Result<uint64_t> Store::SumChecksums() {
   uint64_t sum = 0;
-  for (const char* rows_of : kSummed) {
-    ASSIGN_OR_RETURN(SqliteStatement rows,
-                     database_.Prepare(("SELECT checksum FROM " + std::string(rows_of)).c_str()));
+  for (const StoreTable& table : AllTables(resources_)) {
+    std::string sql = "SELECT checksum FROM " + std::string(table.name);
+    if (table.name == std::string("meta")) sql += " WHERE key != 'digest'";
+    ASSIGN_OR_RETURN(SqliteStatement rows, database_.Prepare(sql.c_str()));
     for (;;) {
       ASSIGN_OR_RETURN(const bool row, rows.Step());
       if (!row) break;
@@ -191,14 +180,44 @@ Status Store::CreateSchema() {
   RETURN_IF_ERROR(database_.Execute("PRAGMA synchronous=FULL"));
   const std::string pragmas = "PRAGMA application_id=" + std::to_string(kStoreApplicationId) +
                               ";PRAGMA user_version=" + std::to_string(kStoreSchemaVersion);
-  // The file has no name yet that anybody looks at: two steps do no harm.
-  for (const char* sql : {kStoreSchema, pragmas.c_str()}) RETURN_IF_ERROR(database_.Execute(sql));
+  // The file has no name yet that anybody looks at: several steps do no harm.
+  for (const StoreTable& table : AllTables(resources_)) {
+    RETURN_IF_ERROR(database_.Execute(table.sql));
+  }
+  RETURN_IF_ERROR(database_.Execute(pragmas.c_str()));
   RETURN_IF_ERROR(FollowChecksums());
   ASSIGN_OR_RETURN(Transaction transaction, Begin());
   RETURN_IF_ERROR(SetMeta("generation", 0));
   RETURN_IF_ERROR(transaction.SetRevision(0));
-  RETURN_IF_ERROR(transaction.SetHashSeed(RandomSeed()));
+  for (const Resource* resource : resources_) {
+    if (resource->create != nullptr) RETURN_IF_ERROR(resource->create(&database_));
+  }
   return transaction.Commit();
+}
+
+Status Store::AddMissingTables() {
+  std::set<std::string> unknown;
+  ASSIGN_OR_RETURN(SqliteStatement tables,
+                   database_.Prepare("SELECT name FROM sqlite_schema WHERE type = 'table'"));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, tables.Step());
+    if (!row) break;
+    if (!tables.Text(0).starts_with("sqlite_")) unknown.insert(tables.Text(0));
+  }
+  std::string missing;
+  for (const StoreTable& table : AllTables(resources_)) {
+    if (unknown.erase(table.name) == 0) missing += table.sql;
+  }
+  for (const std::string& table : unknown) {
+    ASSIGN_OR_RETURN(const int64_t rows,
+                     database_.QueryInteger(("SELECT count(*) FROM \"" + table + "\"").c_str()));
+    if (rows == 0) continue;
+    return FailedPrecondition("the store has a table '" + table +
+                              "', which this fairleadd does not know; start the newer fairleadd "
+                              "that wrote it");
+  }
+  if (missing.empty()) return {};
+  return database_.Execute(("BEGIN IMMEDIATE;" + missing + "COMMIT").c_str());
 }
 
 Result<bool> Store::KnowsChange(uint64_t id, uint64_t generation) {
@@ -226,9 +245,10 @@ Result<StoredState> Store::Load() {
     return DamagedStore("generation " + std::to_string(state.generation));
   }
   ASSIGN_OR_RETURN(state.intent.revision, GetMeta("revision"));
-  ASSIGN_OR_RETURN(state.intent.hash_seed, GetMeta("hash_seed"));
   ASSIGN_OR_RETURN(state.intent.change_id, LoadChanges(&database_, &state.changes));
-  RETURN_IF_ERROR(LoadIntent(&database_, &state.intent));
+  for (const Resource* resource : resources_) {
+    if (resource->load != nullptr) RETURN_IF_ERROR(resource->load(&database_, &state.intent));
+  }
   ASSIGN_OR_RETURN(state.status, LoadStatus(&database_));
   return state;
 }
@@ -277,77 +297,11 @@ Store::Transaction::~Transaction() {
 }
 
 Status Store::Transaction::PutIntent(const Intent& before, const Intent& after) {
-  if (before.hash_seed != after.hash_seed) RETURN_IF_ERROR(SetHashSeed(after.hash_seed));
-  for (const IntentDifference::Service& service : Compare(before, after).services) {
-    if (service.after == nullptr) {
-      for (const auto& backend : service.before->backends) {
-        RETURN_IF_ERROR(DeleteBackend(backend->id));
-      }
-      RETURN_IF_ERROR(DeleteService(service.before->name()));
-      continue;
-    }
-    if (service.before == nullptr || service.before->settings != service.after->settings) {
-      RETURN_IF_ERROR(PutService(service.after->id, service.after->settings));
-    }
-    RETURN_IF_ERROR(PutBackends(service.before, *service.after));
+  const IntentChange change(before, after);
+  for (const Resource* resource : store_->resources_) {
+    if (resource->save != nullptr) RETURN_IF_ERROR(resource->save(&database(), change));
   }
   return SetRevision(after.revision);
-}
-
-Status Store::Transaction::PutBackends(const ServiceIntent* before, const ServiceIntent& after) {
-  const std::vector<BackendDifference> differences = CompareBackends(before, &after);
-  for (const BackendDifference& each : differences) {
-    const bool is_gone =
-        each.before != nullptr && (each.after == nullptr || each.after->id != each.before->id);
-    if (is_gone) RETURN_IF_ERROR(DeleteBackend(each.before->id));
-  }
-  for (const BackendDifference& each : differences) {
-    if (each.after == nullptr) continue;
-    const bool is_new = each.before == nullptr || each.before->id != each.after->id;
-    if (is_new || each.before->spec != each.after->spec ||
-        each.before->owner != each.after->owner) {
-      RETURN_IF_ERROR(PutBackend(after.name(), *each.after));
-    }
-    const std::optional<DrainIntent>& drain = each.after->drain;
-    if (drain == (is_new ? std::nullopt : each.before->drain)) continue;
-    RETURN_IF_ERROR(drain.has_value() ? PutDrain(each.after->id, *drain)
-                                      : DeleteDrain(each.after->id));
-  }
-  return {};
-}
-
-Status Store::Transaction::PutService(uint32_t id, const ServiceSpec& settings) {
-  return PutServiceRow(&database(), id, settings);
-}
-
-Status Store::Transaction::DeleteService(const std::string& name) {
-  ASSIGN_OR_RETURN(SqliteStatement statement,
-                   database().Prepare("DELETE FROM services WHERE name = ?"));
-  return statement.Bind(name).Run();
-}
-
-Status Store::Transaction::PutBackend(const std::string& service, const BackendIntent& backend) {
-  return PutBackendRow(&database(), service, backend);
-}
-
-Status Store::Transaction::DeleteBackend(uint32_t id) {
-  for (const char* sql :
-       {"DELETE FROM backends WHERE id = ?", "DELETE FROM drains WHERE backend_id = ?",
-        "DELETE FROM status WHERE backend_id = ?"}) {
-    ASSIGN_OR_RETURN(SqliteStatement statement, database().Prepare(sql));
-    RETURN_IF_ERROR(statement.Bind(int64_t{id}).Run());
-  }
-  return {};
-}
-
-Status Store::Transaction::PutDrain(uint32_t backend_id, const DrainIntent& drain) {
-  return PutDrainRow(&database(), backend_id, drain);
-}
-
-Status Store::Transaction::DeleteDrain(uint32_t backend_id) {
-  ASSIGN_OR_RETURN(SqliteStatement statement,
-                   database().Prepare("DELETE FROM drains WHERE backend_id = ?"));
-  return statement.Bind(int64_t{backend_id}).Run();
 }
 
 Status Store::Transaction::PutStatus(uint32_t backend_id, const StoredStatus& status) {
@@ -364,8 +318,6 @@ Status Store::Transaction::SetGeneration(uint64_t generation) {
 Status Store::Transaction::SetRevision(uint64_t revision) {
   return store_->SetMeta("revision", revision);
 }
-
-Status Store::Transaction::SetHashSeed(uint64_t seed) { return store_->SetMeta("hash_seed", seed); }
 
 Status Store::Transaction::AddChange(uint64_t generation, uint64_t id) {
   RETURN_IF_ERROR(PutChangeRow(&database(), generation, id));

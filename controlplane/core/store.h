@@ -8,12 +8,10 @@
 // change has lost it, and is refused (docs/decisions/0018-lost-changes.md).
 //
 //   meta      key, value                         generation, revision, hash_seed, digest
-//   services  name, id, spec (JSON, no backends), checksum
-//   backends  id, service, endpoint, spec (JSON), owner, checksum
-//   drains    backend_id, revision, started_ms, deadline_ms, checksum
 //   status    backend_id, health and drain progress in numbers, checksum
 //   changes   generation, id, checksum           what was acknowledged last, by random ids
 //   history   revision, at_ms, author, changes (JSON), checksum
+//   and the tables of the resources (resource.h): services, backends, drains
 //
 // Every row carries an XXH3-64 of its columns, and meta has the sum of all of these: a damaged file is
 // refused at start even where its pages still look like a database, and so is one with a page of an
@@ -37,6 +35,7 @@
 #include "controlplane/core/history.h"
 #include "controlplane/core/intent.h"
 #include "controlplane/core/known_changes.h"
+#include "controlplane/core/resource.h"
 #include "controlplane/core/status_board.h"
 
 namespace fairlead {
@@ -62,8 +61,10 @@ class Store {
   // Opens or creates; a store of an older version is migrated, and a copy of it kept as
   // PATH.schema-N. Refuses with kDataLoss a damaged or empty file, and one that has lost changes
   // unless `accept_older`; with kFailedPrecondition a store of another program or of a newer version,
-  // one that another process holds, and what is no regular file of this user's.
-  static Result<std::unique_ptr<Store>> Open(const std::string& path, bool accept_older = false);
+  // one with rows in a table that no resource has, one that another process holds, and what is no
+  // regular file of this user's.
+  static Result<std::unique_ptr<Store>> Open(const std::string& path, bool accept_older = false,
+                                             ResourceList resources = BuiltInResources());
 
   Result<StoredState> Load();
 
@@ -89,30 +90,22 @@ class Store {
     Transaction& operator=(Transaction&&) = delete;
     ~Transaction();
 
-    // What `after` has otherwise than `before`: services, backends, drains, seed and revision.
+    // What `after` has otherwise than `before`: what resources have, and the revision.
     Status PutIntent(const Intent& before, const Intent& after);
-
-    Status PutService(uint32_t id, const ServiceSpec& settings);
-    Status DeleteService(const std::string& name);  // its backends must be gone
-    Status PutBackend(const std::string& service, const BackendIntent& backend);
-    Status DeleteBackend(uint32_t id);  // with its drain and status
-    Status PutDrain(uint32_t backend_id, const DrainIntent& drain);
-    Status DeleteDrain(uint32_t backend_id);
     Status PutStatus(uint32_t backend_id, const StoredStatus& status);
     Status SetGeneration(uint64_t generation);
     Status SetRevision(uint64_t revision);
-    Status SetHashSeed(uint64_t seed);
     // Remembers that a change was made that somebody is told of. The last 10,000 are kept.
     Status AddChange(uint64_t generation, uint64_t id);
     // The last kMaxHistoryEntries are kept, or fewer where they are large.
     Status AddHistory(const HistoryEntry& entry);
     Status Commit();
 
+    SqliteDatabase& database() { return store_->database_; }
+
    private:
     friend class Store;
     explicit Transaction(Store* store) : store_(store) { store_->delta_ = 0; }
-    SqliteDatabase& database() { return store_->database_; }
-    Status PutBackends(const ServiceIntent* before, const ServiceIntent& after);
 
     Store* store_;
     AcknowledgedChange acknowledged_;  // once it is committed
@@ -123,14 +116,17 @@ class Store {
 
  private:
   friend Status MigrateStore(Store* store, const std::string& path, int64_t version);
-  explicit Store(SqliteDatabase database) : database_(std::move(database)) {}
+  Store(SqliteDatabase database, ResourceList resources)
+      : database_(std::move(database)), resources_(resources) {}
 
   Status Prepare(const std::string& path);
   Status CheckAcknowledged(const std::string& path, bool accept_older);
   Status CheckLength(const std::string& path);
-  static Status Create(const std::string& path);
+  static Status Create(const std::string& path, ResourceList resources);
   Status CheckVersion();
   Status CreateSchema();
+  // Makes the tables that the resources have and the store has not.
+  Status AddMissingTables();
   // From here on delta_ follows what statements change.
   Status FollowChecksums();
   // Of all rows, as they are read.
@@ -141,6 +137,7 @@ class Store {
   Status SetDurability(Durability durability);
 
   SqliteDatabase database_;
+  ResourceList resources_;
   AcknowledgedFile acknowledged_;
   Durability durability_ = Durability::kOnDisk;
   uint64_t digest_ = 0;         // of what is committed

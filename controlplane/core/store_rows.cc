@@ -1,61 +1,61 @@
 #include "controlplane/core/store_rows.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <map>
-#include <memory>
 
 #include "controlplane/core/row_digest.h"
 #include "controlplane/core/store.h"
-#include "lib/intent/json.h"
 
 namespace fairlead {
 
-const char* const kStoreSchema = R"(
+namespace {
+
+constexpr StoreTable kOwnTables[] = {
+    {"meta", R"(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL);
-CREATE TABLE services (name TEXT PRIMARY KEY, id INTEGER NOT NULL UNIQUE, spec TEXT NOT NULL,
-                       checksum INTEGER NOT NULL);
-CREATE TABLE backends (id INTEGER PRIMARY KEY, service TEXT NOT NULL, endpoint TEXT NOT NULL,
-                       spec TEXT NOT NULL, owner TEXT NOT NULL, checksum INTEGER NOT NULL,
-                       UNIQUE (service, endpoint));
-CREATE TABLE drains (backend_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL,
-                     started_ms INTEGER NOT NULL, deadline_ms INTEGER NOT NULL,
-                     checksum INTEGER NOT NULL);
+)"},
+    {"status", R"(
 CREATE TABLE status (backend_id INTEGER PRIMARY KEY, health INTEGER NOT NULL,
                      since_ms INTEGER NOT NULL, outcome INTEGER NOT NULL, detail INTEGER NOT NULL,
                      port INTEGER NOT NULL, failures INTEGER NOT NULL,
                      drain_revision INTEGER NOT NULL, drain_end INTEGER NOT NULL,
                      flows_kept INTEGER NOT NULL, finished_ms INTEGER NOT NULL,
                      checksum INTEGER NOT NULL);
+)"},
+    {"changes", R"(
 CREATE TABLE changes (generation INTEGER PRIMARY KEY, id INTEGER NOT NULL,
                       checksum INTEGER NOT NULL);
+)"},
+    {"history", R"(
 CREATE TABLE history (revision INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, author TEXT NOT NULL,
                       changes TEXT NOT NULL, checksum INTEGER NOT NULL);
-)";
+)"},
+};
+
+std::string BuiltInSchema() {
+  std::string sql;
+  for (const StoreTable& table : AllTables(BuiltInResources())) sql += table.sql;
+  return sql;
+}
+
+const std::string kBuiltInSchema = BuiltInSchema();
+
+}  // namespace
+
+const char* const kStoreSchema = kBuiltInSchema.c_str();
+
+std::vector<StoreTable> AllTables(ResourceList resources) {
+  std::vector<StoreTable> tables(std::begin(kOwnTables), std::end(kOwnTables));
+  for (const Resource* resource : resources) {
+    tables.insert(tables.end(), resource->tables.begin(), resource->tables.end());
+  }
+  return tables;
+}
 
 namespace {
 
 int64_t MetaDigest(const std::string& key, const std::string& value) {
   return RowDigest("meta").Add(key).Add(value).value();
-}
-
-int64_t ServiceDigest(const std::string& name, int64_t id, const std::string& spec) {
-  return RowDigest("service").Add(name).Add(id).Add(spec).value();
-}
-
-int64_t BackendDigest(int64_t id, const std::string& service, const std::string& endpoint,
-                      const std::string& spec, const std::string& owner) {
-  return RowDigest("backend").Add(id).Add(service).Add(endpoint).Add(spec).Add(owner).value();
-}
-
-int64_t DrainDigest(int64_t backend_id, const DrainIntent& drain) {
-  return RowDigest("drain")
-      .Add(backend_id)
-      .Add(static_cast<int64_t>(drain.revision))
-      .Add(drain.started_ms)
-      .Add(drain.deadline_ms)
-      .value();
 }
 
 // The columns of a status row between its id and its checksum.
@@ -136,45 +136,6 @@ Result<uint64_t> LoadMeta(SqliteDatabase* database, const char* key) {
   return std::strtoull(text.c_str(), nullptr, 10);
 }
 
-Status PutServiceRow(SqliteDatabase* database, uint32_t id, const ServiceSpec& settings) {
-  nlohmann::json json = ServiceToJson(settings);
-  json.erase("backends");
-  const std::string text = json.dump();
-  ASSIGN_OR_RETURN(SqliteStatement statement,
-                   database->Prepare("INSERT OR REPLACE INTO services VALUES (?, ?, ?, ?)"));
-  return statement.Bind(settings.name)
-      .Bind(int64_t{id})
-      .Bind(text)
-      .Bind(ServiceDigest(settings.name, id, text))
-      .Run();
-}
-
-Status PutBackendRow(SqliteDatabase* database, const std::string& service,
-                     const BackendIntent& backend) {
-  const std::string endpoint = backend.spec.endpoint.ToString();
-  const std::string text = BackendToJson(backend.spec).dump();
-  ASSIGN_OR_RETURN(SqliteStatement statement,
-                   database->Prepare("INSERT OR REPLACE INTO backends VALUES (?, ?, ?, ?, ?, ?)"));
-  return statement.Bind(int64_t{backend.id})
-      .Bind(service)
-      .Bind(endpoint)
-      .Bind(text)
-      .Bind(backend.owner)
-      .Bind(BackendDigest(backend.id, service, endpoint, text, backend.owner))
-      .Run();
-}
-
-Status PutDrainRow(SqliteDatabase* database, uint32_t backend_id, const DrainIntent& drain) {
-  ASSIGN_OR_RETURN(SqliteStatement statement,
-                   database->Prepare("INSERT OR REPLACE INTO drains VALUES (?, ?, ?, ?, ?)"));
-  return statement.Bind(int64_t{backend_id})
-      .Bind(static_cast<int64_t>(drain.revision))
-      .Bind(drain.started_ms)
-      .Bind(drain.deadline_ms)
-      .Bind(DrainDigest(backend_id, drain))
-      .Run();
-}
-
 Status PutStatusRow(SqliteDatabase* database, uint32_t backend_id, const StoredStatus& status) {
   const StatusNumbers numbers = NumbersOf(status);
   ASSIGN_OR_RETURN(
@@ -203,98 +164,6 @@ Status PutHistoryRow(SqliteDatabase* database, const HistoryEntry& entry) {
       .Bind(entry.changes)
       .Bind(HistoryDigest(entry))
       .Run();
-}
-
-namespace {
-
-using Services = std::map<std::string, std::shared_ptr<ServiceIntent>>;
-using Backends = std::unordered_map<int64_t, std::shared_ptr<BackendIntent>>;
-
-Result<Services> LoadServices(SqliteDatabase* database) {
-  Services services;
-  ASSIGN_OR_RETURN(SqliteStatement rows,
-                   database->Prepare("SELECT name, id, spec, checksum FROM services"));
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return services;
-    const std::string name = rows.Text(0);
-    const std::string spec = rows.Text(2);
-    if (rows.Integer(3) != ServiceDigest(name, rows.Integer(1), spec)) {
-      return DamagedStore("checksum of service " + name);
-    }
-    ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(spec));
-    Result<ServiceSpec> parsed = ServiceFromJson(json);
-    if (!parsed.ok()) return DamagedStore("service " + name + ": " + parsed.status().message());
-    auto service = std::make_shared<ServiceIntent>();
-    service->id = static_cast<uint32_t>(rows.Integer(1));
-    service->settings = *std::move(parsed);
-    services[name] = std::move(service);
-  }
-}
-
-Result<Backends> LoadBackends(SqliteDatabase* database, const Services& services) {
-  Backends backends;
-  ASSIGN_OR_RETURN(
-      SqliteStatement rows,
-      database->Prepare("SELECT id, service, endpoint, spec, owner, checksum FROM backends"));
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return backends;
-    const std::string name = rows.Text(1);
-    const std::string endpoint = rows.Text(2);
-    const std::string spec = rows.Text(3);
-    const std::string owner = rows.Text(4);
-    if (rows.Integer(5) != BackendDigest(rows.Integer(0), name, endpoint, spec, owner)) {
-      return DamagedStore("checksum of backend " + endpoint + " of service " + name);
-    }
-    ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(spec));
-    Result<BackendSpec> parsed = BackendFromJson(json);
-    if (!parsed.ok()) return DamagedStore("backend " + endpoint + ": " + parsed.status().message());
-    const auto service = services.find(name);
-    if (service == services.end()) return DamagedStore("backend of unknown service " + name);
-    auto backend = std::make_shared<BackendIntent>();
-    backend->id = static_cast<uint32_t>(rows.Integer(0));
-    backend->spec = *std::move(parsed);
-    backend->owner = owner;
-    service->second->backends.push_back(backend);
-    backends[rows.Integer(0)] = std::move(backend);
-  }
-}
-
-Status LoadDrains(SqliteDatabase* database, const Backends& backends) {
-  ASSIGN_OR_RETURN(
-      SqliteStatement rows,
-      database->Prepare(
-          "SELECT backend_id, revision, started_ms, deadline_ms, checksum FROM drains"));
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return {};
-    const DrainIntent drain{static_cast<uint64_t>(rows.Integer(1)), rows.Integer(2),
-                            rows.Integer(3)};
-    const std::string id = std::to_string(rows.Integer(0));
-    if (rows.Integer(4) != DrainDigest(rows.Integer(0), drain)) {
-      return DamagedStore("checksum of the drain of backend " + id);
-    }
-    const auto backend = backends.find(rows.Integer(0));
-    if (backend == backends.end()) return DamagedStore("drain of unknown backend " + id);
-    backend->second->drain = drain;
-  }
-}
-
-}  // namespace
-
-Status LoadIntent(SqliteDatabase* database, Intent* intent) {
-  ASSIGN_OR_RETURN(const Services services, LoadServices(database));
-  ASSIGN_OR_RETURN(const Backends backends, LoadBackends(database, services));
-  RETURN_IF_ERROR(LoadDrains(database, backends));
-  for (const auto& [id, backend] : backends) backend->revision = intent->revision;
-  for (const auto& [name, service] : services) {
-    std::ranges::sort(service->backends, {}, [](const auto& backend) -> const Endpoint& {
-      return backend->spec.endpoint;
-    });
-    intent->services.push_back(service);
-  }
-  return {};
 }
 
 Result<std::unordered_map<uint32_t, StoredStatus>> LoadStatus(SqliteDatabase* database) {

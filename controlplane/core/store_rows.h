@@ -1,5 +1,5 @@
 // The rows of the store: how each is written and read, with its checksum. What is damaged is refused
-// with the row that it is. Called by Store and by the migration of older stores.
+// with the row that it is. Called by Store, by resources and by the migration of older stores.
 #pragma once
 
 #include <cstdint>
@@ -11,27 +11,32 @@
 #include "controlplane/core/history.h"
 #include "controlplane/core/intent.h"
 #include "controlplane/core/known_changes.h"
+#include "controlplane/core/resource.h"
 #include "controlplane/core/status_board.h"
 
 namespace fairlead {
 
-// SQL that makes all tables.
+// The store's own, and the resources'.
+std::vector<StoreTable> AllTables(ResourceList resources);
+// SQL that makes all tables of the built-in resources.
 extern const char* const kStoreSchema;
 
 Status PutMeta(SqliteDatabase* database, const char* key, uint64_t value);
 Result<uint64_t> LoadMeta(SqliteDatabase* database, const char* key);
 
+// Rows of resources that the migration needs too; each stands in its resource's file.
 Status PutServiceRow(SqliteDatabase* database, uint32_t id, const ServiceSpec& settings);
+Status DeleteServiceRow(SqliteDatabase* database, const std::string& name);
 Status PutBackendRow(SqliteDatabase* database, const std::string& service,
                      const BackendIntent& backend);
+Status DeleteBackendRow(SqliteDatabase* database, uint32_t id);  // and what was observed of it
 Status PutDrainRow(SqliteDatabase* database, uint32_t backend_id, const DrainIntent& drain);
+Status DeleteDrainRow(SqliteDatabase* database, uint32_t backend_id);
 // Does nothing when the backend is gone: what was observed of it may come late.
 Status PutStatusRow(SqliteDatabase* database, uint32_t backend_id, const StoredStatus& status);
 Status PutChangeRow(SqliteDatabase* database, uint64_t generation, uint64_t id);
 Status PutHistoryRow(SqliteDatabase* database, const HistoryEntry& entry);
 
-// Services, backends and drains.
-Status LoadIntent(SqliteDatabase* database, Intent* intent);
 Result<std::unordered_map<uint32_t, StoredStatus>> LoadStatus(SqliteDatabase* database);
 // All that are kept; returns the id of the newest, 0 where there is none.
 Result<uint64_t> LoadChanges(SqliteDatabase* database, KnownChanges* changes);

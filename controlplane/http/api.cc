@@ -8,10 +8,9 @@
 namespace fairlead {
 
 void AddRoutes(Api* api, Router* router) {
-  AddServiceRoutes(api, router);
-  AddBackendRoutes(api, router);
-  AddDrainRoutes(api, router);
-  AddSeedRoutes(api, router);
+  for (const Resource* resource : api->resources) {
+    if (resource->add_routes != nullptr) resource->add_routes(api, router);
+  }
   AddStoreRoutes(api, router);
   AddStatusRoutes(api, router);
   AddWatchRoutes(api, router);

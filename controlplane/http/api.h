@@ -8,6 +8,7 @@
 #include "controlplane/common/time.h"
 #include "controlplane/core/intent_log.h"
 #include "controlplane/core/reconciler.h"
+#include "controlplane/core/resource.h"
 #include "controlplane/core/status_board.h"
 #include "controlplane/core/status_writer.h"
 #include "controlplane/http/condition.h"
@@ -31,6 +32,7 @@ struct Api {
   Publisher* publisher = nullptr;
   const NextHops* next_hops = nullptr;
   const Clock* clock = nullptr;
+  ResourceList resources = BuiltInResources();
   SteadyTime started_at{};
   RequestCounts requests;
   size_t watchers = 0;
@@ -40,11 +42,7 @@ struct Api {
 // The whole API. `api` must outlive the router.
 void AddRoutes(Api* api, Router* router);
 
-// The groups of it, each in its own file.
-void AddServiceRoutes(Api* api, Router* router);
-void AddBackendRoutes(Api* api, Router* router);
-void AddDrainRoutes(Api* api, Router* router);
-void AddSeedRoutes(Api* api, Router* router);
+// What belongs to no resource, each group in its own file.
 void AddStatusRoutes(Api* api, Router* router);
 void AddStoreRoutes(Api* api, Router* router);
 void AddWatchRoutes(Api* api, Router* router);

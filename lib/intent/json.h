@@ -30,7 +30,8 @@ nlohmann::json ServiceToJson(const ServiceSpec& service);
 // service: ValidateService does that.
 Result<BackendSpec> BackendFromJson(const nlohmann::json& json);
 nlohmann::json BackendToJson(const BackendSpec& backend);
-Result<IntentSpec> IntentFromJson(const nlohmann::json& json);  // {hash_seed, services}; validated
+Result<DrainRequest> DrainFromJson(const nlohmann::json& json);  // {timeout}
+Result<IntentSpec> IntentFromJson(const nlohmann::json& json);   // {hash_seed, services}; validated
 
 // services.yaml -> the same JSON value (yaml-cpp inside; its exceptions stay there). One document
 // of at most kMaxYamlBytes; aliases are refused, and so are duplicate keys. Plain scalars mean what

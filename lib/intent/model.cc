@@ -95,17 +95,6 @@ Status CheckForwarding(const ServiceSpec& service, std::string_view path) {
   return {};
 }
 
-Status CheckTimers(const ServiceSpec& service, std::string_view path) {
-  const std::string prefix(path);
-  if (service.idle_timeout_ms) {
-    RETURN_IF_ERROR(CheckDuration(prefix + "idle_timeout", *service.idle_timeout_ms,
-                                  kMinIdleTimeoutMs, kMaxIdleTimeoutMs));
-  }
-  RETURN_IF_ERROR(CheckDuration(prefix + "keep_unhealthy", service.keep_unhealthy_ms,
-                                kMinKeepUnhealthyMs, kMaxKeepUnhealthyMs));
-  return CheckDuration(prefix + "drain_timeout", service.drain_timeout_ms, 0, kMaxDrainTimeoutMs);
-}
-
 Status CheckHealthCheck(const ServiceSpec& service, std::string_view path) {
   const HealthCheck& check = service.health_check;
   const std::string prefix = std::string(path) + "health_check.";
@@ -153,13 +142,11 @@ Status CheckBackend(const ServiceSpec& service, const BackendSpec& backend,
     return Refuse(path + ".port", std::to_string(endpoint.port),
                   "is not a frontend's port: another port needs nat");
   }
-  RETURN_IF_ERROR(CheckRange(path + ".weight", backend.weight, 0, kMaxWeight));
+  RETURN_IF_ERROR(CheckBackendFields(backend, path + "."));
   if (backend.mac && (backend.mac->is_zero() || backend.mac->is_group())) {
     return Refuse(path + ".mac", backend.mac->ToString(), "is not one station's address");
   }
-  if (!backend.vlan) return {};
-  RETURN_IF_ERROR(CheckRange(path + ".vlan", *backend.vlan, 1, kMaxVlan));
-  if (!backend.mac) {
+  if (backend.vlan && !backend.mac) {
     return Refuse(path + ".vlan", std::to_string(*backend.vlan),
                   "needs mac beside it: it belongs to a static next hop");
   }
@@ -197,7 +184,7 @@ Status ValidateServiceAt(const ServiceSpec& service, std::string_view path) {
   RETURN_IF_ERROR(CheckName(service.name, path));
   RETURN_IF_ERROR(CheckFrontends(service, path));
   RETURN_IF_ERROR(CheckForwarding(service, path));
-  RETURN_IF_ERROR(CheckTimers(service, path));
+  RETURN_IF_ERROR(CheckServiceFields(service, path));
   RETURN_IF_ERROR(CheckHealthCheck(service, path));
   if (service.slot_count > kMaxSlotCount || !IsPrime(service.slot_count)) {
     return Refuse(std::string(path) + "slot_count", std::to_string(service.slot_count),

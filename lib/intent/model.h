@@ -73,6 +73,11 @@ struct ServiceSpec {
   friend bool operator==(const ServiceSpec&, const ServiceSpec&) = default;
 };
 
+// What a drain is asked for with.
+struct DrainRequest {
+  std::optional<uint32_t> timeout_ms;  // unset: the service's
+};
+
 struct IntentSpec {
   uint64_t hash_seed = 0;
   std::vector<ServiceSpec> services;
@@ -107,6 +112,10 @@ Status ValidateServiceAt(const ServiceSpec& service, std::string_view path);
 Status ValidateBackendAt(const ServiceSpec& settings, const BackendSpec& backend,
                          const std::string& path);
 Status ValidateBackendCount(size_t count, std::string_view path);
+
+// The ranges in the tables of fields (decode.cc). Messages start with `prefix` and the field's name.
+Status CheckServiceFields(const ServiceSpec& service, std::string_view prefix);
+Status CheckBackendFields(const BackendSpec& backend, std::string_view prefix);
 
 // All its frontends are UDP.
 bool IsUdpOnly(const ServiceSpec& service);

@@ -7,6 +7,7 @@
 
 #include "lib/intent/json.h"
 #include "tools/fairctl/commands.h"
+#include "tools/fairctl/field_options.h"
 #include "tools/fairctl/format.h"
 
 namespace fairlead::fairctl {
@@ -15,9 +16,7 @@ namespace {
 struct BackendOptions {
   std::string service;
   std::vector<std::string> endpoints;
-  int weight = 1;
-  std::string mac;
-  int vlan = 0;
+  Json settings = Json::object();  // by the table of fields
 };
 
 std::string NextHopText(const Json& next_hop) {
@@ -36,10 +35,10 @@ Result<Json> ToJson(const BackendOptions& options) {
   Json backends = Json::array();
   for (const std::string& text : options.endpoints) {
     ASSIGN_OR_RETURN(const Endpoint endpoint, Endpoint::Parse(text));
-    Json backend = {{"address", endpoint.address.ToString()}, {"weight", options.weight}};
-    if (endpoint.port != 0) backend["port"] = endpoint.port;
-    if (!options.mac.empty()) backend["mac"] = options.mac;
-    if (options.vlan != 0) backend["vlan"] = options.vlan;
+    BackendSpec spec;
+    spec.endpoint = endpoint;
+    Json backend = BackendToJson(spec);
+    backend.update(options.settings);
     backends.push_back(std::move(backend));
   }
   return Json{{"backends", std::move(backends)}};
@@ -109,30 +108,31 @@ void AddAddCommand(CLI::App* backend, Context* context) {
   add->add_option("service", options->service, "the service")->required();
   add->add_option("backend", options->endpoints, "ADDRESS or ADDRESS:PORT, one or more")
       ->required();
-  add->add_option("--weight", options->weight, "share of new flows; 0 = none")
-      ->check(CLI::Range(0, 1000))
-      ->capture_default_str();
-  add->add_option("--mac", options->mac, "static next hop; default: asked of the kernel");
-  add->add_option("--vlan", options->vlan, "VLAN of the static next hop")
-      ->check(CLI::Range(1, 4094));
+  AddFieldOptions(add, BackendFields(), &options->settings);
   add->callback([=] { context->action = [=] { return Add(context, *options); }; });
 }
 
 struct SetOptions {
-  std::optional<int> weight;
-  std::string mac;
-  int vlan = 0;
+  Json settings = Json::object();
   bool no_mac = false;
 };
 
+// "--weight, --mac, --vlan"
+std::string OptionNames(const std::vector<FieldDescription>& fields) {
+  std::string names;
+  for (const FieldDescription& field : fields) {
+    if (field.info.option.empty()) continue;
+    names.append(names.empty() ? "" : ", ").append(field.info.option);
+  }
+  return names;
+}
+
 int Set(Context* context, const Target& target, const SetOptions& options) {
-  Json patch = Json::object();
-  if (options.weight) patch["weight"] = *options.weight;
-  if (!options.mac.empty()) patch["mac"] = options.mac;
-  if (options.vlan != 0) patch["vlan"] = options.vlan;
+  Json patch = options.settings;
   if (options.no_mac) patch.update({{"mac", nullptr}, {"vlan", nullptr}});
   if (patch.empty()) {
-    return context->FailUsage("nothing to set: say --weight, --mac, --vlan or --no-mac");
+    return context->FailUsage("nothing to set: say " + OptionNames(BackendFields()) +
+                              " or --no-mac");
   }
   return Change(context, target, "PATCH", "", patch, " changed");
 }
@@ -141,14 +141,10 @@ void AddSetCommand(CLI::App* backend, Context* context) {
   CLI::App* set = backend->add_subcommand("set", "Change a backend's weight or next hop");
   auto target = AddTarget(set);
   auto options = std::make_shared<SetOptions>();
-  set->add_option("--weight", options->weight, "share of new flows; 0 = none")
-      ->check(CLI::Range(0, 1000));
-  CLI::Option* mac = set->add_option("--mac", options->mac, "static next hop");
-  CLI::Option* vlan = set->add_option("--vlan", options->vlan, "VLAN of the static next hop")
-                          ->check(CLI::Range(1, 4094));
+  AddFieldOptions(set, BackendFields(), &options->settings);
   set->add_flag("--no-mac", options->no_mac, "ask the kernel for the next hop again")
-      ->excludes(mac)
-      ->excludes(vlan);
+      ->excludes(set->get_option("--mac"))
+      ->excludes(set->get_option("--vlan"));
   set->callback([=] { context->action = [=] { return Set(context, *target, *options); }; });
 }
 
@@ -158,8 +154,7 @@ void AddDrainCommands(CLI::App* backend, Context* context) {
       "drain", "Give a backend no new flow, so that it can be stopped once its flows have ended");
   drain->add_option("service", options->service, "the service")->required();
   drain->add_option("backend", options->backend, "ADDRESS or ADDRESS:PORT")->required();
-  drain->add_option("--timeout", options->timeout,
-                    "when to release what remains, such as 60s; default: the service's");
+  AddFieldOptions(drain, DrainFields(), &options->request);
   drain->add_flag("--wait", options->wait, "return when it is safe to stop the backend");
   drain->callback([=] { context->action = [=] { return Drain(context, *options); }; });
 
@@ -250,9 +245,9 @@ void AddBackendCommands(CLI::App* app, Context* context) {
   CLI::App* weight = backend->add_subcommand("weight", "Change a backend's share of new flows");
   auto weighed = AddTarget(weight);
   auto value = std::make_shared<int>();
-  weight->add_option("weight", *value, "0..1000; 0 = no new flows")
+  weight->add_option("weight", *value, "share of new flows; 0 = none")
       ->required()
-      ->check(CLI::Range(0, 1000));
+      ->check(CLI::Range(0, static_cast<int>(kMaxWeight)));
   weight->callback([=] {
     context->action = [=] {
       return Change(context, *weighed, "PATCH", "", Json{{"weight", *value}},

@@ -21,7 +21,7 @@ void AddSnapshotCommands(CLI::App* app, Context* context);
 struct DrainOptions {
   std::string service;
   std::string backend;
-  std::string timeout;  // empty: the service's
+  Json request = Json::object();  // by the table of fields
   bool wait = false;
 };
 int Drain(Context* context, const DrainOptions& options);

@@ -144,16 +144,18 @@ int Drain(Context* context, const DrainOptions& options) {
   const Result<Endpoint> endpoint = Endpoint::Parse(options.backend);
   if (!endpoint.ok()) return context->FailUsage(endpoint.status().message());
   std::optional<Json> body;
-  if (!options.timeout.empty()) {
-    const Result<uint32_t> timeout = ParseDurationMs(options.timeout);
-    if (!timeout.ok()) return context->FailUsage("--timeout: " + timeout.status().message());
-    body = Json{{"timeout", options.timeout}};
+  const std::string timeout = TextOf(Member(options.request, "timeout"));
+  if (!options.request.empty()) {
+    if (const Result<uint32_t> parsed = ParseDurationMs(timeout); !parsed.ok()) {
+      return context->FailUsage("--timeout: " + parsed.status().message());
+    }
+    body = options.request;
   }
   const std::string path = BackendPath(options.service, *endpoint) + "/drain";
   const Result<Json> drain = context->Call("PUT", path, body);
   if (!drain.ok()) return context->Fail(drain.status());
   const std::string backend = endpoint->ToString();
-  if (options.wait) return Waiter(context, path, backend).Wait(*drain, options.timeout);
+  if (options.wait) return Waiter(context, path, backend).Wait(*drain, timeout);
   if (context->PrintJson(*drain)) return kExitOk;
   context->out() << DrainText(backend, *drain) << InForceText(*drain) << '\n'
                  << (IsTrue(Member(*drain, "in_force")) ? "No new flow goes to it. " : "")

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "lib/mode/mode.h"
 #include "lib/net/address.h"
 #include "tools/fairctl/commands.h"
+#include "tools/fairctl/field_options.h"
 #include "tools/fairctl/format.h"
 
 namespace fairlead::fairctl {
@@ -16,21 +16,7 @@ struct ServiceOptions {
   std::string name;
   std::vector<std::string> frontends;
   std::vector<std::string> backends;
-  std::string forwarding;
-  int gue_port = 0;
-  std::optional<bool> gue_checksum;
-  std::optional<bool> second_chance;
-  std::optional<bool> mss_clamp;
-  std::string too_big;
-  std::string hash;
-  std::string tracking;
-  std::string idle_timeout;
-  std::string drain_timeout;
-  std::string on_deadline;
-  std::string on_unhealthy;
-  std::string keep_unhealthy;
-  std::optional<bool> fail_closed;
-  std::string on_no_backend;
+  Json settings = Json::object();  // by the table of fields
   std::string check_type;
   std::string check_interval;
   std::string check_timeout;
@@ -48,29 +34,10 @@ void SetNumber(const char* field, int value, Json* json) {
   if (value != 0) (*json)[field] = value;
 }
 
-void SetFlag(const char* field, std::optional<bool> value, Json* json) {
-  if (value) (*json)[field] = *value;
-}
-
 // Only what was said: the rest is fairleadd's defaults, or stays.
 Json SettingsToJson(const ServiceOptions& options) {
-  Json json = Json::object();
+  Json json = options.settings;
   if (!options.frontends.empty()) json["frontends"] = options.frontends;
-  SetText("forwarding", options.forwarding, &json);
-  SetNumber("gue_port", options.gue_port, &json);
-  SetFlag("gue_checksum", options.gue_checksum, &json);
-  SetFlag("second_chance", options.second_chance, &json);
-  SetFlag("mss_clamp", options.mss_clamp, &json);
-  SetText("too_big", options.too_big, &json);
-  SetText("hash", options.hash, &json);
-  SetText("tracking", options.tracking, &json);
-  SetText("idle_timeout", options.idle_timeout, &json);
-  SetText("drain_timeout", options.drain_timeout, &json);
-  SetText("on_deadline", options.on_deadline, &json);
-  SetText("on_unhealthy", options.on_unhealthy, &json);
-  SetText("keep_unhealthy", options.keep_unhealthy, &json);
-  if (options.fail_closed) json["fail_open"] = !*options.fail_closed;
-  SetText("on_no_backend", options.on_no_backend, &json);
   Json check = Json::object();
   SetText("type", options.check_type, &check);
   SetText("interval", options.check_interval, &check);
@@ -197,51 +164,6 @@ int Remove(Context* context, const std::string& name) {
   return kExitOk;
 }
 
-// A switch with its opposite: "--mss-clamp,!--no-mss-clamp".
-void AddSwitch(CLI::App* command, const std::string& names, std::optional<bool>* value,
-               const std::string& what) {
-  command->add_flag_function(
-      names, [value](int64_t count) { *value = count > 0; }, what);
-}
-
-void DescribeForwarding(CLI::App* command, ServiceOptions* options) {
-  command->add_option("--forwarding", options->forwarding, ModeNames() + " (default dsr)");
-  command->add_option("--gue-port", options->gue_port, "UDP port of gue, default 6080")
-      ->check(CLI::Range(1, 65535));
-  AddSwitch(command, "--gue-checksum,!--no-gue-checksum", &options->gue_checksum,
-            "gue: fill in the outer UDP checksum (default: zero)");
-  AddSwitch(command, "--second-chance,!--no-second-chance", &options->second_chance,
-            "gue: packets of changed slots name the other owners; backends run fairlead-agent "
-            "with --peer");
-  AddSwitch(command, "--mss-clamp,!--no-mss-clamp", &options->mss_clamp,
-            "nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry");
-  command->add_option("--too-big", options->too_big,
-                      "cut | drop IPv4 packets without DF that are larger than the MTU (default "
-                      "cut)");
-}
-
-void DescribeFlows(CLI::App* command, ServiceOptions* options) {
-  command->add_option("--hash", options->hash, "5-tuple | 3-tuple | source-ip (default 5-tuple)");
-  command->add_option("--tracking", options->tracking,
-                      "adaptive | all | none (default: adaptive for TCP, all for UDP)");
-  command->add_option("--idle-timeout", options->idle_timeout, "such as 350s");
-  command->add_option("--drain-timeout", options->drain_timeout, "such as 300s");
-  command->add_option("--on-deadline", options->on_deadline,
-                      "release | keep: what becomes of the flows that a drain's deadline finds "
-                      "(default release)");
-  command->add_option(
-      "--on-unhealthy", options->on_unhealthy,
-      "release | keep: what becomes of an unhealthy backend's flows (default release)");
-  command->add_option("--keep-unhealthy", options->keep_unhealthy,
-                      "with --on-unhealthy keep: for how long (default 300s)");
-  AddSwitch(command, "--fail-closed,!--fail-open", &options->fail_closed,
-            "no packets for backends that are down, even if all are (default: use them all the "
-            "same)");
-  command->add_option("--on-no-backend", options->on_no_backend,
-                      "drop | reset: what clients of a service without a usable backend get: "
-                      "nothing, or a TCP reset or ICMP port unreachable (default drop)");
-}
-
 void DescribeCheck(CLI::App* command, ServiceOptions* options) {
   command->add_option("--health-check", options->check_type,
                       "tcp | none (default: tcp; none where all frontends are UDP)");
@@ -268,8 +190,7 @@ std::shared_ptr<ServiceOptions> Describe(CLI::App* command) {
                    "0 for any; may be repeated")
       ->allow_extra_args(false)
       ->take_all();
-  DescribeForwarding(command, options.get());
-  DescribeFlows(command, options.get());
+  AddFieldOptions(command, ServiceFields(), &options->settings);
   DescribeCheck(command, options.get());
   return options;
 }

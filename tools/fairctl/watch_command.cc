@@ -36,14 +36,26 @@ std::string DifferenceText(const Json& before, const Json& after) {
   return text;
 }
 
+// What the change is about: "web", "web 10.0.0.11"; of a resource that fairctl knows nothing of, its
+// kind and name: "note a".
+std::string SubjectText(const Json& change) {
+  if (change.contains("service")) {
+    const std::string service = TextOf(Member(change, "service"));
+    return change.contains("backend") ? service + " " + TextOf(Member(change, "backend")) : service;
+  }
+  for (const auto& [kind, name] : change.items()) {
+    if (kind != "before" && kind != "after") return kind + " " + TextOf(name);
+  }
+  return "?";
+}
+
 // "web 10.0.0.11: weight 1 -> 7", "web: added".
 std::string ChangeText(const Json& change) {
   if (change.contains("hash_seed")) {
     return "hash seed " + Member(change["hash_seed"], "before").dump() + " -> " +
            Member(change["hash_seed"], "after").dump();
   }
-  std::string subject = TextOf(Member(change, "service"));
-  if (change.contains("backend")) subject += " " + TextOf(Member(change, "backend"));
+  const std::string subject = SubjectText(change);
   const Json& before = Member(change, "before");
   const Json& after = Member(change, "after");
   if (before.is_null()) return subject + ": added";

@@ -1,5 +1,7 @@
 #include "tests/unit/controlplane/http_client.h"
 
+#include <utility>
+
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -67,6 +69,16 @@ Answer HttpConnection::Receive() {
     if (count <= 0) return {};
     received_.append(buffer, static_cast<size_t>(count));
   }
+}
+
+std::string HttpConnection::ReceiveUntil(const std::string& text) {
+  while (received_.find(text) == std::string::npos) {
+    char buffer[16 * 1024];
+    const ssize_t count = ::recv(socket_.get(), buffer, sizeof(buffer), 0);
+    if (count <= 0) break;
+    received_.append(buffer, static_cast<size_t>(count));
+  }
+  return std::exchange(received_, {});
 }
 
 bool HttpConnection::WaitForClose() {

@@ -32,6 +32,8 @@ class HttpConnection {
   bool SendWithDescriptor(const std::string& bytes, int fd);
   // Waits for one whole answer.
   Answer Receive();
+  // What comes until `text` has come, of a body without an end; all that came where it does not.
+  std::string ReceiveUntil(const std::string& text);
   // True when the server closes without sending anything more.
   bool WaitForClose();
 

@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include "controlplane/core/store_rows.h"
 #include "tests/unit/controlplane/support.h"
 
 namespace fairlead {
@@ -59,15 +60,16 @@ class StoreTest : public testing::Test {
         R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"], "drain_timeout": "60s"})");
     Result<Store::Transaction> transaction = store->Begin();
     ASSERT_TRUE(transaction.ok());
-    ASSERT_TRUE(transaction->PutService(11, service).ok());
+    SqliteDatabase* rows = &transaction->database();
+    ASSERT_TRUE(PutServiceRow(rows, 11, service).ok());
     for (uint32_t i = 1; i <= 3; ++i) {
-      ASSERT_TRUE(transaction->PutBackend("web", BackendWithWeight(100 + i, 5)).ok());
+      ASSERT_TRUE(PutBackendRow(rows, "web", BackendWithWeight(100 + i, 5)).ok());
     }
-    ASSERT_TRUE(transaction->PutDrain(101, {2, 1000, 61'000}).ok());
+    ASSERT_TRUE(PutDrainRow(rows, 101, {2, 1000, 61'000}).ok());
     ASSERT_TRUE(transaction->PutStatus(102, kUnhealthy).ok());
     ASSERT_TRUE(transaction->SetGeneration(3).ok());
     ASSERT_TRUE(transaction->SetRevision(3).ok());
-    ASSERT_TRUE(transaction->SetHashSeed(0xfedcba9876543210).ok());
+    ASSERT_TRUE(PutMeta(rows, "hash_seed", 0xfedcba9876543210).ok());
     ASSERT_TRUE(transaction->Commit().ok());
   }
 
@@ -133,7 +135,7 @@ TEST_F(StoreTest, TransactionThatIsNotCommittedLeavesNothing) {
   {
     Result<Store::Transaction> transaction = store->Begin();
     ASSERT_TRUE(transaction.ok());
-    ASSERT_TRUE(transaction->DeleteBackend(101).ok());
+    ASSERT_TRUE(transaction->PutIntent(store->Load()->intent, Intent()).ok());
     ASSERT_TRUE(transaction->SetGeneration(4).ok());
   }
   const Result<StoredState> state = store->Load();
@@ -145,9 +147,7 @@ TEST_F(StoreTest, DeletedBackendTakesItsDrainAndHealthAlong) {
   const std::unique_ptr<Store> store = Open();
   Fill(store.get());
   Result<Store::Transaction> transaction = store->Begin();
-  ASSERT_TRUE(transaction.ok());
-  for (const uint32_t id : {101U, 102U, 103U}) ASSERT_TRUE(transaction->DeleteBackend(id).ok());
-  ASSERT_TRUE(transaction->DeleteService("web").ok());
+  ASSERT_TRUE(transaction->PutIntent(store->Load()->intent, Intent()).ok());
   ASSERT_TRUE(transaction->Commit().ok());
   const Result<StoredState> state = store->Load();
   ASSERT_TRUE(state.ok()) << state.status().message();
@@ -160,7 +160,7 @@ TEST_F(StoreTest, CopyTakenWhileOpenHoldsAllThatWasCommitted) {
   Fill(store.get());
   Result<Store::Transaction> open_transaction = store->Begin();
   ASSERT_TRUE(open_transaction.ok());
-  ASSERT_TRUE(open_transaction->DeleteBackend(101).ok());
+  ASSERT_TRUE(open_transaction->PutIntent(store->Load()->intent, Intent()).ok());
   CopyAs("copy.db");
   const Result<StoredState> state = Open("copy.db")->Load();
   ASSERT_TRUE(state.ok()) << state.status().message();
@@ -174,7 +174,7 @@ TEST_F(StoreTest, LogCutInsideATransactionLosesThatTransactionWhole) {
   const size_t committed = ReadAll(directory_.File("store.db-wal")).size();
   Result<Store::Transaction> transaction = store->Begin();
   ASSERT_TRUE(transaction.ok());
-  for (const uint32_t id : {101U, 102U, 103U}) ASSERT_TRUE(transaction->DeleteBackend(id).ok());
+  ASSERT_TRUE(transaction->PutIntent(store->Load()->intent, Intent()).ok());
   ASSERT_TRUE(transaction->SetGeneration(4).ok());
   ASSERT_TRUE(transaction->Commit().ok());
   const std::string log = ReadAll(directory_.File("store.db-wal"));
@@ -197,8 +197,8 @@ TEST_F(StoreTest, RefusesWhatADamagedLogHasUndone) {
   for (uint64_t generation = 4; generation <= 8; ++generation) {
     Result<Store::Transaction> transaction = store->Begin();
     ASSERT_TRUE(transaction.ok());
-    const auto weight = static_cast<uint16_t>(140 + generation);
-    ASSERT_TRUE(transaction->PutBackend("web", BackendWithWeight(101, weight)).ok());
+    const auto changed = BackendWithWeight(101, static_cast<uint16_t>(140 + generation));
+    ASSERT_TRUE(PutBackendRow(&transaction->database(), "web", changed).ok());
     ASSERT_TRUE(transaction->SetGeneration(generation).ok());
     ASSERT_TRUE(transaction->AddChange(generation, 1000 + generation).ok());
     ASSERT_TRUE(transaction->Commit().ok());
@@ -262,9 +262,9 @@ TEST_F(StoreTest, RefusesAPageOfAnEarlierMoment) {
     const std::unique_ptr<Store> store = Open();
     Result<Store::Transaction> transaction = store->Begin();
     ASSERT_TRUE(transaction.ok());
-    ASSERT_TRUE(transaction->PutBackend("web", BackendWithWeight(101, 149)).ok());
+    ASSERT_TRUE(PutBackendRow(&transaction->database(), "web", BackendWithWeight(101, 149)).ok());
     ASSERT_TRUE(transaction->PutStatus(102, {.health = {HealthState::kHealthy, 6000, {}}}).ok());
-    ASSERT_TRUE(transaction->DeleteDrain(101).ok());
+    ASSERT_TRUE(DeleteDrainRow(&transaction->database(), 101).ok());
     ASSERT_TRUE(transaction->SetGeneration(4).ok());
     ASSERT_TRUE(transaction->Commit().ok());
   }

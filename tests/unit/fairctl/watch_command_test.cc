@@ -16,6 +16,7 @@ constexpr const char* kIntent =
     R"({"service":"web","before":null,"after":{}},)"
     R"({"service":"web","backend":"10.0.0.1","before":{"weight":1},"after":{"weight":7,"drain":{"started_ms":1}}},)"
     R"({"service":"web","backend":"10.0.0.2","before":{"weight":1},"after":null},)"
+    R"({"note":"a","before":{"text":"one"},"after":{"text":"two"}},)"
     R"({"hash_seed":{"before":1,"after":2}}]})"
     "\n";
 
@@ -31,6 +32,7 @@ TEST(WatchCommand, SaysEachChangeInALine) {
             "12:05:09  revision 8 by root: web: added\n"
             "12:05:09  revision 8 by root: web 10.0.0.1: weight 1 -> 7, drain\n"
             "12:05:09  revision 8 by root: web 10.0.0.2: removed\n"
+            "12:05:09  revision 8 by root: note a: text one -> two\n"
             "12:05:09  revision 8 by root: hash seed 1 -> 2\n");
   EXPECT_THAT(fairctl.err(), HasSubstr("ended the watch"));
   EXPECT_THAT(fairctl.requests(), ElementsAre("GET /v1/watch"));

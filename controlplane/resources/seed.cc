@@ -1,5 +1,9 @@
-// /v1/seed: the group's hash seed.
+// The group's hash seed: a number in the store's table meta, and /v1/seed.
+#include <random>
+
+#include "controlplane/core/store_rows.h"
 #include "controlplane/http/api.h"
+#include "controlplane/resources/resources.h"
 #include "lib/intent/json.h"
 
 namespace fairlead {
@@ -7,6 +11,31 @@ namespace asio = boost::asio;
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr const char* kKey = "hash_seed";
+
+// A random one, until people set another.
+Status Create(SqliteDatabase* database) {
+  std::random_device device;
+  return PutMeta(database, kKey, (uint64_t{device()} << 32) | device());
+}
+
+Status Save(SqliteDatabase* database, const IntentChange& change) {
+  if (change.before.hash_seed == change.after.hash_seed) return {};
+  return PutMeta(database, kKey, change.after.hash_seed);
+}
+
+Status Load(SqliteDatabase* database, Intent* intent) {
+  ASSIGN_OR_RETURN(intent->hash_seed, LoadMeta(database, kKey));
+  return {};
+}
+
+void Describe(const IntentChange& change, Json* changes) {
+  const uint64_t before = change.before.hash_seed;
+  const uint64_t after = change.after.hash_seed;
+  if (before == after) return;
+  changes->push_back({{"hash_seed", {{"before", before}, {"after", after}}}});
+}
 
 Result<uint64_t> ParseSeed(const std::string& body) {
   ASSIGN_OR_RETURN(const Json json, ParseJson(body));
@@ -37,8 +66,6 @@ asio::awaitable<HttpReply> PutSeed(Api* api, const HttpRequest& request) {
   co_return ChangeReply(200, std::move(json), *applied, in_force);
 }
 
-}  // namespace
-
 void AddSeedRoutes(Api* api, Router* router) {
   router->Add("GET", "/v1/seed", [api](const HttpRequest&) -> asio::awaitable<HttpReply> {
     const IntentView view = api->log->View();
@@ -47,5 +74,14 @@ void AddSeedRoutes(Api* api, Router* router) {
   router->Add("PUT", "/v1/seed",
               [api](const HttpRequest& request) { return PutSeed(api, request); });
 }
+
+}  // namespace
+
+constinit const Resource kSeedResource = {.name = "seed",
+                                          .create = Create,
+                                          .save = Save,
+                                          .load = Load,
+                                          .describe = Describe,
+                                          .add_routes = AddSeedRoutes};
 
 }  // namespace fairlead

@@ -1,8 +1,9 @@
 // /v1/services and /v1/services/NAME
 #include "controlplane/http/api.h"
 #include "controlplane/http/views.h"
+#include "controlplane/resources/resources.h"
+#include "lib/intent/field.h"
 #include "lib/intent/json.h"
-#include "lib/mode/mode.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -103,7 +104,9 @@ Result<ServiceSpec> Patched(const ServiceSpec& present, const std::string& body)
   Json merged = ServiceToJson(present);
   if (patch.contains("forwarding") && patch["forwarding"] != merged["forwarding"]) {
     // What another mode has is no setting of the new one.
-    for (const ModeSetting& setting : kModeSettings) merged.erase(std::string(setting.name));
+    for (const FieldDescription& field : ServiceFields()) {
+      if (field.info.setting.has_value()) merged.erase(std::string(field.info.name));
+    }
   }
   merged.merge_patch(patch);
   return ServiceFromJson(merged);

@@ -1,6 +1,10 @@
 // /v1/services/NAME/backends and .../ENDPOINT
+#include <algorithm>
+
 #include "controlplane/http/api.h"
 #include "controlplane/http/views.h"
+#include "controlplane/resources/resources.h"
+#include "lib/intent/field.h"
 #include "lib/intent/json.h"
 
 namespace fairlead {
@@ -75,6 +79,15 @@ asio::awaitable<HttpReply> PostBackends(Api* api, const HttpRequest& request) {
   co_return ChangeReply(201, std::move(json), *applied, in_force);
 }
 
+// Null takes away what a backend need not have.
+bool MayBeUnset(const std::string& name) {
+  static const Json kDefaults = BackendToJson({});
+  return !kDefaults.contains(name) &&
+         std::ranges::any_of(BackendFields(), [&](const FieldDescription& field) {
+           return field.info.name == name;
+         });
+}
+
 // The change that PATCH means: fields of `patch` over those of `present`.
 Result<BackendSpec> Patched(const BackendSpec& present, const std::string& body) {
   ASSIGN_OR_RETURN(const Json patch, ParseJson(body));
@@ -86,7 +99,7 @@ Result<BackendSpec> Patched(const BackendSpec& present, const std::string& body)
     if (name == "address" || name == "port") {
       return InvalidArgument(name + ": a backend keeps its endpoint; add another and remove this");
     }
-    if (value.is_null() && (name == "mac" || name == "vlan")) {
+    if (value.is_null() && MayBeUnset(name)) {
       merged.erase(name);
     } else {
       merged[name] = value;

@@ -1,0 +1,58 @@
+#include "tools/fairctl/field_options.h"
+
+#include <cstdint>
+#include <string>
+
+#include "lib/intent/json.h"
+
+namespace fairlead::fairctl {
+namespace {
+
+// "nat: lower the MSS ... (default false)", "release | keep: what becomes of ... (default release)".
+std::string HelpText(const FieldDescription& field) {
+  std::string text;
+  if (field.info.setting.has_value()) {
+    text.append(ModeNamesWith(*field.info.setting)).append(": ");
+  }
+  if (field.info.kind == FieldKind::kWord) text.append(FieldValuesText(field.info)).append(": ");
+  text.append(field.info.help);
+  if (!field.default_text.empty()) text.append(" (default ").append(field.default_text).append(")");
+  return text;
+}
+
+void AddOption(CLI::App* command, const FieldDescription& field, Json* said) {
+  const FieldInfo& info = field.info;
+  const std::string option(info.option);
+  const auto set = [said, name = std::string(info.name)](Json value) {
+    (*said)[name] = std::move(value);
+  };
+  switch (info.kind) {
+    case FieldKind::kNumber:
+      command
+          ->add_option_function<int64_t>(
+              option, [set](int64_t value) { set(value); }, HelpText(field))
+          ->check(CLI::Range(static_cast<int64_t>(info.min), static_cast<int64_t>(info.max)));
+      return;
+    case FieldKind::kSwitch:
+      command->add_flag_function(
+          option + ",!" + std::string(info.opposite), [set](int64_t count) { set(count > 0); },
+          HelpText(field));
+      return;
+    case FieldKind::kDuration:
+    case FieldKind::kWord:
+    case FieldKind::kOther:
+      command->add_option_function<std::string>(
+          option, [set](const std::string& value) { set(value); }, HelpText(field));
+      return;
+  }
+}
+
+}  // namespace
+
+void AddFieldOptions(CLI::App* command, const std::vector<FieldDescription>& fields, Json* said) {
+  for (const FieldDescription& field : fields) {
+    if (!field.info.option.empty()) AddOption(command, field, said);
+  }
+}
+
+}  // namespace fairlead::fairctl
