@@ -2,6 +2,7 @@
 // unit tests run it in their process.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,7 @@ struct DaemonOptions {
   bool follow_neighbours = true;
   bool accept_older_store = false;
   HttpLimits http;
+  std::function<Probers(size_t most_at_once)> make_probers = MakeProbers;  // replaced in tests
   ResourceList resources = BuiltInResources();
 };
 

@@ -1,4 +1,6 @@
 // The parts of Asio and Beast that need not be compiled anew in every file
 // (BOOST_ASIO_SEPARATE_COMPILATION).
+#include <utility>  // before Asio 1.74, which uses std::exchange without it
+
 #include <boost/asio/impl/src.hpp>
 #include <boost/beast/src.hpp>

@@ -36,7 +36,7 @@ enum class CheckOutcome : uint8_t {
   kNoCheck = 2,   // the service has none
   kNoPort = 3,    // neither the check, the backend nor a frontend names a port
   kTimedOut = 4,  // `detail`: after so many milliseconds
-  kFailed = 5,    // `detail`: errno
+  kFailed = 5,    // `detail`: a number of the check's type
 };
 
 struct CheckVerdict {
@@ -44,6 +44,7 @@ struct CheckVerdict {
   int32_t detail = 0;
   uint16_t port = 0;      // that was checked; 0: none
   uint16_t failures = 0;  // in a row
+  uint8_t type = 0;       // CheckType::number of the check
   friend bool operator==(const CheckVerdict&, const CheckVerdict&) = default;
 };
 

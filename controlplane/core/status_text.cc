@@ -1,7 +1,5 @@
 #include "controlplane/core/status_text.h"
 
-#include <cstring>
-
 #include <fmt/format.h>
 
 #include "lib/intent/json.h"
@@ -9,15 +7,17 @@
 namespace fairlead {
 
 std::string VerdictText(const CheckVerdict& verdict) {
+  const CheckType* type = FindCheckType(verdict.type);
+  const std::string_view name = type == nullptr ? "other" : type->name;
+  const std::string of_port = verdict.port == 0 ? "" : fmt::format(" of port {}", verdict.port);
   const auto failed = [&](const std::string& why) {
-    return fmt::format("{} tcp checks of port {} failed in a row: {}", verdict.failures,
-                       verdict.port, why);
+    return fmt::format("{} {} checks{} failed in a row: {}", verdict.failures, name, of_port, why);
   };
   switch (verdict.outcome) {
     case CheckOutcome::kNone:
       return "not checked since an update of fairleadd";
     case CheckOutcome::kPassed:
-      return fmt::format("tcp check of port {} passes", verdict.port);
+      return fmt::format("{} check{} passes", name, of_port);
     case CheckOutcome::kNoCheck:
       return "no check is configured";
     case CheckOutcome::kNoPort:
@@ -25,7 +25,9 @@ std::string VerdictText(const CheckVerdict& verdict) {
     case CheckOutcome::kTimedOut:
       return failed("no answer within " + FormatDurationMs(static_cast<uint32_t>(verdict.detail)));
     case CheckOutcome::kFailed:
-      return failed(std::strerror(verdict.detail));
+      return failed(type == nullptr || type->failure_text == nullptr
+                        ? fmt::format("code {}", verdict.detail)
+                        : type->failure_text(verdict.detail));
   }
   return "";
 }

@@ -60,28 +60,33 @@ int64_t MetaDigest(const std::string& key, const std::string& value) {
 
 // The columns of a status row between its id and its checksum.
 constexpr int kStatusColumns = 10;
+// The column `outcome`: CheckOutcome, and above it the number of the check's type.
+constexpr int kOutcomeBits = 8;
+constexpr int64_t kOutcomeMask = (1 << kOutcomeBits) - 1;
 using StatusNumbers = std::array<int64_t, kStatusColumns>;
 
 StatusNumbers NumbersOf(const StoredStatus& status) {
   const Health& health = status.health;
   const DrainProgress& drain = status.drain;
-  return {static_cast<int64_t>(health.state),
-          health.since_ms,
-          static_cast<int64_t>(health.verdict.outcome),
-          health.verdict.detail,
-          health.verdict.port,
-          health.verdict.failures,
-          static_cast<int64_t>(drain.drain_revision),
-          static_cast<int64_t>(drain.end),
-          drain.flows_kept ? 1 : 0,
-          drain.finished_ms};
+  return {
+      static_cast<int64_t>(health.state),
+      health.since_ms,
+      static_cast<int64_t>(health.verdict.outcome) | int64_t{health.verdict.type} << kOutcomeBits,
+      health.verdict.detail,
+      health.verdict.port,
+      health.verdict.failures,
+      static_cast<int64_t>(drain.drain_revision),
+      static_cast<int64_t>(drain.end),
+      drain.flows_kept ? 1 : 0,
+      drain.finished_ms};
 }
 
 StoredStatus FromNumbers(const StatusNumbers& numbers) {
   StoredStatus status;
   status.health.state = static_cast<HealthState>(numbers[0]);
   status.health.since_ms = numbers[1];
-  status.health.verdict.outcome = static_cast<CheckOutcome>(numbers[2]);
+  status.health.verdict.outcome = static_cast<CheckOutcome>(numbers[2] & kOutcomeMask);
+  status.health.verdict.type = static_cast<uint8_t>(numbers[2] >> kOutcomeBits);
   status.health.verdict.detail = static_cast<int32_t>(numbers[3]);
   status.health.verdict.port = static_cast<uint16_t>(numbers[4]);
   status.health.verdict.failures = static_cast<uint16_t>(numbers[5]);
@@ -176,12 +181,14 @@ Result<std::unordered_map<uint32_t, StoredStatus>> LoadStatus(SqliteDatabase* da
     for (int i = 0; i < kStatusColumns; ++i) {
       numbers[static_cast<size_t>(i)] = rows.Integer(i + 1);
     }
-    const auto is_within = [&](size_t column, auto last) {
-      return numbers[column] >= 0 && numbers[column] <= static_cast<int64_t>(last);
+    const auto is_within = [](int64_t number, auto last) {
+      return number >= 0 && number <= static_cast<int64_t>(last);
     };
     if (rows.Integer(kStatusColumns + 1) != StatusDigest(rows.Integer(0), numbers) ||
-        !is_within(0, HealthState::kUnhealthy) || !is_within(2, CheckOutcome::kFailed) ||
-        !is_within(7, DrainEnd::kNoRecords)) {
+        !is_within(numbers[0], HealthState::kUnhealthy) ||
+        !is_within(numbers[2] & kOutcomeMask, CheckOutcome::kFailed) ||
+        !is_within(numbers[2] >> kOutcomeBits, UINT8_MAX) ||
+        !is_within(numbers[7], DrainEnd::kNoRecords)) {
       return DamagedStore("checksum of the status of backend " + std::to_string(rows.Integer(0)));
     }
     status[static_cast<uint32_t>(rows.Integer(0))] = FromNumbers(numbers);

@@ -25,8 +25,7 @@ Condition ConditionOf(const ServiceSpec& settings, const BackendIntent& backend,
   if (status.health.state == HealthState::kInitial) return Condition::kInitial;
   if (status.health.state == HealthState::kUnhealthy) return Condition::kUnhealthy;
   if (status.left_out != LeftOut::kNo || backend.spec.weight == 0) return Condition::kUnused;
-  return settings.health_check.type == HealthCheckType::kNone ? Condition::kUnchecked
-                                                              : Condition::kHealthy;
+  return settings.health_check.type->probes ? Condition::kHealthy : Condition::kUnchecked;
 }
 
 void ConditionCounts::CountAgain(const Intent& view, const std::string& name) {

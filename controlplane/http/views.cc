@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <span>
 #include <string_view>
 #include <tuple>
@@ -156,7 +155,9 @@ namespace {
 // Checks go to the backend's own address, where a server may not listen that serves the frontend's.
 std::string OwnAddressHint(const ServiceSpec& settings, const BackendSpec& spec,
                            const CheckVerdict& verdict) {
-  const bool refused = verdict.outcome == CheckOutcome::kFailed && verdict.detail == ECONNREFUSED;
+  const CheckType* type = FindCheckType(verdict.type);
+  const bool refused = verdict.outcome == CheckOutcome::kFailed && type != nullptr &&
+                       type->is_refused != nullptr && type->is_refused(verdict.detail);
   if (ModeOf(settings.forwarding).rewrites_destination() || !refused) return "";
   return "; the check connects to " + spec.endpoint.address.ToString() +
          ", where a server that listens on the frontend's address alone is not reached";

@@ -21,7 +21,7 @@ ObservedBackend SnapshotDeriver::Observe(const ServiceIntent& service,
   const BackendStatus& status = found == nullptr ? kUnknown : *found;
   const ServiceSpec& settings = service.settings;
   const HealthState health = status.health.state;
-  const bool checked = settings.health_check.type != HealthCheckType::kNone;
+  const bool checked = settings.health_check.type->probes;
   // A backend without its first verdict gets nothing, and does not count for fail-open, which is about
   // backends that failed.
   const bool unjudged = checked && health == HealthState::kInitial;

@@ -89,6 +89,12 @@ asio::awaitable<HttpReply> PutService(Api* api, const HttpRequest& request) {
                                    std::move(warnings));
 }
 
+bool NamesOtherCheck(const Json& patch, std::string_view type) {
+  const auto check = patch.find("health_check");
+  return check != patch.end() && check->is_object() && check->contains("type") &&
+         (*check)["type"] != type;
+}
+
 // `present` with other settings: null is a setting's default. Backends stay as they are.
 Result<ServiceSpec> Patched(const ServiceSpec& present, const std::string& body) {
   ASSIGN_OR_RETURN(const Json patch, ParseJson(body));
@@ -106,6 +112,12 @@ Result<ServiceSpec> Patched(const ServiceSpec& present, const std::string& body)
     // What another mode has is no setting of the new one.
     for (const FieldDescription& field : ServiceFields()) {
       if (field.info.setting.has_value()) merged.erase(std::string(field.info.name));
+    }
+  }
+  const CheckType& check = *present.health_check.type;
+  if (NamesOtherCheck(patch, check.name)) {
+    for (const CheckField& field : check.fields) {
+      merged["health_check"].erase(std::string(field.name));
     }
   }
   merged.merge_patch(patch);

@@ -182,7 +182,7 @@ Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* con
 
 Status CheckKernelPath(const PortConfig& port, std::set<std::string>* claims) {
   if (port.kernel_tap.empty()) return {};
-  if (port.device.kind == DeviceKind::kAfXdp) {
+  if (port.device.kind->is_steered) {
     return InvalidArgument("port " + port.name + ": kernel: " + port.device.text +
                            " leaves the kernel what is its own; take the key out");
   }

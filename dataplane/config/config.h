@@ -26,7 +26,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/config/device.h"
+#include "dataplane/device/device.h"
 #include "lib/base/result.h"
 #include "lib/net/address.h"
 

@@ -47,7 +47,7 @@ Result<std::string> PlanLcores(const DataplaneConfig& config, const HostFacts& h
   return text;
 }
 
-bool IsPci(const PortConfig& port) { return port.device.kind == DeviceKind::kPci; }
+bool IsPci(const PortConfig& port) { return port.device.kind->is_pci; }
 
 }  // namespace
 

@@ -22,15 +22,9 @@ constexpr uint16_t kRxDescriptors = 1024;
 constexpr uint16_t kTxDescriptors = 1024;
 constexpr uint32_t kPoolCache = 256;  // buffers per lcore
 constexpr uint16_t kDefaultMtu = 1500;
-constexpr uint32_t kFrameOverhead = 14 + 8;  // Ethernet header and two tags
-constexpr uint32_t kXdpHeadroom = 256;       // XDP_PACKET_HEADROOM
-constexpr uint32_t kLeastRoom = 2048;
-// An AF_XDP buffer lies within one page (a kernel before 6.6 takes no larger ones, nor does DPDK 22.11),
-// and the next larger power of two does not.
-constexpr uint16_t kMaxXdpMtu = kLeastRoom - kFrameOverhead - kXdpHeadroom;
 
 uint16_t DataRoom(uint16_t mtu) {
-  // As much as an AF_PACKET ring entry for this MTU can hold (device.cc), so that no frame needs a
+  // As much as an AF_PACKET ring entry for this MTU can hold (af_packet.cc), so that no frame needs a
   // second segment; and as much as the kernel keeps before a frame that it receives by AF_XDP.
   const uint32_t entry =
       std::bit_ceil(std::max(uint32_t{mtu} + kFrameOverhead + kXdpHeadroom, kLeastRoom));
@@ -47,10 +41,8 @@ std::string WithEalError(const std::string& what) {
 }
 
 Result<uint16_t> MtuOf(const PortConfig& config) {
-  const DeviceKind kind = config.device.kind;
-  const bool exists = kind == DeviceKind::kAfPacket || kind == DeviceKind::kAfXdp;
   uint16_t mtu = kDefaultMtu;
-  if (exists) {
+  if (config.device.kind->kernel_interface == KernelInterface::kTarget) {
     const Result<uint16_t> found = ReadInterfaceMtu(config.device.target);
     if (!found.ok()) {
       return PortError(config.name, config.device.text + ": " + found.status().message());
@@ -60,52 +52,17 @@ Result<uint16_t> MtuOf(const PortConfig& config) {
   return config.mtu.value_or(mtu);
 }
 
-Status CheckAfXdpQueues(const PortConfig& config, uint32_t queue_count) {
-  const InterfaceQueues queues = ReadInterfaceQueues(config.device.target);
-  if (queues.combined < queue_count) {
-    const bool could = queues.max_combined >= queue_count;
-    return PortError(config.name, config.device.text + " has " + std::to_string(queues.combined) +
-                                      (queues.combined == 1 ? " queue" : " queues") + " for " +
-                                      std::to_string(queue_count) + " workers; use " +
-                                      (could ? "ethtool -L " + config.device.target + " combined " +
-                                                   std::to_string(queue_count)
-                                             : "--workers " + std::to_string(queues.combined)));
-  }
-  if (queues.rx > queue_count) {
-    spdlog::warn(
-        "port {}: {} receives on {} queues, but {} of them have a worker; what arrives on the "
-        "others goes to the kernel (ethtool -L {} combined {})",
-        config.name, config.device.target, queues.rx, queue_count, config.device.target,
-        queue_count);
-  }
-  return {};
-}
-
-// What must hold before net_af_xdp may have the interface. The path of the steering program.
-Result<std::string> PrepareAfXdp(const PortConfig& config, uint32_t queue_count) {
-  const std::string& interface = config.device.target;
-  if (const Status rights = FrontendSteering::CheckRights(); !rights.ok()) {
-    return PortError(config.name, config.device.text + " cannot be opened: " + rights.message() +
-                                      "; af_packet:" + interface + " does with CAP_NET_RAW");
-  }
-  RETURN_IF_ERROR(CheckAfXdpQueues(config, queue_count));
-  if (const Status cleared = FrontendSteering::ClearStale(interface); !cleared.ok()) {
-    return PortError(config.name, cleared.message());
-  }
-  return SteeringProgram::Path();
-}
-
 // Makes the device if it is one that is made at run time, and finds its id.
 Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, uint16_t mtu,
               Port* port) {
   const DeviceSpec& device = config.device;
   const std::string name = VdevName(device, index);
-  if (device.kind != DeviceKind::kPci && device.kind != DeviceKind::kVdev) {
-    std::string program;
-    if (device.kind == DeviceKind::kAfXdp) {
-      ASSIGN_OR_RETURN(program, PrepareAfXdp(config, queue_count));
+  if (!device.kind->vdev_prefix.empty()) {
+    DeviceUse use{queue_count, mtu + kFrameOverhead};
+    if (device.kind->prepare != nullptr) {
+      ASSIGN_OR_RETURN(use.program, device.kind->prepare(device, config.name, queue_count));
     }
-    const std::string arguments = VdevArguments(device, queue_count, mtu + kFrameOverhead, program);
+    const std::string arguments = VdevArguments(device, use);
     TakeFirstEalError();  // of what came before
     const int error = rte_eal_hotplug_add("vdev", name.c_str(), arguments.c_str());
     if (error == -EBUSY || error == -EEXIST) {
@@ -120,7 +77,7 @@ Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, ui
   }
   if (rte_eth_dev_get_port_by_name(name.c_str(), &port->id) != 0) {
     return PortError(config.name,
-                     device.kind == DeviceKind::kPci
+                     device.kind->is_pci
                          ? WithEalError("no poll-mode driver has taken " + device.target +
                                         "; is it bound to vfio-pci (dpdk-devbind.py --status) and "
                                         "not in use by another process?")
@@ -203,11 +160,15 @@ void NameInterface(const PortConfig& config, const rte_eth_dev_info& info, Port*
   char name[IF_NAMESIZE] = {};
   const bool known = info.if_index != 0 && if_indextoname(info.if_index, name) != nullptr;
   port->interface = known ? name : port->name;
-  const DeviceKind kind = config.device.kind;
-  if (kind == DeviceKind::kAfPacket || kind == DeviceKind::kAfXdp) {
-    port->kernel_interface = config.device.target;
-  } else if (kind == DeviceKind::kPci && known) {
-    port->kernel_interface = name;
+  switch (config.device.kind->kernel_interface) {
+    case KernelInterface::kNone:
+      break;
+    case KernelInterface::kTarget:
+      port->kernel_interface = config.device.target;
+      break;
+    case KernelInterface::kOfDriver:
+      if (known) port->kernel_interface = name;
+      break;
   }
 }
 
@@ -222,8 +183,7 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
   const std::string_view driver = info.driver_name;
   port->has_network = driver != "net_pcap" && driver != "net_null" && driver != "net_ring";
 
-  const bool set_mtu = config.device.kind == DeviceKind::kPci;
-  const rte_eth_conf conf = Configuration(info, worker_count, mtu, set_mtu);
+  const rte_eth_conf conf = Configuration(info, worker_count, mtu, config.device.kind->sets_mtu);
   const auto queues = static_cast<uint16_t>(worker_count);
   if (rte_eth_dev_configure(port->id, queues, queues, &conf) != 0) {
     return PortError(port->name, WithEalError("it does not accept its configuration"));
@@ -234,7 +194,7 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
     return PortError(port->name,
                      WithEalError(std::string("it does not start: ") + std::strerror(-error)));
   }
-  if (config.device.kind == DeviceKind::kAfXdp) {
+  if (config.device.kind->is_steered) {
     Result<FrontendSteering> steering = FrontendSteering::Open(config.device.target);
     if (!steering.ok()) return PortError(port->name, steering.status().message());
     port->steering.emplace(*std::move(steering));
@@ -260,7 +220,7 @@ std::vector<PortConfig> FoundPorts() {
     if (rte_eth_dev_get_name_by_port(id, name) != 0) continue;
     PortConfig config;
     config.name = name;
-    config.device.kind = DeviceKind::kVdev;
+    config.device.kind = &kVdevDevice;
     config.device.text = config.device.target = name;
     configs.push_back(std::move(config));
   }
@@ -276,10 +236,11 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
     largest = std::max(largest, mtu);
   }
   for (const PortConfig& config : configs) {
-    if (config.device.kind != DeviceKind::kAfXdp || largest <= kMaxXdpMtu) continue;
+    const uint16_t most = config.device.kind->max_mtu;
+    if (largest <= most) continue;
     return PortError(config.name,
                      config.device.text + ": beside an AF_XDP port no port's MTU may be " +
-                         std::to_string(largest) + ", at most " + std::to_string(kMaxXdpMtu) +
+                         std::to_string(largest) + ", at most " + std::to_string(most) +
                          " (ip link set DEVICE mtu, or mtu in dataplane.yaml)");
   }
   return largest;

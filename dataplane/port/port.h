@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "dataplane/config/config.h"
+#include "dataplane/device/interface.h"
 #include "dataplane/pipeline/pipeline.h"
-#include "dataplane/port/interface.h"
 #include "dataplane/steering/frontend_steering.h"
 #include "lib/base/result.h"
 #include "lib/table/forwarding_tables.h"

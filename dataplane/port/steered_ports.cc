@@ -4,7 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "dataplane/port/interface.h"
+#include "dataplane/device/interface.h"
 #include "dataplane/steering/steering_set.h"
 
 namespace fairlead {

@@ -17,8 +17,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "dataplane/manage/stats.h"
 #include "dataplane/pipeline/burst.h"
+#include "lib/link/stats.h"
 
 namespace fairlead {
 

@@ -30,8 +30,6 @@ constexpr Word<NoBackendPolicy> kNoBackendWords[] = {{"drop", NoBackendPolicy::k
                                                      {"reset", NoBackendPolicy::kReset}};
 // Of all_ports.
 constexpr Word<bool> kCheckPortsWords[] = {{"first", false}, {"all", true}};
-constexpr Word<HealthCheckType> kCheckWords[] = {{"tcp", HealthCheckType::kTcp},
-                                                 {"none", HealthCheckType::kNone}};
 
 template <typename Enum, size_t kCount>
 std::string_view NameOf(const Word<Enum> (&words)[kCount], Enum value) {
@@ -45,8 +43,11 @@ std::string_view NameOf(const Word<Enum> (&words)[kCount], Enum value) {
 class Fields {
  public:
   static Result<Fields> Open(const Json& object, std::string path, std::string_view what,
-                             std::initializer_list<std::string_view> known) {
-    RETURN_IF_ERROR(CheckObject(object, path, what, {known.begin(), known.size()}));
+                             std::initializer_list<std::string_view> known,
+                             std::span<const CheckField> more = {}) {
+    std::vector<std::string_view> names(known);
+    for (const CheckField& field : more) names.push_back(field.name);
+    RETURN_IF_ERROR(CheckObject(object, path, what, names));
     return Fields(object, std::move(path));
   }
 
@@ -57,6 +58,24 @@ class Fields {
     ASSIGN_OR_RETURN(const uint64_t number,
                      fairlead::ReadInteger(*value, JoinPath(path_, name), min, max));
     *out = static_cast<T>(number);
+    return {};
+  }
+
+  Status ReadBool(std::string_view name, bool* out) const {
+    const Json* value = Find(name);
+    if (value == nullptr) return {};
+    ASSIGN_OR_RETURN(*out, ReadSwitch(*value, PathOf(name)));
+    return {};
+  }
+
+  Status ReadText(std::string_view name, std::string* out) const {
+    const Json* value = Find(name);
+    if (value == nullptr) return {};
+    if (!value->is_string()) return RefuseValue(PathOf(name), *value, "is not text");
+    if (!IsPrintableUtf8(value->get_ref<const std::string&>())) {
+      return RefuseValue(PathOf(name), *value, "is not printable");
+    }
+    *out = value->get<std::string>();
     return {};
   }
 
@@ -79,23 +98,55 @@ class Fields {
     return {};
   }
 
- private:
-  Fields(const Json& object, std::string path) : object_(&object), path_(std::move(path)) {}
-
+  // Null: it is missing.
   const Json* Find(std::string_view name) const {
     const auto found = object_->find(name);
     return found == object_->end() ? nullptr : &*found;
   }
 
+  std::string PathOf(std::string_view name) const { return JoinPath(path_, name); }
+
+ private:
+  Fields(const Json& object, std::string path) : object_(&object), path_(std::move(path)) {}
+
   const Json* object_;
   std::string path_;
 };
 
+Status ReadCheckType(const Fields& fields, const CheckType** type) {
+  const Json* value = fields.Find("type");
+  if (value == nullptr) return {};
+  std::vector<std::string_view> names;
+  for (const CheckType* each : CheckTypes()) names.push_back(each->name);
+  ASSIGN_OR_RETURN(const size_t index, fairlead::ReadWord(*value, fields.PathOf("type"), names));
+  *type = CheckTypes()[index];
+  return {};
+}
+
+Status ReadCheckSetting(const Fields& fields, const CheckField& field, CheckValue* out) {
+  if (auto* flag = std::get_if<bool>(out)) return fields.ReadBool(field.name, flag);
+  if (auto* text = std::get_if<std::string>(out)) return fields.ReadText(field.name, text);
+  return fields.ReadInteger(field.name, field.min, field.max, std::get_if<uint64_t>(out));
+}
+
+// The type that `json` names, if it is one; else `fallback`.
+const CheckType& TypeNamedBy(const Json& json, const CheckType& fallback) {
+  const auto name = json.is_object() ? json.find("type") : json.end();
+  const bool is_named = json.is_object() && name != json.end() && name->is_string();
+  const CheckType* type = is_named ? FindCheckType(name->get_ref<const std::string&>()) : nullptr;
+  return type == nullptr ? fallback : *type;
+}
+
 Status ReadHealthCheck(const Json& json, const std::string& path, HealthCheck* check) {
   ASSIGN_OR_RETURN(const Fields fields,
                    Fields::Open(json, path, "health_check",
-                                {"type", "interval", "timeout", "rise", "fall", "port", "ports"}));
-  RETURN_IF_ERROR(fields.ReadWord("type", kCheckWords, &check->type));
+                                {"type", "interval", "timeout", "rise", "fall", "port", "ports"},
+                                TypeNamedBy(json, *check->type).fields));
+  RETURN_IF_ERROR(ReadCheckType(fields, &check->type));
+  check->settings = DefaultCheckSettings(*check->type);
+  for (size_t i = 0; i < check->settings.size(); ++i) {
+    RETURN_IF_ERROR(ReadCheckSetting(fields, check->type->fields[i], &check->settings[i]));
+  }
   RETURN_IF_ERROR(fields.ReadDuration("interval", &check->interval_ms));
   RETURN_IF_ERROR(fields.ReadDuration("timeout", &check->timeout_ms));
   RETURN_IF_ERROR(fields.ReadInteger("rise", 1, kMaxRiseFall, &check->rise));
@@ -105,13 +156,17 @@ Status ReadHealthCheck(const Json& json, const std::string& path, HealthCheck* c
 }
 
 Json HealthCheckToJson(const HealthCheck& check) {
-  Json health_check = {{"type", NameOf(kCheckWords, check.type)},
+  Json health_check = {{"type", check.type->name},
                        {"interval", FormatDurationMs(check.interval_ms)},
                        {"timeout", FormatDurationMs(check.timeout_ms)},
                        {"rise", check.rise},
                        {"fall", check.fall}};
   if (check.port != 0) health_check["port"] = check.port;
   if (check.port == 0) health_check["ports"] = NameOf(kCheckPortsWords, check.all_ports);
+  for (size_t i = 0; i < check.settings.size(); ++i) {
+    std::visit([&](const auto& value) { health_check[check.type->fields[i].name] = value; },
+               check.settings[i]);
+  }
   return health_check;
 }
 
@@ -262,7 +317,7 @@ Json WriteCheck(const FieldInfo&, const ServiceSpec& service) {
 
 // A TCP check of a UDP service would fail by default: such a service has none unless it asks for it.
 void PrepareCheck(ServiceSpec* service) {
-  if (IsUdpOnly(*service)) service->health_check.type = HealthCheckType::kNone;
+  if (IsUdpOnly(*service)) service->health_check.type = &kNoneCheck;
 }
 
 // The names of all modes, whose list a program of the tests replaces.

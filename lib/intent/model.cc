@@ -111,13 +111,8 @@ Status CheckHealthCheck(const ServiceSpec& service, std::string_view path) {
         prefix + "ports", "all",
         "does not go with port " + std::to_string(check.port) + "; leave one of them out");
   }
-  const bool needs_port = check.type != HealthCheckType::kNone && check.port == 0;
-  if (needs_port && service.frontends.front().port == 0) {
-    return InvalidArgument(prefix + "port: missing: the first frontend, " +
-                           service.frontends.front().ToString() +
-                           ", is for any port and so names none to check");
-  }
-  return {};
+  RETURN_IF_ERROR(ValidateCheckSettings(*check.type, check.settings, prefix));
+  return check.type->judge == nullptr ? Status() : check.type->judge(service, path);
 }
 
 // Port 0 is an any-port frontend's.
@@ -254,11 +249,8 @@ Status ValidateNewService(const ServiceSpec& service, std::string_view path) {
                       "connections for replies; name the ports, or a range such as " +
                       Frontend{frontend.address, 8000, frontend.protocol, 8999}.ToString());
   }
-  const HealthCheck& check = service.health_check;
-  if (check.type != HealthCheckType::kTcp || check.port != 0 || !IsUdpOnly(service)) return {};
-  return InvalidArgument(std::string(path) +
-                         "health_check.port: missing: a TCP check of a service with UDP frontends "
-                         "only needs the port of a TCP server beside it");
+  const CheckType& type = *service.health_check.type;
+  return type.judge_new == nullptr ? Status() : type.judge_new(service, path);
 }
 
 uint32_t ServiceFlagsOf(const ServiceSpec& service) {

@@ -10,6 +10,7 @@
 
 #include "lib/base/result.h"
 #include "lib/flow/flow_hash.h"
+#include "lib/intent/checks/check_type.h"
 #include "lib/maglev/maglev_table.h"
 #include "lib/net/address.h"
 #include "lib/snapshot/format.h"
@@ -22,8 +23,6 @@ enum class NoBackendPolicy : uint8_t {
   kReset = 1,  // TCP: a reset; UDP: ICMP port unreachable
 };
 
-enum class HealthCheckType : uint8_t { kNone = 0, kTcp = 1 };
-
 // What becomes of the flows that a backend has, at its drain's deadline or when it fails its check.
 enum class FlowPolicy : uint8_t {
   kRelease = 0,  // they go to the present owners of their slots, which reset them
@@ -31,13 +30,14 @@ enum class FlowPolicy : uint8_t {
 };
 
 struct HealthCheck {
-  HealthCheckType type = HealthCheckType::kTcp;
+  const CheckType* type = &kTcpCheck;
   uint32_t interval_ms = 2000;  // from 100
   uint32_t timeout_ms = 1000;   // below interval_ms
   uint32_t rise = 2;            // 1..10 passes in a row to become healthy
   uint32_t fall = 3;            // 1..10 failures in a row to become unhealthy
   uint16_t port = 0;            // 0 = the backend's, else the first frontend's
   bool all_ports = false;       // each TCP frontend's port is checked, and all must pass
+  CheckSettings settings = {};  // the type's own
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 

@@ -12,9 +12,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "controlplane/client/transport.h"
+#include "controlplane/client/watch.h"
 #include "lib/base/result.h"
 #include "lib/net/address.h"
-#include "tools/fairctl/client.h"
 #include "tools/fairctl/exit_code.h"
 #include "tools/fairctl/table.h"
 
@@ -59,9 +60,8 @@ class Context {
   // The body of a reply that is no JSON.
   Result<std::string> Fetch(const std::string& target);
 
-  // GET of a stream of lines; returns when `line` has returned false, or it ended.
-  Status Follow(const std::string& target, const std::string& from,
-                const std::function<bool(const std::string&)>& line);
+  // As FollowWatch.
+  Status Watch(const std::string& from, const WatchEvent& event);
 
   // Prints why it failed, for people or as JSON; returns the exit code for it.
   int Fail(const Status& status);
@@ -72,8 +72,8 @@ class Context {
 
  private:
   Status Connect();
-  Result<HttpReply> Send(const std::string& method, const std::string& target,
-                         const std::string& body);
+  Result<ControlReply> Send(const std::string& method, const std::string& target,
+                            const std::string& body);
 
   Environment* environment_;
   std::unique_ptr<Transport> transport_;

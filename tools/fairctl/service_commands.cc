@@ -1,9 +1,13 @@
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "lib/intent/checks/check_type.h"
 #include "lib/net/address.h"
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/field_options.h"
@@ -24,6 +28,8 @@ struct ServiceOptions {
   int fall = 0;
   int check_port = 0;
   std::string check_ports;
+  // Settings that single types of checks have, by name, and what was said.
+  std::map<std::string, std::pair<const CheckField*, std::string>> check_settings;
 };
 
 void SetText(const char* field, const std::string& value, Json* json) {
@@ -32,6 +38,12 @@ void SetText(const char* field, const std::string& value, Json* json) {
 
 void SetNumber(const char* field, int value, Json* json) {
   if (value != 0) (*json)[field] = value;
+}
+
+// As its kind wants it; what it cannot be is left to fairleadd to refuse.
+Json CheckSettingToJson(const CheckField& field, const std::string& text) {
+  const bool is_json = field.kind != CheckField::Kind::kText && Json::accept(text);
+  return is_json ? Json::parse(text) : Json(text);
 }
 
 // Only what was said: the rest is fairleadd's defaults, or stays.
@@ -46,6 +58,9 @@ Json SettingsToJson(const ServiceOptions& options) {
   SetNumber("fall", options.fall, &check);
   SetNumber("port", options.check_port, &check);
   SetText("ports", options.check_ports, &check);
+  for (const auto& [name, setting] : options.check_settings) {
+    if (!setting.second.empty()) check[name] = CheckSettingToJson(*setting.first, setting.second);
+  }
   if (!check.empty()) json["health_check"] = check;
   return json;
 }
@@ -114,9 +129,16 @@ std::string CheckText(const Json& check) {
   std::string text = Shown(Member(check, "type"));
   if (Member(check, "port").is_number()) text += " port " + Shown(Member(check, "port"));
   if (TextOf(Member(check, "ports")) == "all") text += " of all TCP ports";
-  return text + " every " + Shown(Member(check, "interval")) + ", timeout " +
-         Shown(Member(check, "timeout")) + ", rise " + Shown(Member(check, "rise")) + ", fall " +
-         Shown(Member(check, "fall"));
+  text += " every " + Shown(Member(check, "interval"));
+  for (const char* field : {"timeout", "rise", "fall"}) {
+    text += std::string(", ") + field + " " + Shown(Member(check, field));
+  }
+  constexpr std::string_view kOfEveryType[] = {"type", "interval", "timeout", "rise",
+                                               "fall", "port",     "ports"};
+  for (const auto& [name, value] : check.items()) {
+    if (std::ranges::count(kOfEveryType, name) == 0) text += ", " + name + " " + Shown(value);
+  }
+  return text;
 }
 
 std::string UnhealthyText(const Json& service) {
@@ -165,8 +187,12 @@ int Remove(Context* context, const std::string& name) {
 }
 
 void DescribeCheck(CLI::App* command, ServiceOptions* options) {
+  std::string types;
+  for (const CheckType* type : CheckTypes()) {
+    types.append(types.empty() ? "" : " | ").append(type->name);
+  }
   command->add_option("--health-check", options->check_type,
-                      "tcp | none (default: tcp; none where all frontends are UDP)");
+                      types + " (default: tcp; none where all frontends are UDP)");
   command->add_option("--check-interval", options->check_interval, "default 2s");
   command->add_option("--check-timeout", options->check_timeout, "default 1s, below the interval");
   command->add_option("--rise", options->rise, "passes to become healthy, default 2")
@@ -178,6 +204,14 @@ void DescribeCheck(CLI::App* command, ServiceOptions* options) {
   command->add_option("--check-ports", options->check_ports,
                       "first | all: check the first frontend's port, or those of all TCP frontends "
                       "(default first)");
+  for (const CheckType* type : CheckTypes()) {
+    for (const CheckField& field : type->fields) {
+      const std::string name(field.name);
+      const auto [setting, is_new] = options->check_settings.try_emplace(name, &field, "");
+      if (!is_new) continue;
+      command->add_option("--check-" + name, setting->second.second, std::string(field.help));
+    }
+  }
 }
 
 // The name, and every setting.

@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "lib/intent/json.h"
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/format.h"
 
@@ -67,27 +66,18 @@ class Printer {
  public:
   explicit Printer(Context* context) : context_(context) {}
 
-  // False: there will be no more of this stream.
-  bool Print(const std::string& line) {
-    const Result<Json> json = ParseJson(line, kMaxLineBytes);
-    if (!json.ok()) return true;
+  // False: nobody reads on, as with `fairctl watch | head`.
+  bool Print(const Json& event, const std::string& line) {
     if (context_->json) {
       context_->out() << line << '\n';
     } else {
-      PrintText(*json);
+      PrintText(event);
     }
     context_->out().flush();
-    const std::string type = TextOf(Member(*json, "type"));
-    if (type == "restart") restart_ = true;
-    // `fairctl watch | head` ends with the reader.
-    return !restart_ && context_->out().good();
+    return context_->out().good();
   }
-  // The stream ended since it could not go on, and another should begin.
-  bool TakeRestart() { return std::exchange(restart_, false); }
 
  private:
-  static constexpr size_t kMaxLineBytes = size_t{64} << 20;
-
   void PrintText(const Json& json) {
     const std::string type = TextOf(Member(json, "type"));
     if (type == "intent") return PrintIntent(json);
@@ -149,19 +139,13 @@ class Printer {
 
   Context* context_;
   std::map<std::string, std::string> told_;
-  bool restart_ = false;
 };
 
 int Watch(Context* context, const std::string& from) {
   Printer printer(context);
-  std::string begin = from;
-  for (;;) {
-    const Status status = context->Follow(
-        "/v1/watch", begin, [&](const std::string& line) { return printer.Print(line); });
-    if (!status.ok()) return context->Fail(status);
-    if (!printer.TakeRestart()) break;
-    begin.clear();
-  }
+  const Status status = context->Watch(
+      from, [&](const Json& event, const std::string& line) { return printer.Print(event, line); });
+  if (!status.ok()) return context->Fail(status);
   if (!context->out().good()) return kExitOk;
   return context->Fail(Unavailable("fairleadd has ended the watch; is it stopping?"));
 }

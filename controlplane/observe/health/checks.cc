@@ -1,17 +1,12 @@
 #include "controlplane/observe/health/checks.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <random>
 #include <utility>
 
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <fmt/format.h>
-#include <sys/resource.h>
 
 #include "controlplane/common/event.h"
 #include "controlplane/common/log.h"
@@ -25,9 +20,6 @@ namespace {
 
 // A new backend is tried at once, or nearly so: a batch of a thousand spreads over this long.
 constexpr uint32_t kFirstProbeSpreadMs = 50;
-// For the API's connections, the link, the store, netlink.
-constexpr size_t kOtherDescriptors = 512;
-constexpr size_t kFewestProbes = 16;
 constexpr std::chrono::minutes kSkippedPeriod{1};
 
 uint32_t RandomBelow(uint32_t limit) {
@@ -39,67 +31,6 @@ uint32_t RandomBelow(uint32_t limit) {
 milliseconds Jittered(uint32_t interval_ms) {
   const uint32_t tenth = interval_ms / 10;
   return milliseconds(interval_ms - tenth + RandomBelow(2 * tenth + 1));
-}
-
-asio::ip::address ToAsio(const IpAddress& address) {
-  if (address.is_v4()) {
-    asio::ip::address_v4::bytes_type bytes{};
-    std::copy_n(address.bytes().begin(), bytes.size(), bytes.begin());
-    return asio::ip::address_v4(bytes);
-  }
-  asio::ip::address_v6::bytes_type bytes{};
-  std::copy_n(address.bytes().begin(), bytes.size(), bytes.begin());
-  return asio::ip::address_v6(bytes);
-}
-
-bool OfThisHost(const boost::system::error_code& error) {
-  constexpr std::array kLocal = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL};
-  return error.category() == boost::system::system_category() &&
-         std::ranges::find(kLocal, error.value()) != kLocal.end();
-}
-
-asio::awaitable<ProbeAnswer> ProbeTcp(IpAddress address, uint16_t port, milliseconds timeout) {
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  // Shared with the timer's handler, which may run after this coroutine has gone on.
-  const auto socket = std::make_shared<asio::ip::tcp::socket>(executor);
-  const auto timed_out = std::make_shared<bool>(false);
-  asio::steady_timer timer(executor);
-  timer.expires_after(timeout);
-  timer.async_wait([socket, timed_out](const boost::system::error_code& error) {
-    if (error) return;
-    *timed_out = true;
-    boost::system::error_code ignored;
-    socket->close(ignored);
-  });
-  const asio::ip::tcp::endpoint endpoint(ToAsio(address), port);
-  boost::system::error_code error;
-  co_await socket->async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
-  timer.cancel();
-  boost::system::error_code ignored;
-  socket->close(ignored);
-  ProbeAnswer answer;
-  if (*timed_out) {
-    answer = {CheckOutcome::kTimedOut, static_cast<int32_t>(timeout.count())};
-  } else if (error) {
-    answer = {CheckOutcome::kFailed, error.value()};
-    if (OfThisHost(error)) answer.skipped = error.message();
-  } else {
-    answer.outcome = CheckOutcome::kPassed;
-  }
-  co_return answer;
-}
-
-asio::awaitable<ProbeAnswer> ProbeWithin(std::shared_ptr<size_t> under_way, size_t most_at_once,
-                                         IpAddress address, uint16_t port, milliseconds timeout) {
-  if (*under_way >= most_at_once) {
-    co_return ProbeAnswer{
-        .skipped = fmt::format("{} checks are under way, as many as there are descriptors for",
-                               most_at_once)};
-  }
-  ++*under_way;
-  ProbeAnswer answer = co_await ProbeTcp(address, port, timeout);
-  --*under_way;
-  co_return answer;
 }
 
 }  // namespace
@@ -116,42 +47,16 @@ struct HealthChecks::Check {
   bool ended = false;
 };
 
-std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& backend) {
-  if (service.health_check.port != 0) return {service.health_check.port};
-  if (backend.endpoint.port != 0) return {backend.endpoint.port};
-  std::set<uint16_t> ports;
-  for (const Frontend& frontend : service.frontends) {
-    if (frontend.is_any_port()) continue;
-    if (!service.health_check.all_ports) return {frontend.port};
-    // A TCP check says nothing about a UDP port.
-    if (frontend.protocol == Protocol::kTcp) ports.insert(frontend.port);
-  }
-  return {ports.begin(), ports.end()};
-}
-
-Prober TcpProber(size_t most_at_once) {
-  const auto under_way = std::make_shared<size_t>(0);
-  return [under_way, most_at_once](IpAddress address, uint16_t port, milliseconds timeout) {
-    return ProbeWithin(under_way, most_at_once, address, port, timeout);
-  };
-}
-
-size_t MostProbesAtOnce() {
-  rlimit limit{};
-  const size_t descriptors = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
-  return std::max(descriptors, kOtherDescriptors + kFewestProbes) - kOtherDescriptors;
-}
-
 // What a backend is checked by.
 struct HealthChecks::Plan {
   std::vector<std::shared_ptr<Check>> checks;
   bool several() const { return checks.size() > 1; }
 };
 
-HealthChecks::HealthChecks(asio::any_io_executor executor, StatusBoard* board, Prober prober)
+HealthChecks::HealthChecks(asio::any_io_executor executor, StatusBoard* board, Probers probers)
     : executor_(std::move(executor)),
       board_(board),
-      prober_(std::move(prober)),
+      probers_(std::move(probers)),
       view_(std::make_shared<Intent>()) {}
 
 HealthChecks::~HealthChecks() { Stop(); }
@@ -188,11 +93,11 @@ void HealthChecks::Reconcile(const IntentView& view) {
 void HealthChecks::Follow(const ServiceIntent* service, const BackendIntent& backend,
                           ChecksToJudge* touched) {
   std::vector<CheckKey> wanted;
-  if (service != nullptr && service->settings.health_check.type != HealthCheckType::kNone) {
+  if (service != nullptr && service->settings.health_check.type->probes) {
     const HealthCheck& check = service->settings.health_check;
-    for (const uint16_t port : CheckPorts(service->settings, backend.spec)) {
-      wanted.push_back({backend.spec.endpoint.address, port, check.interval_ms, check.timeout_ms,
-                        check.rise, check.fall});
+    for (const uint16_t port : check.type->ports(service->settings, backend.spec)) {
+      wanted.push_back({check.type, backend.spec.endpoint.address, port, check.interval_ms,
+                        check.timeout_ms, check.rise, check.fall, check.settings});
     }
   }
   Detach(backend.id, wanted);
@@ -202,7 +107,7 @@ void HealthChecks::Follow(const ServiceIntent* service, const BackendIntent& bac
   }
   if (wanted.empty()) {
     plans_.erase(backend.id);
-    const bool has_check = service->settings.health_check.type != HealthCheckType::kNone;
+    const bool has_check = service->settings.health_check.type->probes;
     return Assign(backend.id, HealthState::kHealthy,
                   {.outcome = has_check ? CheckOutcome::kNoPort : CheckOutcome::kNoCheck});
   }
@@ -258,8 +163,10 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     if (check->ended) co_return;
     const uint64_t probe = check->machine.Begin();
     check->timer.expires_after(Jittered(check->key.interval_ms));
-    const ProbeAnswer answer =
-        co_await prober_(check->key.address, check->key.port, milliseconds(check->key.timeout_ms));
+    const CheckKey& key = check->key;
+    ProbeTarget target{key.address, key.port, milliseconds(key.timeout_ms), key.settings};
+    asio::awaitable<ProbeAnswer> attempt = probers_.at(key.type)(std::move(target));
+    const ProbeAnswer answer = co_await std::move(attempt);
     if (check->ended) co_return;
     if (!answer.skipped.empty()) {
       ProbeSkipped(answer.skipped);
@@ -269,7 +176,7 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     const bool changed = check->machine.Finish(probe, passed);
     const auto failures =
         static_cast<uint16_t>(std::min<uint32_t>(check->machine.failures_in_row(), UINT16_MAX));
-    const CheckVerdict verdict{answer.outcome, answer.detail, check->key.port, failures};
+    const CheckVerdict verdict{answer.outcome, answer.detail, key.port, failures, key.type->number};
     for (const uint32_t id : check->backends) board_->SetProbe(id, verdict);
     if (!changed) continue;
     check->verdict = verdict;

@@ -1,11 +1,10 @@
-// The controller of health: runs the TCP checks, one per (address, port, parameters), however many
-// backends of however many services share it. It is the writer of StatusBoard's health and probes.
+// The controller of health: runs the checks, one per (type, address, port, parameters), however many
+// backends of however many services share it. Types are in lib/intent/checks/ and probers.h. It is the writer of StatusBoard's health and probes.
 //
 // A check ends with its last backend, so no probe that is still under way can revive a backend that
 // was removed: its answer finds no check. One thread (the executor's).
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -20,43 +19,26 @@
 #include "controlplane/core/intent.h"
 #include "controlplane/core/status_board.h"
 #include "controlplane/observe/health/check_machine.h"
+#include "controlplane/observe/health/probers.h"
 
 namespace fairlead {
 
+// What a shared check has in common.
 struct CheckKey {
+  const CheckType* type = nullptr;
   IpAddress address;
-  uint16_t port = 0;  // the one to connect to
+  uint16_t port = 0;  // to probe; 0: none is needed
   uint32_t interval_ms = 0;
   uint32_t timeout_ms = 0;
   uint32_t rise = 0;
   uint32_t fall = 0;
+  CheckSettings settings = {};  // the type's own
   friend auto operator<=>(const CheckKey&, const CheckKey&) = default;
 };
 
-// The ports that `service` checks `backend` on: the check's, else the backend's, else the first
-// frontend's that names one; with `ports: all` those of all TCP frontends. Of a range its first port
-// is checked. Ascending; empty: there is none.
-std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& backend);
-
-struct ProbeAnswer {
-  CheckOutcome outcome = CheckOutcome::kFailed;
-  int32_t detail = 0;  // CheckVerdict
-  // This host had no descriptor, port or memory for it, and this is why: that says nothing about the
-  // backend. Empty: the probe was made.
-  std::string skipped = {};
-};
-
-// One attempt; returns within `timeout`. Replaced in tests.
-using Prober = std::function<boost::asio::awaitable<ProbeAnswer>(
-    IpAddress address, uint16_t port, std::chrono::milliseconds timeout)>;
-// `most_at_once`: attempts beyond so many are not made.
-Prober TcpProber(size_t most_at_once);
-// As many as leave descriptors for everything else that the process does, under its present limit.
-size_t MostProbesAtOnce();
-
 class HealthChecks {
  public:
-  HealthChecks(boost::asio::any_io_executor executor, StatusBoard* board, Prober prober);
+  HealthChecks(boost::asio::any_io_executor executor, StatusBoard* board, Probers probers);
   ~HealthChecks();
 
   // Starts the checks that `view` asks for, and ends all others. Work for what differs from the view
@@ -85,7 +67,7 @@ class HealthChecks {
 
   boost::asio::any_io_executor executor_;
   StatusBoard* board_;
-  Prober prober_;
+  Probers probers_;
   IntentView view_;
   std::map<CheckKey, std::shared_ptr<Check>> checks_;
   std::unordered_map<uint32_t, Plan> plans_;  // by backend id

@@ -13,6 +13,7 @@
 #include "controlplane/common/log.h"
 #include "controlplane/core/status_text.h"
 #include "lib/host/unique_fd.h"
+#include "lib/intent/checks/check_ports.h"
 #include "tests/unit/controlplane/core_fixture.h"
 
 namespace fairlead {
@@ -27,8 +28,8 @@ struct ScriptedProbes {
   explicit ScriptedProbes(asio::any_io_executor executor) : asked(executor), answered(executor) {}
 
   Prober AsProber() {
-    return [this](IpAddress address, uint16_t port, milliseconds) -> asio::awaitable<ProbeAnswer> {
-      targets.push_back(address.ToString() + ":" + std::to_string(port));
+    return [this](ProbeTarget target) -> asio::awaitable<ProbeAnswer> {
+      targets.push_back(target.address.ToString() + ":" + std::to_string(target.port));
       asked.Notify();
       while (answers == 0) {
         co_await answered.Wait(std::chrono::steady_clock::now() + std::chrono::hours(1));
@@ -71,8 +72,8 @@ class ChecksTest : public CoreTest {
     CoreTest::Close();
   }
   void UseProber(Prober prober) {
-    checks_ =
-        std::make_unique<HealthChecks>(context_->get_executor(), board_.get(), std::move(prober));
+    checks_ = std::make_unique<HealthChecks>(context_->get_executor(), board_.get(),
+                                             Probers{{&kTcpCheck, std::move(prober)}});
   }
 
   void Change(Mutation mutation) {
@@ -98,9 +99,9 @@ class ChecksTest : public CoreTest {
 
   // Answers at once, by the port.
   Prober PortProber() {
-    return [this](IpAddress, uint16_t port, milliseconds) -> asio::awaitable<ProbeAnswer> {
+    return [this](ProbeTarget target) -> asio::awaitable<ProbeAnswer> {
       ProbeAnswer answer{CheckOutcome::kPassed};
-      if (port == failing_port_) answer = {CheckOutcome::kFailed, ECONNREFUSED};
+      if (target.port == failing_port_) answer = {CheckOutcome::kFailed, ECONNREFUSED};
       co_return answer;
     };
   }
@@ -254,6 +255,13 @@ TEST_F(ChecksTest, ProbesThatThisHostCouldNotMakeAreNoVerdict) {
   EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kUnhealthy);
 }
 
+TEST(MakeProbers, HasOneForEachTypeThatProbes) {
+  const Probers probers = MakeProbers(1);
+  for (const CheckType* type : CheckTypes()) {
+    EXPECT_EQ(probers.contains(type), type->probes) << type->name;
+  }
+}
+
 TEST(CheckPorts, IsTheChecksElseTheBackendsElseTheFirstFrontends) {
   ServiceSpec service;
   BackendSpec backend;
@@ -270,7 +278,9 @@ class TcpProberTest : public testing::Test {
  protected:
   ProbeAnswer Probe(uint16_t port, milliseconds timeout, size_t most_at_once = 8) {
     ProbeAnswer answer;
-    asio::co_spawn(context_, TcpProber(most_at_once)(*IpAddress::Parse("127.0.0.1"), port, timeout),
+    const Probers probers = MakeProbers(most_at_once);
+    asio::co_spawn(context_,
+                   probers.at(&kTcpCheck)({*IpAddress::Parse("127.0.0.1"), port, timeout}),
                    [&](std::exception_ptr, ProbeAnswer result) { answer = std::move(result); });
     context_.restart();
     context_.run();

@@ -152,7 +152,7 @@ TEST_F(DrainsTest, DeadlineLeavesWhatRemainsWhereTheServiceSaysSo) {
   for (const FlowPolicy policy : {FlowPolicy::kKeep, FlowPolicy::kRelease}) {
     ServiceSpec service = View()->Find("web")->Spec();
     service.on_deadline = policy;
-    service.health_check.type = HealthCheckType::kNone;
+    service.health_check.type = &kNoneCheck;
     ASSERT_TRUE(Apply(ReplaceService(service)).ok());
     Start(1000);
     clock_.Advance(milliseconds(1000));

@@ -29,7 +29,7 @@ class Harness {
 
   // What fairleadd answers to the next request.
   Harness& Answer(unsigned status, const std::string& body = "") {
-    answers_.emplace_back(HttpReply{status, body});
+    answers_.emplace_back(ControlReply{status, body});
     return *this;
   }
   Harness& Silence(const std::string& message = "nobody there") {
@@ -57,25 +57,25 @@ class Harness {
   class Script final : public Transport {
    public:
     explicit Script(Harness* harness) : harness_(*harness) {}
-    Result<HttpReply> Send(const std::string& method, const std::string& target,
-                           const std::string& body) override {
+    Result<ControlReply> Send(const std::string& method, const std::string& target,
+                              const std::string& body) override {
       harness_.requests_.push_back(method + " " + target + (body.empty() ? "" : " " + body));
       if (harness_.answers_.empty()) return Internal("the script has no answer left");
-      Result<HttpReply> answer = std::move(harness_.answers_.front());
+      Result<ControlReply> answer = std::move(harness_.answers_.front());
       harness_.answers_.pop_front();
       return answer;
     }
 
     // Each answer of the script is a stream: its lines, and its end.
-    Result<HttpReply> Follow(const std::string& target, const std::string& from,
-                             const std::function<bool(const std::string&)>& line) override {
-      Result<HttpReply> answer = Send("GET", target + (from.empty() ? "" : " from " + from), "");
+    Result<ControlReply> Follow(const std::string& target, const std::string& from,
+                                const std::function<bool(const std::string&)>& line) override {
+      Result<ControlReply> answer = Send("GET", target + (from.empty() ? "" : " from " + from), "");
       if (!answer.ok() || answer->status >= 400) return answer;
       std::istringstream text(answer->body);
       for (std::string each; std::getline(text, each);) {
         if (!line(each)) break;
       }
-      return HttpReply{answer->status, ""};
+      return ControlReply{answer->status, ""};
     }
 
    private:
@@ -85,7 +85,7 @@ class Harness {
   Environment environment_;
   std::ostringstream out_;
   std::ostringstream err_;
-  std::deque<Result<HttpReply>> answers_;
+  std::deque<Result<ControlReply>> answers_;
   std::vector<std::string> requests_;
   std::string socket_;
   int64_t now_ms_ = 1'000'000;  // 1970-01-01T00:16:40Z

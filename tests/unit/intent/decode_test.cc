@@ -49,7 +49,7 @@ TEST(ServiceFromJson, ReadsEveryField) {
   EXPECT_EQ(service->on_unhealthy, FlowPolicy::kKeep);
   EXPECT_EQ(service->keep_unhealthy_ms, 30'000U);
   EXPECT_FALSE(service->fail_open);
-  EXPECT_EQ(service->health_check, (HealthCheck{HealthCheckType::kTcp, 3000, 500, 4, 5, 8081}));
+  EXPECT_EQ(service->health_check, (HealthCheck{&kTcpCheck, 3000, 500, 4, 5, 8081}));
   ASSERT_EQ(service->backends.size(), 3U);
   const BackendSpec& second = service->backends[1];
   EXPECT_EQ(second.endpoint.ToString(), "10.0.0.12");

@@ -23,7 +23,7 @@ class ServiceIndexTest : public ::testing::Test {
   ServiceSpec RandomService(uint32_t number) {
     ServiceSpec service;
     service.name = "s" + std::to_string(number);
-    service.health_check.type = HealthCheckType::kNone;
+    service.health_check.type = &kNoneCheck;
     service.forwarding = Pick(2) == 0 ? ForwardingMode::kNat : ForwardingMode::kDsr;
     for (uint32_t n = 0; n <= Pick(2); ++n) {
       const uint16_t port = static_cast<uint16_t>(80 + Pick(4));

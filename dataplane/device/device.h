@@ -15,24 +15,13 @@
 #include <string>
 #include <string_view>
 
+#include "dataplane/device/device_kind.h"
 #include "lib/base/result.h"
 
 namespace fairlead {
 
-enum class DeviceKind : uint8_t {
-  kPci,
-  kAfXdp,
-  kAfPacket,
-  kTap,
-  kMemif,
-  kPcap,
-  kNull,
-  kRing,
-  kVdev,
-};
-
 struct DeviceSpec {
-  DeviceKind kind = DeviceKind::kNull;
+  const DeviceKind* kind = &kNullDevice;
   std::string text;       // as written
   std::string target;     // PCI address, interface, socket path, file to read, device name
   std::string output;     // pcap: file to write
@@ -43,17 +32,14 @@ struct DeviceSpec {
 
   // The kernel has an interface of this name that the port stands for ("" = it has none).
   std::string interface() const;
-  // Two ports with equal claims want the same thing. "" = may be used any number of times.
+  // As DeviceKind::claim; "" = may be used any number of times.
   std::string claim() const;
 };
 
 Result<DeviceSpec> ParseDevice(std::string_view text);
 
-// For devices that are made at run time (all but PCI and vdev): DPDK's name and arguments.
-// `frame_bytes`: largest Ethernet frame the port must carry. `xdp_program`: for af_xdp, the path of
-// the object to attach (frontend_steering.h).
+// DPDK's name of the port's device, and its arguments where it is made at run time.
 std::string VdevName(const DeviceSpec& device, uint32_t port_index);
-std::string VdevArguments(const DeviceSpec& device, uint32_t queue_count, uint32_t frame_bytes,
-                          const std::string& xdp_program);
+std::string VdevArguments(const DeviceSpec& device, const DeviceUse& use);
 
 }  // namespace fairlead

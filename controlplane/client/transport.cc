@@ -1,4 +1,4 @@
-#include "tools/fairctl/client.h"
+#include "controlplane/client/transport.h"
 
 #include <limits>
 #include <utility>
@@ -10,7 +10,7 @@
 #include <boost/beast/http.hpp>
 #include <sys/un.h>
 
-namespace fairlead::fairctl {
+namespace fairlead {
 namespace {
 
 namespace asio = boost::asio;
@@ -46,8 +46,8 @@ class UnixTransport final : public Transport {
   UnixTransport(std::string path, std::chrono::milliseconds timeout)
       : path_(std::move(path)), timeout_(timeout) {}
 
-  Result<HttpReply> Send(const std::string& method, const std::string& target,
-                         const std::string& body) override {
+  Result<ControlReply> Send(const std::string& method, const std::string& target,
+                            const std::string& body) override {
     asio::io_context io;
     Stream stream(io);
     RETURN_IF_ERROR(Connect(&io, &stream));
@@ -68,14 +68,14 @@ class UnixTransport final : public Transport {
             Await(&io, [&](auto done) { http::async_read(stream, buffer, parser, done); })) {
       return ExchangeError(error);
     }
-    HttpReply reply{parser.get().result_int(), std::move(parser.get().body())};
+    ControlReply reply{parser.get().result_int(), std::move(parser.get().body())};
     reply.generation = std::string(parser.get()["Fairlead-Generation"]);
     reply.in_force = std::string(parser.get()["Fairlead-In-Force"]);
     return reply;
   }
 
-  Result<HttpReply> Follow(const std::string& target, const std::string& from,
-                           const std::function<bool(const std::string&)>& line) override {
+  Result<ControlReply> Follow(const std::string& target, const std::string& from,
+                              const std::function<bool(const std::string&)>& line) override {
     asio::io_context io;
     Stream stream(io);
     RETURN_IF_ERROR(Connect(&io, &stream));
@@ -102,7 +102,7 @@ class UnixTransport final : public Transport {
       if (error) return ExchangeError(error);
       if (is_stream && !TakeLines(&parser.get().body(), line)) break;
     }
-    return HttpReply{parser.get().result_int(), is_stream ? "" : std::move(parser.get().body())};
+    return ControlReply{parser.get().result_int(), is_stream ? "" : std::move(parser.get().body())};
   }
 
  private:
@@ -165,4 +165,4 @@ std::unique_ptr<Transport> MakeUnixTransport(const std::string& socket_path,
   return std::make_unique<UnixTransport>(socket_path, timeout);
 }
 
-}  // namespace fairlead::fairctl
+}  // namespace fairlead

@@ -1,4 +1,4 @@
-#include "dataplane/port/interface.h"
+#include "dataplane/device/interface.h"
 
 #include <ifaddrs.h>
 #include <unistd.h>

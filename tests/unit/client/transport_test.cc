@@ -1,5 +1,5 @@
 // The exchange over a real Unix socket.
-#include "tools/fairctl/client.h"
+#include "controlplane/client/transport.h"
 
 #include <unistd.h>
 
@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-namespace fairlead::fairctl {
+namespace fairlead {
 namespace {
 
 using std::chrono::milliseconds;
@@ -27,7 +27,8 @@ constexpr milliseconds kPatience{10'000};
 class UnixTransport : public ::testing::Test {
  protected:
   UnixTransport() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fairctl-test-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "fairlead-client-XXXXXX").string();
     folder_ = mkdtemp(pattern.data());
     path_ = folder_ + "/control.sock";
   }
@@ -56,7 +57,7 @@ class UnixTransport : public ::testing::Test {
     return request;
   }
 
-  Result<HttpReply> Get(milliseconds patience = kPatience) const {
+  Result<ControlReply> Get(milliseconds patience = kPatience) const {
     return MakeUnixTransport(path_, patience)->Send("GET", "/v1/status", "");
   }
 
@@ -71,7 +72,7 @@ TEST_F(UnixTransport, SendsOneRequestAndReadsTheReply) {
   std::thread server([&] {
     request = ServeOnce("{\"a\":1}", "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}");
   });
-  const Result<HttpReply> reply =
+  const Result<ControlReply> reply =
       MakeUnixTransport(path_, kPatience)->Send("POST", "/v1/services", "{\"a\":1}");
   server.join();
   ASSERT_TRUE(reply.ok()) << reply.status().message();
@@ -89,7 +90,7 @@ TEST_F(UnixTransport, ReadsAReplyWithoutABody) {
               "HTTP/1.1 204 No Content\r\nFairlead-Generation: 7\r\n"
               "Fairlead-In-Force: true\r\n\r\n");
   });
-  const Result<HttpReply> reply = Get();
+  const Result<ControlReply> reply = Get();
   server.join();
   ASSERT_TRUE(reply.ok()) << reply.status().message();
   EXPECT_EQ(reply->status, 204U);
@@ -153,7 +154,7 @@ TEST_F(UnixTransport, FollowsAStreamLineByLine) {
                         "6\r\none\ntw\r\n7\r\no\nthree\r\n1\r\n\n\r\n0\r\n\r\n");
   });
   std::vector<std::string> lines;
-  const Result<HttpReply> reply =
+  const Result<ControlReply> reply =
       MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "42", [&](const std::string& line) {
         lines.push_back(line);
         return true;
@@ -171,7 +172,7 @@ TEST_F(UnixTransport, EndsAStreamWhenTheReaderHasEnough) {
               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\none\ntwo\n\r\n");
   });
   std::vector<std::string> lines;
-  const Result<HttpReply> reply =
+  const Result<ControlReply> reply =
       MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "", [&](const std::string& line) {
         lines.push_back(line);
         return false;
@@ -185,7 +186,7 @@ TEST_F(UnixTransport, GivesTheBodyOfAStreamThatIsRefused) {
   Listen();
   std::thread server(
       [&] { ServeOnce("\r\n\r\n", "HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone"); });
-  const Result<HttpReply> reply =
+  const Result<ControlReply> reply =
       MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "1", [](const std::string&) {
         ADD_FAILURE() << "it is no line";
         return true;
@@ -197,4 +198,4 @@ TEST_F(UnixTransport, GivesTheBodyOfAStreamThatIsRefused) {
 }
 
 }  // namespace
-}  // namespace fairlead::fairctl
+}  // namespace fairlead

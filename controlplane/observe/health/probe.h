@@ -1,0 +1,35 @@
+// One attempt to find out whether a backend works. How it is made is the business of the check's type.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "controlplane/core/status_board.h"
+#include "lib/intent/checks/check_type.h"
+#include "lib/net/address.h"
+
+namespace fairlead {
+
+struct ProbeTarget {
+  IpAddress address;
+  uint16_t port = 0;  // 0: the type needs none
+  std::chrono::milliseconds timeout{0};
+  CheckSettings settings = {};  // the type's own
+};
+
+struct ProbeAnswer {
+  CheckOutcome outcome = CheckOutcome::kFailed;
+  int32_t detail = 0;  // CheckVerdict
+  // This host had no descriptor, port or memory for it, and this is why: that says nothing about the
+  // backend. Empty: the probe was made.
+  std::string skipped = {};
+};
+
+// Returns within the target's timeout.
+using Prober = std::function<boost::asio::awaitable<ProbeAnswer>(ProbeTarget target)>;
+
+}  // namespace fairlead

@@ -1,0 +1,40 @@
+// A NIC that one of DPDK's poll-mode drivers takes, by its PCI address.
+#include <algorithm>
+
+#include "dataplane/device/device.h"
+
+namespace fairlead {
+namespace {
+
+bool IsHex(std::string_view text, size_t length) {
+  return text.size() == length && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+         });
+}
+
+// "0000:3b:00.0" or "3b:00.0".
+bool IsPciAddress(std::string_view text) {
+  if (text.size() == 12 && text[4] == ':' && IsHex(text.substr(0, 4), 4)) text.remove_prefix(5);
+  return text.size() == 7 && text[2] == ':' && text[5] == '.' && IsHex(text.substr(0, 2), 2) &&
+         IsHex(text.substr(3, 2), 2) && text[6] >= '0' && text[6] <= '7';
+}
+
+Status Parse(std::string_view text, DeviceSpec* spec) {
+  spec->target = text.size() == 7 ? "0000:" + std::string(text) : std::string(text);
+  return {};
+}
+
+std::string Claim(const DeviceSpec& spec) { return "device " + spec.target; }
+
+}  // namespace
+
+constinit const DeviceKind kPciDevice = {.form = "a PCI address (0000:3b:00.0)",
+                                         .word = {},
+                                         .matches = IsPciAddress,
+                                         .parse = Parse,
+                                         .claim = Claim,
+                                         .kernel_interface = KernelInterface::kOfDriver,
+                                         .is_pci = true,
+                                         .sets_mtu = true};
+
+}  // namespace fairlead

@@ -1,0 +1,19 @@
+// A new kernel interface, whose other end the port is.
+#include "dataplane/device/interface_device.h"
+
+namespace fairlead {
+namespace {
+
+std::string Arguments(const DeviceSpec& spec, const DeviceUse&) { return "iface=" + spec.target; }
+
+}  // namespace
+
+constinit const DeviceKind kTapDevice = {.form = "tap:NAME",
+                                         .word = "tap",
+                                         .parse = ParseInterface,
+                                         .claim = ClaimInterface,
+                                         .is_interface = true,
+                                         .vdev_prefix = "net_tap_fl",
+                                         .vdev_arguments = Arguments};
+
+}  // namespace fairlead

@@ -1,0 +1,28 @@
+#include "lib/intent/checks/check_ports.h"
+
+#include <set>
+#include <string>
+
+namespace fairlead {
+
+std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& backend) {
+  if (service.health_check.port != 0) return {service.health_check.port};
+  if (backend.endpoint.port != 0) return {backend.endpoint.port};
+  std::set<uint16_t> ports;
+  for (const Frontend& frontend : service.frontends) {
+    if (frontend.is_any_port()) continue;
+    if (!service.health_check.all_ports) return {frontend.port};
+    // A check by TCP says nothing about a UDP port.
+    if (frontend.protocol == Protocol::kTcp) ports.insert(frontend.port);
+  }
+  return {ports.begin(), ports.end()};
+}
+
+Status JudgeCheckPort(const ServiceSpec& service, std::string_view path) {
+  if (service.health_check.port != 0 || service.frontends.front().port != 0) return {};
+  return InvalidArgument(std::string(path) + "health_check.port: missing: the first frontend, " +
+                         service.frontends.front().ToString() +
+                         ", is for any port and so names none to check");
+}
+
+}  // namespace fairlead

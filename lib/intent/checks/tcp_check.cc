@@ -1,0 +1,33 @@
+// `tcp`: a connection to the port opens. A failed probe's detail is an errno.
+#include <cerrno>
+#include <cstring>
+
+#include "lib/intent/checks/check_ports.h"
+#include "lib/intent/checks/check_type.h"
+
+namespace fairlead {
+namespace {
+
+// What is stored may be otherwise.
+Status JudgeNew(const ServiceSpec& service, std::string_view path) {
+  if (service.health_check.port != 0 || !IsUdpOnly(service)) return {};
+  return InvalidArgument(std::string(path) +
+                         "health_check.port: missing: a TCP check of a service with UDP frontends "
+                         "only needs the port of a TCP server beside it");
+}
+
+std::string FailureText(int32_t detail) { return std::strerror(detail); }
+
+bool IsRefused(int32_t detail) { return detail == ECONNREFUSED; }
+
+}  // namespace
+
+constinit const CheckType kTcpCheck = {.name = "tcp",
+                                       .number = 0,
+                                       .judge = JudgeCheckPort,
+                                       .judge_new = JudgeNew,
+                                       .ports = CheckPorts,
+                                       .failure_text = FailureText,
+                                       .is_refused = IsRefused};
+
+}  // namespace fairlead
