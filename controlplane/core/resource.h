@@ -33,7 +33,8 @@ struct StoreTable {
 struct Resource {
   std::string_view name;
 
-  // Store, on its thread. `create`: what a new store begins with. `save`: rows of what `change` makes
+  // Store, on its thread. `create`: what a new store begins with; one that was made before the resource
+  // existed has no such rows, and `load` takes that for the default. `save`: rows of what `change` makes
   // otherwise. `load`: all rows into `intent`; resources before this one in the list are loaded.
   std::span<const StoreTable> tables = {};
   Status (*create)(SqliteDatabase* database) = nullptr;

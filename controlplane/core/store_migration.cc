@@ -222,11 +222,14 @@ Result<Changes> ReadChanges(SqliteDatabase* database) {
   }
 }
 
-Status WriteTables(SqliteDatabase* database, const StoredState& state, const Changes& changes) {
+Status WriteTables(SqliteDatabase* database, ResourceList resources, const StoredState& state,
+                   const Changes& changes) {
   for (const std::string table : {"meta", "services", "backends", "drains", "health", "changes"}) {
     RETURN_IF_ERROR(database->Execute(("DROP TABLE IF EXISTS " + table).c_str()));
   }
-  RETURN_IF_ERROR(database->Execute(kStoreSchema));
+  for (const StoreTable& table : AllTables(resources)) {
+    RETURN_IF_ERROR(database->Execute(table.sql));
+  }
   for (const auto& service : state.intent.services) {
     RETURN_IF_ERROR(PutServiceRow(database, service->id, service->settings));
     for (const auto& backend : service->backends) {
@@ -261,7 +264,7 @@ Status MigrateStore(Store* store, const std::string& path, int64_t version) {
   RETURN_IF_ERROR(ReplaceOwnFile(path + ".schema-" + std::to_string(version), bytes, 0640));
   RETURN_IF_ERROR(database->Execute("BEGIN IMMEDIATE"));
   const Status migrated = [&]() -> Status {
-    RETURN_IF_ERROR(WriteTables(database, state, changes));
+    RETURN_IF_ERROR(WriteTables(database, store->resources_, state, changes));
     ASSIGN_OR_RETURN(const uint64_t digest, store->SumChecksums());
     RETURN_IF_ERROR(store->SetMeta("digest", digest));
     RETURN_IF_ERROR(

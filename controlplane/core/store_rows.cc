@@ -32,17 +32,7 @@ CREATE TABLE history (revision INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, auth
 )"},
 };
 
-std::string BuiltInSchema() {
-  std::string sql;
-  for (const StoreTable& table : AllTables(BuiltInResources())) sql += table.sql;
-  return sql;
-}
-
-const std::string kBuiltInSchema = BuiltInSchema();
-
 }  // namespace
-
-const char* const kStoreSchema = kBuiltInSchema.c_str();
 
 std::vector<StoreTable> AllTables(ResourceList resources) {
   std::vector<StoreTable> tables(std::begin(kOwnTables), std::end(kOwnTables));

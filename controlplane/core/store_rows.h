@@ -18,8 +18,6 @@ namespace fairlead {
 
 // The store's own, and the resources'.
 std::vector<StoreTable> AllTables(ResourceList resources);
-// SQL that makes all tables of the built-in resources.
-extern const char* const kStoreSchema;
 
 Status PutMeta(SqliteDatabase* database, const char* key, uint64_t value);
 Result<uint64_t> LoadMeta(SqliteDatabase* database, const char* key);

@@ -1,4 +1,6 @@
 // /v1/status, /v1/stats, /v1/explain and /metrics
+#include <algorithm>
+
 #include "controlplane/core/status_text.h"
 #include "controlplane/http/api.h"
 #include "controlplane/http/metrics.h"
@@ -62,6 +64,15 @@ bool IsFor(const LeftOutFrontend& left_out, const FlowKey& key) {
           frontend.HasPort(key.destination_port()));
 }
 
+// A frontend of just that port, which goes before any range.
+bool HasExact(const SnapshotView& view, const FlowKey& key) {
+  return std::ranges::any_of(view.frontends(), [&](const FrontendRecord& record) {
+    const Frontend frontend = FrontendOf(record);
+    return frontend.address == key.destination() && frontend.port == key.destination_port() &&
+           !frontend.is_range() && static_cast<uint8_t>(frontend.protocol) == key.protocol();
+  });
+}
+
 asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   const Result<FlowKey> key = ParseFlow(request.body);
   if (!key.ok()) co_return ErrorReply(key.status());
@@ -89,9 +100,14 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   }
   Json json = ExplanationToJson(explainer->Explain(record, slot));
   api->board->VisitLeftOutFrontends([&](const LeftOutFrontend& each) {
-    if (!IsFor(each, *key) || !json["service"].is_null()) return;
-    json["why"] = "Frontend " + each.frontend.ToString() + " of service " + each.service +
-                  " is left out: it " + HindranceText(each) + ".";
+    if (!IsFor(each, *key)) return;
+    const std::string text = "Frontend " + each.frontend.ToString() + " of service " +
+                             each.service + " is left out: it " + HindranceText(each) + ".";
+    if (json["service"].is_null()) {
+      json["why"] = text;
+    } else if (each.hindrance == FrontendHindrance::kOlderDataplane && !HasExact(view, *key)) {
+      json["why"] = json["why"].get<std::string>() + " " + text;  // a wider frontend has the packet
+    }
   });
   json["generation"] = view.header().generation;
   json["in_force"] = api->publisher->in_force_generation() == view.header().generation;

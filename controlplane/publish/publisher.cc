@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "controlplane/common/log.h"
+#include "controlplane/core/status_text.h"
 #include "lib/snapshot/view.h"
 
 namespace fairlead {
@@ -23,6 +24,27 @@ constexpr std::chrono::hours kLongTime{1};
 constexpr size_t kMostVerdictsTold = 10;  // by name, of one answer
 
 SteadyTime Now() { return std::chrono::steady_clock::now(); }
+
+// What a dataplane of an older release does not know, where that changed.
+void LogUnsupported(const DataplaneStatus& before, const DataplaneStatus& now) {
+  for (const LeftOutFrontend& each : now.left_out_frontends) {
+    if (std::ranges::find(before.left_out_frontends, each) != before.left_out_frontends.end()) {
+      continue;
+    }
+    Log(LogLevel::kWarning, "frontend_left_out",
+        {{"service", each.service},
+         {"frontend", each.frontend.ToString()},
+         {"reason", HindranceText(each)}});
+  }
+  for (const std::string& service : now.services_without_reset) {
+    if (std::ranges::find(before.services_without_reset, service) !=
+        before.services_without_reset.end()) {
+      continue;
+    }
+    Log(LogLevel::kWarning, "setting_not_supported",
+        {{"service", service}, {"field", "on_no_backend"}});
+  }
+}
 
 // `places` is made when it is first asked: an open-addressing table, 2^n, at most half full, of indices
 // plus one.
@@ -110,6 +132,7 @@ void Publisher::TellBoard() {
     }
     status.services_without_reset = older_image_->services_without_reset;
   }
+  LogUnsupported(parts_.board->dataplane(), status);
   parts_.board->SetDataplane(status);
 }
 
@@ -121,8 +144,10 @@ void Publisher::OnConnect(const HelloMessage& hello) {
   JudgeStore(hello);
   // One that is beyond all that is ever made is taken for none: it goes with any image.
   lowest_generation_ = hello.generation < kMaxGeneration ? hello.generation + 1 : 0;
+  // What comes next may be of another format than the image at hand.
   older_image_.reset();
-  shared_image_.Forget();  // what comes next may be of another format
+  shared_image_.Forget();
+  stale_ = true;
   in_force_generation_ = 0;
   in_force_revision_ = 0;
   refused_revision_ = 0;
@@ -174,6 +199,7 @@ void Publisher::OnDisconnect() {
   in_force_revision_ = 0;
   // What was said of that dataplane.
   if (std::exchange(withheld_, false) || IsHeldBack()) error_.clear();
+  older_image_.reset();
   TellBoard();
   in_force_.Notify();
 }
@@ -185,14 +211,14 @@ void Publisher::InForce(uint64_t generation, uint64_t revision) {
   in_force_.Notify();
 }
 
-bool Publisher::Assemble(uint64_t generation) {
-  const bool differs = deriver_.Assemble(generation);
+void Publisher::Assemble(uint64_t generation) {
+  image_differs_ = deriver_.Assemble(generation) || image_differs_;
+  static_assert(kSnapshotVersion == 3, "an older dataplane reads version 2");
   if (link_.connected() && link_.hello().snapshot_version < kSnapshotVersion) {
     older_image_ = ToSnapshotVersion2(deriver_.image());
   } else {
     older_image_.reset();
   }
-  return differs;
 }
 
 void Publisher::Refresh() {
@@ -205,7 +231,8 @@ void Publisher::Refresh() {
   }
   deriver_.Update(view);
   uint64_t generation = parts_.generations->current();
-  const bool differs = Assemble(generation) || generation != image_generation_;
+  Assemble(generation);
+  const bool differs = image_differs_ || generation != image_generation_;
   if (!differs && image_generation_ == in_force_generation_) {
     stale_ = false;
     return;
@@ -227,6 +254,7 @@ void Publisher::Refresh() {
   parts_.generations->Raise(generation);
   image_generation_ = generation;
   image_revision_ = view->revision;
+  image_differs_ = false;
   stale_ = false;
   if (dataplane_has_it && in_force_generation_ == 0) InForce(generation, image_revision_);
 }

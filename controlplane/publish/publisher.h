@@ -108,8 +108,8 @@ class Publisher {
   void JudgeStore(const HelloMessage& hello);
   void JudgeDeath(const HelloMessage& hello);
   bool IsHeldBack() const;
-  // Makes the deriver's image of `generation`, as SnapshotDeriver::Assemble.
-  bool Assemble(uint64_t generation);
+  // Makes the deriver's image of `generation`, in the format of the connected dataplane.
+  void Assemble(uint64_t generation);
   boost::asio::awaitable<void> PublishLoop();
   boost::asio::awaitable<void> PublishOnce();
   // Tells of it once, waits, and has the loop try again.
@@ -130,6 +130,7 @@ class Publisher {
   Event in_force_;    // wakes WaitInForce
   SnapshotDeriver deriver_;
   std::optional<OlderImage> older_image_;  // of the deriver's, for a dataplane of release 0.1.0
+  bool image_differs_ = false;             // from the one before, which the last Refresh() made
   bool dirty_ = false;
   bool stale_ = true;        // image_ may differ from the present state
   bool reconnected_ = true;  // since the last Reconcile()

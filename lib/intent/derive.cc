@@ -39,7 +39,7 @@ uint32_t TakeId(std::set<uint32_t>* used, auto propose, const auto&... subject) 
 bool ServiceNeedsClientNextHop(const ServiceSpec& settings, Family family) {
   return ModeOf(settings.forwarding).translates_replies &&
          std::ranges::any_of(settings.frontends, [&](const Frontend& frontend) {
-           return frontend.address.family() == family;
+           return frontend.address.family() == family && IsStillAllowed(settings, frontend);
          });
 }
 

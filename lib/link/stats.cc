@@ -1,6 +1,6 @@
 #include "lib/link/stats.h"
 
-#include <array>
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -185,6 +185,9 @@ Status TakeDrops(const Section& section, std::span<const std::byte>* rest, Datap
     const std::optional<DropReason> reason = FindDropReason(name);
     if (reason.has_value()) {
       stats->totals.drops[static_cast<size_t>(*reason)] += record.count;
+    } else if (const auto same = std::ranges::find(stats->other_drops, name, &NamedCount::name);
+               same != stats->other_drops.end()) {
+      same->count += record.count;
     } else {
       RETURN_IF_ERROR(
           CheckLimit("unknown drop_count", stats->other_drops.size() + 1, kMaxOtherDrops));

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Records what the base release's programs write, into tests/compat/v<release>/: messages of both sides of the link, with the
-images and statistics that come with them; the store; flow table, slot states and last image. tests/unit/compat reads them.
+images and statistics that come with them; the store; flow table, slot states and last image. tests/unit/{link,manage,controlplane}/compat_test.cc read them.
 
     tests/compat/record.py BUILD     the base's build folder (tests/compat/build_base.py makes it)
 """

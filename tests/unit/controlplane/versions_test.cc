@@ -132,6 +132,46 @@ TEST_F(VersionsTest, WhatAnOldDataplaneDoesNotKnowIsLeftOutAndNamed) {
   EXPECT_TRUE(Call("GET", "/v1/status").json()["left_out_frontends"].empty());
 }
 
+// Its clients are another service's then.
+TEST_F(VersionsTest, ExplainSaysThatALeftOutRangeIsAnotherServicesNow) {
+  FakeDataplane dataplane(link_, Release010());
+  Start();
+  ASSERT_TRUE(WaitConnected());
+  const auto add = [&](const std::string& name, const std::string& frontends) {
+    return Call("POST", "/v1/services",
+                R"({"name": ")" + name + R"(", "health_check": {"type": "none"}, "frontends": [)" +
+                    frontends + R"(], "backends": [{"address": "10.0.0.1",
+                                                    "mac": "02:00:00:00:00:01"}]})")
+        .status;
+  };
+  ASSERT_EQ(add("all", R"("203.0.113.10:0/tcp", "203.0.113.10:8080/tcp")"), 201);
+  ASSERT_EQ(add("range", R"("203.0.113.10:8000-8099/tcp")"), 201);
+  const auto why = [&](const char* port) -> std::string {
+    return Call("POST", "/v1/explain",
+                std::string(R"({"protocol": "tcp", "source": "198.51.100.7:40000",
+                                "destination": "203.0.113.10:)") +
+                    port + "\"}")
+        .json()["why"];
+  };
+  EXPECT_THAT(why("8001"), HasSubstr("203.0.113.10:8000-8099/tcp of service range is left out"));
+  EXPECT_THAT(why("8080"), testing::Not(HasSubstr("is left out")));
+  EXPECT_THAT(why("443"), testing::Not(HasSubstr("is left out")));
+}
+
+TEST_F(VersionsTest, NothingIsSaidOfADataplaneThatIsGone) {
+  auto dataplane = std::make_unique<FakeDataplane>(link_, Release010());
+  Start();
+  ASSERT_TRUE(WaitConnected());
+  ASSERT_EQ(Call("POST", "/v1/services",
+                 R"({"name": "web", "frontends": ["203.0.113.10:8000-8099/tcp"]})")
+                .status,
+            201);
+  EXPECT_EQ(Call("GET", "/v1/status").json()["left_out_frontends"].size(), 1U);
+  dataplane = nullptr;
+  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == false; }));
+  EXPECT_TRUE(Call("GET", "/v1/status").json()["left_out_frontends"].empty());
+}
+
 // It tells no change, but which generation it has.
 TEST_F(VersionsTest, AnOldDataplaneThatLostItsLinkAndHasTheChangeHasNotDied) {
   Start();
