@@ -91,8 +91,8 @@ def test_with_any_umask_folders_and_files_are_not_for_everybody(bare_lab):
     finally:
         os.umask(old)
     configure(lab)
-    lab.control.post("/v1/services/web/backends", {"address": "10.0.0.99", "mac": "02:00:00:00:00:99"})
-    lab.control.delete("/v1/services/web/backends/10.0.0.99")
+    # Of a backend that is healthy: one that is still to be checked has no slots.
+    lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 3})
     wait_until(lambda: (run / "dataplane.slots").exists(), 30, "slots shift")
     await_kept_image(lab.link_path, lab.control)
     for folder in (run, lab.store_path.parent):
