@@ -36,7 +36,7 @@ Status ConnectError(const std::string& path, const error_code& error) {
   }
   if (error == boost::system::errc::permission_denied) {
     return Unavailable("no permission for " + path +
-                       "; run fairctl with sudo, or as a member of the socket's group");
+                       "; run as root, or as a member of the socket's group");
   }
   return Unavailable("cannot connect to fairleadd (" + path + ": " + error.message() + ")");
 }

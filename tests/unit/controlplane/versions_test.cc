@@ -3,10 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include "controlplane/common/log.h"
+#include "tests/unit/controlplane/daemon_test.h"
 #include "tests/unit/controlplane/fake_dataplane.h"
-#include "tests/unit/controlplane/http_client.h"
-#include "tests/unit/controlplane/support.h"
 
 namespace fairlead {
 namespace {
@@ -15,44 +13,21 @@ using nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr const char* kWeb = R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
-    "health_check": {"type": "none"},
-    "backends": [{"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})";
-
-class VersionsTest : public testing::Test {
+class VersionsTest : public DaemonTest {
  protected:
-  void SetUp() override { ASSERT_TRUE(ConfigureLog("text", "off").ok()); }
-
-  void Start() {
-    DaemonOptions options;
-    options.socket_path = socket_;
-    options.store_path = store_;
-    options.link_path = link_;
-    options.follow_neighbours = false;
-    daemon_ = std::make_unique<RunningDaemon>(options);
-    ASSERT_TRUE(daemon_->start_status().ok()) << daemon_->start_status().message();
-  }
-  bool WaitConnected() {
-    return WaitForStatus([](const json& view) { return view["connected"] == true; });
-  }
-  Answer Call(const std::string& method, const std::string& target, const std::string& body = {}) {
-    return Ask(socket_, method, target, body);
-  }
-  bool WaitForStatus(const std::function<bool(const json& dataplane)>& done) {
-    return AskUntil(socket_, "/v1/status",
-                    [&](const json& status) { return done(status["dataplane"]); });
+  // What explain says of a packet to that port of 203.0.113.10.
+  std::string Why(const std::string& port) {
+    return Call("POST", "/v1/explain",
+                R"({"protocol": "tcp", "source": "198.51.100.7:40000",
+                    "destination": "203.0.113.10:)" +
+                    port + "\"}")
+        .json()["why"];
   }
   static FakeDataplane::Behaviour Release010() {
     FakeDataplane::Behaviour behaviour;
     behaviour.hello.snapshot_version = 2;
     return behaviour;
   }
-
-  TempDir directory_;
-  std::string socket_ = directory_.File("control.sock");
-  std::string store_ = directory_.File("store.db");
-  std::string link_ = directory_.File("dataplane.sock");
-  std::unique_ptr<RunningDaemon> daemon_;
 };
 
 TEST_F(VersionsTest, ADataplaneOfRelease010GetsWhatItReadsAndIsUnderstood) {
@@ -111,16 +86,9 @@ TEST_F(VersionsTest, WhatAnOldDataplaneDoesNotKnowIsLeftOutAndNamed) {
   EXPECT_EQ(Call("GET", "/v1/services/web").json()["left_out_frontends"][0]["code"],
             "older_dataplane");
   EXPECT_THAT(Call("GET", "/metrics").body, HasSubstr("fairlead_frontends_left_out 1"));
-  const auto why = [&](const char* port) -> std::string {
-    return Call("POST", "/v1/explain",
-                std::string(R"({"protocol": "tcp", "source": "198.51.100.7:40000",
-                                "destination": "203.0.113.10:)") +
-                    port + "\"}")
-        .json()["why"];
-  };
-  EXPECT_THAT(why("8001"), HasSubstr("is left out: it is a range of ports"));
-  EXPECT_THAT(why("80"), testing::Not(HasSubstr("is left out")));
-  EXPECT_THAT(why("9000"), testing::Not(HasSubstr("is left out")));
+  EXPECT_THAT(Why("8001"), HasSubstr("is left out: it is a range of ports"));
+  EXPECT_THAT(Why("80"), testing::Not(HasSubstr("is left out")));
+  EXPECT_THAT(Why("9000"), testing::Not(HasSubstr("is left out")));
 
   dataplane = nullptr;
   dataplane = std::make_unique<FakeDataplane>(link_);
@@ -146,16 +114,9 @@ TEST_F(VersionsTest, ExplainSaysThatALeftOutRangeIsAnotherServicesNow) {
   };
   ASSERT_EQ(add("all", R"("203.0.113.10:0/tcp", "203.0.113.10:8080/tcp")"), 201);
   ASSERT_EQ(add("range", R"("203.0.113.10:8000-8099/tcp")"), 201);
-  const auto why = [&](const char* port) -> std::string {
-    return Call("POST", "/v1/explain",
-                std::string(R"({"protocol": "tcp", "source": "198.51.100.7:40000",
-                                "destination": "203.0.113.10:)") +
-                    port + "\"}")
-        .json()["why"];
-  };
-  EXPECT_THAT(why("8001"), HasSubstr("203.0.113.10:8000-8099/tcp of service range is left out"));
-  EXPECT_THAT(why("8080"), testing::Not(HasSubstr("is left out")));
-  EXPECT_THAT(why("443"), testing::Not(HasSubstr("is left out")));
+  EXPECT_THAT(Why("8001"), HasSubstr("203.0.113.10:8000-8099/tcp of service range is left out"));
+  EXPECT_THAT(Why("8080"), testing::Not(HasSubstr("is left out")));
+  EXPECT_THAT(Why("443"), testing::Not(HasSubstr("is left out")));
 }
 
 TEST_F(VersionsTest, NothingIsSaidOfADataplaneThatIsGone) {

@@ -147,7 +147,7 @@ TEST_P(LinkMessages, AreRefusedWithBytesBehindThemThatTheHeaderDoesNotCount) {
 // Version 2 has one release; from 4 on, later ones may add fields.
 TEST_P(LinkMessages, FieldsThatAreNotKnownAreSkippedFromVersion4On) {
   auto datagram = Encode(1, GetParam());
-  if (datagram.size() == kMaxLinkMessageBytes) GTEST_SKIP() << "there is no place for more";
+  ASSERT_LT(datagram.size(), kMaxLinkMessageBytes);
   datagram.push_back(std::byte{1});
   LinkHeader header = HeaderOf(datagram);
   ++header.body_bytes;

@@ -1,0 +1,55 @@
+// A fairleadd in this process, with its API, and a place for a dataplane to listen.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "controlplane/common/log.h"
+#include "tests/unit/controlplane/http_client.h"
+#include "tests/unit/controlplane/support.h"
+
+namespace fairlead {
+
+// One service, web, with one backend without a check.
+inline constexpr const char* kWeb = R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+    "health_check": {"type": "none"},
+    "backends": [{"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})";
+
+class DaemonTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(ConfigureLog("text", "off").ok()); }
+
+  void Start() {
+    DaemonOptions options;
+    options.socket_path = socket_;
+    options.store_path = store_;
+    options.link_path = link_;
+    options.follow_neighbours = false;
+    options.accept_older_store = accept_older_store_;
+    daemon_ = std::make_unique<RunningDaemon>(options);
+    ASSERT_TRUE(daemon_->start_status().ok()) << daemon_->start_status().message();
+  }
+  Answer Call(const std::string& method, const std::string& target, const std::string& body = {}) {
+    return Ask(socket_, method, target, body);
+  }
+  // Until /v1/status has a `dataplane` that is as wanted; false: it does not come.
+  bool WaitForStatus(const std::function<bool(const nlohmann::json& dataplane)>& done) {
+    return AskUntil(socket_, "/v1/status",
+                    [&](const nlohmann::json& status) { return done(status["dataplane"]); });
+  }
+  bool WaitConnected() {
+    return WaitForStatus([](const nlohmann::json& view) { return view["connected"] == true; });
+  }
+
+  TempDir directory_;
+  std::string socket_ = directory_.File("control.sock");
+  std::string store_ = directory_.File("store.db");
+  std::string link_ = directory_.File("dataplane.sock");
+  bool accept_older_store_ = false;
+  std::unique_ptr<RunningDaemon> daemon_;
+};
+
+}  // namespace fairlead
