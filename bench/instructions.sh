@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Instructions per packet, by stage, of a row of bench/pipeline: exact on any machine, however busy.
+# Instructions per packet of a row of bench/pipeline, by stage. The counts are exact, also on a busy machine.
 #   bench/instructions.sh BUILD [ROW-REGEX [SECONDS]]      default row: v4, dsr, untracked, hot
-# SECONDS: for so long (0.01). With 1e-9 it is one batch: two builds then count the same packets.
-# Needs valgrind, which has no AVX-512: what is counted is the path of a CPU without.
+# SECONDS: how long to run (0.01). 1e-9 is one batch: two builds then count the same packets.
+# Needs valgrind. It has no AVX-512, so this counts the code for CPUs without AVX-512.
 set -euo pipefail
 if [ $# -lt 1 ]; then sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
 build=$1

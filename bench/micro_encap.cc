@@ -1,8 +1,8 @@
-// What turning a packet into what leaves costs, per packet, one core: tunnels and nat beside dsr,
-// their baseline, and the rarer work on ICMP errors and fragments.
+// The cost of rewriting a packet, per packet, on one core: tunnels and nat, with dsr as the
+// baseline, and the rarer work on ICMP errors and fragments.
 //
-// Each row first compares its result with one made byte by byte, and says so instead of a figure
-// when they differ. `frames:N` is the working set: 32 frames stay in L1, 4096 in L2/L3, 262144
+// Each row first compares its result with a packet made byte by byte. If they differ, it reports an
+// error and no figure. `frames:N` is the working set: 32 frames stay in L1, 4096 in L2/L3, 262144
 // (64 MB at 256 bytes a frame) come from memory.
 #include <cstring>
 #include <string>
@@ -44,7 +44,7 @@ IpAddress AddressOf(const Bytes& bytes) {
 }
 const Bytes& BackendOf(Family family) { return family == Family::kIpv4 ? kBackend4 : kBackend6; }
 
-// A TCP packet of the least size; ports 40000 -> `port`.
+// A TCP packet of minimum size; ports 40000 -> `port`.
 Bytes Packet(Family family, const Bytes& destination, uint16_t port, uint8_t ttl) {
   if (family == Family::kIpv4) {
     const slow::Ip4 ip{.destination = destination, .protocol = 6, .ttl = ttl};
@@ -68,8 +68,8 @@ ParsedPacket ParseOf(const Bytes& frame) {
   return packet;
 }
 
-// `count` copies of a frame, one each kStride bytes behind kHeadroom, at the start of a cache line, as
-// in a packet pool.
+// `count` copies of a frame, kStride bytes apart. Each follows kHeadroom free bytes and starts at a
+// cache line, as in a packet pool.
 class FrameSet {
  public:
   FrameSet(const Bytes& frame, size_t count)
@@ -107,7 +107,7 @@ void TimeBursts(State& state, FrameSet* frames, RewriteOne&& rewrite) {
   ReportPerPacket(state, kBurst);
 }
 
-// What rewrites in place puts the TTL back before each rewrite, so that it never runs out.
+// For rewrites in place. Resets the TTL before each rewrite, so that it never reaches 0.
 template <typename RewriteOne>
 void InPlace(State& state, Family family, const Bytes& expected, RewriteOne&& rewrite) {
   const Bytes frame = FrameOf(family);
@@ -115,7 +115,7 @@ void InPlace(State& state, Family family, const Bytes& expected, RewriteOne&& re
   FrameSet frames(frame, static_cast<size_t>(state.range(0)));
   rewrite(frames.at(0), packet);
   if (Bytes(frames.at(0), frames.at(0) + frame.size()) != expected) {
-    state.SkipWithError("not the packet that should leave");
+    state.SkipWithError("the rewritten packet is wrong");
     return;
   }
   const size_t ttl_offset = packet.l3_offset + (family == Family::kIpv4 ? 8U : 7U);
@@ -139,7 +139,7 @@ void NatForward(State& state, Family family) {
   const NatEndpoint backend = NatEndpoint::Make(AddressOf(BackendOf(family)), 8080);
   InPlace(state, family, kMacs + Ethertype(family) + Packet(family, BackendOf(family), 8080, 63),
           [&](uint8_t* bytes, const ParsedPacket& packet) {
-            RewriteNatForward(bytes, packet, backend, kNextHop, kPort);
+            RewriteNatToBackend(bytes, packet, backend, kNextHop, kPort);
           });
 }
 
@@ -179,7 +179,7 @@ void Tunnel(State& state, TunnelKind kind, Family inner, Family outer) {
   const Bytes expected = kMacs + Ethertype(outer) +
                          Outer(kind, inner, outer, slow::Slice(frame, 14, frame.size() - 14));
   if (Bytes(frames.at(0) - prepended, frames.at(0) + frame.size()) != expected) {
-    state.SkipWithError("not the packet that should leave");
+    state.SkipWithError("the rewritten packet is wrong");
     return;
   }
   TimeBursts(state, &frames, [&](uint8_t* bytes, size_t i) {
@@ -194,7 +194,7 @@ struct ErrorFrame {
   ParsedPacket packet;
 };
 
-// A router's error about a reply of the frontend.
+// A router's ICMP error about a reply from the frontend.
 ErrorFrame RouterError(size_t quoted_payload) {
   const slow::Ip4 in;
   const slow::Ip4 quoted{.source = in.destination, .destination = in.source, .protocol = 6};
@@ -234,7 +234,7 @@ void NatIcmp(State& state) {
     return;
   }
   const NatEndpoint backend = NatEndpoint::Make(AddressOf(kBackend4), 8080);
-  RewriteIcmpErrorForward(in.frame.data(), in.packet, error, backend, kNextHop, kPort);
+  TranslateIcmpErrorToBackend(in.frame.data(), in.packet, error, backend, kNextHop, kPort);
   IcmpError after;
   if (ReadIcmpError(in.frame.data(), length, in.packet, &after) != DropReason::kNone ||
       after.key.ToString() != "tcp 198.51.100.7:40000 -> 10.0.0.11:8080") {
@@ -243,7 +243,7 @@ void NatIcmp(State& state) {
   }
   for (auto _ : state) {
     in.frame[22] = 64;
-    RewriteIcmpErrorForward(in.frame.data(), in.packet, error, backend, kNextHop, kPort);
+    TranslateIcmpErrorToBackend(in.frame.data(), in.packet, error, backend, kNextHop, kPort);
     benchmark::ClobberMemory();
   }
   ReportPerPacket(state, 1);
@@ -264,7 +264,7 @@ void TooBig(State& state) {
                          1480, out.data(), kMaxIcmpErrorFrame);
   };
   if (make() != 590 || slow::Sum(slow::Slice(out, 34, 556)) != 0xffff) {
-    state.SkipWithError("not the error that should leave");
+    state.SkipWithError("the ICMP error is wrong");
     return;
   }
   for (auto _ : state) {
@@ -286,7 +286,7 @@ void Cut(State& state) {
   };
   if (work() != DropReason::kNone || cut.count() != 2 ||
       slow::Sum(Bytes(headers[1], headers[1] + 20)) != 0xffff) {
-    state.SkipWithError("not cut into two good pieces");
+    state.SkipWithError("not cut into two correct pieces");
     return;
   }
   for (auto _ : state) {
@@ -301,27 +301,27 @@ FlowHash Identity(uint64_t n) {
   return {n * 0x9e3779b97f4a7c15U + 1, n * 0xbf58476d1ce4e5b9U >> 20};
 }
 
-// Later fragments whose first has come: what nearly all of them are.
+// Later fragments whose first fragment has arrived, which is the usual case.
 void FollowFirst(State& state) {
   const auto datagrams = static_cast<uint64_t>(state.range(0));
   FragmentMap map(static_cast<uint32_t>(datagrams * 4), 1);
   FragmentStore store(&map, {});
-  for (uint64_t n = 0; n < datagrams; ++n) store.First(Identity(n), n + 1, 0);
+  for (uint64_t n = 0; n < datagrams; ++n) store.RecordFirst(Identity(n), n + 1, 0);
   uint64_t where = 0;
-  if (store.Later(Identity(7), 1, 0, &where) != FragmentStore::Outcome::kForward || where != 8) {
+  if (store.AddLater(Identity(7), 1, 0, &where) != FragmentStore::Outcome::kForward || where != 8) {
     state.SkipWithError("a later fragment does not follow the first");
     return;
   }
   uint64_t n = 0;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(store.Later(Identity(n), 1, 0, &where));
+    benchmark::DoNotOptimize(store.AddLater(Identity(n), 1, 0, &where));
     n = n + 1 == datagrams ? 0 : n + 1;
   }
   ReportPerPacket(state, 1);
 }
 BENCHMARK(FollowFirst)->Name("Fragments/follow")->Arg(64)->Arg(65536)->ArgName("datagrams");
 
-// Only early fragments, each of another datagram: each displaces an older one.
+// Only early fragments, each of a different datagram, so that each displaces an older one.
 void Flood(State& state) {
   FragmentMap map(8192, 1);
   FragmentStore store(&map, {});
@@ -332,7 +332,7 @@ void Flood(State& state) {
   FragmentStore::Released released;
   for (auto _ : state) {
     for (size_t i = 0; i < kBurst; ++i) {
-      if (store.Later(Identity(n), n, 0, &where) == FragmentStore::Outcome::kHeld) ++held;
+      if (store.AddLater(Identity(n), n, 0, &where) == FragmentStore::Outcome::kHeld) ++held;
       ++n;
     }
     store.Advance(0);
@@ -346,7 +346,7 @@ void Flood(State& state) {
 }
 BENCHMARK(Flood)->Name("Fragments/flood");
 
-// A flood of first fragments: each takes an older mapping's place.
+// A flood of first fragments. Each replaces an older mapping.
 void FloodFirst(State& state) {
   FragmentMap map(8192, 1);
   uint64_t n = 0;

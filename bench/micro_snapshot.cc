@@ -1,8 +1,9 @@
-// What a snapshot costs on its way from intent to dataplane: derive, build (which validates), validate,
-// read back. Control plane and management thread pay this at every change; no packet waits for it.
+// The cost of a whole snapshot, from intent to dataplane: derive, build (which validates),
+// validate, digest. fairleadd and the management thread pay it for the first snapshot; a change
+// costs less (docs/decisions/0020). No packet waits for it.
 //
-// Each row first checks its result (counts, digest, acceptance) and reports an error instead of a
-// figure when it is wrong.
+// Each row first checks its result (counts, digest, acceptance). If it is wrong, the row reports an
+// error and no figure.
 #include <array>
 #include <string>
 
@@ -24,7 +25,8 @@ IpAddress Address(uint32_t host_order) {
       static_cast<uint8_t>(host_order >> 8), static_cast<uint8_t>(host_order)});
 }
 
-// One frontend a service, in 100.64.0.0/10; backends of a service next to each other in 10.0.0.0/8.
+// Each service has one frontend in 100.64.0.0/10, and backends at consecutive addresses in
+// 10.0.0.0/8.
 IntentSpec MakeIntent(uint32_t service_count, uint32_t backend_count) {
   IntentSpec intent;
   intent.hash_seed = 1;

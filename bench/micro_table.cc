@@ -1,10 +1,10 @@
-// What it costs to place a packet: hash, frontend, slot, flow record, and all of it (SelectBackend);
-// and what it costs to build a table. One core.
+// The cost of choosing a packet's backend: hash, frontend, slot, flow record, and all of them
+// together (SelectBackend). Also the cost of building a table. One core.
 //
-// Each row first checks its results, and says so instead of a figure when they are wrong. `s/op` is
-// the time of one operation. Operations go over the working set in random order, as packets of as
-// many flows would: from what stays in L1 to what comes from memory (on huge pages where the kernel
-// gives them, as the dataplane's flow table is).
+// Each row first checks its results. If they are wrong, it reports an error and no figure. `s/op`
+// is the time of one operation. Operations go over the working set in random order, like packets of
+// as many flows. The working sets range from what stays in L1 to what comes from memory (on huge
+// pages if the kernel gives them, as for the dataplane's flow table).
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -42,7 +42,7 @@ void ReportPerOp(State& state, uint64_t operations) {
       static_cast<double>(operations), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
-// Does `operation` to all of `items`, again and again.
+// Times `operation` on all of `items`, repeatedly.
 template <typename Item, typename Operation>
 void TimeAll(State& state, const std::vector<Item>& items, Operation operation) {
   uint64_t operations = 0;
@@ -88,7 +88,7 @@ std::vector<FlowHash> Hashes(size_t count) {
 
 // ---- hash
 
-// Throughput over independent keys, which is what a burst has.
+// Throughput with independent keys, as in a burst.
 void HashKeys(State& state, bool v6, HashPolicy policy) {
   const std::vector<FlowKey> keys = Keys(static_cast<size_t>(state.range(0)), v6);
   if (HashFlow(keys[0], policy, kSeed).low >> 32 !=
@@ -119,7 +119,7 @@ Tables MakeTables(uint32_t services, uint32_t backends, uint32_t slots, Tracking
   for (uint32_t s = 0; s < services; ++s) {
     SnapshotService service;
     service.id = s + 1;
-    service.name = "s" + std::to_string(100000 + s);  // sorted as they are counted
+    service.name = "s" + std::to_string(100000 + s);  // names sort in the order of the ids
     service.frontends = {{V4(0xcb007100 + s), 80, Protocol::kTcp},
                          {V6(0x1000 + s), 80, Protocol::kTcp}};
     service.slot_count = slots;
@@ -134,20 +134,20 @@ Tables MakeTables(uint32_t services, uint32_t backends, uint32_t slots, Tracking
     made.hits.push_back(FlowKey::Make(V4(0xc6336407), 40000, V4(0xcb007100 + s), 80, kIpProtoTcp));
     made.hits_v6.push_back(FlowKey::Make(V6(7), 40000, V6(0x1000 + s), 80, kIpProtoTcp));
   }
-  CounterSlots backend_slots(services * backends);
-  CounterSlots service_slots(services);
+  CounterIndices backend_indices(services * backends);
+  CounterIndices service_indices(services);
   const SnapshotImage image = BuildSnapshot(input).value();
-  made.tables = ForwardingTables::Build(SnapshotView(image.bytes()), {}, {}, &backend_slots,
-                                        &service_slots, nullptr)
+  made.tables = ForwardingTables::Build(SnapshotView(image.bytes()), {}, {}, &backend_indices,
+                                        &service_indices, nullptr)
                     .value();
   return made;
 }
 
-// One service of 100 backends; of its slots as many shift as `drained` backends had before they
-// began to drain, a hundredth for each.
+// One service of 100 backends, of which `drained` have begun to drain. The slots that they had
+// shift: a hundredth of all slots for each backend.
 std::unique_ptr<ForwardingTables> MakeShiftingTables(uint32_t drained) {
-  CounterSlots backend_slots(400);
-  CounterSlots service_slots(1);
+  CounterIndices backend_indices(400);
+  CounterIndices service_indices(1);
   std::unique_ptr<ForwardingTables> tables;
   for (const uint64_t generation : {1U, 2U}) {
     SnapshotService service;
@@ -159,7 +159,7 @@ std::unique_ptr<ForwardingTables> MakeShiftingTables(uint32_t drained) {
       SnapshotBackend backend;
       backend.id = b + 1;
       backend.endpoint.address = V4(0x0a000001 + b);
-      // The second hundred takes over when the whole first one drains.
+      // If the first hundred drains as a whole, the second hundred takes over.
       backend.weight = b < 100 || (generation == 2 && drained == 100) ? 1 : 0;
       if (generation == 2 && b < drained) backend.state = BackendState::kDraining;
       service.backends.push_back(backend);
@@ -167,7 +167,7 @@ std::unique_ptr<ForwardingTables> MakeShiftingTables(uint32_t drained) {
     SnapshotInput input{.generation = generation, .hash_seed = kSeed, .services = {service}};
     const SnapshotImage image = BuildSnapshot(input).value();
     tables = ForwardingTables::Build(SnapshotView(image.bytes()), {tables.get(), kNow}, {},
-                                     &backend_slots, &service_slots, nullptr)
+                                     &backend_indices, &service_indices, nullptr)
                  .value();
   }
   return tables;
@@ -201,7 +201,7 @@ BENCHMARK_CAPTURE(FrontendLookup, miss, false, false)->Apply(Services);
 BENCHMARK_CAPTURE(FrontendLookup, v6_hit, true, true)->Apply(Services);
 BENCHMARK_CAPTURE(FrontendLookup, v6_miss, false, true)->Apply(Services);
 
-// Asked of every packet's source.
+// The lookup of every packet's source address.
 void FrontendHasSource(State& state) {
   const Tables made = MakeTables(static_cast<uint32_t>(state.range(0)), 1, 2, Tracking::kNone);
   const FrontendTable& frontends = made.tables->frontends();
@@ -234,7 +234,7 @@ BENCHMARK(SlotLookup)->ArgName("services")->Arg(1)->Arg(10)->Arg(100);
 
 // ---- flow table
 
-// Aligned, on huge pages if possible, and touched.
+// Aligned memory, on huge pages if possible.
 class Memory {
  public:
   explicit Memory(size_t bytes) : size_((bytes + kHuge - 1) / kHuge * kHuge) {
@@ -252,7 +252,7 @@ class Memory {
   std::unique_ptr<std::byte, Free> data_;
 };
 
-// A table half full, and the keys that are in it.
+// A half full table, and the keys in it.
 struct FilledTable {
   explicit FilledTable(uint64_t records)
       : memory(FlowTable::BytesNeeded(records)), table(FlowTable::Format(memory.bytes(), records)) {
@@ -264,7 +264,7 @@ struct FilledTable {
   std::vector<RecordKey> keys;
 };
 
-// Kept from row to row: to fill the largest takes seconds.
+// Tables are kept from row to row, because filling the largest takes seconds.
 FilledTable& TableOf(int64_t records) {
   static std::map<int64_t, std::unique_ptr<FilledTable>> tables;
   auto& table = tables[records];
@@ -274,8 +274,8 @@ FilledTable& TableOf(int64_t records) {
 
 enum class Probe { kSingle, kBulk };
 
-// Lookups one after the other are independent, so that even single ones overlap as far as the core
-// looks ahead; bulk asks for a whole burst first.
+// The lookups are independent, so even single ones overlap as far as the core looks ahead. Bulk
+// prefetches for a whole burst first.
 void FlowFind(State& state, Probe probe, bool hit) {
   FilledTable& filled = TableOf(state.range(0));
   std::vector<RecordKey> keys = filled.keys;
@@ -285,7 +285,7 @@ void FlowFind(State& state, Probe probe, bool hit) {
   FlowTable::Handle handle;
   uint64_t found = 0;
   for (const RecordKey& key : keys) found += filled.table.Find(key, &handle) ? 1 : 0;
-  // At half full next to none had to make room for another.
+  // While a table is half full, nearly no insertion replaces a record.
   if (hit ? found < keys.size() - keys.size() / 1000 : found > 0) {
     state.SkipWithError("wrong number of records found");
     return;
@@ -305,7 +305,7 @@ void FlowFind(State& state, Probe probe, bool hit) {
   ReportPerOp(state, static_cast<uint64_t>(state.iterations()) * kBurst);
 }
 
-// From empty to half full, again and again; only the insertions are timed.
+// Fills a table from empty to half full, repeatedly. Only the insertions are timed.
 void FlowInsert(State& state, Probe probe) {
   const auto records = static_cast<uint64_t>(state.range(0));
   Memory memory(FlowTable::BytesNeeded(records));
@@ -332,7 +332,7 @@ void FlowInsert(State& state, Probe probe) {
   ReportPerOp(state, static_cast<uint64_t>(state.iterations()) * keys.size());
 }
 
-// Each insertion into a full table of records that may not go before the oldest.
+// Insertions into a full table of live, confirmed records. Each evicts the oldest of its buckets.
 void FlowEvict(State& state) {
   const auto records = static_cast<uint64_t>(state.range(0));
   Memory memory(FlowTable::BytesNeeded(records));
@@ -346,7 +346,7 @@ void FlowEvict(State& state) {
   for (auto _ : state) {
     for (size_t i = 0; i < kBurst; ++i) table.Prefetch(keys[next + i]);
     for (size_t i = 0; i < kBurst; ++i) {
-      // A tag of its own each time round; the buckets stay.
+      // A new tag in each round, in the same buckets.
       const RecordKey key{keys[next + i].tag + round, keys[next + i].buckets};
       evicted += table.Insert(key, {1, kNow, kRecordConfirmed}, kIdle) ==
                  FlowTable::InsertResult::kEvicted;
@@ -379,7 +379,7 @@ BENCHMARK(FlowEvict)->ArgName("records")->Arg(1 << 10)->Arg(1 << 20);
 
 // ---- the choice of a backend
 
-// What the select stage does with a burst, of `hashes`.
+// Does what the select stage does with a burst.
 void SelectBurst(const ForwardingTables& tables, const ServiceEntry& service,
                  const FlowHash* hashes, uint32_t tick, FlowTable* flows) {
   const PacketFacts ack{kIpProtoTcp, kTcpAck, true};
@@ -393,11 +393,11 @@ void SelectBurst(const ForwardingTables& tables, const ServiceEntry& service,
   }
 }
 
-enum class Clock { kStands, kTicksEachRound };
+enum class Ticks { kConstant, kOneEachRound };
 
-// 100 backends, 65537 slots; `flows` flows, each recorded already where the service tracks. With a
-// clock that ticks each time round every packet writes to its record.
-void Select(State& state, Tracking tracking, Clock clock) {
+// 100 backends, 65537 slots, `flows` flows. If the service tracks, each flow is recorded already.
+// If each round has a new tick, every packet writes to its record.
+void Select(State& state, Tracking tracking, Ticks ticks) {
   const Tables made = MakeTables(1, 100, kDefaultSlotCount, tracking);
   const ForwardingTables& tables = *made.tables;
   const ServiceEntry& service = tables.services()[0];
@@ -421,7 +421,7 @@ void Select(State& state, Tracking tracking, Clock clock) {
       next += kBurst;
     } else {
       next = 0;
-      if (clock == Clock::kTicksEachRound) ++tick;
+      if (ticks == Ticks::kOneEachRound) ++tick;
     }
   }
   ReportPerOp(state, static_cast<uint64_t>(state.iterations()) * kBurst);
@@ -430,12 +430,12 @@ void Flows(benchmark::internal::Benchmark* row) {
   row->ArgName("flows");
   for (const int64_t flows : {1 << 10, 1 << 14, 1 << 17, 1 << 20, 1 << 23}) row->Arg(flows);
 }
-BENCHMARK_CAPTURE(Select, none, Tracking::kNone, Clock::kStands)->Apply(Flows);
-BENCHMARK_CAPTURE(Select, all, Tracking::kAll, Clock::kStands)->Apply(Flows);
-BENCHMARK_CAPTURE(Select, all_touched, Tracking::kAll, Clock::kTicksEachRound)->Apply(Flows);
+BENCHMARK_CAPTURE(Select, none, Tracking::kNone, Ticks::kConstant)->Apply(Flows);
+BENCHMARK_CAPTURE(Select, all, Tracking::kAll, Ticks::kConstant)->Apply(Flows);
+BENCHMARK_CAPTURE(Select, all_touched, Tracking::kAll, Ticks::kOneEachRound)->Apply(Flows);
 
-// The same with adaptive tracking: no slot, about one in a hundred, or all of them shift. What must
-// be recorded is; the rest leaves no trace.
+// The same with adaptive tracking, while no slot, about one in a hundred, or all slots shift. Only
+// flows of shifting slots are recorded.
 void SelectAdaptive(State& state, uint32_t drained) {
   const std::unique_ptr<ForwardingTables> tables = MakeShiftingTables(drained);
   const ServiceEntry& service = tables->services()[0];
@@ -454,7 +454,7 @@ void SelectAdaptive(State& state, uint32_t drained) {
     const Selection first = SelectBackend(*tables, service, hash, ack, kNow, &flows);
     const Selection again = SelectBackend(*tables, service, hash, ack, kNow, &flows);
     stored += first.stored ? 1 : 0;
-    const Slot slot = Slot::Unpack(SlotWord(service, hash)->load());
+    const Slot slot = Slot::Unpack(SlotAddress(service, hash)->load());
     const uint32_t owner =
         service.first_backend + (slot.state == SlotState::kShifting ? slot.stable : slot.current);
     if (first.backend_index != owner || again.backend_index != owner) {

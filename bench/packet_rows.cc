@@ -1,12 +1,12 @@
-// Every packet row as a benchmark: what one of its packets costs in ProcessBurst, which rules are
-// dear and which are cheap. Buffers are filled again for each burst, and fragments that wait
-// forgotten, outside the time that counts (whose reading, some 20 ns, is in the figures of rows of a
-// single packet).
+// Every packet row as a benchmark: the cost of one of its packets in ProcessBurst. It shows which
+// rules are expensive. Before each burst the buffers are filled again and waiting fragments are
+// discarded. This is not timed. Reading the clock takes some 20 ns, which is part of the figures:
+// it matters in rows of a single packet.
 //
 //   variant/row   ns_per_packet
 //
-// A row's verdicts and bytes are checked before it is timed; a row that is wrong is an error, not a
-// figure. Only the first 32 packets of longer rows count.
+// A row's verdicts and bytes are checked before it is timed. A wrong row is an error, and has no
+// figure. Of longer rows, only the first 32 packets are used.
 #include "tests/packet/packet_rows.h"
 
 #include <algorithm>
@@ -28,17 +28,17 @@ void Fill(const PacketRow& row, PacketHarness* harness, Burst* burst) {
   burst->count = 0;
   const size_t count = std::min<size_t>(row.steps.size(), kMaxBurst);
   for (size_t i = 0; i < count; ++i) {
-    FrameRoom room = row.steps[i].room;
-    room.tailroom = 64;
-    if (room.linear_length != 0) room.tailroom = 0;
-    harness->buffers().Receive(row.steps[i].frame, room, burst);
+    FrameLayout layout = row.steps[i].layout;
+    layout.tailroom = 64;
+    if (layout.linear_length != 0) layout.tailroom = 0;
+    harness->buffers().Receive(row.steps[i].frame, layout, burst);
   }
 }
 
-// Adds the frames that left. False when a packet has another verdict than its step says.
+// Adds the frames that left to `left`. False if a packet has another verdict than its step says.
 bool Take(const PacketHarness::Outcome& outcome, const PacketRow& row, Frames* left) {
   for (size_t i = 0; i < outcome.packets.size(); ++i) {
-    const PacketHarness::Left& packet = outcome.packets[i];
+    const PacketHarness::PacketFate& packet = outcome.packets[i];
     if (!packet.frame.empty()) left->push_back(packet.frame);
     if (packet.verdict == Verdict::kHeld
             ? !row.steps[i].late
@@ -50,14 +50,14 @@ bool Take(const PacketHarness::Outcome& outcome, const PacketRow& row, Frames* l
   return true;
 }
 
-// Empty, or what is wrong.
+// Returns what is wrong, or an empty string.
 std::string Check(const PacketRow& row, PacketHarness* harness) {
   Burst burst;
   Fill(row, harness, &burst);
   Frames left;
   if (!Take(harness->Process(&burst), row, &left)) return "a packet has another verdict";
   const PacketHarness::Outcome released = harness->Release(true);
-  for (const PacketHarness::Left& packet : released.packets) {
+  for (const PacketHarness::PacketFate& packet : released.packets) {
     if (!packet.frame.empty()) left.push_back(packet.frame);
   }
   Frames wanted;
@@ -88,7 +88,7 @@ void RunRow(benchmark::State& state, const PacketRow& row, PacketHarness* harnes
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     state.SetIterationTime(taken.count());
     packets += burst->count;
-    harness->GiveBack(*burst);
+    harness->FreeBuffers(*burst);
   }
   state.SetItemsProcessed(packets);
   state.counters["ns_per_packet"] =

@@ -1,20 +1,21 @@
-// What a worker spends on a packet between receiving and sending: PassBatch, ProcessBurst and TakeFrame
-// on real mbufs, one batch an iteration, as many packets as a look at a queue finds under load (128, or
-// `received`). One core. The driver's share is not in it.
+// A worker's time for a packet between receiving and sending: ProcessBatch, ProcessBurst and TakeFrame
+// on real mbufs. Each iteration is one batch, with as many packets as one poll of a queue finds
+// under load (128, or `received`). One core. The driver's time is not included.
 //
 //   family / mode / tracking / frame / flows / backends / services / buffers
 //
-// Flows take turns in a scattered order. `buffers:32` processes the same 32 buffers again and again,
-// as a NIC with direct cache access does at its best; 131072 of them span 300 MB, so that every header
-// comes from memory. Every row differs in one thing from a middle: the curves of docs/performance.md.
+// Flows take turns in a scattered order. `buffers:32` processes the same 32 buffers again and
+// again, which is the best case of a NIC with direct cache access. 131072 buffers span 300 MB, so
+// that every header comes from memory. Rows differ from a middle row in one value: the curves of
+// docs/performance.md.
 //
-// ns_per_packet, cycles_per_packet (of the TSC) and mpps are of the median batch: a neighbour that
-// takes the core away for a few milliseconds, or a timer interrupt, falls on few batches and moves the
-// mean, not the median. `spread` is how much longer than the median the slowest tenth takes, in per
-// cent.
+// ns_per_packet, cycles_per_packet (of the TSC) and mpps are of the median batch. A timer
+// interrupt, or another program that uses the core for a few milliseconds, affects few batches: it
+// changes the mean, not the median. `spread` is by how many per cent the 90th percentile is above
+// the median.
 //
-// Before a row is timed, every 61st flow is sent through and must come out with the MAC of the
-// backend that the slot table names, and the headers that its mode gives it.
+// Before a row is timed, every flow is sent once. Every 61st must leave with the MAC of the backend
+// that the slot table names, and with the headers of its mode.
 #include <rte_cycles.h>
 
 #include <algorithm>
@@ -59,7 +60,7 @@ void RunRow(State& state, const Setting& setting) {
   state.counters["spread"] = (slow / median - 1) * 100;
 }
 
-// Each row once, whatever the number of curves that it lies on.
+// Registers each row once, even if it is part of several curves.
 class Rows {
  public:
   void Add(const Setting& setting) {
@@ -94,7 +95,8 @@ void RegisterRows() {
         hot.backends = 100;
         hot.buffers = kHotBuffers;
         if (wanted) rows.Add(hot);
-        // All in L1 and L2: what a mode adds weighs most where nothing waits for memory.
+        // All data is in L1 and L2. There the cost of a mode shows most, since nothing waits for
+        // memory.
         hot.flows = 1000;
         hot.backends = 10;
         if (wanted && tracking == Tracking::kNone) rows.Add(hot);

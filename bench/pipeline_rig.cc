@@ -27,7 +27,7 @@ namespace {
 
 constexpr uint16_t kMtu = 1600;
 constexpr uint32_t kPoolBuffers = 262'144 + 4096;
-constexpr uint32_t kDataRoom = 2048 + RTE_PKTMBUF_HEADROOM;
+constexpr uint32_t kBufferDataBytes = 2048 + RTE_PKTMBUF_HEADROOM;
 constexpr uint32_t kScatter = 2654435761U;  // odd: walks through all residues of a power of two
 constexpr uint8_t kPortMac[6] = {2, 0, 0, 0, 0, 1};
 constexpr uint32_t kFrontendV4 = 0x64400000;  // 100.64.0.0 and up
@@ -61,7 +61,7 @@ IpAddress BackendAddress(uint32_t number, bool ipv6) {
 SnapshotService MakeService(const Setting& setting, uint32_t s) {
   SnapshotService service;
   service.id = s + 1;
-  service.name = "s" + std::to_string(100'000 + s);  // sorted as they are counted
+  service.name = "s" + std::to_string(100'000 + s);  // names sort in the order of the ids
   const ModeDescriptor& mode = ModeOf(setting.mode);
   const bool nat = mode.rewrites_destination();  // a frontend and its backends are of one family
   if (!nat || !setting.ipv6) service.frontends = {{FrontendV4(s), kFrontendPort, Protocol::kTcp}};
@@ -69,7 +69,7 @@ SnapshotService MakeService(const Setting& setting, uint32_t s) {
     service.frontends.push_back({FrontendV6(s), kFrontendPort, Protocol::kTcp});
   }
   service.mode = setting.mode;
-  service.gue_port = mode.default_port;
+  service.gue_port = mode.default_gue_port;
   service.tracking_tcp = setting.tracking;
   for (uint32_t b = 0; b < setting.backends; ++b) {
     const uint32_t number = s * setting.backends + b;
@@ -86,9 +86,9 @@ SnapshotService MakeService(const Setting& setting, uint32_t s) {
   return service;
 }
 
-// Weights before and after a change that gives about so many per cent of the slots another owner, none
-// of whose old owners goes: that share of the backends joins; for all slots one half takes over from
-// the other.
+// Sets the weights before or after a change that gives about `percent` of the slots another owner.
+// No old owner is removed: that share of the backends joins. If all slots change, one half of the
+// backends takes over from the other half.
 void SetWeights(uint32_t percent, bool after, SnapshotInput* input) {
   for (SnapshotService& service : input->services) {
     const auto count = static_cast<uint32_t>(service.backends.size());
@@ -120,7 +120,8 @@ void FillIp(const Setting& setting, uint32_t payload_bytes, uint8_t* ip_bytes) {
   ip->protocol = kIpProtoTcp;
 }
 
-// Everything but the flow (SetFlow). A frame shorter than its headers gets what they need.
+// Makes a frame without its flow, which SetFlow adds. If the frame would be shorter than its
+// headers, it gets their length.
 std::vector<uint8_t> MakeFrame(const Setting& setting) {
   const size_t l4 = sizeof(EthernetHeader) + L3Bytes(setting.ipv6);
   const size_t headers = l4 + sizeof(TcpHeader);
@@ -129,7 +130,7 @@ std::vector<uint8_t> MakeFrame(const Setting& setting) {
   auto* const ethernet = reinterpret_cast<EthernetHeader*>(frame.data());
   ethernet->source[0] = 2;
   ethernet->ether_type = Be16::FromHost(setting.ipv6 ? kEtherTypeIpv6 : kEtherTypeIpv4);
-  // 60 bytes hold 6 of padding, as a real ACK of the least size does.
+  // 60 bytes include 6 of padding, as in a real ACK of minimum size.
   const bool padded = setting.frame_bytes <= 64;
   FillIp(setting, static_cast<uint32_t>((padded ? headers : frame.size()) - l4),
          frame.data() + sizeof(EthernetHeader));
@@ -140,26 +141,27 @@ std::vector<uint8_t> MakeFrame(const Setting& setting) {
   return frame;
 }
 
-// A quarter full with every flow recorded; enough that a flood has something to displace.
+// The table is at most a third full when every flow is recorded. A flood fills it and then
+// displaces records.
 uint64_t RecordsFor(const Setting& setting) {
   if (setting.tracking == Tracking::kNone) return 1024;
   return std::bit_ceil(std::max(uint64_t{setting.flows} * 3, uint64_t{1} << 16));
 }
 
-// Memory of our own, on huge pages if possible: EAL's without hugetlbfs is on small ones, and what
-// would be measured then is the TLB.
+// Allocates the pool's memory on huge pages if possible. Without hugetlbfs EAL's memory is on small
+// pages, and the bench would measure the TLB.
 rte_mempool* MakePool() {
   constexpr size_t kHuge = size_t{2} << 20;
-  const uint32_t element = sizeof(rte_mbuf) + kDataRoom;
+  const uint32_t element = sizeof(rte_mbuf) + kBufferDataBytes;
   rte_mempool* const made =
       rte_mempool_create_empty("bench", kPoolBuffers, element, 0, sizeof(rte_pktmbuf_pool_private),
                                0, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
   if (made == nullptr || rte_mempool_set_ops_byname(made, "ring_mp_mc", nullptr) != 0) {
     return nullptr;
   }
-  rte_pktmbuf_pool_private room = {};
-  room.mbuf_data_room_size = kDataRoom;
-  rte_pktmbuf_pool_init(made, &room);
+  rte_pktmbuf_pool_private pool_data = {};
+  pool_data.mbuf_data_room_size = kBufferDataBytes;
+  rte_pktmbuf_pool_init(made, &pool_data);
   const size_t each = made->header_size + made->elt_size + made->trailer_size;
   const size_t bytes = (kPoolBuffers * each / kHuge + 2) * kHuge;
   void* const memory = std::aligned_alloc(kHuge, bytes);
@@ -193,7 +195,7 @@ std::string Setting::Name() const {
 bool StartEal() {
   const char* arguments[] = {"pipeline",       "--no-huge", "--no-shconf", "--no-pci",
                              "--no-telemetry", "-m",        "64",          "--log-level=*:error"};
-  // EAL reorders and keeps them: they live as long as the process.
+  // EAL reorders and keeps the arguments, so they must live as long as the process.
   static std::vector<std::string> strings(std::begin(arguments), std::end(arguments));
   static std::vector<char*> argv;
   argv.reserve(strings.size() + 1);
@@ -214,7 +216,7 @@ Rig::Rig(const Setting& setting)
       header_bytes_(static_cast<uint32_t>(sizeof(EthernetHeader) + L3Bytes(setting.ipv6) +
                                           sizeof(TcpHeader))) {
   BuildTables();
-  // Room for tunnels around the largest frames.
+  // kMtu leaves space for tunnel headers around the largest frames.
   views_ = {PortView::Make({{2, 0, 0, 0, 0, 1}}, {}, kMtu)};
   context_.tables = tables_.get();
   context_.flows = &flows_;
@@ -240,7 +242,7 @@ void Rig::BuildTables() {
     const SnapshotImage image = BuildSnapshot(input).value();
     tables_ =
         ForwardingTables::Build(SnapshotView(image.bytes()), {tables_.get(), context_.now_tick},
-                                egress, &backend_slots_, &service_slots_, nullptr)
+                                egress, &backend_indices_, &service_indices_, nullptr)
             .value();
   };
   if (setting_.shifting_percent != 0) {
@@ -252,7 +254,8 @@ void Rig::BuildTables() {
   build();
 }
 
-// In an order that no prefetcher follows, as a pool's buffers are after some minutes of traffic.
+// Shuffles the buffers, so that no prefetcher can follow, as in a pool after some minutes of
+// traffic.
 void Rig::TakeBuffers() {
   buffers_.resize(setting_.buffers);
   if (rte_pktmbuf_alloc_bulk(pool, buffers_.data(), setting_.buffers) != 0) std::abort();
@@ -264,7 +267,7 @@ void Rig::TakeBuffers() {
   for (uint32_t next = 0; next < setting_.buffers; next += kMaxBurst) Prepare(next);
 }
 
-// Makes the buffer (again) the frame that comes in, of that flow.
+// Makes the buffer an incoming frame of that flow (again).
 void Rig::SetFlow(uint32_t index, uint32_t flow) {
   rte_mbuf* const buffer = buffers_[index];
   buffer->data_off = RTE_PKTMBUF_HEADROOM;
@@ -282,8 +285,8 @@ void Rig::SetFlow(uint32_t index, uint32_t flow) {
   std::memcpy(ip + L3Bytes(setting_.ipv6), &port, sizeof(port));
 }
 
-// Gives the burst's buffers the flows that come next: all in turn, scattered; in a flood always new
-// ones.
+// Gives the burst's buffers the next flows: all flows in turn, scattered, or in a flood always new
+// flows.
 void Rig::Prepare(uint32_t first) {
   for (uint32_t i = first; i < first + kMaxBurst; ++i) {
     const uint32_t scattered = next_flow_++ * kScatter;
@@ -311,7 +314,7 @@ std::string Rig::WarmUpAndCheck() {
   return "";
 }
 
-// Against the slot table, not by the stages. All modes send to the backend's MAC.
+// Checks a packet by the slot table, without the stages. All modes send to the backend's MAC.
 std::string Rig::CheckPacket(uint32_t i) const {
   if (burst_.verdict[i] != Verdict::kForward) return "a packet is not forwarded";
   const ServiceEntry& service = tables_->services()[burst_.service[i]];
@@ -330,9 +333,10 @@ std::string Rig::CheckPacket(uint32_t i) const {
   return mode.rewrites_destination() ? CheckTranslated(ip, backend) : "";
 }
 
-// Outer IPv4 to the backend with a right checksum; behind it the packet as it came in.
+// Checks that the outer header is IPv4 to the backend with a right checksum, and that the inner
+// packet is unchanged.
 std::string Rig::CheckTunnel(const uint8_t* ip, const BackendEntry& backend) const {
-  const bool gue = ModeOf(setting_.mode).default_port != 0;  // UDP between the IP headers
+  const bool gue = ModeOf(setting_.mode).default_gue_port != 0;  // UDP between the IP headers
   const uint8_t inner_protocol = setting_.ipv6 ? 41 : 4;
   if (ip[0] != 0x45 || Checksum(ip, sizeof(Ipv4Header)) != 0 ||
       std::memcmp(ip + 16, backend.address, 4) != 0 ||
@@ -341,7 +345,7 @@ std::string Rig::CheckTunnel(const uint8_t* ip, const BackendEntry& backend) con
   }
   const uint8_t* const inner = ip + ModeOf(setting_.mode).OverheadOf(Family::kIpv4, 0);
   if (gue && inner[-3] != inner_protocol) return "GUE's header is wrong";
-  // All of the headers but what SetFlow writes into them.
+  // Compares the headers except what SetFlow writes into them.
   const uint32_t fixed = setting_.ipv6 ? 20 : 12;
   if (std::memcmp(inner, frame_.data() + sizeof(EthernetHeader), fixed) != 0) {
     return "the inner packet is changed";
@@ -359,7 +363,7 @@ std::string Rig::CheckTranslated(const uint8_t* ip, const BackendEntry& backend)
   return "";
 }
 
-// A function of its own, so that bench/instructions.sh can count it.
+// A separate function, so that bench/instructions.sh can count it.
 [[gnu::noinline]] void Rig::TakeFrames(const Burst& burst) {
   for (uint32_t i = 0; i < burst.count; ++i) ::benchmark::DoNotOptimize(TakeFrame(burst, i));
 }
@@ -367,7 +371,7 @@ std::string Rig::CheckTranslated(const uint8_t* ip, const BackendEntry& backend)
 uint64_t Rig::RunBatch() {
   rte_mbuf** const buffers = &buffers_[next_buffer_];
   const uint64_t start = rte_rdtsc_precise();
-  PassBatch(buffers, batch(), 0, context_, burst_, TakeFrames);
+  ProcessBatch(buffers, batch(), 0, context_, burst_, TakeFrames);
   const uint64_t cycles = rte_rdtsc_precise() - start;
   for (uint32_t done = 0; done < batch(); done += kMaxBurst) Prepare(next_buffer_ + done);
   next_buffer_ = (next_buffer_ + batch()) % setting_.buffers;

@@ -1,12 +1,12 @@
-// Tables, context and real mbufs for one setting of the pipeline bench, and the burst that is timed.
+// Tables, context and real mbufs for one setting of the pipeline bench, and its timed batch.
 //
 //   Setting -> snapshot image -> ForwardingTables       (the same code as in the dataplane)
-//           -> frames in mbufs of a pool on huge pages  (transparent ones, where the kernel gives them)
-//   RunBatch: FillBurst, ProcessBurst, TakeFrame on as many packets as a look at a queue finds; then,
-//   outside the time, the frames are made again what comes in, with the flows that are next.
+//           -> frames in mbufs of a pool on huge pages  (transparent ones, if available)
+//   RunBatch: FillBurst, ProcessBurst, TakeFrame on as many packets as one poll of a queue finds.
+//   Then the buffers become incoming frames of the next flows, which is not timed.
 //
 // Frames are TCP: an ACK of an established flow, or, for a SYN flood, a SYN of a flow never seen.
-// Backends are IPv4 hosts but for nat's of IPv6 clients.
+// Backends are IPv4 hosts, except nat's backends for IPv6 clients.
 // Flow f is client 11.0.0.0 + f/16, port 1024 + f%16, of service f % services.
 #pragma once
 
@@ -34,16 +34,17 @@ struct Setting {
   uint32_t backends = 1000;  // of each service
   uint32_t services = 1;
   uint32_t buffers = 131'072;
-  uint32_t received = kMaxBatch;  // packets found by a look at the queue, at most `buffers`
+  uint32_t received = kMaxBatch;  // packets that one poll of the queue finds, at most `buffers`
   uint32_t shifting_percent = 0;  // of the slots
   bool syn_flood = false;
 
-  // "v4/dsr/adaptive/64B/flows:1000000/backends:1000/services:1/buffers:131072", and what is
-  // unusual.
+  // "v4/dsr/adaptive/64B/flows:1000000/backends:1000/services:1/buffers:131072", then unusual
+  // values.
   std::string Name() const;
 };
 
-// EAL, and the pool that all rigs draw from. False when there is no memory.
+// Starts EAL, and makes the pool that all rigs use. False if EAL does not start or memory is
+// missing.
 bool StartEal();
 
 class Rig {
@@ -53,12 +54,13 @@ class Rig {
   Rig(const Rig&) = delete;
   Rig& operator=(const Rig&) = delete;
 
-  // Every flow once, so that what is to be recorded is; checks every 61st. "" = all is right.
+  // Sends every flow once, so that flows that need a record get one. Checks every 61st flow.
+  // Returns what is wrong, or "".
   std::string WarmUpAndCheck();
 
   // Packets that RunBatch takes.
   uint32_t batch() const { return std::min(setting_.received, setting_.buffers); }
-  // One batch; the TSC cycles that it took.
+  // Runs one batch. Returns the TSC cycles that it took.
   uint64_t RunBatch();
 
   // Packets so far that were not forwarded.
@@ -80,10 +82,10 @@ class Rig {
   FlowMemory memory_;
   FlowTable flows_;
   WorkerCounters counters_;
-  std::vector<uint8_t> frame_;  // as it comes in, without the flow
-  uint32_t header_bytes_ = 0;   // what the pipeline may have changed of it
-  CounterSlots backend_slots_{kBackendCounterSlots};
-  CounterSlots service_slots_{kServiceCounterSlots};
+  std::vector<uint8_t> frame_;  // an incoming frame, without the flow
+  uint32_t header_bytes_ = 0;   // at its front, which the pipeline may change
+  CounterIndices backend_indices_{kMaxBackendCounters};
+  CounterIndices service_indices_{kMaxServiceCounters};
   std::unique_ptr<ForwardingTables> tables_;
   std::vector<PortView> views_;
   PipelineContext context_;

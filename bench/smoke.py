@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Runs every benchmark for a moment: each checks its result before it is timed, and that is what counts here.
+"""Runs every benchmark for a moment, because each checks its result before it is timed. The times do not matter here.
 
-    bench/smoke.py BUILD        closes with 'N passed, N failed'; each benchmark row is one test
+    bench/smoke.py BUILD        ends with 'N passed, N failed'; each benchmark row is one test
 """
 import json
 import pathlib
 import subprocess
 import sys
 
-# Rows whose warm-up alone takes seconds are left to the bench itself.
+# Rows whose warm-up alone takes seconds are not run here.
 FILTERS = {"pipeline": r"/flows:10?0?/|buffers:32/|buffers:2048/|services:100/|shifting:10/|syn_flood"}
 
 

@@ -14,7 +14,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kStopTimeout{5000};
-// What a request takes at most, measured and doubled: parsed JSON, copies of the intent, the reply.
+// Twice the measured maximum for a request: parsed JSON, copies of the intent, the reply.
 constexpr uint64_t kMemoryOfRequest = uint64_t{2} << 20;
 constexpr uint64_t kMemoryOfByte = 64;  // of its body
 constexpr uint64_t kMemoryOfBackend = 4096;
@@ -36,7 +36,8 @@ Result<IntentSpec> ReadServicesFile(const std::string& path) {
   return intent;
 }
 
-// A client may send any word: what is counted by method must not grow with its fancy.
+// A client may send any method. Unknown ones share one counter, so that the number of counters is
+// limited.
 std::string KnownMethod(const std::string& method) {
   constexpr std::string_view kMethods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
   return std::ranges::find(kMethods, method) == std::end(kMethods) ? "other" : method;
@@ -79,7 +80,7 @@ Status Daemon::OpenStore() {
 Status Daemon::Start() {
   RETURN_IF_ERROR(OpenStore());
   ASSIGN_OR_RETURN(socket_, ListenUnix(options_.socket_path));
-  // Last of what can be refused: a start that fails leaves no configured store behind.
+  // The last step that can fail: a start that fails must not leave a configured store behind.
   if (!options_.services_path.empty()) {
     if (Status imported = ImportServices(); !imported.ok()) {
       RemoveSocket(socket_);
@@ -88,7 +89,7 @@ Status Daemon::Start() {
   }
   MakeControllers();
   MakeServer();
-  // The publisher waits for what is not settled yet: that must be known.
+  // The publisher waits until the status is complete, so the controllers must have run once.
   reconciler_.Pass();
   log_->Start();
   status_writer_->Start();
@@ -98,7 +99,7 @@ Status Daemon::Start() {
   return {};
 }
 
-// In the order in which one's work leads to another's: the publisher comes last.
+// A controller comes after those whose results it uses. The status writer comes last.
 void Daemon::MakeControllers() {
   const asio::any_io_executor executor = context_->get_executor();
   const auto trigger = [this] { reconciler_.Trigger(); };
@@ -112,7 +113,7 @@ void Daemon::MakeControllers() {
   next_hop_controller_ = std::make_unique<NextHopController>(next_hops_.get(), &board_);
   checks_ =
       std::make_unique<HealthChecks>(executor, &board_, options_.make_probers(MostProbesAtOnce()));
-  drains_ = std::make_unique<Drains>(executor, &board_, &clock_, trigger);
+  drains_ = std::make_unique<DrainController>(executor, &board_, &clock_, trigger);
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,
       Publisher::Parts{log_.get(), &board_, &generations_, &clock_,
@@ -160,11 +161,11 @@ Status Daemon::ImportServices() {
   if (log_->ever_configured()) {
     Log(LogLevel::kWarning, "services_file_not_read",
         {{"path", options_.services_path},
-         {"reason", "the store has been configured already, and goes before the file"}});
+         {"reason", "the store is already configured, and takes precedence over the file"}});
     return {};
   }
   ASSIGN_OR_RETURN(const IntentSpec intent, ReadServicesFile(options_.services_path));
-  RETURN_IF_ERROR(log_->ApplyHere(ImportIntent(intent), Author("services file")));
+  RETURN_IF_ERROR(log_->ApplyBeforeStart(ImportIntent(intent), Author("services file")));
   Log(LogLevel::kInfo, "services_imported",
       {{"path", options_.services_path}, {"services", intent.services.size()}});
   return {};

@@ -1,5 +1,5 @@
-// fairleadd's parts, put together: one object, one thread, one io_context. main.cc runs it; the
-// unit tests run it in their process.
+// All parts of fairleadd in one object, with one thread and one io_context. main.cc runs it. Unit
+// tests run it in their own process.
 #pragma once
 
 #include <functional>
@@ -43,9 +43,9 @@ class Daemon {
   Daemon(boost::asio::io_context* context, DaemonOptions options);
   ~Daemon();
 
-  // Opens everything. After a failure nothing is left behind but directories and an empty store.
+  // Opens everything. A failed start leaves nothing but directories and an empty store.
   Status Start();
-  // Finishes replies, closes, removes the socket; then the context runs out of work.
+  // Finishes replies, closes connections and removes the socket. Then the context has no more work.
   void Stop();
 
  private:
@@ -69,7 +69,7 @@ class Daemon {
   std::unique_ptr<FrontendController> frontends_;
   std::unique_ptr<NextHopController> next_hop_controller_;
   std::unique_ptr<HealthChecks> checks_;
-  std::unique_ptr<Drains> drains_;
+  std::unique_ptr<DrainController> drains_;
   std::unique_ptr<Publisher> publisher_;
   Router router_;
   ConditionCounts conditions_{&board_};

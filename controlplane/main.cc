@@ -1,4 +1,4 @@
-// fairleadd: the control plane's process.
+// fairleadd: the control plane process.
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -29,10 +29,10 @@ void Declare(CLI::App* app, Arguments* arguments) {
       ->capture_default_str();
   app->add_option("--link", daemon.link_path, "the dataplane's socket")->capture_default_str();
   app->add_option("--services", daemon.services_path,
-                  "services.yaml, imported when the store was never configured");
+                  "services.yaml; imported if the store was never configured");
   app->add_flag(
       "--accept-older-store", daemon.accept_older_store,
-      "publish although the store does not have the change by which the dataplane forwards");
+      "publish even if the store does not have the change that the dataplane has in force");
   app->add_option("--log-format", arguments->log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
@@ -41,12 +41,13 @@ void Declare(CLI::App* app, Arguments* arguments) {
       ->capture_default_str();
 }
 
-// A health check is a descriptor each; the usual soft limit of 1024 is for programs with select().
-void RaiseDescriptorLimit() {
+// Each running health check needs a file descriptor. The usual soft limit of 1024 exists for
+// programs that use select().
+void RaiseFileDescriptorLimit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);  // what cannot be raised stays: checks are fewer at once
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // if this fails, fewer checks run at once
 }
 
 int Run(const Arguments& arguments) {
@@ -57,8 +58,8 @@ int Run(const Arguments& arguments) {
     std::fprintf(stderr, "fairleadd: %s\n", status.message().c_str());
     return 2;
   }
-  RaiseDescriptorLimit();
-  ::signal(SIGPIPE, SIG_IGN);  // of a log that nobody reads any more
+  RaiseFileDescriptorLimit();
+  ::signal(SIGPIPE, SIG_IGN);  // raised when the reader of the log has exited
   boost::asio::io_context context(1);
   fairlead::Daemon daemon(&context, arguments.daemon);
   if (const fairlead::Status status = daemon.Start(); !status.ok()) {
@@ -75,7 +76,7 @@ int Run(const Arguments& arguments) {
     fairlead::Log(LogLevel::kInfo, "stopping", {{"signal", signal}});
     daemon.Stop();
   });
-  fairlead::RunThroughLacksOfMemory(&context);
+  fairlead::RunDespiteOutOfMemory(&context);
   fairlead::Log(LogLevel::kInfo, "stopped");
   return 0;
 }

@@ -1,10 +1,10 @@
-// fairlead-dataplane: puts the parts together, runs them, and takes them apart again.
+// fairlead-dataplane: constructs all parts, runs them, and destroys them in reverse order.
 //
 //   main thread (lcore 0)   options -> EAL -> ports -> workers; then the management loop
 //   lcores 1..N             Worker::Run
 //
-// Only this file exits. Status 0: a clean end, with one JSON line of counters on stdout. Status 1: a
-// refusal, with one sentence on stderr.
+// Only this file exits. Status 0: a clean end, with one JSON line of counters on stdout. Status 1:
+// an error, with one sentence on stderr.
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_random.h>
@@ -40,27 +40,29 @@
 namespace fairlead {
 namespace {
 
-constexpr uint32_t kOtherMebibytes = 64;          // of EAL memory, besides packet buffers
-constexpr uint32_t kFragmentedDatagrams = 65536;  // known at once; 2 MiB
+constexpr uint32_t kOtherMebibytes = 64;          // EAL memory besides packet buffers
+constexpr uint32_t kFragmentedDatagrams = 65536;  // tracked at the same time; 2 MiB
 
-// Makes SIGINT and SIGTERM readable from a descriptor. Before any thread is started, so that all
-// inherit the mask.
+// Makes SIGINT and SIGTERM readable from a file descriptor. Runs before any thread is started, so
+// that all threads inherit the signal mask.
 Result<int> CatchSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   signal(SIGPIPE, SIG_IGN);
-  if (pthread_sigmask(SIG_BLOCK, &set, nullptr) != 0) return Internal("signals cannot be masked");
+  if (const int error = pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0) {
+    return Internal(std::string("cannot block SIGINT and SIGTERM: ") + std::strerror(error));
+  }
   const int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (fd < 0) return Internal(std::string("no signalfd: ") + std::strerror(errno));
+  if (fd < 0) return Internal(std::string("cannot create a signalfd: ") + std::strerror(errno));
   return fd;
 }
 
 void SetUpLog(bool verbose) {
   auto logger = std::make_shared<spdlog::logger>(
       "fairlead-dataplane", std::make_shared<StderrSink<std::mutex>>([](uint64_t lost) {
-        return std::to_string(lost) + " lines of this log are lost: nobody read it";
+        return std::to_string(lost) + " log lines lost: stderr was full";
       }));
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   logger->set_level(verbose ? spdlog::level::info : spdlog::level::warn);
@@ -68,8 +70,8 @@ void SetUpLog(bool verbose) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-// The image to start with, if there is one: the one asked for, else the last good one. An unusable
-// last image is no reason not to start: the control plane will publish.
+// The image to start with, if there is one: the image that --snapshot names, else the last good
+// one. An unusable last image does not prevent the start: the control plane will publish.
 Result<std::optional<SnapshotImage>> FirstImage(const Options& options,
                                                 const std::optional<std::string>& last_path) {
   if (options.snapshot) {
@@ -77,16 +79,17 @@ Result<std::optional<SnapshotImage>> FirstImage(const Options& options,
     return std::optional(std::move(image));
   }
   if (!last_path) return std::optional<SnapshotImage>();
-  Result<SnapshotImage> image = LoadKeptImage(*last_path);
+  Result<SnapshotImage> image = LoadSavedImage(*last_path);
   if (image.ok()) return std::optional(*std::move(image));
   if (image.status().code() != ErrorCode::kNotFound) {
-    spdlog::warn("{}; starting without", image.status().message());
+    spdlog::warn("{}; starting without a snapshot", image.status().message());
   }
   return std::optional<SnapshotImage>();
 }
 
-// By it datagrams' buckets are chosen (FragmentMap), and nobody must be able to aim at one: random. A
-// run from a file alone is to do the same each time, and takes the file's.
+// The seed of the hash that selects a datagram's buckets (FragmentMap). It is random, so that an
+// attacker cannot fill one bucket. Without a link, a run from a file uses the file's hash seed, so
+// that it is reproducible.
 uint64_t FragmentSeed(const Options& options, const std::optional<SnapshotImage>& image) {
   SnapshotHeader header;
   if (options.link_path || !image || image->bytes().size() < sizeof(header)) return rte_rand();
@@ -101,27 +104,28 @@ Result<std::vector<unsigned>> WorkerLcores(const DataplaneConfig& config) {
   RTE_LCORE_FOREACH_WORKER(lcore) { lcores.push_back(lcore); }
   if (lcores.empty()) {
     return InvalidArgument(
-        "EAL has one lcore only, and the management thread needs it; name at least two behind --");
+        "EAL has only one lcore, which the management thread needs; give it one more for each "
+        "worker (-- -l 0-1)");
   }
   if (config.workers) {
     if (*config.workers > lcores.size()) {
       return InvalidArgument("workers: " + std::to_string(*config.workers) +
-                             ", but the EAL arguments leave " + std::to_string(lcores.size()) +
-                             " lcores for them");
+                             ", but the EAL arguments leave only " + std::to_string(lcores.size()) +
+                             " lcores for workers; reduce workers, or give EAL more lcores (-l)");
     }
     lcores.resize(*config.workers);
   }
   return lcores;
 }
 
-// Everything between EAL's start and its end, in the order of construction.
+// Everything that lives between the start and the end of EAL. Members are in order of construction.
 class Dataplane {
  public:
   Dataplane(const Options& options, uint64_t fragment_seed)
       : options_(options), fragments_(kFragmentedDatagrams, fragment_seed) {}
 
-  // `keep`: where flows and slot states outlive the process; unset = nowhere.
-  Status SetUp(uint16_t largest_mtu, const std::optional<StateFiles>& keep) {
+  // `state_files`: where flows and slot states outlive the process; unset = nowhere.
+  Status SetUp(uint16_t largest_mtu, const std::optional<StateFiles>& state_files) {
     const DataplaneConfig& config = options_.config;
     ASSIGN_OR_RETURN(lcores_, WorkerLcores(config));
     const auto worker_count = static_cast<uint32_t>(lcores_.size());
@@ -130,9 +134,10 @@ class Dataplane {
     ASSIGN_OR_RETURN(PortSet ports, PortSet::Open(config.ports, worker_count, pool_.get()));
     ports_.emplace(std::move(ports));
     steered_ports_.emplace(ports_->ports());
-    ASSIGN_OR_RETURN(outgoing_, Outgoing::Create(pool_.get()));
-    announcements_.emplace(ports_->ports(), config.announcements_per_second, outgoing_.get());
-    RETURN_IF_ERROR(SetUpFlows(keep));
+    ASSIGN_OR_RETURN(management_frames_, ManagementFrames::Create(pool_.get()));
+    announcements_.emplace(ports_->ports(), config.announcements_per_second,
+                           management_frames_.get());
+    RETURN_IF_ERROR(SetUpFlows(state_files));
     ASSIGN_OR_RETURN(rcu_, RcuState::Create(worker_count));
     FillShared();
     for (uint32_t index = 0; index < worker_count; ++index) {
@@ -147,26 +152,26 @@ class Dataplane {
     environment.publisher.published = &shared_.tables;
     environment.publisher.grace = rcu_.get();
     environment.publisher.ports = ports_->EgressPorts();
-    environment.publisher.reset_backend = [this](uint32_t slot) {
-      for (const auto& worker : workers_) worker->mutable_counters().backend(slot) = {};
+    environment.publisher.reset_backend = [this](uint32_t counter_index) {
+      for (const auto& worker : workers_) worker->mutable_counters().backend(counter_index) = {};
     };
-    environment.publisher.reset_service = [this](uint32_t slot) {
-      for (const auto& worker : workers_) worker->mutable_counters().service(slot) = {};
+    environment.publisher.reset_service = [this](uint32_t counter_index) {
+      for (const auto& worker : workers_) worker->mutable_counters().service(counter_index) = {};
     };
-    environment.publisher.admit = [this](const SnapshotView& snapshot) {
+    environment.publisher.admit_steering = [this](const SnapshotView& snapshot) {
       return steered_ports_->Admit(snapshot);
     };
-    environment.publisher.withdraw = [this](const SnapshotView* in_force) {
+    environment.publisher.undo_steering = [this](const SnapshotView* in_force) {
       steered_ports_->Withdraw(in_force);
     };
-    environment.publisher.settle = [this](const SnapshotView& snapshot) {
+    environment.publisher.after_publish = [this](const SnapshotView& snapshot) {
       steered_ports_->Release(snapshot);
       announcements_->Follow(snapshot);
     };
     environment.each_second = [this] {
       steered_ports_->Watch();
       announcements_->Watch();
-      shared_.clock.SetRight();
+      shared_.clock.Resync();
     };
     environment.step = [this] { return announcements_->Step(); };
     environment.longest_pause_us = [this](size_t worker) {
@@ -175,14 +180,16 @@ class Dataplane {
              (rte_get_tsc_hz() / 1'000'000);
     };
     environment.port_stats = [this] { return AllPortStats(); };
-    if (slot_files_) KeepSlots(&environment);
+    if (slot_files_) SetUpSlotFiles(&environment);
     environment.flows = &*flows_;
     environment.flow_memory = &*flow_memory_;
-    environment.publisher.need_flows = [this] {
+    environment.publisher.make_flow_table = [this] {
       return MakeFlowsPresent(options_.config.flow_records, &*flow_memory_);
     };
     for (const auto& worker : workers_) environment.workers.push_back(&worker->counters());
-    environment.now_tick = [this] { return Clock::Tick(shared_.clock.Microseconds(rte_rdtsc())); };
+    environment.now_tick = [this] {
+      return TscClock::Tick(shared_.clock.Microseconds(rte_rdtsc()));
+    };
     environment.idle_ms = [this] { return IdleMilliseconds(); };
     environment.last_image_path = std::move(last_image_path);
     return environment;
@@ -202,10 +209,10 @@ class Dataplane {
   void StopWorkers() {
     shared_.stop.store(true);
     for (const unsigned lcore : lcores_) rte_eal_wait_lcore(lcore);
-    outgoing_->Clear();
+    management_frames_->Clear();
   }
 
-  // By port that has a TAP.
+  // One entry for each port that has a TAP.
   std::vector<PortKernelPath> KernelPaths() const {
     std::vector<PortKernelPath> paths;
     for (uint16_t index = 0; index < ports_->ports().size(); ++index) {
@@ -215,7 +222,7 @@ class Dataplane {
     return paths;
   }
 
-  // Closes the ports; the buffers that nobody gave back, but should have.
+  // Closes the ports. Returns how many buffers were leaked.
   uint32_t ClosePorts() {
     const uint32_t kept = ports_->Close();
     return rte_mempool_in_use_count(pool_.get()) - kept;
@@ -225,19 +232,20 @@ class Dataplane {
   size_t worker_count() const { return workers_.size(); }
 
  private:
-  Status SetUpFlows(const std::optional<StateFiles>& keep) {
+  Status SetUpFlows(const std::optional<StateFiles>& state_files) {
     const size_t bytes = FlowTable::BytesNeeded(options_.config.flow_records);
-    ASSIGN_OR_RETURN(FlowMemory memory,
-                     keep ? FlowMemory::Open(keep->flows, bytes) : FlowMemory::Allocate(bytes));
+    ASSIGN_OR_RETURN(FlowMemory memory, state_files ? FlowMemory::Open(state_files->flows, bytes)
+                                                    : FlowMemory::Allocate(bytes));
     flow_memory_.emplace(std::move(memory));
-    if (keep) slot_files_.emplace(keep->slots, keep->flows.epoch);
+    if (state_files) slot_files_.emplace(state_files->slots, state_files->flows.epoch);
     ASSIGN_OR_RETURN(FlowTable table, OpenFlowTable(options_.config.flow_records, &*flow_memory_));
     flows_.emplace(table);
     return {};
   }
 
-  // Slot states go with the records: which flows are older than a change, and for how long.
-  void KeepSlots(Manager::Environment* environment) {
+  // Restores and saves slot states, which are beside the flow records. They tell which slots have
+  // flows that are older than a change.
+  void SetUpSlotFiles(Manager::Environment* environment) {
     std::vector<SavedSlots> saved =
         slot_files_->Load([](const std::string& why) { spdlog::warn("{}; ignored", why); });
     environment->publisher.saved = std::move(saved);
@@ -245,7 +253,7 @@ class Dataplane {
                                          const ForwardingTables* previous) {
       const Status stored = slot_files_->Save(next, previous);
       if (!stored.ok()) {
-        spdlog::warn("a restart would forget slot states: {}", stored.message());
+        spdlog::warn("cannot save slot states, a restart would lose them: {}", stored.message());
       }
     };
     environment->slots_changed = [this](const ForwardingTables& tables) {
@@ -263,14 +271,14 @@ class Dataplane {
       shared_.kernel_ports.push_back({port.id, port.tap_id.value_or(kNoTap)});
     }
     shared_.rcu = rcu_.get();
-    shared_.outgoing = outgoing_.get();
+    shared_.management_frames = management_frames_.get();
     shared_.idle = options_.config.idle;
     shared_.replies_per_second = options_.config.replies_per_second;
     shared_.icmp_errors_per_second = options_.config.icmp_errors_per_second;
     shared_.resets_per_second = options_.config.resets_per_second;
   }
 
-  // Of all workers together.
+  // The sum over all workers.
   KernelPathStats KernelPathOf(uint16_t port_index) const {
     KernelPathStats sum;
     for (const auto& worker : workers_) {
@@ -308,7 +316,7 @@ class Dataplane {
   PoolPointer pool_;
   std::optional<PortSet> ports_;
   std::optional<SteeredPorts> steered_ports_;
-  std::unique_ptr<Outgoing> outgoing_;
+  std::unique_ptr<ManagementFrames> management_frames_;
   std::optional<Announcements> announcements_;
   std::optional<FlowMemory> flow_memory_;
   std::optional<SlotFiles> slot_files_;
@@ -320,23 +328,26 @@ class Dataplane {
   uint64_t started_tsc_ = 0;
 };
 
-// Runs `dataplane` until it is time to end, and prints the report.
+// Runs `dataplane` until a signal or --exit-when-idle ends it. Then prints the report.
 Status Operate(const Options& options, std::optional<SnapshotImage> image,
                std::optional<std::string> last_path, std::optional<LinkServer> link, int signal_fd,
                Dataplane* dataplane) {
   Manager manager(dataplane->ManagerEnvironment(std::move(last_path)));
   if (image) {
-    const Result<Publisher::Outcome> outcome = manager.Apply(*std::move(image));
+    const Result<TablePublisher::Outcome> outcome = manager.Apply(*std::move(image));
     if (!outcome.ok() && options.snapshot) {
       return Status(outcome.status().code(),
                     "snapshot " + *options.snapshot + " is refused: " + outcome.status().message());
     }
-    if (!outcome.ok()) spdlog::warn("the last image is refused: {}", outcome.status().message());
+    if (!outcome.ok()) {
+      spdlog::warn("the saved snapshot is refused: {}; starting without a snapshot",
+                   outcome.status().message());
+    }
   }
   if (link) manager.AttachLink(*std::move(link));
   dataplane->StartWorkers();
   if (!StartTelemetry(&manager, &dataplane->ports(), [&] { return dataplane->KernelPaths(); }))
-    spdlog::warn("telemetry is not available");
+    spdlog::warn("DPDK telemetry refused a command: some /fairlead commands are not available");
   spdlog::info("{} ports, {} workers: running", dataplane->ports().ports().size(),
                dataplane->worker_count());
   manager.Run(signal_fd, options.idle_exit_ms);
@@ -354,13 +365,13 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
 Status Run(const Options& options) {
   ASSIGN_OR_RETURN(const int signal_fd, CatchSignals());
   std::optional<LinkServer> link;
-  std::optional<StateFiles> keep;
+  std::optional<StateFiles> state_files;
   std::optional<std::string> last_path;
   if (options.link_path) {
     ASSIGN_OR_RETURN(LinkServer server, LinkServer::Listen(*options.link_path));
     link.emplace(std::move(server));
-    keep = StateFiles::Beside(*options.link_path);
-    last_path = keep->snapshot;
+    state_files = StateFiles::Beside(*options.link_path);
+    last_path = state_files->snapshot;
   }
   ASSIGN_OR_RETURN(std::optional<SnapshotImage> image, FirstImage(options, last_path));
   ASSIGN_OR_RETURN(const uint16_t largest_mtu, LargestMtu(options.config.ports));
@@ -372,7 +383,7 @@ Status Run(const Options& options) {
       PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
   ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan));
   Dataplane dataplane(options, FragmentSeed(options, image));
-  RETURN_IF_ERROR(dataplane.SetUp(largest_mtu, keep));
+  RETURN_IF_ERROR(dataplane.SetUp(largest_mtu, state_files));
   PassEalLogOn(options.verbose);
   return Operate(options, std::move(image), std::move(last_path), std::move(link), signal_fd,
                  &dataplane);

@@ -1,11 +1,11 @@
-"""What all suites of pytest share: the marker of tests that take long."""
+"""Shared by all pytest suites: the `slow` marker, and a clean end on SIGTERM."""
 import signal
 
 import pytest
 
 
 def pytest_configure(config):
-    # An interrupt, however asked for, ends the suite as Ctrl-C does, so that fixtures clean up.
+    # SIGTERM ends the suite as Ctrl-C does, so that fixtures clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "slow(reason): takes more than 20 s on an idle machine, for this reason")
 
@@ -16,5 +16,6 @@ def pytest_collection_modifyitems(items):
         if marker is None:
             continue
         if len(marker.args) != 1 or not marker.args[0].strip():
-            raise pytest.UsageError(f"{item.nodeid}: slow needs its reason, as in slow(\"waits for the idle timeout\")")
-        item.user_properties.append(("slow", marker.args[0]))  # into the run's report
+            raise pytest.UsageError(f"{item.nodeid}: the marker slow has no reason; "
+                                    "write one, as in slow(\"waits for the idle timeout\")")
+        item.user_properties.append(("slow", marker.args[0]))  # for the run's report

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Builds and runs every test, side by side as the machine allows, and adds up what the suites report.
+"""Builds and runs all tests, in parallel where the machine allows, and adds up the suites' results.
 
     tests/run.py [--quick | --long] [--only NAME ...]
 
-What is built and run is in tests/whole_run/suites.py. A suite fails that ran nothing, that ran fewer tests than
-tests/expected-counts.json says, or that ended badly without saying which test failed. The last line sums up all
-suites: 'N passed, N failed'.
+tests/whole_run/suites.py is the table of builds and suites. A suite fails if it ran nothing, if it ran fewer tests
+than tests/expected-counts.json says, or if it ended with an error status without naming a failed test. The last line
+is the sum over all suites: 'N passed, N failed'.
 """
 import argparse
 import fcntl
@@ -30,7 +30,7 @@ SANITIZERS = {
     "TSAN_OPTIONS": "halt_on_error=1",
 }
 WARN_ABOVE_MINUTES = 25
-IDLE_SHARE = 0.05  # of the CPUs used by others: still an idle machine
+IDLE_SHARE = 0.05  # the machine counts as idle if other programs use less than this share of the CPUs
 
 
 class Run:
@@ -44,17 +44,19 @@ class Run:
         self.scheduler = Scheduler(self.machine.cpus, TOP)
 
     def folder(self, build):
-        # FAIRLEAD_BUILD moves the release build, as it does for tools/build.sh.
-        return pathlib.Path(os.environ.get("FAIRLEAD_BUILD", TOP / build.folder)) if build.name == "release" else TOP / build.folder
+        # FAIRLEAD_BUILD names another folder for the release build, as in tools/build.sh.
+        if build.name == "release":
+            return pathlib.Path(os.environ.get("FAIRLEAD_BUILD", TOP / build.folder))
+        return TOP / build.folder
 
     def execute(self):
-        """Everything; returns the exit status."""
+        """Runs everything. Returns the exit status."""
         self.scheduler.add([self._build_job(build) for build in BUILDS if self._wants_build(build)])
         try:
             self.scheduler.run()
         except KeyboardInterrupt:
             self.total.failed += 1
-            print("interrupted: all suites that ran were ended", flush=True)
+            print("interrupted; all running suites were ended", flush=True)
         except Exception:
             self.total.failed += 1
             traceback.print_exc()
@@ -62,15 +64,17 @@ class Run:
         print(f"{self.total.passed} passed, {self.total.failed} failed", flush=True)
         return 1 if self.total.failed or not self.total.passed else 0
 
-    # ---- what is wanted ---------------------------------------------------------------------------------------------
+    # ---- selection --------------------------------------------------------------------------------------------------
 
     def _wants_build(self, build):
         if build.when == "long" and not self.options.long or build.when == "full" and self.options.quick:
             return False
         if not self.options.only:
             return True
-        # Test programs are known once they are built: until then by their counts, which long builds have none of.
-        known = {*self.expected.suites(build.name), *(suite.name for suite in build.suites(self.folder(build), self.options))}
+        # Meson lists the test programs only after the build. Before it, their names come from the expected counts.
+        # Builds of --long have no expected counts.
+        suites = build.suites(self.folder(build), self.options)
+        known = {*self.expected.suites(build.name), *(suite.name for suite in suites)}
         return not known or any(self._wants(build, name) for name in known)
 
     def _wants(self, build, suite):
@@ -103,10 +107,12 @@ class Run:
         suites = list(build.suites(self.folder(build), self.options))
         if not any(suite.report == "gtest" for suite in suites):
             self._fail(build, job, f"suites of {build.name}", "meson lists no test programs")
-        everything = [suite.name for suite in build.suites(self.folder(build), argparse.Namespace(long=True, fuzz_seconds=None))]
+        long = argparse.Namespace(long=True, fuzz_seconds=None)
+        everything = [suite.name for suite in build.suites(self.folder(build), long)]
         for name in self.expected.missing(build.name, everything):
             if self._wants(build, name):
-                self._fail(build, job, _label(build, name), "is in tests/expected-counts.json, but no suite has this name")
+                self._fail(build, job, _label(build, name),
+                           "tests/expected-counts.json has this suite, but suites.py does not; remove its count")
         return [self._suite_job(build, suite) for suite in suites if self._wants(build, suite.name)]
 
     def _suite_job(self, build, suite):
@@ -123,19 +129,21 @@ class Run:
         report = reports.read(suite.report, report_path, output)
         note = ""
         if report.ran == 0:
-            report.failed, note = 1, "ran nothing" if job.status == 0 else f"reported nothing, ended with status {job.status}"
+            note = "ran nothing" if job.status == 0 else f"reported nothing, ended with status {job.status}"
+            report.failed = 1
         elif job.status != 0 and report.failed == 0:
             report.failed, note = 1, f"ended with status {job.status}"
         elif complaint := self.expected.complaint(build.name, suite.name, report):
             report.failed, note = report.failed + 1, complaint
-        # A long run's suites have more tests than the next usual one may have.
+        # The counts are those of usual runs: suites may run more tests with --long.
         if not self.options.long and report.failed == 0 and self.expected.exceeded(build.name, suite.name, report.ran):
             self.exceeded.append((build.name, suite.name, report.ran))
         self._tell(label, report, job.seconds, note)
         if report.failed:
             self._show_log(job)
         for seconds, name, reason in report.tests:
-            self.total.tests.append((seconds, f"{label}: {name}", reason if suite.report == "pytest" else "not pytest's"))
+            reason = reason if suite.report == "pytest" else "not pytest"
+            self.total.tests.append((seconds, f"{label}: {name}", reason))
 
     def _fail(self, build, job, label, note):
         self._tell(label, reports.Report(failed=1), job.seconds, note)
@@ -145,7 +153,8 @@ class Run:
         self.total.passed += report.passed
         self.total.failed += report.failed
         skipped = f"{report.skipped} skipped  " if report.skipped else ""
-        print(f"  {label:<34} {report.passed:>5} passed {report.failed:>4} failed  {seconds:6.1f} s  {skipped}{note}", flush=True)
+        print(f"  {label:<34} {report.passed:>5} passed {report.failed:>4} failed  {seconds:6.1f} s  {skipped}{note}",
+              flush=True)
 
     @staticmethod
     def _show_log(job):
@@ -153,7 +162,7 @@ class Run:
         print("\n".join("    | " + line for line in output.splitlines()[-60:]))
         print(f"    the whole output: {job.log}", flush=True)
 
-    # ---- the end ----------------------------------------------------------------------------------------------------
+    # ---- summary ----------------------------------------------------------------------------------------------------
 
     def _summarize(self):
         print("\nbuilds: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.builds))
@@ -163,11 +172,12 @@ class Run:
             print(f"  {seconds:6.1f} s  {name}")
         for seconds, name, reason in slowest:
             if seconds > reports.LONG_TEST_S and not reason:
-                print(f"warning: {name} took {seconds:.0f} s, more than {reports.LONG_TEST_S}, and has no marker slow(\"reason\")")
+                print(f"warning: {name} took {seconds:.0f} s, more than {reports.LONG_TEST_S} s, and has no marker "
+                      "slow(\"reason\")")
         own, others, stolen = self.machine.shares()
         minutes = self.machine.elapsed_s / 60
-        print(f"{minutes:.1f} minutes on {self.machine.cpus} CPUs, of which this run used {own:.0%}, other programs {others:.0%}, "
-              f"the hypervisor {stolen:.0%}")
+        print(f"{minutes:.1f} minutes on {self.machine.cpus} CPUs; CPU time used by this run {own:.0%}, "
+              f"by other programs {others:.0%}, by the hypervisor {stolen:.0%}")
         if minutes > WARN_ABOVE_MINUTES and others + stolen < IDLE_SHARE and not self.options.long:
             print(f"warning: the run took more than {WARN_ABOVE_MINUTES} minutes on an idle machine")
         if self.options.record_counts:
@@ -175,7 +185,7 @@ class Run:
                 self.expected.record(build, suite, ran)
             self.expected.save()
         elif self.exceeded:
-            print("tests/expected-counts.json can be raised (tests/run.py --record-counts does it): " +
+            print("more tests ran than tests/expected-counts.json says; raise it with tests/run.py --record-counts: " +
                   ", ".join(f"{build}: {suite} {ran}" for build, suite, ran in self.exceeded))
 
 
@@ -184,26 +194,28 @@ def _label(build, suite):
 
 
 def _lock():
-    """Two runs in one clone would build over each other. Held until the process ends."""
-    handle = open(TOP / "tests/run.py", "rb")  # any file of the clone that each user may read
+    """Prevents two runs in one clone, which would write to the same build folders. Held until the process ends."""
+    handle = open(TOP / "tests/run.py", "rb")  # any file of the clone that every user may read
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit(f"run.py: another run of the tests uses {TOP}; wait for it, or use a clone of its own")
+        sys.exit(f"run.py: another test run uses {TOP}; wait for it, or use another clone")
     return handle
 
 
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="the release build's suites only")
-    length.add_argument("--long", action="store_true", help="also what not every change needs, for about an hour")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="suites whose name holds one of these")
-    parser.add_argument("--fuzz-seconds", type=int, help="how long each fuzzer runs (20; with --long 60)")
-    parser.add_argument("--record-counts", action="store_true", help="raise tests/expected-counts.json to what ran")
+    length.add_argument("--quick", action="store_true", help="run only the suites of the release build")
+    length.add_argument("--long", action="store_true", help="run also the longer checks, about an hour")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME",
+                        help="run only suites whose name contains one of these")
+    parser.add_argument("--fuzz-seconds", type=int, help="seconds that each fuzzer runs (20; with --long 60)")
+    parser.add_argument("--record-counts", action="store_true",
+                        help="raise tests/expected-counts.json to the number of tests that ran")
     options = parser.parse_args(arguments)
     if options.record_counts and options.long:
-        parser.error("--record-counts: counts are those of a usual run; leave --long out")
+        parser.error("--record-counts records the counts of a usual run; leave --long out")
     return options
 
 
@@ -211,7 +223,7 @@ def main():
     options = parse()
     lock = _lock()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, signal.default_int_handler)
     try:
         return Run(options).execute()

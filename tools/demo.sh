@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Shows Fairlead at work on real traffic, in about a minute, on any Debian 12 without a NIC.
-#   tools/demo.sh [--keep]      --keep leaves the network running until Ctrl-C, to play with
-# Installs what is missing, builds into build/, then runs tools/demo/demo.py (root, or an ordinary user in a user
-# namespace of its own).
+# Demonstrates Fairlead with real traffic, in about a minute, on any Debian 12. Needs no NIC.
+#   tools/demo.sh [--keep]      --keep leaves the network running until Ctrl-C, so that you can try commands
+# Installs missing packages, builds into build/, then runs tools/demo/demo.py as root, or as an ordinary user in a new
+# user namespace.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top"
@@ -11,7 +11,7 @@ for argument in "$@"; do
   case "$argument" in
     --keep) ;;
     -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "demo.sh: '$argument' is not an option; there is --keep" >&2; exit 2 ;;
+    *) echo "demo.sh: unknown option '$argument'; the only option is --keep" >&2; exit 2 ;;
   esac
 done
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what Fairlead builds, tests and demonstrates with, from Debian's packages. Does nothing, and needs no
-# rights, when everything is there already.
+# Installs the Debian packages that Fairlead needs to be built, tested, demonstrated and measured. If all are
+# installed, does nothing and needs no root.
 #   tools/install-deps.sh [build] [run] [test] [bench]      default: build run test
 set -euo pipefail
 
@@ -8,8 +8,9 @@ build=(g++ meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev lib
        nlohmann-json3-dev libsqlite3-dev libnl-3-dev libnl-route-3-dev prometheus-cpp-dev
        libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
 run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
-test=(ccache lld llvm clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-pytest-xdist python3-yaml
-      python3-xxhash python3-matplotlib iperf3 nftables tcpdump sqlite3 git openssh-server openssh-client traceroute)
+test=(ccache lld llvm clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-pytest-xdist
+      python3-yaml python3-xxhash python3-matplotlib iperf3 nftables tcpdump sqlite3 git openssh-server openssh-client
+      traceroute)
 bench=(dpdk dpdk-dev valgrind haproxy libnginx-mod-stream wrk nftables iperf3 procps python3-matplotlib git)
 
 wanted=()
@@ -43,7 +44,7 @@ if [ "$(id -u)" != 0 ]; then
   fi
   sudo=(sudo)
 fi
-# A package may start its service (nginx does); nothing of ours needs it and port 80 is not ours to take.
+# Some packages start their service (nginx does). Fairlead does not need it, and it would use port 80.
 restore=""
 if [ ! -e /usr/sbin/policy-rc.d ]; then
   restore=yes

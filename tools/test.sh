@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds (release, ASan + UBSan, TSan), runs every test, and closes with 'N passed, N failed'
+# Installs missing packages, builds (release, ASan + UBSan, TSan), runs every test, and ends with 'N passed, N failed'
 # over all suites.
 #   tools/test.sh [--quick | --long] [--only NAME ...]
 #     --quick        the release build's suites only
-#     --long         also what not every change needs: 60 s of each fuzzer, long survival, more sanitizer builds
-#     --only NAME    suites whose name holds NAME, and the builds that they need
+#     --long         also longer checks: 60 s of each fuzzer, long survival tests, more sanitizer builds
+#     --only NAME    suites whose name contains NAME, and the builds that they need
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top"

@@ -24,8 +24,8 @@ Balancer::Balancer(uint64_t records)
       capacity_(records),
       flows_(FlowTable::Format(std::as_writable_bytes(std::span(memory_)), records)),
       sweeper_(&flows_),
-      backend_slots_(kMaxBackendsPerService),
-      service_slots_(1) {}
+      backend_indices_(kMaxBackendsPerService),
+      service_indices_(1) {}
 
 void Balancer::Publish(SnapshotImage image, uint32_t now_tick) {
   image_ = std::move(image);
@@ -39,17 +39,17 @@ void Balancer::Restart(uint32_t now_tick) {
 }
 
 void Balancer::Build(std::span<const SavedSlots> saved, uint32_t now_tick) {
-  // Any will do: no packet is built, but GUE wants to know its outer source.
+  // Any port will do. No packet is built, but GUE needs an outer source address.
   static const EgressPort kPort{"wan", {}, 1500, {IpAddress::Parse("192.0.2.1").value()}};
   const std::span<const EgressPort> ports(&kPort, 1);
   tables_ = ForwardingTables::Build(SnapshotView(image_.bytes()), {tables_.get(), now_tick, saved},
-                                    ports, &backend_slots_, &service_slots_, nullptr)
+                                    ports, &backend_indices_, &service_indices_, nullptr)
                 .value();
   ids_.clear();
   for (const BackendEntry& backend : tables_->backends()) {
     ids_[AddressOf(backend.address)] = backend.id;
   }
-  backend_slots_.Retain([&](uint32_t id) { return tables_->FindBackend(id) != nullptr; });
+  backend_indices_.Retain([&](uint32_t id) { return tables_->FindBackend(id) != nullptr; });
 }
 
 void Balancer::Forget() {
@@ -60,7 +60,7 @@ void Balancer::Forget() {
 Balancer::Answer Balancer::Select(const FlowHash& hash, const PacketFacts& facts,
                                   uint32_t now_tick) {
   const ServiceEntry& service = tables_->services()[0];
-  const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
+  const uint32_t word = SlotAddress(service, hash)->load(std::memory_order_relaxed);
   const Selection selection =
       SelectBackend(*tables_, service, word, hash, facts, now_tick, &flows_);
   Answer answer;

@@ -1,4 +1,4 @@
-// One balancer with Fairlead's own code: tables, slot states, flow table, sweep.
+// One balancer that runs Fairlead's code: tables, slot states, flow table, sweep.
 #pragma once
 
 #include <cstddef>
@@ -21,21 +21,21 @@ class Balancer {
   explicit Balancer(uint64_t records);
 
   void Publish(SnapshotImage image, uint32_t now_tick);
-  // As kill -9 and restart: records stay, the last snapshot is loaded again, and of the
-  // slots there is what the dataplane writes to its files. REQUIRES that Publish was called.
+  // Like kill -9 and a restart: records stay, the last snapshot is loaded again, and the slot
+  // states are those that the dataplane writes to its files. REQUIRES that Publish was called.
   void Restart(uint32_t now_tick);
-  // As after a restart that found nothing to take up: no records, and slots that have no past.
+  // Like a restart that found no files: no records, and slots without history.
   void Forget();
 
   struct Answer {
     uint32_t backend_index = kNoIndex;
-    uint32_t backend_id = 0;  // 0: nobody may serve
-    bool looked_up = false;   // the flow table was asked
+    uint32_t backend_id = 0;  // 0: no backend may serve
+    bool looked_up = false;   // the flow table was searched
     bool evicted = false;
   };
   Answer Select(const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick);
 
-  // Whom the packet that got `answer` carries for the agents, by id.
+  // The ids of the candidates that the packet with this `answer` carries for the agents.
   std::vector<uint32_t> CandidatesOf(const FlowHash& hash, const Answer& answer) const;
 
   void Sweep(uint32_t now_tick);
@@ -53,11 +53,11 @@ class Balancer {
   uint64_t capacity_;
   FlowTable flows_;
   Sweeper sweeper_;
-  CounterSlots backend_slots_;
-  CounterSlots service_slots_;
+  CounterIndices backend_indices_;
+  CounterIndices service_indices_;
   std::unique_ptr<ForwardingTables> tables_;
-  SnapshotImage image_;                         // the last
-  std::unordered_map<uint32_t, uint32_t> ids_;  // by address, as it lies in memory
+  SnapshotImage image_;                         // the last one published
+  std::unordered_map<uint32_t, uint32_t> ids_;  // by address in wire order
 };
 
 }  // namespace fairlead::pcc

@@ -1,8 +1,8 @@
-// The connection table that others keep: every flow is recorded at its first packet, looked up at
-// each later one, and forgotten when the table is full and it is the one that was silent longest.
+// The connection table of other balancers. It records every flow at its first packet, and looks it
+// up at each later one. When the table is full, the flow that was silent longest is evicted.
 //
-// Kinder than the originals: exact LRU (Katran's is the kernel's approximate one, cut up per CPU),
-// and a flow whose FIN was seen 10 s ago is taken out, as Fairlead does.
+// It is better than the originals: it is an exact LRU (Katran's is the kernel's approximate one,
+// split per CPU), and it erases a flow 10 s after its FIN, as Fairlead does.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +16,15 @@ class LruTable {
  public:
   LruTable(uint32_t capacity, uint32_t idle_ticks);
 
-  // The flow's place, or nullptr. What it points to is valid until the next Insert or Expire.
+  // The backend id in the flow's entry, or nullptr. Valid until the next Insert or Expire. Makes
+  // the flow the newest.
   uint32_t* Find(uint64_t tag, uint32_t now_tick, bool closing);
-  // REQUIRES that the flow has no place. True when another flow had to go that was not idle for
-  // longer than the idle timeout.
+  // REQUIRES that the flow has no entry. True if it evicted a flow that was not idle for longer
+  // than the idle timeout.
   bool Insert(uint64_t tag, uint32_t backend_id, uint32_t now_tick);
 
-  // Takes out what has ended, and sees who is idle for longer than the idle timeout: they stay, but
-  // live() leaves them out, and they are the first to go.
+  // Erases flows that have ended. Flows that are idle for longer than the idle timeout stay, but
+  // live() does not count them, and they are evicted first.
   void Expire(uint32_t now_tick);
   uint32_t live() const { return lists_[kLive].count + lists_[kClosing].count; }
   void Clear();

@@ -45,7 +45,7 @@ bool Churn::Finish(const FollowUp& due) {
     return drain.id == due.id && drain.deadline_ms == due.at_ms;
   };
   const bool ends = std::erase_if(draining_, is_it) != 0;
-  if (!ends && member->state != BackendState::kDown) return false;  // its drain was taken back
+  if (!ends && member->state != BackendState::kDown) return false;  // it was undrained
   gone_.push_back(member->address);
   fleet_->Remove(due.id);
   return true;
@@ -66,16 +66,16 @@ void Churn::DrainOne(uint32_t id, uint64_t now_ms) {
   follow_ups_.push({now_ms + model_.drain_ms, id, FollowUp::Kind::kRemove});
 }
 
-// A new address, one that was here before, or a drain taken back.
+// Adds a new address or one that was removed before, or undrains a backend.
 void Churn::Come() {
-  const uint32_t way = random_.Below(3);
-  if (way == 0 && !draining_.empty()) {
+  const uint32_t kind = random_.Below(3);
+  if (kind == 0 && !draining_.empty()) {
     const size_t which = random_.Below(static_cast<uint32_t>(draining_.size()));
     fleet_->SetState(draining_[which].id, BackendState::kActive);
     draining_.erase(draining_.begin() + static_cast<ptrdiff_t>(which));
     return;
   }
-  if (way == 1 && !gone_.empty()) {
+  if (kind == 1 && !gone_.empty()) {
     const size_t which = random_.Below(static_cast<uint32_t>(gone_.size()));
     fleet_->Add(gone_[which], kWeight);
     gone_.erase(gone_.begin() + static_cast<ptrdiff_t>(which));
@@ -98,7 +98,7 @@ void Churn::ChangeMixed(uint64_t now_ms) {
     ChangeWeight();
     return;
   }
-  // Back to as many as there should be, without being exact about it.
+  // Tends towards the model's number of backends.
   const uint32_t active = fleet_->active_count();
   const double leaves = active > model_.backends ? 0.75 : active < model_.backends ? 0.25 : 0.5;
   if (!random_.Chance(leaves)) {

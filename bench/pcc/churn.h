@@ -13,8 +13,8 @@ namespace fairlead::pcc {
 
 enum class ChurnKind : uint8_t {
   kNone,
-  // Each interval one of: a backend drains (4 in 10) or dies (1 in 20), another one comes (or a
-  // draining one is taken back), as often; or a weight changes (1 in 10). As many come as go.
+  // Each interval one change. Of 20, about 8 drain a backend and 1 lets one die, 9 add a backend or
+  // undrain one, and 2 change a weight. As many backends come as go.
   kMixed,
   kFlaps,    // each interval a backend fails its health check, for 4 to 15 s
   kRolling,  // each interval a backend drains and a new one, of another address, takes its place
@@ -32,9 +32,10 @@ class Churn {
   // Fills `fleet` with the model's backends.
   Churn(const ChurnModel& model, uint64_t seed, Fleet* fleet);
 
-  // Does all that is due by `now_ms`. True when the fleet has changed. Calls must not go back.
+  // Makes all changes that are due by `now_ms`. True if the fleet changed. REQUIRES that `now_ms`
+  // does not decrease.
   bool Advance(uint64_t now_ms);
-  // Those that the model counts: the end of a drain, which moves no slot, is none.
+  // The changes so far. The end of a drain does not count, because it moves no slot.
   uint64_t changes() const { return changes_; }
 
  private:

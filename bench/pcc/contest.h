@@ -1,15 +1,15 @@
-// All systems side by side: the same flows, packets and changes for each.
+// Runs all systems with the same flows, packets and changes.
 //
 //   maglev          stateless: the slot's owner, by Fairlead's BuildMaglev. No table.
 //   lru             the same choice for the first packet of a flow, an LRU table for the rest (one
-//                   each balancer)
+//                   for each balancer)
 //   fairlead        slot states and flow table
-//   fairlead+agent  the same balancers, and agents on the backends that pass packets on
+//   fairlead+agent  the same balancers, and agents on the backends that send packets on
 //
-// A flow begins at the same backend in all of them, the slot's current owner. It is broken in a
-// system when a later packet ends at another backend although the first one is in service. It is
-// lost with its backend, in all systems alike, when it sends while the first one is not (down,
-// removed). A broken flow goes on sending, so that all systems carry the same load, and counts once.
+// A flow begins at the same backend in all systems: the slot's current owner. It is broken in a
+// system if a later packet reaches another backend although the first backend is in service. It is
+// lost with its backend, in all systems, if it sends while the first backend is down or removed. A
+// broken flow goes on sending, so that all systems have the same load. It counts once.
 #pragma once
 
 #include <array>
@@ -33,7 +33,7 @@ std::string_view NameOf(System system);
 struct SystemResult {
   uint64_t broken = 0;
   uint64_t peak_records = 0;  // of all balancers together, as the sweeps see them
-  uint64_t lookups = 0;       // packets of flows that asked a table
+  uint64_t lookups = 0;       // packets of flows that needed a table lookup
   uint64_t evictions = 0;     // of live records
 };
 
@@ -41,11 +41,11 @@ struct Result {
   uint64_t flows = 0;
   uint64_t flows_live_peak = 0;
   uint64_t packets = 0;        // of flows
-  uint64_t flood_packets = 0;  // besides
+  uint64_t flood_packets = 0;  // not part of `packets`
   uint64_t lost_with_backend = 0;
   uint64_t changes = 0;
   uint64_t listed = 0;          // packets of flows that carry other candidates
-  uint64_t second_chances = 0;  // those that an agent passed on
+  uint64_t second_chances = 0;  // of these, those that an agent sent on
   double wall_s = 0;
   std::array<SystemResult, std::size(kSystems)> systems;
 
@@ -58,26 +58,27 @@ class Contest {
  public:
   struct Setup {
     uint32_t balancers = 1;
-    uint64_t records = 4096;  // a balancer, Fairlead's and the LRU's
+    uint64_t records = 4096;  // of each balancer, Fairlead's and the LRU's
     uint32_t slots = 65537;
     uint32_t idle_timeout_s = 350;
     bool full_rehash = false;
     bool second_chance = false;  // packets carry lists of candidates
   };
-  // `fleet` outlives the contest.
+  // REQUIRES that `fleet` outlives the contest.
   Contest(const Setup& setup, const Fleet* fleet);
 
-  // Tells all balancers that are there of the fleet.
+  // Publishes the fleet to all balancers that are not away.
   void Publish(uint32_t now_tick);
-  // A balancer is gone for the router and for its control plane; is back, with what it had or `empty`.
+  // Lose: the router and the control plane lose a balancer. Return: it is back, with its state or
+  // `empty`.
   void Lose(uint32_t balancer);
   void Return(uint32_t balancer, bool empty, uint32_t now_tick);
 
-  // A flow whose first packet was before the contest.
+  // Adds a flow whose first packet was before the contest.
   void Admit(Flow* flow, uint32_t now_tick);
   // False: the flow has ended with its backend.
   bool OnPacket(Flow* flow, PacketKind kind, uint32_t now_tick);
-  // A SYN whose sender is never heard of again.
+  // A SYN of a sender that sends nothing else.
   void OnSpoofedSyn(const FlowHash& hash, uint32_t now_tick);
   void Sweep(uint32_t now_tick);
 

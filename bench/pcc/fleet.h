@@ -1,4 +1,4 @@
-// The backends as they are: what the balancers are told, and whom a flow can still reach.
+// The backends: what the balancers are told, and which backends a flow can still reach.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace fairlead::pcc {
 
 struct Member {
-  uint32_t id = 0;       // as the control plane gives them: never used again
+  uint32_t id = 0;       // never reused, like the control plane's ids
   uint32_t address = 0;  // the endpoint; may come back under another id
   uint16_t weight = 0;
   BackendState state = BackendState::kActive;
@@ -19,7 +19,7 @@ struct Member {
 
 class Fleet {
  public:
-  uint32_t Add(uint32_t address, uint16_t weight);  // the id
+  uint32_t Add(uint32_t address, uint16_t weight);  // returns the id
   void Remove(uint32_t id);
   void SetState(uint32_t id, BackendState state);
   void SetWeight(uint32_t id, uint16_t weight);
@@ -27,10 +27,10 @@ class Fleet {
   std::span<const Member> members() const { return members_; }
   const Member* Find(uint32_t id) const;
   uint32_t active_count() const { return active_count_; }
-  // True while the backend is there and not down: a flow of it can live.
+  // True while the backend exists and is not down, so that its flows can live.
   bool InService(uint32_t id) const { return id < in_service_.size() && in_service_[id]; }
 
-  // One service of TCP, as the control plane would hand it to the dataplane.
+  // One TCP service, as the control plane would send it to the dataplane.
   SnapshotImage ToSnapshot(Tracking tracking, uint32_t idle_timeout_s, uint32_t slot_count,
                            bool second_chance = false) const;
 

@@ -5,7 +5,7 @@
 namespace fairlead::pcc {
 namespace {
 
-// Independent of what the balancers take from the hash: a router has its own.
+// A router has its own hash, so this one does not depend on what the balancers take from theirs.
 uint64_t RouterHash(const FlowHash& hash) {
   uint64_t z = hash.high ^ (hash.low * 0x9e3779b97f4a7c15);
   z = (z ^ (z >> 32)) * 0xd6e8feb86659fd93;

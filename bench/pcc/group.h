@@ -1,4 +1,4 @@
-// The balancers of one group, and the router before them.
+// The router in front of the balancers of one group.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 namespace fairlead::pcc {
 
 // Equal-cost multipath over `count` balancers, by a hash of the flow.
-//   full rehash   the flow's hash modulo those that are there: when one goes or comes, nearly all
-//                 flows get another balancer
-//   resilient     each flow has a home; while that is away it goes to one of the others
+//   full rehash   the flow's hash modulo the number of balancers that are alive: when one goes or
+//                 comes, nearly all flows get another balancer
+//   resilient     each flow has a home balancer; while that is away, it goes to one of the others
 class Ecmp {
  public:
   Ecmp(uint32_t count, bool full_rehash);

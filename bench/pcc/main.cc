@@ -1,4 +1,5 @@
-// Connections survive change: how many, simulated. docs/survival.md says what is and what is not.
+// Simulates how many connections survive changes. docs/survival.md says what is simulated and what
+// is not.
 #include <algorithm>
 #include <fstream>
 #include <iostream>
@@ -46,7 +47,7 @@ int Main(const Options& options) {
   int passed = 0;
   int failed = 0;
   for (const FinishedRun& run : runs) {
-    for (const Verdict& verdict : VerdictsOf(run)) {
+    for (const GoalResult& verdict : GoalResultsOf(run)) {
       (verdict.reached || verdict.known_miss ? passed : failed) += 1;
       std::cout << (verdict.reached      ? "reached  "
                     : verdict.known_miss ? "known    "

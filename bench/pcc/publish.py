@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs the simulator in full and writes what docs/survival.md shows: its table, docs/plots/survival.json and .svg.
+"""Runs the simulator in full, and writes the table of docs/survival.md, docs/plots/survival.json and survival.svg.
 
-    bench/pcc/publish.py BUILD [--from FILE ...]    with --from, of runs that were made before
+    bench/pcc/publish.py BUILD [--from FILE ...]    with --from, uses the figures of earlier runs
 """
 import argparse
 import json
@@ -72,7 +72,7 @@ def simulate(build):
         figures = pathlib.Path(folder) / "figures.json"
         result = subprocess.run([build / "bench" / "pcc" / "pcc", "--json", figures], check=False)
         if not figures.exists():
-            sys.exit(f"the simulator ended with status {result.returncode} and left no figures")
+            sys.exit(f"publish.py: the simulator ended with status {result.returncode} and wrote no figures")
         return json.loads(figures.read_text())
 
 

@@ -1,5 +1,5 @@
-// Random numbers that are the same with every compiler and library: the standard's generators are,
-// its distributions are not.
+// Random numbers that are the same with every compiler and library. The standard's generators give
+// the same numbers everywhere, its distributions do not.
 #pragma once
 
 #include <cmath>

@@ -54,7 +54,7 @@ ordered_json ToJson(const FinishedRun& run) {
         {"evictions", of.evictions},
     };
   }
-  for (const Verdict& verdict : VerdictsOf(run)) {
+  for (const GoalResult& verdict : GoalResultsOf(run)) {
     json["goals"].push_back({{"what", verdict.what}, {"reached", verdict.reached}});
   }
   return json;
@@ -89,10 +89,10 @@ std::string Json(const std::vector<FinishedRun>& runs) {
   return json.dump(1) + "\n";
 }
 
-std::vector<Verdict> VerdictsOf(const FinishedRun& run) {
+std::vector<GoalResult> GoalResultsOf(const FinishedRun& run) {
   const Result& result = run.result;
   const Goals& goals = run.scenario.goals;
-  std::vector<Verdict> verdicts;
+  std::vector<GoalResult> verdicts;
   const auto at_most = [&](std::string_view who, double share, double goal) {
     verdicts.push_back(
         {fmt::format("{}: {} % broken, at most {} %", who, Percent(share), Percent(goal)),

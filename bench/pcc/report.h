@@ -1,4 +1,4 @@
-// What the runs say, for people and for programs, and whether it is what was asked.
+// The results of the runs, for people and for programs, and whether they reach the goals.
 #pragma once
 
 #include <string>
@@ -14,16 +14,16 @@ struct FinishedRun {
   Result result;
 };
 
-// One line a scenario.
+// One line for each scenario.
 std::string TextTable(const std::vector<FinishedRun>& runs);
 std::string Json(const std::vector<FinishedRun>& runs);
 
-// One goal, or an invariant that every run must have, and what became of it.
-struct Verdict {
+// One goal, or an invariant of every run, and whether it was reached.
+struct GoalResult {
   std::string what;
   bool reached = false;
   bool known_miss = false;  // not reached, but no worse than docs/survival.md says
 };
-std::vector<Verdict> VerdictsOf(const FinishedRun& run);
+std::vector<GoalResult> GoalResultsOf(const FinishedRun& run);
 
 }  // namespace fairlead::pcc

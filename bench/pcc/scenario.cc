@@ -36,7 +36,7 @@ Scenario Group(const std::string& name, const std::string& text, uint64_t seed, 
   return scenario;
 }
 
-// Tables of about 1.3 records a living flow, and each second nearly as many spoofed SYNs.
+// Tables with about 1.3 records for each live flow, and 100,000 spoofed SYNs a second.
 void Flood(Scenario* scenario) {
   scenario->syn_flood_per_s = 100'000;
   scenario->records = 65'536 / scenario->balancers;
@@ -79,7 +79,7 @@ std::vector<Scenario> AllScenarios() {
       Base("sleepers", "a change each 10 s; 1 % of the flows silent for 6 to 20 min", 112, 10'000));
   all.back().flows.sleeping_share = 0.01;
   all.back().second_chance = true;
-  // Not among what was asked: it shows what the idle timeout means.
+  // No goal was asked for: it shows what the idle timeout means.
   all.back().goals.never_worse_than_lru = false;
   return all;
 }

@@ -11,13 +11,14 @@
 
 namespace fairlead::pcc {
 
-// Each interval one of the group's balancers, in turn, is gone for a while.
+// In each interval one of the group's balancers, in turn, is away for some time.
 struct LossModel {
   uint32_t interval_s = 0;  // 0: none is lost
   uint32_t away_s = 30;
   bool full_rehash = false;
-  // Comes back with nothing. Else as after kill -9 and restart: with its flow records, and the slot
-  // states and former owners that lie in files. (The LRU baseline keeps its table likewise.)
+  // True: comes back without state. False: comes back as after kill -9 and a restart, with its flow
+  // records, and with slot states and former owners from files. The LRU baseline then keeps its
+  // table.
   bool comes_back_empty = false;
 };
 
@@ -25,7 +26,7 @@ struct LossModel {
 struct Goals {
   std::optional<double> broken;             // at most, Fairlead alone
   std::optional<double> broken_with_agent;  // at most
-  // Where that is not reached, and docs/survival.md says why: what it stays below instead.
+  // If that goal is not reached: what the share stays below instead. docs/survival.md says why.
   std::optional<double> broken_with_agent_today;
   std::optional<double> records_ratio;  // LRU's peak records / Fairlead's, at least
   bool never_worse_than_lru = true;     // with agent
@@ -40,17 +41,17 @@ struct Scenario {
   ChurnModel churn;
   LossModel loss;
   uint32_t balancers = 1;
-  uint64_t records = 1 << 20;  // a balancer, Fairlead's and the LRU's
+  uint64_t records = 1 << 20;  // of each balancer, Fairlead's and the LRU's
   uint32_t slots = 65537;
   uint32_t idle_timeout_s = 350;
-  bool second_chance = false;    // asked of the service: packets carry lists of candidates
-  uint32_t syn_flood_per_s = 0;  // spoofed; each is heard of once
+  bool second_chance = false;    // the service's setting: packets carry lists of candidates
+  uint32_t syn_flood_per_s = 0;  // spoofed; each source sends one SYN
   Goals goals;
 };
 
 std::vector<Scenario> AllScenarios();
-// The same, cut down to seconds: fewer flows, a shorter idle timeout and run. Goals that depend on
-// these are left out.
+// The same scenarios shortened to seconds: fewer flows, a shorter idle timeout and a shorter run.
+// They lack the goals that depend on these values.
 std::vector<Scenario> QuickScenarios();
 
 }  // namespace fairlead::pcc

@@ -77,7 +77,7 @@ class Simulation {
   Traffic traffic_;
   Random flood_random_;
   Contest contest_;
-  std::vector<uint32_t> back_at_step_;  // by balancer; 0: it is there
+  std::vector<uint32_t> back_at_step_;  // by balancer; 0 = not away
   uint32_t next_lost_ = 0;
   uint32_t step_ = 0;
   uint32_t tick_ = kFirstTick;

@@ -58,7 +58,7 @@ double Traffic::Gap(const Flow& flow) {
   return std::min(random_.Exponential(flow.gap_s), static_cast<double>(flow.keepalive_s));
 }
 
-bool Traffic::ScheduleNext(uint32_t index) {
+void Traffic::ScheduleNext(uint32_t index) {
   Flow& flow = pool_[index];
   // After the SYN, a round trip of 50 to 200 ms.
   const uint32_t steps = flow.packets == 1 ? 1 + random_.Below(4)
@@ -66,11 +66,10 @@ bool Traffic::ScheduleNext(uint32_t index) {
   const uint32_t due = step_ + steps;
   if (due < flow.end_step) {
     Schedule(index, due);
-    return true;
+    return;
   }
   if (flow.packets == 1) flow.end_step = std::max(flow.end_step, due + 1);
   Schedule(index, flow.packets == 1 ? due : flow.end_step);
-  return true;
 }
 
 }  // namespace fairlead::pcc

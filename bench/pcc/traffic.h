@@ -1,12 +1,13 @@
-// The flows: when they come, how long they live, when they send.
+// The flows: when they begin, how long they live, when they send.
 //
-// A packet of the simulation stands for a train of packets: what one of a train meets, all meet,
-// since balancers change in steps of far longer. Two trains are at least one step (50 ms) apart.
+// A packet of the simulation stands for a train of packets. All packets of a train get the same
+// treatment, because balancers change in much longer steps. Two trains are at least one step (50
+// ms) apart.
 //
 //   arrival    SYN
 //   + 1 RTT    ACK and first data
-//   + gaps     data, until the flow's end; each gap exponential about the flow's own mean, and never
-//              longer than its keep-alive
+//   + gaps     data, until the flow's end; each gap exponential about the flow's own mean, and
+//              never longer than its keep-alive
 //   end        FIN, or nothing (a client that vanished)
 //
 // Three kinds of flow: active; idle (nothing but keep-alives); sleeping (silent for longer than the
@@ -48,11 +49,11 @@ struct FlowModel {
 struct Flow {
   FlowHash hash;
   uint32_t end_step = 0;
-  uint32_t next = 0;  // in the wheel's list, or in that of unused flows
+  uint32_t next = 0;  // in the wheel's list, or in the list of unused flows
   float gap_s = 0;    // mean; 0: each gap is a keep-alive
   float keepalive_s = 0;
-  uint32_t backend_id = 0;  // the first packet's; the simulation's
-  uint8_t broken = 0;       // by which systems; the simulation's
+  uint32_t backend_id = 0;  // of the first packet; set by Contest
+  uint8_t broken = 0;       // a bit for each System; set by Contest
   uint8_t packets = 0;      // 0, 1, 2 = or more
   bool vanishes = false;
   bool sleeps = false;
@@ -85,7 +86,7 @@ class Traffic {
   template <typename Packet>
   void Step(Packet&& packet);
 
-  uint64_t flows() const { return flows_; }  // that have been, those of StartPopulation included
+  uint64_t flows() const { return flows_; }  // all so far, including those of StartPopulation
   uint32_t live() const { return live_; }
 
  private:
@@ -97,9 +98,8 @@ class Traffic {
   void Release(uint32_t index);
   void Schedule(uint32_t index, uint32_t step);
   double Gap(const Flow& flow);
-  // Puts the flow where its next packet is due; false when it has none.
-  bool ScheduleNext(uint32_t index);
-  void MakeOlder(uint32_t index, double age_s);
+  // Schedules the flow's next packet.
+  void ScheduleNext(uint32_t index);
 
   FlowModel model_;
   Random random_;
@@ -144,7 +144,7 @@ void Traffic::Step(Packet&& packet) {
     pool_[index].end_step = step_ + 1 + static_cast<uint32_t>(duration_s * kStepsPerSecond);
     packet(&pool_[index], PacketKind::kSyn);
     pool_[index].packets = 1;
-    if (!ScheduleNext(index)) Release(index);
+    ScheduleNext(index);
   }
   uint32_t index = std::exchange(wheel_[step_ % kWheelSteps], kNone);
   while (index != kNone) {
@@ -154,7 +154,11 @@ void Traffic::Step(Packet&& packet) {
     bool lives = true;
     if (!ends || !flow.vanishes) lives = packet(&flow, ends ? PacketKind::kFin : PacketKind::kData);
     flow.packets = 2;
-    if (ends || !lives || !ScheduleNext(index)) Release(index);
+    if (ends || !lives) {
+      Release(index);
+    } else {
+      ScheduleNext(index);
+    }
     index = next;
   }
 }

@@ -23,16 +23,16 @@ class Context:
     native: pathlib.Path
     distributed: pathlib.Path | None
     tsc_ghz: float
-    rows: str | None = None  # only Google Benchmark rows that this finds
+    rows: str | None = None  # regular expression: only Google Benchmark rows that match
 
     def builds(self, part):
-        """(name, folder) of what a part runs: the pipeline as distributed, too."""
+        """(name, folder) of the builds that a part measures. The pipeline is measured as distributed, too."""
         yield "native", self.native
         if part == "pipeline" and self.distributed:
             yield "x86-64-v2", self.distributed
 
 
-NOTE = "Measured in a build folder as it was: the commit named is the tree's, the programs may be a little older."
+NOTE = "Measured in an existing build folder: the commit is the source tree's, the programs may be a little older."
 
 
 def tsc_ghz():
@@ -48,7 +48,7 @@ def folder_of(name):
 
 
 def run_parts(context, wanted):
-    """Rows of all parts. A part that fails says so in a row of its own; the others go on."""
+    """Rows of all parts. A part that fails yields a row with the reason, and the next part runs."""
     for part in wanted:
         started = time.monotonic()
         print(f"\n{part}", flush=True)
@@ -58,7 +58,8 @@ def run_parts(context, wanted):
                 yield row
         except (LabError, RuntimeError, OSError, subprocess.SubprocessError) as error:
             traceback.print_exc()
-            yield rows.Skip(part, "what remains of this part", f"it failed: {str(error).splitlines()[0][:200]}", failed=True)
+            reason = f"it failed: {str(error).splitlines()[0][:200]}"
+            yield rows.Skip(part, "what remains of this part", reason, failed=True)
         print(f"  ({time.monotonic() - started:.0f} s)", flush=True)
 
 
@@ -78,15 +79,15 @@ def measure(options):
         for row in run_parts(context, options.only or PARTS):
             result["rows"].append(row.as_json())
             failed |= isinstance(row, rows.Skip) and row.failed
-    finally:  # what was measured before an interruption is worth keeping
+    finally:  # keeps what was measured before an interruption
         path.write_text(json.dumps(result, indent=1) + "\n")
         print(f"\n{path}")
     return 1 if failed else 0
 
 
 def compare(options):
-    """Rounds of A B A B, each part as short as in `quick`; a row's samples are its rounds. Of the pipeline only the rows of the
-    figures, unless told otherwise."""
+    """Measures A B A B ..., each part as short as in `quick`. A row's samples are its rounds. Without --only and
+    --filter it measures only the pipeline's rows of the figures."""
     folders = [folder_of(name) for name in options.builds]
     if options.filter is None and options.only in (None, ["pipeline"]):
         options.filter = google.HEADLINES
@@ -119,12 +120,13 @@ def parse(arguments):
         command.add_argument("--only", nargs="+", choices=PARTS, metavar="PART")
         command.add_argument("--build", type=pathlib.Path, help="measure this build folder as it is")
         command.add_argument("--output", type=pathlib.Path)
-        command.add_argument("--filter", help="of micro and pipeline only rows that this regular expression finds")
+        command.add_argument("--filter", help="only rows of micro and pipeline that match this regular expression")
     command = commands.add_parser("compare")
     command.add_argument("builds", nargs=2, metavar="BUILD", help="a build folder or a commit")
     command.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help="default: pipeline")
     command.add_argument("--rounds", type=int, default=8)
-    command.add_argument("--filter", help="only rows that this regular expression finds (default: the pipeline's figures)")
+    command.add_argument("--filter",
+                         help="only rows that match this regular expression (default: the pipeline's figures)")
     command = commands.add_parser("report")
     command.add_argument("result", type=pathlib.Path)
     command.add_argument("--docs", type=pathlib.Path, default=machine.TOP / "docs")

@@ -1,8 +1,8 @@
-"""Part 5: from a change to the tables that forward by it.
+"""Part 5: from a change to tables in force.
 
-`fairleadd` answers a change when it is on the disk and in force in all workers, and says so: the time of one request on a
-kept connection is the whole of it. Beside it stand the CPU times that fairleadd and the dataplane's management thread spend
-on a change, and the time that the dataplane itself needed for the last one."""
+`fairleadd` answers a change when it is on the disk and in force in all workers. So the time of one request on a kept
+connection is the time of the whole change. The rows also have the CPU time that fairleadd and the dataplane's management
+thread spend on a change, and the time that the dataplane needed for the last one."""
 import contextlib
 import json
 import os
@@ -23,7 +23,7 @@ class Pair:
 
     def __init__(self, context, wire, dataplane_arguments=None):
         self.wire = wire
-        self.link = wire.dir / "link.sock"
+        self.link = wire.run / "link.sock"
         if dataplane_arguments is None:
             wire.sockets = []
             wire.device = Process("dataplane", [wire.build / "dataplane/fairlead-dataplane", "--port", "wan=null",
@@ -40,7 +40,8 @@ class Pair:
             with contextlib.suppress(OSError):
                 return ControlClient(self.wire.dir / "control.sock").get("/v1/status")["dataplane"]["connected"]
             return False
-        wait_until(connected, 30, lambda: f"the two do not meet\n{self.control.tail()}\n{self.wire.device.tail()}")
+        wait_until(connected, 30, lambda: "fairleadd and the dataplane do not connect\n"
+                                          f"{self.control.tail()}\n{self.wire.device.tail()}")
         return self
 
     def __exit__(self, *_):
@@ -62,13 +63,14 @@ class Pair:
                 "mac": f"02:01:00:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"}
 
     def cpu_ms(self):
-        """CPU time so far: fairleadd, and the dataplane without its workers."""
+        """CPU time so far of fairleadd, and of the dataplane without its workers."""
         return cpu_ms_of(self.control.pid), cpu_ms_of(self.wire.device.pid)
 
     def change(self, i, service=0):
-        """One backend's weight. Milliseconds until it is in force."""
+        """Changes one backend's weight. Returns the milliseconds until it is in force."""
         started = time.monotonic()
-        answer = self.client.patch(f"/v1/services/s{service}/backends/{self.backend(service, 0)['address']}", {"weight": 2 + i % 2})
+        answer = self.client.patch(f"/v1/services/s{service}/backends/{self.backend(service, 0)['address']}",
+                                   {"weight": 2 + i % 2})
         taken = (time.monotonic() - started) * 1e3
         if not answer["in_force"]:
             raise LabError(f"a change is not in force after {taken:.0f} ms: {answer}")
@@ -76,10 +78,10 @@ class Pair:
 
 
 def cpu_ms_of(pid):
-    """Of all threads but the workers, which poll."""
+    """CPU time of all threads except workers, which poll."""
     total = 0
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):  # it may be ending
+        with contextlib.suppress(OSError):  # the thread may end meanwhile
             if not (task / "comm").read_text().startswith("rte-worker"):
                 total += int((task / "schedstat").read_text().split()[0])
     return total / 1e6
@@ -111,14 +113,14 @@ def acknowledgements(context):
 
 
 def split(pair, before, count):
-    """Where the time of a change goes: CPU of both, and what the dataplane needed for the last one, as /v1/status says."""
+    """The costs of a change: CPU time of both processes, and the dataplane's time for the last one, from /v1/status."""
     spent = [(after - start) / count for start, after in zip(before, pair.cpu_ms())]
     return {"fairleadd_cpu_ms": round(spent[0], 2), "dataplane_cpu_ms": round(spent[1], 2),
             "dataplane_apply_ms": pair.client.get("/v1/status")["dataplane"]["applied_us"] / 1e3}
 
 
 def one_more_and_less(pair, services, backends, count):
-    """A backend that comes and goes: all that lie behind it move."""
+    """Adds and removes a backend. The entries of all backends after it move."""
     before = pair.cpu_ms()
     times = []
     for i in range(count):
@@ -128,12 +130,13 @@ def one_more_and_less(pair, services, backends, count):
         else:
             pair.client.delete("/v1/services/s0/backends/10.200.0.1")
         times.append((time.monotonic() - started) * 1e3)
-    yield Row("control", f"backend added or removed, {services:,} services x {backends:,} backends, p50", "ms", [stats.median(times)],
+    yield Row("control", f"backend added or removed, {services:,} services x {backends:,} backends, p50", "ms",
+              [stats.median(times)],
               extra={"p99_ms": stats.percentile(times, 0.99), "changes": count, **split(pair, before, count)})
 
 
 def reads_beside_changes(pair, services, backends, count):
-    """What others read while 100 changes a second are made."""
+    """The time of GET requests while another client makes 100 changes a second."""
     client = ControlClient(pair.wire.dir / "control.sock", timeout_s=60, keep=True)
     for path in ("/v1/status", f"/v1/services/s{services - 1}/stats"):
         times = []
@@ -143,12 +146,13 @@ def reads_beside_changes(pair, services, backends, count):
                 client.get(path)
                 times.append((time.monotonic() - started) * 1e3)
                 time.sleep(0.005)
-        yield Row("control", f"GET {path} beside 100 changes a second, {services:,} services x {backends:,} backends, p50", "ms",
+        yield Row("control",
+                  f"GET {path} beside 100 changes a second, {services:,} services x {backends:,} backends, p50", "ms",
                   [stats.median(times)], extra={"p99_ms": stats.percentile(times, 0.99), "reads": count})
 
 
 def store_to_first_image(context, wire, pair):
-    """Both start, with what the store has: until all of it is in force, and fairleadd's memory then."""
+    """Starts both with the store's content. Measures the time until it is in force, and fairleadd's memory then."""
     samples, resident = [], []
     for _ in range(3):
         pair.control.stop(5)
@@ -156,15 +160,16 @@ def store_to_first_image(context, wire, pair):
         started = time.monotonic()
         with Pair(context, wire) as again:
             pair.control = again.control
-            wait_until(lambda: again.client.get("/v1/status")["dataplane"]["generation"] > 0, 60, "the store's content is in force",
-                       interval_s=0.005)
+            wait_until(lambda: again.client.get("/v1/status")["dataplane"]["generation"] > 0, 60,
+                       "the store's content is not in force", interval_s=0.005)
             samples.append((time.monotonic() - started) * 1e3)
             resident.append(resident_mib(again.control.pid))
     yield Row("control", "start of both to the store's 100,000 backends in force", "ms", samples)
     yield Row("control", "fairleadd's resident memory with 100,000 backends", "MiB", resident)
 
 
-RING = 16384  # packets, and at most so many under way: a generator that does not run for a while loses none of them
+# The ring's size, and the most packets in flight. So no packet is lost while the generator does not run.
+RING = 16384
 LOADS = {"50%": "at half the no-drop rate", "max": "as fast as it goes"}
 
 
@@ -176,12 +181,14 @@ def under_load(context):
     for _ in range(rounds):
         with Wire(context.native) as wire:
             arguments = [word for phase in phases for word in ("--phase", phase)]
-            wire.start_generator("--any-backend", "--flows", 1000, "--in-flight", RING, "--skip-gaps", *arguments, loop=True)
-            wire.start_fairlead("--link", wire.dir / "link.sock", ports=1, ring=RING)
+            wire.start_generator("--any-backend", "--flows", 1000, "--in-flight", RING, "--skip-gaps", *arguments,
+                                 loop=True)
+            wire.start_fairlead("--link", wire.run / "link.sock", ports=1, ring=RING)
             with Pair(context, wire, dataplane_arguments=()) as pair:
                 pair.fill(1, 100)
-                with cpu_of_its_own(pair):
-                    wait_until(lambda: wire.generator.output().count("{") > len(LOADS) or wire.generator.require_running(), 120,
+                with worker_on_own_cpu(pair):
+                    wait_until(lambda: wire.generator.output().count("{") > len(LOADS)
+                               or wire.generator.require_running(), 120,
                                lambda: f"no phase ends\n{wire.generator.tail()}")
                     with changing(pair) as count:
                         results = wire.results()
@@ -200,7 +207,7 @@ def under_load(context):
 
 @contextlib.contextmanager
 def changing(pair):
-    """100 changes a second, meanwhile. Yields a function that says how many a second there were so far."""
+    """Makes 100 changes a second meanwhile. Yields a function that returns how many a second there were so far."""
     stop = threading.Event()
     changes = []
     changer = threading.Thread(target=_change_until, args=(pair, stop, changes))
@@ -214,12 +221,13 @@ def changing(pair):
 
 
 @contextlib.contextmanager
-def cpu_of_its_own(pair):
-    """The worker keeps CPU 1, as where a host has CPUs for each (isolcpus, CPUAffinity=): all else goes to CPU 0, the generator's."""
+def worker_on_own_cpu(pair):
+    """The worker has CPU 1 for itself, as on a host with a CPU for each worker (isolcpus, CPUAffinity=). All else runs
+    on CPU 0, which is the generator's."""
     mine = os.sched_getaffinity(0)
     for process in (pair.wire.device.pid, pair.control.pid, os.getpid()):
         for task in pathlib.Path(f"/proc/{process}/task").iterdir():
-            with contextlib.suppress(OSError):  # it may be ending
+            with contextlib.suppress(OSError):  # the thread may end meanwhile
                 if not (task / "comm").read_text().startswith("rte-worker"):
                     os.sched_setaffinity(int(task.name), {0})
     try:
@@ -229,7 +237,7 @@ def cpu_of_its_own(pair):
 
 
 def _change_until(pair, stop, changes):
-    """A change each 10 ms, by a clock: one that takes longer makes the next ones come closer."""
+    """Makes a change each 10 ms, by the clock. After one that takes longer, the next ones follow sooner."""
     due = time.monotonic()
     while not stop.wait(max(0.0, due - time.monotonic())):
         changes.append(pair.change(len(changes)))
@@ -237,7 +245,8 @@ def _change_until(pair, stop, changes):
 
 
 def from_memory(context):
-    """Frames from memory (part 6), so that no generator needs a CPU: the worker and the thread that makes its tables run at once."""
+    """Frames come from memory (part 6), so that no generator needs a CPU. The worker and the management thread run at
+    the same time."""
     seconds, rounds = (1, 3) if context.quick else (3, 5)
     rates = {"no": [], "100 a second": []}
     lost, per_second = 0, []
@@ -245,12 +254,12 @@ def from_memory(context):
         with Wire(context.native) as wire:
             write_pcap(wire.dir / "in.pcap", 0)
             wire.device = Process("fairlead", [wire.build / "dataplane/fairlead-dataplane", "--port", "wan=vdev:net_pcap0", "--mac",
-                                               "wan=02:00:00:00:00:01", "--cores", "1", "--link", wire.dir / "link.sock", "--",
+                                               "wan=02:00:00:00:00:01", "--cores", "1", "--link", wire.run / "link.sock", "--",
                                                "--no-huge", "--no-pci", f"--file-prefix={wire.prefix}",
                                                f"--vdev=net_pcap0,rx_pcap={wire.dir / 'in.pcap'},infinite_rx=1"], wire.log_dir)
             with Pair(context, wire, dataplane_arguments=()) as pair:
                 pair.fill(1, 100)
-                with cpu_of_its_own(pair):
+                with worker_on_own_cpu(pair):
                     before = not_forwarded(wire)
                     rates["no"].append(wire.rate("tx", seconds) / 1e6)
                     with changing(pair) as count:
@@ -265,7 +274,7 @@ def from_memory(context):
 
 
 def not_forwarded(wire):
-    """Packets that were dropped, for whatever reason, or given to the kernel."""
+    """Packets that were dropped, for any reason, or given to the kernel."""
     return sum(value for name, value in wire.counters().items() if name.startswith("drop_") or name == "to_kernel")
 
 
@@ -285,7 +294,7 @@ def start_to_first_packet(context):
 
 
 def resident_mib(pid):
-    """Resident, without what EAL holds (the packet buffers and little else)."""
+    """Resident memory without EAL's own, which is the packet buffers and little else."""
     total = buffers = 0
     inside = False
     for text in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
@@ -303,7 +312,7 @@ def memory(context):
         with Wire(context.native) as wire:
             image = wire.image("", "--services", services, "--backends", backends)
             wire.device = Process("dataplane", [wire.build / "dataplane/fairlead-dataplane", "--port", "wan=null", "--snapshot", image,
-                                                "--link", wire.dir / "link.sock", "--verbose", "--", "--no-huge", "--no-pci",
+                                                "--link", wire.run / "link.sock", "--verbose", "--", "--no-huge", "--no-pci",
                                                 f"--file-prefix={wire.prefix}"], wire.log_dir)
             wait_until(lambda: "running" in wire.device.errors() or wire.device.require_running(), 30,
                        lambda: f"the dataplane does not run\n{wire.device.tail()}")

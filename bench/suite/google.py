@@ -7,7 +7,7 @@ from bench.suite import figures
 from bench.suite.rows import Row
 
 MICRO = ["micro-net", "micro-encap", "micro-table", "micro-snapshot", "micro-publish"]
-# What `quick` runs; `full` runs all.
+# The rows that `quick` runs. `full` runs all.
 QUICK = {
     "micro-net": r"^(Parse|RewriteDsr)/v[46]_(tcp|udp)/frames:(32|4096)$|Checksum",
     "micro-encap": r"frames:32$",
@@ -16,9 +16,9 @@ QUICK = {
     "pipeline": r"buffers:32/|B/flows:1000000/backends:1000/services:1/buffers:131072|flows:10000000|"
                 r"backends:10/services:(1|1000)/buffers:131072|backends:100/services:1000/",
 }
-# The distribution build is measured beside on these.
+# The rows that are also measured with the build as distributed.
 HEADLINES = f"/({figures.BEYOND}|{figures.HOT})/manual_time"
-# A change takes milliseconds, and the first after the start twice as long: its memory is new.
+# A change takes milliseconds. The first after the start takes twice as long, because its memory is new.
 LEAST_SECONDS = {"micro-publish": 0.3}
 SCALE = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 
@@ -36,15 +36,15 @@ def run_program(program, pattern, seconds):
 
 
 def ns_of(row):
-    """Per operation: what the program counts as one, else an iteration."""
+    """Nanoseconds per operation. An operation is what the program counts as one, else an iteration."""
     for counter, scale in (("ns_per_packet", 1), ("s/packet", 1e9), ("s/op", 1e9)):
         if counter in row:
             return row[counter] * scale
-    return row["cpu_time"] * SCALE[row["time_unit"]]  # what other processes took meanwhile is not the operation's
+    return row["cpu_time"] * SCALE[row["time_unit"]]  # CPU time, without the time of other processes
 
 
 def collect(context, part, programs, rounds, seconds):
-    """Whole programs in turn, round by round, so that a busy minute of the machine hits one sample of each row."""
+    """Runs whole programs in turn, round by round, so that a busy minute of the machine affects one sample of a row."""
     found = {}
     for _ in range(rounds):
         for name in programs:

@@ -1,11 +1,11 @@
-"""Part 4: clients and servers over veth, and in between Fairlead or what else one would take on the same machine.
+"""Part 4: clients and servers over veth, and between them Fairlead or an alternative on the same machine.
 
-The lab (tests/lab) gives a client, a balancer and four backends with nginx. One contestant at a time stands on the balancer's eth0;
-all of them in each round. Every contestant gets the same three loads from the client:
+The lab (tests/lab) has a client, a balancer and four backends with nginx. One contestant at a time runs on the
+balancer's eth0. Each round runs all of them. Every contestant gets the same three loads from the client:
   requests      wrk, 32 connections kept alive
-  connections   wrk, 32 at a time, each request on a connection of its own
+  connections   wrk, 32 at a time, each request on a new connection
   throughput    iperf3, one TCP stream to one backend
-Client, balancer and servers share two CPUs here: what is measured is the cost of the balancer's path among all of it."""
+Client, balancer and servers share the CPUs, so each figure includes the costs of all three."""
 import contextlib
 import json
 
@@ -59,7 +59,7 @@ stream {{
 
 
 class Contest:
-    """The lab, and contestants that are put on the balancer one after the other. Each is a context manager."""
+    """The lab, and the contestants, which run on the balancer one after the other. Each is a context manager."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -67,7 +67,8 @@ class Contest:
         self.script = lab.dir / "wrk.lua"
         self.script.write_text(WRK_SCRIPT)
         for backend in lab.backends:
-            lab.spawn(f"iperf-{backend.name}", ["iperf3", "-s", "-p", STREAM_PORT], backend.namespace).wait_listening(STREAM_PORT)
+            server = lab.spawn(f"iperf-{backend.name}", ["iperf3", "-s", "-p", STREAM_PORT], backend.namespace)
+            server.wait_listening(STREAM_PORT)
 
     @contextlib.contextmanager
     def fairlead(self, device):
@@ -90,7 +91,7 @@ class Contest:
 
     @contextlib.contextmanager
     def on_the_vip(self):
-        """Those who terminate or translate there need the address to be theirs."""
+        """Gives the frontend's address to the balancer. Contestants that terminate or translate connections need it."""
         self.balancer.ip(f"address add {self.lab.vip4}/32 dev lo", "route replace 198.51.100.0/24 dev eth0")
         try:
             yield
@@ -147,12 +148,13 @@ table ip bench {{
         return self.proxy("nginx", config, ["nginx", "-c", "{config}", "-e", str(self.lab.dir / "nginx-error")])
 
     @contextlib.contextmanager
-    def nobody(self):
+    def no_balancer(self):
         yield self.lab.backends[0].address4
 
     def contestants(self):
-        return {"no balancer": self.nobody, "nftables DNAT": self.nftables,
-                "fairlead AF_XDP": lambda: self.fairlead("af_xdp"), "fairlead AF_PACKET": lambda: self.fairlead("af_packet"),
+        return {"no balancer": self.no_balancer, "nftables DNAT": self.nftables,
+                "fairlead AF_XDP": lambda: self.fairlead("af_xdp"),
+                "fairlead AF_PACKET": lambda: self.fairlead("af_packet"),
                 "HAProxy TCP": self.haproxy, "nginx stream": self.nginx}
 
     def wrk(self, address, seconds, keep):

@@ -1,4 +1,4 @@
-"""Where and with what something was measured; builds."""
+"""Describes the machine and the builds that are measured, and makes the builds."""
 import json
 import os
 import pathlib
@@ -18,7 +18,7 @@ def output(*argv, cwd=TOP):
 
 
 def build(folder, machine, source=TOP):
-    """A release build in `folder`; its programs are what PROGRAMS names, as far as the source has them."""
+    """Makes a release build in `folder`, with those of PROGRAMS that the source has."""
     environment = {**os.environ, "FAIRLEAD_BUILD": str(folder)}
     setup = [] if (folder / "build.ninja").exists() else [f"-Dmachine={machine}", "-Dbuildtype=release"]
     subprocess.run([source / "tools/build.sh", *setup, "--", "build.ninja"], check=True, env=environment)
@@ -35,7 +35,7 @@ def options_of(folder):
 
 
 def checkout_and_build(commit):
-    """A build of another commit, kept in a folder of its own for the next time."""
+    """Builds another commit in a temporary folder, which is kept for the next time."""
     full = output("git", "rev-parse", "--verify", f"{commit}^{{commit}}")
     place = pathlib.Path(tempfile.gettempdir()) / f"fairlead-bench-{os.getuid()}-{full[:12]}"
     if not (place / "meson.build").exists():

@@ -1,8 +1,8 @@
-"""The curves of docs/performance.md, as SVG without dates or random names: the same result draws the same files."""
+"""The curves of docs/performance.md. The SVG has no dates or random names, so the same result gives the same files."""
 import re
 
 CURVES = (
-    # file, axis, title, pattern of the pipeline rows (one group: x), label of each curve
+    # file, axis, title, {label of the curve: pattern of its pipeline rows; the group is x}
     ("flows", "flows", "Cost over flows (IPv4, dsr, 64 B, 1,000 backends, buffers beyond L2)",
      {"adaptive": r"v4/dsr/adaptive/64B/flows:(\d+)/backends:1000/services:1/buffers:131072",
       "all": r"v4/dsr/all/64B/flows:(\d+)/backends:1000/services:1/buffers:131072"}),
@@ -31,7 +31,7 @@ def points(rows, pattern):
 
 
 def draw(rows, folder):
-    """Writes <folder>/<name>.svg for each curve that has two points at least; returns the (name, title) of those."""
+    """Writes <folder>/<name>.svg for each plot with a curve of at least two points. Returns their (name, title)."""
     import matplotlib
     matplotlib.use("svg")
     from matplotlib import pyplot

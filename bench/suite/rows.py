@@ -1,4 +1,4 @@
-"""What was measured, in one form for tables, JSON, comparison and report."""
+"""The form of all measurements, for tables, JSON, comparison and report."""
 import dataclasses
 
 from bench.suite import stats
@@ -6,8 +6,8 @@ from bench.suite import stats
 
 @dataclasses.dataclass
 class Row:
-    """`samples` of one thing in `unit`, one for each round. `better` is "lower" or "higher"; `extra` holds what belongs to the
-    row but is not compared (percentiles, counts)."""
+    """`samples` of one measurement in `unit`, one for each round. `better` is "lower" or "higher". `extra` holds values
+    that are not compared (percentiles, counts)."""
     part: str
     name: str
     unit: str
@@ -26,18 +26,18 @@ class Row:
 
 @dataclasses.dataclass
 class Skip:
-    """Something that this machine or build does not have: said in the table, no figure."""
+    """A row without a figure, because this machine or build cannot measure it. The table has the reason."""
     part: str
     name: str
     why: str
-    failed: bool = False  # it should have been measured
+    failed: bool = False  # True: it should have been measured, and the run fails
 
     def as_json(self):
         return {"part": self.part, "name": self.name, "skipped": self.why}
 
 
 def number(value):
-    """Four digits that count, never an exponent."""
+    """The number with about four significant digits and no exponent."""
     if value == 0:
         return "0"
     size = abs(value)

@@ -1,7 +1,8 @@
 """Part 6: the real dataplane with one worker and with two, each on a core of its own.
 
-The generator would need a third core, so the packets come from memory: DPDK's pcap port with infinite_rx hands out the same frames
-again and again (a copy each), one queue a worker, and swallows what is sent. A worker's figure holds the port's copy."""
+The generator would need a third core, so the packets come from memory. DPDK's pcap port with infinite_rx receives the
+same frames again and again (a copy each), has one queue for each worker, and discards what is sent. The figures include
+the port's copy."""
 import json
 import os
 import struct
@@ -11,7 +12,7 @@ from bench.suite.rows import Row
 from bench.suite.wire import Wire
 from tests.lab.process import Process
 
-FRAMES = 512  # the port keeps them in a ring of its own
+FRAMES = 512  # the port keeps them in a ring
 
 
 def write_pcap(path, first_flow):
@@ -41,7 +42,7 @@ def forwarded_per_second(build, workers, seconds):
         cores = "1" if workers == 1 else "0-1"
         device = Process("scale", [build / "dataplane/fairlead-dataplane", "--port", "wan=vdev:net_pcap0",
                                    "--mac", "wan=02:00:00:00:00:01", "--snapshot", image, "--cores", cores,
-                                   "--link", wire.dir / "link.sock", "--", "--no-huge", "--no-pci",
+                                   "--link", wire.run / "link.sock", "--", "--no-huge", "--no-pci",
                                    f"--file-prefix={wire.prefix}", f"--vdev=net_pcap0,{queues},infinite_rx=1"], wire.log_dir)
         wire.device = device
         rate = wire.rate("tx", seconds)

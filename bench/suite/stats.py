@@ -1,4 +1,4 @@
-"""The statistics of noisy machines: medians, ratios of pairs, and a test that assumes nothing about distributions."""
+"""Statistics for noisy machines: medians, ratios of pairs, and a test that assumes nothing about distributions."""
 import math
 import random
 
@@ -18,13 +18,14 @@ def spread(values):
 
 
 def percentile(values, share):
-    """The smallest value that at least `share` of all are not above (nearest rank)."""
+    """The smallest value such that at least `share` of all values are not larger (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def sign_test(ratios):
-    """Probability of pairs as one-sided as these, or more, when neither side is better (two-sided sign test; ties are left out)."""
+    """The probability of pairs as one-sided as these, or more, if neither side is better. Two-sided sign test without
+    ties."""
     above = sum(ratio > 1 for ratio in ratios)
     below = sum(ratio < 1 for ratio in ratios)
     pairs = above + below
@@ -35,7 +36,7 @@ def sign_test(ratios):
 
 
 def median_interval(values, confidence=0.95, rounds=2000, seed=1):
-    """Bootstrap interval of the median. The seed is fixed: the same samples give the same words."""
+    """Bootstrap interval of the median. The seed is fixed, so the same samples give the same result."""
     chooser = random.Random(seed)
     medians = sorted(median(chooser.choices(values, k=len(values))) for _ in range(rounds))
     cut = (1 - confidence) / 2
@@ -44,9 +45,9 @@ def median_interval(values, confidence=0.95, rounds=2000, seed=1):
 
 
 def compare(a_samples, b_samples, better="lower"):
-    """Two builds measured in turn; pair i is (a[i], b[i]). The difference counts as real when the sign test gives less than one in
-    twenty *and* the bootstrap interval of the median of the ratios b/a leaves out 1. Below six pairs the sign test
-    cannot get there, whatever the samples."""
+    """Compares two builds measured in turn; pair i is (a[i], b[i]). The difference counts as real if the sign test
+    gives less than one in twenty *and* the bootstrap interval of the median of the ratios b/a does not contain 1. With
+    fewer than six pairs the sign test never gives so little."""
     ratios = [b / a for a, b in zip(a_samples, b_samples, strict=True) if a > 0]
     if not ratios:
         raise ValueError("no pairs")

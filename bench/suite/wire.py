@@ -1,7 +1,7 @@
-"""Part 3: the real dataplane between two memif ports, testpmd in its place, in turn; and time added per packet.
+"""Part 3: the real dataplane and testpmd in turn between two memif ports: rates, and the latency that Fairlead adds.
 
-CPU 0 runs the generator, CPU 1 the worker of the device under test. A device that another process of the machine takes from its
-CPU for 20 ms shows a p99 of 20 ms: latencies mean something on a quiet machine only, and are given beside testpmd's."""
+CPU 0 runs the generator, CPU 1 the worker of the device under test. If another process uses CPU 1 for 20 ms, the p99 is
+20 ms. So latencies are useful only on an idle machine, and are shown together with testpmd's."""
 import contextlib
 import json
 import os
@@ -24,6 +24,8 @@ class Wire:
     def __init__(self, build, logs=None):
         self.build = build
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"flwire-{os.getpid()}-"))
+        # For the dataplane's socket and saved state, in memory, as /run is on a host. The store is in `dir`, on a disk.
+        self.run = pathlib.Path(tempfile.mkdtemp(prefix=f"flwire-{os.getpid()}-", dir="/dev/shm"))
         self.prefix = self.dir.name
         self.generator = self.device = None
         self.log_dir = logs or self.dir
@@ -32,10 +34,10 @@ class Wire:
         return self
 
     def __exit__(self, *_):
-        for process in (self.device, self.generator):  # a port's peer goes last (docs/limitations.md)
+        for process in (self.device, self.generator):  # a port's peer must end last (docs/limitations.md)
             if process:
                 process.stop(5)
-        for folder in (self.dir, pathlib.Path("/run/dpdk") / self.prefix):
+        for folder in (self.dir, self.run, pathlib.Path("/run/dpdk") / self.prefix):
             shutil.rmtree(folder, ignore_errors=True)
 
     def image(self, egress, *arguments):
@@ -47,7 +49,7 @@ class Wire:
         return path
 
     def start_generator(self, *arguments, loop=False):
-        """`loop`: one port for both ways."""
+        """`loop`: one port for both directions."""
         self.sockets = [self.dir / "left.sock", self.dir / ("left.sock" if loop else "right.sock")]
         self.generator = Process("generator", ["taskset", "-c", "0", self.build / "bench/fairlead-wiregen", "run",
                                                "--send", self.sockets[0], "--receive", self.sockets[1],
@@ -58,7 +60,7 @@ class Wire:
     def start_fairlead(self, *arguments, ports=2, workers_cpu="1", role="client", ring=1024):
         names = ["left", "right"][:ports]
         config = self.dir / "dataplane.yaml"
-        # The generator knows its own packets only: nothing is said unasked.
+        # The generator knows only its own packets, so Fairlead must send no announcements.
         config.write_text("limits: {announcements_per_second: 0}\nports:\n" + "".join(
             f"  - {{name: {name}, device: \"memif:{path},role={role},ring={ring}\", mac: \"02:00:00:00:00:0{i}\", addresses: [192.0.2.{i}]}}\n"
             for i, (name, path) in enumerate(zip(names, self.sockets), 1)))
@@ -77,7 +79,7 @@ class Wire:
         return self.device
 
     def counters(self):
-        """What the dataplane has counted so far, by DPDK's telemetry socket; `when` is this clock's."""
+        """What the dataplane has counted so far, from DPDK's telemetry socket. `when` is the time of the reply."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as telemetry:
             telemetry.settimeout(10)
             telemetry.connect(f"/run/dpdk/{self.prefix}/dpdk_telemetry.v2")
@@ -86,7 +88,7 @@ class Wire:
             return {**json.loads(telemetry.recv(1 << 16))["/fairlead/stats"], "when": time.monotonic()}
 
     def rate(self, counter, seconds):
-        """Packets per second, from when there are any."""
+        """Packets per second, measured from the first packet on."""
         def counts():
             self.device.require_running()
             with contextlib.suppress(OSError, TypeError):  # no socket yet, no answer yet
@@ -99,7 +101,7 @@ class Wire:
         return (last[counter] - first[counter]) / (last["when"] - first["when"])
 
     def results(self, timeout_s=120):
-        """One dict a phase, when the generator has done all."""
+        """Waits until the generator has run all phases. Returns one dict for each phase."""
         def over():
             if self.device:
                 self.device.require_running()
@@ -111,7 +113,7 @@ class Wire:
 
 
 def check(name, result, may_lose=0.0):
-    """A figure counts only if everything that came back was right."""
+    """Fails if a packet that came back was wrong, or if too many are lost. The figure does not count then."""
     for word in ("foreign", "reordered", "wrong_backend", "bad_checksum"):
         if result[word]:
             raise LabError(f"{name}: {result[word]} packets {word}")
@@ -119,13 +121,14 @@ def check(name, result, may_lose=0.0):
         raise LabError(f"{name}: {result['lost']} of {result['sent']} packets lost")
 
 
-def measure(build, device, phases, flows, frame=64, image=()):
-    """`device`: fairlead, or a mode of testpmd. The image's arguments go to generator and dataplane alike."""
+def measure(build, device, phases, flows, frame=64, image=(), generator=()):
+    """`device`: fairlead, or a mode of testpmd. Generator and dataplane get the same arguments of the image.
+    `generator`: more arguments of the generator."""
     with Wire(build) as wire:
         path = wire.image("right", *image)
         foreign = [] if device == "fairlead" else ["--any-backend"]
         words = [word for phase in phases for word in ("--phase", phase)]
-        wire.start_generator("--flows", flows, "--frame", frame, *foreign, *image, *words)
+        wire.start_generator("--flows", flows, "--frame", frame, *foreign, *image, *generator, *words)
         if device == "fairlead":
             wire.start_fairlead("--snapshot", path, "--no-link", "--flow-records", max(1 << 20, 4 * flows))
         else:
@@ -137,7 +140,7 @@ def measure(build, device, phases, flows, frame=64, image=()):
 
 
 def devices(context):
-    """(name, device, image arguments): the yardsticks, then what is measured against them."""
+    """(name, device, image arguments): the baselines, then what is compared with them."""
     yield "testpmd io", "io", ()
     yield "testpmd macswap", "macswap", ()
     for mode in ("dsr", "ipip", "gue", "nat"):
@@ -148,8 +151,8 @@ def devices(context):
 
 
 def testpmd_load(build, seconds):
-    """Load that knows nothing of Fairlead: testpmd's flowgen on the other core, over one port each. Its flows are to addresses
-    that are no frontend's: what is measured is how fast foreign packets are told apart, each with a counted verdict."""
+    """Load from an independent program: testpmd's flowgen on the other core, over one port. Its destinations are no
+    frontends. So the rate shows how fast Fairlead gives a verdict to packets that it does not balance."""
     with Wire(build) as wire:
         path = wire.image("left")
         socket_path = wire.dir / "load.sock"

@@ -1,4 +1,4 @@
-// Times of passage, counted in steps of 10 ns up to 1 ms and of 10 us up to 1 s.
+// Latencies, counted in steps of 10 ns up to 1 ms and of 10 us up to 1 s.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class LatencyCounts {
     }
   }
 
-  // The time within which that share of the packets passed (upper edge of its step); 0 when empty.
+  // The latency that `share` of the packets do not exceed (upper edge of its step); 0 if empty.
   uint64_t Percentile(double share) const {
     const auto wanted = static_cast<uint64_t>(share * static_cast<double>(total_));
     uint64_t seen = 0;

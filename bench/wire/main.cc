@@ -1,14 +1,15 @@
-// fairlead-wiregen: load for whatever forwards packets between two memif ports, and a judge of what
-// comes back. Used by bench/wire.py; alone:
+// fairlead-wiregen: sends load to a device that forwards packets between two memif ports, and
+// checks what comes back. bench/suite/wire.py uses it. By hand:
 //
 //   fairlead-wiregen image --mode dsr --backends 100 --egress right -o image
-//   fairlead-wiregen run --image image --backends 100 --send left.sock --receive right.sock
+//   fairlead-wiregen run --mode dsr --backends 100 --send left.sock --receive right.sock
 //       --flows 1000000 --phase max:2 --phase 50%:2
-//   fairlead-dataplane --port left=memif:left.sock --port right=memif:right.sock --mac left=02:...:01
-//       --snapshot image --no-link -- --no-huge
+//   fairlead-dataplane --port left=memif:left.sock --port right=memif:right.sock
+//       --mac left=02:...:01 --snapshot image --no-link -- --no-huge
 //
-// `run` prints "listening" when the ports may connect, then one JSON object a phase. It busily uses
-// one CPU. Status 1: what it was told is wrong, or nobody connects.
+// `run` prints "listening" when the ports may connect, "forwarding" when a packet has come back,
+// then one JSON object for each phase. It polls, so it uses one CPU completely. Status 1: an
+// argument is wrong, or no port connects.
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,7 +59,7 @@ Status WriteImage(const Options& options) {
   std::ofstream file(options.output, std::ios::binary);
   file.write(reinterpret_cast<const char*>(image.bytes().data()),
              static_cast<std::streamsize>(image.bytes().size()));
-  return file.flush() ? Status() : NotFound("-o: " + options.output + " cannot be written");
+  return file.flush() ? Status() : NotFound("-o: cannot write " + options.output);
 }
 
 Status Run(const Options& options) {
@@ -106,7 +107,7 @@ void DeclareImage(CLI::App* app, Options* options) {
   app->add_option("--backends", options->traffic.image.backends, "of each service")
       ->check(CLI::Range(1, 30'000));
   app->add_option("--egress", options->egress,
-                  "port of the dataplane that backends are behind (default: the ingress port)");
+                  "port of the dataplane that leads to the backends (default: the ingress port)");
 }
 
 }  // namespace
@@ -115,13 +116,14 @@ void DeclareImage(CLI::App* app, Options* options) {
 int main(int argc, char** argv) {
   using namespace fairlead::bench;
   Options options;
-  CLI::App app("Load for a forwarder between memif ports, and a judge of what comes back.",
+  CLI::App app("Sends load to a forwarder between memif ports, and checks what comes back.",
                "fairlead-wiregen");
   app.require_subcommand(1);
-  CLI::App* const image = app.add_subcommand("image", "writes the snapshot to forward by");
+  CLI::App* const image =
+      app.add_subcommand("image", "writes the snapshot for the device under test");
   DeclareImage(image, &options);
   image->add_option("-o,--output", options.output)->required();
-  CLI::App* const run = app.add_subcommand("run", "sends, receives and judges");
+  CLI::App* const run = app.add_subcommand("run", "sends, receives and checks packets");
   DeclareImage(run, &options);
   run->add_option("--send", options.send, "memif socket to make and send on")->required();
   run->add_option("--receive", options.receive, "memif socket to receive on; may be the same")
@@ -129,21 +131,22 @@ int main(int argc, char** argv) {
   run->add_option("--flows", options.traffic.flows);
   run->add_option("--frame", options.traffic.frame_bytes, "bytes on the wire, FCS included");
   run->add_option("--check-every", options.traffic.check_every,
-                  "verify the checksums of one packet in so many")
+                  "verify the checksums of one packet in this many")
       ->check(CLI::Range(1U, 1U << 30));
-  run->add_flag("--any-backend", options.any_backend, "the device under test is no balancer");
+  run->add_flag("--any-backend", options.any_backend,
+                "do not check backends: the device under test is not a balancer");
   run->add_option("--phase", options.phases, "max:SECONDS, PPS:SECONDS or PERCENT%:SECONDS")
       ->allow_extra_args(false);
-  run->add_option("--in-flight", options.in_flight, "at most so many packets under way")
+  run->add_option("--in-flight", options.in_flight, "the most packets in flight")
       ->check(CLI::Range(uint64_t{64}, UINT64_MAX));
   run->add_flag(
       "--stay", options.stay,
-      "when done, keep the ports until a signal: DPDK 22.11's memif driver may fall over a "
-      "peer that leaves");
+      "when done, keep the ports until a signal: DPDK 22.11's memif driver may crash when its "
+      "peer leaves");
   run->add_flag(
       "--skip-gaps", options.skip_gaps,
-      "leave out of latencies and rates asked for the time that this process did not run");
-  run->add_option("--timeout-ms", options.timeout_ms, "to wait for the ports to connect");
+      "exclude the time that this process did not run from latencies and from requested rates");
+  run->add_option("--timeout-ms", options.timeout_ms, "how long to wait for the ports to connect");
   CLI11_PARSE(app, argc, argv);
   Resolve(&options);
   const fairlead::Status status = image->parsed() ? WriteImage(options) : Run(options);

@@ -85,7 +85,10 @@ Memif::~Memif() {
 Status Memif::Accept(int timeout_ms) {
   static_assert(sizeof(Message) == 128);
   pollfd ready = {listener_, POLLIN, 0};
-  if (poll(&ready, 1, timeout_ms) <= 0) return Unavailable("memif: nobody connects to " + path_);
+  if (poll(&ready, 1, timeout_ms) <= 0) {
+    return Unavailable("memif: no client connected to " + path_ + " within " +
+                       std::to_string(timeout_ms) + " ms");
+  }
   socket_ = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
   if (socket_ < 0) return Failed("accept");
   return Handshake(timeout_ms);
@@ -107,7 +110,8 @@ Status Memif::Handshake(int timeout_ms) {
     int fd = -1;
     RETURN_IF_ERROR(ReceiveMessage(&message, &fd, timeout_ms));
     const Result<bool> done = Handle(message, fd);
-    if (fd >= 0) close(fd);  // a region is mapped by now; nobody waits for a ring's signal
+    if (fd >= 0)
+      close(fd);  // a region is mapped by now; rings are polled and need no file descriptor
     if (!done.ok()) return done.status();
     if (*done) return {};
     Message ack;
@@ -116,11 +120,13 @@ Status Memif::Handshake(int timeout_ms) {
   }
 }
 
-// True when the client is connected.
+// True if the client is connected.
 Result<bool> Memif::Handle(const Message& message, int fd) {
   switch (message.type) {
     case kInit:
-      if (message.Read<uint16_t>(0) != kVersion) return InvalidArgument("memif: another version");
+      if (message.Read<uint16_t>(0) != kVersion) {
+        return InvalidArgument("memif: the client does not speak version 2.0");
+      }
       return false;
     case kAddRegion:
       RETURN_IF_ERROR(AddRegion(message, fd));
@@ -132,10 +138,10 @@ Result<bool> Memif::Handle(const Message& message, int fd) {
       RETURN_IF_ERROR(Connect());
       return true;
     case kDisconnect:
-      return Unavailable("memif: the client goes: " +
+      return Unavailable("memif: the client disconnects: " +
                          std::string(reinterpret_cast<const char*>(message.body) + 4));
     default:
-      return InvalidArgument("memif: message of type " + std::to_string(message.type));
+      return InvalidArgument("memif: unexpected message of type " + std::to_string(message.type));
   }
 }
 
@@ -143,7 +149,7 @@ Status Memif::AddRegion(const Message& message, int fd) {
   const auto index = message.Read<uint16_t>(0);
   const auto size = message.Read<uint64_t>(2);
   if (fd < 0 || index != regions_.size() || index >= kMaxRegions) {
-    return InvalidArgument("memif: region " + std::to_string(index) + " is out of turn");
+    return InvalidArgument("memif: region " + std::to_string(index) + " is out of order");
   }
   void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) return Failed("mmap of a region");
@@ -160,7 +166,8 @@ Status Memif::AddRing(const Message& message) {
   const auto log2_size = message.Read<uint8_t>(10);
   auto& queues = (flags & kTowardsServer) != 0 ? from_client_ : to_client_;
   if (index != queues.size() || index >= kMaxQueues || log2_size > kMaxLog2Ring) {
-    return InvalidArgument("memif: ring " + std::to_string(index) + " is out of turn");
+    return InvalidArgument("memif: ring " + std::to_string(index) +
+                           " is out of order or larger than announced");
   }
   queue.mask = static_cast<uint16_t>((1U << log2_size) - 1);
   queues.push_back(queue);
@@ -171,9 +178,14 @@ Status Memif::Connect() {
   for (auto* queues : {&to_client_, &from_client_}) {
     if (queues->empty()) return InvalidArgument("memif: the client has no ring");
     for (Queue& queue : *queues) {
-      if (queue.region >= regions_.size()) return InvalidArgument("memif: no such region");
+      if (queue.region >= regions_.size()) {
+        return InvalidArgument("memif: a ring is in region " + std::to_string(queue.region) +
+                               ", which does not exist");
+      }
       queue.ring = reinterpret_cast<MemifRing*>(regions_[queue.region].bytes + queue.offset);
-      if (queue.ring->cookie != kCookie) return InvalidArgument("memif: not a ring");
+      if (queue.ring->cookie != kCookie) {
+        return InvalidArgument("memif: a ring has a wrong cookie");
+      }
       if (queues == &from_client_) queue.ring->flags = kPolled;
     }
   }
@@ -192,7 +204,10 @@ Status Memif::SendMessage(const Message& message) const {
 
 Status Memif::ReceiveMessage(Message* message, int* fd, int timeout_ms) const {
   pollfd ready = {socket_, POLLIN, 0};
-  if (poll(&ready, 1, timeout_ms) <= 0) return Unavailable("memif: the client says nothing");
+  if (poll(&ready, 1, timeout_ms) <= 0) {
+    return Unavailable("memif: the client sent no message within " + std::to_string(timeout_ms) +
+                       " ms");
+  }
   iovec part = {message, sizeof(*message)};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int)) + 64];
   msghdr header = {};
@@ -201,7 +216,7 @@ Status Memif::ReceiveMessage(Message* message, int* fd, int timeout_ms) const {
   header.msg_control = control;
   header.msg_controllen = sizeof(control);
   const ssize_t size = recvmsg(socket_, &header, MSG_CMSG_CLOEXEC);
-  if (size != sizeof(*message)) return Unavailable("memif: the client has gone");
+  if (size != sizeof(*message)) return Unavailable("memif: the client closed the connection");
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
       std::memcpy(fd, CMSG_DATA(c), sizeof(*fd));

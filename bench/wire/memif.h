@@ -1,5 +1,6 @@
 // The server's end of a memif: shared memory with a peer (a DPDK program whose port is a memif
-// client), reached through a Unix socket. Protocol version 2.0, as DPDK's and VPP's drivers speak it.
+// client), reached through a Unix socket. Protocol version 2.0, as DPDK's and VPP's drivers speak
+// it.
 //
 //   server                                   client (the device under test)
 //   Listen
@@ -7,12 +8,12 @@
 //   HELLO ->             <- INIT, ADD_REGION + fd, ADD_RING + fd ..., CONNECT
 //   an ACK for each, CONNECTED ->
 //
-// A ring has 2^n descriptors. The client owns all buffers. Towards the server (S2M) the client fills
-// buffers and moves `head`, the server gives them back by `tail`. Towards the client (M2S) the client
-// offers empty buffers by `head`, the server fills them and moves `tail`.
+// A ring has 2^n ring descriptors. The client owns all buffers. Towards the server (S2M) the client
+// fills buffers and moves `head`. The server returns them by `tail`. Towards the client (M2S) the
+// client offers empty buffers by `head`. The server fills them and moves `tail`.
 //
-// Why not DPDK's memif port: packets are written and read where they lie, without mbufs and copies. A
-// generator that costs a fifth of what a forwarder does can show the forwarder's limit from one core.
+// Why not DPDK's memif port: here packets are written and read in place, without mbufs and copies.
+// A generator that costs a fifth of a forwarder can find the forwarder's limit from one core.
 #pragma once
 
 #include <atomic>
@@ -47,7 +48,7 @@ struct MemifRing {
 
 class Memif {
  public:
-  // A packet's place in shared memory.
+  // A packet in shared memory.
   struct Buffer {
     uint8_t* bytes;
     uint32_t length;
@@ -58,25 +59,24 @@ class Memif {
   Memif(const Memif&) = delete;
   Memif& operator=(const Memif&) = delete;
 
-  // Waits for the client and shakes hands.
+  // Waits for the client and does the handshake.
   Status Accept(int timeout_ms);
 
-  // One thread each for sending and receiving from here on. Queue 0 of each direction is used for
-  // receiving; sending goes to `queue`.
+  // After Accept, one thread may send and one may receive.
   uint32_t send_queues() const { return static_cast<uint32_t>(to_client_.size()); }
   uint32_t receive_queues() const { return static_cast<uint32_t>(from_client_.size()); }
 
   // Packets that may be written now.
-  uint32_t SendRoom(uint32_t queue) const;
-  // Asks for the cache lines of the next `count` (<= SendRoom), which the client's core has: all of
-  // them are under way together then, instead of each one after the other.
+  uint32_t FreeSendEntries(uint32_t queue) const;
+  // Prefetches the cache lines of the next `count` buffers (<= FreeSendEntries), which the client's core
+  // has. So they arrive together instead of one after the other.
   void PrefetchSend(uint32_t queue, uint32_t count) const;
-  // The place of the i-th of them (i < SendRoom), to be filled with `length` bytes.
+  // The i-th of these buffers (i < FreeSendEntries), to be filled with `length` bytes.
   uint8_t* SendBuffer(uint32_t queue, uint32_t i, uint32_t length);
-  // Hands `count` filled ones over.
+  // Hands `count` filled buffers to the client.
   void Send(uint32_t queue, uint32_t count);
 
-  // Packets that have come.
+  // Packets that have arrived.
   uint32_t Received(uint32_t queue) const;
   void PrefetchReceived(uint32_t queue, uint32_t count) const;
   Buffer ReceivedBuffer(uint32_t queue, uint32_t i) const;
@@ -114,14 +114,15 @@ class Memif {
 
 // ---- fast path
 
-inline uint32_t Memif::SendRoom(uint32_t queue) const {
+inline uint32_t Memif::FreeSendEntries(uint32_t queue) const {
   const MemifRing& ring = *to_client_[queue].ring;
   return static_cast<uint16_t>(ring.head.load(std::memory_order_acquire) -
                                ring.tail.load(std::memory_order_relaxed));
 }
 
-// gcc makes a prefetch for writing of __builtin_prefetch only where -march promises PREFETCHW; one for
-// reading would cost a second crossing when the line is written. CPUs without it take it for a nop.
+// gcc makes __builtin_prefetch a prefetch for writing only if -march includes PREFETCHW. After a
+// prefetch for reading, the write would need a second transfer between the cores. CPUs without
+// PREFETCHW execute it as a nop.
 inline void PrefetchForWriting(const void* address) {
   asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
 }
@@ -143,8 +144,8 @@ inline void Memif::PrefetchReceived(uint32_t queue, uint32_t count) const {
 
 inline uint8_t* Memif::SendBuffer(uint32_t queue, uint32_t i, uint32_t length) {
   const Queue& to = to_client_[queue];
-  const uint32_t slot = (to.ring->tail.load(std::memory_order_relaxed) + i) & to.mask;
-  MemifDescriptor& descriptor = to.ring->descriptors[slot];
+  const uint32_t index = (to.ring->tail.load(std::memory_order_relaxed) + i) & to.mask;
+  MemifDescriptor& descriptor = to.ring->descriptors[index];
   descriptor.flags = 0;
   descriptor.length = length;
   return regions_[descriptor.region].bytes + descriptor.offset;
@@ -164,8 +165,8 @@ inline uint32_t Memif::Received(uint32_t queue) const {
 
 inline Memif::Buffer Memif::ReceivedBuffer(uint32_t queue, uint32_t i) const {
   const Queue& from = from_client_[queue];
-  const uint32_t slot = (from.ring->tail.load(std::memory_order_relaxed) + i) & from.mask;
-  const MemifDescriptor& descriptor = from.ring->descriptors[slot];
+  const uint32_t index = (from.ring->tail.load(std::memory_order_relaxed) + i) & from.mask;
+  const MemifDescriptor& descriptor = from.ring->descriptors[index];
   return {regions_[descriptor.region].bytes + descriptor.offset, descriptor.length};
 }
 

@@ -14,10 +14,10 @@ namespace fairlead::bench {
 namespace {
 
 constexpr uint32_t kBurst = 32;
-constexpr uint64_t kMostDue = 64;    // sent at once when behind
-constexpr uint32_t kMostTaken = 64;  // received before it is time to send again
+constexpr uint64_t kMostDue = 64;    // most packets sent at once when sending is late
+constexpr uint32_t kMostTaken = 64;  // most packets received from a queue before sending again
 constexpr uint64_t kStampMask = (uint64_t{1} << 48) - 1;
-constexpr double kDrainSeconds = 0.1;  // silence after which what is missing counts as lost
+constexpr double kDrainSeconds = 0.1;  // after this time without packets, missing ones are lost
 
 double Now() {
   timespec time;
@@ -64,8 +64,7 @@ class Phase {
   }
 
  private:
-  // Often enough: what lies between two calls takes some microseconds, unless this thread is not
-  // running.
+  // Called every few microseconds, unless this thread does not run.
   uint64_t ReadClock() {
     const uint64_t now_tsc = __rdtsc();
     const uint64_t passed = now_tsc - last_tsc_;
@@ -93,8 +92,8 @@ class Phase {
       due = static_cast<uint32_t>(std::min(behind, kMostDue));
     }
     const uint64_t allowed = setting_.in_flight - std::min(setting_.in_flight, InFlight());
-    const auto count =
-        static_cast<uint32_t>(std::min<uint64_t>(allowed, std::min(due, out_->SendRoom(queue_))));
+    const auto count = static_cast<uint32_t>(
+        std::min<uint64_t>(allowed, std::min(due, out_->FreeSendEntries(queue_))));
     out_->PrefetchSend(queue_, count);
     for (uint32_t i = 0; i < count; ++i) {
       traffic_->Write(out_->SendBuffer(queue_, i, traffic_->frame_length()), now_tsc & kStampMask);
@@ -136,11 +135,11 @@ class Phase {
   Memif* const out_;
   Memif* const in_;
   Traffic* const traffic_;
-  uint64_t start_tsc_ = 0;       // as if the gaps that are skipped had been before it
-  uint64_t last_tsc_ = 0;        // when the clock was read
-  uint64_t gap_tsc_ = 0;         // what makes a gap
-  uint64_t gaps_tsc_ = 0;        // all of them
-  uint64_t not_before_tsc_ = 0;  // end of the last that is skipped
+  uint64_t start_tsc_ = 0;       // moved forward by skipped gaps
+  uint64_t last_tsc_ = 0;        // when the clock was read last
+  uint64_t gap_tsc_ = 0;         // shortest pause that is a gap
+  uint64_t gaps_tsc_ = 0;        // sum of all gaps
+  uint64_t not_before_tsc_ = 0;  // end of the last skipped gap
   uint32_t queue_ = 0;
   LatencyCounts latency_;
   PhaseResult result_;
@@ -173,7 +172,7 @@ std::string PhaseResult::Json(const PhaseSetting& setting) const {
 
 Result<PhaseSetting> ParsePhase(const std::string& text, double fastest_pps) {
   const Status wrong =
-      InvalidArgument("phase '" + text + "': max:SECONDS, PPS:SECONDS or PERCENT%:SECONDS");
+      InvalidArgument("phase '" + text + "': write max:SECONDS, PPS:SECONDS or PERCENT%:SECONDS");
   const size_t colon = text.find(':');
   if (colon == std::string::npos) return wrong;
   const char* const end = text.data() + text.size();
@@ -184,7 +183,9 @@ Result<PhaseSetting> ParsePhase(const std::string& text, double fastest_pps) {
   const auto rate = std::from_chars(text.data(), end, setting.packets_per_second);
   if (rate.ec != std::errc() || !(setting.packets_per_second > 0)) return wrong;
   if (*rate.ptr == '%') {
-    if (fastest_pps <= 0) return InvalidArgument("phase '" + text + "': no max phase before it");
+    if (fastest_pps <= 0) {
+      return InvalidArgument("phase '" + text + "': a percentage needs a max phase before it");
+    }
     setting.packets_per_second *= fastest_pps / 100;
     return rate.ptr + 1 == text.data() + colon ? Result<PhaseSetting>(setting) : wrong;
   }
@@ -194,10 +195,13 @@ Result<PhaseSetting> ParsePhase(const std::string& text, double fastest_pps) {
 Status AwaitForwarding(Memif* out, Memif* in, Traffic* traffic, int timeout_ms) {
   constexpr timespec kPause = {0, 1'000'000};
   const double deadline = Now() + timeout_ms * 1e-3;
-  Verdicts verdicts;
+  PacketChecks verdicts;
   while (verdicts.received == 0) {
-    if (Now() > deadline) return Unavailable("nothing comes back from the device under test");
-    if (out->SendRoom(0) != 0) {
+    if (Now() > deadline) {
+      return Unavailable("no packet came back from the device under test within " +
+                         std::to_string(timeout_ms) + " ms");
+    }
+    if (out->FreeSendEntries(0) != 0) {
       traffic->Write(out->SendBuffer(0, 0, traffic->frame_length()), 1);
       out->Send(0, 1);
     }

@@ -38,7 +38,7 @@ SnapshotService MakeService(const ImageSetting& setting, uint32_t s, const std::
   service.name = "s" + std::to_string(100'000 + s);
   service.frontends = {{V4(kFrontendBase + s), kPort, Protocol::kTcp}};
   service.mode = setting.mode;
-  service.gue_port = ModeOf(setting.mode).default_port;
+  service.gue_port = ModeOf(setting.mode).default_gue_port;
   service.tracking_tcp = setting.tracking;
   for (uint32_t b = 0; b < setting.backends; ++b) {
     const uint32_t number = s * setting.backends + b;
@@ -55,7 +55,7 @@ SnapshotService MakeService(const ImageSetting& setting, uint32_t s, const std::
   return service;
 }
 
-// The sum of 16-bit words in memory order, not folded; bytes even.
+// The sum of 16-bit words in memory order, not folded. `count` is even.
 uint32_t Sum(const uint8_t* bytes, size_t count) {
   uint32_t sum = 0;
   for (size_t i = 0; i < count; i += 2) {
@@ -86,7 +86,7 @@ Result<Traffic> Traffic::Make(const TrafficSetting& setting, const SnapshotImage
   }
   if (setting.frame_bytes < 64 || setting.frame_bytes > 1518 || setting.frame_bytes % 2 != 0) {
     return InvalidArgument("frame: " + std::to_string(setting.frame_bytes) +
-                           " is no even number from 64 to 1518");
+                           " is not an even number from 64 to 1518");
   }
   Traffic traffic(setting);
   traffic.MakeFrame();
@@ -121,19 +121,19 @@ void Traffic::MakeFrame() {
              Be16::FromHost(static_cast<uint16_t>(frame_.size() - kL4)).raw();
 }
 
-// By the tables that the dataplane builds too, not by its stages.
+// Uses the tables that the dataplane builds too, but not its stages.
 Status Traffic::FindBackends(const SnapshotImage& image) {
-  CounterSlots backend_slots(1U << 21);
-  CounterSlots service_slots(1U << 17);
-  // What ports are called and have matters to the dataplane, not to the choice of a backend.
+  CounterIndices backend_indices(1U << 21);
+  CounterIndices service_indices(1U << 17);
+  // Names and addresses of ports do not affect the choice of a backend.
   EgressPort left{.interface = "left", .mac = {{2, 0, 0, 0, 0, 1}}};
   left.addresses = {V4(0xc0000201)};
   EgressPort right = left;
   right.interface = "right";
   const std::vector<EgressPort> ports = {left, right};
   ASSIGN_OR_RETURN(const std::unique_ptr<ForwardingTables> tables,
-                   ForwardingTables::Build(SnapshotView(image.bytes()), {}, ports, &backend_slots,
-                                           &service_slots, nullptr));
+                   ForwardingTables::Build(SnapshotView(image.bytes()), {}, ports, &backend_indices,
+                                           &service_indices, nullptr));
   backend_.resize(setting_.flows);
   for (uint32_t flow = 0; flow < setting_.flows; ++flow) {
     const ServiceEntry& service = tables->services()[flow % setting_.image.services];
@@ -170,7 +170,7 @@ void Traffic::Write(uint8_t* bytes, uint64_t tsc) {
   }
 }
 
-uint64_t Traffic::Judge(const uint8_t* bytes, uint32_t length, Verdicts* verdicts) {
+uint64_t Traffic::Judge(const uint8_t* bytes, uint32_t length, PacketChecks* verdicts) {
   const uint32_t expected = frame_length() + inner_offset_;
   uint32_t flow = setting_.flows;
   if (length == expected) std::memcpy(&flow, bytes + inner_offset_ + kL4 + 8, 4);
@@ -198,7 +198,7 @@ bool Traffic::RightBackend(const uint8_t* bytes, uint32_t flow) const {
   if (bytes[0] != 2 || bytes[1] != 1 || std::memcmp(bytes + 3, low, 3) != 0) return false;
   const ModeDescriptor& mode = ModeOf(setting_.image.mode);
   if (!mode.is_tunnel() && !mode.rewrites_destination()) return true;
-  const uint8_t* const address = bytes + kL3 + 16;  // the outer one behind a tunnel
+  const uint8_t* const address = bytes + kL3 + 16;  // the outer address if the mode is a tunnel
   return address[0] == 10 && std::memcmp(address + 1, low, 3) == 0;
 }
 

@@ -8,8 +8,8 @@
 //   TCP ack number        the flow
 //   first 6 bytes of data TSC when it was sent
 //
-// The backend of each flow comes from ForwardingTables, built of the same image that the device
-// under test loads: its number is in its MAC (02:01:00:n:n:n) and its address (10.n.n.n).
+// The backend of each flow comes from ForwardingTables, built from the image that the device under
+// test loads. The backend's number is in its MAC (02:01:00:n:n:n) and its address (10.n.n.n).
 #pragma once
 
 #include <cstddef>
@@ -29,22 +29,22 @@ struct ImageSetting {
   uint32_t backends = 100;  // of each
 };
 
-// The snapshot that the device under test loads. Its backends are behind the port named `egress`;
-// empty: behind the port that the packet came in by.
+// The snapshot that the device under test loads. Its backends are reached through the port named
+// `egress`. Empty: through the port that received the packet.
 Result<SnapshotImage> MakeWireImage(const ImageSetting& setting, const std::string& egress);
 
 struct TrafficSetting {
   ImageSetting image;
-  bool expect_backend = true;  // false: whoever forwards is no balancer
+  bool expect_backend = true;  // false: the device under test is not a balancer
   uint32_t flows = 1;
   uint32_t frame_bytes = 64;
-  uint32_t check_every = 1;  // packets between two whose checksums are verified
+  uint32_t check_every = 1;  // one in so many packets has its checksums verified
 };
 
 // What came back.
-struct Verdicts {
+struct PacketChecks {
   uint64_t received = 0;
-  uint64_t foreign = 0;        // not ours, or not in the mode's form
+  uint64_t foreign = 0;        // not of this generator, or not in the mode's form
   uint64_t reordered = 0;      // within a flow; duplicates too
   uint64_t wrong_backend = 0;  // by MAC or address
   uint64_t bad_checksum = 0;   // IPv4 header(s), TCP
@@ -59,8 +59,8 @@ class Traffic {
   // Writes the next packet.
   void Write(uint8_t* bytes, uint64_t tsc);
 
-  // Judges one that came back. Its TSC of sending, or 0 when it is foreign.
-  uint64_t Judge(const uint8_t* bytes, uint32_t length, Verdicts* verdicts);
+  // Checks a packet that came back. Returns the TSC when it was sent, or 0 if it is foreign.
+  uint64_t Judge(const uint8_t* bytes, uint32_t length, PacketChecks* verdicts);
 
  private:
   explicit Traffic(const TrafficSetting& setting) : setting_(setting) {}
@@ -71,13 +71,13 @@ class Traffic {
 
   TrafficSetting setting_;
   std::vector<uint8_t> frame_;
-  uint32_t tcp_sum_ = 0;     // of what is equal in all packets, not folded
-  uint32_t header_sum_ = 0;  // the same of the IPv4 header
+  uint32_t tcp_sum_ = 0;     // TCP checksum of the bytes equal in all packets, not folded
+  uint32_t header_sum_ = 0;  // the same for the IPv4 header
   uint32_t inner_offset_ = 0;
   uint32_t next_flow_ = 0;
   uint32_t round_ = 0;
   std::vector<uint32_t> backend_;     // by flow
-  std::vector<uint32_t> next_round_;  // by flow: what may come next
+  std::vector<uint32_t> next_round_;  // by flow: the lowest round that is in order
 };
 
 }  // namespace fairlead::bench

@@ -12,11 +12,11 @@ using Json = nlohmann::json;
 
 constexpr size_t kMaxReplyBytes = size_t{256} << 20;
 
-struct CodeWord {
-  std::string_view word;
+struct NamedCode {
+  std::string_view name;
   ErrorCode code;
 };
-constexpr CodeWord kCodeWords[] = {
+constexpr NamedCode kNamedCodes[] = {
     {"invalid_argument", ErrorCode::kInvalidArgument},
     {"not_found", ErrorCode::kNotFound},
     {"already_exists", ErrorCode::kAlreadyExists},
@@ -30,16 +30,17 @@ constexpr CodeWord kCodeWords[] = {
     {"history_gone", ErrorCode::kHistoryGone},
 };
 
-// fairleadd answered; `unavailable` from it (no dataplane, say) is a refusal, not silence.
-ErrorCode CodeOf(std::string_view word, unsigned http_status) {
-  for (const CodeWord& entry : kCodeWords) {
-    if (entry.word != word) continue;
+// `unavailable` in a reply (for example: no dataplane) becomes kFailedPrecondition, because
+// fairleadd did answer. kUnavailable means that fairleadd itself could not be reached.
+ErrorCode CodeOf(std::string_view name, unsigned http_status) {
+  for (const NamedCode& entry : kNamedCodes) {
+    if (entry.name != name) continue;
     return entry.code == ErrorCode::kUnavailable ? ErrorCode::kFailedPrecondition : entry.code;
   }
   return http_status == 404 ? ErrorCode::kNotFound : ErrorCode::kInternal;
 }
 
-// Empty where there is none.
+// The member `name` as text; empty if it is missing or not text.
 std::string TextAt(const Json& object, const char* name) {
   if (!object.is_object()) return {};
   const auto found = object.find(name);
@@ -58,9 +59,9 @@ Status ErrorIn(const ControlReply& reply, const Json& body) {
 
 }  // namespace
 
-std::string_view ErrorWord(ErrorCode code) {
-  for (const CodeWord& entry : kCodeWords) {
-    if (entry.code == code) return entry.word;
+std::string_view ApiErrorName(ErrorCode code) {
+  for (const NamedCode& entry : kNamedCodes) {
+    if (entry.code == code) return entry.name;
   }
   return "internal";
 }

@@ -1,4 +1,4 @@
-// What a reply of fairleadd says: JSON, or an error.
+// Decodes a reply of fairleadd: JSON, or an error.
 #pragma once
 
 #include <string_view>
@@ -10,14 +10,15 @@
 
 namespace fairlead {
 
-// The word of the API's errors, such as "stale_revision".
-std::string_view ErrorWord(ErrorCode code);
+// The code as the API's errors spell it, such as "stale_revision".
+std::string_view ApiErrorName(ErrorCode code);
 
-// Of a reply whose HTTP status is 400 or more: the error in its body, else the status.
+// The error in the reply's body. Without one: an error that names the HTTP status. For replies with
+// HTTP status 400 or more.
 Status ErrorOfReply(const ControlReply& reply);
 
-// The body, or the reply's error. A reply without a body gives what its headers say of the change,
-// generation and in_force, and null where they say nothing. `request`: for messages, "GET /v1/status".
+// The body, or the reply's error. For a reply without a body: generation and in_force from its
+// headers; null if the headers are missing. `request`: for messages, such as "GET /v1/status".
 Result<nlohmann::json> JsonOfReply(const ControlReply& reply, std::string_view request);
 
 }  // namespace fairlead

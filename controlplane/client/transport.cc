@@ -32,7 +32,7 @@ Status ConnectError(const std::string& path, const error_code& error) {
   }
   if (error == boost::system::errc::connection_refused) {
     return Unavailable("fairleadd is not running (" + path +
-                       ": nobody listens on this socket any more); " + StartHint(path));
+                       ": no process listens on this socket); " + StartHint(path));
   }
   if (error == boost::system::errc::permission_denied) {
     return Unavailable("no permission for " + path +
@@ -43,8 +43,9 @@ Status ConnectError(const std::string& path, const error_code& error) {
 
 class UnixTransport final : public Transport {
  public:
-  UnixTransport(std::string path, std::chrono::milliseconds timeout)
-      : path_(std::move(path)), timeout_(timeout) {}
+  UnixTransport(std::string path, std::chrono::milliseconds timeout,
+                std::chrono::milliseconds longest_silence)
+      : path_(std::move(path)), timeout_(timeout), longest_silence_(longest_silence) {}
 
   Result<ControlReply> Send(const std::string& method, const std::string& target,
                             const std::string& body) override {
@@ -94,11 +95,11 @@ class UnixTransport final : public Transport {
       return ExchangeError(error);
     }
     const bool is_stream = parser.get().result() == http::status::ok;
-    // fairleadd says something every ten seconds.
     while (!parser.is_done()) {
-      stream.expires_after(is_stream ? kLongestSilence : timeout_);
+      stream.expires_after(is_stream ? longest_silence_ : timeout_);
       const error_code error =
           Await(&io, [&](auto done) { http::async_read_some(stream, buffer, parser, done); });
+      if (is_stream && error == beast::error::timeout) return SilenceError();
       if (error) return ExchangeError(error);
       if (is_stream && !TakeLines(&parser.get().body(), line)) break;
     }
@@ -106,9 +107,8 @@ class UnixTransport final : public Transport {
   }
 
  private:
-  static constexpr std::chrono::seconds kLongestSilence{30};
-
-  // Whole lines go; what was begun stays. False: `line` has had enough.
+  // Passes complete lines to `line` and removes them from `text`. An incomplete line stays. False:
+  // `line` returned false.
   static bool TakeLines(std::string* text, const std::function<bool(const std::string&)>& line) {
     size_t begin = 0;
     for (size_t end; (end = text->find('\n', begin)) != std::string::npos; begin = end + 1) {
@@ -133,7 +133,7 @@ class UnixTransport final : public Transport {
     return {};
   }
 
-  // Runs one asynchronous step to its end: only those have deadlines.
+  // Runs one asynchronous step to its end. Only asynchronous steps of a Stream have deadlines.
   template <typename Start>
   static error_code Await(asio::io_context* io, Start start) {
     error_code result;
@@ -147,22 +147,29 @@ class UnixTransport final : public Transport {
     if (error == beast::error::timeout) {
       return Unavailable("fairleadd did not answer within " + std::to_string(timeout_.count()) +
                          " ms (" + path_ +
-                         "); look at its log, or allow more with "
+                         "); see its log, or allow more time with "
                          "--request-timeout");
     }
-    return Unavailable("fairleadd broke off the exchange (" + path_ + ": " + error.message() +
-                       "); look at its log");
+    return Unavailable("the connection to fairleadd failed (" + path_ + ": " + error.message() +
+                       "); see its log");
+  }
+
+  Status SilenceError() const {
+    return Unavailable("fairleadd sent nothing for " + std::to_string(longest_silence_.count()) +
+                       " ms (" + path_ + "); see its log, and watch again");
   }
 
   std::string path_;
   std::chrono::milliseconds timeout_;
+  std::chrono::milliseconds longest_silence_;
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> MakeUnixTransport(const std::string& socket_path,
-                                             std::chrono::milliseconds timeout) {
-  return std::make_unique<UnixTransport>(socket_path, timeout);
+                                             std::chrono::milliseconds timeout,
+                                             std::chrono::milliseconds longest_silence) {
+  return std::make_unique<UnixTransport>(socket_path, timeout, longest_silence);
 }
 
 }  // namespace fairlead

@@ -1,4 +1,5 @@
-// HTTP/1.1 over fairleadd's Unix socket: one request, one connection, every step with a deadline.
+// HTTP/1.1 over fairleadd's Unix socket. Each request has its own connection. Each step has a
+// deadline.
 #pragma once
 
 #include <chrono>
@@ -15,8 +16,8 @@ inline constexpr const char* kDefaultControlPath = "/run/fairlead/control.sock";
 struct ControlReply {
   unsigned status = 0;
   std::string body;
-  // Of the headers Fairlead-Generation and Fairlead-In-Force, which replies without a body have too;
-  // empty where there are none.
+  // The headers Fairlead-Generation and Fairlead-In-Force; empty if missing. Replies without a body
+  // have them too.
   std::string generation = {};
   std::string in_force = {};
 };
@@ -24,18 +25,21 @@ struct ControlReply {
 class Transport {
  public:
   virtual ~Transport() = default;
-  // `body` empty = none. Fails with kUnavailable when there is nobody to answer; the message says
-  // what to do. Any HTTP status is a success here.
+  // An empty `body` means none. Fails with kUnavailable when fairleadd does not answer; the message
+  // says what to do. Any HTTP status is a success here.
   virtual Result<ControlReply> Send(const std::string& method, const std::string& target,
                                     const std::string& body) = 0;
-  // GET of a body without an end: each line, without its newline, goes to `line` as it comes, until that
-  // returns false or fairleadd ends it. `from`: the header Fairlead-From, where it is not empty. Of a
-  // reply that is no success the body is returned.
+  // GET of an endless body. Calls `line` with each line as it arrives, without its newline, until
+  // `line` returns false or fairleadd ends the body. `from`: the header Fairlead-From; not sent if
+  // empty. For an HTTP status other than 200, returns the body in the reply.
   virtual Result<ControlReply> Follow(const std::string& target, const std::string& from,
                                       const std::function<bool(const std::string&)>& line) = 0;
 };
 
-std::unique_ptr<Transport> MakeUnixTransport(const std::string& socket_path,
-                                             std::chrono::milliseconds timeout);
+// `timeout`: of connecting, and of each exchange. `longest_silence`: between two parts of an endless
+// body. fairleadd sends at least one line every ten seconds.
+std::unique_ptr<Transport> MakeUnixTransport(
+    const std::string& socket_path, std::chrono::milliseconds timeout,
+    std::chrono::milliseconds longest_silence = std::chrono::seconds(30));
 
 }  // namespace fairlead

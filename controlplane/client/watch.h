@@ -1,4 +1,4 @@
-// Follows what changes: GET /v1/watch, begun again where fairleadd says so.
+// Follows changes with GET /v1/watch, and starts it again when fairleadd asks for that.
 #pragma once
 
 #include <functional>
@@ -11,13 +11,13 @@
 
 namespace fairlead {
 
-// One event, and the line that it came as. False: that was enough.
+// One event, and its line as received. Returns false to end the watch.
 using WatchEvent = std::function<bool(const nlohmann::json& event, const std::string& line)>;
 
-// Calls `event` for all that happens after the revision `from` (empty: from now on), as it comes. To a
-// reader that was too slow fairleadd sends `restart` and ends the stream: then the watch begins anew, from
-// now on, and what happened meanwhile is left out. Returns when `event` has had enough or fairleadd ends
-// the stream; an error says why there is none.
+// Calls `event` for each event after the revision `from` (empty: from now on), as it arrives. A
+// reader that was too slow receives `restart`, and fairleadd ends the stream. The watch then starts
+// again from now on; the events in between are lost. Returns when `event` returns false or
+// fairleadd ends the stream. An error says why there is no stream.
 Status FollowWatch(Transport* transport, const std::string& from, const WatchEvent& event);
 
 }  // namespace fairlead

@@ -50,13 +50,14 @@ struct Loop {
   std::function<asio::awaitable<void>()> body;
   std::shared_ptr<Loop> next_lost;
 };
-// Of the context that this thread runs. Where it does not run one nobody would start them again: then
-// loops that are destroyed go with their context.
+// Loops that were lost on the context that this thread runs, to be started again. Used only inside
+// RunDespiteOutOfMemory(). Elsewhere a loop that is destroyed stays ended.
 thread_local std::shared_ptr<Loop> lost_loops;
 thread_local bool starts_lost_loops = false;
 
-// Goes with the coroutine. One that is destroyed before it has ended is lost: where an operation that it
-// waits for runs out of memory, Asio drops both.
+// A local variable of a loop's coroutine. If the coroutine is destroyed before it has ended, the
+// loop is lost and goes to `lost_loops`. This happens when an operation that the coroutine waits
+// for runs out of memory: Asio then destroys both.
 class LossWatch {
  public:
   explicit LossWatch(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
@@ -99,8 +100,9 @@ void SpawnLoop(asio::any_io_executor executor, const char* name,
   Spawn(executor, name, RunAgain(loop));
 }
 
-void RunThroughLacksOfMemory(asio::io_context* context) {
-  // Asio allocates where no exception may pass, and so do destructors: a little is kept for them.
+void RunDespiteOutOfMemory(asio::io_context* context) {
+  // Asio and some destructors allocate where an exception must not be thrown. The reserve is for
+  // them.
   static std::atomic<void*> reserve = nullptr;  // any thread may need it
   std::set_new_handler([] {
     void* const kept = reserve.exchange(nullptr);

@@ -1,4 +1,4 @@
-// Lets coroutines of one executor wait for something to happen, with a deadline. One thread.
+// Lets coroutines of one executor wait for an event, with a deadline. One thread.
 #pragma once
 
 #include <functional>
@@ -13,18 +13,18 @@
 
 namespace fairlead {
 
-// Sleeps until then. False when `timer` was cancelled.
+// Sleeps until `deadline`. False if `timer` was cancelled.
 boost::asio::awaitable<bool> SleepUntil(boost::asio::steady_timer* timer, SteadyTime deadline);
 
-// Lets everything else that is ready have its turn.
+// Lets other ready handlers of the executor run first.
 boost::asio::awaitable<void> Yield(boost::asio::any_io_executor executor);
 
 class Event {
  public:
   explicit Event(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
-  // Wakes everybody who waits now. Who comes later waits for the next call: look at the state that
-  // the event stands for before each wait.
+  // Wakes all current waiters. Later waiters wait for the next call. So check the state that the
+  // event stands for before each wait.
   void Notify() {
     for (boost::asio::steady_timer* waiter : waiters_) waiter->cancel();
   }
@@ -37,16 +37,17 @@ class Event {
   std::list<boost::asio::steady_timer*> waiters_;
 };
 
-// Starts body(), and starts it again, a moment later, whenever it is ended by a lack of memory: for
-// loops that must not end, and hold their state elsewhere.
+// Starts body(). Whenever it runs out of memory, starts it again a moment later. For loops that
+// must not end and that keep their state outside the coroutine.
 void SpawnLoop(boost::asio::any_io_executor executor, const char* name,
                std::function<boost::asio::awaitable<void>()> body);
 
-// Runs the context until it has nothing more to do. What ends by a lack of memory costs no more than
-// itself; loops go on.
-void RunThroughLacksOfMemory(boost::asio::io_context* context);
+// Runs the context until it has no more work. A handler or coroutine that runs out of memory ends
+// alone. Loops (SpawnLoop) continue.
+void RunDespiteOutOfMemory(boost::asio::io_context* context);
 
-// Starts a coroutine whose exceptions are a programmer's error: logged by `name`, then abort.
+// Starts a coroutine. An exception that leaves it is a programmer's error: it is logged with
+// `name`, then the process aborts.
 void Spawn(boost::asio::any_io_executor executor, const char* name,
            boost::asio::awaitable<void> coroutine);
 

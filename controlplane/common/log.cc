@@ -57,13 +57,13 @@ spdlog::logger& Logger() {
   static spdlog::logger logger = [] {
     // Not owned by the logger.
     spdlog::logger made("fairleadd", std::shared_ptr<Sink>(&TheSink(), [](Sink*) {}));
-    made.set_pattern("%v");  // the line is complete when it gets here
+    made.set_pattern("%v");  // FormatLogLine() makes the whole line
     return made;
   }();
   return logger;
 }
 
-// A value that holds blanks, quotes or control characters is quoted as in JSON.
+// A value with blanks, quotes or control characters is quoted as in JSON. So is an empty one.
 std::string TextValue(const std::string& value) {
   bool plain = !value.empty();
   for (const char c : value) {

@@ -1,4 +1,4 @@
-// Structured logs on stderr: one line an event, a stable event name and fields.
+// Structured logs on stderr. Each event is one line with a stable event name and fields.
 //   text   2024-05-01T12:00:00.250Z info backend_healthy service=web backend=10.0.0.11
 //   json   {"time":"2024-05-01T12:00:00.250Z","level":"info","event":"backend_healthy",...}
 #pragma once
@@ -31,11 +31,11 @@ Status ConfigureLog(std::string_view format, std::string_view level);
 
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 
-// One line without its line feed, as Log() writes it.
+// One line as Log() writes it, without its line feed.
 std::string FormatLogLine(bool json, std::string_view time, LogLevel level, std::string_view event,
                           std::initializer_list<LogField> fields);
 
-// Lines that stderr had no room for.
+// Lines lost because stderr could not take them.
 uint64_t LogLinesDropped();
 
 }  // namespace fairlead

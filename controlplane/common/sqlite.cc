@@ -9,7 +9,8 @@ namespace {
 Status Failure(sqlite3* database, int code) {
   std::string message = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
   const int primary = code & 0xff;
-  // "disk I/O error" is said of all that the system refuses. That nothing may be written, one can ask.
+  // SQLite says "disk I/O error" whenever the system refuses something. access() adds the reason if
+  // the file is not writable.
   const char* file = database != nullptr ? sqlite3_db_filename(database, "main") : nullptr;
   const bool refused =
       primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY;

@@ -1,5 +1,5 @@
-// SQLite's C interface behind two small owners. No exceptions; every failure is a Status that holds
-// SQLite's own sentence. One thread.
+// Two RAII wrappers of SQLite's C interface. No exceptions: every failure is a Status with SQLite's
+// message. One thread.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,13 @@ struct sqlite3_stmt;
 
 namespace fairlead {
 
-// A prepared statement. Bind() its parameters in their order, then Step() until it says false.
+// A prepared statement. Bind() its parameters in order, then Step() until it returns false.
 class SqliteStatement {
  public:
   SqliteStatement& Bind(std::string_view text);
   SqliteStatement& Bind(int64_t number);
 
-  // True: a row is there. False: done.
+  // True: there is a row. False: done.
   Result<bool> Step();
   // For statements without rows.
   Status Run();
@@ -51,10 +51,10 @@ class SqliteDatabase {
   Result<int64_t> QueryInteger(const char* sql);
   Result<std::string> QueryText(const char* sql);
 
-  // Makes the SQL function `name`(number, sign), which adds number x sign to `sum`, modulo 2^64. `sum`
-  // outlives this.
+  // Makes the SQL function `name`(number, sign), which adds number x sign to `sum`, modulo 2^64.
+  // `sum` must outlive this object.
   Status AddAccumulator(const char* name, uint64_t* sum);
-  // The bytes of a database file with the present content, by SQLite's backup interface.
+  // The bytes of a database file with the current content, made with SQLite's backup interface.
   Result<std::string> Backup();
 
  private:

@@ -1,5 +1,5 @@
-// Clocks of the control plane. Durations inside the process are measured on the steady clock;
-// what is stored or shown is wall time in milliseconds since 1970 (UTC).
+// Clocks of the control plane. The steady clock measures durations inside the process. Times that
+// are stored or shown are wall time in milliseconds since 1970 (UTC).
 #pragma once
 
 #include <chrono>

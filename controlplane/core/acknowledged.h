@@ -1,6 +1,6 @@
-// The file beside a store that names the last change which somebody was told is durable. It is not
-// forced to the disk: after a power loss it is behind the store, never ahead of it. A store that does
-// not know the change named here has lost it (docs/decisions/0018-lost-changes.md).
+// The file beside a store that names the last acknowledged change. The file is not forced to the
+// disk: after a power loss it may be older than the store, but never newer. A store that does not
+// know the change named here has lost it (docs/decisions/0018-lost-changes.md).
 //
 // One thread.
 #pragma once
@@ -21,11 +21,12 @@ struct AcknowledgedChange {
 
 class AcknowledgedFile {
  public:
-  // Opens or creates it.
+  // Opens or creates the file.
   Status Open(const std::string& path);
-  // Nothing where it is new or damaged.
+  // nullopt if the file is new or damaged.
   std::optional<AcknowledgedChange> Read() const;
-  // What cannot be written tells less, and is no reason to refuse what is committed.
+  // Ignores errors: the change is committed already. A file that names no change, or an older one,
+  // only detects fewer losses.
   void Write(const AcknowledgedChange& change);
   void Clear();
 

@@ -8,7 +8,7 @@ namespace {
 
 std::string NameOfOwner(const std::string& owner) { return owner.empty() ? "people" : owner; }
 
-// kWrongOwner when the backend is another's, unless the author overrides that.
+// kWrongOwner if the backend has another owner and the author does not override it.
 Status CheckOwner(const BackendIntent& backend, const std::string& service, const Author& author) {
   if (backend.owner == author.owner || author.override_owner) return {};
   return Status(ErrorCode::kWrongOwner,
@@ -32,7 +32,7 @@ Status CheckOwners(const ServiceIntent& service, const Author& author) {
   return {};
 }
 
-// Backends that `spec` would remove or change must be the author's.
+// The author must own all backends that `spec` would remove or change.
 Status CheckReplacedOwners(const ServiceIntent& present, const ServiceSpec& spec,
                            const Author& author) {
   for (const auto& backend : present.backends) {
@@ -54,8 +54,8 @@ Result<const ServiceIntent*> FindService(const Intent& intent, const std::string
 
 Result<const BackendIntent*> FindBackend(const Intent& intent, const std::string& service,
                                          const Endpoint& endpoint) {
-  ASSIGN_OR_RETURN(const ServiceIntent* owner, FindService(intent, service));
-  const BackendIntent* backend = owner->FindMeant(endpoint);
+  ASSIGN_OR_RETURN(const ServiceIntent* found, FindService(intent, service));
+  const BackendIntent* backend = found->FindByRequest(endpoint);
   if (backend == nullptr) {
     return NotFound("service '" + service + "' has no backend " + endpoint.ToString());
   }
@@ -64,19 +64,20 @@ Result<const BackendIntent*> FindBackend(const Intent& intent, const std::string
 
 namespace {
 
-// The draft's, under the error messages of FindBackend.
+// Finds a backend in the draft. Same error messages as FindBackend.
 Result<const BackendIntent*> FindInDraft(const IntentDraft& draft, const std::string& service,
                                          const Endpoint& endpoint) {
-  const ServiceIntent* owner = draft.Find(service);
-  if (owner == nullptr) return NotFound("no service is named '" + service + "'");
-  const BackendIntent* backend = owner->FindMeant(endpoint);
+  const ServiceIntent* found = draft.Find(service);
+  if (found == nullptr) return NotFound("no service is named '" + service + "'");
+  const BackendIntent* backend = found->FindByRequest(endpoint);
   if (backend == nullptr) {
     return NotFound("service '" + service + "' has no backend " + endpoint.ToString());
   }
   return backend;
 }
 
-// NormalizeService, and two backends that become one are refused as the rule book does.
+// Validates and normalises `spec`, and puts it into the draft. Validation refuses backends that
+// have the same endpoint once normalised.
 Status PutNormalised(IntentDraft* draft, ServiceSpec spec, const ChangeContext& context) {
   RETURN_IF_ERROR(ValidateServiceAt(spec, ""));
   NormalizeService(&spec);
@@ -89,9 +90,9 @@ Status PutNormalised(IntentDraft* draft, ServiceSpec spec, const ChangeContext& 
 Mutation AddService(ServiceSpec spec) {
   return [spec = std::move(spec)](IntentDraft* draft, const ChangeContext& context) -> Status {
     if (draft->Find(spec.name) != nullptr) {
-      return AlreadyExists("a service is named '" + spec.name + "' already");
+      return AlreadyExists("a service named '" + spec.name + "' already exists");
     }
-    RETURN_IF_ERROR(context.rules.JudgeNew(spec, nullptr, ""));
+    RETURN_IF_ERROR(context.rules.ValidateNew(spec, nullptr, ""));
     return PutNormalised(draft, spec, context);
   };
 }
@@ -100,7 +101,7 @@ Mutation ReplaceService(ServiceSpec spec) {
   return [spec = std::move(spec)](IntentDraft* draft, const ChangeContext& context) -> Status {
     const ServiceIntent* present = draft->Find(spec.name);
     if (present == nullptr) return NotFound("no service is named '" + spec.name + "'");
-    RETURN_IF_ERROR(context.rules.JudgeNew(spec, present, ""));
+    RETURN_IF_ERROR(context.rules.ValidateNew(spec, present, ""));
     ServiceSpec normalised = spec;
     NormalizeService(&normalised);
     RETURN_IF_ERROR(CheckReplacedOwners(*present, normalised, context.author));
@@ -115,7 +116,7 @@ Mutation EditService(std::string name, SettingsEdit edit) {
     if (present == nullptr) return NotFound("no service is named '" + name + "'");
     ASSIGN_OR_RETURN(ServiceSpec spec, edit(present->settings));
     spec.backends = present->Spec().backends;
-    RETURN_IF_ERROR(context.rules.JudgeNew(spec, present, ""));
+    RETURN_IF_ERROR(context.rules.ValidateNew(spec, present, ""));
     return PutNormalised(draft, std::move(spec), context);
   };
 }
@@ -135,15 +136,15 @@ Mutation AddBackends(std::string service, std::vector<BackendSpec> backends) {
              IntentDraft* draft, const ChangeContext& context) -> Status {
     const ServiceIntent* present = draft->Find(service);
     if (present == nullptr) return NotFound("no service is named '" + service + "'");
-    // Judged apart from those that are there, so that a message's index is the request's.
+    // Validated without the present backends, so that the index in a message is the request's.
     ServiceSpec added = present->settings;
     added.backends = backends;
     RETURN_IF_ERROR(ValidateServiceAt(added, ""));
     NormalizeService(&added);
     for (const BackendSpec& backend : added.backends) {
       if (draft->Find(service)->FindExact(backend.endpoint) != nullptr) {
-        return AlreadyExists("service '" + service + "' has a backend " +
-                             backend.endpoint.ToString() + " already");
+        return AlreadyExists("service '" + service + "' already has a backend " +
+                             backend.endpoint.ToString());
       }
       draft->AddBackend(service, backend, context.author.owner);
     }
@@ -219,11 +220,11 @@ Mutation ImportIntent(IntentSpec intent) {
   return [intent = std::move(intent)](IntentDraft* draft, const ChangeContext& context) -> Status {
     RETURN_IF_ERROR(ValidateIntent(intent));
     draft->set_changed();
-    // A file without a seed leaves the random one of the first start in place.
+    // A file without a seed keeps the random seed of the first start.
     if (intent.hash_seed != 0) draft->set_hash_seed(intent.hash_seed);
     for (size_t i = 0; i < intent.services.size(); ++i) {
       const std::string path = "services[" + std::to_string(i) + "].";
-      RETURN_IF_ERROR(context.rules.JudgeNew(intent.services[i], nullptr, path));
+      RETURN_IF_ERROR(context.rules.ValidateNew(intent.services[i], nullptr, path));
       ServiceSpec spec = intent.services[i];
       NormalizeService(&spec);
       draft->PutService(std::move(spec), context.author.owner);

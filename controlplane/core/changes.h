@@ -1,6 +1,6 @@
-// The changes that people make to the intent, each as a mutation for IntentLog::Apply. A mutation
-// judges what the request says by itself, so that messages carry the request's own paths, and then
-// edits the draft; the log judges the result as a whole.
+// The changes that a request can make to the intent, each as a mutation for IntentLog::Apply. A
+// mutation first validates the request alone, so that messages name the request's own paths. Then
+// it edits the draft. The log validates the resulting intent as a whole.
 #pragma once
 
 #include <functional>
@@ -16,13 +16,14 @@ namespace fairlead {
 
 // Who asks for a change.
 struct Author {
-  // No aggregate: GCC 12 destroys a temporary one in a co_await expression twice.
+  // Has a constructor, because GCC 12 destroys a temporary aggregate in a co_await expression
+  // twice.
   explicit Author(std::string name_in = {}, std::string owner_in = {}, bool override_in = false)
       : name(std::move(name_in)), owner(std::move(owner_in)), override_owner(override_in) {}
 
   std::string name;             // for the history: "root", "uid 1000"
   std::string owner;            // Fairlead-Owner; empty: people
-  bool override_owner = false;  // may change what others own
+  bool override_owner = false;  // may change backends of other owners
 };
 
 struct ChangeContext {
@@ -33,34 +34,34 @@ struct ChangeContext {
 
 using Mutation = std::function<Status(IntentDraft* draft, const ChangeContext& context)>;
 
-// kAlreadyExists when a service has the name.
+// kAlreadyExists if a service has this name.
 Mutation AddService(ServiceSpec spec);
-// Settings and backends; kNotFound without the service.
+// Replaces settings and backends. kNotFound if the service does not exist.
 Mutation ReplaceService(ServiceSpec spec);
-// The settings become what `edit` makes of the present ones, which are given without backends.
+// `edit` makes the new settings from the present ones. It gets them without backends.
 using SettingsEdit = std::function<Result<ServiceSpec>(const ServiceSpec& present)>;
 Mutation EditService(std::string name, SettingsEdit edit);
 Mutation RemoveService(std::string name);
 
 Mutation AddBackends(std::string service, std::vector<BackendSpec> backends);
-// The specification becomes what `edit` makes of the present one; the endpoint stays.
+// `edit` makes the new specification from the present one. The endpoint stays.
 using BackendEdit = std::function<Result<BackendSpec>(const BackendSpec& present)>;
 Mutation EditBackend(std::string service, Endpoint endpoint, BackendEdit edit);
 Mutation RemoveBackend(std::string service, Endpoint endpoint);
 
-// Starts a drain, or moves the deadline of the one that is there, counted from its start. Without
-// `timeout_ms`: the service's; a drain that is there stays as it is.
+// Starts a drain, or moves the deadline of a present one, counted from its start. Without
+// `timeout_ms`, a new drain gets the service's timeout, and a present drain stays as it is.
 Mutation DrainBackend(std::string service, Endpoint endpoint, std::optional<uint32_t> timeout_ms);
 Mutation UndrainBackend(std::string service, Endpoint endpoint);
 
-// Another hash seed for all services; not 0.
+// Sets the hash seed of all services. REQUIRES that it is not 0.
 Mutation SetHashSeed(uint64_t seed);
-// Makes `intent` the content. A seed of 0 leaves the present one.
+// Adds or replaces the services of `intent`. A seed of 0 keeps the present one.
 Mutation ImportIntent(IntentSpec intent);
 
-// Finds what a request names, with errors that name it: kNotFound.
+// Find the service or backend that a request names. kNotFound with a message that names it.
 Result<const ServiceIntent*> FindService(const Intent& intent, const std::string& name);
-// By what a person means (ServiceIntent::FindMeant).
+// The endpoint may have a port that the backend does not have (ServiceIntent::FindByRequest).
 Result<const BackendIntent*> FindBackend(const Intent& intent, const std::string& service,
                                          const Endpoint& endpoint);
 

@@ -1,7 +1,7 @@
-// A change of the intent while it is being made: a base, and what differs from it. Services and
-// backends are copied when they are first edited; everything else stays shared with the base.
+// A change of the intent under construction: a base view, and the differences from it. Services and
+// backends are copied at their first edit. All other parts stay shared with the base.
 //
-// Lives within one mutation. One thread.
+// Used within one mutation. One thread.
 #pragma once
 
 #include <map>
@@ -15,7 +15,7 @@
 
 namespace fairlead {
 
-// Ids of the services and backends that exist, so that new ones get free ones.
+// The ids of present services and backends. New ones get ids that are not in these sets.
 struct IdsInUse {
   std::unordered_set<uint32_t> services;
   std::unordered_set<uint32_t> backends;
@@ -23,8 +23,8 @@ struct IdsInUse {
 
 class IntentDraft {
  public:
-  // `revision`: that the finished draft will have. Borrows `ids`; takes new ids there at once, which
-  // Abandon() gives back.
+  // `revision`: the revision of the finished draft. Borrows `ids`, and adds new ids to it at once.
+  // Abandon() removes them again.
   IntentDraft(IntentView base, uint64_t revision, IdsInUse* ids);
 
   const Intent& base() const { return *base_; }
@@ -32,22 +32,25 @@ class IntentDraft {
   const ServiceIntent* Find(const std::string& name) const { return next_->Find(name); }
 
   void set_hash_seed(uint64_t seed) { next_->hash_seed = seed; }
-  // The change counts although nothing differs: the first configuration may be an empty one.
+  // Makes the draft count as a change even if nothing differs: the first configuration may be
+  // empty.
   void set_changed() { changed_ = true; }
-  // The change is none that is counted: the seed of a store that was never configured.
+  // Gives the draft the base's revision: setting only the seed of a store that was never configured
+  // is not a counted change.
   void KeepRevision() { next_->revision = base_->revision; }
   bool OnlySeedDiffers() const {
     return !changed_ && next_->services == base_->services && next_->contents == base_->contents;
   }
   void set_change_id(uint64_t id) { next_->change_id = id; }
 
-  // Adds the service, or makes its settings and backends those of `spec`, which is normalised.
-  // Backends that stay keep their ids, owners and drains; new ones are `owner`'s. REQUIRES distinct
+  // Adds the service, or replaces its settings and backends. Backends that stay keep their ids,
+  // owners and drains. New ones belong to `owner`. REQUIRES a normalised `spec` with distinct
   // endpoints.
   void PutService(ServiceSpec spec, const std::string& owner);
-  // REQUIRES that it is there, as for all below.
+  // REQUIRES that the service exists, as do all functions below. Those that change a backend
+  // require that it exists too.
   void RemoveService(const std::string& name);
-  // REQUIRES a new endpoint, normalised.
+  // REQUIRES a new, normalised endpoint.
   void AddBackend(const std::string& service, const BackendSpec& spec, const std::string& owner);
   // Replaces the specification of the backend with that endpoint.
   void PutBackend(const std::string& service, const BackendSpec& spec);
@@ -55,12 +58,12 @@ class IntentDraft {
                 const std::optional<DrainIntent>& drain);
   void RemoveBackend(const std::string& service, const Endpoint& endpoint);
 
-  // As it is in this draft.
+  // The resource content of type T in this draft.
   template <typename T>
   const T& Content() const {
     return next_->Content<T>();
   }
-  // The draft's copy of it. Good until the next call.
+  // A copy of that content for editing. Valid until the next call.
   template <typename T>
   T* EditContent() {
     auto copy = std::make_shared<ContentOf<T>>();
@@ -70,12 +73,12 @@ class IntentDraft {
     return value;
   }
 
-  // Whether anything differs from the base. Puts back the base's objects where what was edited is as
-  // it was.
+  // Whether anything differs from the base. Restores the base's objects where an edit changed
+  // nothing.
   bool HasChanged();
   // The finished view. The draft is used up.
   IntentView Finish();
-  // Gives back the ids that it took: the change is not made.
+  // The change is not made: removes the draft's new ids from `ids`.
   void Abandon();
 
  private:
@@ -93,7 +96,7 @@ class IntentDraft {
   IdsInUse taken_;
 };
 
-// Forgets the ids of what `after` no longer has.
+// Removes the ids of services and backends that `after` no longer has.
 void ReleaseIds(const Intent& before, const Intent& after, IdsInUse* ids);
 
 }  // namespace fairlead

@@ -1,4 +1,4 @@
-// Numbers of snapshots: strictly increasing per store. One thread.
+// Numbers the snapshots: strictly increasing per store. One thread.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@ class GenerationCounter {
  public:
   uint64_t current() const { return current_; }
   uint64_t Take() { return ++current_; }
-  // The next one is above `generation`.
+  // The next generation will be above `generation`.
   void Raise(uint64_t generation) { current_ = std::max(current_, generation); }
 
  private:

@@ -1,5 +1,5 @@
-// What was changed, when and by whom: one entry for each revision of the intent. Kept in the store,
-// for `history`, rollback, and watchers that were away.
+// What was changed, when and by whom: one entry for each revision of the intent. The store keeps
+// the entries for `history`, rollback, and watchers that reconnect.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,13 @@ struct HistoryEntry {
   std::string changes;  // JSON: DescribeChanges()
 };
 
-// A JSON array with one object for each thing that differs, in the order of `resources`:
+// A JSON array with one object for each difference, in the order of `resources`:
 //   {"hash_seed": {"before": N, "after": N}}
 //   {"service": NAME, "before": settings or null, "after": settings or null}
 //   {"service": NAME, "backend": ENDPOINT, "before": backend or null, "after": backend or null}
-// Settings are as in files, without backends. A backend is as in files, with "owner" where it is
-// not people's, and "drain" {started_ms, deadline_ms} while one is asked for.
+// Settings are as in services.yaml, without backends. A backend is as in services.yaml, with
+// "owner" unless it belongs to people, and with "drain" {started_ms, deadline_ms} while it is to
+// drain.
 std::string DescribeChanges(ResourceList resources, const Intent& before, const Intent& after);
 
 }  // namespace fairlead

@@ -15,8 +15,8 @@ const std::string& NameOf(const std::shared_ptr<const ServiceIntent>& service) {
   return service->name();
 }
 
-// visit(before, after) for each element that is not the same object in both lists, which are sorted
-// by `key`; null stands for one that a list does not have.
+// Calls visit(before, after) for each element that is not the same object in both lists. A null
+// pointer means that the list does not have the element. REQUIRES lists sorted by `key`.
 template <typename Element, typename Key, typename Visit>
 void VisitDifferences(const std::vector<std::shared_ptr<const Element>>& before,
                       const std::vector<std::shared_ptr<const Element>>& after, Key key,
@@ -24,7 +24,7 @@ void VisitDifferences(const std::vector<std::shared_ptr<const Element>>& before,
   auto old = before.begin();
   auto present = after.begin();
   while (old != before.end() || present != after.end()) {
-    // Nearly all are shared: no key is looked at.
+    // Nearly all elements are shared. For those no key is compared.
     if (old != before.end() && present != after.end() && *old == *present) {
       ++old;
       ++present;
@@ -45,7 +45,7 @@ const BackendIntent* ServiceIntent::FindExact(const Endpoint& endpoint) const {
   return found != backends.end() && EndpointOf(*found) == endpoint ? found->get() : nullptr;
 }
 
-const BackendIntent* ServiceIntent::FindMeant(const Endpoint& endpoint) const {
+const BackendIntent* ServiceIntent::FindByRequest(const Endpoint& endpoint) const {
   if (const BackendIntent* exact = FindExact(endpoint); exact != nullptr) return exact;
   if (!NamesPort(settings, endpoint.port)) return nullptr;
   return FindExact({endpoint.address, 0});

@@ -1,8 +1,8 @@
-// The intent: what people (and programs that act for them) want, at one revision. Immutable: a change
-// makes a new Intent, which shares with the one before every service and backend that did not change.
-// So a view is cheap to hold, and two views are compared by their pointers.
+// The intent: what operators (and programs that act for them) asked for, at one revision.
+// Immutable. A change makes a new Intent, which shares all unchanged services and backends with the
+// previous one. So a view is cheap to hold, and two views are compared by their pointers.
 //
-// Written by IntentLog alone. Any thread may read.
+// Only IntentLog writes it. Any thread may read.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@
 
 namespace fairlead {
 
-// The wish to drain a backend. Its progress is status (status_board.h).
+// The request to drain a backend. Its progress is status (status_board.h).
 struct DrainIntent {
-  uint64_t revision = 0;   // that began it: two drains of one backend differ by it
-  int64_t started_ms = 0;  // wall time, as is the deadline: both survive a restart
+  uint64_t revision = 0;   // that started the drain; distinguishes two drains of one backend
+  int64_t started_ms = 0;  // wall time, like the deadline: both survive a restart
   int64_t deadline_ms = 0;
   friend bool operator==(const DrainIntent&, const DrainIntent&) = default;
 };
@@ -39,39 +39,41 @@ struct ServiceIntent {
   std::vector<std::shared_ptr<const BackendIntent>> backends;  // by endpoint
 
   const std::string& name() const { return settings.name; }
-  // The one with exactly this endpoint; null: there is none.
+  // The backend with exactly this endpoint; null: there is none.
   const BackendIntent* FindExact(const Endpoint& endpoint) const;
-  // The one that a person means: the exact one, else, when the port is one of the frontends', the
-  // backend of that address without a port.
-  const BackendIntent* FindMeant(const Endpoint& endpoint) const;
-  // Settings and backends in one, as files and the API have them.
+  // The backend that a request names: the one with this endpoint. If there is none and a frontend
+  // has the endpoint's port: the backend with this address and without a port.
+  const BackendIntent* FindByRequest(const Endpoint& endpoint) const;
+  // Settings and backends together, as in services.yaml and the API.
   ServiceSpec Spec() const;
 };
 
-// What a resource other than those below has in the intent: a value of a type of its own (resource.h).
+// The part of the intent that belongs to another resource than those in Intent: a value of the
+// resource's type (resource.h).
 class ResourceContent {
  public:
   virtual ~ResourceContent() = default;
   virtual bool Equals(const ResourceContent& other) const = 0;
 };
 
-// REQUIRES that T can be copied and compared; T() is what is there before the first change.
+// REQUIRES that T can be copied and compared. T() is the content before the first change.
 template <typename T>
 struct ContentOf final : ResourceContent {
   T value;
   bool Equals(const ResourceContent& other) const override {
-    return value == static_cast<const ContentOf&>(other).value;  // of the same type, its key
+    // Both have the same key in Intent::contents, so they have the same type.
+    return value == static_cast<const ContentOf&>(other).value;
   }
 };
 
 struct Intent {
   uint64_t revision = 0;  // counts changes; 0: nothing was ever configured
   uint64_t hash_seed = 0;
-  uint64_t change_id = 0;  // random, of the last change; 0: there was none
+  uint64_t change_id = 0;  // of the last change, random; 0: there was none
   std::vector<std::shared_ptr<const ServiceIntent>> services;                  // by name
   std::map<std::type_index, std::shared_ptr<const ResourceContent>> contents;  // by type
 
-  // What the resource with a content of type T has.
+  // The resource content of type T.
   template <typename T>
   const T& Content() const {
     static const T kNothing{};
@@ -81,15 +83,15 @@ struct Intent {
   }
   const ServiceIntent* Find(const std::string& name) const;
   size_t backend_count() const;
-  // True when replies of some nat service need a way to clients of `family`.
+  // True if replies of a nat service need a next hop to clients of `family`.
   bool NeedsClientNextHop(Family family) const;
   IntentSpec Spec() const;
 };
 
 using IntentView = std::shared_ptr<const Intent>;
 
-// What `after` has and `before` has not, or has otherwise, and what is gone, by pointer. Takes the
-// time of a walk over both lists of services.
+// The services that were added, changed or removed, compared by pointer. Walks once over both lists
+// of services.
 struct IntentDifference {
   struct Service {
     const ServiceIntent* before;  // null: it is new
@@ -104,7 +106,7 @@ struct BackendDifference {
   const BackendIntent* before;
   const BackendIntent* after;
 
-  // Another backend may have come in its place.
+  // True also if a backend with another id has the same endpoint now.
   bool is_gone() const {
     return before != nullptr && (after == nullptr || after->id != before->id);
   }

@@ -10,8 +10,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::hours kLongTime{1};
-// That are committed together: the last of them waits for the preparation of all.
-constexpr size_t kMostTogether = 64;
+// The most changes in one commit. The last of them waits until all are prepared.
+constexpr size_t kMaxChangesPerCommit = 64;
 
 uint64_t RandomId() {
   std::random_device random;
@@ -32,17 +32,17 @@ struct IntentLog::Request {
   Author author;
   std::optional<uint64_t> expected_revision;
 
-  // Of one attempt.
+  // The state of one attempt.
   std::optional<IntentDraft> draft;
   IntentView before;
   IntentView after;
   uint64_t generation = 0;
   HistoryEntry entry;
 
-  // Else it has no revision of its own.
+  // False: the change keeps the revision before it.
   bool is_counted() const { return after->revision != before->revision; }
 
-  std::optional<Result<Applied>> answer;
+  std::optional<Result<Committed>> answer;
   Event answered;
 };
 
@@ -55,9 +55,10 @@ IntentLog::IntentLog(asio::any_io_executor executor, Parts parts)
 Status IntentLog::Load(const StoredState& state) {
   auto loaded = std::make_shared<Intent>(state.intent);
   for (const Resource* resource : parts_.resources) {
-    if (resource->judge_stored == nullptr) continue;
-    if (Status status = resource->judge_stored(parts_.rules, loaded); !status.ok()) {
-      return DataLoss("the store holds what this fairleadd refuses: " + status.message());
+    if (resource->validate_stored == nullptr) continue;
+    if (Status status = resource->validate_stored(parts_.rules, loaded); !status.ok()) {
+      return DataLoss("the store contains a setting that this fairleadd refuses: " +
+                      status.message());
     }
   }
   view_ = std::move(loaded);
@@ -77,7 +78,7 @@ void IntentLog::Start() {
 void IntentLog::Stop() {
   stopped_ = true;
   wake_.Notify();
-  for (const auto& request : waiting_) Answer(request.get(), Unavailable("fairleadd stops"));
+  for (const auto& request : waiting_) Answer(request.get(), Unavailable("fairleadd is stopping"));
   waiting_.clear();
 }
 
@@ -86,16 +87,16 @@ Status IntentLog::PrepareDraft(Request* request, const IntentView& base) {
     return Status(ErrorCode::kStaleRevision, "the intent is at revision " +
                                                  std::to_string(base->revision) + ", not " +
                                                  std::to_string(*request->expected_revision) +
-                                                 ": it was changed meanwhile; read it again");
+                                                 ": it has changed since; read it again");
   }
   const int64_t now_ms = parts_.clock->WallMs();
   IntentDraft& draft = request->draft.emplace(base, base->revision + 1, &ids_);
   RETURN_IF_ERROR(request->mutation(&draft, {*parts_.rules, request->author, now_ms}));
   if (!draft.HasChanged()) {
-    request->answer = Applied{base->revision, parts_.generations->current()};
+    request->answer = Committed{base->revision, parts_.generations->current()};
     return {};
   }
-  // A seed alone configures nothing.
+  // Setting the seed alone does not configure the store.
   if (base->revision == 0 && draft.OnlySeedDiffers()) {
     draft.KeepRevision();
   } else {
@@ -104,8 +105,8 @@ Status IntentLog::PrepareDraft(Request* request, const IntentView& base) {
   request->before = base;
   request->after = draft.Finish();
   for (const Resource* resource : parts_.resources) {
-    if (resource->judge == nullptr) continue;
-    RETURN_IF_ERROR(resource->judge(parts_.rules, base, request->after));
+    if (resource->validate == nullptr) continue;
+    RETURN_IF_ERROR(resource->validate(parts_.rules, base, request->after));
   }
   request->entry = {request->after->revision, now_ms, request->author.name,
                     DescribeChanges(parts_.resources, *base, *request->after)};
@@ -120,12 +121,12 @@ void IntentLog::Prepare(Request* request, const IntentView& base) {
       Answer(request, std::move(status));
     }
   } catch (const std::bad_alloc&) {
-    Answer(request, Unavailable("no memory for the change"));
+    Answer(request, Unavailable("out of memory: the change was not made"));
   }
   if (request->answer.has_value()) request->answered.Notify();
 }
 
-void IntentLog::Answer(Request* request, Result<Applied> result) {
+void IntentLog::Answer(Request* request, Result<Committed> result) {
   if (!result.ok() && request->draft.has_value()) request->draft->Abandon();
   request->answer.emplace(std::move(result));
   request->answered.Notify();
@@ -150,6 +151,8 @@ asio::awaitable<bool> IntentLog::CommitTogether(const Requests& requests) {
     Prepare(request.get(), base);
     if (request->answer.has_value()) continue;
     base = request->after;
+    // The publisher may take generations meanwhile. Then the change is answered with a higher one.
+    // The stored number serves only to find changes again (KnownChanges), and to restart above it.
     request->generation = parts_.generations->current() + prepared.size() + 1;
     prepared.push_back(request);
     if (request->is_counted()) changes_.Add(request->generation, request->after->change_id);
@@ -169,23 +172,26 @@ asio::awaitable<bool> IntentLog::CommitTogether(const Requests& requests) {
   co_return false;
 }
 
-// What is on the disk is visible: nothing here may fail for a lack of memory before it is.
+// The changes are durable. They become visible first: nothing before that may allocate memory.
 void IntentLog::MakeVisible(const Requests& requests) {
   const IntentView before = std::exchange(view_, requests.back()->after);
   for (const auto& request : requests) {
     const uint64_t generation =
         request->is_counted() ? parts_.generations->Take() : parts_.generations->current();
-    Answer(request.get(), Applied{request->after->revision, generation});
+    Answer(request.get(), Committed{request->after->revision, generation});
   }
   if (parts_.on_change) parts_.on_change();
   ReleaseIds(*before, *view_, &ids_);
 }
 
 asio::awaitable<void> IntentLog::CommitLoop() {
-  // A lack of memory ended the loop in the middle of these.
+  // SpawnLoop starts this coroutine again after it ran out of memory. Then the requests that it was
+  // committing are still unanswered.
   for (const auto& request : std::exchange(committing_, {})) {
     if (!request->answer.has_value()) {
-      Answer(request.get(), Unavailable("no memory for the change"));
+      Answer(request.get(),
+             Unavailable("out of memory while the change was committed; check whether "
+                         "it was made"));
     }
   }
   while (!stopped_) {
@@ -193,11 +199,11 @@ asio::awaitable<void> IntentLog::CommitLoop() {
       co_await wake_.Wait(std::chrono::steady_clock::now() + kLongTime);
       continue;
     }
-    const size_t count = std::min(waiting_.size(), kMostTogether);
+    const size_t count = std::min(waiting_.size(), kMaxChangesPerCommit);
     committing_.assign(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(count));
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(count));
     if (!co_await CommitTogether(committing_)) {
-      // One of them may be what the disk has no room for.
+      // Perhaps only one of them is too large for the disk.
       for (const auto& request : committing_) {
         if (request->answer.has_value()) continue;
         const Requests alone = {request};
@@ -208,9 +214,9 @@ asio::awaitable<void> IntentLog::CommitLoop() {
   }
 }
 
-asio::awaitable<Result<Applied>> IntentLog::Apply(Mutation mutation, Author author,
-                                                  std::optional<uint64_t> expected_revision) {
-  if (stopped_) co_return Unavailable("fairleadd stops");
+asio::awaitable<Result<Committed>> IntentLog::Apply(Mutation mutation, Author author,
+                                                    std::optional<uint64_t> expected_revision) {
+  if (stopped_) co_return Unavailable("fairleadd is stopping");
   const auto request = std::make_shared<Request>(executor_, std::move(mutation), std::move(author),
                                                  expected_revision);
   waiting_.push_back(request);
@@ -221,7 +227,7 @@ asio::awaitable<Result<Applied>> IntentLog::Apply(Mutation mutation, Author auth
   co_return *std::move(request->answer);
 }
 
-Status IntentLog::ApplyHere(const Mutation& mutation, const Author& author) {
+Status IntentLog::ApplyBeforeStart(const Mutation& mutation, const Author& author) {
   const auto request = std::make_shared<Request>(executor_, mutation, author, std::nullopt);
   Prepare(request.get(), view_);
   if (!request->answer.has_value()) {
@@ -247,12 +253,13 @@ asio::awaitable<Result<std::vector<HistoryEntry>>> IntentLog::History(uint64_t a
     const bool is_kept = after == newest || (oldest != 0 && after + 1 >= oldest);
     if (!is_kept || after > newest) {
       const std::string kept =
-          oldest == 0 ? "nothing yet" : std::to_string(oldest) + " to " + std::to_string(newest);
-      return Status(ErrorCode::kHistoryGone, "what came after revision " + std::to_string(after) +
-                                                 " is not in the history, which has " + kept);
+          oldest == 0 ? "is empty"
+                      : "has revisions " + std::to_string(oldest) + " to " + std::to_string(newest);
+      return Status(ErrorCode::kHistoryGone, "the changes after revision " + std::to_string(after) +
+                                                 " are not in the history, which " + kept);
     }
     ASSIGN_OR_RETURN(std::vector<HistoryEntry> entries, store->History(after + 1, limit));
-    // What is committed, but not visible yet, waits for its turn.
+    // Leave out changes that are committed but not visible yet.
     std::erase_if(entries, [&](const HistoryEntry& entry) { return entry.revision > newest; });
     return entries;
   });

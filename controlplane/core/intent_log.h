@@ -1,12 +1,12 @@
-// The one place where the intent changes. A change is a mutation of the newest view: judged by the
-// rule book, durable on the disk, and only then visible. Whoever follows the intent compares the view
-// that it has with View(); `on_change` says that there is a new one.
+// The only place where the intent changes. A change is a mutation of the newest view. The rule book
+// validates it, the store makes it durable, and only then it becomes visible. A controller compares
+// its last view with View(). `on_change` says that there is a new view.
 //
-// Changes that come while the disk is busy are committed together, each with a revision of its own. A
-// change that is refused, or that the disk refuses, changes nothing.
+// Changes that arrive while the disk is busy are committed together, each with its own revision. A
+// change that the rules or the disk refuse changes nothing.
 //
-// A disk that takes its time holds up those who change the intent, and nobody else: the store works on
-// a thread of its own. All else here is one thread's, the executor's.
+// A slow disk delays only requests that change the intent: the store runs on its own thread. All
+// other code here runs on one thread, the executor's.
 #pragma once
 
 #include <deque>
@@ -30,9 +30,9 @@
 
 namespace fairlead {
 
-struct Applied {
-  uint64_t revision = 0;    // that holds the change
-  uint64_t generation = 0;  // snapshots from this one on hold it
+struct Committed {
+  uint64_t revision = 0;    // that contains the change
+  uint64_t generation = 0;  // the first snapshot that contains it
 };
 
 class IntentLog {
@@ -48,44 +48,45 @@ class IntentLog {
 
   IntentLog(boost::asio::any_io_executor executor, Parts parts);
 
-  // Takes up what was stored. Before Start().
+  // Takes over the stored state. Call before Start().
   Status Load(const StoredState& state);
   void Start();
   void Stop();
 
-  // The newest durable one. Never null.
+  // The newest durable view. Never null.
   const IntentView& View() const { return view_; }
-  // False: the change was not made in this store, or in a later state of it.
+  // False: this store does not contain the change. It is another store, or an older state of this
+  // one.
   bool KnowsChange(uint64_t id, uint64_t generation) const {
     return changes_.Knows(id, generation);
   }
   bool ever_configured() const { return view_->revision != 0; }
 
-  // Makes a change. `expected_revision`: kStaleRevision when the intent is at another one. A mutation
-  // that changes nothing makes no revision.
-  boost::asio::awaitable<Result<Applied>> Apply(
+  // Makes a change. kStaleRevision if the intent is not at `expected_revision`. A mutation that
+  // changes nothing makes no new revision.
+  boost::asio::awaitable<Result<Committed>> Apply(
       Mutation mutation, Author author, std::optional<uint64_t> expected_revision = std::nullopt);
-  // The same for the first content, on the calling thread. Before Start().
-  Status ApplyHere(const Mutation& mutation, const Author& author);
+  // The same for the first content, on the calling thread. Call before Start().
+  Status ApplyBeforeStart(const Mutation& mutation, const Author& author);
 
-  // What came after revision `after`: entries in their order, at most `limit`. kHistoryGone when that
-  // is not kept any more, or `after` is yet to come.
+  // The entries after revision `after`, in order, at most `limit`. kHistoryGone if they are no
+  // longer kept, or if `after` is newer than the intent.
   boost::asio::awaitable<Result<std::vector<HistoryEntry>>> History(uint64_t after, size_t limit);
 
  private:
   struct Request;
   using Requests = std::vector<std::shared_ptr<Request>>;
 
-  // Runs the mutation on `base` and fills the request's draft and view; a request that fails, or
-  // changes nothing, has its answer.
+  // Runs the mutation on `base` and fills the request's draft and view. A request that fails or
+  // changes nothing is answered at once.
   void Prepare(Request* request, const IntentView& base);
   Status PrepareDraft(Request* request, const IntentView& base);
   boost::asio::awaitable<void> CommitLoop();
-  // Prepares the requests one upon the other and commits them together. False: the disk refused them,
-  // and nothing is answered yet.
+  // Prepares each request on the result of the one before it, and commits them together. False: the
+  // disk refused them, and those that were prepared are not answered yet.
   boost::asio::awaitable<bool> CommitTogether(const Requests& requests);
   void MakeVisible(const Requests& requests);
-  void Answer(Request* request, Result<Applied> result);
+  void Answer(Request* request, Result<Committed> result);
   static Status Write(Store* store, const Requests& requests);
 
   boost::asio::any_io_executor executor_;

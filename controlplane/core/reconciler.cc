@@ -22,7 +22,7 @@ void Reconciler::Pass() {
   try {
     for (const std::function<void()>& controller : controllers_) controller();
   } catch (...) {
-    pending_ = true;  // by a lack of memory; the loop begins anew
+    pending_ = true;  // out of memory; SpawnLoop() starts the loop again
     throw;
   }
   passed_.Notify();
@@ -32,7 +32,7 @@ boost::asio::awaitable<void> Reconciler::Loop() {
   while (!stopped_) {
     if (pending_) {
       Pass();
-      // Others have their turn between two passes.
+      // Let other handlers run between two passes.
       co_await Yield(executor_);
       continue;
     }

@@ -1,7 +1,7 @@
-// Calls the controllers when something changed: all of them, in the order in which they were added,
-// again and again until a pass changes nothing. A controller looks at the present intent and status
-// and does what they ask for; how often it is called, and for which change, does not matter. Nothing
-// is called from within another call.
+// Calls all controllers after a change, in the order in which they were added. Repeats the pass
+// until it changes nothing. A controller looks at the present intent and status, and does what they
+// require. It does not matter how often it is called, or for which change. Controllers are never
+// called recursively.
 //
 // One thread (the executor's).
 #pragma once
@@ -21,17 +21,17 @@ class Reconciler {
   explicit Reconciler(boost::asio::any_io_executor executor)
       : executor_(executor), wake_(executor), passed_(executor) {}
 
-  // Before Start().
+  // Call before Start().
   void Add(std::function<void()> controller) { controllers_.push_back(std::move(controller)); }
   void Start();
   void Stop();
 
-  // Something changed: there will be a pass. Needs no memory.
+  // Something changed: requests a pass. Does not allocate memory.
   void Trigger();
-  // All controllers, now. Not from within a controller.
+  // Calls all controllers now. A controller must not call this.
   void Pass();
 
-  // Notified after each pass, for those who only look on.
+  // Notified after each pass, for observers that are not controllers.
   Event* passed() { return &passed_; }
 
  private:

@@ -1,10 +1,10 @@
-// A resource: a kind of thing that people configure (services with their backends, drains, the hash
-// seed), described once. The store, the history (and so watchers), the intent log and the API's router
-// each walk over one list of these descriptors. A new resource is a descriptor in a file of its own in
-// controlplane/resources/, and a line in that folder's list.
+// A resource descriptor: describes one kind of thing that operators configure (services with their
+// backends, drains, the hash seed). The store, the history (and so the watches), the intent log and
+// the API's router use one list of these descriptors. A new resource is a descriptor in its own
+// file in controlplane/resources/, and a line in that folder's list.
 //
-// Each function is a pointer that may be null: the resource has nothing of that kind. All of them work
-// on what differs between two views (intent.h), so that a change costs what it changes.
+// Each function pointer may be null: the resource does not need that function. The functions work
+// on the differences between two views (intent.h), so the cost of a change depends on its size.
 #pragma once
 
 #include <span>
@@ -22,9 +22,9 @@ struct Api;
 class Router;
 class RuleBook;
 
-// A table of the store. Its last column is `checksum INTEGER NOT NULL`, a RowDigest of the others. A
-// store that has not got it yet gets it when it is opened; a program that does not know it refuses a
-// store that has rows in it, by its name.
+// A table of the store. Its last column is `checksum INTEGER NOT NULL`, a RowDigest of the other
+// columns. A store without the table gets it when it is opened. A program that does not know the
+// table refuses a store with rows in it, and names the table.
 struct StoreTable {
   const char* name;
   const char* sql;  // CREATE TABLE
@@ -33,30 +33,33 @@ struct StoreTable {
 struct Resource {
   std::string_view name;
 
-  // Store, on its thread. `create`: what a new store begins with; one that was made before the resource
-  // existed has no such rows, and `load` takes that for the default. `save`: rows of what `change` makes
-  // otherwise. `load`: all rows into `intent`; resources before this one in the list are loaded.
+  // For the store, on its thread.
+  // `create`: writes the first rows of a new store. A store that is older than the resource does
+  // not have these rows; then `load` uses the default.
+  // `save`: writes the rows that `change` affects.
+  // `load`: reads all rows into `intent`. Resources before this one in the list are already loaded.
   std::span<const StoreTable> tables = {};
   Status (*create)(SqliteDatabase* database) = nullptr;
   Status (*save)(SqliteDatabase* database, const IntentChange& change) = nullptr;
   Status (*load)(SqliteDatabase* database, Intent* intent) = nullptr;
 
-  // History and watch: appends an object for each thing that differs, {KIND: NAME, "before": what it
-  // was or null, "after": what it is or null}.
+  // For history and watch: appends an object for each difference, {KIND: NAME, "before": old value
+  // or null, "after": new value or null}.
   void (*describe)(const IntentChange& change, nlohmann::json* changes) = nullptr;
 
-  // The rules of the intent as a whole, with all that other resources have in it. `judge`: of a change;
-  // `judge_stored`: of what a store had when the process started.
-  Status (*judge)(RuleBook* rules, const IntentView& before, const IntentView& after) = nullptr;
-  Status (*judge_stored)(RuleBook* rules, const IntentView& stored) = nullptr;
+  // Validate the intent as a whole, with the content of other resources. `validate`: after a change.
+  // `validate_stored`: the intent that the store had when the process started.
+  Status (*validate)(RuleBook* rules, const IntentView& before, const IntentView& after) = nullptr;
+  Status (*validate_stored)(RuleBook* rules, const IntentView& stored) = nullptr;
 
-  // HTTP: its part of the API.
+  // Adds the resource's part of the HTTP API.
   void (*add_routes)(Api* api, Router* router) = nullptr;
 };
 
 using ResourceList = std::span<const Resource* const>;
 
-// What fairleadd has, in the order in which it is loaded and told (controlplane/resources/list.cc).
+// fairleadd's resources, in the order of loading and of the history
+// (controlplane/resources/list.cc).
 ResourceList BuiltInResources();
 
 }  // namespace fairlead

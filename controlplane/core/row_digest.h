@@ -1,5 +1,5 @@
-// The checksum of a stored row: XXH3-64 of its table and columns, each with its length before it, so
-// that no two different rows give the same text.
+// The checksum of a stored row: XXH3-64 of its table name and columns. Each has its length before
+// it, so different rows never give the same text.
 #pragma once
 
 #include <cstdint>

@@ -33,7 +33,7 @@ void AddBackendEdits(const ServiceIntent* before, const ServiceIntent* after, Se
   }
 }
 
-// What differs. Paths count as if services that change came last.
+// The differences. Paths number the services as if the changed ones came last.
 std::vector<ServiceEdit> EditsBetween(const Intent& before, const Intent& after) {
   const std::vector<IntentDifference::Service> services = Compare(before, after).services;
   size_t index = after.services.size();
@@ -66,14 +66,14 @@ Status RuleBook::JudgeOwnAddresses(const ServiceSpec& service, const ServiceInte
     if (own == own_addresses_->end()) continue;
     return FailedPrecondition(std::string(path) + "frontends[" + std::to_string(i) + "]: " +
                               frontend.ToString() + " is an address of this host (" + own->second +
-                              "), which would be cut off; give the service an address of its own, "
-                              "or this one to the loopback interface");
+                              "), and a service on it would cut the host off; use another address, "
+                              "or move this one to the loopback interface");
   }
   return {};
 }
 
-Status RuleBook::JudgeNew(const ServiceSpec& service, const ServiceIntent* present,
-                          std::string_view path) const {
+Status RuleBook::ValidateNew(const ServiceSpec& service, const ServiceIntent* present,
+                             std::string_view path) const {
   const bool is_as_before = present != nullptr &&
                             present->settings.frontends == service.frontends &&
                             present->settings.forwarding == service.forwarding &&
@@ -82,13 +82,13 @@ Status RuleBook::JudgeNew(const ServiceSpec& service, const ServiceIntent* prese
   return JudgeOwnAddresses(service, present, path);
 }
 
-// One whose settings stay is judged by the backends that change.
+// If the settings are unchanged, validates only the backends that changed.
 Status RuleBook::JudgeService(const ServiceIntent* before, const ServiceIntent& after,
                               const std::string& path) const {
   if (before == nullptr || before->settings != after.settings) {
     const ServiceSpec spec = after.Spec();
     RETURN_IF_ERROR(ValidateServiceAt(spec, path));
-    return JudgeNew(spec, before, path);
+    return ValidateNew(spec, before, path);
   }
   RETURN_IF_ERROR(ValidateBackendCount(after.backends.size(), path));
   for (const BackendDifference& backend : CompareBackends(before, &after)) {
@@ -102,7 +102,7 @@ Status RuleBook::JudgeService(const ServiceIntent* before, const ServiceIntent& 
 
 void RuleBook::Index(const IntentView& view) {
   if (index_.is_broken()) {
-    auto nothing = std::make_shared<Intent>();  // or no memory for it
+    auto nothing = std::make_shared<Intent>();  // first, since it may run out of memory
     index_.Clear();
     indexed_ = std::move(nothing);
   }
@@ -124,7 +124,7 @@ Status RuleBook::Load(const IntentView& stored) {
   return {};
 }
 
-Status RuleBook::Judge(const IntentView& before, const IntentView& after) {
+Status RuleBook::Validate(const IntentView& before, const IntentView& after) {
   Index(before);
   const std::vector<ServiceEdit> edits = EditsBetween(*before, *after);
   for (const ServiceEdit& edit : edits) {

@@ -1,6 +1,6 @@
-// What a change of the intent must keep to: lib/intent's rule book, and what this host adds to it.
-// Judging a change costs what the change is: what lies between services is kept as an index of the
-// intent that was judged last. One thread.
+// The rules for a change of the intent: those of lib/intent, and those that depend on this host.
+// The cost of validating a change depends on the change's size: an index of the last validated
+// intent serves the rules that concern several services. One thread.
 #pragma once
 
 #include <map>
@@ -13,29 +13,29 @@
 
 namespace fairlead {
 
-// This host's own addresses, each with whose it is ("interface eth0").
+// This host's own addresses, each with where it is configured ("interface eth0").
 using OwnAddresses = std::map<IpAddress, std::string>;
 
 class RuleBook {
  public:
-  // Frontends on one of them are refused from now on: such a service would cut the host off. Those
-  // that are there stay in the intent (StatusBoard has them as left out).
+  // Refuses new frontends on these addresses from now on: such a service would cut the host off.
+  // Present frontends stay in the intent (StatusBoard lists them as left out).
   void SetOwnAddresses(const OwnAddresses* own) { own_addresses_ = own; }
 
-  // What is asked of a service that is new, or other than `present` (null: it is new), beyond
-  // ValidateServiceAt. Messages start with `path`.
-  Status JudgeNew(const ServiceSpec& service, const ServiceIntent* present,
-                  std::string_view path) const;
-  // The whole of what a store holds, which may have what a new service may not (JudgeNew).
+  // The rules for new settings, beyond ValidateServiceAt. `present`: the service before the change;
+  // null: it is new. Messages start with `path`.
+  Status ValidateNew(const ServiceSpec& service, const ServiceIntent* present,
+                     std::string_view path) const;
+  // Validates the intent of a store. It may contain settings that ValidateNew refuses.
   Status Load(const IntentView& stored);
-  // The whole of `after`, of which `before` was judged already. What is accepted need not become the
-  // intent: the next call says what did.
-  Status Judge(const IntentView& before, const IntentView& after);
+  // Validates `after` as a whole. REQUIRES that `before` was accepted earlier. The caller need not
+  // adopt `after`: the next call's `before` says which intent was adopted.
+  Status Validate(const IntentView& before, const IntentView& after);
 
  private:
   Status JudgeService(const ServiceIntent* before, const ServiceIntent& after,
                       const std::string& path) const;
-  // Makes the index that of `view`, which was judged already.
+  // Updates the index to `view`. REQUIRES that `view` was accepted earlier.
   void Index(const IntentView& view);
   Status JudgeOwnAddresses(const ServiceSpec& service, const ServiceIntent* present,
                            std::string_view path) const;

@@ -8,7 +8,8 @@
 namespace fairlead {
 namespace {
 
-// More than a reader misses between two looks, except after a start: then it looks at everything.
+// More changes than a reader misses between two reads. After a start it may miss more; then it
+// reads everything.
 constexpr size_t kChangesRemembered = 65'536;
 
 }  // namespace
@@ -39,10 +40,10 @@ void StatusBoard::Changed(uint32_t backend_id, Facet facet) {
 
 template <typename Edit>
 void StatusBoard::Update(BackendStatus* backend, Edit edit) {
-  unsettled_ -= Unsettled(*backend) ? 1 : 0;
+  incomplete_count_ -= IsIncomplete(*backend) ? 1 : 0;
   running_drains_ -= DrainRuns(*backend) ? 1 : 0;
   edit(backend);
-  unsettled_ += Unsettled(*backend) ? 1 : 0;
+  incomplete_count_ += IsIncomplete(*backend) ? 1 : 0;
   running_drains_ += DrainRuns(*backend) ? 1 : 0;
 }
 
@@ -60,17 +61,17 @@ void StatusBoard::Add(const ServiceIntent& service, const BackendIntent& backend
   if (const auto stored = stored_.find(backend.id); stored != stored_.end()) {
     status.health = stored->second.health;
     status.drain = stored->second.drain;
-    // Wall time tells how long ago that was, but not that it is yet to come, nor when the host's clock
-    // was set meanwhile.
+    // The stored wall time says how long the state has lasted. The clock may have been set since
+    // then, so the result is limited to 0 ... kMaxKeepUnhealthyMs.
     const int64_t ago_ms = std::clamp<int64_t>(clock_->WallMs() - status.health.since_ms, 0,
                                                int64_t{kMaxKeepUnhealthyMs});
     status.health_since = clock_->Steady() - std::chrono::milliseconds(ago_ms);
   }
-  const bool unsettled = Unsettled(status);
+  const bool incomplete = IsIncomplete(status);
   const bool drains = DrainRuns(status);
   backends_.emplace(backend.id, std::move(status));
   stored_.erase(backend.id);
-  unsettled_ += unsettled ? 1 : 0;
+  incomplete_count_ += incomplete ? 1 : 0;
   running_drains_ += drains ? 1 : 0;
   Changed(backend.id, Facet::kAdded);
 }
@@ -78,7 +79,7 @@ void StatusBoard::Add(const ServiceIntent& service, const BackendIntent& backend
 void StatusBoard::Remove(const BackendIntent& backend) {
   const auto entry = backends_.find(backend.id);
   if (entry == backends_.end()) return;
-  unsettled_ -= Unsettled(entry->second) ? 1 : 0;
+  incomplete_count_ -= IsIncomplete(entry->second) ? 1 : 0;
   running_drains_ -= DrainRuns(entry->second) ? 1 : 0;
   backends_.erase(entry);
   Changed(backend.id, Facet::kRemoved);
@@ -100,7 +101,7 @@ void StatusBoard::Follow(const IntentView& view) {
   view_ = view;
 }
 
-void StatusBoard::SetHealth(uint32_t backend_id, HealthState state, const CheckVerdict& verdict) {
+void StatusBoard::SetHealth(uint32_t backend_id, HealthState state, const CheckResult& verdict) {
   BackendStatus* backend = Get(backend_id);
   if (backend == nullptr) return;
   const bool same = backend->health.state == state;
@@ -116,7 +117,7 @@ void StatusBoard::SetHealth(uint32_t backend_id, HealthState state, const CheckV
   Changed(backend_id, Facet::kHealth);
 }
 
-void StatusBoard::SetProbe(uint32_t backend_id, const CheckVerdict& verdict) {
+void StatusBoard::SetProbe(uint32_t backend_id, const CheckResult& verdict) {
   BackendStatus* backend = Get(backend_id);
   if (backend != nullptr) backend->probe = {clock_->WallMs(), verdict};
 }

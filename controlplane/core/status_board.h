@@ -1,11 +1,11 @@
-// What was observed, beside what people want (intent.h): for each backend its health, its next hop,
-// how far its drain is and what the dataplane says of it; and this host's own addresses. Each facet
-// has one writer, named at its setter; everybody may read. Enumerations and numbers: sentences are
-// made where they are shown.
+// The status: what fairleadd observed, as opposed to the intent (intent.h). For each backend: its
+// health, its next hop, the progress of its drain, and whether the dataplane leaves it out. Also
+// this host's own addresses. Each facet has one writer, named at its setter. Anyone may read. The
+// board holds enums and numbers; sentences are made where they are shown.
 //
-// Every change gets a number and is remembered for a while, so that those who follow the board need
-// not look at all of it (ChangedSince). After a change, `on_change` runs: it must not work on the board
-// itself, but see that somebody does so later.
+// Every change gets a number and is remembered for some time, so that a reader need not read the
+// whole board (VisitChangesSince). `on_change` runs after each change. It must not use the board,
+// but arrange that a controller does so later.
 //
 // One thread.
 #pragma once
@@ -29,36 +29,36 @@ namespace fairlead {
 
 enum class HealthState : uint8_t { kInitial = 0, kHealthy = 1, kUnhealthy = 2 };
 
-// What a check found out. Stored: numbers stay what they are.
+// The outcome of a check. The store contains these numbers, so they never change.
 enum class CheckOutcome : uint8_t {
   kNone = 0,  // not yet checked
   kPassed = 1,
-  kNoCheck = 2,   // the service has none
+  kNoCheck = 2,   // the service has no check
   kNoPort = 3,    // neither the check, the backend nor a frontend names a port
-  kTimedOut = 4,  // `detail`: after so many milliseconds
-  kFailed = 5,    // `detail`: a number of the check's type
+  kTimedOut = 4,  // `detail`: the timeout in milliseconds
+  kFailed = 5,    // `detail`: a number that the check's type defines
 };
 
-struct CheckVerdict {
+struct CheckResult {
   CheckOutcome outcome = CheckOutcome::kNone;
   int32_t detail = 0;
   uint16_t port = 0;      // that was checked; 0: none
   uint16_t failures = 0;  // in a row
   uint8_t type = 0;       // CheckType::number of the check
-  friend bool operator==(const CheckVerdict&, const CheckVerdict&) = default;
+  friend bool operator==(const CheckResult&, const CheckResult&) = default;
 };
 
 struct Health {
   HealthState state = HealthState::kInitial;
   int64_t since_ms = 0;  // wall time
-  CheckVerdict verdict;  // that led to the state
+  CheckResult verdict;   // the check result that led to the state
   friend bool operator==(const Health&, const Health&) = default;
 };
 
-// The last probe of a backend, whether or not it changed its state.
+// The last probe of a backend, whether or not it changed the backend's state.
 struct LastProbe {
   int64_t at_ms = 0;  // wall time; 0: there was none
-  CheckVerdict verdict;
+  CheckResult verdict;
 };
 
 enum class DrainEnd : uint8_t {
@@ -68,13 +68,13 @@ enum class DrainEnd : uint8_t {
   kNoRecords = 3,  // the service keeps no flow records
 };
 
-// How far the drain is that the intent asks for.
+// The progress of the drain that the intent asks for.
 struct DrainProgress {
-  uint64_t drain_revision = 0;  // DrainIntent::revision of the drain that this is about; 0: none
+  uint64_t drain_revision = 0;  // DrainIntent::revision of this drain; 0: there is no drain
   DrainEnd end = DrainEnd::kNotYet;
   bool flows_kept = false;  // flows remained at its end, and are kept (on_deadline: keep)
   int64_t finished_ms = 0;  // wall time; 0: it runs
-  std::optional<uint64_t> remaining_flows = {};  // where that is known
+  std::optional<uint64_t> remaining_flows = {};  // nullopt: not known
   bool unseen_flows = false;  // flows may live that `remaining_flows` does not count
   bool finished() const { return end != DrainEnd::kNotYet; }
   friend bool operator==(const DrainProgress&, const DrainProgress&) = default;
@@ -84,38 +84,38 @@ struct BackendStatus {
   std::string service;
   Endpoint endpoint;
   Health health;
-  SteadyTime health_since{};  // health.since_ms by the clock that nobody sets
+  SteadyTime health_since{};  // health.since_ms on the steady clock
   LastProbe probe;
   std::optional<SnapshotNextHop> next_hop;  // as resolved, or the specification's static one
   DrainProgress drain;
-  LeftOut left_out = LeftOut::kNo;  // as the dataplane said last
+  LeftOut left_out = LeftOut::kNo;  // as the dataplane last reported
 };
 
-enum class FrontendHindrance : uint8_t {
+enum class FrontendLeftOutReason : uint8_t {
   kOwnAddress = 0,      // it is an address of this host
   kNatAnyPort = 1,      // nat, for any port: allowed in release 0.1.0
-  kOlderDataplane = 2,  // a range of ports, which a dataplane of release 0.1.0 does not know
+  kOlderDataplane = 2,  // a port range, which a dataplane of release 0.1.0 does not support
 };
 
 // A frontend that the dataplane does not get.
 struct LeftOutFrontend {
   std::string service;
   Frontend frontend;
-  FrontendHindrance hindrance = FrontendHindrance::kOwnAddress;
-  std::string owner = {};  // of an own address: "interface eth0"
+  FrontendLeftOutReason reason = FrontendLeftOutReason::kOwnAddress;
+  std::string owner = {};  // for kOwnAddress: where the address is configured, "interface eth0"
   friend auto operator<=>(const LeftOutFrontend&, const LeftOutFrontend&) = default;
 };
 
-// The dataplane that is connected, or was last.
+// The dataplane that is connected, or the last one that was.
 struct DataplaneStatus {
   bool connected = false;
   uint64_t session = 0;                  // counts connections
   uint64_t in_force_generation = 0;      // 0: none, or not known
-  uint64_t in_force_revision = 0;        // of the intent that it was made of
+  uint64_t in_force_revision = 0;        // of the intent in that generation
   std::vector<IpAddress> own_addresses;  // of its ports
-  // Of an older release: what it does not know.
+  // What a dataplane of an older release does not support.
   std::vector<LeftOutFrontend> left_out_frontends = {};
-  std::vector<std::string> services_without_reset = {};  // with on_no_backend reset: it drops
+  std::vector<std::string> services_without_reset = {};  // on_no_backend is reset, but it drops
   friend bool operator==(const DataplaneStatus&, const DataplaneStatus&) = default;
 };
 
@@ -130,37 +130,38 @@ class StatusBoard {
   StatusBoard(const Clock* clock, std::function<void()> on_change)
       : clock_(clock), on_change_(std::move(on_change)) {}
 
-  // Which facet of a backend changed; kAdded and kRemoved: all of it; kFlows: what is known of the
-  // flows of a drain that runs.
+  // Which facet of a backend changed. kAdded and kRemoved: all facets. kFlows: the flow counts of a
+  // running drain.
   enum class Facet : uint8_t { kAdded, kRemoved, kHealth, kNextHop, kDrain, kFlows, kLeftOut };
   struct Change {
     uint32_t backend_id;
     Facet facet;
   };
 
-  // Takes up what was stored of a backend that Follow() brings next.
+  // Sets the stored status of a backend that the next Follow() adds.
   void Restore(uint32_t backend_id, const StoredStatus& stored);
-  // Entries for the backends of `view`, and for no others. A new one waits for its first verdict.
+  // Adds and removes entries so that exactly the backends of `view` have one. A new backend waits
+  // for its first check result.
   void Follow(const IntentView& view);
 
-  // Of the view that it follows.
+  // Of the last view given to Follow().
   uint64_t revision() const { return view_ == nullptr ? 0 : view_->revision; }
 
   const BackendStatus* Find(uint32_t backend_id) const;
-  // REQUIRES that Follow() has seen it.
+  // REQUIRES that the board has the backend.
   const BackendStatus& At(uint32_t backend_id) const;
-  // visit(backend id) for all.
+  // Calls visit(backend id) for all backends.
   template <typename Visit>
   void VisitBackends(Visit&& visit) const {
     for (const auto& [id, backend] : backends_) visit(id);
   }
   size_t size() const { return backends_.size(); }
 
-  // The health checks'. A backend that is not there is ignored, as by all setters.
-  void SetHealth(uint32_t backend_id, HealthState state, const CheckVerdict& verdict);
-  void SetProbe(uint32_t backend_id, const CheckVerdict& verdict);
+  // Writer: HealthChecks. All setters ignore a backend that the board does not have.
+  void SetHealth(uint32_t backend_id, HealthState state, const CheckResult& verdict);
+  void SetProbe(uint32_t backend_id, const CheckResult& verdict);
 
-  // The neighbours'. `waiting`: a next hop of clients may yet come.
+  // Writer: NextHopController. `waiting`: the clients' next hop may be found later.
   void SetNextHop(uint32_t backend_id, const std::optional<SnapshotNextHop>& next_hop);
   void SetClientNextHop(Family family, const std::optional<SnapshotNextHop>& next_hop,
                         bool waiting);
@@ -168,40 +169,41 @@ class StatusBoard {
     return client_next_hops_[Index(family)].next_hop;
   }
 
-  // The drains'.
+  // Writer: Drains.
   void SetDrain(uint32_t backend_id, const DrainProgress& progress);
   size_t running_drains() const { return running_drains_; }
 
-  // The dataplane's verdicts: the backends that it leaves out, by id, and why; all others are not.
-  // Returns those whose verdict changed.
+  // Writer: Publisher. The backends that the dataplane leaves out, by id, with the reason. All
+  // others are in use. Returns the backends for which this changed.
   std::vector<uint32_t> SetLeftOut(const LeftOutBackends& left_out);
   const LeftOutBackends& left_out() const { return left_out_; }
 
-  // The publisher's.
+  // Writer: Publisher.
   void SetDataplane(const DataplaneStatus& dataplane);
   const DataplaneStatus& dataplane() const { return dataplane_; }
 
-  // The frontends' controller's. Returns true when they changed.
+  // Writer: FrontendController. Returns true if something changed.
   bool SetFrontends(OwnAddresses own, std::set<LeftOutFrontend> left_out);
   const OwnAddresses& own_addresses() const { return own_addresses_; }
   const std::set<LeftOutFrontend>& left_out_frontends() const { return left_out_frontends_; }
-  // Those, and what a dataplane of an older release does not get. visit(const LeftOutFrontend&).
+  // Calls visit(const LeftOutFrontend&) for these and for those left out for an older dataplane.
   template <typename Visit>
   void VisitLeftOutFrontends(Visit&& visit) const {
     for (const LeftOutFrontend& each : left_out_frontends_) visit(each);
     for (const LeftOutFrontend& each : dataplane_.left_out_frontends) visit(each);
   }
 
-  // True when nothing is still to come: every backend has a verdict and a next hop, or will not get
-  // them soon.
-  bool settled() const { return unsettled_ == 0 && !clients_wait(); }
+  // True if the status is complete: every backend has a check result and a next hop, and no next
+  // hop of clients is awaited.
+  bool complete() const { return incomplete_count_ == 0 && !clients_wait(); }
 
-  // Counts changes of what belongs to no backend: own addresses and the clients' next hops.
+  // Counts changes of the status that belongs to no backend: own addresses, left-out frontends and
+  // the clients' next hops.
   uint64_t global_changes() const { return global_changes_; }
-  // Numbers of changes: the next one gets `next_change()`.
+  // The number of the next change.
   uint64_t next_change() const { return first_change_ + changes_.size(); }
-  // What changed since the change `from` (inclusive), oldest first. Nothing: that is not remembered
-  // any more, and all may have changed. visit(const Change&).
+  // Calls visit(const Change&) for the changes from number `from` on, oldest first. False: these
+  // are no longer remembered, and everything may have changed.
   template <typename Visit>
   bool VisitChangesSince(uint64_t from, Visit&& visit) const {
     if (from < first_change_) return false;
@@ -216,7 +218,7 @@ class StatusBoard {
   };
 
   static size_t Index(Family family) { return family == Family::kIpv4 ? 0 : 1; }
-  static bool Unsettled(const BackendStatus& backend) {
+  static bool IsIncomplete(const BackendStatus& backend) {
     return backend.health.state == HealthState::kInitial || !backend.next_hop.has_value();
   }
   static bool DrainRuns(const BackendStatus& backend) {
@@ -227,7 +229,7 @@ class StatusBoard {
   void Add(const ServiceIntent& service, const BackendIntent& backend);
   void Remove(const BackendIntent& backend);
   void Changed(uint32_t backend_id, Facet facet);
-  // Keeps the counts of what is unsettled and drains.
+  // Runs edit(backend), and keeps the counts of incomplete and draining backends right.
   template <typename Edit>
   void Update(BackendStatus* backend, Edit edit);
 
@@ -242,7 +244,7 @@ class StatusBoard {
   std::set<LeftOutFrontend> left_out_frontends_;
   DataplaneStatus dataplane_;
   uint64_t global_changes_ = 0;
-  size_t unsettled_ = 0;
+  size_t incomplete_count_ = 0;
   size_t running_drains_ = 0;
   std::deque<Change> changes_;
   uint64_t first_change_ = 1;  // number of changes_.front()

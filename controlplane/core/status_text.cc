@@ -6,7 +6,7 @@
 
 namespace fairlead {
 
-std::string VerdictText(const CheckVerdict& verdict) {
+std::string CheckResultText(const CheckResult& verdict) {
   const CheckType* type = FindCheckType(verdict.type);
   const std::string_view name = type == nullptr ? "other" : type->name;
   const std::string of_port = verdict.port == 0 ? "" : fmt::format(" of port {}", verdict.port);
@@ -15,7 +15,7 @@ std::string VerdictText(const CheckVerdict& verdict) {
   };
   switch (verdict.outcome) {
     case CheckOutcome::kNone:
-      return "not checked since an update of fairleadd";
+      return "not checked since fairleadd was updated";
     case CheckOutcome::kPassed:
       return fmt::format("{} check{} passes", name, of_port);
     case CheckOutcome::kNoCheck:
@@ -32,17 +32,17 @@ std::string VerdictText(const CheckVerdict& verdict) {
   return "";
 }
 
-std::string HindranceText(const LeftOutFrontend& frontend) {
-  switch (frontend.hindrance) {
-    case FrontendHindrance::kOwnAddress:
-      return "is an address of this host (" + frontend.owner + "), whose packets stay its own";
-    case FrontendHindrance::kNatAnyPort:
-      return "is for any port, which nat no longer takes: the backends' own connections would be "
-             "taken for replies; name the ports, or a range";
-    case FrontendHindrance::kOlderDataplane:
-      return "is a range of ports, which the running dataplane's release 0.1.0 does not know; "
-             "start "
-             "the new one";
+std::string LeftOutFrontendText(const LeftOutFrontend& frontend) {
+  switch (frontend.reason) {
+    case FrontendLeftOutReason::kOwnAddress:
+      return "is an address of this host (" + frontend.owner +
+             "), which handles its packets itself";
+    case FrontendLeftOutReason::kNatAnyPort:
+      return "is for any port, which nat no longer supports: the backends' own connections would "
+             "be treated as replies; name the ports, or a range";
+    case FrontendLeftOutReason::kOlderDataplane:
+      return "is a port range, which the running dataplane (release 0.1.0) does not support; start "
+             "the new dataplane";
   }
   return "";
 }

@@ -1,5 +1,5 @@
-// Sentences about what was observed, for people: made where it is shown, from numbers. Nothing decides
-// by them.
+// Sentences about the status, for people. They are made from numbers where the status is shown. No
+// code decides by them.
 #pragma once
 
 #include <string>
@@ -9,9 +9,10 @@
 namespace fairlead {
 
 // "3 tcp checks of port 80 failed in a row: Connection refused".
-std::string VerdictText(const CheckVerdict& verdict);
-// "is an address of this host (interface eth0), whose packets stay its own": goes on after the frontend.
-std::string HindranceText(const LeftOutFrontend& frontend);
+std::string CheckResultText(const CheckResult& verdict);
+// "is an address of this host (interface eth0), which handles its packets itself". The caller puts
+// the frontend before it.
+std::string LeftOutFrontendText(const LeftOutFrontend& frontend);
 // "deadline passed; flows that remain are kept"; empty while the drain runs.
 std::string DrainEndText(const DrainProgress& progress);
 

@@ -1,6 +1,6 @@
-// Stores what was observed, so that a restart finds it: the health of backends, how their drains
-// ended, and the snapshot generation. Nobody waits for it: what cannot be written now is kept, and
-// written when that is possible again.
+// Stores observed status for the next start: the health of backends, how their drains ended, and
+// the snapshot generation. No code waits for a write. A write that fails is retried until it
+// succeeds.
 //
 // One thread (the executor's).
 #pragma once
@@ -26,12 +26,12 @@ class StatusWriter {
                const GenerationCounter* generations);
 
   void Start();
-  // Takes up what changed since the last call.
+  // Notes what changed since the last call, to be written.
   void Reconcile();
-  // Ends the loop, and writes what is left. For a process that stops.
+  // Ends the loop and writes the remaining changes. Called when the process stops.
   boost::asio::awaitable<void> Stop();
 
-  // Why what was observed is not in the store; empty when it is.
+  // Why the last write failed; empty if it succeeded.
   const std::string& error() const { return error_; }
 
  private:

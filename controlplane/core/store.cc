@@ -20,29 +20,29 @@
 namespace fairlead {
 Status DamagedStore(const std::string& what) {
   return DataLoss("the store is damaged: " + what +
-                  "; restore it from a backup (fairctl store backup makes them), or move it and "
-                  "the files named after it away and start with --services");
+                  "; restore it from a backup (made with fairctl store backup), or move it and the "
+                  "files named after it away and start with --services");
 }
 
 Status Store::CheckAcknowledged(const std::string& path, bool accept_older) {
   RETURN_IF_ERROR(acknowledged_.Open(path + ".acknowledged"));
   const std::optional<AcknowledgedChange> last = acknowledged_.Read();
-  if (!last.has_value()) return {};  // the dataplane may know more
+  if (!last.has_value()) return {};  // the dataplane's change is checked when it connects
   ASSIGN_OR_RETURN(const bool known, KnowsChange(last->change_id, last->generation));
   if (known) return {};
   if (accept_older) {
     acknowledged_.Clear();
     return {};
   }
-  return DamagedStore("the last change that was acknowledged (generation " +
+  return DamagedStore("the last acknowledged change (generation " +
                       std::to_string(last->generation) +
-                      ") is not in it, so that it is older than it was; if that is wanted, start "
-                      "with --accept-older-store");
+                      ") is missing, so this is an older state of the store; to use it anyway, "
+                      "start with --accept-older-store");
 }
 
 Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_older,
                                            ResourceList resources) {
-  // SQLite opens whatever has the name, and waits at a FIFO.
+  // SQLite opens any kind of file, and blocks on a FIFO.
   for (const char* suffix : {"", "-journal", "-wal", "-shm"}) {
     RETURN_IF_ERROR(CheckOwnFile(path + suffix));
   }
@@ -50,9 +50,9 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_
   if (::stat(path.c_str(), &info) != 0) {
     RETURN_IF_ERROR(Create(path, resources));
   } else if (info.st_size == 0) {
-    return DataLoss(path +
-                    ": is empty, which no store ever is; restore it from a backup, or remove " +
-                    "it and the files named after it to begin anew");
+    return DataLoss(
+        path + ": is empty, so it is not a store; restore it from a backup, or remove it and " +
+        "the files named after it to start with a new store");
   }
   Result<SqliteDatabase> database = SqliteDatabase::Open(path);
   Status status = database.status();
@@ -66,7 +66,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_
   return store;
 }
 
-// A new store gets its name when it is whole.
+// Makes the store under a temporary name, and renames it when it is complete.
 Status Store::Create(const std::string& path, ResourceList resources) {
   const std::string fresh = path + ".new";
   const std::string journal = fresh + "-journal";
@@ -93,25 +93,29 @@ Status Store::Create(const std::string& path, ResourceList resources) {
   return {};
 }
 
-// SQLite reads what is missing of the last page as zeros.
+// SQLite does not notice a last page that is cut off: it reads the missing bytes as zeros.
 Status Store::CheckLength(const std::string& path) {
   ASSIGN_OR_RETURN(const int64_t page_bytes, database_.QueryInteger("PRAGMA page_size"));
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) return Unavailable(std::strerror(errno));
   if (page_bytes > 0 && info.st_size % page_bytes == 0) return {};
-  return DamagedStore("it has " + std::to_string(info.st_size) + " bytes, no multiple of " +
-                      std::to_string(page_bytes));
+  return DamagedStore("its length, " + std::to_string(info.st_size) +
+                      " bytes, is not a multiple of the page size, " + std::to_string(page_bytes));
 }
 
 Status Store::Prepare(const std::string& path) {
-  // Exclusive: a second fairleadd on the same store is refused, and no shared-memory file is needed.
+  // Exclusive: a second fairleadd on the same store is refused, and no shared-memory file is
+  // needed.
   RETURN_IF_ERROR(database_.Execute("PRAGMA locking_mode=EXCLUSIVE"));
   RETURN_IF_ERROR(CheckVersion());
   ASSIGN_OR_RETURN(const std::string mode, database_.QueryText("PRAGMA journal_mode=WAL"));
-  if (mode != "wal") return Unavailable("write-ahead logging is not possible here (" + mode + ")");
+  if (mode != "wal") {
+    return Unavailable("SQLite cannot use write-ahead logging for this file: journal mode is " +
+                       mode);
+  }
   RETURN_IF_ERROR(database_.Execute("PRAGMA synchronous=FULL"));
-  ASSIGN_OR_RETURN(const std::string verdict, database_.QueryText("PRAGMA integrity_check(1)"));
-  if (verdict != "ok") return DamagedStore(verdict);
+  ASSIGN_OR_RETURN(const std::string integrity, database_.QueryText("PRAGMA integrity_check(1)"));
+  if (integrity != "ok") return DamagedStore(integrity);
   RETURN_IF_ERROR(CheckLength(path));
   ASSIGN_OR_RETURN(const int64_t version, database_.QueryInteger("PRAGMA user_version"));
   if (version < kStoreSchemaVersion) RETURN_IF_ERROR(MigrateStore(this, path, version));
@@ -122,7 +126,7 @@ Status Store::Prepare(const std::string& path) {
 
 Status Store::FollowChecksums() {
   RETURN_IF_ERROR(database_.AddAccumulator("fl_account", &delta_));
-  // INSERT OR REPLACE tells of what it replaces.
+  // Makes INSERT OR REPLACE run the delete trigger for the row that it replaces.
   RETURN_IF_ERROR(database_.Execute("PRAGMA recursive_triggers=ON"));
   for (const StoreTable& each : AllTables(resources_)) {
     const std::string table = each.name;
@@ -168,11 +172,13 @@ Status Store::CheckVersion() {
   }
   if (version > kStoreSchemaVersion) {
     return FailedPrecondition("the store has schema version " + std::to_string(version) +
-                              ", this fairleadd knows up to " +
+                              ", this fairleadd reads versions up to " +
                               std::to_string(kStoreSchemaVersion) +
                               "; start the newer fairleadd that wrote it");
   }
-  if (version < 1) return DamagedStore("schema version " + std::to_string(version));
+  if (version < 1) {
+    return DamagedStore("schema version " + std::to_string(version) + " is out of range");
+  }
   return {};
 }
 
@@ -180,7 +186,7 @@ Status Store::CreateSchema() {
   RETURN_IF_ERROR(database_.Execute("PRAGMA synchronous=FULL"));
   const std::string pragmas = "PRAGMA application_id=" + std::to_string(kStoreApplicationId) +
                               ";PRAGMA user_version=" + std::to_string(kStoreSchemaVersion);
-  // The file has no name yet that anybody looks at: several steps do no harm.
+  // The file still has its temporary name, so these steps need not be one transaction.
   for (const StoreTable& table : AllTables(resources_)) {
     RETURN_IF_ERROR(database_.Execute(table.sql));
   }
@@ -237,12 +243,12 @@ Result<StoredState> Store::Load() {
   ASSIGN_OR_RETURN(const uint64_t digest, GetMeta("digest"));
   if (digest != digest_) {
     return DamagedStore(
-        "the digest of all rows, which tells of some that are missing or of an earlier moment");
+        "the digest of all rows does not match: rows are missing, or come from an earlier state");
   }
   StoredState state;
   ASSIGN_OR_RETURN(state.generation, GetMeta("generation"));
   if (state.generation >= kMaxGeneration) {
-    return DamagedStore("generation " + std::to_string(state.generation));
+    return DamagedStore("generation " + std::to_string(state.generation) + " is out of range");
   }
   ASSIGN_OR_RETURN(state.intent.revision, GetMeta("revision"));
   ASSIGN_OR_RETURN(state.intent.change_id, LoadChanges(&database_, &state.changes));
@@ -292,7 +298,7 @@ Result<Store::Transaction> Store::Begin(Durability durability) {
 }
 
 Store::Transaction::~Transaction() {
-  // Nothing can be done about a rollback that fails; the next BEGIN will say so.
+  // A rollback that fails is ignored: the next BEGIN fails then.
   if (store_ != nullptr) (void)database().Execute("ROLLBACK");
 }
 
@@ -309,7 +315,7 @@ Status Store::Transaction::PutStatus(uint32_t backend_id, const StoredStatus& st
 }
 
 Status Store::Transaction::SetGeneration(uint64_t generation) {
-  // A write that was asked for before another must not undo it.
+  // A write that runs late must not replace a higher generation.
   ASSIGN_OR_RETURN(const uint64_t present, store_->GetMeta("generation"));
   if (generation <= present) return {};
   return store_->SetMeta("generation", generation);
@@ -321,7 +327,7 @@ Status Store::Transaction::SetRevision(uint64_t revision) {
 
 Status Store::Transaction::AddChange(uint64_t generation, uint64_t id) {
   RETURN_IF_ERROR(PutChangeRow(&database(), generation, id));
-  // One goes when one comes.
+  // Keep the newest kChangesKept.
   ASSIGN_OR_RETURN(SqliteStatement oldest,
                    database().Prepare("DELETE FROM changes WHERE generation <= (SELECT generation "
                                       "FROM changes ORDER BY generation DESC LIMIT 1 OFFSET ?)"));
@@ -339,7 +345,7 @@ Status Store::Transaction::AddHistory(const HistoryEntry& entry) {
            static_cast<int64_t>(store_->history_bytes_) + added_bytes_ >
                static_cast<int64_t>(kMaxHistoryBytes);
   };
-  // The newest stays, however large it is.
+  // The newest entry stays, however large it is.
   while (is_too_much() && store_->history_entries_ + static_cast<uint64_t>(added_entries_) > 1) {
     ASSIGN_OR_RETURN(const int64_t bytes,
                      database().QueryInteger("SELECT length(changes) FROM history ORDER BY "

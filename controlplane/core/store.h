@@ -1,23 +1,24 @@
 // The durable side of the core: the intent with its history, the last status of each backend, the
 // snapshot generation and the group's hash seed. One SQLite file, held exclusively while open.
 //
-// SQLite's write-ahead log makes a commit one write to the disk. Changes of the intent wait for that
-// write (synchronous=FULL); what was observed does not (Durability::kInMemory). But SQLite reads a damaged log up
-// to its first bad frame, without a word, and what was acknowledged behind it would be undone. So a
-// file beside the store, PATH.acknowledged, names the last change: a store that does not know that
-// change has lost it, and is refused (docs/decisions/0018-lost-changes.md).
+// SQLite's write-ahead log makes a commit one write to the disk. Changes of the intent wait for
+// that write (synchronous=FULL). Observed status does not (Durability::kInMemory). SQLite reads a
+// damaged log up to its first bad frame and reports no error: acknowledged changes behind that
+// frame would be lost silently. So a file beside the store, PATH.acknowledged, names the last
+// acknowledged change. A store that does not know that change has lost it, and is refused
+// (docs/decisions/0018-lost-changes.md).
 //
 //   meta      key, value                         generation, revision, hash_seed, digest
 //   status    backend_id, health and drain progress in numbers, checksum
-//   changes   generation, id, checksum           what was acknowledged last, by random ids
+//   changes   generation, id, checksum           the last acknowledged changes, with random ids
 //   history   revision, at_ms, author, changes (JSON), checksum
 //   and the tables of the resources (resource.h): services, backends, drains
 //
-// Every row carries an XXH3-64 of its columns, and meta has the sum of all of these: a damaged file is
-// refused at start even where its pages still look like a database, and so is one with a page of an
-// earlier moment. What a durable Commit() has acknowledged survives kill -9 and power loss.
+// Every row has an XXH3-64 checksum of its columns, and meta has the sum of all checksums. So a
+// start refuses a damaged file even if it is still a valid database, and a file with a page from an
+// earlier state. A change survives kill -9 and power loss once a kOnDisk Commit() has returned.
 //
-// The dataplane is the second witness: it tells the change that it forwards by (KnowsChange).
+// The dataplane gives a second check: it reports the change that it has in force (KnowsChange).
 //
 // One thread at a time (store_thread.h).
 #pragma once
@@ -52,34 +53,35 @@ struct StoredState {
 };
 
 enum class Durability : uint8_t {
-  kOnDisk,    // the transaction's Commit() returns when the disk has it
-  kInMemory,  // it survives the end of the process, and reaches the disk with the next kOnDisk
+  kOnDisk,    // Commit() returns when the transaction is on the disk
+  kInMemory,  // survives the end of the process, and reaches the disk with the next kOnDisk
 };
 
 class Store {
  public:
-  // Opens or creates; a store of an older version is migrated, and a copy of it kept as
-  // PATH.schema-N. Refuses with kDataLoss a damaged or empty file, and one that has lost changes
-  // unless `accept_older`; with kFailedPrecondition a store of another program or of a newer version,
-  // one with rows in a table that no resource has, one that another process holds, and what is no
-  // regular file of this user's.
+  // Opens or creates a store. Migrates a store of an older version, and keeps a copy of it as
+  // PATH.schema-N. Fails with:
+  // - kDataLoss: the file is damaged or empty, or it has lost changes and `accept_older` is false.
+  // - kFailedPrecondition: the store belongs to another program or a newer version, has rows in a
+  //   table of no resource, or is held by another process; or the file is not a regular file of
+  //   this user.
   static Result<std::unique_ptr<Store>> Open(const std::string& path, bool accept_older = false,
                                              ResourceList resources = BuiltInResources());
 
   Result<StoredState> Load();
 
-  // False: this is not the store, or an earlier state of it, in which that change was made. True also
-  // where it is too old to be remembered.
+  // False: this store does not contain the change. It is another store, or an older state of this
+  // one. True also if the change is too old to be remembered.
   Result<bool> KnowsChange(uint64_t id, uint64_t generation);
-  // The bytes of a store file with what is committed.
+  // The bytes of a store file with all committed rows.
   Result<std::string> Backup() { return database_.Backup(); }
 
   // Entries from revision `from` on, ascending, at most `limit`.
   Result<std::vector<HistoryEntry>> History(uint64_t from, size_t limit);
-  // The oldest revision that is kept; 0: none.
+  // The oldest revision in the history; 0: the history is empty.
   Result<uint64_t> OldestRevision();
 
-  // All or nothing; one at a time. What is not committed is rolled back when the transaction goes out of scope.
+  // All or nothing. One at a time. Rolled back when it goes out of scope without Commit().
   class Transaction {
    public:
     Transaction(Transaction&& other) noexcept
@@ -90,14 +92,14 @@ class Store {
     Transaction& operator=(Transaction&&) = delete;
     ~Transaction();
 
-    // What `after` has otherwise than `before`: what resources have, and the revision.
+    // Writes the differences between `before` and `after`: rows of the resources, and the revision.
     Status PutIntent(const Intent& before, const Intent& after);
     Status PutStatus(uint32_t backend_id, const StoredStatus& status);
     Status SetGeneration(uint64_t generation);
     Status SetRevision(uint64_t revision);
-    // Remembers that a change was made that somebody is told of. The last 10,000 are kept.
+    // Records a change that will be acknowledged. The last 10,000 are kept.
     Status AddChange(uint64_t generation, uint64_t id);
-    // The last kMaxHistoryEntries are kept, or fewer where they are large.
+    // At most kMaxHistoryEntries entries and kMaxHistoryBytes bytes are kept, the newest.
     Status AddHistory(const HistoryEntry& entry);
     Status Commit();
 
@@ -108,8 +110,8 @@ class Store {
     explicit Transaction(Store* store) : store_(store) { store_->delta_ = 0; }
 
     Store* store_;
-    AcknowledgedChange acknowledged_;  // once it is committed
-    int64_t added_entries_ = 0;        // of the history
+    AcknowledgedChange acknowledged_;  // written to its file after the commit
+    int64_t added_entries_ = 0;        // to the history; negative: removed
     int64_t added_bytes_ = 0;
   };
   Result<Transaction> Begin(Durability durability = Durability::kOnDisk);
@@ -125,11 +127,12 @@ class Store {
   static Status Create(const std::string& path, ResourceList resources);
   Status CheckVersion();
   Status CreateSchema();
-  // Makes the tables that the resources have and the store has not.
+  // Creates tables of the resources that the store does not have yet. Refuses unknown tables with
+  // rows.
   Status AddMissingTables();
-  // From here on delta_ follows what statements change.
+  // Adds triggers, so that from here on delta_ sums the checksums of changed rows.
   Status FollowChecksums();
-  // Of all rows, as they are read.
+  // The sum of the checksums of all rows.
   Result<uint64_t> SumChecksums();
   Status SetMeta(const char* key, uint64_t value);
   Result<uint64_t> GetMeta(const char* key);
@@ -140,9 +143,9 @@ class Store {
   ResourceList resources_;
   AcknowledgedFile acknowledged_;
   Durability durability_ = Durability::kOnDisk;
-  uint64_t digest_ = 0;         // of what is committed
-  uint64_t delta_ = 0;          // what the transaction adds to it
-  uint64_t history_bytes_ = 0;  // of all entries, about
+  uint64_t digest_ = 0;         // of all committed rows
+  uint64_t delta_ = 0;          // what the transaction adds to digest_
+  uint64_t history_bytes_ = 0;  // of the changes in all entries
   uint64_t history_entries_ = 0;
 };
 

@@ -14,8 +14,8 @@ namespace {
 
 constexpr const char* kOldTables[] = {"services", "backends", "drains", "health"};
 
-// Reads what schemas 1 and 2 stored. They differ in how missing rows are noticed: 1 counted them, 2 has
-// the sum of their checksums.
+// Reads a store of schema 1 or 2. They detect missing rows differently: schema 1 counts the rows,
+// schema 2 has the sum of their checksums.
 class OldStore {
  public:
   OldStore(SqliteDatabase* database, int64_t version) : database_(database), version_(version) {}
@@ -90,7 +90,7 @@ Status OldStore::CheckDigest() {
   ASSIGN_OR_RETURN(const uint64_t digest, LoadMeta(database_, "digest"));
   if (digest == sum) return {};
   return DamagedStore(
-      "the digest of all rows, which tells of some that are missing or of an earlier moment");
+      "the digest of all rows does not match: rows are missing, or come from an earlier state");
 }
 
 Status OldStore::ReadServices() {
@@ -100,7 +100,7 @@ Status OldStore::ReadServices() {
                       const std::string spec = row.Text(2);
                       if (row.Integer(3) !=
                           RowDigest("service").Add(name).Add(row.Integer(1)).Add(spec).value()) {
-                        return DamagedStore("checksum of service " + name);
+                        return DamagedStore("checksum of service " + name + " does not match");
                       }
                       ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(spec));
                       Result<ServiceSpec> parsed = ServiceFromJson(json);
@@ -124,7 +124,8 @@ Status OldStore::ReadBackends() {
         const std::string spec = row.Text(3);
         if (row.Integer(4) !=
             RowDigest("backend").Add(row.Integer(0)).Add(name).Add(endpoint).Add(spec).value()) {
-          return DamagedStore("checksum of backend " + endpoint + " of service " + name);
+          return DamagedStore("checksum of backend " + endpoint + " of service " + name +
+                              " does not match");
         }
         ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(spec));
         Result<BackendSpec> parsed = BackendFromJson(json);
@@ -149,7 +150,7 @@ Status OldStore::ReadBackends() {
   return {};
 }
 
-// Schemas 1 and 2 told how a drain ended by these texts.
+// Schemas 1 and 2 stored the end of a drain as one of these texts.
 DrainProgress EndOf(const std::string& reason, uint64_t revision, int64_t finished_ms) {
   DrainProgress progress;
   progress.drain_revision = revision;
@@ -174,7 +175,7 @@ Status OldStore::ReadDrains() {
                                   .Add(row.Integer(3))
                                   .Add(row.Text(4))
                                   .value()) {
-          return DamagedStore("checksum of the drain of backend " + id);
+          return DamagedStore("checksum of the drain of backend " + id + " does not match");
         }
         ASSIGN_OR_RETURN(const std::shared_ptr<BackendIntent> backend, Backend(row.Integer(0)));
         const uint64_t revision = state_.intent.revision;
@@ -185,30 +186,30 @@ Status OldStore::ReadDrains() {
 }
 
 Status OldStore::ReadHealth() {
-  return ForEachRow("SELECT backend_id, state, since_ms, reason, checksum FROM health",
-                    [&](const SqliteStatement& row) -> Status {
-                      const int64_t value = row.Integer(1);
-                      const std::string id = std::to_string(row.Integer(0));
-                      if (value < 0 || value > static_cast<int64_t>(HealthState::kUnhealthy) ||
-                          row.Integer(4) != RowDigest("health")
-                                                .Add(row.Integer(0))
-                                                .Add(value)
-                                                .Add(row.Integer(2))
-                                                .Add(row.Text(3))
-                                                .value()) {
-                        return DamagedStore("checksum of the health of backend " + id);
-                      }
-                      ASSIGN_OR_RETURN(const std::shared_ptr<BackendIntent> backend,
-                                       Backend(row.Integer(0)));
-                      // The reason was text; the next check gives one in numbers.
-                      Health& health = state_.status[backend->id].health;
-                      health.state = static_cast<HealthState>(value);
-                      health.since_ms = row.Integer(2);
-                      return {};
-                    });
+  return ForEachRow(
+      "SELECT backend_id, state, since_ms, reason, checksum FROM health",
+      [&](const SqliteStatement& row) -> Status {
+        const int64_t value = row.Integer(1);
+        const std::string id = std::to_string(row.Integer(0));
+        if (value < 0 || value > static_cast<int64_t>(HealthState::kUnhealthy) ||
+            row.Integer(4) != RowDigest("health")
+                                  .Add(row.Integer(0))
+                                  .Add(value)
+                                  .Add(row.Integer(2))
+                                  .Add(row.Text(3))
+                                  .value()) {
+          return DamagedStore("checksum of the health of backend " + id + " does not match");
+        }
+        ASSIGN_OR_RETURN(const std::shared_ptr<BackendIntent> backend, Backend(row.Integer(0)));
+        // The stored reason is text. The next check replaces it by numbers.
+        Health& health = state_.status[backend->id].health;
+        health.state = static_cast<HealthState>(value);
+        health.since_ms = row.Integer(2);
+        return {};
+      });
 }
 
-// The last changes stay known: the dataplane forwards by one of them.
+// Keeps the last changes: the dataplane has one of them in force.
 using Changes = std::map<int64_t, int64_t>;
 Result<Changes> ReadChanges(SqliteDatabase* database) {
   Changes changes;

@@ -1,6 +1,6 @@
-// Brings a store of an older schema to the present one: everything is read and checked as that schema
-// had it, a copy of the file is kept as PATH.schema-N, and the new tables are written in one
-// transaction. A process that dies in the middle leaves the old store.
+// Migrates a store of an older schema to the present one. Reads and checks all rows by the rules of
+// the old schema, keeps a copy of the file as PATH.schema-N, and writes the new tables in one
+// transaction. If the process dies before the commit, the old store remains.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace fairlead {
 
-// REQUIRES an open database of schema `version` below the present one, before Store follows checksums.
+// REQUIRES an open database with schema `version`, older than the present one. Call before
+// Store::FollowChecksums().
 Status MigrateStore(Store* store, const std::string& path, int64_t version);
 
 }  // namespace fairlead

@@ -50,7 +50,8 @@ int64_t MetaDigest(const std::string& key, const std::string& value) {
 
 // The columns of a status row between its id and its checksum.
 constexpr int kStatusColumns = 10;
-// The column `outcome`: CheckOutcome, and above it the number of the check's type.
+// The column `outcome`: the lower 8 bits are the CheckOutcome, the upper ones the check type's
+// number.
 constexpr int kOutcomeBits = 8;
 constexpr int64_t kOutcomeMask = (1 << kOutcomeBits) - 1;
 using StatusNumbers = std::array<int64_t, kStatusColumns>;
@@ -84,7 +85,7 @@ StoredStatus FromNumbers(const StatusNumbers& numbers) {
   status.drain.end = static_cast<DrainEnd>(numbers[7]);
   status.drain.flows_kept = numbers[8] != 0;
   status.drain.finished_ms = numbers[9];
-  // Nothing remained at such an end.
+  // The row does not contain the count, but this end implies it.
   if (status.drain.end == DrainEnd::kNoFlowsRemain) status.drain.remaining_flows = 0;
   return status;
 }
@@ -126,7 +127,7 @@ Result<uint64_t> LoadMeta(SqliteDatabase* database, const char* key) {
   if (!row) return DamagedStore(std::string("meta has no ") + key);
   const std::string text = statement.Text(0);
   if (statement.Integer(1) != MetaDigest(key, text)) {
-    return DamagedStore(std::string("checksum of meta ") + key);
+    return DamagedStore(std::string("checksum of meta ") + key + " does not match");
   }
   return std::strtoull(text.c_str(), nullptr, 10);
 }
@@ -179,7 +180,8 @@ Result<std::unordered_map<uint32_t, StoredStatus>> LoadStatus(SqliteDatabase* da
         !is_within(numbers[2] & kOutcomeMask, CheckOutcome::kFailed) ||
         !is_within(numbers[2] >> kOutcomeBits, UINT8_MAX) ||
         !is_within(numbers[7], DrainEnd::kNoRecords)) {
-      return DamagedStore("checksum of the status of backend " + std::to_string(rows.Integer(0)));
+      return DamagedStore("checksum or a value of the status of backend " +
+                          std::to_string(rows.Integer(0)) + " is wrong");
     }
     status[static_cast<uint32_t>(rows.Integer(0))] = FromNumbers(numbers);
   }
@@ -194,7 +196,8 @@ Result<uint64_t> LoadChanges(SqliteDatabase* database, KnownChanges* changes) {
     ASSIGN_OR_RETURN(const bool row, rows.Step());
     if (!row) return last;
     if (rows.Integer(2) != ChangeDigest(rows.Integer(0), rows.Integer(1))) {
-      return DamagedStore("checksum of change " + std::to_string(rows.Integer(0)));
+      return DamagedStore("checksum of change " + std::to_string(rows.Integer(0)) +
+                          " does not match");
     }
     last = static_cast<uint64_t>(rows.Integer(1));
     changes->Add(static_cast<uint64_t>(rows.Integer(0)), last);
@@ -214,7 +217,8 @@ Result<std::vector<HistoryEntry>> LoadHistory(SqliteDatabase* database, uint64_t
     HistoryEntry entry{static_cast<uint64_t>(rows.Integer(0)), rows.Integer(1), rows.Text(2),
                        rows.Text(3)};
     if (rows.Integer(4) != HistoryDigest(entry)) {
-      return DamagedStore("checksum of revision " + std::to_string(entry.revision));
+      return DamagedStore("checksum of revision " + std::to_string(entry.revision) +
+                          " does not match");
     }
     entries.push_back(std::move(entry));
   }

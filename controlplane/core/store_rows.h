@@ -1,5 +1,5 @@
-// The rows of the store: how each is written and read, with its checksum. What is damaged is refused
-// with the row that it is. Called by Store, by resources and by the migration of older stores.
+// Writes and reads the rows of the store, with their checksums. A damaged row fails with a message
+// that names it. Called by Store, by resources and by the migration of older stores.
 #pragma once
 
 #include <cstdint>
@@ -16,27 +16,27 @@
 
 namespace fairlead {
 
-// The store's own, and the resources'.
+// The store's own tables and those of the resources.
 std::vector<StoreTable> AllTables(ResourceList resources);
 
 Status PutMeta(SqliteDatabase* database, const char* key, uint64_t value);
 Result<uint64_t> LoadMeta(SqliteDatabase* database, const char* key);
 
-// Rows of resources that the migration needs too; each stands in its resource's file.
+// Rows of resources that the migration needs too. Each is defined in its resource's file.
 Status PutServiceRow(SqliteDatabase* database, uint32_t id, const ServiceSpec& settings);
 Status DeleteServiceRow(SqliteDatabase* database, const std::string& name);
 Status PutBackendRow(SqliteDatabase* database, const std::string& service,
                      const BackendIntent& backend);
-Status DeleteBackendRow(SqliteDatabase* database, uint32_t id);  // and what was observed of it
+Status DeleteBackendRow(SqliteDatabase* database, uint32_t id);  // and its status row
 Status PutDrainRow(SqliteDatabase* database, uint32_t backend_id, const DrainIntent& drain);
 Status DeleteDrainRow(SqliteDatabase* database, uint32_t backend_id);
-// Does nothing when the backend is gone: what was observed of it may come late.
+// Does nothing if the backend is gone: its status may arrive after its removal.
 Status PutStatusRow(SqliteDatabase* database, uint32_t backend_id, const StoredStatus& status);
 Status PutChangeRow(SqliteDatabase* database, uint64_t generation, uint64_t id);
 Status PutHistoryRow(SqliteDatabase* database, const HistoryEntry& entry);
 
 Result<std::unordered_map<uint32_t, StoredStatus>> LoadStatus(SqliteDatabase* database);
-// All that are kept; returns the id of the newest, 0 where there is none.
+// Reads all changes that are kept. Returns the id of the newest; 0: there is none.
 Result<uint64_t> LoadChanges(SqliteDatabase* database, KnownChanges* changes);
 Result<std::vector<HistoryEntry>> LoadHistory(SqliteDatabase* database, uint64_t from,
                                               size_t limit);

@@ -1,7 +1,8 @@
-// The thread on which the store works: a slow disk holds up nobody but who waits for its answer.
+// The store's own thread. A slow disk delays only coroutines that wait for the store.
 //
-// Run() is for coroutines of the executor's thread; they go on there. Only work that was handed to
-// Run() or CallHere() may touch the store. REQUIRES that the executor's context outlives it.
+// Coroutines of the executor's thread call Run(), and continue on that thread. Only work that is
+// passed to Run() or CallHere() may use the store. REQUIRES that the executor's context outlives
+// this object.
 #pragma once
 
 #include <chrono>
@@ -28,15 +29,16 @@ class StoreThread {
  public:
   StoreThread(boost::asio::any_io_executor executor, std::unique_ptr<Store> store)
       : executor_(std::move(executor)), store_(std::move(store)) {}
-  // Waits for what is under way.
+  // Waits for running work.
   ~StoreThread() { thread_.join(); }
 
-  // What work(Store*) returns, a Status or Result. kUnavailable when memory ran out in it.
+  // Runs work(Store*) on the store's thread and returns its Status or Result. kUnavailable if it
+  // ran out of memory.
   template <typename Work>
   boost::asio::awaitable<std::invoke_result_t<Work, Store*>> Run(Work work) {
     using Answer = std::invoke_result_t<Work, Store*>;
     const auto answer = std::make_shared<std::optional<Answer>>();
-    // Named, since GCC 12 destroys closures in a co_await expression twice (PR 99576).
+    // A named variable, because GCC 12 destroys closures in a co_await expression twice (PR 99576).
     auto begin = [this, work = std::move(work), answer](auto handler) {
       // The executor must not run out of work meanwhile.
       auto tracked =
@@ -53,18 +55,20 @@ class StoreThread {
     co_return std::move(**answer);
   }
 
-  // The same on the calling thread. REQUIRES that no Run() is under way: before the executor runs.
+  // The same on the calling thread. REQUIRES that no Run() is active: call it before the executor
+  // runs.
   template <typename Work>
   std::invoke_result_t<Work, Store*> CallHere(Work work) {
     try {
       return work(store_.get());
     } catch (const std::bad_alloc&) {
-      return Unavailable("no memory for what the store should do");
+      return Unavailable("out of memory in the store");
     }
   }
 
  private:
-  // On the executor. Nobody else will wake who waits: a lack of memory is waited for.
+  // Posts the handler to the executor. Retries while there is no memory: nothing else resumes the
+  // waiting coroutine.
   template <typename Handler>
   void Resume(Handler handler) {
     for (;;) {

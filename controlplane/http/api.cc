@@ -59,7 +59,7 @@ Result<std::optional<uint64_t>> ExpectedRevision(const HttpRequest& request) {
   const auto parsed = quoted ? std::from_chars(text.data() + 1, end, revision)
                              : std::from_chars_result{text.data(), std::errc::invalid_argument};
   if (parsed.ec != std::errc() || parsed.ptr != end) {
-    return InvalidArgument("the header If-Match is not a revision in quotes, as ETag has it");
+    return InvalidArgument("the header If-Match is not a revision in quotes; copy it from an ETag");
   }
   return std::optional<uint64_t>(revision);
 }
@@ -79,7 +79,7 @@ Result<Author> AuthorOf(const HttpRequest& request) {
   }
   const std::string override_text = request.header("fairlead-override");
   if (!override_text.empty() && override_text != "owner") {
-    return InvalidArgument("the header Fairlead-Override can be owner, and nothing else");
+    return InvalidArgument("the header Fairlead-Override has a value other than owner");
   }
   author.override_owner = !override_text.empty();
   if (!author.owner.empty()) author.name = author.owner;
@@ -88,13 +88,13 @@ Result<Author> AuthorOf(const HttpRequest& request) {
 
 }  // namespace
 
-boost::asio::awaitable<Result<Applied>> ApplyChange(Api* api, const HttpRequest& request,
-                                                    Mutation mutation) {
+boost::asio::awaitable<Result<Committed>> ApplyChange(Api* api, const HttpRequest& request,
+                                                      Mutation mutation) {
   const Result<std::optional<uint64_t>> expected = ExpectedRevision(request);
   if (!expected.ok()) co_return expected.status();
   Result<Author> author = AuthorOf(request);
   if (!author.ok()) co_return author.status();
-  Result<Applied> applied =
+  Result<Committed> applied =
       co_await api->log->Apply(std::move(mutation), *std::move(author), *expected);
   const SteadyTime deadline = std::chrono::steady_clock::now() + kLongestPass;
   while (applied.ok() && api->board->revision() < applied->revision) {
@@ -105,7 +105,7 @@ boost::asio::awaitable<Result<Applied>> ApplyChange(Api* api, const HttpRequest&
 
 namespace {
 
-// Whether the reply shows a backend that the dataplane leaves out, or a frontend that no snapshot has.
+// Whether the reply shows a left-out backend or frontend.
 bool ShowsLeftOut(const nlohmann::json& json) {
   if (!json.is_object()) return false;
   if (json.contains("left_out_frontends") && !json["left_out_frontends"].empty()) return true;
@@ -115,7 +115,8 @@ bool ShowsLeftOut(const nlohmann::json& json) {
 
 }  // namespace
 
-HttpReply ChangeReply(unsigned status, nlohmann::json json, const Applied& applied, bool in_force) {
+HttpReply ChangeReply(unsigned status, nlohmann::json json, const Committed& applied,
+                      bool in_force) {
   in_force = in_force && !ShowsLeftOut(json);
   HttpReply reply;
   reply.status = status;

@@ -1,4 +1,4 @@
-// What the handlers work on, and the routes of the API.
+// The state that the handlers use, and the routes of the API.
 #pragma once
 
 #include <map>
@@ -36,13 +36,13 @@ struct Api {
   SteadyTime started_at{};
   RequestCounts requests;
   size_t watchers = 0;
-  bool stopping = false;  // streams end
+  bool stopping = false;  // true: streams end
 };
 
-// The whole API. `api` must outlive the router.
+// Adds all routes of the API. `api` must outlive the router.
 void AddRoutes(Api* api, Router* router);
 
-// What belongs to no resource, each group in its own file.
+// Routes that belong to no resource, each group in its own file.
 void AddStatusRoutes(Api* api, Router* router);
 void AddStoreRoutes(Api* api, Router* router);
 void AddWatchRoutes(Api* api, Router* router);
@@ -53,24 +53,24 @@ struct BackendInView {
   const ServiceIntent* service;
   const BackendIntent* backend;
 };
-// The request's, by its parameters "service" and "backend". Fails with kNotFound, or kInvalidArgument
-// when the endpoint is not one.
+// The backend that the request's parameters "service" and "backend" name. Fails with kNotFound, or
+// with kInvalidArgument if the endpoint has a syntax error.
 Result<BackendInView> FindRequestBackend(const Api& api, const HttpRequest& request);
 // The backend with this id as it is now.
 Result<BackendInView> FindBackendById(const Api& api, const std::string& service, uint32_t id);
-// What is known of it; of a backend that the board does not have yet: nothing.
+// The backend's status. If the board does not have it yet: an empty status.
 const BackendStatus& StatusOf(const Api& api, const BackendIntent& backend);
 
-// Makes the change as the request asks for it: its author, and If-Match as the expected revision. The
-// controllers have seen it when this returns.
-boost::asio::awaitable<Result<Applied>> ApplyChange(Api* api, const HttpRequest& request,
-                                                    Mutation mutation);
+// Makes the change with the request's author, and with If-Match as the expected revision. Returns
+// after the controllers have handled the change, or after 2 s.
+boost::asio::awaitable<Result<Committed>> ApplyChange(Api* api, const HttpRequest& request,
+                                                      Mutation mutation);
 
-// The reply to a change, once it was waited for: revision, generation and in_force go into its JSON
-// object, if there is one, and into headers. A reply that shows a backend which the dataplane leaves
-// out is not in force.
-HttpReply ChangeReply(unsigned status, nlohmann::json json, const Applied& applied, bool in_force);
-// A reply that shows the intent of `view`: with its revision as ETag.
+// The reply to a change. Adds revision, generation and in_force to `json`, if it is an object, and
+// to the headers. in_force is false if `json` shows a left-out backend or frontend.
+HttpReply ChangeReply(unsigned status, nlohmann::json json, const Committed& applied,
+                      bool in_force);
+// A reply with the intent of `view`. Its ETag is the revision.
 HttpReply IntentReply(const nlohmann::json& json, const Intent& view);
 
 }  // namespace fairlead

@@ -1,5 +1,5 @@
-// What a backend's condition is called: one word made of intent and status; and how many backends are in
-// which.
+// A backend's condition, such as healthy or draining, made of intent and status. Also counts the
+// backends by condition.
 #pragma once
 
 #include <array>
@@ -25,13 +25,14 @@ enum class Condition : uint8_t {
 inline constexpr size_t kConditionCount = 7;
 std::string_view ConditionName(Condition condition);
 
-// The progress of the drain that the intent asks for; of an earlier one nothing is left.
+// The progress of the drain that the intent asks for. The progress of an earlier drain is ignored.
 DrainProgress ProgressOf(const BackendIntent& backend, const BackendStatus& status);
 
 Condition ConditionOf(const ServiceSpec& settings, const BackendIntent& backend,
                       const BackendStatus& status);
 
-// Counts the backends of services that changed since it was asked last. One thread.
+// Counts the backends by condition. Each call counts only services that changed since the last
+// call. One thread.
 class ConditionCounts {
  public:
   using Counts = std::array<uint64_t, kConditionCount>;
@@ -39,7 +40,7 @@ class ConditionCounts {
   explicit ConditionCounts(const StatusBoard* board)
       : board_(board), view_(std::make_shared<Intent>()) {}
 
-  // By condition.
+  // The number of backends in each condition.
   const Counts& Of(const IntentView& view);
 
  private:
@@ -50,7 +51,7 @@ class ConditionCounts {
   uint64_t next_change_ = 1;
   std::unordered_map<std::string, Counts> by_service_;
   Counts total_ = {};
-  bool incomplete_ = false;  // a lack of memory ended the last count
+  bool incomplete_ = false;  // the last count ran out of memory
 };
 
 }  // namespace fairlead

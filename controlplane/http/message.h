@@ -1,4 +1,4 @@
-// A request and its reply as handlers see them, apart from the HTTP library.
+// A request and its reply as handlers see them, independent of the HTTP library.
 #pragma once
 
 #include <cstdint>
@@ -20,17 +20,17 @@ struct HttpRequest {
   std::string target;  // as sent, "/v1/services/web"
   std::string body;
   std::map<std::string, std::string> parameters;  // of the route, percent-decoded
-  std::map<std::string, std::string> headers;     // by name in lower case; the last of several
+  std::map<std::string, std::string> headers;     // by lower-case name; of duplicates the last
   std::string peer;                               // who connected: "root", "uid 1000"
 
-  // Empty where it was not sent.
+  // Empty if it was not sent.
   std::string header(const std::string& lower_case_name) const {
     const auto found = headers.find(lower_case_name);
     return found == headers.end() ? std::string() : found->second;
   }
 };
 
-// The next piece of a body that has no end of its own; nothing: that was the last.
+// The next piece of a body of unknown length. nullopt: the body has ended.
 using HttpStream = std::function<boost::asio::awaitable<std::optional<std::string>>()>;
 
 struct HttpReply {
@@ -38,12 +38,12 @@ struct HttpReply {
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
-  HttpStream stream = {};  // in place of `body`: sent piece by piece, chunked
+  HttpStream stream = {};  // replaces `body`; sent piece by piece, chunked
 };
 
 HttpReply JsonReply(unsigned status, const nlohmann::json& json);
 
-// The error body of the API: {"error": {"code", "message", "field"?}}; the field is read off the
+// The error body of the API: {"error": {"code", "message", "field"?}}. The field is taken from the
 // message of lib/intent's decoders.
 HttpReply ErrorReply(const Status& status);
 HttpReply ErrorReply(unsigned http_status, std::string_view code, const std::string& message,

@@ -18,15 +18,15 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<ClientMetric::Label>;
 
-class Family {
+class FamilyBuilder {
  public:
-  Family(MetricType type, std::string name, std::string help) {
+  FamilyBuilder(MetricType type, std::string name, std::string help) {
     family_.type = type;
     family_.name = std::move(name);
     family_.help = std::move(help);
   }
   template <typename Number>
-  Family& Add(Labels labels, Number value) {
+  FamilyBuilder& Add(Labels labels, Number value) {
     ClientMetric metric;
     metric.label = std::move(labels);
     if (family_.type == MetricType::Counter) {
@@ -43,14 +43,14 @@ class Family {
   MetricFamily family_;
 };
 
-Family Counter(std::string name, std::string help) {
+FamilyBuilder Counter(std::string name, std::string help) {
   return {MetricType::Counter, std::move(name), std::move(help)};
 }
-Family Gauge(std::string name, std::string help) {
+FamilyBuilder Gauge(std::string name, std::string help) {
   return {MetricType::Gauge, std::move(name), std::move(help)};
 }
 
-// Looks at the API's state whenever it is asked: there is nothing to keep in step.
+// Reads the API's state at each call, so it has no state of its own.
 class Collector : public prometheus::Collectable {
  public:
   explicit Collector(const Api& api) : api_(api) {}
@@ -82,7 +82,7 @@ class Collector : public prometheus::Collectable {
 
 void Collector::AddControl(std::vector<MetricFamily>* families) const {
   const Publisher& publisher = *api_.publisher;
-  families->push_back(Gauge("fairlead_generation", "Generation of the intent.")
+  families->push_back(Gauge("fairlead_generation", "Generation that should be in force.")
                           .Add({}, api_.generations->current())
                           .Take());
   families->push_back(Gauge("fairlead_dataplane_connected", "1 while the dataplane is connected.")
@@ -94,14 +94,15 @@ void Collector::AddControl(std::vector<MetricFamily>* families) const {
           .Take());
   families->push_back(
       Gauge("fairlead_dataplane_apply_seconds",
-            "From receipt of the last snapshot to its being in force in all workers.")
+            "Time from receipt of the last snapshot until it was in force in all workers.")
           .Add({}, static_cast<double>(publisher.applied_us()) / 1e6)
           .Take());
   families->push_back(Counter("fairlead_log_lines_dropped_total",
-                              "Lines of fairleadd's log that stderr had no room for.")
+                              "Lines of fairleadd's log that stderr could not take.")
                           .Add({}, LogLinesDropped())
                           .Take());
-  Family requests = Counter("fairlead_api_requests_total", "Requests answered by the HTTP API.");
+  FamilyBuilder requests =
+      Counter("fairlead_api_requests_total", "Requests answered by the HTTP API.");
   for (const auto& [key, count] : api_.requests) {
     const auto& [method, route, status] = key;
     requests.Add({{"method", method}, {"route", route}, {"status", std::to_string(status)}}, count);
@@ -112,8 +113,9 @@ void Collector::AddControl(std::vector<MetricFamily>* families) const {
 void Collector::AddLeftOut(std::vector<MetricFamily>* families) const {
   std::array<uint64_t, kLeftOutCount> counts = {};
   for (const auto& [id, reason] : api_.board->left_out()) ++counts[static_cast<size_t>(reason)];
-  Family family = Gauge("fairlead_backends_left_out",
-                        "Backends that the dataplane cannot use and so leaves out, by reason.");
+  FamilyBuilder family =
+      Gauge("fairlead_backends_left_out",
+            "Backends that the dataplane cannot use and so leaves out, by reason.");
   for (size_t i = 1; i < counts.size(); ++i) {
     family.Add({{"reason", std::string(LeftOutName(static_cast<LeftOut>(i)))}}, counts[i]);
   }
@@ -128,7 +130,7 @@ void Collector::AddLeftOut(std::vector<MetricFamily>* families) const {
 
 void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
   const PacketTotals& totals = stats.totals;
-  families->push_back(Counter("fairlead_packets_total", "Packets by what became of them.")
+  families->push_back(Counter("fairlead_packets_total", "Packets by direction.")
                           .Add({{"direction", "rx"}}, totals.rx_packets)
                           .Add({{"direction", "tx"}}, totals.tx_packets)
                           .Add({{"direction", "generated"}}, totals.generated)
@@ -138,7 +140,8 @@ void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>
                           .Add({{"direction", "rx"}}, totals.rx_bytes)
                           .Add({{"direction", "tx"}}, totals.tx_bytes)
                           .Take());
-  Family drops = Counter("fairlead_drops_total", "Packets dropped, by reason (docs/counters.md).");
+  FamilyBuilder drops =
+      Counter("fairlead_drops_total", "Packets dropped, by reason (docs/counters.md).");
   for (size_t reason = 1; reason < kDropReasonCount; ++reason) {
     drops.Add({{"reason", std::string(DropReasonName(static_cast<DropReason>(reason)))}},
               totals.drops[reason]);
@@ -147,17 +150,17 @@ void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>
     drops.Add({{"reason", other.name}}, other.count);
   }
   families->push_back(drops.Take());
-  families->push_back(Gauge("fairlead_flow_table_capacity", "Records that the flow table holds.")
+  families->push_back(Gauge("fairlead_flow_table_capacity", "Records that the flow table can hold.")
                           .Add({}, stats.flows.capacity)
                           .Take());
   families->push_back(Gauge("fairlead_flow_table_records", "Live records at the last sweep.")
                           .Add({}, stats.flows.records)
                           .Take());
   families->push_back(
-      Gauge("fairlead_flow_table_pins", "Of these, records of slots that have another owner now.")
+      Gauge("fairlead_flow_table_pins", "Live records whose backend is not their slot's owner.")
           .Add({}, stats.flows.pins)
           .Take());
-  families->push_back(Counter("fairlead_flow_records_total", "Flow records by what happened.")
+  families->push_back(Counter("fairlead_flow_records_total", "Flow records by event.")
                           .Add({{"event", "stored_new"}}, stats.flows.new_flows)
                           .Add({{"event", "stored_old"}}, stats.flows.old_flows)
                           .Add({{"event", "evicted"}}, stats.flows.evicted)
@@ -166,10 +169,10 @@ void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>
 }
 
 void Collector::AddServices(const StatsBook& book, std::vector<MetricFamily>* families) const {
-  Family packets = Counter("fairlead_service_packets_total", "Packets that got a backend.");
-  Family bytes = Counter("fairlead_service_bytes_total", "Bytes of those packets.");
-  Family drops = Counter("fairlead_service_drops_total", "Packets of the service dropped.");
-  Family slots = Gauge("fairlead_service_slots", "Hash slots by state.");
+  FamilyBuilder packets = Counter("fairlead_service_packets_total", "Packets that got a backend.");
+  FamilyBuilder bytes = Counter("fairlead_service_bytes_total", "Bytes of those packets.");
+  FamilyBuilder drops = Counter("fairlead_service_drops_total", "Packets of the service dropped.");
+  FamilyBuilder slots = Gauge("fairlead_service_slots", "Hash slots by state.");
   const IntentView view = api_.log->View();
   for (const auto& each : view->services) {
     const std::string& name = each->name();
@@ -178,26 +181,28 @@ void Collector::AddServices(const StatsBook& book, std::vector<MetricFamily>* fa
     packets.Add({{"service", name}}, found->packets);
     bytes.Add({{"service", name}}, found->bytes);
     drops.Add({{"service", name}}, found->drops);
-    const ServiceStats& slot = *found;
+    const ServiceStats& counts = *found;
     const auto add = [&](const char* state, uint64_t count) {
       slots.Add({{"service", name}, {"state", state}}, count);
     };
-    add("settled", slot.slots - slot.shifting_slots - slot.pinned_slots);
-    add("shifting", slot.shifting_slots);
-    add("pinned", slot.pinned_slots);
+    add("settled", counts.slots - counts.shifting_slots - counts.pinned_slots);
+    add("shifting", counts.shifting_slots);
+    add("pinned", counts.pinned_slots);
   }
-  for (Family* family : {&packets, &bytes, &drops, &slots}) families->push_back(family->Take());
+  for (FamilyBuilder* family : {&packets, &bytes, &drops, &slots})
+    families->push_back(family->Take());
 }
 
 void Collector::AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
-  Family attached = Gauge("fairlead_steering_attached",
-                          "1 while the AF_XDP port's steering program is on its interface.");
-  Family steered = Counter("fairlead_steered_frames_total",
-                           "Frames that arrived at an AF_XDP port's interface, by who got them.");
-  Family kernel_path = Counter("fairlead_kernel_path_frames_total",
-                               "Frames through a port's TAP, by what became of them.");
+  FamilyBuilder attached = Gauge("fairlead_steering_attached",
+                                 "1 while the AF_XDP port's steering program is on its interface.");
+  FamilyBuilder steered =
+      Counter("fairlead_steered_frames_total",
+              "Frames that arrived at an AF_XDP port's interface, by receiver.");
+  FamilyBuilder kernel_path =
+      Counter("fairlead_kernel_path_frames_total", "Frames through a port's TAP, by outcome.");
   for (const PortStats& port : stats.ports) {
-    const auto add = [&](Family* family, const char* outcome, uint64_t count) {
+    const auto add = [&](FamilyBuilder* family, const char* outcome, uint64_t count) {
       family->Add({{"port", port.name}, {"outcome", outcome}}, count);
     };
     if (port.steering) {
@@ -214,12 +219,13 @@ void Collector::AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>*
       add(&kernel_path, "unsent", port.kernel_path->unsent);
     }
   }
-  for (Family* family : {&attached, &steered, &kernel_path}) families->push_back(family->Take());
+  for (FamilyBuilder* family : {&attached, &steered, &kernel_path})
+    families->push_back(family->Take());
 }
 
 void Collector::AddWorkers(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
-  Family pauses = Gauge("fairlead_worker_longest_pause_seconds",
-                        "Longest pause between two polls of a worker since its start.");
+  FamilyBuilder pauses = Gauge("fairlead_worker_longest_pause_seconds",
+                               "Longest pause between two polls of a worker since its start.");
   for (size_t i = 0; i < stats.workers.size(); ++i) {
     pauses.Add({{"worker", std::to_string(i)}},
                static_cast<double>(stats.workers[i].longest_pause_us) / 1e6);
@@ -228,15 +234,15 @@ void Collector::AddWorkers(const DataplaneStats& stats, std::vector<MetricFamily
 }
 
 void Collector::AddBackends(std::vector<MetricFamily>* families) const {
-  Family packets = Counter("fairlead_backend_packets_total", "Packets sent to the backend.");
-  Family bytes = Counter("fairlead_backend_bytes_total", "Bytes of those packets.");
-  Family new_flows =
+  FamilyBuilder packets = Counter("fairlead_backend_packets_total", "Packets sent to the backend.");
+  FamilyBuilder bytes = Counter("fairlead_backend_bytes_total", "Bytes of those packets.");
+  FamilyBuilder new_flows =
       Counter("fairlead_backend_new_flows_total", "Flows that began with the backend.");
-  Family pins = Gauge("fairlead_backend_pins",
-                      "Flow records of slots that have another owner now, at the last sweep.");
-  Family flows = Gauge("fairlead_backend_flows", "Live flow records at the last sweep.");
-  Family healthy = Gauge("fairlead_backend_healthy", "1 when the backend's check passes.");
-  Family state = Gauge("fairlead_backend_state", "1 for the state that the backend is in.");
+  FamilyBuilder pins =
+      Gauge("fairlead_backend_pins", "Flow records in slots of another owner, at the last sweep.");
+  FamilyBuilder flows = Gauge("fairlead_backend_flows", "Live flow records at the last sweep.");
+  FamilyBuilder healthy = Gauge("fairlead_backend_healthy", "1 when the backend's check passes.");
+  FamilyBuilder state = Gauge("fairlead_backend_state", "1 for the state that the backend is in.");
   const auto& book = api_.publisher->stats();
   const auto add = [&](const ServiceIntent& service, const BackendIntent& backend) {
     const Labels labels = {{"service", service.name()},
@@ -260,7 +266,7 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
   for (const auto& service : view->services) {
     for (const auto& backend : service->backends) add(*service, *backend);
   }
-  for (Family* family : {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state}) {
+  for (FamilyBuilder* family : {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state}) {
     families->push_back(family->Take());
   }
 }

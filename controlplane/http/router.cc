@@ -34,7 +34,7 @@ std::optional<std::string> PercentDecode(std::string_view text) {
 
 bool IsParameter(const std::string& segment) { return segment.starts_with("{"); }
 
-bool Fits(const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
+bool Matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
   if (pattern.size() != path.size()) return false;
   for (size_t i = 0; i < pattern.size(); ++i) {
     if (IsParameter(pattern[i]) ? path[i].empty() : pattern[i] != path[i]) return false;
@@ -42,7 +42,7 @@ bool Fits(const std::vector<std::string>& pattern, const std::vector<std::string
   return true;
 }
 
-HttpHandler Always(HttpReply reply) {
+HttpHandler ReplyWith(HttpReply reply) {
   return [reply = std::move(reply)](const HttpRequest&) -> asio::awaitable<HttpReply> {
     co_return reply;
   };
@@ -52,9 +52,10 @@ HttpHandler Always(HttpReply reply) {
 
 Result<std::vector<std::string>> SplitTarget(std::string_view target) {
   if (target.find('?') != std::string_view::npos) {
-    return InvalidArgument("the target has a query ('?'), which no resource here knows");
+    return InvalidArgument("the target has a query ('?'); no path of this API takes one");
   }
-  // curl --unix-socket may send the absolute form through a proxy setting; only paths are known.
+  // curl --unix-socket may send the absolute form because of a proxy setting. Only paths are
+  // accepted.
   if (target.empty() || target[0] != '/') {
     return InvalidArgument("the target does not start with '/'");
   }
@@ -82,10 +83,10 @@ void Router::Add(std::string method, std::string_view pattern, HttpHandler handl
 HttpHandler Router::Find(HttpRequest* request, std::string* pattern) const {
   pattern->clear();
   const Result<std::vector<std::string>> path = SplitTarget(request->target);
-  if (!path.ok()) return Always(ErrorReply(path.status()));
+  if (!path.ok()) return ReplyWith(ErrorReply(path.status()));
   std::string allowed;
   for (const Route& route : routes_) {
-    if (!Fits(route.segments, *path)) continue;
+    if (!Matches(route.segments, *path)) continue;
     *pattern = route.pattern;
     if (route.method != request->method) {
       allowed += (allowed.empty() ? "" : ", ") + route.method;
@@ -100,12 +101,12 @@ HttpHandler Router::Find(HttpRequest* request, std::string* pattern) const {
     return route.handler;
   }
   if (allowed.empty()) {
-    return Always(ErrorReply(NotFound("there is nothing at " + request->target)));
+    return ReplyWith(ErrorReply(NotFound("the API has no path " + request->target)));
   }
   HttpReply reply = ErrorReply(405, "invalid_argument",
-                               request->target + " knows " + allowed + ", not " + request->method);
+                               request->target + " allows " + allowed + ", not " + request->method);
   reply.headers.emplace_back("Allow", allowed);
-  return Always(std::move(reply));
+  return ReplyWith(std::move(reply));
 }
 
 }  // namespace fairlead

@@ -22,32 +22,32 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using std::chrono::milliseconds;
-using ErrorCondition = boost::system::error_code;
+using IoError = boost::system::error_code;
 
 namespace {
 
 using Stream = beast::basic_stream<asio::local::stream_protocol>;
 
-// What a refused client may still be sending is read and dropped for this long, so that closing
-// does not take the reply away from it.
+// After a refusal, the rest of the request is read and discarded for this long. If the connection
+// were closed with unread data, the client could lose the reply.
 constexpr milliseconds kLinger{500};
 constexpr milliseconds kAcceptRetry{100};
 constexpr size_t kLargeBody = 64 * 1024;
-// In which others have their turn.
+// The pause between two requests with large bodies, in which other connections are served.
 constexpr milliseconds kBetweenLarge{5};
 
 constexpr std::string_view kBusyReply =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 74\r\n\r\n"
     "{\"error\":{\"code\":\"unavailable\",\"message\":\"too many connections at once\"}}\n";
 
-// What went wrong with a request, as the client is told. Status 0: nobody is there to be told.
+// The error that the client receives for a bad request. Status 0: the client is gone.
 struct BadRequest {
   unsigned status = 0;
   std::string_view code = "invalid_argument";
   std::string message;
 };
 
-BadRequest Judge(const ErrorCondition& error, const HttpLimits& limits) {
+BadRequest BadRequestOf(const IoError& error, const HttpLimits& limits) {
   if (error == http::error::header_limit) {
     return {431, "resource_exhausted",
             "the header is longer than " + std::to_string(limits.header_bytes) + " bytes"};
@@ -64,26 +64,26 @@ BadRequest Judge(const ErrorCondition& error, const HttpLimits& limits) {
       http::make_error_code(http::error::bad_method).category();
   if (error.category() == http_category && error != http::error::end_of_stream &&
       error != http::error::partial_message) {
-    return {400, "invalid_argument", "not a request of HTTP/1.1: " + error.message()};
+    return {400, "invalid_argument", "not an HTTP/1.1 request: " + error.message()};
   }
   return {};
 }
 
-// Of the body. REQUIRES that the header is there.
+// The length of the body by the header, at most `most`. REQUIRES that the header was read.
 template <typename Parser>
 uint64_t AnnouncedBytes(const Parser& parser, uint64_t most) {
   return parser.chunked() ? most : std::min<uint64_t>(parser.content_length().value_or(0), most);
 }
 
-// One thread allocates: what is free now is free in a moment.
-bool HasRoom(const HttpLimits& limits, uint64_t body_bytes) {
+// Whether there is memory for a request. Only this thread allocates, so the memory stays available.
+bool CanAllocate(const HttpLimits& limits, uint64_t body_bytes) {
   if (!limits.memory_bytes) return true;
-  void* const room = std::malloc(limits.memory_bytes(body_bytes));
-  std::free(room);
-  return room != nullptr;
+  void* const block = std::malloc(limits.memory_bytes(body_bytes));
+  std::free(block);
+  return block != nullptr;
 }
 
-// Who connected, for the history.
+// The user who connected, for the history.
 std::string PeerOf(asio::local::stream_protocol::socket& socket) {
   ucred peer{};
   socklen_t length = sizeof(peer);
@@ -122,7 +122,7 @@ void HttpServer::Start(const ListeningSocket& socket) {
 
 asio::awaitable<void> HttpServer::Stop(milliseconds timeout) {
   stopping_ = true;
-  ErrorCondition ignored;
+  IoError ignored;
   if (acceptor_ != nullptr) acceptor_->close(ignored);
   for (const auto& session : sessions_) {
     if (session->idle) session->stream.socket().close(ignored);
@@ -138,7 +138,7 @@ asio::awaitable<void> HttpServer::Stop(milliseconds timeout) {
 bool HttpServer::CloseLongestIdle() {
   for (const auto& session : sessions_) {
     if (!session->idle || !session->stream.socket().is_open()) continue;
-    ErrorCondition ignored;
+    IoError ignored;
     session->stream.socket().close(ignored);
     return true;
   }
@@ -148,12 +148,12 @@ bool HttpServer::CloseLongestIdle() {
 asio::awaitable<void> HttpServer::Accept() {
   asio::steady_timer retry(executor_);
   while (!stopping_) {
-    ErrorCondition error;
+    IoError error;
     asio::local::stream_protocol::socket socket =
         co_await acceptor_->async_accept(asio::redirect_error(asio::use_awaitable, error));
     if (stopping_) co_return;
     if (error) {
-      // Out of descriptors: wait rather than spin.
+      // Probably out of file descriptors: wait rather than spin.
       Log(LogLevel::kWarning, "accept_failed", {{"reason", error.message()}});
       co_await SleepUntil(&retry, std::chrono::steady_clock::now() + kAcceptRetry);
       continue;
@@ -161,10 +161,10 @@ asio::awaitable<void> HttpServer::Accept() {
     const bool full = sessions_.size() >= limits_.connections;
     if (full && !CloseLongestIdle()) {
       Log(LogLevel::kWarning, "connection_refused", {{"connections", sessions_.size()}});
-      // Fits into the empty socket buffer: this does not wait.
+      // The reply fits into the empty socket buffer, so this does not block.
       socket.non_blocking(true, error);
       socket.write_some(asio::buffer(kBusyReply), error);
-      continue;  // closes it
+      continue;  // closes the socket
     }
     const auto session =
         std::make_shared<Session>(std::move(socket), limits_.header_bytes + 64 * 1024);
@@ -172,14 +172,14 @@ asio::awaitable<void> HttpServer::Accept() {
     try {
       Spawn(executor_, "session", Serve(session));
     } catch (const std::bad_alloc&) {
-      sessions_.erase(session->place);  // closes it
+      sessions_.erase(session->place);  // closes the socket
       throw;
     }
   }
 }
 
 void HttpServer::End(const std::shared_ptr<Session>& session) {
-  ErrorCondition ignored;
+  IoError ignored;
   session->stream.socket().shutdown(asio::local::stream_protocol::socket::shutdown_both, ignored);
   session->stream.socket().close(ignored);
   sessions_.erase(session->place);
@@ -187,7 +187,8 @@ void HttpServer::End(const std::shared_ptr<Session>& session) {
 }
 
 asio::awaitable<void> HttpServer::Serve(std::shared_ptr<Session> session) {
-  // Also where the coroutine is destroyed: being out of memory, or with its context, after the server.
+  // Ends the session also if the coroutine is destroyed: when memory runs out, or together with the
+  // context. In the latter case the server may be gone already (alive_).
   const auto end = [this, alive = std::weak_ptr<const char>(alive_)](const auto* ended) {
     if (!alive.expired()) End(*ended);
   };
@@ -197,13 +198,13 @@ asio::awaitable<void> HttpServer::Serve(std::shared_ptr<Session> session) {
     try {
       more = co_await ServeOne(session.get());
     } catch (const std::bad_alloc&) {
-      more = false;  // not even for an answer
+      more = false;  // no memory even for a reply
     }
   }
 }
 
 asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
-  ErrorCondition error;
+  IoError error;
   if (session->buffer.size() == 0) {
     session->idle = true;
     sessions_.splice(sessions_.end(), sessions_, session->place);
@@ -226,9 +227,9 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
     co_await http::async_write(session->stream, go_on,
                                asio::redirect_error(asio::use_awaitable, error));
   }
-  if (!error && !HasRoom(limits_, AnnouncedBytes(parser, limits_.body_bytes))) {
+  if (!error && !CanAllocate(limits_, AnnouncedBytes(parser, limits_.body_bytes))) {
     co_await Refuse(session, 503, "unavailable",
-                    "there is too little memory to serve the request; try again");
+                    "not enough memory to serve the request; try again");
     co_return false;
   }
   if (!error) {
@@ -236,7 +237,7 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
                               asio::redirect_error(asio::use_awaitable, error));
   }
   if (error) {
-    const BadRequest bad = Judge(error, limits_);
+    const BadRequest bad = BadRequestOf(error, limits_);
     if (bad.status != 0) co_await Refuse(session, bad.status, bad.code, bad.message);
     co_return false;
   }
@@ -259,15 +260,15 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
   if (is_large) co_await AwaitLargeTurn();
   HttpReply reply;
   try {
-    // Once more: others have had their turn since.
-    if (HasRoom(limits_, request.body.size())) {
+    // Check again: other requests may have used the memory.
+    if (CanAllocate(limits_, request.body.size())) {
       reply = co_await handler(request);
     } else {
-      reply = ErrorReply(Unavailable("there is too little memory to serve the request; try again"));
+      reply = ErrorReply(Unavailable("not enough memory to serve the request; try again"));
     }
   } catch (const std::bad_alloc&) {
     reply = ErrorReply(
-        Unavailable("out of memory while the request was served: look whether it was done"));
+        Unavailable("out of memory while the request was served; check whether it took effect"));
   }
   if (is_large) next_large_ = std::chrono::steady_clock::now() + kBetweenLarge;
   observer_(request.method, pattern, reply.status);
@@ -279,8 +280,8 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
                            request.method == "HEAD");
 }
 
-// A large body takes tens of milliseconds. Those of many clients, one right behind the other, would keep
-// everybody else waiting for all of them.
+// A large body takes tens of milliseconds. Without a pause between them, the large bodies of many
+// clients would delay all other requests.
 asio::awaitable<void> HttpServer::AwaitLargeTurn() {
   asio::steady_timer timer(executor_);
   for (;;) {
@@ -288,7 +289,8 @@ asio::awaitable<void> HttpServer::AwaitLargeTurn() {
     if (now >= next_large_) break;
     co_await SleepUntil(&timer, next_large_);
   }
-  // Until it is done and says when; the next one looks again then.
+  // A first estimate. ServeOne() sets the time again when the request is done; waiting requests
+  // check it again.
   next_large_ = std::chrono::steady_clock::now() + kBetweenLarge;
 }
 
@@ -305,7 +307,7 @@ asio::awaitable<bool> HttpServer::Reply(Session* session, HttpReply reply, unsig
   response.prepare_payload();
   if (reply.status == 204) response.erase(http::field::content_length);
   session->stream.expires_after(limits_.reply);
-  ErrorCondition error;
+  IoError error;
   co_await http::async_write(session->stream, response,
                              asio::redirect_error(asio::use_awaitable, error));
   co_return !error && keep_alive;
@@ -319,7 +321,7 @@ asio::awaitable<void> HttpServer::ReplyStream(Session* session, HttpReply reply,
   header.keep_alive(false);
   header.chunked(true);
   http::response_serializer<http::empty_body> serializer(header);
-  ErrorCondition error;
+  IoError error;
   session->stream.expires_after(limits_.reply);
   co_await http::async_write_header(session->stream, serializer,
                                     asio::redirect_error(asio::use_awaitable, error));
@@ -327,7 +329,7 @@ asio::awaitable<void> HttpServer::ReplyStream(Session* session, HttpReply reply,
     session->stream.expires_never();
     const std::optional<std::string> piece = co_await reply.stream();
     if (!piece.has_value()) break;
-    // A reader that takes nothing for that long is gone.
+    // A client that reads nothing for this long counts as gone.
     session->stream.expires_after(limits_.reply);
     co_await asio::async_write(session->stream, http::make_chunk(asio::buffer(*piece)),
                                asio::redirect_error(asio::use_awaitable, error));
@@ -341,11 +343,11 @@ asio::awaitable<void> HttpServer::ReplyStream(Session* session, HttpReply reply,
 asio::awaitable<void> HttpServer::Refuse(Session* session, unsigned status, std::string_view code,
                                          std::string message) {
   observer_("", "", status);
-  // After a time-out Beast has closed the stream: nobody can be told.
+  // After a timeout Beast has closed the stream, so no reply can be sent.
   if (!session->stream.socket().is_open()) co_return;
   HttpReply reply = ErrorReply(status, code, message);
   co_await Reply(session, std::move(reply), 11, false, false);
-  ErrorCondition error;
+  IoError error;
   session->stream.socket().shutdown(asio::local::stream_protocol::socket::shutdown_send, error);
   session->stream.expires_after(kLinger);
   while (!error) {

@@ -1,6 +1,6 @@
-// HTTP/1.1 on a Unix socket. Every connection is a coroutine of its own with bounded sizes and
-// times, so that none can hold up another: a client that sends slowly, or does not read, is closed.
-// Pipelined requests are answered in order. One thread (the executor's).
+// HTTP/1.1 on a Unix socket. Each connection has its own coroutine with limits on sizes and times,
+// so that no connection blocks another. The connection of a client that sends slowly or does not
+// read is closed. Pipelined requests are answered in order. One thread (the executor's).
 #pragma once
 
 #include <functional>
@@ -23,10 +23,10 @@ struct HttpLimits {
   size_t connections = 256;
   std::chrono::milliseconds idle{60'000};     // between requests
   std::chrono::milliseconds request{10'000};  // from a request's first byte to its last
-  std::chrono::milliseconds reply{10'000};    // to take the reply
-  // What a request with a body of that length may need of memory: where there is less it is not begun,
-  // but refused (503). In the middle of it nobody could be told, and some destructors allocate (JSON's).
-  // Empty: whatever there is will do.
+  std::chrono::milliseconds reply{10'000};    // for the client to read the reply
+  // The memory that a request with a body of this length may need. With less free memory the
+  // request is refused (503) at once: later there might be no memory for an error reply, and some
+  // destructors (JSON's) allocate. Empty: no check.
   std::function<uint64_t(uint64_t body_bytes)> memory_bytes;
 };
 
@@ -41,8 +41,8 @@ class HttpServer {
   ~HttpServer();
 
   void Start(const ListeningSocket& socket);
-  // Stops accepting, closes idle connections, lets requests under way end; returns when all
-  // connections are closed or after `timeout`.
+  // Stops accepting, closes idle connections, and lets running requests end. Returns when all
+  // connections are closed, or after `timeout`.
   boost::asio::awaitable<void> Stop(std::chrono::milliseconds timeout);
 
   size_t connection_count() const { return sessions_.size(); }
@@ -58,11 +58,11 @@ class HttpServer {
   boost::asio::awaitable<bool> ServeOne(Session* session);
   boost::asio::awaitable<bool> Reply(Session* session, HttpReply reply, unsigned version,
                                      bool keep_alive, bool head);
-  // A reply whose body comes piece by piece; ends the connection.
+  // Sends a reply whose body is a stream. The connection ends after it.
   boost::asio::awaitable<void> ReplyStream(Session* session, HttpReply reply, unsigned version);
   boost::asio::awaitable<void> Refuse(Session* session, unsigned status, std::string_view code,
                                       std::string message);
-  // Closes the connection that waits longest for a next request. False: none waits.
+  // Closes the connection that has been idle longest. False: none is idle.
   bool CloseLongestIdle();
 
   boost::asio::any_io_executor executor_;
@@ -70,11 +70,11 @@ class HttpServer {
   HttpLimits limits_;
   Observer observer_;
   std::unique_ptr<boost::asio::local::stream_protocol::acceptor> acceptor_;
-  std::list<std::shared_ptr<Session>> sessions_;  // the longest without a request first
+  std::list<std::shared_ptr<Session>> sessions_;  // the longest idle first
   Event closed_;
-  SteadyTime next_large_{};  // when a request with a large body may be looked at
+  SteadyTime next_large_{};  // when the next request with a large body may be handled
   bool stopping_ = false;
-  std::shared_ptr<const char> alive_ = std::make_shared<const char>();  // as long as this
+  std::shared_ptr<const char> alive_ = std::make_shared<const char>();  // until the destructor
 };
 
 }  // namespace fairlead

@@ -19,7 +19,8 @@ Status SystemError(const std::string& what) {
   return Unavailable(what + ": " + std::strerror(errno));
 }
 
-// Refuses what may not be replaced: all but nothing, or a socket that nobody listens on.
+// Allows a path that does not exist, or a socket that no process listens on. Refuses everything
+// else.
 Status InspectPath(const std::string& path, const sockaddr_un& address) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) {
@@ -27,18 +28,20 @@ Status InspectPath(const std::string& path, const sockaddr_un& address) {
     return SystemError(path);
   }
   if (S_ISLNK(info.st_mode)) {
-    return FailedPrecondition(path + " is a symbolic link; it is not followed. Remove it");
+    return FailedPrecondition(path +
+                              " is a symbolic link, which fairleadd does not follow; remove it");
   }
   if (!S_ISSOCK(info.st_mode)) {
-    return FailedPrecondition(path + " exists and is not a socket. Remove it, or choose another");
+    return FailedPrecondition(path +
+                              " exists and is not a socket; remove it, or choose another --socket");
   }
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!probe.valid()) return SystemError("socket");
   const int code =
       ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   if (code == 0 || errno == EAGAIN) {
-    return FailedPrecondition("another fairleadd listens on " + path +
-                              " already; stop it first, or choose another --socket");
+    return FailedPrecondition("another fairleadd already listens on " + path +
+                              "; stop it first, or choose another --socket");
   }
   if (errno != ECONNREFUSED) return SystemError(path);
   return {};
@@ -49,8 +52,8 @@ Status InspectPath(const std::string& path, const sockaddr_un& address) {
 Result<ListeningSocket> ListenUnix(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  // The new socket is made beside its place and moved there, which replaces a stale one in one
-  // step and never follows a link.
+  // The socket is made under a temporary name and then renamed. This replaces a stale socket in one
+  // step, and never follows a link.
   const std::string fresh = path + ".new";
   if (fresh.size() >= sizeof(address.sun_path)) {
     return InvalidArgument(path + " is longer than a socket's path may be (" +

@@ -1,4 +1,4 @@
-// The listening Unix socket: made safely, removed safely.
+// Creates and removes the listening Unix socket.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@ namespace fairlead {
 struct ListeningSocket {
   UniqueFd fd;
   std::string path;
-  uint64_t inode = 0;  // so that only what we made is removed
+  uint64_t inode = 0;  // RemoveSocket() removes only this file
 };
 
-// Listens on `path` with mode 0660. A directory that is missing is made; a stale socket (nobody
-// listens) is replaced; a live one, a symbolic link, and anything that is not a socket is refused.
+// Listens on `path` with mode 0660. Creates a missing directory. Replaces a stale socket (no
+// process listens on it). Refuses a live socket, a symbolic link, and a file that is not a socket.
 Result<ListeningSocket> ListenUnix(const std::string& path);
 
-// Removes the socket's file, if it is still ours.
+// Removes the socket's file, unless another file has replaced it.
 void RemoveSocket(const ListeningSocket& socket);
 
 }  // namespace fairlead

@@ -15,8 +15,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// The dataplane's management thread may be away from its link for a while: it builds tables, or its
-// CPU is busy. Far below fairctl's own timeout of ten seconds.
+// The dataplane's management thread may answer late: it builds tables, or its CPU is busy. Must be
+// well below fairctl's own timeout of ten seconds.
 constexpr std::chrono::milliseconds kFindFlowTimeout{2000};
 
 Result<Endpoint> ParseEnd(const Json& json, const char* name) {
@@ -38,7 +38,7 @@ Result<FlowKey> ParseFlow(const std::string& body) {
   for (const auto& [name, value] : json.items()) {
     if (name != "protocol" && name != "source" && name != "destination") {
       return InvalidArgument(
-          "the body has a field that is not known; a flow has protocol, source, destination");
+          "the body has an unknown field; a flow has protocol, source, destination");
     }
   }
   if (!json.contains("protocol")) return InvalidArgument("protocol: missing");
@@ -55,16 +55,17 @@ Result<FlowKey> ParseFlow(const std::string& body) {
                        static_cast<uint8_t>(*protocol));
 }
 
-// An address of this host is left out with all of its ports.
+// Whether the packets of `key` would go to the left-out frontend. An address of this host is left
+// out with all its ports.
 bool IsFor(const LeftOutFrontend& left_out, const FlowKey& key) {
   const Frontend& frontend = left_out.frontend;
   if (frontend.address != key.destination()) return false;
-  return left_out.hindrance == FrontendHindrance::kOwnAddress ||
+  return left_out.reason == FrontendLeftOutReason::kOwnAddress ||
          (static_cast<uint8_t>(frontend.protocol) == key.protocol() &&
           frontend.HasPort(key.destination_port()));
 }
 
-// A frontend of just that port, which goes before any range.
+// Whether a frontend has exactly this port. Such a frontend takes precedence over any range.
 bool HasExact(const SnapshotView& view, const FlowKey& key) {
   return std::ranges::any_of(view.frontends(), [&](const FrontendRecord& record) {
     const Frontend frontend = FrontendOf(record);
@@ -76,11 +77,11 @@ bool HasExact(const SnapshotView& view, const FlowKey& key) {
 asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   const Result<FlowKey> key = ParseFlow(request.body);
   if (!key.ok()) co_return ErrorReply(key.status());
-  api->publisher->Refresh();
+  api->publisher->RefreshImage();
   if (api->publisher->image().empty()) {
     co_return ErrorReply(FailedPrecondition("no service was ever configured; add one first"));
   }
-  // It may change while the dataplane is asked.
+  // A copy, because the image may change while this waits for the dataplane.
   const SnapshotImage image = SnapshotImage::CopyOf(api->publisher->image());
   const SnapshotView view(image.bytes());
   const Result<Explainer> explainer = Explainer::Make(view, *key, api->board->left_out());
@@ -102,11 +103,12 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   api->board->VisitLeftOutFrontends([&](const LeftOutFrontend& each) {
     if (!IsFor(each, *key)) return;
     const std::string text = "Frontend " + each.frontend.ToString() + " of service " +
-                             each.service + " is left out: it " + HindranceText(each) + ".";
+                             each.service + " is left out: it " + LeftOutFrontendText(each) + ".";
     if (json["service"].is_null()) {
       json["why"] = text;
-    } else if (each.hindrance == FrontendHindrance::kOlderDataplane && !HasExact(view, *key)) {
-      json["why"] = json["why"].get<std::string>() + " " + text;  // a wider frontend has the packet
+    } else if (each.reason == FrontendLeftOutReason::kOlderDataplane && !HasExact(view, *key)) {
+      // A wider frontend gets the packet.
+      json["why"] = json["why"].get<std::string>() + " " + text;
     }
   });
   json["generation"] = view.header().generation;

@@ -25,7 +25,7 @@ using Json = nlohmann::json;
 
 constexpr size_t kMostLeftOutShown = 20;  // in the status
 
-// Counters of a backend that the dataplane has not told of yet are zero.
+// The backend's counters. Zero if the dataplane has not reported them yet.
 BackendStats StatsOf(const Api& api, uint32_t backend_id) {
   const auto& book = api.publisher->stats();
   if (book == nullptr) return {};
@@ -112,7 +112,7 @@ Json PortsJson(const DataplaneStats& stats) {
   return ports;
 }
 
-// By worker.
+// One number for each worker.
 Json LongestPauses(const DataplaneStats& stats) {
   Json json = Json::array();
   for (const WorkerStats& worker : stats.workers) json.push_back(worker.longest_pause_us);
@@ -121,13 +121,13 @@ Json LongestPauses(const DataplaneStats& stats) {
 
 }  // namespace
 
-std::string_view HindranceCode(FrontendHindrance hindrance) {
-  switch (hindrance) {
-    case FrontendHindrance::kOwnAddress:
+std::string_view LeftOutFrontendCode(FrontendLeftOutReason reason) {
+  switch (reason) {
+    case FrontendLeftOutReason::kOwnAddress:
       return "own_address";
-    case FrontendHindrance::kNatAnyPort:
+    case FrontendLeftOutReason::kNatAnyPort:
       return "nat_any_port";
-    case FrontendHindrance::kOlderDataplane:
+    case FrontendLeftOutReason::kOlderDataplane:
       return "older_dataplane";
   }
   return "";
@@ -135,49 +135,44 @@ std::string_view HindranceCode(FrontendHindrance hindrance) {
 
 Json LeftOutFrontendJson(const LeftOutFrontend& frontend) {
   return {{"frontend", frontend.frontend.ToString()},
-          {"code", HindranceCode(frontend.hindrance)},
-          {"message", HindranceText(frontend)}};
+          {"code", LeftOutFrontendCode(frontend.reason)},
+          {"message", LeftOutFrontendText(frontend)}};
 }
 
 std::string LeftOutSentence(const BackendStatus& status) {
-  std::string text(LeftOutText(status.left_out));
-  constexpr std::string_view kAnInterface = "an interface that";
-  const size_t at = text.find(kAnInterface);
-  if (status.left_out != LeftOut::k_interface_no_port || at == std::string::npos ||
-      !status.next_hop.has_value()) {
-    return text;
-  }
-  return text.replace(at, kAnInterface.size(), status.next_hop->interface + ", which");
+  if (!status.next_hop.has_value()) return std::string(LeftOutText(status.left_out));
+  return LeftOutText(status.left_out, status.next_hop->interface);
 }
 
 namespace {
 
-// Checks go to the backend's own address, where a server may not listen that serves the frontend's.
+// Checks connect to the backend's own address. A server that listens only on the frontend's address
+// refuses them.
 std::string OwnAddressHint(const ServiceSpec& settings, const BackendSpec& spec,
-                           const CheckVerdict& verdict) {
+                           const CheckResult& verdict) {
   const CheckType* type = FindCheckType(verdict.type);
   const bool refused = verdict.outcome == CheckOutcome::kFailed && type != nullptr &&
                        type->is_refused != nullptr && type->is_refused(verdict.detail);
   if (ModeOf(settings.forwarding).rewrites_destination() || !refused) return "";
   return "; the check connects to " + spec.endpoint.address.ToString() +
-         ", where a server that listens on the frontend's address alone is not reached";
+         ", and does not reach a server that listens only on the frontend's address";
 }
 
-// What the last probe found, whether or not it changed the state; null before the first.
+// The result of the last probe, whether or not it changed the state; null before the first.
 Json ProbeJson(const LastProbe& probe) {
   if (probe.at_ms == 0) return nullptr;
   const bool passed = probe.verdict.outcome == CheckOutcome::kPassed;
   return {{"passed", passed},
           {"at", FormatRfc3339(probe.at_ms)},
           {"failures_in_row", probe.verdict.failures},
-          {"reason", VerdictText(probe.verdict)}};
+          {"reason", CheckResultText(probe.verdict)}};
 }
 
 }  // namespace
 
 namespace {
 
-// Since when a backend has its condition, and the sentence about it.
+// Why a backend has its condition, and since when.
 struct Reason {
   std::string text;
   int64_t since_ms = 0;
@@ -192,13 +187,14 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
       return {DrainEndText(progress), progress.finished_ms};
     }
     case Condition::kDraining:
-      return {"no new flows until undrained; flows that it has are kept for now",
+      return {"takes no new flows until undrained; its present flows are kept for now",
               backend.drain->started_ms};
     case Condition::kInitial:
-      return {"waiting for the first check's verdict", health.since_ms};
+      return {"waiting for the first check's result", health.since_ms};
     case Condition::kUnhealthy:
-      return {VerdictText(health.verdict) + OwnAddressHint(settings, backend.spec, health.verdict),
-              health.since_ms};
+      return {
+          CheckResultText(health.verdict) + OwnAddressHint(settings, backend.spec, health.verdict),
+          health.since_ms};
     case Condition::kUnused:
       if (status.left_out != LeftOut::kNo) {
         return {"left out: " + LeftOutSentence(status), health.since_ms};
@@ -208,7 +204,7 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
     case Condition::kUnchecked:
       break;
   }
-  return {VerdictText(health.verdict), health.since_ms};
+  return {CheckResultText(health.verdict), health.since_ms};
 }
 
 }  // namespace
@@ -223,7 +219,7 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
   json["state"] = ConditionName(condition);
   if (!status.next_hop.has_value()) {
     reason.text +=
-        "; its packets are dropped: " + api.next_hops->Missing(backend.spec.endpoint.address);
+        "; its packets are dropped: " + api.next_hops->MissingReason(backend.spec.endpoint.address);
   }
   json["left_out"] = nullptr;
   if (status.left_out != LeftOut::kNo) {
@@ -283,14 +279,15 @@ Json DrainView(const Api& api, const ServiceIntent& service, const BackendIntent
   } else if (!remaining.has_value()) {
     json["reason"] = "waiting for the dataplane to count the flows that remain";
   } else if (*remaining == 0) {
-    json["reason"] = "no flow was seen; silent ones may live until unseen_until";
+    json["reason"] = "no flow was seen; idle flows may live until unseen_until";
   } else {
     json["reason"] = "flows remain";
   }
   return json;
 }
 
-// Where nat's replies to clients go, by family; what no service needs is left out.
+// The next hops of nat's replies to clients, by family. Contains only families that a service
+// needs.
 Json ClientNextHops(const Api& api) {
   Json json = Json::object();
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
@@ -299,12 +296,12 @@ Json ClientNextHops(const Api& api) {
     const std::optional<SnapshotNextHop> hop = api.next_hops->Find(default_route);
     json[family == Family::kIpv4 ? "ipv4" : "ipv6"] =
         hop.has_value() ? NextHopJson(*hop)
-                        : Json{{"missing", api.next_hops->Missing(default_route)}};
+                        : Json{{"missing", api.next_hops->MissingReason(default_route)}};
   }
   return json;
 }
 
-// Null while no image was made: nothing is configured, or no dataplane was ever there.
+// Null while there is no image: nothing is configured, or no dataplane has connected yet.
 Json TableDigestText(const Api& api) {
   const auto image = api.publisher->image();
   if (image.empty()) return nullptr;
@@ -312,7 +309,7 @@ Json TableDigestText(const Api& api) {
   return fmt::format("{:016x}", digest);
 }
 
-// The first of them, by service.
+// The left-out backends, sorted by service. At most kMostLeftOutShown.
 Json LeftOutJson(const StatusBoard& board) {
   std::vector<const BackendStatus*> left_out;
   for (const auto& [id, reason] : board.left_out()) {
@@ -333,7 +330,7 @@ Json LeftOutJson(const StatusBoard& board) {
   return json;
 }
 
-// The first of them.
+// The left-out frontends. At most kMostLeftOutShown.
 Json LeftOutFrontendsJson(const StatusBoard& board) {
   Json json = Json::array();
   board.VisitLeftOutFrontends([&](const LeftOutFrontend& each) {
@@ -344,12 +341,13 @@ Json LeftOutFrontendsJson(const StatusBoard& board) {
   return json;
 }
 
-// A dataplane that speaks the first version of the link does not tell its release: only one had it.
+// A dataplane with the first link version does not send its release. Only release 0.1.0 has that
+// version.
 std::string ReleaseOf(const LinkClient& link) {
   return link.version() == kFirstLinkVersion ? "0.1.0" : link.hello().release;
 }
 
-// What a dataplane of an older release does otherwise than is asked for.
+// The settings that a dataplane of an older release does not support.
 Json UnsupportedJson(const DataplaneStatus& dataplane) {
   Json json = Json::array();
   for (const std::string& service : dataplane.services_without_reset) {
@@ -357,8 +355,8 @@ Json UnsupportedJson(const DataplaneStatus& dataplane) {
     json.push_back({{"service", service},
                     {"field", "on_no_backend"},
                     {"message",
-                     "clients are not told (reset) but dropped: the running dataplane's release "
-                     "0.1.0 knows nothing else; start the new one"}});
+                     "packets are dropped and clients get no reset, because the running dataplane "
+                     "(release 0.1.0) cannot send one; start the new dataplane"}});
   }
   return json;
 }

@@ -8,7 +8,8 @@
 namespace fairlead {
 
 nlohmann::json LeftOutFrontendJson(const LeftOutFrontend& frontend);
-// Why the dataplane leaves it out, with the names at hand; empty where it does not.
+// Why the dataplane leaves the backend out, with the interface's name if known; empty if it is in
+// use.
 std::string LeftOutSentence(const BackendStatus& status);
 
 nlohmann::json BackendView(const Api& api, const ServiceIntent& service,
@@ -19,7 +20,7 @@ nlohmann::json DrainView(const Api& api, const ServiceIntent& service,
                          const BackendIntent& backend);
 nlohmann::json StatusView(const Api& api);
 nlohmann::json StatsView(const Api& api);
-// Of one service: counters, and when they were read.
+// The counters of one service, and when they were read.
 nlohmann::json ServiceStatsView(const Api& api, const ServiceIntent& service);
 
 }  // namespace fairlead

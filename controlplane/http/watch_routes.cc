@@ -1,10 +1,11 @@
-// /v1/watch: changes of intent and status as they come, one JSON object a line. docs/api.md has the
-// lines.
+// /v1/watch: changes of intent and status as they happen, one JSON object per line. docs/api.md
+// describes the lines.
 //
-// What a reader gets is made when it is ready to take it: changes of the intent from the history, the
-// status of a backend as it is then, however often it changed meanwhile. So a slow reader costs nothing
-// but its connection. One for which the history or the memory of the board is too short is told to start
-// again.
+// Lines are made only when the reader is ready for them. Changes of the intent come from the
+// history. A backend's status is its status at that time, however often it changed before. So a
+// slow reader needs no memory beyond its connection. If the history no longer contains the next
+// change, the reader is told to start again. If the board no longer remembers the changes, the
+// status of all backends is sent.
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -30,7 +31,7 @@ std::string Line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// One reader. Keeps what it has been told.
+// One reader, and what has been sent to it.
 class Watch {
  public:
   Watch(Api* api, uint64_t revision) : api_(api), revision_(revision) { ++api_->watchers; }
@@ -44,8 +45,8 @@ class Watch {
     for (;;) {
       if (api_->stopping) co_return std::nullopt;
       std::string lines;
-      co_await TellIntent(&lines);
-      if (!ended_) TellStatus(&lines);
+      co_await AppendIntent(&lines);
+      if (!ended_) AppendStatus(&lines);
       if (!lines.empty()) co_return lines;
       const SteadyTime now = std::chrono::steady_clock::now();
       if (now >= alive_at) co_return Line({{"type", "alive"}, {"revision", revision_}});
@@ -54,32 +55,32 @@ class Watch {
   }
 
  private:
-  asio::awaitable<void> TellIntent(std::string* lines);
-  void TellStatus(std::string* lines);
-  void TellBackends(std::string* lines);
-  void TellDataplane(std::string* lines);
-  void TakeUpChanges();
-  // The reader has missed what cannot be told any more.
-  void StartAgain(const std::string& message, std::string* lines) {
+  asio::awaitable<void> AppendIntent(std::string* lines);
+  void AppendStatus(std::string* lines);
+  void AppendBackends(std::string* lines);
+  void AppendDataplane(std::string* lines);
+  void CollectChanges();
+  // The reader has missed changes that are no longer in the history.
+  void AppendRestart(const std::string& message, std::string* lines) {
     *lines += Line({{"type", "restart"}, {"message", message}});
     ended_ = true;
   }
 
   Api* api_;
-  uint64_t revision_;         // told so far
-  uint64_t next_change_ = 0;  // of the board; 0: it was told nothing yet
+  uint64_t revision_;         // the last one sent
+  uint64_t next_change_ = 0;  // of the board; 0: no status was sent yet
   bool synced_ = false;
   bool ended_ = false;
-  std::set<uint32_t> waiting_;  // backends whose status is to be told
+  std::set<uint32_t> waiting_;  // backends whose status is to be sent
   std::optional<DataplaneStatus> dataplane_;
 };
 
-asio::awaitable<void> Watch::TellIntent(std::string* lines) {
+asio::awaitable<void> Watch::AppendIntent(std::string* lines) {
   if (api_->log->View()->revision == revision_) co_return;
   const Result<std::vector<HistoryEntry>> entries =
       co_await api_->log->History(revision_, kEntriesAtOnce);
   if (!entries.ok()) {
-    StartAgain(entries.status().message(), lines);
+    AppendRestart(entries.status().message(), lines);
     co_return;
   }
   for (const HistoryEntry& entry : *entries) {
@@ -93,17 +94,18 @@ asio::awaitable<void> Watch::TellIntent(std::string* lines) {
   }
 }
 
-void Watch::TellStatus(std::string* lines) {
-  TellDataplane(lines);
-  TakeUpChanges();
-  TellBackends(lines);
+void Watch::AppendStatus(std::string* lines) {
+  AppendDataplane(lines);
+  CollectChanges();
+  AppendBackends(lines);
   if (synced_ || !waiting_.empty()) return;
   synced_ = true;
   *lines += Line({{"type", "synced"}, {"revision", revision_}});
 }
 
-// All backends the first time, and where the board does not remember what changed.
-void Watch::TakeUpChanges() {
+// Adds the changed backends to waiting_. Adds all backends the first time, and when the board no
+// longer remembers what changed.
+void Watch::CollectChanges() {
   const uint64_t next = api_->board->next_change();
   const bool complete =
       next_change_ != 0 &&
@@ -116,17 +118,17 @@ void Watch::TakeUpChanges() {
   next_change_ = next;
 }
 
-void Watch::TellBackends(std::string* lines) {
-  size_t told = 0;
+void Watch::AppendBackends(std::string* lines) {
+  size_t sent = 0;
   const IntentView view = api_->log->View();
-  while (!waiting_.empty() && told++ < kBackendsAtOnce) {
+  while (!waiting_.empty() && sent++ < kBackendsAtOnce) {
     const uint32_t id = *waiting_.begin();
     waiting_.erase(waiting_.begin());
     const BackendStatus* status = api_->board->Find(id);
     const ServiceIntent* service = status == nullptr ? nullptr : view->Find(status->service);
     const BackendIntent* backend =
         service == nullptr ? nullptr : service->FindExact(status->endpoint);
-    if (backend == nullptr || backend->id != id) continue;  // the intent tells of its end
+    if (backend == nullptr || backend->id != id) continue;  // its removal is an intent line
     Json json = BackendView(*api_, *service, *backend);
     for (const char* counter : {"packets", "bytes", "flows", "new_flows", "pins"}) {
       json.erase(counter);
@@ -136,7 +138,7 @@ void Watch::TellBackends(std::string* lines) {
   }
 }
 
-void Watch::TellDataplane(std::string* lines) {
+void Watch::AppendDataplane(std::string* lines) {
   const DataplaneStatus& dataplane = api_->board->dataplane();
   if (dataplane_ == dataplane) return;
   dataplane_ = dataplane;
@@ -146,7 +148,8 @@ void Watch::TellDataplane(std::string* lines) {
                   {"revision", dataplane.in_force_revision}});
 }
 
-// Fairlead-From: the last revision that the reader knows; without it, the present one.
+// The header Fairlead-From, the last revision that the reader knows. Without it: the present
+// revision.
 Result<uint64_t> FromRevision(const HttpRequest& request, uint64_t present) {
   const std::string text = request.header("fairlead-from");
   if (text.empty()) return present;
@@ -159,7 +162,7 @@ Result<uint64_t> FromRevision(const HttpRequest& request, uint64_t present) {
   return revision;
 }
 
-// With the oldest revision that is kept.
+// The error reply. For kHistoryGone it contains the oldest revision that is kept.
 asio::awaitable<HttpReply> HistoryGone(Api* api, Status status) {
   HttpReply reply = ErrorReply(status);
   if (status.code() != ErrorCode::kHistoryGone) co_return reply;
@@ -177,7 +180,7 @@ asio::awaitable<HttpReply> StartWatch(Api* api, const HttpRequest& request) {
     co_return ErrorReply(Unavailable("there are " + std::to_string(kMostWatchers) +
                                      " watchers already; end one of them"));
   }
-  // Is what comes after it still there?
+  // Check that the history still contains the changes after it.
   const auto entries = co_await api->log->History(*from, 1);
   if (!entries.ok()) co_return co_await HistoryGone(api, entries.status());
   const auto watch = std::make_shared<Watch>(api, *from);

@@ -21,7 +21,7 @@ void LogChanges(const std::set<LeftOutFrontend>& before, const std::set<LeftOutF
     Log(LogLevel::kWarning, "frontend_left_out",
         {{"service", each.service},
          {"frontend", each.frontend.ToString()},
-         {"reason", HindranceText(each)}});
+         {"reason", LeftOutFrontendText(each)}});
   }
   for (const LeftOutFrontend& each : back) {
     Log(LogLevel::kInfo, "frontend_in_use_again",
@@ -34,9 +34,10 @@ void AddLeftOut(const ServiceIntent& service, const OwnAddresses& own,
   for (const Frontend& frontend : service.settings.frontends) {
     const auto found = own.find(frontend.address);
     if (found != own.end()) {
-      left_out->insert({service.name(), frontend, FrontendHindrance::kOwnAddress, found->second});
+      left_out->insert(
+          {service.name(), frontend, FrontendLeftOutReason::kOwnAddress, found->second});
     } else if (!IsStillAllowed(service.settings, frontend)) {
-      left_out->insert({service.name(), frontend, FrontendHindrance::kNatAnyPort});
+      left_out->insert({service.name(), frontend, FrontendLeftOutReason::kNatAnyPort});
     }
   }
 }
@@ -51,7 +52,7 @@ void FrontendController::Reconcile(const IntentView& view) {
   for (const IpAddress& address : board_->dataplane().own_addresses) {
     own.emplace(address, "addresses of dataplane.yaml");
   }
-  // Of services that did not change it is known, unless the addresses did.
+  // If the addresses are unchanged, only changed services are checked.
   const bool all = own != board_->own_addresses();
   const std::set<LeftOutFrontend> before = board_->left_out_frontends();
   std::set<LeftOutFrontend> frontends;

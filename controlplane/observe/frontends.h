@@ -1,7 +1,7 @@
-// The controller of frontends that no dataplane gets: those on addresses of this host, which would cut
-// it off, and those that are not allowed any more (lib/intent/model.h). Tells the board which addresses
-// are the host's (its interfaces' and those of the dataplane's ports) and which frontends are left out.
-// It is the writer of StatusBoard's own addresses and left-out frontends. One thread.
+// The controller of left-out frontends. It leaves out a frontend on an address of this host (which
+// would cut the host off), and one that is no longer allowed (lib/intent/model.h). Writes to the
+// board the host's addresses (those of its interfaces and of the dataplane's ports) and the
+// left-out frontends. It is the writer of both. One thread.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// Precompiled for the whole folder: Asio and the JSON library are most of its compile time. Never
-// included by name, hence without a guard.
+// Precompiled header of controlplane/: Asio and the JSON library take most of its compile time. No
+// file includes it by name, so it has no include guard.
 
 #include <algorithm>
 #include <functional>

@@ -1,7 +1,7 @@
-// Notices that another station claims a frontend's address. The dataplane drops each announcement of
-// that kind and counts it (drop reason address_conflict); this turns growth of the count into events,
-// at most one in kConflictEventPeriod, so that a station that repeats itself does not fill the log.
-// One thread.
+// Detects that another station claims a frontend's address. The dataplane drops and counts such
+// announcements (drop reason address_conflict). This class turns a growing count into events, at
+// most one per kConflictEventPeriod, so that repeated announcements do not fill the log. One
+// thread.
 #pragma once
 
 #include <chrono>
@@ -16,14 +16,15 @@ inline constexpr std::chrono::seconds kConflictEventPeriod{60};
 
 class ConflictWatch {
  public:
-  // `total`: the dataplane's count at `now`. Announcements since the last event (or since the first
-  // call: what was counted before is nobody's news) when it is time for an event. A count that fell
-  // is a restarted dataplane's, from zero.
+  // `total`: the dataplane's count at `now`. If an event is due, returns the number of
+  // announcements since the last event. Before the first event: since the first call; what was
+  // counted before it is ignored. A count that fell comes from a restarted dataplane, which counts
+  // from zero.
   std::optional<uint64_t> Observe(uint64_t total, SteadyTime now);
 
  private:
-  std::optional<uint64_t> told_total_;
-  std::optional<SteadyTime> told_at_;
+  std::optional<uint64_t> reported_total_;
+  std::optional<SteadyTime> reported_at_;
 };
 
 }  // namespace fairlead

@@ -22,9 +22,9 @@ ObservedBackend SnapshotDeriver::Observe(const ServiceIntent& service,
   const ServiceSpec& settings = service.settings;
   const HealthState health = status.health.state;
   const bool checked = settings.health_check.type->probes;
-  // A backend without its first verdict gets nothing, and does not count for fail-open, which is about
-  // backends that failed.
-  const bool unjudged = checked && health == HealthState::kInitial;
+  // A backend without its first check result gets no flows. It does not count for fail-open either,
+  // since fail-open concerns backends that failed.
+  const bool no_result_yet = checked && health == HealthState::kInitial;
   const bool drained = backend.drain.has_value() && status.drain.finished() &&
                        status.drain.drain_revision == backend.drain->revision;
   ObservedBackend observed;
@@ -32,8 +32,8 @@ ObservedBackend SnapshotDeriver::Observe(const ServiceIntent& service,
   observed.next_hop = status.next_hop;
   observed.usable = status.left_out == LeftOut::kNo;
   observed.healthy = !checked || health == HealthState::kHealthy;
-  observed.draining = backend.drain.has_value() || unjudged;
-  observed.released = (drained && settings.on_deadline == FlowPolicy::kRelease) || unjudged;
+  observed.draining = backend.drain.has_value() || no_result_yet;
+  observed.released = (drained && settings.on_deadline == FlowPolicy::kRelease) || no_result_yet;
   std::optional<SteadyTime> kept_until;
   if (settings.on_unhealthy == FlowPolicy::kKeep && health == HealthState::kUnhealthy) {
     kept_until = status.health_since + std::chrono::milliseconds(settings.keep_unhealthy_ms);
@@ -65,9 +65,9 @@ void SnapshotDeriver::DeriveWhole(const ServiceIntent& service) {
     backends.push_back({&backend->spec, Observe(service, *backend)});
     const bool takes = TakesNewFlows(backends.back());
     derived.takes_new_flows.push_back(takes);
-    derived.takers += takes ? 1 : 0;
+    derived.taking_count += takes ? 1 : 0;
   }
-  derived.ignores_health = IgnoresHealth(service.settings, derived.takers);
+  derived.ignores_health = IgnoresHealth(service.settings, derived.taking_count);
   assembler_.Put(DeriveService(
       service.settings, service.id, backends,
       [this](const Frontend& frontend) { return !own_addresses_.contains(frontend.address); }));
@@ -87,16 +87,16 @@ bool SnapshotDeriver::DeriveBackendAlone(const ServiceIntent& service, uint32_t 
   const bool takes = TakesNewFlows(backend);
   if (takes != derived->second.takes_new_flows[index]) {
     derived->second.takes_new_flows[index] = takes;
-    derived->second.takers += takes ? 1 : size_t{0} - 1;
+    derived->second.taking_count += takes ? 1 : size_t{0} - 1;
   }
   const bool ignores_health = derived->second.ignores_health;
-  if (IgnoresHealth(service.settings, derived->second.takers) != ignores_health) return false;
+  if (IgnoresHealth(service.settings, derived->second.taking_count) != ignores_health) return false;
   assembler_.PutBackend(service.name(), DeriveBackend(service.settings, backend, ignores_health));
   return true;
 }
 
-// True: all services must be derived anew.
-bool SnapshotDeriver::TakeUpGlobals(const Intent& view) {
+// True: all services must be derived again.
+bool SnapshotDeriver::UpdateGlobals(const Intent& view) {
   globals_.hash_seed = view.hash_seed;
   globals_.change_id = view.change_id;
   const auto client = [&](Family family) {
@@ -152,11 +152,11 @@ bool SnapshotDeriver::Update(const IntentView& view) {
   const bool globals_changed =
       std::exchange(global_changes_, board_->global_changes()) != board_->global_changes();
   bool all = std::exchange(incomplete_, true);
-  all = TakeUpGlobals(*view) || all;
+  all = UpdateGlobals(*view) || all;
   WorkByService work;
   AddIntentWork(*view, &work);
   AddStatusWork(*view, &work);
-  // One moment: what runs out while this works is for the next Update().
+  // Read once. Times that run out during this call are left to the next Update().
   const SteadyTime now = clock_->Steady();
   AddExpiryWork(now, &work);
   if (all) {
@@ -180,7 +180,7 @@ bool SnapshotDeriver::Update(const IntentView& view) {
     });
     if (!alone) DeriveWhole(*service);
   }
-  // Of backends that are no more.
+  // Remove expired times of backends that no longer exist.
   while (!expiries_.empty() && expiries_.begin()->first <= now) {
     expiry_of_.erase(expiries_.begin()->second);
     expiries_.erase(expiries_.begin());

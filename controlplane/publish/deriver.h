@@ -1,5 +1,6 @@
-// Intent + status -> the snapshot's image. Keeps what it made of each service, and makes anew only what
-// changed: a service whose settings or list of backends changed, and else single backends. One thread.
+// Derives the snapshot's image from intent and status. Keeps the results of each service, and
+// derives again only what changed: a whole service if its settings or its list of backends changed,
+// otherwise single backends. One thread.
 #pragma once
 
 #include <map>
@@ -23,33 +24,33 @@ class SnapshotDeriver {
  public:
   SnapshotDeriver(const StatusBoard* board, const Clock* clock);
 
-  // Takes up the present state. False: nothing that an image says has changed.
+  // Derives what changed. False: the image stays the same.
   bool Update(const IntentView& view);
-  // Makes the image of what the last Update() took up. True: it says something else than before,
-  // beside its generation.
+  // Makes the image from the results of the last Update(). True: the image differs from the
+  // previous one, apart from its generation.
   bool Assemble(uint64_t generation);
-  // As of the last Assemble().
+  // The image of the last Assemble().
   std::span<const std::byte> image() const { return assembler_.image(); }
   SnapshotAssembler::Writes TakeWrites() { return assembler_.TakeWrites(); }
-  // When the time of some unhealthy backend's kept flows (on_unhealthy: keep) runs out, and Update()
-  // makes something else. Nothing: there is none.
+  // The next time at which the kept flows of an unhealthy backend (on_unhealthy: keep) expire.
+  // Update() must be called then. nullopt: there is none.
   std::optional<SteadyTime> next_expiry() const;
 
  private:
-  // What is to be made anew of a service.
+  // What must be derived again for a service.
   struct Work {
     bool whole = false;
-    std::set<uint32_t> backends;  // else these, by id
+    std::set<uint32_t> backends;  // if not whole: these, by id
   };
   using WorkByService = std::map<std::string, Work>;
-  // Of a service that the assembler has.
+  // The results for a service that the assembler has.
   struct Derived {
-    std::vector<bool> takes_new_flows;  // by place in ServiceIntent::backends
-    size_t takers = 0;                  // of these
+    std::vector<bool> takes_new_flows;  // by index in ServiceIntent::backends
+    size_t taking_count = 0;            // how many of these are true
     bool ignores_health = false;
   };
 
-  bool TakeUpGlobals(const Intent& view);
+  bool UpdateGlobals(const Intent& view);
   void AddIntentWork(const Intent& view, WorkByService* work) const;
   void AddStatusWork(const Intent& view, WorkByService* work);
   void AddExpiryWork(SteadyTime now, WorkByService* work) const;
@@ -68,8 +69,8 @@ class SnapshotDeriver {
   uint64_t next_change_ = 1;
   uint64_t global_changes_ = 0;
   OwnAddresses own_addresses_;
-  bool incomplete_ = false;                             // a lack of memory ended the last Update()
-  std::set<std::pair<SteadyTime, uint32_t>> expiries_;  // with the backend
+  bool incomplete_ = false;                             // the last Update() ran out of memory
+  std::set<std::pair<SteadyTime, uint32_t>> expiries_;  // with the backend's id
   std::unordered_map<uint32_t, SteadyTime> expiry_of_;  // the same by backend
 };
 

@@ -17,7 +17,7 @@ namespace {
 constexpr milliseconds kFirstRetry{50};
 constexpr milliseconds kLongestRetry{500};
 constexpr milliseconds kHelloTimeout{2000};
-// A dataplane's counters: 1 Mi backends of 40 bytes and some.
+// Enough for the counters of 1 Mi backends, 40 bytes each.
 constexpr uint64_t kMaxStatsBytes = uint64_t{256} << 20;
 
 }  // namespace
@@ -41,7 +41,7 @@ void LinkClient::Stop() {
 }
 
 asio::awaitable<void> LinkClient::Run() {
-  Disconnect("out of memory");  // where the loop begins anew
+  Disconnect("out of memory");  // has an effect only if SpawnLoop() started the loop again
   milliseconds retry = kFirstRetry;
   while (!stopped_) {
     Result<UniqueFd> socket = ConnectSeqpacket(path_);
@@ -49,7 +49,7 @@ asio::awaitable<void> LinkClient::Run() {
       socket_ = std::make_unique<asio::posix::stream_descriptor>(executor_, socket->Release());
       co_await Read();
       if (stopped_) co_return;
-      if (std::exchange(greeted_, false)) retry = kFirstRetry;
+      if (std::exchange(hello_received_, false)) retry = kFirstRetry;
     } else if (error_ != socket.status().message()) {
       error_ = socket.status().message();
       Log(LogLevel::kWarning, "dataplane_not_reached", {{"reason", error_}});
@@ -101,25 +101,25 @@ bool LinkClient::Receive(Datagram datagram) {
     return false;
   }
   if (std::holds_alternative<HelloMessage>(decoded->message)) return ReceiveHello(*decoded);
-  // An answer nobody waits for any more (timed out) is dropped, with its descriptor.
-  const auto question = questions_.find(decoded->id);
-  if (question == questions_.end()) return true;
-  question->second->answer =
+  // An answer that came after its timeout is dropped, with its file descriptor.
+  const auto request = pending_.find(decoded->id);
+  if (request == pending_.end()) return true;
+  request->second->answer =
       Answer{std::move(decoded->message), std::move(datagram.fd), datagram.fd_lost};
-  question->second->event.Notify();
-  questions_.erase(question);
+  request->second->event.Notify();
+  pending_.erase(request);
   return true;
 }
 
 bool LinkClient::ReceiveHello(const DecodedMessage& message) {
   HelloMessage hello = std::get<HelloMessage>(message.message);
-  if (hello_.has_value() || answers_hello_ != (message.version == kLinkVersion)) {
-    Disconnect("a Hello that was not asked for");
+  if (hello_.has_value() || awaits_full_hello_ != (message.version == kLinkVersion)) {
+    Disconnect("an unexpected Hello");
     return false;
   }
   if (message.version == kFirstLinkVersion) {
     if (hello.snapshot_version >= kSnapshotVersionOfClientHello) {
-      answers_hello_ = true;
+      awaits_full_hello_ = true;
       const ClientHelloMessage mine{kSnapshotVersion, kStatsVersion, FAIRLEAD_VERSION};
       const Status sent =
           SendDatagram(socket_->native_handle(), EncodeLinkMessage(next_id_++, mine), -1);
@@ -130,7 +130,7 @@ bool LinkClient::ReceiveHello(const DecodedMessage& message) {
   }
   hello_ = std::move(hello);
   version_ = message.version;
-  greeted_ = true;
+  hello_received_ = true;
   error_.clear();
   Log(LogLevel::kInfo, "dataplane_connected",
       {{"pid", hello_->pid},
@@ -144,25 +144,25 @@ bool LinkClient::ReceiveHello(const DecodedMessage& message) {
 void LinkClient::Disconnect(const std::string& why) {
   if (socket_ == nullptr) return;
   boost::system::error_code ignored;
-  // Read() is still waiting on it and is resumed with an error; it looks at socket_ then.
+  // Read() still waits on the socket. It resumes with an error, and then checks socket_.
   socket_->cancel(ignored);
   const std::unique_ptr<asio::posix::stream_descriptor> socket = std::move(socket_);
   socket->close(ignored);
   const bool was_connected = hello_.has_value();
   hello_.reset();
-  answers_hello_ = false;
-  std::map<uint32_t, std::shared_ptr<Question>> questions;
-  questions.swap(questions_);
-  for (const auto& [id, question] : questions) {
-    question->broken = true;
-    question->event.Notify();
+  awaits_full_hello_ = false;
+  std::map<uint32_t, std::shared_ptr<PendingRequest>> requests;
+  requests.swap(pending_);
+  for (const auto& [id, request] : requests) {
+    request->broken = true;
+    request->event.Notify();
   }
   if (was_connected) callbacks_.on_disconnect();
-  // One that is refused before it was connected comes back twice a second, and is told of once. Last,
-  // since it may find no memory.
-  const bool news = was_connected || error_ != why;
+  // A connection that fails before its Hello is tried again twice a second, and logged once.
+  // Logging is the last step because it may run out of memory.
+  const bool is_new = was_connected || error_ != why;
   error_ = why;
-  if (!stopped_ && news) Log(LogLevel::kWarning, "dataplane_disconnected", {{"reason", why}});
+  if (!stopped_ && is_new) Log(LogLevel::kWarning, "dataplane_disconnected", {{"reason", why}});
 }
 
 asio::awaitable<Result<LinkClient::Answer>> LinkClient::Ask(LinkMessage message, int fd,
@@ -175,32 +175,32 @@ asio::awaitable<Result<LinkClient::Answer>> LinkClient::Ask(LinkMessage message,
     Disconnect(sent.message());
     co_return sent;
   }
-  const auto question = std::make_shared<Question>(executor_);
-  questions_[id] = question;
+  const auto request = std::make_shared<PendingRequest>(executor_);
+  pending_[id] = request;
   const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
-  while (!question->answer.has_value() && !question->broken) {
-    const bool notified = co_await question->event.Wait(deadline);
+  while (!request->answer.has_value() && !request->broken) {
+    const bool notified = co_await request->event.Wait(deadline);
     if (!notified) break;
   }
-  questions_.erase(id);
-  if (question->answer.has_value()) co_return std::move(*question->answer);
-  if (question->broken) co_return Unavailable("the link to the dataplane broke");
+  pending_.erase(id);
+  if (request->answer.has_value()) co_return std::move(*request->answer);
+  if (request->broken) co_return Unavailable("the link to the dataplane broke");
   co_return Unavailable("the dataplane did not answer in time");
 }
 
 asio::awaitable<Result<PublishedMessage>> LinkClient::Publish(PublishMessage message, int image_fd,
                                                               milliseconds timeout) {
-  LinkMessage question = message;
-  Result<Answer> answer = co_await Ask(std::move(question), image_fd, timeout);
+  LinkMessage request = message;
+  Result<Answer> answer = co_await Ask(std::move(request), image_fd, timeout);
   if (!answer.ok()) {
-    // What the dataplane has in force is unknown now; its next Hello says.
+    // It is now unknown what the dataplane has in force. Its next Hello says it.
     Disconnect(answer.status().message());
     co_return answer.status();
   }
   auto* published = std::get_if<PublishedMessage>(&answer->message);
   if (published == nullptr) {
-    Disconnect("an answer to Publish that is not Published");
-    co_return Unavailable("the dataplane gave a wrong answer");
+    Disconnect("the answer to Publish is not Published");
+    co_return Unavailable("the dataplane's answer is not of the expected kind");
   }
   co_return std::move(*published);
 }
@@ -210,29 +210,31 @@ asio::awaitable<Result<DataplaneStats>> LinkClient::GetStats(milliseconds timeou
   LinkMessage message = GetStatsMessage{};
   Result<Answer> answer = co_await Ask(std::move(message), -1, timeout);
   if (!answer.ok()) co_return answer.status();
-  if (answer->fd_lost) co_return Unavailable("no descriptor for the dataplane's statistics");
+  if (answer->fd_lost) {
+    co_return Unavailable("no file descriptor left for the dataplane's statistics");
+  }
   const auto* stats = std::get_if<StatsMessage>(&answer->message);
   if (stats == nullptr || !answer->fd.valid() || stats->body_bytes > kMaxStatsBytes) {
-    Disconnect("an answer to GetStats without usable statistics");
-    co_return Unavailable("the dataplane gave a wrong answer");
+    Disconnect("the answer to GetStats has no usable statistics");
+    co_return Unavailable("the dataplane's answer is not of the expected kind");
   }
   Result<std::vector<std::byte>> body =
-      ReadDescriptor(answer->fd.get(), stats->body_bytes, std::move(stats_memory_));
+      ReadFileDescriptor(answer->fd.get(), stats->body_bytes, std::move(stats_memory_));
   if (!body.ok()) co_return body.status();
   stats_memory_ = *std::move(body);
   if (memory == nullptr) co_return DecodeStats(stats_memory_);
   co_return DecodeStats(stats_memory_, std::move(*memory));
 }
 
-asio::awaitable<Result<FlowMessage>> LinkClient::FindFlow(const FindFlowMessage& question,
+asio::awaitable<Result<FlowMessage>> LinkClient::FindFlow(const FindFlowMessage& request,
                                                           milliseconds timeout) {
-  LinkMessage message = question;
+  LinkMessage message = request;
   Result<Answer> answer = co_await Ask(std::move(message), -1, timeout);
   if (!answer.ok()) co_return answer.status();
   const auto* flow = std::get_if<FlowMessage>(&answer->message);
   if (flow == nullptr) {
-    Disconnect("an answer to FindFlow that is not Flow");
-    co_return Unavailable("the dataplane gave a wrong answer");
+    Disconnect("the answer to FindFlow is not Flow");
+    co_return Unavailable("the dataplane's answer is not of the expected kind");
   }
   co_return *flow;
 }

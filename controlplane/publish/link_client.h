@@ -1,6 +1,6 @@
-// The control plane's end of the link to the dataplane: connects, connects again whenever the link
-// breaks, asks and matches answers. Speaks the older version to a dataplane of release 0.1.0
-// (lib/link/message.h). One thread (the executor's).
+// The control plane's end of the link to the dataplane. Connects, reconnects when the link breaks,
+// sends requests and matches answers to them. Uses the first link version with a dataplane of
+// release 0.1.0 (lib/link/message.h). One thread (the executor's).
 #pragma once
 
 #include <functional>
@@ -35,21 +35,21 @@ class LinkClient {
   void Stop();
 
   bool connected() const { return hello_.has_value(); }
-  // Of the dataplane that is connected; in version 2, `instance` is made of its pid. REQUIRES
+  // The Hello of the connected dataplane. In the first link version `instance` is its pid. REQUIRES
   // connected().
   const HelloMessage& hello() const { return *hello_; }
-  // What is spoken with it. REQUIRES connected().
+  // The link version in use. REQUIRES connected().
   uint16_t version() const { return version_; }
   // Why there is no link; empty while there is one.
   const std::string& error() const { return error_; }
 
-  // Each fails with kUnavailable when the link is down, breaks, or the answer does not come in
-  // time, and when this process has no descriptor or memory for it; then the link stays. An answer
-  // of another kind breaks the link. `image_fd`: a memfd with the image; the dataplane may read it
-  // until it answers, and where this fails for longer.
+  // Each fails with kUnavailable if the link is down or breaks, if the answer does not come in
+  // time, or if this process has no file descriptor or memory for it. In the last case the link
+  // stays. An answer of another kind breaks the link. `image_fd`: a memfd with the image. The
+  // dataplane may read it until it answers. After a failure it may still read it later.
   boost::asio::awaitable<Result<PublishedMessage>> Publish(PublishMessage message, int image_fd,
                                                            std::chrono::milliseconds timeout);
-  // `memory`: statistics that are no longer needed, for their memory; null: none.
+  // `memory`: old statistics whose memory is reused; null: none.
   boost::asio::awaitable<Result<DataplaneStats>> GetStats(std::chrono::milliseconds timeout,
                                                           DataplaneStats* memory);
   boost::asio::awaitable<Result<FlowMessage>> FindFlow(const FindFlowMessage& flow,
@@ -61,8 +61,8 @@ class LinkClient {
     UniqueFd fd;
     bool fd_lost = false;
   };
-  struct Question {
-    explicit Question(boost::asio::any_io_executor executor) : event(std::move(executor)) {}
+  struct PendingRequest {
+    explicit PendingRequest(boost::asio::any_io_executor executor) : event(std::move(executor)) {}
     Event event;
     std::optional<Answer> answer;
     bool broken = false;
@@ -72,7 +72,7 @@ class LinkClient {
   boost::asio::awaitable<void> Read();
   boost::asio::awaitable<Result<Answer>> Ask(LinkMessage message, int fd,
                                              std::chrono::milliseconds timeout);
-  // False ends the connection, with error_ set.
+  // These return false after a disconnect, with error_ set.
   bool Receive(Datagram datagram);
   bool ReceiveHello(const DecodedMessage& message);
   bool ReceiveAll();
@@ -84,10 +84,10 @@ class LinkClient {
   boost::asio::steady_timer timer_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> socket_;
   std::optional<HelloMessage> hello_;
-  uint16_t version_ = 0;        // of hello_
-  bool answers_hello_ = false;  // the dataplane was sent a ClientHello, and owes the whole Hello
-  bool greeted_ = false;        // by the dataplane of the last connection
-  std::map<uint32_t, std::shared_ptr<Question>> questions_;  // by id
+  uint16_t version_ = 0;            // of hello_
+  bool awaits_full_hello_ = false;  // a ClientHello was sent, and the full Hello has not come
+  bool hello_received_ = false;     // on the last connection
+  std::map<uint32_t, std::shared_ptr<PendingRequest>> pending_;  // by id
   uint32_t next_id_ = 1;
   std::string error_;
   std::vector<std::byte> stats_memory_;

@@ -21,11 +21,11 @@ constexpr milliseconds kStatsPeriod{1000};
 constexpr milliseconds kStatsPeriodDraining{200};
 constexpr milliseconds kStatsTimeout{1000};
 constexpr std::chrono::hours kLongTime{1};
-constexpr size_t kMostVerdictsTold = 10;  // by name, of one answer
+constexpr size_t kMaxLeftOutLogged = 10;  // by name, from one answer
 
 SteadyTime Now() { return std::chrono::steady_clock::now(); }
 
-// What a dataplane of an older release does not know, where that changed.
+// Logs what a dataplane of an older release does not support, unless `before` had it already.
 void LogUnsupported(const DataplaneStatus& before, const DataplaneStatus& now) {
   for (const LeftOutFrontend& each : now.left_out_frontends) {
     if (std::ranges::find(before.left_out_frontends, each) != before.left_out_frontends.end()) {
@@ -34,7 +34,7 @@ void LogUnsupported(const DataplaneStatus& before, const DataplaneStatus& now) {
     Log(LogLevel::kWarning, "frontend_left_out",
         {{"service", each.service},
          {"frontend", each.frontend.ToString()},
-         {"reason", HindranceText(each)}});
+         {"reason", LeftOutFrontendText(each)}});
   }
   for (const std::string& service : now.services_without_reset) {
     if (std::ranges::find(before.services_without_reset, service) !=
@@ -46,35 +46,35 @@ void LogUnsupported(const DataplaneStatus& before, const DataplaneStatus& now) {
   }
 }
 
-// `places` is made when it is first asked: an open-addressing table, 2^n, at most half full, of indices
-// plus one.
+// Finds the statistics with this id. `cells` is filled at the first call: an open-addressing hash
+// table of 2^n cells, at most half full. Each cell has an index into `all` plus one; 0: empty.
 template <typename Stats>
-const Stats* FindIn(const std::vector<Stats>& all, uint32_t id, std::vector<uint32_t>* places) {
+const Stats* FindIn(const std::vector<Stats>& all, uint32_t id, std::vector<uint32_t>* cells) {
   if (all.empty()) return nullptr;
   const auto home = [&](uint32_t of) { return (of * 0x9e3779b97f4a7c15) >> 32; };
-  if (places->empty()) {
-    places->resize(std::bit_ceil(all.size() * 2));
+  if (cells->empty()) {
+    cells->resize(std::bit_ceil(all.size() * 2));
     for (uint32_t i = 0; i < all.size(); ++i) {
-      uint64_t at = home(all[i].id) & (places->size() - 1);
-      while ((*places)[at] != 0) at = (at + 1) & (places->size() - 1);
-      (*places)[at] = i + 1;
+      uint64_t at = home(all[i].id) & (cells->size() - 1);
+      while ((*cells)[at] != 0) at = (at + 1) & (cells->size() - 1);
+      (*cells)[at] = i + 1;
     }
   }
   for (uint64_t at = home(id);; ++at) {
-    const uint32_t place = (*places)[at & (places->size() - 1)];
-    if (place == 0) return nullptr;
-    if (all[place - 1].id == id) return &all[place - 1];
+    const uint32_t cell = (*cells)[at & (cells->size() - 1)];
+    if (cell == 0) return nullptr;
+    if (all[cell - 1].id == id) return &all[cell - 1];
   }
 }
 
 }  // namespace
 
 const BackendStats* StatsBook::FindBackend(uint32_t id) const {
-  return FindIn(stats.backends, id, &backend_places_);
+  return FindIn(stats.backends, id, &backend_cells_);
 }
 
 const ServiceStats* StatsBook::FindService(uint32_t id) const {
-  return FindIn(stats.services, id, &service_places_);
+  return FindIn(stats.services, id, &service_cells_);
 }
 
 Publisher::Publisher(asio::any_io_executor executor, std::string link_path, Parts parts)
@@ -105,21 +105,21 @@ void Publisher::Stop() {
 void Publisher::Reconcile() {
   const uint64_t revision = parts_.log->View()->revision;
   const StatusBoard& board = *parts_.board;
-  const bool changed = revision != seen_revision_ || board.next_change() != seen_change_ ||
+  const bool changed = revision != seen_revision_ || board.next_change() != seen_board_change_ ||
                        board.global_changes() != seen_global_change_;
   if (changed || reconnected_) {
-    dirty_ = true;
-    stale_ = true;
+    publish_due_ = true;
+    image_stale_ = true;
   }
   reconnected_ = false;
   seen_revision_ = revision;
-  seen_change_ = board.next_change();
+  seen_board_change_ = board.next_change();
   seen_global_change_ = board.global_changes();
   changed_.Notify();
   if (board.running_drains() != 0) ask_sooner_.Notify();
 }
 
-void Publisher::TellBoard() {
+void Publisher::UpdateBoard() {
   DataplaneStatus status{.connected = link_.connected(),
                          .session = session_,
                          .in_force_generation = in_force_generation_,
@@ -128,7 +128,7 @@ void Publisher::TellBoard() {
   if (older_image_.has_value()) {
     for (const OlderImage::RangeFrontend& each : older_image_->left_out_frontends) {
       status.left_out_frontends.push_back(
-          {each.service, each.frontend, FrontendHindrance::kOlderDataplane});
+          {each.service, each.frontend, FrontendLeftOutReason::kOlderDataplane});
     }
     status.services_without_reset = older_image_->services_without_reset;
   }
@@ -136,60 +136,62 @@ void Publisher::TellBoard() {
   parts_.board->SetDataplane(status);
 }
 
-// What the dataplane's own addresses lead to comes before the first image: that is made after the
-// next Reconcile().
+// Makes no image. The first image is made after the next Reconcile(), because the dataplane's own
+// addresses may cause frontends to be left out.
 void Publisher::OnConnect(const HelloMessage& hello) {
-  JudgeDeath(hello);
+  CountCrashes(hello);
   dataplane_addresses_ = hello.own_addresses;
-  JudgeStore(hello);
-  // One that is beyond all that is ever made is taken for none: it goes with any image.
+  CheckStore(hello);
+  // No snapshot has a generation of kMaxGeneration or more, so such a value sets no lower limit.
   lowest_generation_ = hello.generation < kMaxGeneration ? hello.generation + 1 : 0;
-  // What comes next may be of another format than the image at hand.
+  // This dataplane may need another format than the present image has.
   older_image_.reset();
   shared_image_.Forget();
-  stale_ = true;
+  image_stale_ = true;
   in_force_generation_ = 0;
   in_force_revision_ = 0;
   refused_revision_ = 0;
   ++session_;
   reconnected_ = true;
-  TellBoard();
+  UpdateBoard();
 }
 
-// Did the dataplane end while it brought a change into force?
-void Publisher::JudgeDeath(const HelloMessage& hello) {
+// Counts how often a dataplane exited while it put the same change in force.
+void Publisher::CountCrashes(const HelloMessage& hello) {
   if (publishing_instance_ == 0) return;
-  // A dataplane of release 0.1.0 tells no change.
-  const bool has_it = hello.change_id != 0 ? hello.change_id == publishing_change_
+  // A dataplane of release 0.1.0 does not send a change id.
+  const bool has_it = hello.change_id != 0 ? hello.change_id == publishing_change_id_
                                            : hello.generation == publishing_generation_;
-  const bool died = hello.instance != publishing_instance_ && !has_it;
+  const bool crashed = hello.instance != publishing_instance_ && !has_it;
   publishing_instance_ = 0;
-  if (!died) {
-    deaths_ = 0;
+  if (!crashed) {
+    crashes_ = 0;
     return;
   }
-  deaths_ =
-      std::exchange(deadly_change_, publishing_change_) == publishing_change_ ? deaths_ + 1 : 1;
-  if (deaths_ < kDeathsToHoldBack) return;
+  crashes_ = std::exchange(crash_change_id_, publishing_change_id_) == publishing_change_id_
+                 ? crashes_ + 1
+                 : 1;
+  if (crashes_ < kCrashesToHoldBack) return;
   Log(LogLevel::kError, "change_held_back",
-      {{"generation", image_generation_}, {"dataplanes_ended", deaths_}});
+      {{"generation", image_generation_}, {"dataplanes_ended", crashes_}});
 }
 
 bool Publisher::IsHeldBack() const {
-  return deaths_ >= kDeathsToHoldBack && parts_.log->View()->change_id == deadly_change_;
+  return crashes_ >= kCrashesToHoldBack && parts_.log->View()->change_id == crash_change_id_;
 }
 
-void Publisher::JudgeStore(const HelloMessage& hello) {
-  withheld_ = hello.change_id != 0 && !parts_.log->KnowsChange(hello.change_id, hello.generation);
-  if (!withheld_) return;
+void Publisher::CheckStore(const HelloMessage& hello) {
+  store_is_unknown_ =
+      hello.change_id != 0 && !parts_.log->KnowsChange(hello.change_id, hello.generation);
+  if (!store_is_unknown_) return;
   if (parts_.accept_older_store) {
     Log(LogLevel::kWarning, "older_store_accepted", {{"generation", hello.generation}});
-    withheld_ = false;
+    store_is_unknown_ = false;
     return;
   }
-  error_ = "the dataplane forwards by a change (generation " + std::to_string(hello.generation) +
-           ") that this store does not have: it is older, or another one, and nothing of it is "
-           "published. Restore the right one, or start fairleadd with --accept-older-store to "
+  error_ = "the dataplane has a change in force (generation " + std::to_string(hello.generation) +
+           ") that this store does not have: the store is older, or another one. Nothing is "
+           "published. Restore the right store, or start fairleadd with --accept-older-store to "
            "replace what is in force";
   Log(LogLevel::kError, "store_is_older", {{"generation", hello.generation}});
 }
@@ -197,17 +199,17 @@ void Publisher::JudgeStore(const HelloMessage& hello) {
 void Publisher::OnDisconnect() {
   in_force_generation_ = 0;
   in_force_revision_ = 0;
-  // What was said of that dataplane.
-  if (std::exchange(withheld_, false) || IsHeldBack()) error_.clear();
+  // Clear errors that concern the disconnected dataplane only.
+  if (std::exchange(store_is_unknown_, false) || IsHeldBack()) error_.clear();
   older_image_.reset();
-  TellBoard();
+  UpdateBoard();
   in_force_.Notify();
 }
 
-void Publisher::InForce(uint64_t generation, uint64_t revision) {
+void Publisher::SetInForce(uint64_t generation, uint64_t revision) {
   in_force_generation_ = generation;
   in_force_revision_ = revision;
-  TellBoard();
+  UpdateBoard();
   in_force_.Notify();
 }
 
@@ -221,12 +223,12 @@ void Publisher::Assemble(uint64_t generation) {
   }
 }
 
-void Publisher::Refresh() {
-  if (!stale_) return;
+void Publisher::RefreshImage() {
+  if (!image_stale_) return;
   const IntentView view = parts_.log->View();
   if (view->revision == 0) {
-    // Nothing was ever said about what to forward: an empty state never replaces a good one.
-    stale_ = false;
+    // Nothing was ever configured. An empty state must never replace what is in force.
+    image_stale_ = false;
     return;
   }
   deriver_.Update(view);
@@ -234,7 +236,7 @@ void Publisher::Refresh() {
   Assemble(generation);
   const bool differs = image_differs_ || generation != image_generation_;
   if (!differs && image_generation_ == in_force_generation_) {
-    stale_ = false;
+    image_stale_ = false;
     return;
   }
   const HelloMessage* hello = link_.connected() ? &link_.hello() : nullptr;
@@ -245,7 +247,8 @@ void Publisher::Refresh() {
               .header()
               .digest;
   uint64_t lowest = dataplane_has_it || hello == nullptr ? 0 : lowest_generation_;
-  // What was observed changed, and the generation with the old content may have been published.
+  // Only the status changed. The previous image may have been published with this generation, so
+  // the new one needs another.
   if (differs && generation == image_generation_) lowest = generation + 1;
   if (generation < lowest) {
     generation = lowest;
@@ -255,47 +258,50 @@ void Publisher::Refresh() {
   image_generation_ = generation;
   image_revision_ = view->revision;
   image_differs_ = false;
-  stale_ = false;
-  if (dataplane_has_it && in_force_generation_ == 0) InForce(generation, image_revision_);
+  image_stale_ = false;
+  if (dataplane_has_it && in_force_generation_ == 0) SetInForce(generation, image_revision_);
 }
 
-asio::awaitable<void> Publisher::HoldAfterStart() {
-  while (!stopped_ && Now() < started_at_ + kStartGrace && !parts_.board->settled()) {
-    // A dataplane that has nothing yet has nothing to lose.
+asio::awaitable<void> Publisher::WaitForStatusAfterStart() {
+  while (!stopped_ && Now() < started_at_ + kStartGrace && !parts_.board->complete()) {
+    // The dataplane has no configuration yet, so publishing early takes nothing out of service.
     if (link_.connected() && link_.hello().generation == 0) co_return;
     co_await changed_.Wait(started_at_ + kStartGrace);
   }
 }
 
 asio::awaitable<void> Publisher::PublishLoop() {
-  // Also where the loop begins anew, in the middle of something.
-  dirty_ = true;
+  // Also needed if SpawnLoop() started the loop again after it ran out of memory.
+  publish_due_ = true;
   shared_image_.Forget();
   while (!stopped_) {
-    if (!dirty_) {
-      // Without a dataplane nothing is published, also when some time is up.
+    if (!publish_due_) {
+      // Without a dataplane nothing is published, not even when the kept flows of an unhealthy
+      // backend expire (on_unhealthy: keep).
       const SteadyTime never = Now() + kLongTime;
       const SteadyTime expiry = link_.connected() ? deriver_.next_expiry().value_or(never) : never;
       const bool notified = co_await changed_.Wait(expiry);
       if (notified || Now() < expiry) continue;
-      dirty_ = true;
-      stale_ = true;
+      publish_due_ = true;
+      image_stale_ = true;
       continue;
     }
-    if (first_publish_) co_await HoldAfterStart();
-    dirty_ = false;
+    if (first_publish_) co_await WaitForStatusAfterStart();
+    publish_due_ = false;
     co_await PublishOnce();
   }
 }
 
 asio::awaitable<void> Publisher::PublishOnce() {
-  // Without a dataplane the image is made when somebody asks what it would say.
+  // Without a dataplane, only a request for `explain` makes the image (RefreshImage).
   if (!link_.connected()) co_return;
-  Refresh();
-  if (withheld_) co_return;
+  RefreshImage();
+  if (store_is_unknown_) co_return;
   if (IsHeldBack()) {
-    error_ = "the last change is held back: the dataplane ended " + std::to_string(deaths_) +
-             " times while it was put into force. It is tried again with the next change";
+    error_ =
+        "the last change is held back: the dataplane exited " + std::to_string(crashes_) +
+        " times while it put the change in force. Undo or correct the change: fairleadd publishes "
+        "again at the next change";
     in_force_.Notify();
     co_return;
   }
@@ -312,54 +318,55 @@ asio::awaitable<void> Publisher::PublishOnce() {
   const PublishMessage message{generation, image().size()};
   const uint64_t revision = image_revision_;
   publishing_instance_ = link_.hello().instance;
-  publishing_change_ = SnapshotView(deriver_.image()).header().change_id;
+  publishing_change_id_ = SnapshotView(deriver_.image()).header().change_id;
   publishing_generation_ = generation;
   const Result<PublishedMessage> published = co_await link_.Publish(message, *fd, kPublishTimeout);
   if (link_.connected() && link_.hello().instance == publishing_instance_) publishing_instance_ = 0;
   if (!published.ok()) {
     shared_image_.Forget();
-    // Where the link broke, OnConnect() starts anew. Else this process could not send it now.
+    // If the link broke, the next OnConnect() makes the loop publish again. Otherwise this process
+    // could not send the image.
     if (link_.connected()) co_await RetryLater("snapshot_not_sent", published.status().message());
     co_return;
   }
   if (published->in_force) {
     error_.clear();
     applied_us_ = published->apply_us;
-    deaths_ = 0;
+    crashes_ = 0;
     lowest_generation_ = generation + 1;
     Log(LogLevel::kDebug, "published",
         {{"generation", generation}, {"bytes", message.image_bytes}, {"apply_us", applied_us_}});
-    // Who waits for the generation is to know what it does not do.
+    // Requests that wait for this generation show left-out backends, so read these first.
     if (published->left_out != 0 || !parts_.board->left_out().empty()) co_await AskStats();
     if (!link_.connected()) co_return;
-    InForce(generation, revision);
+    SetInForce(generation, revision);
     co_return;
   }
   if (error_ != published->reason) {
     Log(LogLevel::kError, "snapshot_refused",
         {{"generation", generation}, {"reason", published->reason}});
   }
-  // Should it be the memory that is wrong, the next image is in another one.
+  // Perhaps the memfd's content is damaged, so the next image gets a new memfd.
   shared_image_.Forget();
   error_ = published->reason;
   refused_revision_ = revision;
   in_force_.Notify();
-  if (dirty_) co_return;
+  if (publish_due_) co_return;
   co_await changed_.Wait(Now() + kRetryAfterRefusal);
-  dirty_ = true;
+  publish_due_ = true;
 }
 
 asio::awaitable<void> Publisher::RetryLater(std::string_view event, std::string why) {
   if (error_ != why) Log(LogLevel::kError, event, {{"reason", why}});
   error_ = std::move(why);
   co_await changed_.Wait(Now() + kRetryAfterRefusal);
-  dirty_ = true;
+  publish_due_ = true;
 }
 
 asio::awaitable<bool> Publisher::WaitInForce(uint64_t revision, milliseconds timeout) {
   const SteadyTime deadline = Now() + timeout;
   while (in_force_revision_ < revision) {
-    if (stopped_ || withheld_ || IsHeldBack() || !link_.connected() ||
+    if (stopped_ || store_is_unknown_ || IsHeldBack() || !link_.connected() ||
         refused_revision_ >= revision) {
       co_return false;
     }
@@ -386,7 +393,7 @@ asio::awaitable<void> Publisher::StatsLoop() {
 asio::awaitable<void> Publisher::AskStats() {
   const SteadyTime asked_at = parts_.clock->Steady();
   const int64_t asked_at_ms = parts_.clock->WallMs();
-  // Nobody looks at those before the last.
+  // Reuse the memory of the statistics before the last, unless they are still in use.
   DataplaneStats memory;
   if (spare_stats_.use_count() == 1) memory = std::move(spare_stats_->stats);
   Result<DataplaneStats> stats = co_await link_.GetStats(kStatsTimeout, &memory);
@@ -401,30 +408,30 @@ asio::awaitable<void> Publisher::AskStats() {
   book->at_ms = asked_at_ms;
   book->stats = *std::move(stats);
   spare_stats_ = std::exchange(stats_, book);
-  TakeVerdicts(book->stats);
+  UpdateLeftOut(book->stats);
   if (parts_.on_stats) parts_.on_stats(book->stats, asked_at);
   WatchConflicts(book->stats.totals, asked_at);
 }
 
-void Publisher::TakeVerdicts(const DataplaneStats& stats) {
+void Publisher::UpdateLeftOut(const DataplaneStats& stats) {
   LeftOutBackends left_out;
   for (const BackendStats& backend : stats.backends) {
     if (backend.left_out != LeftOut::kNo) left_out[backend.id] = backend.left_out;
   }
   const std::vector<uint32_t> changed = parts_.board->SetLeftOut(left_out);
-  size_t told = 0;
+  size_t count = 0;
   for (const uint32_t id : changed) {
     const BackendStatus* backend = parts_.board->Find(id);
     const bool is_out = backend->left_out != LeftOut::kNo;
-    if (++told > kMostVerdictsTold) continue;
+    if (++count > kMaxLeftOutLogged) continue;
     Log(is_out ? LogLevel::kWarning : LogLevel::kInfo,
         is_out ? "backend_left_out" : "backend_in_use_again",
         {{"service", backend->service},
          {"backend", backend->endpoint.ToString()},
          {"reason", is_out ? std::string(LeftOutText(backend->left_out)) : ""}});
   }
-  if (told > kMostVerdictsTold) {
-    Log(LogLevel::kWarning, "more_verdicts", {{"backends", told - kMostVerdictsTold}});
+  if (count > kMaxLeftOutLogged) {
+    Log(LogLevel::kWarning, "more_verdicts", {{"backends", count - kMaxLeftOutLogged}});
   }
 }
 
@@ -435,7 +442,8 @@ void Publisher::WatchConflicts(const PacketTotals& totals, SteadyTime now) {
   Log(LogLevel::kWarning, "address_conflict",
       {{"announcements", *announcements},
        {"total", total},
-       {"reason", "another station announces a frontend's address as its own"}});
+       {"reason",
+        "another host announces a frontend's address as its own; remove the address from it"}});
 }
 
 }  // namespace fairlead

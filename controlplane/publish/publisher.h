@@ -1,17 +1,19 @@
-// The controller of the dataplane: derives the snapshot when intent or status changed, publishes it,
-// and asks for statistics. At most one snapshot is on its way; what changes meanwhile is published
-// after it, all at once (newest wins). After a reconnect the whole state is published again, unless the
-// dataplane has exactly that image in force. It is the writer of StatusBoard's dataplane and verdicts.
+// The controller of the dataplane. Derives the snapshot when intent or status changed, publishes
+// it, and asks for statistics. At most one snapshot is sent at a time. Changes that come meanwhile
+// are published together after it (the newest state wins). After a reconnect the whole state is
+// published again, unless the dataplane has exactly that image in force. It is the writer of
+// StatusBoard's dataplane and left-out backends.
 //
-// After a start, a dataplane that forwards already keeps what it has until every backend has its
-// verdict and next hop again, at most kStartGrace: a restart of the control plane must not take
-// backends out of service.
+// After a start, a dataplane that forwards already keeps its tables until every backend has a check
+// result and a next hop again, at most for kStartGrace: a restart of the control plane must not
+// take backends out of service.
 //
-// A change with which the dataplane ended twice, while it put it into force, is held back until the
-// next change: else it would end again and again.
+// If the dataplane exits twice while it puts the same change in force, the change is held back
+// until the next change. Otherwise the dataplane would exit again and again.
 //
-// A store that does not know the change by which the dataplane forwards is older than that, or another
-// one: its content is not published without a person's word.
+// A store that does not know the change that the dataplane has in force is older than that change,
+// or another store. Its content is not published unless the operator allows it
+// (accept_older_store).
 //
 // Forwarding never waits for the disk.
 //
@@ -42,21 +44,22 @@ namespace fairlead {
 
 inline constexpr std::chrono::milliseconds kStartGrace{1500};
 inline constexpr std::chrono::milliseconds kInForceWait{2000};
-inline constexpr uint32_t kDeathsToHoldBack = 2;
+inline constexpr uint32_t kCrashesToHoldBack = 2;
 
 // The dataplane's last counters, by id.
 struct StatsBook {
   int64_t at_ms = 0;  // wall time at which they were asked for
   DataplaneStats stats;
 
-  // Null: the dataplane did not tell of it.
+  // Null: the dataplane did not report it.
   const BackendStats* FindBackend(uint32_t id) const;
   const ServiceStats* FindService(uint32_t id) const;
 
  private:
-  // Made when somebody asks: nobody may, and there may be a hundred thousand each second.
-  mutable std::vector<uint32_t> backend_places_;
-  mutable std::vector<uint32_t> service_places_;
+  // Hash tables, filled at the first lookup. Often there is no lookup, while new statistics with a
+  // hundred thousand backends arrive every second.
+  mutable std::vector<uint32_t> backend_cells_;
+  mutable std::vector<uint32_t> service_cells_;
 };
 
 class Publisher {
@@ -68,7 +71,7 @@ class Publisher {
     const Clock* clock;
     // New statistics, and when they were asked for. May be empty.
     std::function<void(const DataplaneStats&, SteadyTime)> on_stats;
-    // A person has said that what is in force may be replaced by a store that does not know it.
+    // The operator allows a store that does not know the change in force to replace it.
     bool accept_older_store = false;
   };
 
@@ -80,47 +83,48 @@ class Publisher {
   // Intent or status may have changed.
   void Reconcile();
 
-  // True: a snapshot of the intent of `revision`, or of a later one, is in force in all workers. False:
-  // no dataplane is connected, it refused, or it took longer than `timeout`.
+  // True: a snapshot of this or a later revision is in force in all workers. False: no dataplane is
+  // connected, it refused the snapshot, the snapshot is not published, or `timeout` has passed.
   boost::asio::awaitable<bool> WaitInForce(uint64_t revision, std::chrono::milliseconds timeout);
 
   LinkClient& link() { return link_; }
   const LinkClient& link() const { return link_; }
   uint64_t in_force_generation() const { return in_force_generation_; }
   uint64_t applied_us() const { return applied_us_; }
-  // What stands between the present state and the dataplane; empty when nothing does.
+  // Why the dataplane does not have the present state in force; empty if there is no error.
   const std::string& error() const { return error_.empty() ? link_.error() : error_; }
-  // Null before the first answer. Replaced by each new one.
+  // The last statistics. Null before the first answer.
   std::shared_ptr<const StatsBook> stats() const { return stats_; }
-  // The image of the present state, until the next Refresh(), in a format that the connected dataplane
-  // reads; empty while none was made.
+  // The image of the present state, in a format that the connected dataplane reads. Valid until the
+  // next RefreshImage(). Empty if none was made yet.
   std::span<const std::byte> image() const {
     if (image_generation_ == 0) return {};
     return older_image_.has_value() ? older_image_->image.bytes() : deriver_.image();
   }
-  // Derives anew when something changed. Called by the publisher itself; explain calls it to see
-  // the present state although no dataplane is there.
-  void Refresh();
+  // Makes the image again if something changed. The publisher calls it. Explain calls it too, to
+  // see the present state without a dataplane.
+  void RefreshImage();
 
  private:
   void OnConnect(const HelloMessage& hello);
   void OnDisconnect();
-  void JudgeStore(const HelloMessage& hello);
-  void JudgeDeath(const HelloMessage& hello);
+  void CheckStore(const HelloMessage& hello);
+  void CountCrashes(const HelloMessage& hello);
+  // True if the last change is held back, because dataplanes exited while they put it in force.
   bool IsHeldBack() const;
   // Makes the deriver's image of `generation`, in the format of the connected dataplane.
   void Assemble(uint64_t generation);
   boost::asio::awaitable<void> PublishLoop();
   boost::asio::awaitable<void> PublishOnce();
-  // Tells of it once, waits, and has the loop try again.
+  // Logs the error once, waits, and makes the loop try again.
   boost::asio::awaitable<void> RetryLater(std::string_view event, std::string why);
   boost::asio::awaitable<void> StatsLoop();
   boost::asio::awaitable<void> AskStats();
-  void TakeVerdicts(const DataplaneStats& stats);
+  void UpdateLeftOut(const DataplaneStats& stats);
   void WatchConflicts(const PacketTotals& totals, SteadyTime now);
-  boost::asio::awaitable<void> HoldAfterStart();
-  void InForce(uint64_t generation, uint64_t revision);
-  void TellBoard();
+  boost::asio::awaitable<void> WaitForStatusAfterStart();
+  void SetInForce(uint64_t generation, uint64_t revision);
+  void UpdateBoard();
 
   boost::asio::any_io_executor executor_;
   Parts parts_;
@@ -129,16 +133,16 @@ class Publisher {
   Event ask_sooner_;  // wakes StatsLoop
   Event in_force_;    // wakes WaitInForce
   SnapshotDeriver deriver_;
-  std::optional<OlderImage> older_image_;  // of the deriver's, for a dataplane of release 0.1.0
-  bool image_differs_ = false;             // from the one before, which the last Refresh() made
-  bool dirty_ = false;
-  bool stale_ = true;        // image_ may differ from the present state
-  bool reconnected_ = true;  // since the last Reconcile()
+  std::optional<OlderImage> older_image_;  // the deriver's image for a dataplane of release 0.1.0
+  bool image_differs_ = false;             // from the image of the last RefreshImage()
+  bool publish_due_ = false;               // PublishLoop has something to do
+  bool image_stale_ = true;                // the image may differ from the present state
+  bool reconnected_ = true;                // since the last Reconcile()
   bool stopped_ = false;
   bool first_publish_ = true;
-  bool withheld_ = false;       // the store does not know what the connected dataplane forwards by
-  uint64_t seen_revision_ = 0;  // by the last Reconcile(), as the next two
-  uint64_t seen_change_ = 0;
+  bool store_is_unknown_ = false;  // the store does not know the connected dataplane's change
+  uint64_t seen_revision_ = 0;     // by the last Reconcile(), like the next two
+  uint64_t seen_board_change_ = 0;
   uint64_t seen_global_change_ = 0;
   SteadyTime started_at_{};
   SharedImage shared_image_;
@@ -151,16 +155,16 @@ class Publisher {
   uint64_t session_ = 0;  // counts connections
   uint64_t applied_us_ = 0;
   std::vector<IpAddress> dataplane_addresses_;  // of its ports
-  // To whom an image was sent that it has not answered yet; 0: nobody.
+  // The dataplane that has not answered the last image yet; 0: none.
   uint64_t publishing_instance_ = 0;
-  uint64_t publishing_change_ = 0;
+  uint64_t publishing_change_id_ = 0;
   uint64_t publishing_generation_ = 0;
-  uint64_t deadly_change_ = 0;  // with which dataplanes have ended,
-  uint32_t deaths_ = 0;         // that many in a row
+  uint64_t crash_change_id_ = 0;  // the change that dataplanes exited with
+  uint32_t crashes_ = 0;          // with that change, in a row
   std::string stats_error_;
   std::string error_;
   std::shared_ptr<StatsBook> stats_;
-  std::shared_ptr<StatsBook> spare_stats_;  // the ones before, for their memory
+  std::shared_ptr<StatsBook> spare_stats_;  // the previous statistics, to reuse their memory
   ConflictWatch conflicts_;
 };
 

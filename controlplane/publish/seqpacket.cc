@@ -9,14 +9,14 @@
 namespace fairlead {
 namespace {
 
-constexpr size_t kMaxFdsReceived = 8;  // more than one is never right; all of them are closed
+constexpr size_t kMaxFdsReceived = 8;  // a message has at most one; further ones are closed
 
 Status SystemError(const std::string& what) {
   return Unavailable(what + ": " + std::strerror(errno));
 }
 
-// Keeps the first descriptor of the message and closes the others.
-UniqueFd TakeDescriptors(msghdr* message) {
+// Returns the first file descriptor of the message and closes the others.
+UniqueFd TakeFileDescriptors(msghdr* message) {
   UniqueFd first;
   for (cmsghdr* part = CMSG_FIRSTHDR(message); part != nullptr; part = CMSG_NXTHDR(message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
@@ -83,17 +83,17 @@ Result<std::optional<Datagram>> ReceiveDatagram(int socket, size_t max_bytes) {
     if (errno == EAGAIN || errno == EINTR) return std::optional<Datagram>();
     return SystemError("receive from the dataplane");
   }
-  datagram.fd = TakeDescriptors(&message);
+  datagram.fd = TakeFileDescriptors(&message);
   datagram.fd_lost = !datagram.fd.valid() && (message.msg_flags & MSG_CTRUNC) != 0;
   if ((message.msg_flags & MSG_TRUNC) != 0) {
-    return InvalidArgument("a message longer than " + std::to_string(max_bytes) + " bytes");
+    return InvalidArgument("a message is longer than " + std::to_string(max_bytes) + " bytes");
   }
   datagram.bytes.resize(static_cast<size_t>(received));
   return std::optional<Datagram>(std::move(datagram));
 }
 
-Result<std::vector<std::byte>> ReadDescriptor(int fd, size_t size_bytes,
-                                              std::vector<std::byte> memory) {
+Result<std::vector<std::byte>> ReadFileDescriptor(int fd, size_t size_bytes,
+                                                  std::vector<std::byte> memory) {
   std::vector<std::byte> bytes = std::move(memory);
   bytes.resize(size_bytes);
   size_t done = 0;

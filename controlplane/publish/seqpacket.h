@@ -1,5 +1,5 @@
-// SOCK_SEQPACKET sockets and memfds of the link between control plane and dataplane, as plain
-// system calls. Nothing blocks.
+// System calls for the SOCK_SEQPACKET socket and the memfds of the link between control plane and
+// dataplane. No call blocks.
 #pragma once
 
 #include <cstddef>
@@ -15,21 +15,22 @@ namespace fairlead {
 
 struct Datagram {
   std::vector<std::byte> bytes;  // empty: the peer has closed
-  UniqueFd fd;                   // the one that came along, if any; further ones were closed
-  bool fd_lost = false;          // one came along that this process had no room for
+  UniqueFd fd;                   // the file descriptor in the message, if any; others were closed
+  bool fd_lost = false;          // the kernel dropped one, e.g. at the file descriptor limit
 };
 
 Result<UniqueFd> ConnectSeqpacket(const std::string& path);
 
-// `fd` is -1 or a descriptor to pass along. Fails with kUnavailable when the peer does not read.
+// `fd`: a file descriptor to send along; -1: none. Fails with kUnavailable if the peer does not
+// read.
 Status SendDatagram(int socket, std::span<const std::byte> bytes, int fd);
 
-// nullopt: nothing is there yet. A datagram longer than `max_bytes` is a failure.
+// nullopt: there is no datagram. Fails if the datagram is longer than `max_bytes`.
 Result<std::optional<Datagram>> ReceiveDatagram(int socket, size_t max_bytes);
 
-// The first `size_bytes` of a descriptor from outside; fails when there are fewer. `memory`: of what is
-// no longer needed.
-Result<std::vector<std::byte>> ReadDescriptor(int fd, size_t size_bytes,
-                                              std::vector<std::byte> memory = {});
+// Reads the first `size_bytes` of a received file descriptor. Fails if it has fewer. `memory`: an
+// old buffer to reuse.
+Result<std::vector<std::byte>> ReadFileDescriptor(int fd, size_t size_bytes,
+                                                  std::vector<std::byte> memory = {});
 
 }  // namespace fairlead

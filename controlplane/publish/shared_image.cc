@@ -37,7 +37,7 @@ Result<int> SharedImage::Update(std::span<const std::byte> image,
   if (is_new) fd_ = UniqueFd(::memfd_create("fairlead-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd_.valid()) return SystemError("memfd_create");
   const auto update = [&]() -> Status {
-    // So that the dataplane may map it.
+    // The dataplane maps only a memfd that cannot shrink.
     if (is_new && ::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
       return SystemError("seal a memfd");
     }

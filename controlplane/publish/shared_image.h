@@ -1,5 +1,5 @@
-// The image as the dataplane gets it: a memfd, which both hold. It is the same one from one publish to
-// the next, so that only what changed is written; the dataplane copies it before it looks at it.
+// The memfd with the image, shared with the dataplane. The next publish reuses it and writes only
+// what changed. The dataplane copies the image before it uses it.
 //
 // One thread.
 #pragma once
@@ -15,11 +15,12 @@ namespace fairlead {
 
 class SharedImage {
  public:
-  // The descriptor of a memfd with exactly the bytes of `image`. `writes`: where they differ from those
-  // of the last call. REQUIRES that nobody reads it any more: the last publish was answered, or
-  // Forget() called. Fails with kUnavailable when there is no memory for it.
+  // Returns the file descriptor of a memfd with exactly the bytes of `image`. `writes`: the
+  // differences from the image of the last call. REQUIRES that the dataplane does not read the
+  // memfd any more: it answered the last publish, or Forget() was called. Fails with kUnavailable
+  // if there is no memory.
   Result<int> Update(std::span<const std::byte> image, const SnapshotAssembler::Writes& writes);
-  // Somebody may still be reading: the next image goes to another memfd.
+  // The dataplane may still be reading the memfd: the next image gets a new one.
   void Forget() { fd_.Reset(); }
 
  private:

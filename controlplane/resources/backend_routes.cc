@@ -45,10 +45,10 @@ Result<std::vector<BackendSpec>> ParseBackends(const std::string& body) {
   }
   const Json& list = json["backends"];
   if (json.size() != 1) {
-    return InvalidArgument("beside \"backends\" there may be no other field");
+    return InvalidArgument("the body has other fields beside \"backends\"; remove them");
   }
   if (!list.is_array() || list.empty()) {
-    return InvalidArgument("backends: is not a list of one backend or more");
+    return InvalidArgument("backends: is not a list of at least one backend");
   }
   for (size_t i = 0; i < list.size(); ++i) {
     Result<BackendSpec> spec = BackendFromJson(list[i]);
@@ -63,7 +63,7 @@ asio::awaitable<HttpReply> PostBackends(Api* api, const HttpRequest& request) {
   Result<std::vector<BackendSpec>> specs = ParseBackends(request.body);
   if (!specs.ok()) co_return ErrorReply(specs.status());
   const std::vector<BackendSpec> added = *specs;
-  const Result<Applied> applied =
+  const Result<Committed> applied =
       co_await ApplyChange(api, request, AddBackends(service, *std::move(specs)));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
@@ -71,15 +71,16 @@ asio::awaitable<HttpReply> PostBackends(Api* api, const HttpRequest& request) {
   const ServiceIntent* present = view->Find(service);
   Json backends = Json::array();
   for (const BackendSpec& spec : added) {
-    const BackendIntent* backend = present == nullptr ? nullptr : present->FindMeant(spec.endpoint);
-    if (backend == nullptr) continue;  // removed while we waited
+    const BackendIntent* backend =
+        present == nullptr ? nullptr : present->FindByRequest(spec.endpoint);
+    if (backend == nullptr) continue;  // removed while this request waited
     backends.push_back(BackendView(*api, *present, *backend));
   }
   Json json = {{"backends", std::move(backends)}};
   co_return ChangeReply(201, std::move(json), *applied, in_force);
 }
 
-// Null takes away what a backend need not have.
+// Whether null removes the field in a PATCH: true for fields that a backend need not have.
 bool MayBeUnset(const std::string& name) {
   static const Json kDefaults = BackendToJson({});
   return !kDefaults.contains(name) &&
@@ -88,7 +89,7 @@ bool MayBeUnset(const std::string& name) {
          });
 }
 
-// The change that PATCH means: fields of `patch` over those of `present`.
+// The result of a PATCH: the fields of `body` replace those of `present`.
 Result<BackendSpec> Patched(const BackendSpec& present, const std::string& body) {
   ASSIGN_OR_RETURN(const Json patch, ParseJson(body));
   if (!patch.is_object() || patch.empty()) {
@@ -97,7 +98,8 @@ Result<BackendSpec> Patched(const BackendSpec& present, const std::string& body)
   Json merged = BackendToJson(present);
   for (const auto& [name, value] : patch.items()) {
     if (name == "address" || name == "port") {
-      return InvalidArgument(name + ": a backend keeps its endpoint; add another and remove this");
+      return InvalidArgument(name +
+                             ": a backend keeps its endpoint; add a backend and remove this");
     }
     if (value.is_null() && MayBeUnset(name)) {
       merged.erase(name);
@@ -116,7 +118,7 @@ asio::awaitable<HttpReply> PatchBackend(Api* api, const HttpRequest& request) {
   const auto edit = [body = request.body](const BackendSpec& present) {
     return Patched(present, body);
   };
-  const Result<Applied> applied =
+  const Result<Committed> applied =
       co_await ApplyChange(api, request, EditBackend(service, found->backend->spec.endpoint, edit));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
@@ -129,7 +131,7 @@ asio::awaitable<HttpReply> PatchBackend(Api* api, const HttpRequest& request) {
 asio::awaitable<HttpReply> DeleteBackend(Api* api, const HttpRequest& request) {
   const Result<BackendInView> found = FindRequestBackend(*api, request);
   if (!found.ok()) co_return ErrorReply(found.status());
-  const Result<Applied> applied = co_await ApplyChange(
+  const Result<Committed> applied = co_await ApplyChange(
       api, request, RemoveBackend(found->service->name(), found->backend->spec.endpoint));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);

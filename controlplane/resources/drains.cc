@@ -1,5 +1,5 @@
-// Drains: the wish to drain a backend, /v1/services/NAME/backends/ENDPOINT/drain. The intent has it in
-// its backend, so the backend's history tells of it too.
+// Drains: the requests to drain a backend, /v1/services/NAME/backends/ENDPOINT/drain. A drain is a
+// member of its backend's intent, so it is part of the backend's history.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -90,14 +90,14 @@ Result<DrainsById> LoadRows(SqliteDatabase* database) {
                             rows.Integer(3)};
     const std::string id = std::to_string(rows.Integer(0));
     if (rows.Integer(4) != DrainDigest(rows.Integer(0), drain)) {
-      return DamagedStore("checksum of the drain of backend " + id);
+      return DamagedStore("checksum of the drain of backend " + id + " does not match");
     }
     drains[rows.Integer(0)] = drain;
   }
 }
 
-// Takes what belongs to the service's backends out of `drains`.
-void TakeUpDrains(DrainsById* drains, std::shared_ptr<const ServiceIntent>* service) {
+// Moves the drains of the service's backends from `drains` into `service`.
+void AttachDrains(DrainsById* drains, std::shared_ptr<const ServiceIntent>* service) {
   std::shared_ptr<ServiceIntent> changed;
   for (size_t i = 0; i < (*service)->backends.size() && !drains->empty(); ++i) {
     const auto drain = drains->find(int64_t{(*service)->backends[i]->id});
@@ -113,12 +113,12 @@ void TakeUpDrains(DrainsById* drains, std::shared_ptr<const ServiceIntent>* serv
 
 Status Load(SqliteDatabase* database, Intent* intent) {
   ASSIGN_OR_RETURN(DrainsById drains, LoadRows(database));
-  for (auto& service : intent->services) TakeUpDrains(&drains, &service);
+  for (auto& service : intent->services) AttachDrains(&drains, &service);
   if (drains.empty()) return {};
   return DamagedStore("drain of unknown backend " + std::to_string(drains.begin()->first));
 }
 
-// An empty body asks for nothing in particular.
+// An empty body sets no field.
 Result<DrainRequest> ParseDrain(const std::string& body) {
   if (body.find_first_not_of(" \t\r\n") == std::string::npos) return DrainRequest();
   ASSIGN_OR_RETURN(const Json json, ParseJson(body));
@@ -135,7 +135,7 @@ HttpReply ShowDrain(const Api& api, const HttpRequest& request) {
   return IntentReply(DrainView(api, *found->service, *found->backend), *found->view);
 }
 
-// A drain that is over stays as it is.
+// Whether the drain is finished. A finished drain is not changed by a further request.
 bool IsOver(const Api& api, const BackendIntent& backend) {
   const DrainProgress& progress = StatusOf(api, backend).drain;
   return backend.drain.has_value() && progress.finished() &&
@@ -149,7 +149,7 @@ asio::awaitable<HttpReply> StartDrain(Api* api, const HttpRequest& request) {
   if (!drain.ok()) co_return ErrorReply(drain.status());
   if (IsOver(*api, *found->backend)) *drain = DrainRequest();
   const std::string service = found->service->name();
-  const Result<Applied> applied = co_await ApplyChange(
+  const Result<Committed> applied = co_await ApplyChange(
       api, request, DrainBackend(service, found->backend->spec.endpoint, drain->timeout_ms));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
@@ -165,7 +165,7 @@ asio::awaitable<HttpReply> RemoveDrain(Api* api, const HttpRequest& request) {
   const Result<BackendInView> found = FindRequestBackend(*api, request);
   if (!found.ok()) co_return ErrorReply(found.status());
   const std::string service = found->service->name();
-  const Result<Applied> applied =
+  const Result<Committed> applied =
       co_await ApplyChange(api, request, UndrainBackend(service, found->backend->spec.endpoint));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);

@@ -1,4 +1,4 @@
-// The one list of resources. Declared in core/resource.h.
+// The list of resources. Declared in core/resource.h.
 #include "controlplane/resources/resources.h"
 
 namespace fairlead {

@@ -1,4 +1,4 @@
-// The descriptors of fairleadd's resources. Each is in the file of its name.
+// The descriptors of fairleadd's resources. Each is defined in the file of its name.
 #pragma once
 
 #include "controlplane/core/resource.h"
@@ -9,7 +9,7 @@ extern const Resource kSeedResource;
 extern const Resource kServicesResource;
 extern const Resource kDrainsResource;
 
-// The routes of services.cc that have files of their own.
+// The routes of kServicesResource. Each group has its own file.
 void AddServiceRoutes(Api* api, Router* router);
 void AddBackendRoutes(Api* api, Router* router);
 

@@ -1,4 +1,4 @@
-// The group's hash seed: a number in the store's table meta, and /v1/seed.
+// The hash seed of the group of balancers: a number in the store's table meta, and /v1/seed.
 #include <random>
 
 #include "controlplane/core/store_rows.h"
@@ -14,7 +14,7 @@ using Json = nlohmann::json;
 
 constexpr const char* kKey = "hash_seed";
 
-// A random one, until people set another.
+// A random seed, until an operator sets another one.
 Status Create(SqliteDatabase* database) {
   std::random_device device;
   return PutMeta(database, kKey, (uint64_t{device()} << 32) | device());
@@ -55,11 +55,11 @@ asio::awaitable<HttpReply> PutSeed(Api* api, const HttpRequest& request) {
   Json warnings = Json::array();
   if (*seed != api->log->View()->hash_seed && api->log->ever_configured()) {
     warnings.push_back(
-        "all slots change: of a service with N equal backends all but one in N of the flows fall "
-        "to another one, and those that live break, but for recorded ones; set the seed before "
-        "traffic comes, or take the balancer out of the group first");
+        "all slots change: with N equal backends, all but 1/N of a service's flows go to another "
+        "backend, and live flows without a record break; set the seed before traffic starts, or "
+        "take the balancer out of the group first");
   }
-  const Result<Applied> applied = co_await ApplyChange(api, request, SetHashSeed(*seed));
+  const Result<Committed> applied = co_await ApplyChange(api, request, SetHashSeed(*seed));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
   Json json = {{"hash_seed", *seed}, {"warnings", std::move(warnings)}};

@@ -37,7 +37,7 @@ Result<ServiceSpec> ParseService(const std::string& body) {
   return ServiceFromJson(json);
 }
 
-// What the caller may not expect of a service as the request describes it; [] when there is nothing.
+// Warnings about effects of the request that the caller may not expect; [] if there are none.
 Json WarningsAbout(const ServiceSpec& service, const std::string& body) {
   Json warnings = Json::array();
   const Result<Json> asked = ParseJson(body);
@@ -45,23 +45,23 @@ Json WarningsAbout(const ServiceSpec& service, const std::string& body) {
       asked.ok() && asked->contains("health_check") && (*asked)["health_check"].contains("type");
   if (IsUdpOnly(service) && !type_asked) {
     warnings.push_back(
-        "no health check: a service with UDP frontends only has none by default, and a dead "
-        "backend keeps its share; if a TCP server runs beside it, check that: health_check type "
-        "tcp and its port");
+        "no health check: a service with only UDP frontends has none by default, and a failed "
+        "backend keeps its share of flows; if the backends also run a TCP server, check it: set "
+        "health_check type tcp and its port");
   }
   return warnings;
 }
 
-// Makes the change. The view is made after the wait, so that it shows what the change led to.
+// Makes the change, and waits until it is in force. The reply shows the service after the wait.
 asio::awaitable<HttpReply> ChangeService(Api* api, const HttpRequest& request, unsigned status,
                                          std::string name, Mutation mutation,
                                          Json warnings = Json::array()) {
-  const Result<Applied> applied = co_await ApplyChange(api, request, std::move(mutation));
+  const Result<Committed> applied = co_await ApplyChange(api, request, std::move(mutation));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
   const IntentView view = api->log->View();
   const auto service = FindService(*view, name);
-  if (!service.ok()) co_return ErrorReply(service.status());  // removed while we waited
+  if (!service.ok()) co_return ErrorReply(service.status());  // removed while this waited
   Json json = ServiceView(*api, **service);
   json["warnings"] = std::move(warnings);
   co_return ChangeReply(status, std::move(json), *applied, in_force);
@@ -95,21 +95,21 @@ bool NamesOtherCheck(const Json& patch, std::string_view type) {
          (*check)["type"] != type;
 }
 
-// `present` with other settings: null is a setting's default. Backends stay as they are.
+// `present` with the settings of `body`; null resets a setting to its default. Backends stay.
 Result<ServiceSpec> Patched(const ServiceSpec& present, const std::string& body) {
   ASSIGN_OR_RETURN(const Json patch, ParseJson(body));
   if (!patch.is_object() || patch.empty()) {
     return InvalidArgument("the body is not an object with a setting to change, such as hash");
   }
   if (patch.contains("name")) {
-    return InvalidArgument("name: a service keeps its name; add another and remove this");
+    return InvalidArgument("name: a service keeps its name; add a service and remove this");
   }
   if (patch.contains("backends")) {
-    return InvalidArgument("backends: are changed one by one below /backends, or all by PUT");
+    return InvalidArgument("backends: change them one by one below /backends, or all with PUT");
   }
   Json merged = ServiceToJson(present);
   if (patch.contains("forwarding") && patch["forwarding"] != merged["forwarding"]) {
-    // What another mode has is no setting of the new one.
+    // Remove the settings of the old mode: the new mode may not have them.
     for (const FieldDescription& field : ServiceFields()) {
       if (field.info.setting.has_value()) merged.erase(std::string(field.info.name));
     }
@@ -133,7 +133,7 @@ asio::awaitable<HttpReply> PatchService(Api* api, const HttpRequest& request) {
 }
 
 asio::awaitable<HttpReply> DeleteService(Api* api, const HttpRequest& request) {
-  const Result<Applied> applied =
+  const Result<Committed> applied =
       co_await ApplyChange(api, request, RemoveService(request.parameters.at("service")));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);

@@ -1,5 +1,6 @@
-// Services and their backends: one resource, since a backend is nothing without its service. The routes
-// are in service_routes.cc and backend_routes.cc, the rules in core/rules.h and lib/intent/.
+// Services and their backends. They are one resource, because a backend cannot exist without its
+// service. The routes are in service_routes.cc and backend_routes.cc, the rules in core/rules.h and
+// lib/intent/.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -86,7 +87,7 @@ Status DeleteBackendRow(SqliteDatabase* database, uint32_t id) {
 
 namespace {
 
-// Those that go leave first: another may take their place in the same change.
+// Deletes first: a new backend may have the endpoint of a removed one in the same change.
 Status SaveBackends(SqliteDatabase* database, const ServiceIntent* before,
                     const ServiceIntent* after) {
   const std::vector<BackendDifference> differences = CompareBackends(before, after);
@@ -127,7 +128,7 @@ Result<Services> LoadServices(SqliteDatabase* database) {
     const std::string name = rows.Text(0);
     const std::string spec = rows.Text(2);
     if (rows.Integer(3) != ServiceDigest(name, rows.Integer(1), spec)) {
-      return DamagedStore("checksum of service " + name);
+      return DamagedStore("checksum of service " + name + " does not match");
     }
     ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(spec));
     Result<ServiceSpec> parsed = ServiceFromJson(json);
@@ -151,7 +152,8 @@ Status LoadBackends(SqliteDatabase* database, uint64_t revision, const Services&
     const std::string spec = rows.Text(3);
     const std::string owner = rows.Text(4);
     if (rows.Integer(5) != BackendDigest(rows.Integer(0), name, endpoint, spec, owner)) {
-      return DamagedStore("checksum of backend " + endpoint + " of service " + name);
+      return DamagedStore("checksum of backend " + endpoint + " of service " + name +
+                          " does not match");
     }
     ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(spec));
     Result<BackendSpec> parsed = BackendFromJson(json);
@@ -221,11 +223,11 @@ void Describe(const IntentChange& change, Json* changes) {
   }
 }
 
-Status Judge(RuleBook* rules, const IntentView& before, const IntentView& after) {
-  return rules->Judge(before, after);
+Status Validate(RuleBook* rules, const IntentView& before, const IntentView& after) {
+  return rules->Validate(before, after);
 }
 
-Status JudgeStored(RuleBook* rules, const IntentView& stored) { return rules->Load(stored); }
+Status ValidateStored(RuleBook* rules, const IntentView& stored) { return rules->Load(stored); }
 
 void AddAllRoutes(Api* api, Router* router) {
   AddServiceRoutes(api, router);
@@ -239,8 +241,8 @@ constinit const Resource kServicesResource = {.name = "services",
                                               .save = Save,
                                               .load = Load,
                                               .describe = Describe,
-                                              .judge = Judge,
-                                              .judge_stored = JudgeStored,
+                                              .validate = Validate,
+                                              .validate_stored = ValidateStored,
                                               .add_routes = AddAllRoutes};
 
 }  // namespace fairlead

@@ -12,7 +12,7 @@ namespace {
 constexpr uint32_t kTimes = 3;
 constexpr uint64_t kApartUs = 1'000'000;
 constexpr uint64_t kReportAgainUs = 20'000'000;
-// When there was no room, or the rate was used up.
+// The delay after `send_` refused a frame or the rate limit was reached.
 constexpr uint64_t kRetryUs = 10'000;
 
 }  // namespace
@@ -57,7 +57,7 @@ uint64_t Announcer::Step(uint64_t now_us) {
 bool Announcer::SendOne(uint16_t index, Lane* lane, const IpAddress& address, uint64_t now_us) {
   if (!lane->bucket.Take(now_us)) return false;
   std::array<uint8_t, kMaxAnnouncementFrame> frame;
-  // The report first: nobody can ask back before it.
+  // The report comes first: no solicitation can arrive before it.
   if (lane->port.reports_groups && !address.is_v4()) {
     const uint32_t length = MakeMembershipReport(address, lane->port.mac, frame.data());
     if (!send_(index, std::span(frame).first(length))) return false;

@@ -1,15 +1,17 @@
-// When to tell the network where frontends are, and how often.
+// Decides when and how often to tell the network where frontends are.
 //
-// An address is announced by each port when it comes into force, when the dataplane starts and when
-// the port's link comes up: three times within two seconds, since a frame may be lost and some
-// receivers take no second change within one second (Linux: locktime). A port that the kernel does not
-// see as an interface also reports its membership of IPv6 addresses' solicited-node groups then, and
-// again every 20 s, or a switch that snoops MLD would forget it (RFC 3810, 9.4: after 260 s). Other
-// ports' memberships are the kernel's (group_memberships.h).
+// Each port announces an address when it comes into force, when the dataplane starts and when the
+// port's link comes up. It announces it three times within two seconds: a frame may be lost, and
+// some receivers accept no second change within one second (Linux: locktime).
 //
-// Announcements of a port are held back to its rate: many addresses take longer, none is left out.
+// At the same times, a port that the kernel does not see as an interface reports its membership of
+// the IPv6 addresses' solicited-node groups. It repeats the report every 20 s: a switch that snoops
+// MLD forgets a membership after 260 s (RFC 3810, 9.4). The kernel reports the memberships of all
+// other ports (group_memberships.h).
 //
-// Knows no DPDK. One thread.
+// Each port has a rate limit. With many addresses the announcements take longer; none is left out.
+//
+// No DPDK. One thread.
 #pragma once
 
 #include <cstdint>
@@ -32,17 +34,17 @@ class Announcer {
     bool announces = true;        // gratuitous ARP, unsolicited advertisements
     bool reports_groups = false;  // membership reports
   };
-  // False: there is no room now. The frame is offered again.
+  // False: there is no space now. The announcer offers the frame again later.
   using Send = std::function<bool(uint16_t port_index, std::span<const uint8_t> frame)>;
 
-  // `per_second`: frames of a port; 0: none is ever sent.
+  // `per_second`: frames per port; 0: no frame is ever sent.
   Announcer(std::vector<Port> ports, uint32_t per_second, Send send);
 
-  // The addresses in force. New ones are announced.
+  // Sets the addresses in force. New ones are announced.
   void Follow(const std::set<IpAddress>& addresses, uint64_t now_us);
-  // All addresses are announced by the port.
+  // Announces all addresses on the port.
   void LinkUp(uint16_t port_index, uint64_t now_us);
-  // Sends what is due. Returns when the next call is needed (`now_us` of it), UINT64_MAX: never.
+  // Sends the frames that are due. Returns when the next call is needed; UINT64_MAX: never.
   uint64_t Step(uint64_t now_us);
 
  private:
@@ -52,8 +54,8 @@ class Announcer {
     friend bool operator>(const Due& a, const Due& b) { return a.at_us > b.at_us; }
   };
   struct Entry {
-    uint64_t at_us = 0;  // what is in the queue with another time is void
-    uint32_t left = 0;   // announcements still to come
+    uint64_t at_us = 0;  // queue entries of the address with another time are ignored
+    uint32_t left = 0;   // announcements still to send
   };
   struct Lane {
     Port port;
@@ -63,7 +65,7 @@ class Announcer {
   };
 
   void Plan(Lane* lane, const IpAddress& address, uint64_t now_us);
-  // False: there is no room, or the rate is used up.
+  // False: there is no space, or the rate limit is reached.
   bool SendOne(uint16_t index, Lane* lane, const IpAddress& address, uint64_t now_us);
   uint64_t StepLane(uint16_t index, Lane* lane, uint64_t now_us);
 

@@ -65,23 +65,22 @@ void GroupMemberships::Update(Interface* interface) {
     if (error == 0) continue;
     if (!interface->failed) {
       spdlog::warn(
-          "interface {}: the membership of {} cannot be reported ({}): a switch that snoops MLD "
-          "may "
-          "keep neighbour solicitations for IPv6 frontends from it",
+          "interface {}: cannot join multicast group {}: {}; a switch that snoops MLD may not "
+          "forward neighbour solicitations for IPv6 frontends to it",
           interface->name, group.ToString(), std::strerror(error));
     }
     interface->failed = true;
     return;
   }
-  if (interface->failed) spdlog::info("interface {}: memberships are reported", interface->name);
+  if (interface->failed) spdlog::info("interface {}: joined all multicast groups", interface->name);
   interface->failed = false;
 }
 
 int GroupMemberships::Join(Interface* interface, const IpAddress& group) {
-  const auto has_room = [](const Socket& socket) {
+  const auto has_space = [](const Socket& socket) {
     return socket.groups.size() < kGroupsPerSocket;
   };
-  auto found = std::ranges::find_if(interface->sockets, has_room);
+  auto found = std::ranges::find_if(interface->sockets, has_space);
   if (found == interface->sockets.end()) {
     const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return errno;

@@ -1,6 +1,6 @@
 // Membership of the IPv6 frontends' solicited-node groups on the kernel's interfaces. The kernel
-// reports it (MLD, RFC 3810) when it begins, and whenever a querier asks; without, a switch that snoops
-// MLD passes no neighbour solicitation to the port.
+// reports a membership (MLD, RFC 3810) when it begins and whenever a querier asks. Without it, a
+// switch that snoops MLD passes no neighbour solicitation to the port.
 //
 // Management thread.
 #pragma once
@@ -16,19 +16,19 @@ namespace fairlead {
 
 class GroupMemberships {
  public:
-  // `interfaces`: of the kernel, towards the network.
+  // `interfaces`: the kernel's interfaces to the ports' networks.
   explicit GroupMemberships(std::vector<std::string> interfaces);
   ~GroupMemberships();
   GroupMemberships(const GroupMemberships&) = delete;
   GroupMemberships& operator=(const GroupMemberships&) = delete;
 
-  // The frontends' addresses in force; IPv4 ones need nothing.
+  // Sets the frontends' addresses in force. IPv4 addresses need no membership.
   void Follow(const std::set<IpAddress>& addresses);
-  // Tries again what failed. Every second or so.
+  // Retries joins that failed. Call it about once a second.
   void Retry();
 
  private:
-  // The kernel bounds the memberships of a socket by its memory (net.core.optmem_max).
+  // The kernel limits the memberships of a socket by net.core.optmem_max.
   static constexpr size_t kGroupsPerSocket = 100;
   struct Socket {
     int fd = -1;
@@ -37,11 +37,11 @@ class GroupMemberships {
   struct Interface {
     std::string name;
     std::vector<Socket> sockets;
-    bool failed = false;  // and it was told
+    bool failed = false;  // the last join failed, and a warning was logged
   };
 
   void Update(Interface* interface);
-  // The error of the kernel, or 0.
+  // Returns the kernel's errno, or 0.
   int Join(Interface* interface, const IpAddress& group);
 
   std::vector<Interface> interfaces_;

@@ -13,7 +13,7 @@
 namespace fairlead {
 namespace {
 
-// Where in the file a value stands, for messages.
+// The position of a value in the file, for messages.
 struct Place {
   const std::string& source;
   std::string path;  // "ports[0].mtu"
@@ -31,21 +31,21 @@ struct Place {
 
 Status CheckKeys(const YAML::Node& node, const Place& place,
                  std::initializer_list<std::string_view> known) {
-  if (!node.IsMap()) return place.Error("a mapping is expected here");
+  if (!node.IsMap()) return place.Error("must be a mapping");
   std::set<std::string> seen;
   for (const auto& entry : node) {
     const std::string key = entry.first.Scalar();
     if (std::find(known.begin(), known.end(), key) == known.end()) {
-      return place.Key(key).Error("this key is not known");
+      return place.Key(key).Error("unknown key");
     }
-    if (!seen.insert(key).second) return place.Key(key).Error("this key stands here twice");
+    if (!seen.insert(key).second) return place.Key(key).Error("duplicate key");
   }
   return {};
 }
 
 Result<std::string> ReadText(const YAML::Node& node, const Place& place) {
   if (!node || !node.IsScalar() || node.Scalar().empty())
-    return place.Error("a text is expected here");
+    return place.Error("must be a non-empty string");
   return node.Scalar();
 }
 
@@ -62,11 +62,11 @@ Result<uint64_t> ReadNumber(const YAML::Node& node, const Place& place, uint64_t
   return value;
 }
 
-// Every item of a list, or the one scalar that stands in its place.
+// Parses every item of a list. A scalar counts as a list of one item.
 template <typename Parse>
 Status ReadList(const YAML::Node& node, const Place& place, Parse&& parse) {
   if (node.IsScalar()) return parse(node, place);
-  if (!node.IsSequence()) return place.Error("a list is expected here");
+  if (!node.IsSequence()) return place.Error("must be a list");
   for (size_t i = 0; i < node.size(); ++i) RETURN_IF_ERROR(parse(node[i], place.Item(i)));
   return {};
 }
@@ -134,7 +134,7 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
   return port;
 }
 
-// A limit per second; left alone when the key is not there.
+// Reads a limit per second. Without the key, `rate` does not change.
 Status ReadRate(const YAML::Node& limits, const Place& place, const std::string& key,
                 uint32_t* rate) {
   if (!limits[key]) return {};
@@ -184,7 +184,7 @@ Status CheckKernelPath(const PortConfig& port, std::set<std::string>* claims) {
   if (port.kernel_tap.empty()) return {};
   if (port.device.kind->is_steered) {
     return InvalidArgument("port " + port.name + ": kernel: " + port.device.text +
-                           " leaves the kernel what is its own; take the key out");
+                           " already shares the NIC with the kernel; remove `kernel`");
   }
   if (!claims->insert("interface " + port.kernel_tap).second) {
     return InvalidArgument("port " + port.name + ": kernel: interface " + port.kernel_tap +
@@ -206,7 +206,7 @@ Result<DataplaneConfig> ReadConfig(const YAML::Node& root, const std::string& so
   }
   RETURN_IF_ERROR(ReadRest(root, place, &config));
   if (const YAML::Node ports = root["ports"]) {
-    if (!ports.IsSequence()) return place.Key("ports").Error("a list is expected here");
+    if (!ports.IsSequence()) return place.Key("ports").Error("must be a list");
     for (size_t i = 0; i < ports.size(); ++i) {
       ASSIGN_OR_RETURN(PortConfig port, ReadPort(ports[i], place.Key("ports").Item(i)));
       config.ports.push_back(std::move(port));
@@ -220,9 +220,9 @@ Result<DataplaneConfig> ReadConfig(const YAML::Node& root, const std::string& so
 }  // namespace
 
 Result<std::vector<uint32_t>> ParseCores(std::string_view text) {
-  constexpr uint32_t kLastCpu = 1023;  // what a cpu_set_t holds
-  const Status error = InvalidArgument("'" + std::string(text) +
-                                       "' is no list of CPUs; write 2-3 or 1,4-5, each once");
+  constexpr uint32_t kLastCpu = 1023;  // the last CPU of a cpu_set_t
+  const Status error = InvalidArgument(
+      "'" + std::string(text) + "' is not a list of CPUs; write 2-3 or 1,4-5, each CPU once");
   std::set<uint32_t> cores;
   const char* at = text.data();
   const char* end = at + text.size();
@@ -264,7 +264,7 @@ Result<std::string> ParseKernelPath(std::string_view text) {
     if (!spec.ok()) return spec.status();
     return spec->target;
   }
-  return InvalidArgument("'" + std::string(text) + "' is no way to the kernel; write tap:NAME");
+  return InvalidArgument("'" + std::string(text) + "' is not a path to the kernel; write tap:NAME");
 }
 
 namespace {
@@ -300,13 +300,13 @@ Status CheckPortAddresses(const PortConfig& port) {
 
 Status CheckConfig(const DataplaneConfig& config) {
   if (config.ports.size() > kMaxPorts) {
-    return InvalidArgument(std::to_string(config.ports.size()) + " ports, at most " +
+    return InvalidArgument("too many ports: " + std::to_string(config.ports.size()) + "; at most " +
                            std::to_string(kMaxPorts) + " are possible");
   }
   if (config.workers && !config.cores.empty() && *config.workers != config.cores.size()) {
     return InvalidArgument("workers: " + std::to_string(*config.workers) + ", but cores lists " +
                            std::to_string(config.cores.size()) +
-                           "; leave workers out, one runs on each core");
+                           "; remove workers: one worker runs on each core");
   }
   std::set<std::string> names;
   std::set<std::string> claims;
@@ -314,8 +314,9 @@ Status CheckConfig(const DataplaneConfig& config) {
   for (const PortConfig& port : config.ports) {
     addresses += port.addresses.size();
     if (addresses > kMaxOwnAddresses) {
-      return InvalidArgument("port " + port.name + ": addresses: more than " +
-                             std::to_string(kMaxOwnAddresses) + " over all ports");
+      return InvalidArgument("port " + port.name +
+                             ": addresses: all ports together have more than " +
+                             std::to_string(kMaxOwnAddresses));
     }
     if (!names.insert(port.name).second) {
       return InvalidArgument("two ports are named '" + port.name + "'");

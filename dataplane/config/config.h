@@ -1,24 +1,24 @@
-// dataplane.yaml: what belongs to the host. Strict: an unknown key, a wrong type or a value out of
-// range is an error that names file, key and value.
+// dataplane.yaml: the settings of one host. Parsing is strict: an unknown key, a wrong type or a
+// value out of range is an error that names file, key and value.
 //
-//   workers: 2                     # or cores: 2-3 (also "2,4-5"): workers pinned to those CPUs
+//   workers: 2                     # or cores: 2-3 (also "2,4-5"): workers bound to those CPUs
 //   idle: adaptive                 # adaptive | busy
 //   ports:
 //     - name: wan
 //       device: af_packet:eth1     # device.h
-//       mac: 02:00:00:00:00:01     # or a list: the port's own, then others whose frames are ours
+//       mac: 02:00:00:00:00:01     # or a list: the port's own, then others that the port accepts
 //       mtu: 1500
 //       addresses: [192.0.2.1]     # the port's own: source of tunnels and of ICMP errors
-//       ipip_source: 192.0.2.128/25      # or a list: host bits of ipip's source from the flow hash
-//       gateway: 02:00:00:00:00:fe       # towards clients: where replies through nat go
-//       kernel: tap:wan0           # what is the kernel's: to and from a new interface of that name
-//       announce: true             # announcer.h; false where nobody is to be told of frontends
+//       ipip_source: 192.0.2.128/25      # or a list: ipip's source, host bits from the flow hash
+//       gateway: 02:00:00:00:00:fe       # next hop to clients, for replies through nat
+//       kernel: tap:wan0           # a new interface for the kernel's packets, both directions
+//       announce: true             # false: do not announce frontends on this port (announcer.h)
 //   flow_table: {records: 1048576}
 //   limits:                        # per worker
-//     replies_per_second: 1000     # echo replies; and as many ARP and neighbour replies
+//     replies_per_second: 1000     # echo replies; again as many ARP and neighbour replies
 //     icmp_errors_per_second: 1000 # time exceeded, packet too big, port unreachable
 //     resets_per_second: 1000      # TCP resets of services with on_no_backend: reset
-//     announcements_per_second: 500    # a port, for all workers together
+//     announcements_per_second: 500    # per port, for all workers together
 #pragma once
 
 #include <cstdint>
@@ -37,8 +37,8 @@ enum class IdleMode : uint8_t { kAdaptive, kBusy };
 inline constexpr uint32_t kMaxPorts = 32;
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint16_t kMinMtu = 68;  // RFC 791
-inline constexpr uint16_t kMaxMtu =
-    16000;  // beyond any NIC's jumbo frames; a buffer's length has 16 bits
+// Larger than any NIC's jumbo frames. A buffer's length has 16 bits.
+inline constexpr uint16_t kMaxMtu = 16000;
 inline constexpr uint64_t kMinFlowRecords = 64;
 inline constexpr uint64_t kMaxFlowRecords = uint64_t{1} << 32;
 
@@ -48,15 +48,15 @@ struct PortConfig {
   std::vector<MacAddress> macs;  // the port's own first; empty = the device's
   std::optional<uint16_t> mtu;   // unset = the interface's, else 1500
   std::vector<IpAddress> addresses;
-  std::string kernel_tap;                 // interface to make for what is the kernel's; "" = none
-  std::vector<Prefix> ipip_sources = {};  // at most one of a family
+  std::string kernel_tap;                 // interface to create for the kernel's packets; "" = none
+  std::vector<Prefix> ipip_sources = {};  // at most one per family
   std::optional<MacAddress> gateway = {};
   bool announce = true;
 };
 
 struct DataplaneConfig {
   std::optional<uint32_t> workers;  // unset = 1, or one per core of `cores`
-  std::vector<uint32_t> cores;      // empty = any CPU this process may use
+  std::vector<uint32_t> cores;      // empty = any CPU that this process may use
   IdleMode idle = IdleMode::kAdaptive;
   std::vector<PortConfig> ports;
   uint64_t flow_records = 1U << 20;
@@ -66,7 +66,7 @@ struct DataplaneConfig {
   uint32_t announcements_per_second = 500;
 };
 
-// `source` names the text in messages. Also the result of CheckConfig.
+// `source` names the text in messages. Also calls CheckConfig.
 Result<DataplaneConfig> ParseConfig(const std::string& text, const std::string& source);
 
 // "2-3", "1,4-5" -> distinct, ascending CPU numbers.
@@ -75,8 +75,8 @@ Result<IdleMode> ParseIdleMode(std::string_view text);
 // "tap:wan0" -> "wan0".
 Result<std::string> ParseKernelPath(std::string_view text);
 
-// What must hold over all fields, whether from file or command line: port names and devices
-// distinct, workers and cores agree.
+// Checks rules that involve several fields, from the file or the command line: port names and
+// devices are distinct, `workers` and `cores` agree.
 Status CheckConfig(const DataplaneConfig& config);
 
 }  // namespace fairlead

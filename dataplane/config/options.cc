@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kVersion = "fairlead-dataplane " FAIRLEAD_VERSION;
 
-// As written; checked and put into the configuration afterwards.
+// The options as written. Resolve checks them and puts them into the configuration.
 struct RawOptions {
   std::string config;
   std::vector<std::string> ports;
@@ -44,11 +44,11 @@ void Declare(CLI::App* app, RawOptions* raw) {
       ->allow_extra_args(false);
   app->add_option("--mtu", raw->mtus, "NAME=BYTES: the port's MTU")->allow_extra_args(false);
   app->add_option("--kernel", raw->kernels,
-                  "NAME=tap:IF: what is the kernel's goes to and comes from a new interface IF")
+                  "NAME=tap:IF: exchange the kernel's packets with it through a new interface IF")
       ->allow_extra_args(false);
   app->add_option("--workers", raw->workers, "threads that forward packets (default 1)")
       ->check(CLI::Range(1U, kMaxWorkers));
-  app->add_option("--cores", raw->cores, "CPUs to pin workers to, such as 2-3");
+  app->add_option("--cores", raw->cores, "CPUs to bind workers to, such as 2-3");
   app->add_option("--idle", raw->idle, "adaptive (default): sleep when idle; busy: never sleep");
   app->add_option("--flow-records", raw->flow_records, "capacity of the flow table")
       ->check(CLI::Range(kMinFlowRecords, kMaxFlowRecords));
@@ -56,12 +56,12 @@ void Declare(CLI::App* app, RawOptions* raw) {
   app->add_option("--link", raw->link,
                   std::string("socket for the control plane (default ") + kDefaultLinkPath +
                       "; none with --exit-when-idle)");
-  app->add_flag("--no-link", raw->no_link, "take no control plane");
+  app->add_flag("--no-link", raw->no_link, "do not listen for the control plane");
   app->add_option("--exit-when-idle", raw->idle_exit,
-                  "stop when no packet came for that long, such as 500ms");
-  app->add_flag("--verbose", raw->verbose, "log more, DPDK's warnings included");
+                  "exit when no packet has arrived for this time, such as 500ms");
+  app->add_flag("--verbose", raw->verbose, "log more, including DPDK's warnings");
   app->set_version_flag("--version", kVersion);
-  app->footer("What follows -- goes to DPDK's EAL: -- --no-huge --no-pci --vdev net_pcap0,...");
+  app->footer("Arguments after -- go to DPDK's EAL: -- --no-huge --no-pci --vdev net_pcap0,...");
 }
 
 struct Assignment {
@@ -72,7 +72,7 @@ struct Assignment {
 Result<Assignment> SplitAssignment(const std::string& option, const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
-    return InvalidArgument(option + ": NAME=VALUE is expected, not '" + text + "'");
+    return InvalidArgument(option + ": '" + text + "' is not NAME=VALUE");
   }
   return Assignment{text.substr(0, equals), text.substr(equals + 1)};
 }
@@ -124,7 +124,7 @@ Result<DataplaneConfig> BaseConfig(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf())) {
-    return NotFound("--config: " + path + " cannot be read");
+    return NotFound("--config: cannot read " + path);
   }
   return ParseConfig(text.str(), path);
 }
@@ -149,7 +149,8 @@ Result<Options> Resolve(const RawOptions& raw) {
   if (!raw.idle_exit.empty()) {
     ASSIGN_OR_RETURN(options.idle_exit_ms, ParseDuration(raw.idle_exit));
   }
-  if (raw.no_link && !raw.link.empty()) return InvalidArgument("--link and --no-link contradict");
+  if (raw.no_link && !raw.link.empty())
+    return InvalidArgument("--link and --no-link contradict each other");
   if (!raw.link.empty()) {
     options.link_path = raw.link;
   } else if (!raw.no_link && raw.idle_exit.empty()) {
@@ -169,7 +170,7 @@ Result<uint32_t> ParseDuration(std::string_view text) {
   const uint32_t scale = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : 0;
   if (error != std::errc() || scale == 0 || value == 0 || value > 86'400'000 / scale) {
     return InvalidArgument("'" + std::string(text) +
-                           "' is no duration up to a day; write 500ms, 2s or 1m");
+                           "' is not a duration of at most a day; write 500ms, 2s or 1m");
   }
   return value * scale;
 }
@@ -179,7 +180,7 @@ ParsedOptions ParseOptions(int argc, char** argv) {
   char** const separator = std::find_if(
       argv, end, [](const char* argument) { return std::string_view(argument) == "--"; });
 
-  CLI::App app("Forwards packets to backends as the snapshot says.", "fairlead-dataplane");
+  CLI::App app("Forwards packets to backends according to the snapshot.", "fairlead-dataplane");
   RawOptions raw;
   Declare(&app, &raw);
   try {

@@ -12,21 +12,21 @@
 namespace fairlead {
 
 struct Options {
-  DataplaneConfig config;                // the file's, then what the command line says
+  DataplaneConfig config;                // from the file; the command line overrides it
   std::optional<std::string> snapshot;   // image to load at start
   std::optional<std::string> link_path;  // unset = no link
   std::optional<uint32_t> idle_exit_ms;  // --exit-when-idle
   bool verbose = false;
-  std::vector<std::string> eal_arguments;  // what followed "--"
+  std::vector<std::string> eal_arguments;  // the arguments after "--"
 };
 
-// Either options, or `exit_status`: --help and --version have printed and want 0.
+// Either options, or `exit_status`. After --help and --version have printed, it is 0.
 struct ParsedOptions {
   std::optional<Options> options;
   int exit_status = 0;
 };
 
-// Reads the configuration file too. Prints what the user did wrong, in one sentence, to stderr.
+// Reads the configuration file too. Prints an error to stderr, in one sentence.
 ParsedOptions ParseOptions(int argc, char** argv);
 
 // "500ms", "2s", "1m" -> milliseconds.

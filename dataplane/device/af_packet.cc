@@ -1,4 +1,4 @@
-// A kernel interface by AF_PACKET.
+// A kernel interface, opened with AF_PACKET.
 #include <algorithm>
 #include <bit>
 
@@ -8,8 +8,9 @@ namespace fairlead {
 namespace {
 
 std::string Arguments(const DeviceSpec& spec, const DeviceUse& use) {
-  // A frame lies behind up to 128 bytes of the kernel's own in its ring entry, and an entry
-  // within one block. 2048 entries a ring ride out 100 ms of a busy neighbour at 20 kpps.
+  // In a ring entry, the kernel puts up to 128 bytes before the frame. An entry lies within one
+  // block. A ring of 2048 entries holds the packets of 100 ms at 20 kpps, during which another
+  // process may have the worker's CPU.
   const uint32_t entry = std::bit_ceil(std::max(use.frame_bytes + 128, 2048U));
   const uint32_t block = std::max(entry, 16384U);
   return "iface=" + spec.target + ",qpairs=" + std::to_string(use.queue_count) +
@@ -19,8 +20,8 @@ std::string Arguments(const DeviceSpec& spec, const DeviceUse& use) {
 
 }  // namespace
 
-constinit const DeviceKind kAfPacketDevice = {.form = "af_packet:IF",
-                                              .word = "af_packet",
+constinit const DeviceKind kAfPacketDevice = {.syntax = "af_packet:IF",
+                                              .name = "af_packet",
                                               .parse = ParseInterface,
                                               .claim = ClaimInterface,
                                               .is_interface = true,

@@ -1,5 +1,5 @@
-// A kernel interface by AF_XDP: the kernel's driver gives packets for frontends to the port, and keeps
-// all others.
+// A kernel interface, opened with AF_XDP: the kernel's driver passes packets for frontends to the
+// port. The kernel gets all other packets.
 #include <spdlog/spdlog.h>
 
 #include "dataplane/device/interface.h"
@@ -9,9 +9,9 @@
 namespace fairlead {
 namespace {
 
-// An AF_XDP buffer lies within one page (a kernel before 6.6 takes no larger ones, nor does DPDK 22.11),
-// and the next larger power of two does not.
-constexpr uint16_t kMaxXdpMtu = kLeastRoom - kFrameOverhead - kXdpHeadroom;
+// An AF_XDP buffer must lie within one page: kernels before 6.6 and DPDK 22.11 accept no larger
+// buffer. A buffer of the next larger power of two would not fit.
+constexpr uint16_t kMaxXdpMtu = kMinBufferBytes - kFrameOverhead - kXdpHeadroom;
 
 Status PortError(const std::string& port, const std::string& what) {
   return FailedPrecondition("port " + port + ": " + what);
@@ -23,25 +23,25 @@ Status CheckQueues(const DeviceSpec& spec, const std::string& port, uint32_t que
     const bool could = queues.max_combined >= queue_count;
     return PortError(
         port, spec.text + " has " + std::to_string(queues.combined) +
-                  (queues.combined == 1 ? " queue" : " queues") + " for " +
-                  std::to_string(queue_count) + " workers; use " +
+                  (queues.combined == 1 ? " queue" : " queues") + ", but there are " +
+                  std::to_string(queue_count) + " workers, and each needs a queue; use " +
                   (could ? "ethtool -L " + spec.target + " combined " + std::to_string(queue_count)
                          : "--workers " + std::to_string(queues.combined)));
   }
   if (queues.rx > queue_count) {
     spdlog::warn(
-        "port {}: {} receives on {} queues, but {} of them have a worker; what arrives on the "
-        "others goes to the kernel (ethtool -L {} combined {})",
+        "port {}: {} receives on {} queues, but only {} of them have a worker; packets on the "
+        "others go to the kernel; use ethtool -L {} combined {}",
         port, spec.target, queues.rx, queue_count, spec.target, queue_count);
   }
   return {};
 }
 
-// What must hold before net_af_xdp may have the interface. The path of the steering program.
+// Checks and prepares the interface for net_af_xdp. Returns the path of the steering program.
 Result<std::string> Prepare(const DeviceSpec& spec, const std::string& port, uint32_t queue_count) {
   if (const Status rights = FrontendSteering::CheckRights(); !rights.ok()) {
-    return PortError(port, spec.text + " cannot be opened: " + rights.message() +
-                               "; af_packet:" + spec.target + " does with CAP_NET_RAW");
+    return PortError(port, "cannot open " + spec.text + ": " + rights.message() +
+                               "; af_packet:" + spec.target + " needs only CAP_NET_RAW");
   }
   RETURN_IF_ERROR(CheckQueues(spec, port, queue_count));
   if (const Status cleared = FrontendSteering::ClearStale(spec.target); !cleared.ok()) {
@@ -57,8 +57,8 @@ std::string Arguments(const DeviceSpec& spec, const DeviceUse& use) {
 
 }  // namespace
 
-constinit const DeviceKind kAfXdpDevice = {.form = "af_xdp:IF",
-                                           .word = "af_xdp",
+constinit const DeviceKind kAfXdpDevice = {.syntax = "af_xdp:IF",
+                                           .name = "af_xdp",
                                            .parse = ParseInterface,
                                            .claim = ClaimInterface,
                                            .is_interface = true,

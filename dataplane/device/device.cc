@@ -5,23 +5,23 @@
 namespace fairlead {
 namespace {
 
-// What `kind` is to parse of `text`; false: it is of another kind.
-bool TakeRest(const DeviceKind& kind, std::string_view text, std::string_view* rest) {
+// Sets `rest` to the part of `text` that `kind` parses. False: `text` is of another kind.
+bool MatchKind(const DeviceKind& kind, std::string_view text, std::string_view* rest) {
   *rest = text;
   if (kind.matches != nullptr) return kind.matches(text);
-  if (kind.parse == nullptr) return text == kind.word;
+  if (kind.parse == nullptr) return text == kind.name;
   const size_t colon = text.find(':');
-  if (colon == std::string_view::npos || text.substr(0, colon) != kind.word) return false;
+  if (colon == std::string_view::npos || text.substr(0, colon) != kind.name) return false;
   *rest = text.substr(colon + 1);
   return true;
 }
 
 Status UnknownDevice(std::string_view text) {
-  std::string message = "device '" + std::string(text) + "' is not known; write ";
+  std::string message = "unknown device '" + std::string(text) + "'; write ";
   const auto kinds = DeviceKinds();
   for (size_t i = 0; i < kinds.size(); ++i) {
     if (i != 0) message += i + 1 == kinds.size() ? " or " : ", ";
-    message += kinds[i]->form;
+    message += kinds[i]->syntax;
   }
   return InvalidArgument(std::move(message));
 }
@@ -35,7 +35,7 @@ std::string DeviceSpec::claim() const { return kind->claim == nullptr ? "" : kin
 Result<DeviceSpec> ParseDevice(std::string_view text) {
   for (const DeviceKind* kind : DeviceKinds()) {
     std::string_view rest;
-    if (!TakeRest(*kind, text, &rest)) continue;
+    if (!MatchKind(*kind, text, &rest)) continue;
     DeviceSpec spec;
     spec.kind = kind;
     spec.text = text;

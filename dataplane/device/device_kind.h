@@ -1,5 +1,4 @@
-// The kinds of devices that a port may have: one descriptor each, in a file of its own (af_xdp.cc), and
-// one list of them (device_kinds.cc).
+// Port kinds. Each is one descriptor in its own file, such as af_xdp.cc. device_kinds.cc lists all.
 #pragma once
 
 #include <cstdint>
@@ -15,45 +14,46 @@ struct DeviceSpec;
 
 inline constexpr uint32_t kFrameOverhead = 14 + 8;  // Ethernet header and two tags
 inline constexpr uint32_t kXdpHeadroom = 256;       // XDP_PACKET_HEADROOM
-inline constexpr uint32_t kLeastRoom = 2048;        // of a buffer
+inline constexpr uint32_t kMinBufferBytes = 2048;   // smallest buffer size, bytes
 
-// The kernel's interface through which it reaches the network of such a port.
+// The kernel interface through which the kernel reaches the port's network.
 enum class KernelInterface : uint8_t {
   kNone,
-  kTarget,    // the device's target: it exists before the port, whose MTU is its own
-  kOfDriver,  // the one that DPDK's driver names, if it does
+  kTarget,    // the device's target; it exists before the port, and the port takes its MTU
+  kOfDriver,  // the interface that DPDK's driver names, if any
 };
 
-// What DPDK's arguments for a device depend on besides the device itself.
+// Input for DPDK's device arguments, besides the device itself.
 struct DeviceUse {
   uint32_t queue_count = 1;
-  uint32_t frame_bytes = 0;  // of the largest Ethernet frame that the port must carry
+  uint32_t frame_bytes = 0;  // the largest Ethernet frame that the port must carry
   std::string program = {};  // what `prepare` returned
 };
 
 struct DeviceKind {
-  std::string_view form;  // how it is written, for messages: "af_xdp:IF"
-  std::string_view word;  // before the colon of WORD:REST; the whole text where `parse` is null
-  // In place of `word`: whether the whole text is of this kind; then it is what `parse` gets.
+  std::string_view syntax;  // the syntax, for messages: "af_xdp:IF"
+  std::string_view name;    // the text before the colon; the whole text if `parse` is null
+  // Used instead of `name`: true if the text is of this kind. `parse` then gets the whole text.
   bool (*matches)(std::string_view text) = nullptr;
   Status (*parse)(std::string_view rest, DeviceSpec* spec) = nullptr;
 
-  // Two ports with equal claims want the same thing. Null: may be used any number of times.
+  // Two ports with equal claims would use the same device. Null: any number of ports may use it.
   std::string (*claim)(const DeviceSpec& spec) = nullptr;
   // The target is the name of a kernel interface that the port stands for.
   bool is_interface = false;
   KernelInterface kernel_interface = KernelInterface::kNone;
 
-  // DPDK's name is this and the port's number. Empty: EAL makes the device, whose name is the target.
+  // DPDK's device name is this prefix and the port's index. Empty: EAL creates the device, and the
+  // target is its name.
   std::string_view vdev_prefix = {};
   std::string (*vdev_arguments)(const DeviceSpec& spec, const DeviceUse& use) = nullptr;
-  bool is_pci = false;       // EAL looks for it on the PCI bus, and is told to by --allow
+  bool is_pci = false;       // EAL finds it on the PCI bus; we pass --allow for it
   bool sets_mtu = false;     // the port's MTU is set on the device
-  uint16_t max_mtu = 65535;  // of every port beside it
-  // Shares its NIC with the kernel by a steering program (frontend_steering.h).
+  uint16_t max_mtu = 65535;  // limits the MTU of all ports of the process
+  // Shares its NIC with the kernel through a steering program (frontend_steering.h).
   bool is_steered = false;
-  // What must hold before DPDK may have the device; what it returns goes to `vdev_arguments`. `port`: its
-  // name, for messages. Null: nothing.
+  // Checks and prepares the device before DPDK opens it. The result goes to `vdev_arguments`.
+  // `port`: the port's name, for messages. Null: no preparation.
   Result<std::string> (*prepare)(const DeviceSpec& spec, const std::string& port,
                                  uint32_t queue_count) = nullptr;
 };
@@ -68,7 +68,7 @@ extern const DeviceKind kNullDevice;
 extern const DeviceKind kRingDevice;
 extern const DeviceKind kVdevDevice;
 
-// In the order in which messages list them.
+// All kinds, in the order in which messages list them.
 std::span<const DeviceKind* const> DeviceKinds();
 
 }  // namespace fairlead

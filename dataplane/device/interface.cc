@@ -23,9 +23,9 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
-// Stands before libc's for the whole process, since net_af_packet (before 24.11) lets nobody choose
-// its fanout: it has the kernel put IPv4 fragments together, and a datagram larger than a ring entry
-// would arrive cut. Everything else passes as it is.
+// Replaces libc's setsockopt in the whole process. net_af_packet before DPDK 24.11 always asks the
+// kernel to reassemble IPv4 fragments in its fanout, and a datagram larger than a ring entry would
+// arrive truncated. This function removes that flag. All other calls pass unchanged.
 extern "C" int setsockopt(int fd, int level, int name, const void* value,
                           socklen_t length) noexcept {
   int fanout = 0;
@@ -41,12 +41,12 @@ namespace fairlead {
 
 Result<uint16_t> ReadInterfaceMtu(const std::string& interface) {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return Internal(std::string("no socket: ") + std::strerror(errno));
+  if (fd < 0) return Internal(std::string("cannot create a socket: ") + std::strerror(errno));
   ifreq request = {};
   interface.copy(request.ifr_name, IFNAMSIZ - 1);
   const int result = ioctl(fd, SIOCGIFMTU, &request);
   close(fd);
-  if (result < 0) return NotFound("there is no interface '" + interface + "'");
+  if (result < 0) return NotFound("interface '" + interface + "' does not exist");
   // Loopback has 65536.
   return static_cast<uint16_t>(std::min(request.ifr_mtu, 65535));
 }
@@ -82,7 +82,7 @@ InterfaceQueues ReadInterfaceQueues(const std::string& interface) {
 Result<std::vector<HostAddress>> ReadHostAddresses() {
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) {
-    return Internal(std::string("the host's addresses cannot be read: ") + std::strerror(errno));
+    return Internal(std::string("cannot read the host's addresses: ") + std::strerror(errno));
   }
   std::vector<HostAddress> addresses;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
@@ -108,11 +108,11 @@ Result<PortClaim> PortClaim::Take(const std::string& claim) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   const std::string name = "fairlead/" + claim;
-  // An abstract name begins with a zero byte and is as long as the address says.
+  // An abstract name begins with a zero byte. The address length gives its length.
   const size_t length = std::min(name.size(), sizeof(address.sun_path) - 1);
   std::memcpy(address.sun_path + 1, name.data(), length);
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return Internal(std::string("no socket: ") + std::strerror(errno));
+  if (fd < 0) return Internal(std::string("cannot create a socket: ") + std::strerror(errno));
   const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), bytes) != 0) {
     const int error = errno;
@@ -120,7 +120,8 @@ Result<PortClaim> PortClaim::Take(const std::string& claim) {
     if (error == EADDRINUSE) {
       return FailedPrecondition("already in use by another fairlead-dataplane");
     }
-    return Internal(std::string("cannot be claimed: ") + std::strerror(error));
+    return Internal(std::string("not available: cannot bind the claim's socket: ") +
+                    std::strerror(error));
   }
   return PortClaim(fd);
 }
@@ -142,7 +143,7 @@ void IgnoreOutgoingOnPacketSockets() {
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_PACKET) {
       continue;
     }
-    // Best effort: a kernel before 4.20 has no such option, and works without.
+    // Best effort: kernels before 4.20 do not have this option.
     const int on = 1;
     setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
   }

@@ -1,4 +1,4 @@
-// What the kernel knows of a network interface, and the one claim on it. Linux, no DPDK.
+// Queries the kernel about network interfaces, and claims one for this process. Linux, no DPDK.
 #pragma once
 
 #include <cstdint>
@@ -10,19 +10,19 @@
 
 namespace fairlead {
 
-// Fails when there is no such interface in this network namespace.
+// Fails if this network namespace has no such interface.
 Result<uint16_t> ReadInterfaceMtu(const std::string& interface);
 
-// What the kernel calls channels: `rx` queues that receive, and how many of them send as well.
+// The kernel calls them channels. `rx`: queues that receive. `combined`: those that also send.
 struct InterfaceQueues {
   uint32_t rx = 1;
   uint32_t combined = 1;
   uint32_t max_combined = 1;
 };
-// 1 of each where the driver does not tell.
+// 1 of each if the driver does not tell.
 InterfaceQueues ReadInterfaceQueues(const std::string& interface);
 
-// It is up and has a carrier; false also where it is not there.
+// True if the interface is up and has a carrier. False also if it does not exist.
 bool ReadInterfaceRunning(const std::string& interface);
 
 struct HostAddress {
@@ -33,9 +33,9 @@ struct HostAddress {
 // Every address of every interface of this network namespace.
 Result<std::vector<HostAddress>> ReadHostAddresses();
 
-// Keeps other fairlead-dataplane processes of this network namespace off `claim` (any text up to 90
-// bytes) until it is destroyed, or the process ends in whatever way: the name of an abstract
-// socket.
+// Prevents other fairlead-dataplane processes in this network namespace from taking the same
+// `claim` (any text of up to 90 bytes). The claim is the name of an abstract socket. It ends with
+// this object, or with the process, however that ends.
 class PortClaim {
  public:
   static Result<PortClaim> Take(const std::string& claim);
@@ -50,9 +50,9 @@ class PortClaim {
   int fd_;
 };
 
-// Tells every packet socket of this process to leave out what this host itself sends. DPDK's
-// AF_PACKET driver does not ask for that (22.11), so it would deliver the kernel's own outgoing
-// frames (health checks, ARP) as if they had arrived.
+// Makes every packet socket of this process ignore outgoing frames. DPDK's AF_PACKET driver (22.11)
+// does not set this option. Without it, the driver delivers frames that the kernel sends (health
+// checks, ARP) as if they had arrived.
 void IgnoreOutgoingOnPacketSockets();
 
 }  // namespace fairlead

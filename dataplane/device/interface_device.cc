@@ -7,7 +7,7 @@ Status ParseInterface(std::string_view rest, DeviceSpec* spec) {
   if (rest.empty() || rest.size() > kMaxInterfaceName ||
       rest.find_first_of("/ ,") != std::string_view::npos) {
     return InvalidArgument("device '" + spec->text + "': '" + std::string(rest) +
-                           "' is no interface name");
+                           "' is not an interface name");
   }
   spec->target = rest;
   return {};

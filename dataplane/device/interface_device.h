@@ -1,4 +1,4 @@
-// What kinds of devices that stand for a kernel interface have in common.
+// Functions that all device kinds for kernel interfaces share.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace fairlead {
 
-// The interface's name becomes the target. As DeviceKind::parse and DeviceKind::claim.
+// For DeviceKind::parse and DeviceKind::claim. The interface's name becomes the target.
 Status ParseInterface(std::string_view rest, DeviceSpec* spec);
 std::string ClaimInterface(const DeviceSpec& spec);
 

@@ -3,14 +3,14 @@
 #include <charconv>
 
 #include "dataplane/device/device.h"
-#include "dataplane/device/words.h"
+#include "dataplane/device/split_at_commas.h"
 
 namespace fairlead {
 namespace {
 
 constexpr uint32_t kMaxRing = 1U << 14;
 
-// The rest of `part` from `offset` on.
+// Parses `part` from `offset` to its end.
 bool ReadNumber(const std::string& part, size_t offset, uint32_t* number) {
   const char* const end = part.data() + part.size();
   const auto [stop, error] = std::from_chars(part.data() + offset, end, *number);
@@ -33,10 +33,11 @@ Status Parse(std::string_view rest, DeviceSpec* spec) {
     } else if (part.starts_with("ring=")) {
       if (!ReadNumber(part, 5, &spec->ring) || !std::has_single_bit(spec->ring) || spec->ring < 2 ||
           spec->ring > kMaxRing) {
-        return refuse("ring is not a power of two within 2..16384: '" + part + "'");
+        return refuse("ring is not a power of two from 2 to 16384: '" + part + "'");
       }
     } else {
-      return refuse("'" + part + "' is neither role=server, role=client, id=N nor ring=ENTRIES");
+      return refuse("'" + part +
+                    "' is not a setting; write role=server, role=client, id=N or ring=ENTRIES");
     }
   }
   return {};
@@ -54,8 +55,8 @@ std::string Arguments(const DeviceSpec& spec, const DeviceUse&) {
 
 }  // namespace
 
-constinit const DeviceKind kMemifDevice = {.form = "memif:PATH",
-                                           .word = "memif",
+constinit const DeviceKind kMemifDevice = {.syntax = "memif:PATH",
+                                           .name = "memif",
                                            .parse = Parse,
                                            .claim = Claim,
                                            .vdev_prefix = "net_memif_fl",

@@ -1,4 +1,4 @@
-// Receives nothing, swallows what is sent.
+// Receives nothing, discards what is sent.
 #include "dataplane/device/device.h"
 
 namespace fairlead {
@@ -9,6 +9,6 @@ std::string Arguments(const DeviceSpec&, const DeviceUse&) { return "no-rx=1"; }
 }  // namespace
 
 constinit const DeviceKind kNullDevice = {
-    .form = "null", .word = "null", .vdev_prefix = "net_null_fl", .vdev_arguments = Arguments};
+    .syntax = "null", .name = "null", .vdev_prefix = "net_null_fl", .vdev_arguments = Arguments};
 
 }  // namespace fairlead

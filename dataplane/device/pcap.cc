@@ -1,6 +1,6 @@
 // Reads one file to its end, writes another.
 #include "dataplane/device/device.h"
-#include "dataplane/device/words.h"
+#include "dataplane/device/split_at_commas.h"
 
 namespace fairlead {
 namespace {
@@ -9,7 +9,7 @@ Status Parse(std::string_view rest, DeviceSpec* spec) {
   const std::vector<std::string> parts = SplitAtCommas(rest);
   if (parts.size() != 2 || (parts[0].empty() && parts[1].empty())) {
     return InvalidArgument("device '" + spec->text +
-                           "': two files are needed, pcap:IN,OUT; one of them may be empty");
+                           "': write pcap:IN,OUT; one of the two files may be empty");
   }
   spec->target = parts[0];
   spec->output = parts[1];
@@ -28,8 +28,8 @@ std::string Arguments(const DeviceSpec& spec, const DeviceUse&) {
 
 }  // namespace
 
-constinit const DeviceKind kPcapDevice = {.form = "pcap:IN,OUT",
-                                          .word = "pcap",
+constinit const DeviceKind kPcapDevice = {.syntax = "pcap:IN,OUT",
+                                          .name = "pcap",
                                           .parse = Parse,
                                           .claim = Claim,
                                           .vdev_prefix = "net_pcap_fl",

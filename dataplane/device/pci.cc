@@ -1,4 +1,4 @@
-// A NIC that one of DPDK's poll-mode drivers takes, by its PCI address.
+// A NIC with a DPDK poll-mode driver, named by its PCI address.
 #include <algorithm>
 
 #include "dataplane/device/device.h"
@@ -28,8 +28,8 @@ std::string Claim(const DeviceSpec& spec) { return "device " + spec.target; }
 
 }  // namespace
 
-constinit const DeviceKind kPciDevice = {.form = "a PCI address (0000:3b:00.0)",
-                                         .word = {},
+constinit const DeviceKind kPciDevice = {.syntax = "a PCI address (0000:3b:00.0)",
+                                         .name = {},
                                          .matches = IsPciAddress,
                                          .parse = Parse,
                                          .claim = Claim,

@@ -1,9 +1,9 @@
-// What is sent comes back in.
+// Receives what it sends.
 #include "dataplane/device/device_kind.h"
 
 namespace fairlead {
 
 constinit const DeviceKind kRingDevice = {
-    .form = "ring", .word = "ring", .vdev_prefix = "net_ring_fl"};
+    .syntax = "ring", .name = "ring", .vdev_prefix = "net_ring_fl"};
 
 }  // namespace fairlead

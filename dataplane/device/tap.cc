@@ -1,4 +1,4 @@
-// A new kernel interface, whose other end the port is.
+// A new kernel interface. The port is its other end.
 #include "dataplane/device/interface_device.h"
 
 namespace fairlead {
@@ -8,8 +8,8 @@ std::string Arguments(const DeviceSpec& spec, const DeviceUse&) { return "iface=
 
 }  // namespace
 
-constinit const DeviceKind kTapDevice = {.form = "tap:NAME",
-                                         .word = "tap",
+constinit const DeviceKind kTapDevice = {.syntax = "tap:NAME",
+                                         .name = "tap",
                                          .parse = ParseInterface,
                                          .claim = ClaimInterface,
                                          .is_interface = true,

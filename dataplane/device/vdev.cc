@@ -1,4 +1,4 @@
-// A device that EAL arguments have made (--vdev NAME,...).
+// A device created by EAL arguments (--vdev NAME,...).
 #include "dataplane/device/device.h"
 
 namespace fairlead {
@@ -15,6 +15,6 @@ std::string Claim(const DeviceSpec& spec) { return "device " + spec.target; }
 }  // namespace
 
 constinit const DeviceKind kVdevDevice = {
-    .form = "vdev:NAME", .word = "vdev", .parse = Parse, .claim = Claim};
+    .syntax = "vdev:NAME", .name = "vdev", .parse = Parse, .claim = Claim};
 
 }  // namespace fairlead

@@ -27,7 +27,8 @@ uint64_t CountFreeHugepages() {
   return count;
 }
 
-// EAL prints its usage to stdout when it dislikes an argument; stdout is ours, for one JSON line.
+// Redirects stdout to /dev/null while EAL starts. EAL prints its usage to stdout if it rejects an
+// argument, but our stdout must contain only one JSON line.
 class SilencedStdout {
  public:
   SilencedStdout() : saved_(dup(STDOUT_FILENO)) {
@@ -59,16 +60,16 @@ Status ExplainFailure(int error) {
   const std::string log = TakeKeptEalLog();
   if (log.find("Is another primary process running?") != std::string::npos) {
     return FailedPrecondition(
-        "another fairlead-dataplane runs with the same link path (or --file-prefix); stop it or "
+        "another fairlead-dataplane runs with the same link path or --file-prefix; stop it or "
         "choose another --link");
   }
   if (log.find("hugepage") != std::string::npos || log.find("Hugepage") != std::string::npos) {
-    return FailedPrecondition("hugepages cannot be used (" + LastLine(log) +
-                              "); mount hugetlbfs, or do without: -- --no-huge");
+    return FailedPrecondition("cannot use hugepages (" + LastLine(log) +
+                              "); mount hugetlbfs, or run without hugepages: -- --no-huge");
   }
-  std::string message = "DPDK does not start";
-  if (error == EACCES || error == EPERM) message += " for want of rights";
-  if (error == EINVAL) message += ": it does not accept the EAL arguments behind --";
+  std::string message = "cannot start DPDK";
+  if (error == EACCES || error == EPERM) message += ": permission denied";
+  if (error == EINVAL) message += ": it rejects the EAL arguments after --";
   const std::string last = LastLine(log);
   if (!last.empty()) return FailedPrecondition(message + " (" + last + ")");
   return FailedPrecondition(error == 0 ? message
@@ -92,8 +93,8 @@ HostFacts ReadHostFacts() {
 }
 
 Result<Eal> Eal::Start(const EalPlan& plan) {
-  if (!CatchEalLog()) return Internal("DPDK's log cannot be redirected");
-  // EAL keeps pointers into argv, and reorders it: both live as long as the process.
+  if (!CatchEalLog()) return Internal("cannot redirect DPDK's log");
+  // EAL keeps pointers into argv and reorders it, so both live as long as the process.
   static std::vector<std::string> strings;
   static std::vector<char*> argv;
   strings = plan.arguments;
@@ -114,7 +115,7 @@ Eal::~Eal() {
   if (!active_) return;
   const std::string runtime_dir = rte_eal_get_runtime_dir();
   rte_eal_cleanup();
-  // EAL leaves its sockets and files behind; they are of no use to the next process.
+  // EAL does not remove its sockets and files. The next process cannot use them.
   std::error_code ignored;
   std::filesystem::remove_all(runtime_dir, ignored);
 }
@@ -122,7 +123,7 @@ Eal::~Eal() {
 std::string TakeFirstEalError() {
   const std::string log = TakeKeptEalLog();
   std::string line = log.substr(0, log.find('\n'));
-  // Drivers put their function's name in front: "open_single_rx_pcap(): Couldn't open ...".
+  // Removes the function name that drivers print first: "open_single_rx_pcap(): Couldn't open ...".
   const size_t name_end = line.find("(): ");
   if (name_end != std::string::npos && line.find(' ') > name_end) line.erase(0, name_end + 4);
   return line;

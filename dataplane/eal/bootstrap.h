@@ -1,4 +1,4 @@
-// Starts and ends DPDK's EAL, and keeps its chatter off the terminal.
+// Starts and ends DPDK's EAL, and keeps its output off the terminal.
 #pragma once
 
 #include "dataplane/eal/plan.h"
@@ -9,10 +9,10 @@ namespace fairlead {
 // CPUs, hugepages and pid of this process.
 HostFacts ReadHostFacts();
 
-// One per process. Main thread. Its destructor cleans EAL up; ports must be closed before.
+// One per process. Main thread. The destructor cleans up EAL, and REQUIRES that ports are closed.
 class Eal {
  public:
-  // Runs rte_eal_init. A failure's message says in one sentence what EAL's own log lines meant.
+  // Runs rte_eal_init. On failure, the message explains EAL's log lines in one sentence.
   static Result<Eal> Start(const EalPlan& plan);
   ~Eal();
   Eal(Eal&& other) noexcept;
@@ -25,8 +25,8 @@ class Eal {
   bool active_ = true;
 };
 
-// The first error that DPDK logged since the last call, "" if none: the one nearest to the cause.
-// For the messages of refusals.
+// Returns the first error that DPDK logged since the last call, "" if none. The first error is
+// nearest to the cause. For error messages.
 std::string TakeFirstEalError();
 
 }  // namespace fairlead

@@ -11,18 +11,18 @@
 namespace fairlead {
 namespace {
 
-constexpr size_t kMaxKept = 8192;  // bytes: the last lines explain a failure
+constexpr size_t kMaxKept = 8192;  // bytes; the last lines explain a failure
 
 struct State {
   std::mutex mutex;  // drivers may log from any thread
-  std::string line;  // not ended yet
+  std::string line;  // not complete yet
   std::string kept;
   bool pass_on = false;
   bool verbose = false;
 };
 
 State& TheState() {
-  static State* const state = new State;  // never destroyed: EAL logs until the very end
+  static State* const state = new State;  // never destroyed: EAL logs until the process ends
   return *state;
 }
 
@@ -41,7 +41,7 @@ void TakeLine(State& state, int level) {
   state.line.clear();
 }
 
-// Called by libc, which no exception may pass.
+// libc calls this, so no exception may leave it.
 ssize_t Write(void* /*cookie*/, const char* data, size_t size) noexcept {
   State& state = TheState();
   const std::lock_guard lock(state.mutex);

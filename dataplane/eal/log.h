@@ -1,18 +1,19 @@
-// DPDK's log lines, caught before they reach stderr.
+// Catches DPDK's log lines before they reach stderr.
 #pragma once
 
 #include <string>
 
 namespace fairlead {
 
-// Sends DPDK's log to us. Before rte_eal_init. False when the stream cannot be made.
+// Redirects DPDK's log to this module. Call it before rte_eal_init. False if the stream cannot be
+// created.
 bool CatchEalLog();
 
-// From now on, lines are passed on to spdlog: errors as warnings, DPDK's warnings when `verbose`.
-// Until then errors are kept only: what a refusal needs of them becomes part of its sentence.
+// From now on, lines are also passed to spdlog: errors as warnings, DPDK's warnings as information
+// if `verbose`. Until then, errors are only kept, for error messages.
 void PassEalLogOn(bool verbose);
 
-// The errors that were kept since the last call, oldest first, a line each.
+// Returns the errors that were kept since the last call, oldest first, one per line.
 std::string TakeKeptEalLog();
 
 }  // namespace fairlead

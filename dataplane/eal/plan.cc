@@ -5,7 +5,7 @@
 namespace fairlead {
 namespace {
 
-// FNV-1a: a short name for a path. Not for security; equal paths must give equal names.
+// FNV-1a. Makes a short name from a path: equal paths give equal names. Not for security.
 uint32_t ShortHash(const std::string& text) {
   uint32_t hash = 2166136261U;
   for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619U;
@@ -27,22 +27,24 @@ std::string Join(const std::vector<uint32_t>& numbers) {
 
 // "0@(0,1),1@1": see the header.
 Result<std::string> PlanLcores(const DataplaneConfig& config, const HostFacts& host) {
-  std::vector<uint32_t> pinned = config.cores;
-  if (pinned.empty()) {
+  std::vector<uint32_t> bound = config.cores;  // the CPUs that workers are bound to
+  if (bound.empty()) {
     const uint32_t workers = config.workers.value_or(1);
     if (workers > host.cpus.size()) {
-      return InvalidArgument("workers: " + std::to_string(workers) + ", but this process may use " +
-                             std::to_string(host.cpus.size()) + " CPUs (" + Join(host.cpus) + ")");
+      return InvalidArgument("workers: " + std::to_string(workers) +
+                             ", but this process may use only " + std::to_string(host.cpus.size()) +
+                             " CPUs (" + Join(host.cpus) + ")");
     }
-    pinned.assign(host.cpus.rbegin(), host.cpus.rbegin() + workers);
+    bound.assign(host.cpus.rbegin(), host.cpus.rbegin() + workers);
   }
   std::string text = "0@(" + Join(host.cpus) + ")";
-  for (size_t i = 0; i < pinned.size(); ++i) {
-    if (!std::binary_search(host.cpus.begin(), host.cpus.end(), pinned[i])) {
-      return InvalidArgument("cores: CPU " + std::to_string(pinned[i]) +
-                             " is none that this process may use (" + Join(host.cpus) + ")");
+  for (size_t i = 0; i < bound.size(); ++i) {
+    if (!std::binary_search(host.cpus.begin(), host.cpus.end(), bound[i])) {
+      return InvalidArgument("cores: CPU " + std::to_string(bound[i]) +
+                             " is not in this process's affinity mask (" + Join(host.cpus) +
+                             "); choose from it with --cores");
     }
-    text += "," + std::to_string(i + 1) + "@" + std::to_string(pinned[i]);
+    text += "," + std::to_string(i + 1) + "@" + std::to_string(bound[i]);
   }
   return text;
 }
@@ -65,12 +67,12 @@ Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t 
   const DataplaneConfig& config = options.config;
   if (config.ports.empty() && !has("--vdev") && !has("-a") && !has("--allow")) {
     return InvalidArgument(
-        "no ports: name some in dataplane.yaml, by --port NAME=DEVICE or by -- --vdev ...");
+        "no ports: add one in dataplane.yaml, with --port NAME=DEVICE or with -- --vdev ...");
   }
   if (!has("--no-huge") && host.free_hugepages == 0) {
     return FailedPrecondition(
         "no hugepages are free; reserve some (echo 512 > "
-        "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages) or do without: -- --no-huge");
+        "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages) or run without: -- --no-huge");
   }
 
   EalPlan plan;
@@ -81,8 +83,8 @@ Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t 
     plan.arguments.emplace_back("--main-lcore=0");
   }
   if (!has("--file-prefix")) {
-    // With a link, the path is what two instances must not share, and files of a killed one are
-    // taken over; without, every process is on its own.
+    // With a link, the prefix depends on its path: two instances must not share it, and a new
+    // process takes over the files of a killed one. Without a link, each process has its own.
     const bool linked = options.link_path.has_value();
     plan.arguments.push_back("--file-prefix=fairlead-" + (linked
                                                               ? Hex(ShortHash(*options.link_path))

@@ -1,9 +1,9 @@
-// Which arguments DPDK's EAL gets: ours, made of the configuration, and behind them what the
-// operator wrote after "--", which wins. Pure, no DPDK.
+// Builds the arguments for DPDK's EAL: first ours, from the configuration, then those that the
+// operator wrote after "--". The operator's take precedence. Pure functions, no DPDK.
 //
-// Threads are lcores of our own numbering: lcore 0 is the management thread and may run on any CPU
-// of this process (it mostly sleeps); lcores 1..N are the workers, each pinned to one CPU, taken
-// from the highest down, since CPU 0 gets most interrupts. So two CPUs carry two workers.
+// Lcores have our own numbers. Lcore 0 is the management thread. It mostly sleeps, and may run on
+// any CPU of this process. Lcores 1..N are the workers. Each is bound to one CPU, from the highest
+// down, since CPU 0 gets most interrupts. So two CPUs can run two workers.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 namespace fairlead {
 
 struct HostFacts {
-  std::vector<uint32_t> cpus;   // this process may use, ascending
-  uint64_t free_hugepages = 0;  // of all sizes
+  std::vector<uint32_t> cpus;   // the CPUs that this process may use, ascending
+  uint64_t free_hugepages = 0;  // all sizes together
   int pid = 0;
 };
 
@@ -25,11 +25,11 @@ struct EalPlan {
   std::vector<std::string> arguments;  // argv, program name first
 };
 
-// True when an EAL argument list has `name`, as "name", "name=value" or, for one-letter options,
-// "-xvalue".
+// True if the EAL argument list has the option `name`: as "name", as "name=value" or, if it has one
+// letter, as "-xvalue".
 bool HasEalOption(const std::vector<std::string>& arguments, const std::string& name);
 
-// Fails with one sentence when the host cannot run that: too few CPUs, no hugepages, no ports.
+// Fails with one sentence if the host cannot run this: too few CPUs, no hugepages, no ports.
 Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t memory_mib);
 
 }  // namespace fairlead

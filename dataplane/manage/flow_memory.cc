@@ -31,7 +31,7 @@ constexpr useconds_t kLockPauseUs = 10'000;
 
 std::string ErrorText() { return std::strerror(errno); }
 
-// The first hugetlbfs that is mounted, and its page size.
+// The first mounted hugetlbfs, and its page size.
 struct HugeMount {
   std::string folder;
   size_t page_bytes = 0;
@@ -53,14 +53,14 @@ std::optional<HugeMount> FindHugeMount() {
 
 size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-// Maps every page for writing. What is in them stays.
+// Maps every page for writing. The content does not change.
 Status Populate(std::span<std::byte> memory) {
   if (madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE) == 0) return {};
   if (errno != EINVAL) {
-    return ResourceExhausted("flow_table.records: no memory for " +
-                             std::to_string(memory.size() >> 20) + " MiB (" + ErrorText() + ")");
+    return ResourceExhausted("flow_table.records: cannot allocate " +
+                             std::to_string(memory.size() >> 20) + " MiB: " + ErrorText());
   }
-  // Linux before 5.14.
+  // Linux before 5.14 has no MADV_POPULATE_WRITE.
   for (size_t at = 0; at < memory.size(); at += kTableOffset) {
     volatile std::byte* const byte = &memory[at];
     *byte = *byte;
@@ -70,7 +70,7 @@ Status Populate(std::span<std::byte> memory) {
 
 }  // namespace
 
-// What the first page begins with. Written last: a process that dies before leaves no table.
+// The start of the first page. Written last: a process that dies before that leaves no table.
 struct FlowMemory::Header {
   uint64_t magic = 0;
   uint32_t layout_version = 0;
@@ -79,7 +79,7 @@ struct FlowMemory::Header {
   uint64_t table_bytes = 0;
 };
 
-// A file that is locked, and closed unless released.
+// A locked file. The destructor closes it unless it was released.
 class FlowMemory::File {
  public:
   static Result<File> Open(const std::string& path, bool create) {
@@ -87,11 +87,11 @@ class FlowMemory::File {
                      create ? OpenOrCreateOwnFile(path, 0600) : OpenOwnFile(path, O_RDWR));
     File file(opened.Release());
     struct stat info = {};
-    if (fstat(file.fd_, &info) != 0) return Unavailable(path + " cannot be examined");
+    if (fstat(file.fd_, &info) != 0) return Unavailable("cannot stat " + path + ": " + ErrorText());
     file.size_ = static_cast<size_t>(info.st_size);
-    // A process that was killed may take a moment to be gone.
+    // A killed process may hold the lock for a moment.
     for (int attempt = 0; flock(file.fd_, LOCK_EX | LOCK_NB) != 0; ++attempt) {
-      if (attempt == kLockAttempts) return Unavailable(path + " is another process's");
+      if (attempt == kLockAttempts) return Unavailable(path + " is in use by another process");
       usleep(kLockPauseUs);
     }
     return file;
@@ -108,11 +108,10 @@ class FlowMemory::File {
   int Release() { return std::exchange(fd_, -1); }
   size_t size() const { return size_; }
 
-  // Exactly so long, all of it zero and none of it there.
+  // Makes the file exactly `bytes` long: all zero, no page allocated.
   Status Clear(size_t bytes) {
     if (ftruncate(fd_, 0) != 0 || ftruncate(fd_, static_cast<off_t>(bytes)) != 0) {
-      return Unavailable("it cannot be made " + std::to_string(bytes) +
-                         " bytes long: " + ErrorText());
+      return Unavailable("cannot resize it to " + std::to_string(bytes) + " bytes: " + ErrorText());
     }
     size_ = bytes;
     return {};
@@ -128,33 +127,33 @@ Result<FlowMemory> FlowMemory::Allocate(size_t bytes) {
   void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
-    return ResourceExhausted("flow_table.records: no memory for " + std::to_string(bytes >> 20) +
-                             " MiB (" + ErrorText() + ")");
+    return ResourceExhausted("flow_table.records: cannot allocate " + std::to_string(bytes >> 20) +
+                             " MiB: " + ErrorText());
   }
-  // A million flows touch a million cache lines: with 4 KiB pages each would miss the TLB too.
+  // A million flows use a million cache lines. With 4 KiB pages, each would also miss the TLB.
   madvise(memory, bytes, MADV_HUGEPAGE);
   return FlowMemory({static_cast<std::byte*>(memory), bytes}, 0, bytes);
 }
 
-// What keeps the table in `file` from being taken up; empty when nothing does.
-std::string FlowMemory::Judge(const File& file, uint64_t epoch, size_t size) {
+// Why this process cannot take over the table in `file`; empty if it can.
+std::string FlowMemory::DefectOf(const File& file, uint64_t epoch, size_t size) {
   Header header;
-  if (file.size() != size) return "was of another size";
+  if (file.size() != size) return "had another size";
   if (pread(file.fd(), &header, sizeof(header), 0) != sizeof(header)) return "cannot be read";
   if (header.magic != kMagic) {
-    is_new_ = header.magic == 0;  // no process needed it yet
-    return is_new_ ? "is new" : "is damaged: it has a foreign magic";
+    is_new_ = header.magic == 0;  // no process has needed the table yet
+    return is_new_ ? "is new" : "is damaged: wrong magic number";
   }
   if (header.layout_version != kLayoutVersion) {
-    return "is of layout version " + std::to_string(header.layout_version) + ", not " +
+    return "has layout version " + std::to_string(header.layout_version) + ", not " +
            std::to_string(kLayoutVersion);
   }
-  if (header.epoch != epoch) return "is from before the host was booted";
-  if (header.table_bytes != table_bytes_) return "holds a table of another size";
+  if (header.epoch != epoch) return "is older than the host's last boot";
+  if (header.table_bytes != table_bytes_) return "contains a table of another size";
   return "";
 }
 
-// The table that `file` holds, or, unless `only_existing`, an empty one of `bytes`.
+// Maps the table in `file`, or an empty one of `bytes` unless `only_existing`.
 Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t epoch,
                                    size_t bytes, bool only_existing) {
   struct statfs info = {};
@@ -166,13 +165,13 @@ Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t
   mapped.path_ = path;
   if (file->size() == 0) {
     mapped.is_new_ = true;
-    mapped.story_ = path + " is new";
+    mapped.placement_reason_ = path + " is new";
   } else {
-    const std::string defect = mapped.Judge(*file, epoch, size);
+    const std::string defect = mapped.DefectOf(*file, epoch, size);
     mapped.has_table_ = defect.empty();
-    mapped.story_ = defect.empty() ? path : path + " " + defect;
+    mapped.placement_reason_ = defect.empty() ? path : path + " " + defect;
   }
-  if (only_existing && !mapped.has_table_) return FailedPrecondition(mapped.story_);
+  if (only_existing && !mapped.has_table_) return FailedPrecondition(mapped.placement_reason_);
   if (!mapped.has_table_) {
     if (const Status cleared = file->Clear(size); !cleared.ok()) {
       unlink(path.c_str());
@@ -183,7 +182,7 @@ Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t
   if (memory == MAP_FAILED) {
     const std::string why = ErrorText();
     if (!mapped.has_table_) unlink(path.c_str());
-    return Unavailable(path + " cannot be mapped: " + why);
+    return Unavailable("cannot map " + path + ": " + why);
   }
   madvise(memory, size, MADV_HUGEPAGE);
   mapped.mapping_ = {static_cast<std::byte*>(memory), size};
@@ -197,38 +196,39 @@ Result<FlowMemory> FlowMemory::Open(const Place& place, size_t bytes) {
     paths.push_back(huge->folder + "/" + place.huge_name);
   }
   paths.push_back(place.folder + "/" + place.name);
-  // First what is there, wherever; then a new one, in the best place.
-  std::string story;
+  // First looks for an existing file in all places, then creates a new one in the best place.
+  std::string reasons;
   for (const bool only_existing : {true, false}) {
     for (const std::string& path : paths) {
       Result<File> file = File::Open(path, !only_existing);
       Result<FlowMemory> mapped = file.ok() ? Map(&*file, path, place.epoch, bytes, only_existing)
                                             : Result<FlowMemory>(file.status());
       if (mapped.ok()) {
-        if (!mapped->has_table_ && !story.empty()) mapped->story_ += " (" + story + ")";
+        if (!mapped->has_table_ && !reasons.empty())
+          mapped->placement_reason_ += " (" + reasons + ")";
         return mapped;
       }
-      // What does not exist yet is no news.
+      // A file that does not exist yet needs no mention.
       if (only_existing && file.status().code() == ErrorCode::kNotFound) continue;
-      story += (story.empty() ? "" : "; ") + mapped.status().message();
+      reasons += (reasons.empty() ? "" : "; ") + mapped.status().message();
     }
   }
   ASSIGN_OR_RETURN(FlowMemory memory, Allocate(bytes));
-  memory.story_ = "private memory, lost with the process: " + story;
+  memory.placement_reason_ = "private memory, lost when the process ends: " + reasons;
   return memory;
 }
 
 Status FlowMemory::MakePresent() {
   if (is_present_) return {};
   if (!path_.empty()) {
-    // First the room: of a page that could not be had later nobody would hear but by a SIGBUS.
+    // Reserves the space first: a page that cannot be allocated later would cause a SIGBUS.
     const int error = posix_fallocate(fd_, 0, static_cast<off_t>(mapping_.size()));
     if (error != 0) {
-      RETURN_IF_ERROR(GoPrivate("there is no room for " + std::to_string(mapping_.size() >> 20) +
+      RETURN_IF_ERROR(GoPrivate("no space for " + std::to_string(mapping_.size() >> 20) +
                                 " MiB: " + std::strerror(error)));
     }
-    // A tmpfs with huge=advise gives the call above small pages, whatever the mapping is advised:
-    // huge ones are made of them (Linux 6.1). A folder that has none to give refuses.
+    // A tmpfs with huge=advise gives posix_fallocate small pages, whatever advice the mapping has.
+    // This merges them into huge pages (Linux 6.1). It fails in a folder without huge pages.
     madvise(mapping_.data(), mapping_.size(), MADV_COLLAPSE);
   }
   RETURN_IF_ERROR(Populate(mapping_));
@@ -241,11 +241,11 @@ Status FlowMemory::GoPrivate(const std::string& why) {
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   if (memory == MAP_FAILED) {
     return ResourceExhausted("flow_table.records: " + path_ + ": " + why +
-                             ", nor in memory: " + ErrorText());
+                             "; cannot allocate private memory either: " + ErrorText());
   }
   madvise(memory, mapping_.size(), MADV_HUGEPAGE);
   unlink(path_.c_str());
-  story_ = "private memory, lost with the process: " + path_ + ": " + why;
+  placement_reason_ = "private memory, lost when the process ends: " + path_ + ": " + why;
   path_.clear();
   close(std::exchange(fd_, -1));
   return {};
@@ -267,7 +267,7 @@ FlowMemory::FlowMemory(FlowMemory&& other) noexcept
       epoch_(other.epoch_),
       fd_(std::exchange(other.fd_, -1)),
       path_(std::move(other.path_)),
-      story_(std::move(other.story_)) {}
+      placement_reason_(std::move(other.placement_reason_)) {}
 
 FlowMemory::~FlowMemory() {
   if (!mapping_.empty()) munmap(mapping_.data(), mapping_.size());

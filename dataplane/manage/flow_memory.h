@@ -1,20 +1,21 @@
-// The flow table's memory, the one place that decides where it lives.
+// The flow table's memory. Only this class decides where the table lives.
 //
-// With a name it is a file mapping that outlives the process, however that ends, for the next one to
-// take up:
+// With a name, the memory is a file mapping. It outlives the process, however that ends, and the
+// next process takes it over:
 //
 //   page 0    magic, layout version, epoch, bytes of the table
 //   page 1..  the table (lib/flow/flow_table.h)
 //
-// in hugetlbfs where one is mounted that has pages to give, else in a folder of the caller's choice
-// (on huge pages, if that is a tmpfs mounted with `huge=advise`).
-// What is found there is taken up only if it is whole, of this boot of the host, this layout and
-// this size; anything else is replaced by an empty table. Nothing there keeps a start from
-// succeeding: at worst the memory is private, and says why.
+// The file is in hugetlbfs if one is mounted and has free pages. Otherwise it is in a folder that
+// the caller chooses; it uses huge pages there if the folder is a tmpfs mounted with `huge=advise`.
 //
-// A new table costs address space only, until MakePresent: as long as every slot is settled and no
-// service records all flows, nobody looks at it. From then on every page of it is there and mapped
-// for writing: no worker waits for one.
+// A process takes over an existing file only if it is complete and has this boot's epoch, this
+// layout version and this size. Otherwise an empty table replaces it. No file can prevent a start:
+// in the worst case the memory is private, with a reason.
+//
+// Until MakePresent, a new table uses address space only. No thread accesses it while every slot is
+// settled and no service records all flows. After MakePresent, every page is present and mapped for
+// writing, so no worker waits for one.
 #pragma once
 
 #include <cstddef>
@@ -28,16 +29,16 @@ namespace fairlead {
 
 class FlowMemory {
  public:
-  // Private: zeroed, page-aligned, not present; huge pages where the kernel has some to give.
+  // Private memory: zeroed, page-aligned, not present; with huge pages if the kernel has some.
   static Result<FlowMemory> Allocate(size_t bytes);
 
   struct Place {
-    std::string folder;     // of the file when it is not in hugetlbfs
-    std::string name;       // within it
-    std::string huge_name;  // within hugetlbfs: unique on the host
+    std::string folder;     // the file's folder if it is not in hugetlbfs
+    std::string name;       // the file's name in `folder`
+    std::string huge_name;  // the file's name in hugetlbfs; unique on the host
     uint64_t epoch = 0;     // BootEpoch()
   };
-  // A file mapping at `place`. Fails only when private memory is not to be had either.
+  // A file mapping at `place`, else private memory. Fails only if there is neither.
   static Result<FlowMemory> Open(const Place& place, size_t bytes);
 
   ~FlowMemory();
@@ -46,24 +47,24 @@ class FlowMemory {
   FlowMemory(const FlowMemory&) = delete;
   FlowMemory& operator=(const FlowMemory&) = delete;
 
-  // The table's; zeros unless has_table(). REQUIRES MakePresent() before they are looked at, and
-  // MarkFormatted() once there is a table in them.
+  // The table's bytes; zeros unless has_table(). REQUIRES MakePresent() before the first access,
+  // and MarkFormatted() once they contain a table.
   std::span<std::byte> bytes() const { return mapping_.subspan(offset_, table_bytes_); }
-  // True when bytes() hold what an earlier process left.
+  // True if bytes() contain the table of an earlier process.
   bool has_table() const { return has_table_; }
-  // True when there was nothing yet.
+  // True if there was no table yet.
   bool is_new() const { return is_new_; }
-  // Where, and why not elsewhere or not what was there: one clause for the log.
-  const std::string& story() const { return story_; }
+  // One clause for the log: where the table is, and why no existing table or better place is used.
+  const std::string& placement_reason() const { return placement_reason_; }
   const std::string& path() const { return path_; }  // empty: private
 
-  // Takes memory for all of it, once. Where the file's folder has no room it becomes private memory
-  // at the same addresses, and story() says why. Fails when there is none either: then nothing has
-  // changed. REQUIRES that no other thread looks at bytes().
+  // Allocates all pages, once. If the file's folder has no space, private memory replaces the
+  // mapping at the same addresses, and placement_reason() says why. Fails if there is no private memory
+  // either; nothing has changed then. REQUIRES that no other thread accesses bytes().
   Status MakePresent();
   bool is_present() const { return is_present_; }
 
-  // From now on the next process may take the table up. REQUIRES is_present().
+  // From now on, the next process may take over the table. REQUIRES is_present().
   void MarkFormatted();
 
  private:
@@ -73,7 +74,7 @@ class FlowMemory {
       : mapping_(mapping), offset_(offset), table_bytes_(table_bytes) {}
   static Result<FlowMemory> Map(File* file, const std::string& path, uint64_t epoch, size_t bytes,
                                 bool only_existing);
-  std::string Judge(const File& file, uint64_t epoch, size_t size);
+  std::string DefectOf(const File& file, uint64_t epoch, size_t size);
   Status GoPrivate(const std::string& why);
 
   std::span<std::byte> mapping_;
@@ -83,9 +84,9 @@ class FlowMemory {
   bool is_new_ = false;
   bool is_present_ = false;
   uint64_t epoch_ = 0;
-  int fd_ = -1;  // holds the lock
+  int fd_ = -1;  // holds the file's lock
   std::string path_;
-  std::string story_;
+  std::string placement_reason_;
 };
 
 }  // namespace fairlead

@@ -37,7 +37,8 @@ std::span<const std::byte> MappedImages::Map(int fd, uint64_t bytes) {
       fstatfs(fd, &system) != 0 || bytes == 0) {
     return {};
   }
-  // No huge pages, which may have run out, and no holes, which would take memory of this process.
+  // Accepts no huge pages, since none may be left, and no holes, since reading them would use
+  // memory of this process.
   constexpr uint64_t kBlockBytes = 512;
   if (system.f_type != TMPFS_MAGIC || static_cast<uint64_t>(info.st_size) < bytes ||
       static_cast<uint64_t>(info.st_blocks) * kBlockBytes < bytes) {
@@ -70,8 +71,8 @@ Status CopyFile(int fd, std::span<std::byte> out, MappedImages* mapped) {
   while (done < out.size()) {
     const ssize_t count = pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(done));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return InvalidArgument("the image cannot be read: " + ErrorText());
-    if (count == 0) return InvalidArgument("the image became shorter while it was read");
+    if (count < 0) return InvalidArgument("cannot read the image: " + ErrorText());
+    if (count == 0) return InvalidArgument("the image became shorter while reading it");
     done += static_cast<uint64_t>(count);
   }
   return {};
@@ -81,15 +82,15 @@ Status CopyFile(int fd, std::span<std::byte> out, MappedImages* mapped) {
 
 Result<SnapshotImage> LoadImageFd(int fd, uint64_t bytes, ImageBefore* before) {
   struct stat info = {};
-  if (fstat(fd, &info) != 0) return InvalidArgument("the image cannot be examined: " + ErrorText());
-  if (!S_ISREG(info.st_mode)) return InvalidArgument("the image is no file");
+  if (fstat(fd, &info) != 0) return InvalidArgument("cannot stat the image: " + ErrorText());
+  if (!S_ISREG(info.st_mode)) return InvalidArgument("the image is not a regular file");
   if (bytes > kMaxSnapshotBytes) {
-    return InvalidArgument("the image has " + std::to_string(bytes) + " bytes, at most " +
-                           std::to_string(kMaxSnapshotBytes) + " are accepted");
+    return InvalidArgument("the image has " + std::to_string(bytes) + " bytes, but the limit is " +
+                           std::to_string(kMaxSnapshotBytes));
   }
   if (static_cast<uint64_t>(info.st_size) != bytes) {
-    return InvalidArgument("the image has " + std::to_string(info.st_size) + " bytes, " +
-                           std::to_string(bytes) + " were announced");
+    return InvalidArgument("the image has " + std::to_string(info.st_size) +
+                           " bytes, but the message says " + std::to_string(bytes));
   }
   std::vector<uint64_t> words = std::move(before->memory);
   words.resize((bytes + 7) / 8);
@@ -109,7 +110,7 @@ namespace {
 Result<SnapshotImage> LoadOpened(const std::string& path, int fd) {
   struct stat info = {};
   if (fstat(fd, &info) != 0) {
-    return InvalidArgument("snapshot " + path + " cannot be examined: " + ErrorText());
+    return InvalidArgument("cannot stat snapshot " + path + ": " + ErrorText());
   }
   ImageBefore none;
   Result<SnapshotImage> image = LoadImageFd(fd, static_cast<uint64_t>(info.st_size), &none);
@@ -124,11 +125,11 @@ Result<SnapshotImage> LoadOpened(const std::string& path, int fd) {
 
 Result<SnapshotImage> LoadImageFile(const std::string& path) {
   const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (file.get() < 0) return NotFound("snapshot " + path + " cannot be opened: " + ErrorText());
+  if (file.get() < 0) return NotFound("cannot open snapshot " + path + ": " + ErrorText());
   return LoadOpened(path, file.get());
 }
 
-Result<SnapshotImage> LoadKeptImage(const std::string& path) {
+Result<SnapshotImage> LoadSavedImage(const std::string& path) {
   ASSIGN_OR_RETURN(const UniqueFd file, OpenOwnFile(path, O_RDONLY));
   return LoadOpened(path, file.get());
 }

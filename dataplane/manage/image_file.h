@@ -1,4 +1,4 @@
-// Snapshot images in files and memfds.
+// Loads snapshot images from files and memfds, and saves them.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,15 @@
 
 namespace fairlead {
 
-// Reads and validates what the operator names. Fails with kNotFound when it cannot be opened.
+// Reads and validates the file that the operator names. kNotFound: it cannot be opened.
 Result<SnapshotImage> LoadImageFile(const std::string& path);
 
-// The same of what StoreImageFile has written: a regular file of this user's, through no link.
-// kNotFound: there is none.
-Result<SnapshotImage> LoadKeptImage(const std::string& path);
+// Reads and validates a file that StoreImageFile wrote: a regular file of this user, not a link.
+// kNotFound: there is no such file.
+Result<SnapshotImage> LoadSavedImage(const std::string& path);
 
-// A memfd that the same sender uses again and again stays mapped from one image to the next: copying out
-// of it takes half as long as reading it.
+// Keeps a memfd mapped from one image to the next while the sender reuses it. Copying from the
+// mapping takes half as long as reading the file.
 class MappedImages {
  public:
   MappedImages() = default;
@@ -28,8 +28,8 @@ class MappedImages {
   MappedImages& operator=(const MappedImages&) = delete;
   ~MappedImages() { Unmap(); }
 
-  // The first `bytes` of the file behind `fd`; empty when they cannot be mapped safely: its seals do
-  // not keep it from shrinking, or it is no ordinary memfd without holes. Valid until the next call.
+  // The first `bytes` of the file behind `fd`, valid until the next call. Empty if mapping is not
+  // safe: its seals do not prevent shrinking, or it is not an ordinary memfd without holes.
   std::span<const std::byte> Map(int fd, uint64_t bytes);
 
  private:
@@ -41,20 +41,21 @@ class MappedImages {
   uint64_t inode_ = 0;
 };
 
-// The image that the new one follows upon: what they have in common is not validated again.
+// The image before the new one. Parts that both have in common are not validated again.
 struct ImageBefore {
   std::span<const std::byte> image = {};  // valid; empty: there is none
-  std::vector<uint64_t> memory = {};      // no longer needed, for the new one
-  SnapshotDifference difference = {};     // of both, once the new one is loaded
-  MappedImages* mapped = nullptr;         // null: it is read
+  std::vector<uint64_t> memory = {};      // unused memory, for the new image
+  SnapshotDifference difference = {};     // between both; set when the new one is loaded
+  MappedImages* mapped = nullptr;         // null: the new image is read, not mapped
 };
 
-// Copies `bytes` of the regular file (memfd) behind `fd` and validates the copy: what the sender
-// does to the file afterwards changes nothing. Fails when the file is not of exactly that size.
+// Copies `bytes` of the regular file (memfd) behind `fd` and validates the copy. Changes that the
+// sender makes to the file afterwards have no effect. Fails if the file does not have exactly that
+// size.
 Result<SnapshotImage> LoadImageFd(int fd, uint64_t bytes, ImageBefore* before);
 
-// Replaces the file in one step (rename), so that a reader finds the old or the new image whole. A
-// failure leaves the old one as it was, and nothing beside it.
+// Replaces the file in one step (rename): a reader finds the complete old or new image. A failure
+// leaves the old image unchanged, and no temporary file.
 Status StoreImageFile(const std::string& path, std::span<const std::byte> image);
 
 }  // namespace fairlead

@@ -1,4 +1,4 @@
-// Tells the log which backends new tables leave out, and which they take back. Management thread.
+// Logs which backends new tables leave out, and which they use again. Management thread.
 #pragma once
 
 #include <span>
@@ -8,8 +8,8 @@
 
 namespace fairlead {
 
-// `next` was built from `snapshot` for `ports`; `previous`: what it takes the place of, or null.
-// What has not changed is not told again; of many backends the first few are named.
+// `next` was built from `snapshot` for `ports`. `previous`: the tables that it replaces, or null.
+// Logs changes only. If there are many backends, names only the first few.
 void LogLeftOut(const SnapshotView& snapshot, std::span<const EgressPort> ports,
                 const ForwardingTables& next, const ForwardingTables* previous);
 

@@ -26,8 +26,8 @@ namespace fairlead {
 namespace {
 
 constexpr size_t kMaxClients = 16;
-constexpr size_t kMaxRequestsAtOnce = 64;  // of one client, before the others' turn
-constexpr size_t kMaxFds = 16;             // in one message; the kernel closes what is beyond
+constexpr size_t kMaxRequestsAtOnce = 64;  // per client, before the next client's turn
+constexpr size_t kMaxFds = 16;             // per message; the kernel closes further ones
 constexpr std::chrono::milliseconds kAcceptPause{200};
 
 std::string ErrorText() { return std::strerror(errno); }
@@ -43,41 +43,41 @@ Result<sockaddr_un> AddressOf(const std::string& path) {
   return address;
 }
 
-bool SomebodyListens(const sockaddr_un& address) {
+bool HasListener(const sockaddr_un& address) {
   const int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (probe < 0) return true;  // cannot tell: do not take it away from anybody
+  if (probe < 0) return true;  // unknown: do not replace the socket of a running process
   const int result = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  const bool alone = result != 0 && (errno == ECONNREFUSED || errno == ENOENT);
+  const bool is_free = result != 0 && (errno == ECONNREFUSED || errno == ENOENT);
   close(probe);
-  return !alone;
+  return !is_free;
 }
 
-// Makes room at `path`: nothing there, or the socket of a process that is no more.
+// Makes `path` free: removes the socket of a process that has ended.
 Status ClearPath(const std::string& path, const sockaddr_un& address) {
   const std::filesystem::path directory = std::filesystem::path(path).parent_path();
   RETURN_IF_ERROR(MakeRuntimeFolder(directory.string()));
   struct stat info = {};
   if (lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return {};
-    return FailedPrecondition("link path " + path + " cannot be examined: " + ErrorText());
+    return FailedPrecondition("cannot stat link path " + path + ": " + ErrorText());
   }
   if (!S_ISSOCK(info.st_mode)) {
     return FailedPrecondition(
         "link path " + path +
-        (S_ISLNK(info.st_mode) ? " is a symbolic link" : " is a file that is no socket") +
-        "; it is left alone");
+        (S_ISLNK(info.st_mode) ? " is a symbolic link" : " is a file, not a socket") +
+        "; remove it or choose another --link");
   }
-  if (SomebodyListens(address)) {
-    return FailedPrecondition("another fairlead-dataplane listens at " + path +
+  if (HasListener(address)) {
+    return FailedPrecondition("another fairlead-dataplane listens on " + path +
                               "; stop it or choose another --link");
   }
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return FailedPrecondition("stale socket " + path + " cannot be removed: " + ErrorText());
+    return FailedPrecondition("cannot remove stale socket " + path + ": " + ErrorText());
   }
   return {};
 }
 
-// Sends one datagram, with `fd` unless it is -1. False when the client does not take it.
+// Sends one datagram, with `fd` unless it is -1. False if the socket does not accept it.
 bool Send(int client, std::span<const std::byte> datagram, int fd) {
   iovec part = {const_cast<std::byte*>(datagram.data()), datagram.size()};
   msghdr message = {};
@@ -97,8 +97,8 @@ bool Send(int client, std::span<const std::byte> datagram, int fd) {
   return sent == static_cast<ssize_t>(datagram.size());
 }
 
-// Brings the client's memfd to these bytes: the one of its last answer, which it has read, since it
-// asks again. False: there is no descriptor or memory for it.
+// Writes `bytes` to the client's memfd. The client has read the last answer in it, since it asks
+// again. False: there is no file descriptor or no memory for it.
 bool FillMemfd(std::span<const std::byte> bytes, UniqueFd* memfd) {
   if (!memfd->valid()) *memfd = UniqueFd(memfd_create("fairlead-stats", MFD_CLOEXEC));
   if (!memfd->valid() || ftruncate(memfd->get(), static_cast<off_t>(bytes.size())) != 0) {
@@ -116,19 +116,19 @@ bool FillMemfd(std::span<const std::byte> bytes, UniqueFd* memfd) {
 
 bool SendStats(int client, uint16_t link_version, uint32_t id, std::span<const std::byte> body,
                UniqueFd* memfd) {
-  // Without a descriptor or memory there is no answer now. The asker waits for none for long.
+  // Without a file descriptor or memory, the client gets no answer. It stops waiting soon.
   if (!FillMemfd(body, memfd)) return true;
   return Send(client, EncodeLinkMessage(id, StatsMessage{body.size()}, link_version), memfd->get());
 }
 
 }  // namespace
 
-// One datagram with the descriptors that came along; closes what nobody took.
+// One datagram with its file descriptors. The destructor closes them.
 struct LinkServer::Received {
   std::array<std::byte, kMaxLinkMessageBytes> bytes;
   size_t length = 0;
   bool truncated = false;
-  bool fd_lost = false;  // this process had no room for one
+  bool fd_lost = false;  // this process could not open another file descriptor
   std::vector<int> fds;
 
   Received() = default;
@@ -138,7 +138,7 @@ struct LinkServer::Received {
   Received(const Received&) = delete;
   Received& operator=(const Received&) = delete;
 
-  // As recvmsg: 0 at the end, -1 with errno.
+  // Returns as recvmsg: 0 at the end, -1 with errno.
   ssize_t From(int client) {
     iovec part = {bytes.data(), bytes.size()};
     msghdr message = {};
@@ -147,7 +147,7 @@ struct LinkServer::Received {
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof(control);
-    fds.reserve(kMaxFds);  // before there are any to lose
+    fds.reserve(kMaxFds);  // first: if this throws, no file descriptor is lost
     const ssize_t count = recvmsg(client, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (count < 0) return count;
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
@@ -168,15 +168,15 @@ Result<LinkServer> LinkServer::Listen(const std::string& path) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
   RETURN_IF_ERROR(ClearPath(path, address));
   const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (listener < 0) return Internal("no socket for the link: " + ErrorText());
-  // With the right mode from the first moment on. No other thread makes files at this time.
+  if (listener < 0) return Internal("cannot create the link's socket: " + ErrorText());
+  // The socket has the right mode from the start. No other thread creates files at this time.
   const mode_t mask = umask(0117);
   const int bound = bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   const int error = errno;
   umask(mask);
   if (bound != 0 || listen(listener, static_cast<int>(kMaxClients)) != 0) {
     close(listener);
-    return FailedPrecondition("link path " + path + " cannot be listened on: " +
+    return FailedPrecondition("cannot listen on link path " + path + ": " +
                               std::strerror(bound != 0 ? error : errno));
   }
   return LinkServer(path, listener);
@@ -206,7 +206,7 @@ void LinkServer::Serve(LinkHandler* handler) {
     try {
       stays = ServeClient(&client, handler);
     } catch (const std::bad_alloc&) {
-      // It connects again, when there may be memory for an answer.
+      // The client is disconnected. It connects again; there may be memory for an answer then.
     }
     if (!stays) close(std::exchange(client.fd, -1));
   }
@@ -219,28 +219,28 @@ void LinkServer::AcceptClients(LinkHandler* handler) {
     if (client < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNABORTED)
         return;
-      if (!cannot_accept_) spdlog::warn("link: nobody can be accepted: {}", ErrorText());
+      if (!cannot_accept_) spdlog::warn("link: cannot accept clients: {}", ErrorText());
       cannot_accept_ = true;
       accept_again_ = SteadyClock::now() + kAcceptPause;
       return;
     }
-    if (std::exchange(cannot_accept_, false)) spdlog::info("link: clients are accepted again");
+    if (std::exchange(cannot_accept_, false)) spdlog::info("link: accepts clients again");
     UniqueFd owned(client);
-    if (clients_.size() >= kMaxClients) MakeRoom();
+    if (clients_.size() >= kMaxClients) DropIdleClient();
     clients_.reserve(kMaxClients);
     if (!Send(client, EncodeLinkMessage(0, handler->Hello(), kFirstLinkVersion), -1)) continue;
     clients_.push_back({.fd = owned.Release(), .heard = SteadyClock::now(), .stats = {}});
   }
 }
 
-void LinkServer::MakeRoom() {
-  const auto victim = std::ranges::min_element(clients_, [](const Client& a, const Client& b) {
+void LinkServer::DropIdleClient() {
+  const auto oldest = std::ranges::min_element(clients_, [](const Client& a, const Client& b) {
     return std::tuple(a.has_asked, a.heard) < std::tuple(b.has_asked, b.heard);
   });
-  spdlog::warn("link: more than {} clients; the one that {} is disconnected", kMaxClients,
-               victim->has_asked ? "has not asked for longest" : "never asked anything");
-  close(victim->fd);
-  clients_.erase(victim);
+  spdlog::warn("link: more than {} clients; disconnecting the one that {}", kMaxClients,
+               oldest->has_asked ? "has been silent for longest" : "never sent a request");
+  close(oldest->fd);
+  clients_.erase(oldest);
 }
 
 bool LinkServer::AnswerHello(Client* client, uint32_t id, const ClientHelloMessage& hello,
@@ -262,9 +262,9 @@ bool LinkServer::Answer(Client* client, const DecodedMessage& question, const Re
     if (received.fds.size() == 1) {
       reply = handler->Publish(*publish, received.fds[0]);
     } else if (received.fd_lost) {
-      reply.reason = "this process has too many files open to receive the image";
+      reply.reason = "the dataplane has too many open files to receive the image";
     } else {
-      reply.reason = "a publish message comes with one file descriptor, not with " +
+      reply.reason = "a publish message must have one file descriptor, not " +
                      std::to_string(received.fds.size());
     }
     return send(reply);
@@ -279,12 +279,12 @@ bool LinkServer::Answer(Client* client, const DecodedMessage& question, const Re
   if (const auto* hello = std::get_if<ClientHelloMessage>(&message)) {
     return AnswerHello(client, id, *hello, handler);
   }
-  spdlog::warn("link: a message that only a dataplane sends; disconnecting");
+  spdlog::warn("link: a client sent a message that only a dataplane sends; disconnecting");
   return false;
 }
 
 bool LinkServer::ServeClient(Client* client, LinkHandler* handler) {
-  // The newest image, which is published when all else is answered.
+  // The newest image. It is published after all other requests are answered.
   std::unique_ptr<Received> image;
   std::optional<DecodedMessage> publish;
   bool ends = false;
@@ -300,7 +300,8 @@ bool LinkServer::ServeClient(Client* client, LinkHandler* handler) {
       break;
     }
     if (received->truncated) {
-      spdlog::warn("link: a message longer than {} bytes; disconnecting", kMaxLinkMessageBytes);
+      spdlog::warn("link: a client sent a message longer than {} bytes; disconnecting",
+                   kMaxLinkMessageBytes);
       return false;
     }
     Result<DecodedMessage> decoded = DecodeLinkMessage({received->bytes.data(), received->length});
@@ -317,7 +318,7 @@ bool LinkServer::ServeClient(Client* client, LinkHandler* handler) {
     if (publish.has_value()) {
       const PublishedMessage reply{
           .generation = std::get<PublishMessage>(publish->message).generation,
-          .reason = "a newer image came before this one was looked at"};
+          .reason = "a newer image arrived before this one was read"};
       if (!Send(client->fd, EncodeLinkMessage(publish->id, reply, publish->version), -1)) {
         return false;
       }

@@ -1,6 +1,6 @@
-// The dataplane's end of the link (lib/link/message.h): listens, reads requests, answers each in the
-// version that it was asked in.
-// Management thread only; nothing here blocks. Knows messages, not what they mean.
+// The dataplane's end of the link (lib/link/message.h). Listens, reads requests, and answers each
+// in the link version of the request. LinkHandler implements the requests.
+// Management thread only. Nothing here blocks.
 #pragma once
 
 #include <poll.h>
@@ -18,12 +18,12 @@
 
 namespace fairlead {
 
-// What the messages mean.
+// Carries out the requests.
 class LinkHandler {
  public:
   virtual ~LinkHandler() = default;
   virtual HelloMessage Hello() = 0;
-  // `fd` is the handler's to read, not to close.
+  // The handler reads `fd`, but does not close it.
   virtual PublishedMessage Publish(const PublishMessage& message, int fd) = 0;
   // Valid until the next call.
   virtual const DataplaneStats& Stats() = 0;
@@ -32,8 +32,8 @@ class LinkHandler {
 
 class LinkServer {
  public:
-  // Listens at `path`, made with mode 0660 in a directory that is made if need be. A socket file
-  // that nobody listens on any more is replaced. Refuses a live one, a symbolic link, and any other
+  // Listens on `path`, with mode 0660. Creates the directory if it does not exist. Replaces a
+  // socket file that no process listens on. Refuses a socket in use, a symbolic link, and any other
   // kind of file.
   static Result<LinkServer> Listen(const std::string& path);
   // Closes everything and removes the socket file.
@@ -43,13 +43,13 @@ class LinkServer {
   LinkServer(const LinkServer&) = delete;
   LinkServer& operator=(const LinkServer&) = delete;
 
-  // Appends what to poll for.
+  // Appends the file descriptors to poll.
   void AddPollFds(std::vector<pollfd>* fds) const;
 
-  // Accepts who waits and answers what was asked; whoever breaks the protocol, or does not read its
-  // replies, is disconnected. Reads what is there and returns. Of several images that one client has
-  // sent only the newest is published. Where there are too many clients, one makes room that never
-  // asked anything, else the one that has not for longest.
+  // Accepts waiting clients, answers all requests that have arrived, and returns. Disconnects
+  // clients that violate the protocol or do not read their replies. If one client sent several
+  // images, only the newest is published. If there are too many clients, disconnects one that never
+  // sent a request, else the one that has been silent for longest.
   void Serve(LinkHandler* handler);
 
   size_t client_count() const { return clients_.size(); }
@@ -60,15 +60,15 @@ class LinkServer {
   struct Client {
     int fd;
     bool has_asked = false;
-    uint32_t stats_version = kFirstStatsVersion;  // that it reads; a ClientHello may raise it
-    SteadyClock::time_point heard;
-    UniqueFd stats;  // a memfd, of its last answer
+    uint32_t stats_version = kFirstStatsVersion;  // the newest it reads; a ClientHello may raise it
+    SteadyClock::time_point heard;                // the last request
+    UniqueFd stats;                               // the memfd of its last answer
   };
   LinkServer(std::string path, int listener) : path_(std::move(path)), listener_(listener) {}
 
   void AcceptClients(LinkHandler* handler);
-  void MakeRoom();
-  // False: close this client.
+  void DropIdleClient();
+  // False: the caller closes this client.
   bool ServeClient(Client* client, LinkHandler* handler);
   bool Answer(Client* client, const DecodedMessage& question, const Received& received,
               LinkHandler* handler);
@@ -78,8 +78,9 @@ class LinkServer {
   std::string path_;
   int listener_;
   std::vector<Client> clients_;
-  std::vector<std::byte> stats_body_;  // the last one, for its memory
-  // Without descriptors nobody can be accepted, and whoever waits would keep poll() from waiting.
+  std::vector<std::byte> stats_body_;  // the last answer; the next one reuses its memory
+  // When to accept again. Without file descriptors accept() fails, and a waiting client would make
+  // poll() return at once.
   SteadyClock::time_point accept_again_;
   bool cannot_accept_ = false;
 };

@@ -17,16 +17,16 @@ namespace fairlead {
 namespace {
 
 constexpr std::chrono::milliseconds kSweepPeriod{1000};
-// How long a change waits for an overdue pass: less than the control plane waits for the answer to any
-// question (statistics: 1 s), and enough for some 25M records (Sweeper::kSliceBuckets).
-constexpr std::chrono::milliseconds kLongestPass{400};
+// How long a change waits for an overdue sweep. It must be shorter than the control plane waits for
+// any answer (statistics: 1 s). It is enough for about 25M records (Sweeper::kSliceBuckets).
+constexpr std::chrono::milliseconds kLongestSweepWait{400};
 constexpr int kLongestWaitMs = 1000;
-constexpr size_t kSmallImageBytes = 256 * 1024;  // written in a tenth of a millisecond
-constexpr std::chrono::milliseconds kQuietBeforeKeeping{5};
-constexpr std::chrono::milliseconds kLongestUnkept{3000};
-constexpr int kIdleCheckMs = 20;  // how exactly --exit-when-idle is kept
+constexpr size_t kSmallImageBytes = 256 * 1024;  // takes 0.1 ms to write
+constexpr std::chrono::milliseconds kQuietBeforeSaving{100};
+constexpr std::chrono::milliseconds kLongestUnsaved{3000};
+constexpr int kIdleCheckMs = 20;  // precision of --exit-when-idle
 constexpr size_t kMaxReasonBytes = 1024;
-constexpr std::chrono::milliseconds kMemoryPause{100};
+constexpr std::chrono::milliseconds kMemoryPause{100};  // after an allocation failed
 
 void DescribeSlot(const ForwardingTables& tables, const ServiceEntry& service, uint64_t tag,
                   FlowMessage* reply) {
@@ -41,7 +41,7 @@ void DescribeSlot(const ForwardingTables& tables, const ServiceEntry& service, u
   reply->stable_id = id_of(slot.stable);
 }
 
-// HelloMessage::instance: one of 2^64 - 1, so that no two processes have the same.
+// HelloMessage::instance: one of 2^64 - 1 numbers, so that no two processes have the same.
 uint64_t RandomInstance() {
   std::random_device device;
   return std::uniform_int_distribution<uint64_t>(1)(device);
@@ -64,75 +64,75 @@ Manager::Manager(Environment environment)
       swept_(started_),
       next_sweep_(started_ + kSweepPeriod) {}
 
-Result<Publisher::Outcome> Manager::Apply(SnapshotImage image,
-                                          const SnapshotDifference* difference) {
-  FinishOverduePass();
-  Result<Publisher::Outcome> outcome = [&] {
+Result<TablePublisher::Outcome> Manager::Apply(SnapshotImage image,
+                                               const SnapshotDifference* difference) {
+  FinishOverdueSweep();
+  Result<TablePublisher::Outcome> outcome = [&] {
     const std::lock_guard lock(mutex_);
     const ForwardingTables* const before = publisher_.tables();
-    // The pass under way, if any, holds pointers into the old tables. The counts of drained
-    // backends are waited for: count anew at once. After a refusal it goes on: refused images may
-    // come faster than a pass ends.
-    const auto sweep_anew = [&] {
+    // A running sweep has pointers into the old tables, so it stops. A new one starts at once,
+    // since drains wait for the counts. After a refusal the sweep continues: refused images may
+    // arrive faster than a sweep ends.
+    const auto restart_sweep = [&] {
       if (publisher_.tables() == before) return;
       sweeper_.Stop();
       next_sweep_ = SteadyClock::now();
     };
     try {
-      Result<Publisher::Outcome> published =
+      Result<TablePublisher::Outcome> published =
           publisher_.Publish(std::move(image), environment_.now_tick(), difference);
-      sweep_anew();
+      restart_sweep();
       return published;
     } catch (const std::bad_alloc&) {
       sweeper_.Stop();
-      sweep_anew();
+      restart_sweep();
       throw;
     }
   }();
   if (!outcome.ok()) return outcome;
   spdlog::info(
-      "generation {} is in force: {} services built, {} taken over, {} slots changed, {} backends "
-      "left out, {} us",
+      "generation {} is in force: {} services built, {} unchanged, {} slots changed, {} backends "
+      "left out, applied in {} us",
       outcome->generation, outcome->build.services_rebuilt, outcome->build.services_shared,
       outcome->build.slots_changed, outcome->build.backends_left_out, outcome->apply_us);
   return outcome;
 }
 
-void Manager::SetUnkept() {
+void Manager::ScheduleSave() {
   const auto now = SteadyClock::now();
-  if (!std::exchange(unkept_, true)) keep_latest_ = now + kLongestUnkept;
+  if (!std::exchange(unsaved_, true)) save_latest_ = now + kLongestUnsaved;
   const bool is_large = publisher_.image().size() > kSmallImageBytes;
-  keep_due_ = is_large ? std::min(now + kQuietBeforeKeeping, keep_latest_) : now;
+  save_due_ = is_large ? std::min(now + kQuietBeforeSaving, save_latest_) : now;
 }
 
-int Manager::KeepWhenDue() {
-  if (!unkept_) return kLongestWaitMs;
+int Manager::SaveWhenDue() {
+  if (!unsaved_) return kLongestWaitMs;
   const auto rest =
-      std::chrono::ceil<std::chrono::milliseconds>(keep_due_ - SteadyClock::now()).count();
+      std::chrono::ceil<std::chrono::milliseconds>(save_due_ - SteadyClock::now()).count();
   if (rest > 0) return static_cast<int>(rest);
-  KeepImage();
+  SaveImage();
   return kLongestWaitMs;
 }
 
-void Manager::KeepImage() {
-  if (!unkept_ || !environment_.last_image_path) return;
+void Manager::SaveImage() {
+  if (!unsaved_ || !environment_.last_image_path) return;
   const Status stored = StoreImageFile(*environment_.last_image_path, publisher_.image());
-  unkept_ = false;
+  unsaved_ = false;
   if (stored.ok()) return;
-  const bool has_older = LoadKeptImage(*environment_.last_image_path).ok();
-  spdlog::warn("generation {} is in force, but not kept: {}; a restart would begin {}",
+  const bool has_older = LoadSavedImage(*environment_.last_image_path).ok();
+  spdlog::warn("generation {} is in force, but not saved: {}; a restart would start {}",
                SnapshotView(publisher_.image()).header().generation, stored.message(),
-               has_older ? "with the generation kept before" : "without a snapshot");
+               has_older ? "with an older generation" : "without a snapshot");
 }
 
 void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
   while (true) {
     try {
       RunLoop(signal_fd, idle_exit_ms);
-      KeepImage();
+      SaveImage();
       return;
     } catch (const std::bad_alloc&) {
-      // What was under way is lost; forwarding goes on, and so does this.
+      // The current request is lost. Forwarding and this loop continue.
       std::this_thread::sleep_for(kMemoryPause);
     }
   }
@@ -141,7 +141,7 @@ void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
 void Manager::RunLoop(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
   std::vector<pollfd> fds;
   while (true) {
-    int wait_ms = std::min(SweepSome(), KeepWhenDue());
+    int wait_ms = std::min(SweepSome(), SaveWhenDue());
     if (environment_.step) wait_ms = std::min(wait_ms, environment_.step());
     if (environment_.each_second && SteadyClock::now() >= next_second_) {
       environment_.each_second();
@@ -160,12 +160,12 @@ void Manager::RunLoop(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
   }
 }
 
-void Manager::FinishOverduePass() {
+void Manager::FinishOverdueSweep() {
   const auto start = SteadyClock::now();
   if (start - swept_ < environment_.sweep_overdue) return;
   do {
     SweepSome();
-  } while (sweeper_.is_running() && SteadyClock::now() - start < kLongestPass);
+  } while (sweeper_.is_running() && SteadyClock::now() - start < kLongestSweepWait);
 }
 
 int Manager::SweepSome() {
@@ -241,17 +241,17 @@ PublishedMessage Manager::Publish(const PublishMessage& message, int fd) {
     if (!image.ok()) return refuse(image.status());
     const uint64_t generation = SnapshotView(image->bytes()).header().generation;
     if (generation != message.generation) {
-      return refuse(InvalidArgument("the image is of generation " + std::to_string(generation) +
-                                    ", the message of generation " +
+      return refuse(InvalidArgument("the image has generation " + std::to_string(generation) +
+                                    ", but the message says " +
                                     std::to_string(message.generation)));
     }
-    const Result<Publisher::Outcome> outcome =
+    const Result<TablePublisher::Outcome> outcome =
         Apply(*std::move(image), before.image.empty() ? nullptr : &before.difference);
     if (!outcome.ok()) return refuse(outcome.status());
-    SetUnkept();
+    ScheduleSave();
     reply.left_out = outcome->build.backends_left_out;
   } catch (const std::bad_alloc&) {
-    if (!in_force()) return refuse(ResourceExhausted("there is no memory for the image"));
+    if (!in_force()) return refuse(ResourceExhausted("not enough memory for the image"));
   }
   reply.in_force = true;
   reply.apply_us = static_cast<uint64_t>(

@@ -24,11 +24,11 @@ constexpr const char* kSuffix = ".slots";
 
 Result<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return Unavailable("it cannot be read");
+  if (!file) return Unavailable("cannot read it");
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-// As PathOf makes them, and StoreImageFile beside them.
+// True for names that PathOf makes, and for StoreImageFile's temporary files beside them.
 bool HasSlotFileName(std::string_view name) {
   if (name.ends_with(".new")) name.remove_suffix(4);
   constexpr size_t kDigits = 8;
@@ -55,7 +55,7 @@ Result<std::vector<std::string>> SlotFiles::List() const {
   std::vector<std::string> paths;
   std::error_code error;
   if (!std::filesystem::exists(std::filesystem::symlink_status(directory_, error))) return paths;
-  // Before anything in it is read, let alone removed.
+  // Checks the folder before anything in it is read or removed.
   RETURN_IF_ERROR(MakePrivateFolder(directory_));
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
     if (HasSlotFileName(entry.path().filename().string())) paths.push_back(entry.path().string());
@@ -66,13 +66,14 @@ Result<std::vector<std::string>> SlotFiles::List() const {
 Result<SavedSlots> SlotFiles::Read(const std::string& path) const {
   ASSIGN_OR_RETURN(const UniqueFd file, OpenOwnFile(path, O_RDONLY));
   struct stat info = {};
-  if (fstat(file.get(), &info) != 0) return Unavailable("it cannot be examined");
+  if (fstat(file.get(), &info) != 0) return Unavailable("cannot stat it");
   std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));
   if (read(file.get(), bytes.data(), bytes.size()) != info.st_size) {
-    return Unavailable("it cannot be read");
+    return Unavailable("cannot read it");
   }
   ASSIGN_OR_RETURN(SavedSlots saved, DecodeSlots(bytes, epoch_));
-  if (path != PathOf(saved.service_id)) return DataLoss("slot states: they are another service's");
+  if (path != PathOf(saved.service_id))
+    return DataLoss("slot states: they belong to another service");
   return saved;
 }
 

@@ -1,8 +1,8 @@
-// Slot states in files, one a service that has unsettled slots, so that a dataplane that is started
-// again knows which of its flows are older than a change. Management thread.
+// Slot states in files: one file for each service with slots that are not settled. From them, a
+// restarted dataplane knows which flows are older than a change. Management thread.
 //
-// Each file is replaced in one step, before workers see the tables that it describes: whenever the
-// process dies, the files are of the tables in force or of the ones about to be.
+// Each file is replaced in one step, before workers see its tables. Whenever the process dies, the
+// files describe the tables in force or the tables about to be in force.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace fairlead {
 
-// Tells one boot of the host from another: coarse ticks count from it.
+// Identifies this boot of the host. Coarse ticks count from the boot.
 uint64_t BootEpoch();
 
 class SlotFiles {
@@ -24,19 +24,20 @@ class SlotFiles {
   SlotFiles(std::string directory, uint64_t epoch)
       : directory_(std::move(directory)), epoch_(epoch) {}
 
-  // What an earlier process left. What is of no use is removed, and `complain` told why.
+  // Loads the files of an earlier process. Removes files that cannot be used, and calls `complain`
+  // with the reason.
   template <typename Complain>
   std::vector<SavedSlots> Load(Complain&& complain) const;
 
-  // Brings the files from `previous` (may be null) to `next`: writes what changed, removes what is
-  // gone or settled.
+  // Updates the files from `previous` (may be null) to `next`: writes changed services, removes
+  // those that are gone or settled.
   Status Save(const ForwardingTables& next, const ForwardingTables* previous) const;
-  // Removes the files of services that have settled.
+  // Removes the files of services whose slots are all settled.
   void RemoveSettled(const ForwardingTables& tables) const;
 
  private:
   std::string PathOf(uint32_t service_id) const;
-  // Files that are named as ours are. A failure: the folder is none of ours.
+  // The files with names of our form. Fails if the folder is not ours.
   Result<std::vector<std::string>> List() const;
   Status Store(const ForwardingTables& tables, const ServiceEntry& service) const;
   Result<SavedSlots> Read(const std::string& path) const;

@@ -15,7 +15,7 @@ StateFiles StateFiles::Beside(const std::string& link_path) {
   files.flows.folder = link.parent_path().string();
   files.flows.name = stem + ".flows";
   files.flows.epoch = BootEpoch();
-  // Folders of one path may be several (mount namespaces): its inode tells them apart.
+  // In different mount namespaces, one path may name different folders. Their inodes differ.
   struct stat info = {};
   if (stat(files.flows.folder.c_str(), &info) != 0) info = {};
   files.flows.huge_name = "fairlead-" + std::to_string(info.st_dev) + "-" +
@@ -30,18 +30,18 @@ Result<FlowTable> OpenFlowTable(uint64_t records, FlowMemory* memory) {
     RETURN_IF_ERROR(memory->MakePresent());
     Result<FlowTable> table = FlowTable::Attach(memory->bytes());
     if (table.ok()) {
-      spdlog::info("flow table: taken up from {}", memory->path());
+      spdlog::info("flow table: taken over from {}", memory->path());
       return table;
     }
     spdlog::warn("flow table: starts empty: {}: {}", memory->path(), table.status().message());
     std::memset(memory->bytes().data(), 0, memory->bytes().size());
-    FlowTable::FormatZeros(memory->bytes(), records);
+    FlowTable::FormatZeroedMemory(memory->bytes(), records);
   } else if (!memory->path().empty() && memory->is_new()) {
-    spdlog::info("flow table: starts empty: {}", memory->story());
-  } else if (!memory->story().empty()) {
-    spdlog::warn("flow table: starts empty: {}", memory->story());
+    spdlog::info("flow table: starts empty: {}", memory->placement_reason());
+  } else if (!memory->placement_reason().empty()) {
+    spdlog::warn("flow table: starts empty: {}", memory->placement_reason());
   }
-  return FlowTable::Planned(memory->bytes(), records);
+  return FlowTable::ViewOfUnformatted(memory->bytes(), records);
 }
 
 Status MakeFlowsPresent(uint64_t records, FlowMemory* memory) {
@@ -49,9 +49,9 @@ Status MakeFlowsPresent(uint64_t records, FlowMemory* memory) {
   const bool is_private = memory->path().empty();
   RETURN_IF_ERROR(memory->MakePresent());
   if (memory->path().empty() && !is_private) {
-    spdlog::warn("flow table: in {}", memory->story());
+    spdlog::warn("flow table: uses {}", memory->placement_reason());
   }
-  FlowTable::FormatZeros(memory->bytes(), records);
+  FlowTable::FormatZeroedMemory(memory->bytes(), records);
   memory->MarkFormatted();
   return {};
 }

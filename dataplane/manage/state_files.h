@@ -1,5 +1,6 @@
-// What a dataplane leaves to the next one on the same host, however it ends: the last good image
-// (image_file.h), the flow table (flow_memory.h) and the states of slots (slot_files.h). Management thread, before workers start.
+// The state that a dataplane leaves to the next one on the same host, however it ends: the last
+// good image (image_file.h), the flow table (flow_memory.h) and the slot states (slot_files.h).
+// Management thread, before workers start.
 #pragma once
 
 #include <string>
@@ -15,16 +16,16 @@ struct StateFiles {
   std::string slots;     // folder
   std::string snapshot;  // the last good image
 
-  // Beside the link's socket, named after it: two dataplanes of a host have two links.
+  // Files beside the link's socket, named after it. Two dataplanes on a host have two links.
   static StateFiles Beside(const std::string& link_path);
 };
 
-// The table in `memory`: what is there, else an empty one of `records`. Says in the log which. Nobody
-// may look at one that is empty before MakeFlowsPresent.
+// Opens the table in `memory`: an existing one, else an empty one of `records`. Logs which.
+// REQUIRES MakeFlowsPresent before the first access to an empty one.
 Result<FlowTable> OpenFlowTable(uint64_t records, FlowMemory* memory);
 
-// Takes memory for the table that OpenFlowTable gave, unless that is done. REQUIRES that no other
-// thread looks at it yet.
+// Allocates the memory of OpenFlowTable's table, if that is not done yet. REQUIRES that no other
+// thread accesses the table yet.
 Status MakeFlowsPresent(uint64_t records, FlowMemory* memory);
 
 }  // namespace fairlead

@@ -146,7 +146,7 @@ std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tabl
                                       {"unsent", path.stats.unsent}});
   }
   report["generation"] = stats.generation;
-  // A service's name is any UTF-8; what is not is replaced, so that this never throws.
+  // Replaces invalid UTF-8 in service names, so that this never throws.
   return report.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 

@@ -1,4 +1,4 @@
-// All counters of all workers at one moment. Any thread, while the tables passed in live.
+// Collects the counters of all workers. Any thread, as long as the tables exist.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,10 @@
 
 namespace fairlead {
 
-// What is summed up. The spans and pointers are the management thread's.
+// The sources of the sums. The management thread owns the objects behind the pointers.
 struct StatsSource {
   std::vector<const WorkerCounters*> workers;
-  // By worker; empty: unknown.
+  // By worker index; empty: unknown.
   std::function<uint64_t(size_t worker)> longest_pause_us = {};
   const ForwardingTables* tables = nullptr;  // null: no services, no backends
   const Sweeper* sweeper = nullptr;          // null: no flow counts
@@ -33,11 +33,10 @@ struct PortKernelPath {
   KernelPathStats stats;
 };
 
-// Services and backends in the order of the tables.
-// `memory`: of statistics that are no longer needed.
+// Services and backends are in the order of the tables. Reuses the memory of old statistics.
 DataplaneStats CollectStats(const StatsSource& source, DataplaneStats memory = {});
 
-// The line that is printed at exit: the counters as JSON, drops by name, only those that happened.
+// The line printed at exit: the counters as JSON. It has only drop reasons that occurred.
 std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tables,
                        uint64_t mbufs_in_use, std::span<const PortKernelPath> kernel_paths = {});
 

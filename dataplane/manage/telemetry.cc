@@ -13,10 +13,10 @@
 namespace fairlead {
 namespace {
 
-// Of a list; a reply has some 16 KB of text.
+// Items of a list. A reply may have about 16 KB of text.
 constexpr int kMaxItems = 100;
 
-// Telemetry's callbacks get no argument of ours.
+// Global, since telemetry passes no argument of ours to its callbacks.
 struct Registry {
   std::mutex mutex;
   Manager* manager = nullptr;
@@ -70,8 +70,8 @@ std::string_view Text(const char* parameters) {
   return parameters == nullptr ? std::string_view() : std::string_view(parameters);
 }
 
-// A list of names, or, when `wanted` is one of them, what `fill` tells of it. Telemetry of 22.11 has
-// no lists of dictionaries. -ENOENT when nothing has the name.
+// Without `wanted`, replies with a list of names. Otherwise calls `fill` for the item of that name;
+// -ENOENT if there is none. Telemetry of DPDK 22.11 has no lists of dictionaries.
 template <typename Items, typename NameOf, typename Fill>
 int ListOrShow(std::string_view wanted, const Items& items, rte_tel_data* data, NameOf&& name_of,
                Fill&& fill) {
@@ -199,12 +199,12 @@ bool StartTelemetry(Manager* manager, const PortSet* ports,
   return rte_telemetry_register_cmd("/fairlead/stats", OnStats,
                                     "All packet and flow counters. Takes no parameters.") == 0 &&
          rte_telemetry_register_cmd("/fairlead/services", OnServices,
-                                    "Services; with a service's name, its counters.") == 0 &&
+                                    "Services, or one service's counters (SERVICE).") == 0 &&
          rte_telemetry_register_cmd("/fairlead/backends", OnBackends,
-                                    "Backends of the service named; with a comma and a backend's "
-                                    "address behind it, its counters.") == 0 &&
+                                    "Backends of a service (SERVICE), or one backend's counters "
+                                    "(SERVICE,ADDRESS).") == 0 &&
          rte_telemetry_register_cmd("/fairlead/ports", OnPorts,
-                                    "Ports; with a port's name, its device's counters.") == 0;
+                                    "Ports, or one port's device counters (PORT).") == 0;
 }
 
 void StopTelemetry() {

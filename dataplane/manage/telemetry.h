@@ -1,6 +1,8 @@
-// DPDK telemetry commands (dpdk-telemetry.py): /fairlead/stats; /fairlead/services, /fairlead/ports
-// and /fairlead/backends,SERVICE list names, /fairlead/services,NAME, /fairlead/ports,NAME and
-// /fairlead/backends,SERVICE,ADDRESS show counters. They run in telemetry's own thread.
+// DPDK telemetry commands (dpdk-telemetry.py). They run in telemetry's thread.
+//
+//   /fairlead/stats                                                     all counters
+//   /fairlead/services       /fairlead/ports       /fairlead/backends,SERVICE          names
+//   /fairlead/services,NAME  /fairlead/ports,NAME  /fairlead/backends,SERVICE,ADDRESS  counters
 #pragma once
 
 #include "dataplane/manage/manager.h"
@@ -8,12 +10,12 @@
 
 namespace fairlead {
 
-// Registers the commands, once per process; false when telemetry refuses one. All three must outlive
-// StopTelemetry; `kernel_paths` is called from telemetry's thread.
+// Registers the commands, once per process. False if telemetry refuses one. All three arguments
+// must live until StopTelemetry. Telemetry's thread calls `kernel_paths`.
 bool StartTelemetry(Manager* manager, const PortSet* ports,
                     std::function<std::vector<PortKernelPath>()> kernel_paths);
 
-// Afterwards the commands answer with an error. Waits for one that runs.
+// Waits for a running command. Afterwards the commands answer with an error.
 void StopTelemetry();
 
 }  // namespace fairlead

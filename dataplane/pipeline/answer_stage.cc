@@ -6,7 +6,7 @@
 namespace fairlead {
 namespace {
 
-constexpr uint32_t kTargetOptionBytes = 8;  // an advertisement may grow by this option
+constexpr uint32_t kTargetOptionBytes = 8;  // option that may be appended to an advertisement
 
 bool IsSolicitation(const Burst& burst, uint32_t i) {
   return burst.packet[i].kind == FrameKind::kIpv6 &&
@@ -33,7 +33,7 @@ void AnswerOne(PipelineContext& context, Burst& burst, uint32_t i) {
   burst.linear_length[i] = reply_length;
   burst.frame_length[i] = reply_length;
   burst.egress_port[i] = burst.ingress_port[i];
-  burst.verdict[i] = Verdict::kReply;
+  burst.verdict[i] = Verdict::kAnswer;
 }
 
 }  // namespace

@@ -10,10 +10,10 @@
 namespace fairlead {
 namespace {
 
-constexpr size_t kBackendBytes = size_t{kBackendCounterSlots} * sizeof(BackendCounters);
-constexpr size_t kServiceBytes = size_t{kServiceCounterSlots} * sizeof(ServiceCounters);
+constexpr size_t kBackendBytes = size_t{kMaxBackendCounters} * sizeof(BackendCounters);
+constexpr size_t kServiceBytes = size_t{kMaxServiceCounters} * sizeof(ServiceCounters);
 
-// Zeroed pages, backed when first written.
+// Reserves zeroed pages. The kernel allocates each page at its first write.
 void* Reserve(size_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -29,9 +29,9 @@ Result<WorkerCounters> WorkerCounters::Create() {
     const int error = errno;
     if (backends != nullptr) munmap(backends, kBackendBytes);
     if (services != nullptr) munmap(services, kServiceBytes);
-    return ResourceExhausted("no address space for the counters of a worker (" +
-                             std::to_string(kBackendBytes + kServiceBytes) +
-                             " bytes): " + std::strerror(error));
+    return ResourceExhausted(
+        "cannot reserve " + std::to_string(kBackendBytes + kServiceBytes) +
+        " bytes of address space for a worker's counters: " + std::strerror(error));
   }
   return WorkerCounters(static_cast<BackendCounters*>(backends),
                         static_cast<ServiceCounters*>(services));

@@ -1,7 +1,7 @@
-// A worker's counters: written by that worker alone, read by the management thread at any time.
+// A worker's counters. Only that worker writes them. The management thread reads them at any time.
 //
-// Plain memory: an increment is a load, an add and a store (no locked instruction); the relaxed
-// atomics only keep a reader on another core from seeing half a number.
+// They are plain memory. An increment is a load, an add and a store, without a locked instruction.
+// The relaxed atomics only prevent torn reads on another core.
 #pragma once
 
 #include <atomic>
@@ -13,21 +13,21 @@
 
 namespace fairlead {
 
-// Owner thread only.
+// Only the worker whose counter it is.
 inline void Add(uint64_t* counter, uint64_t n) {
   const std::atomic_ref<uint64_t> cell(*counter);
   cell.store(cell.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 // Any thread.
 inline uint64_t ReadCounter(const uint64_t& counter) {
-  // atomic_ref of a const object comes with C++26; nothing is written here.
+  // atomic_ref of a const object needs C++26. This only reads.
   return std::atomic_ref<uint64_t>(const_cast<uint64_t&>(counter)).load(std::memory_order_relaxed);
 }
 
 struct BackendCounters {
   uint64_t packets = 0;    // forwarded
-  uint64_t bytes = 0;      // of IP packets, headers included
-  uint64_t new_flows = 0;  // SYNs, and flows without one, that were not the backend's before
+  uint64_t bytes = 0;      // IP packets, including headers
+  uint64_t new_flows = 0;  // flows new to the backend: SYNs, and first packets without a SYN
   uint64_t reserved = 0;
 };
 static_assert(sizeof(BackendCounters) == 32);
@@ -35,19 +35,18 @@ static_assert(sizeof(BackendCounters) == 32);
 struct ServiceCounters {
   uint64_t packets = 0;
   uint64_t bytes = 0;
-  uint64_t drops = 0;  // after the service was known
+  uint64_t drops = 0;  // packets dropped after their service was known
   uint64_t reserved = 0;
 };
 static_assert(sizeof(ServiceCounters) == 32);
 
-// Capacity of the per-backend and per-service arrays, in counter slots (CounterSlots). More than a
-// snapshot may hold, since ids of the new generation take their slots before the old ones give
-// theirs back.
-inline constexpr uint32_t kBackendCounterSlots = 1U << 21;
-inline constexpr uint32_t kServiceCounterSlots = 1U << 17;
+// Size of the per-backend and per-service arrays: the number of counter indexes. It exceeds a
+// snapshot's limits: ids of a new generation get indexes before those of the old one are free.
+inline constexpr uint32_t kMaxBackendCounters = 1U << 21;
+inline constexpr uint32_t kMaxServiceCounters = 1U << 17;
 
-// Arrays indexed by counter slot: address space reserved at once, pages touched when first counted
-// in.
+// Arrays by counter index. The address space is reserved at once; a page is allocated when its
+// first counter is written.
 class WorkerCounters {
  public:
   static Result<WorkerCounters> Create();
@@ -60,13 +59,13 @@ class WorkerCounters {
   PacketTotals totals;
   uint64_t new_flows = 0;  // records stored for flows that are new to their backend
   uint64_t old_flows = 0;  // records stored for flows older than their slot's change
-  uint64_t evicted = 0;    // live records that had to make room
+  uint64_t evicted = 0;    // live records that new records replaced
   uint64_t untracked = 0;  // packets whose record could not be stored
 
-  BackendCounters& backend(uint32_t slot) { return backends_[slot]; }
-  const BackendCounters& backend(uint32_t slot) const { return backends_[slot]; }
-  ServiceCounters& service(uint32_t slot) { return services_[slot]; }
-  const ServiceCounters& service(uint32_t slot) const { return services_[slot]; }
+  BackendCounters& backend(uint32_t index) { return backends_[index]; }
+  const BackendCounters& backend(uint32_t index) const { return backends_[index]; }
+  ServiceCounters& service(uint32_t index) { return services_[index]; }
+  const ServiceCounters& service(uint32_t index) const { return services_[index]; }
 
  private:
   WorkerCounters(BackendCounters* backends, ServiceCounters* services)
@@ -76,7 +75,7 @@ class WorkerCounters {
   ServiceCounters* services_;
 };
 
-// `sum` += `worker`, read with relaxed loads.
+// Adds `worker`, read with relaxed loads, to `sum`.
 void Accumulate(const PacketTotals& worker, PacketTotals* sum);
 
 }  // namespace fairlead

@@ -23,7 +23,7 @@ DropReason JudgeTooBig(PipelineContext& context, Burst& burst, uint32_t i,
     SendIcmpError(context, burst, i, IcmpErrorKind::kTooBig, frontend, mtu);
     return DropReason::k_too_big;
   }
-  // Who allows cutting is not told that cutting was forbidden (RFC 792: code 4).
+  // A sender that allows fragmentation gets no ICMP error: code 4 means that DF was set (RFC 792).
   const ServiceEntry& service = context.tables->services()[burst.service[i]];
   return (service.flags & kServiceDropTooBig) != 0 ? DropReason::k_too_big : DropReason::kNone;
 }

@@ -1,5 +1,4 @@
-// The one way to drop a packet, and the judgements that several stages share: of its TTL and of its
-// size.
+// The only function that drops a packet, and the checks of TTL and size that several stages share.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +9,16 @@
 
 namespace fairlead {
 
-// Gives packet `i` the verdict kDrop for `why`. It counts for its service if burst.service[i] names
-// one; the reason itself is counted at the burst's end, with all verdicts.
+// Gives packet `i` the verdict kDrop with reason `why`. Counts it for its service, if
+// burst.service[i] has one. The reason is counted at the end of the burst, with all verdicts.
 void DropPacket(PipelineContext& context, Burst& burst, uint32_t i, DropReason why);
 
-// Drops packet `i` for its TTL and tells its sender. JudgeTtl's.
+// Drops packet `i` for its TTL and sends an ICMP error. For JudgeTtl only.
 void DropExpired(PipelineContext& context, Burst& burst, uint32_t i, const IpAddress& frontend);
 
-// True when packet `i` may be forwarded by its service as far as its TTL or hop limit goes. Else,
-// that is when the mode decrements it and it is at most 1, the packet is dropped and its sender
-// told. `frontend()`: the source of that error where the port has no address of its own. REQUIRES a
-// service.
+// True if the TTL or hop limit of packet `i` allows forwarding. False if the service's mode
+// decrements it and it is at most 1: the packet is dropped then, and its sender gets an ICMP error.
+// `frontend()`: the source of that error if the port has no address of its own. REQUIRES a service.
 template <typename MakeAddress>
 inline bool JudgeTtl(PipelineContext& context, Burst& burst, uint32_t i, MakeAddress frontend) {
   const ServiceEntry& service = context.tables->services()[burst.service[i]];
@@ -34,9 +32,9 @@ inline bool JudgeTtl(PipelineContext& context, Burst& burst, uint32_t i) {
   return JudgeTtl(context, burst, i, [&] { return burst.key[i].destination(); });
 }
 
-// Of packet `i`, as it came in, larger than `mtu`: kNone when it is to be cut. Else too_big, and
-// the sender is told that MTU, unless it allows cutting and the service does not. `frontend`: as
-// above. REQUIRES a service.
+// Judges packet `i`, which is as received and larger than `mtu`. kNone: cut it. too_big: drop it.
+// The sender then gets an ICMP error with that MTU, unless the packet may be cut and only the
+// service forbids it. `frontend`: as above. REQUIRES a service.
 DropReason JudgeTooBig(PipelineContext& context, Burst& burst, uint32_t i,
                        const IpAddress& frontend, uint32_t mtu);
 

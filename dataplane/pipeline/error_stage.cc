@@ -8,19 +8,19 @@
 namespace fairlead {
 namespace {
 
-// The backend that a packet going on with this flow would get; nothing is recorded.
-Selection Look(const PipelineContext& context, const ServiceEntry& service, const FlowHash& hash,
-               uint8_t protocol) {
+// Selects the backend that the next packet of this flow would get. Records nothing.
+Selection SelectForError(const PipelineContext& context, const ServiceEntry& service,
+                         const FlowHash& hash, uint8_t protocol) {
   const PacketFacts facts{protocol, kTcpAck, false};
-  const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
+  const uint32_t word = SlotAddress(service, hash)->load(std::memory_order_relaxed);
   FlowTable::Handle handle;
   std::optional<FlowRecord> record;
   if (NeedsRecord(service, protocol, word) &&
       context.flows->Find(RecordKey::Make(hash, service.salt), &handle)) {
     record = FlowRecord::Unpack(handle.value);
   }
-  return ExplainBackend(*context.tables, service, word, facts, context.now_tick,
-                        record ? &*record : nullptr);
+  return ChooseWithoutRecording(*context.tables, service, word, facts, context.now_tick,
+                                record ? &*record : nullptr);
 }
 
 void ForwardError(PipelineContext& context, Burst& burst, uint32_t i) {
@@ -34,7 +34,7 @@ void ForwardError(PipelineContext& context, Burst& burst, uint32_t i) {
   const ServiceEntry& service = tables.services()[index];
   burst.service[i] = index;
   burst.hash[i] = HashFlow(error.key, service.hash_policy, tables.hash_seed());
-  const Selection selection = Look(context, service, burst.hash[i], error.protocol);
+  const Selection selection = SelectForError(context, service, burst.hash[i], error.protocol);
   burst.backend[i] = selection.backend_index;
   if (selection.backend_index == kNoIndex) {
     return DropPacket(context, burst, i, DropReason::k_no_backend);

@@ -1,4 +1,4 @@
-// The loop that the modes' fast paths have in common, for packets that are the common case.
+// The loop that all modes' fast paths share.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 namespace fairlead {
 
-// The port that the packet before left by, since the next one nearly always does, too.
+// The egress port of the last packet. The next packet nearly always has the same.
 struct Egress {
   uint32_t port = kNoIndex;
   uint32_t mtu = 0;
   SourceMac mac;
   const uint8_t* mac_bytes = nullptr;
 
-  void Become(uint32_t index, std::span<const PortView> ports) {
+  void SetPort(uint32_t index, std::span<const PortView> ports) {
     port = index;
     mtu = ports[index].mtu;
     mac_bytes = ports[index].mac.bytes.data();
@@ -25,8 +25,8 @@ struct Egress {
   }
 };
 
-// A FastPathFn: takes the packets whose backend has that path and for which write(i, backend index,
-// backend, egress) succeeds.
+// A FastPathFn. It handles the packets whose backend has this path and for which write(i, backend
+// index, backend, egress) returns true.
 template <FastPath kPath, typename Write>
 [[gnu::always_inline]] inline uint32_t RunFastPath(PipelineContext& context, Burst& burst,
                                                    uint8_t* list, uint32_t count, Write write) {
@@ -46,7 +46,7 @@ template <FastPath kPath, typename Write>
     }
     const uint16_t port = EgressPortOf(burst, i, backend);
     if (port != egress.port) [[unlikely]]
-      egress.Become(port, ports);
+      egress.SetPort(port, ports);
     if (!write(i, index, backend, egress)) [[unlikely]] {
       list[kept++] = static_cast<uint8_t>(i);
       continue;

@@ -1,4 +1,4 @@
-// Where a packet to a backend leaves, and its place in the counters.
+// The egress port of packets to backends, and their counters.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@ inline uint16_t EgressPortOf(const Burst& burst, uint32_t i, const BackendEntry&
   return backend.egress_port == kIngressPort ? burst.ingress_port[i] : backend.egress_port;
 }
 
-// Counts forwarded packets; those of one service in a row together.
+// Counts forwarded packets. Adds up consecutive packets of one service before it writes the
+// service's counters.
 class ForwardTally {
  public:
   explicit ForwardTally(const PipelineContext& context)
@@ -44,7 +45,7 @@ class ForwardTally {
   }
 
   WorkerCounters* counters_;
-  BackendCounters* backends_;  // all of them
+  BackendCounters* backends_;  // the whole array
   const ServiceEntry* services_;
   uint32_t service_ = kNoService;
   uint64_t packets_ = 0;

@@ -14,18 +14,18 @@ bool IsFrontend(const FrontendTable& frontends, const IpAddress& address) {
   return frontends.HasAddress(address.bytes().data(), address.family());
 }
 
-// ARP, and neighbour discovery that was not sent to a frontend's address.
+// Judges ARP, and neighbour discovery that was not sent to a frontend's address.
 void JudgeNeighbour(PipelineContext& context, Burst& burst, uint32_t i, const NeighbourView& view,
                     DropReason malformed) {
   const FrontendTable& frontends = context.tables->frontends();
-  // Whoever asks claims its own address in passing, and receivers note it: such a question is an
-  // announcement, whatever it asks for.
-  if (view.kind == NeighbourKind::kQuestion && IsFrontend(frontends, view.sender)) {
+  // A question also tells the sender's address, and receivers learn it. If the sender's address is
+  // a frontend's, the question is an announcement of it.
+  if (view.kind == NeighbourKind::kRequest && IsFrontend(frontends, view.sender)) {
     return DropPacket(context, burst, i, DropReason::k_address_conflict);
   }
   if (view.has_target && IsFrontend(frontends, view.target)) {
     switch (view.kind) {
-      case NeighbourKind::kQuestion:
+      case NeighbourKind::kRequest:
         return burst.questions.Add(i);
       case NeighbourKind::kAnnouncement:
         return DropPacket(context, burst, i, DropReason::k_address_conflict);
@@ -38,11 +38,11 @@ void JudgeNeighbour(PipelineContext& context, Burst& burst, uint32_t i, const Ne
   burst.verdict[i] = Verdict::kToKernel;
 }
 
-// IP to an address that is no frontend's: the kernel's, unless it is nat's, or neighbour discovery
-// (sent to a multicast address) about a frontend.
+// Judges IP to an address that no frontend has. It goes to the kernel, unless it is a nat reply, or
+// neighbour discovery about a frontend (sent to a multicast address).
 void JudgeForeign(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
-  if (JudgeReply(context, burst, i)) return;
+  if (AddIfReply(context, burst, i)) return;
   if (packet.kind != FrameKind::kIpv6 || packet.defect != DropReason::kNone ||
       packet.l4_protocol != kIpProtoIcmpv6) {
     burst.verdict[i] = Verdict::kToKernel;
@@ -52,10 +52,10 @@ void JudgeForeign(PipelineContext& context, Burst& burst, uint32_t i) {
                  DropReason::k_bad_neighbour);
 }
 
-// ICMP of the packet's family, to a frontend's address.
+// Judges ICMP of the packet's family to a frontend's address.
 void JudgeIcmp(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
-  // All of it is looked at: its checksum covers all of it.
+  // The checksum covers the whole packet, so all of it must be contiguous.
   if (burst.linear_length[i] < burst.frame_length[i] && context.buffers != nullptr) {
     context.buffers->Gather(&burst, i);
   }
@@ -70,7 +70,7 @@ void JudgeIcmp(PipelineContext& context, Burst& burst, uint32_t i) {
     if (view.kind != NeighbourKind::kNone) {
       JudgeNeighbour(context, burst, i, view, DropReason::k_bad_neighbour);
       if (burst.verdict[i] != Verdict::kToKernel) return;
-      // About another address than the one that it was sent to.
+      // It is about another address than its destination.
       return DropPacket(context, burst, i, DropReason::k_icmp_unsupported);
     }
   }
@@ -83,17 +83,17 @@ void JudgeIcmp(PipelineContext& context, Burst& burst, uint32_t i) {
   DropPacket(context, burst, i, is_echo ? DropReason::k_bad_icmp : DropReason::k_icmp_unsupported);
 }
 
-// A fragment but the first, to a frontend's address. In IPv6 what follows the fragment header says
-// nothing (RFC 8200, 4.5).
+// Judges a later fragment to a frontend's address. The next header of an IPv6 later fragment has no
+// meaning (RFC 8200, 4.5).
 void JudgeLaterFragment(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
-  if (packet.kind == FrameKind::kIpv4 && !HasPorts(packet)) {
+  if (packet.kind == FrameKind::kIpv4 && !IsTcpOrUdp(packet)) {
     return DropPacket(context, burst, i, DropReason::k_unsupported_protocol);
   }
   burst.fragments.Add(i);
 }
 
-// TCP or UDP to a frontend's address, sound, with its ports: a service's, if there is one.
+// Finds the service of TCP or UDP without a defect, with ports, to a frontend's address.
 void JudgeService(PipelineContext& context, Burst& burst, uint32_t i) {
   const FlowKey& key = burst.key[i];
   const uint32_t index = context.tables->frontends().FindDestination(key);
@@ -104,7 +104,7 @@ void JudgeService(PipelineContext& context, Burst& burst, uint32_t i) {
   burst.live.Add(i);
 }
 
-// The whole order of judgement for an IP packet that is not plainly a service's.
+// Judges an IP packet that FindServices did not match, in the full order (pipeline.h).
 void JudgeIp(PipelineContext& context, Burst& burst, uint32_t i) {
   const FrontendTable& frontends = context.tables->frontends();
   const ParsedPacket& packet = burst.packet[i];
@@ -120,7 +120,7 @@ void JudgeIp(PipelineContext& context, Burst& burst, uint32_t i) {
     return DropPacket(context, burst, i, DropReason::k_fragment);
   }
   if (packet.later_fragment) return JudgeLaterFragment(context, burst, i);
-  if (!HasPorts(packet)) return DropPacket(context, burst, i, DropReason::k_unsupported_protocol);
+  if (!IsTcpOrUdp(packet)) return DropPacket(context, burst, i, DropReason::k_unsupported_protocol);
   JudgeService(context, burst, i);
 }
 
@@ -140,14 +140,14 @@ void JudgeOther(PipelineContext& context, Burst& burst, uint32_t i) {
   }
 }
 
-void GiveAllToKernel(Burst& burst) {
+void SendAllToKernel(Burst& burst) {
   for (uint32_t i = 0; i < burst.count; ++i) {
     if (burst.verdict[i] == Verdict::kPending) burst.verdict[i] = Verdict::kToKernel;
   }
 }
 
-// Those of the common packets that plainly belong to a service become live; the others are others.
-// find(key): the service of its destination; is_frontend(key): of its source.
+// Splits the common packets: those of a service go to `live`, the rest to `others`. find(key): the
+// service of the destination. is_frontend(key): true if the source is a frontend's address.
 template <typename Find, typename IsFrontendSource>
 [[gnu::always_inline]] inline void FindServices(Burst& burst, Find find,
                                                 IsFrontendSource is_frontend) {
@@ -167,7 +167,7 @@ template <typename Find, typename IsFrontendSource>
   burst.live.count = live_count;
 }
 
-// A loop of its own, so that it keeps what it needs in registers.
+// A separate loop for IPv4, so that its variables stay in registers.
 void FindIpv4(const FrontendTable& frontends, Burst& burst) {
   FrontendTable::Ipv4Cursor cursor(frontends);
   FindServices(
@@ -189,7 +189,7 @@ void FindAnyFamily(const FrontendTable& frontends, Burst& burst) {
 }  // namespace
 
 void LookupServices(PipelineContext& context, Burst& burst) {
-  if (context.tables == nullptr) return GiveAllToKernel(burst);
+  if (context.tables == nullptr) return SendAllToKernel(burst);
   const FrontendTable& frontends = context.tables->frontends();
   if (burst.any_ipv6) {
     FindAnyFamily(frontends, burst);

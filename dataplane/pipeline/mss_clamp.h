@@ -1,4 +1,4 @@
-// nat's MSS clamp: what each end may send in one packet must pass the ports on both sides.
+// nat's MSS clamp: a full-size segment in either direction must fit the MTU of both ports.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 
 namespace fairlead {
 
-// Of a SYN or SYN-ACK, TCP header contiguous, egress port set.
-inline void ClampToPorts(const PipelineContext& context, Burst& burst, uint32_t i) {
+// Clamps the MSS of a SYN or SYN-ACK. REQUIRES a contiguous TCP header and a set egress port.
+inline void ClampMssToMtus(const PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   const uint16_t mtu =
       std::min(context.ports[burst.ingress_port[i]].mtu, context.ports[burst.egress_port[i]].mtu);

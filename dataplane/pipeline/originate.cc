@@ -12,7 +12,7 @@
 namespace fairlead {
 namespace {
 
-// Copies `length` bytes of frame `i`, wherever they lie.
+// Copies `length` bytes of frame `i`, in any of its segments.
 void CopyFrame(const PipelineContext& context, const Burst& burst, uint32_t i, uint32_t offset,
                uint32_t length, uint8_t* out) {
   const uint32_t linear = burst.linear_length[i];
@@ -28,12 +28,12 @@ void AddMade(PipelineContext& context, Burst& burst, const MadeFrame& frame) {
   Add(&context.counters->totals.generated, 1);
 }
 
-// The sum over the whole IP packet of frame `i`, over all its segments.
+// The checksum's sum over the whole IP packet of frame `i`, including all segments.
 uint64_t SumPacket(const PipelineContext& context, const Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   const uint32_t end = uint32_t{packet.l3_offset} + packet.l3_length;
   const uint32_t near = std::min(end, burst.linear_length[i]);
-  // A sum goes on at an even place only; an odd rest is copied together with what follows.
+  // A partial sum must end at an even offset. An odd last byte is copied with the bytes after it.
   uint32_t at = near == end ? near : near - (near - packet.l3_offset) % 2;
   uint64_t sum = ChecksumPartial(burst.frame[i] + packet.l3_offset, at - packet.l3_offset, 0);
   uint8_t chunk[512];
@@ -46,7 +46,7 @@ uint64_t SumPacket(const PipelineContext& context, const Burst& burst, uint32_t 
   return sum;
 }
 
-// One piece but the first, in a buffer of its own.
+// Makes a piece other than the first, in a new buffer.
 DropReason MakePiece(PipelineContext& context, const Burst& burst, uint32_t i,
                      const FragmentCut& cut, uint32_t index, const PieceTunnel& tunnel,
                      MadeFrame* made) {
@@ -77,7 +77,7 @@ DropReason MakePiece(PipelineContext& context, const Burst& burst, uint32_t i,
   return DropReason::kNone;
 }
 
-// The packet becomes its own first piece.
+// Turns the packet into the first piece.
 DropReason KeepFirstPiece(PipelineContext& context, Burst& burst, uint32_t i,
                           const FragmentCut& cut, const PieceTunnel& tunnel) {
   const FragmentPiece piece = cut.piece(0);
@@ -125,7 +125,7 @@ void SendIcmpError(PipelineContext& context, Burst& burst, uint32_t i, IcmpError
 void RefuseClient(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   if (context.buffers == nullptr || burst.made_count == kMaxMade) return;
-  // All of it is looked at: its checksum covers all of it.
+  // The checksum covers the whole packet, so all of it must be contiguous.
   if (burst.linear_length[i] < burst.frame_length[i]) context.buffers->Gather(&burst, i);
   if (!MayRefuse(burst.frame[i], burst.linear_length[i], packet)) return;
   if (packet.l4_protocol == kIpProtoUdp) {

@@ -1,5 +1,5 @@
-// What the pipeline makes of its own accord: ICMP errors, resets, and the further pieces of a packet
-// that has to be cut. Each made frame counts as generated. Rare; needs PipelineContext::buffers.
+// Frames that the pipeline makes: ICMP errors, TCP resets, and the further pieces of a cut packet.
+// Each counts as generated. They are rare, and need PipelineContext::buffers.
 #pragma once
 
 #include <algorithm>
@@ -11,22 +11,22 @@
 
 namespace fairlead {
 
-// Tells the sender of packet `i`, which must be as it came in, that it was dropped, if that is
-// allowed (icmp_generate.h) and within the rate limit. The source is the ingress port's own address
-// of the family, else `frontend`; of kPortUnreachable always `frontend`, as of any host. `mtu`: of
-// kTooBig.
+// Sends an ICMP error to the sender of packet `i`, if that is allowed (icmp_generate.h) and within
+// the rate limit. The source is the ingress port's address of the family, else `frontend`. The
+// source of kPortUnreachable is always `frontend`, since it comes from the destination host. `mtu`:
+// for kTooBig. REQUIRES that the packet is as received.
 void SendIcmpError(PipelineContext& context, Burst& burst, uint32_t i, IcmpErrorKind kind,
                    const IpAddress& frontend, uint32_t mtu);
 
-// Tells the sender of packet `i`, which must be as it came in, that its service has nobody for it, if
-// that is allowed (refusal.h) and within the rate limit: of resets, or of ICMP errors. The caller drops
-// the packet.
+// Tells the sender of packet `i` that its service has no backend: with a TCP reset or an ICMP
+// error, if that is allowed (refusal.h) and within the rate limit of resets or ICMP errors. The
+// caller drops the packet. REQUIRES that the packet is as received.
 void RefuseClient(PipelineContext& context, Burst& burst, uint32_t i);
 
-// True when packet `i` is IPv4 and does not forbid cutting.
+// True if packet `i` is IPv4 without DF.
 bool MayCut(const Burst& burst, uint32_t i);
 
-// What is put in front of each piece; null members: nothing, the frame's own Ethernet header stays.
+// The encapsulation of each piece. Without `tunnel` the pieces keep the frame's Ethernet header.
 struct PieceTunnel {
   const TunnelTemplate* tunnel = nullptr;
   uint64_t entropy = 0;
@@ -36,13 +36,13 @@ struct PieceTunnel {
   std::span<const uint8_t> data = {};  // GUE's private data
 };
 
-// Cuts packet `i`, whose egress port is set, into pieces of at most `mtu` bytes of IP: the first
-// stays in place, the others become made frames. Without a tunnel the packet is rewritten already.
-// kNone, or why nothing was done: too_big, no_buffer, no_headroom.
+// Cuts packet `i` into pieces of at most `mtu` bytes of IP. The first stays in place, the others
+// become made frames. Without a tunnel, the packet must be rewritten already. Returns kNone, or why
+// nothing was done: too_big, no_buffer, no_headroom. REQUIRES a set egress port.
 DropReason CutPacket(PipelineContext& context, Burst& burst, uint32_t i, uint32_t mtu,
                      const PieceTunnel& tunnel);
 
-// What lies behind the IP packet is padding.
+// Removes the padding behind the IP packet.
 inline void TrimPadding(Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   const uint32_t end = uint32_t{packet.l3_offset} + packet.l3_length;
@@ -50,8 +50,8 @@ inline void TrimPadding(Burst& burst, uint32_t i) {
   burst.linear_length[i] = std::min(burst.linear_length[i], end);
 }
 
-// Puts packet `i` into the tunnel, without padding; l3_offset is the outer header's then. kNone or
-// no_headroom.
+// Encapsulates packet `i`, without padding. Afterwards l3_offset is the outer header's. Returns
+// kNone or no_headroom.
 inline DropReason EncapsulatePacket(Burst& burst, uint32_t i, const PieceTunnel& tunnel) {
   TrimPadding(burst, i);
   const uint32_t prepended =
@@ -64,7 +64,7 @@ inline DropReason EncapsulatePacket(Burst& burst, uint32_t i, const PieceTunnel&
   burst.headroom[i] = static_cast<uint16_t>(burst.headroom[i] - prepended);
   return DropReason::kNone;
 }
-// The same, and fills in GUE's outer UDP checksum.
+// The same, and also sets GUE's outer UDP checksum.
 DropReason EncapsulateWithChecksum(PipelineContext& context, Burst& burst, uint32_t i,
                                    const PieceTunnel& tunnel);
 

@@ -1,4 +1,4 @@
-// Small questions about a parsed packet that several stages ask.
+// Small accessors of a parsed packet, for several stages.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ inline Family FamilyOf(const ParsedPacket& packet) {
   return packet.kind == FrameKind::kIpv4 ? Family::kIpv4 : Family::kIpv6;
 }
 
-inline bool HasPorts(const ParsedPacket& packet) {
+inline bool IsTcpOrUdp(const ParsedPacket& packet) {
   return packet.l4_protocol == kIpProtoTcp || packet.l4_protocol == kIpProtoUdp;
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint32_t kNoPort = 0xffffffff;
 
-// The 48 bits of the destination MAC as the upper ones of a number. REQUIRES 8 readable bytes.
+// The destination MAC as the upper 48 bits of a number. REQUIRES 8 readable bytes.
 inline uint64_t DestinationMac(const uint8_t* frame) {
   uint64_t bytes;
   std::memcpy(&bytes, frame, sizeof(bytes));
@@ -25,12 +25,12 @@ bool IsOwnMac(const PortView& port, uint64_t mac) {
   return false;
 }
 
-// Whatever is not common, or not to the port's first address.
+// Parses a packet that is not common, or not to the port's first MAC address.
 [[gnu::noinline]] void ParseOther(PipelineContext& context, Burst& burst, uint32_t i) {
   burst.service[i] = kNoService;
   const uint8_t* frame = burst.frame[i];
   const PortView& port = context.ports[burst.ingress_port[i]];
-  // A frame too short for an Ethernet header cannot be judged by its MAC; the parser reports it.
+  // A frame that is too short for an Ethernet header has no MAC to check. The parser reports it.
   if (burst.linear_length[i] >= sizeof(EthernetHeader) && !IsGroup(frame) &&
       !IsOwnMac(port, DestinationMac(frame))) {
     return DropPacket(context, burst, i, DropReason::k_other_mac);
@@ -60,8 +60,8 @@ bool AnyBadIpChecksum(const Burst& burst) {
   return any != 0;
 }
 
-// Not common, whatever their headers look like.
-[[gnu::noinline]] void TakeOutBadIpChecksums(Burst& burst) {
+// Moves packets with a bad IP checksum from `common` to `others`.
+[[gnu::noinline]] void MoveBadIpChecksums(Burst& burst) {
   burst.common.KeepIf([&](uint32_t i) {
     if (burst.nic_bad_ip_checksum[i]) burst.others |= 1U << i;
     return !burst.nic_bad_ip_checksum[i];
@@ -76,24 +76,25 @@ void ParseHeaders(PipelineContext& context, Burst& burst) {
   std::memset(burst.reason, static_cast<int>(DropReason::kNone), sizeof(burst.reason));
   burst.ClearLists();
   CountReceived(context.counters, burst);
-  // In locals: a byte stored into the burst might be anybody's, and would have all else read again.
+  // Copies in locals. A byte store into the burst may alias anything, so the compiler would reload
+  // these values after it.
   const uint32_t count = burst.count;
   const PortView* const ports = context.ports.data();
-  const ComingBurst coming = context.coming;
+  const NextBurst next_burst = context.next_burst;
   uint32_t ipv6_count = 0;
   uint32_t common_count = 0;
-  // Most packets of a burst came in by one port.
+  // Most packets of a burst have the same ingress port.
   uint32_t known_port = kNoPort;
   uint64_t own_mac = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    coming.AskForBuffer(i);
+    next_burst.PrefetchBuffer(i);
     const uint32_t port = burst.ingress_port[i];
     if (port != known_port) [[unlikely]] {
       known_port = port;
       own_mac = ports[port].accepted[0] << 16;
     }
     const uint8_t* const frame = burst.frame[i];
-    // Parsed before its MAC is looked at, since that is nearly always ours.
+    // Parses before it checks the MAC, which is nearly always ours.
     if (ParseCommonUnicast(frame, burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
                            &burst.key[i]) &&
         DestinationMac(frame) == own_mac) [[likely]] {
@@ -107,7 +108,7 @@ void ParseHeaders(PipelineContext& context, Burst& burst) {
   burst.any_ipv6 |= ipv6_count != 0;
   context.hints.mostly_ipv6 = ipv6_count * 2 > count;
   if (AnyBadIpChecksum(burst)) [[unlikely]]
-    TakeOutBadIpChecksums(burst);
+    MoveBadIpChecksums(burst);
 }
 
 }  // namespace fairlead

@@ -15,7 +15,7 @@ uint64_t MacNumber(const MacAddress& mac) {
   return number;
 }
 
-// True when this verdict and the seven behind it are kForward, as they nearly always are.
+// True if this verdict and the next seven are kForward, as they nearly always are.
 bool AllForwarded(const Verdict* verdicts) {
   static_assert(kMaxBurst % 8 == 0 && sizeof(Verdict) == 1);
   uint64_t word;
@@ -23,12 +23,14 @@ bool AllForwarded(const Verdict* verdicts) {
   return word == static_cast<uint64_t>(Verdict::kForward) * 0x0101010101010101;
 }
 
-// One verdict, one counter.
+// Counts the verdicts. Packets with kForward are counted when they are sent (CountSent,
+// CountUnsent), those with kHeld when they are released. An answer counts twice: the request as
+// dropped, the answer as generated.
 void CountVerdicts(WorkerCounters* counters, const Burst& burst) {
   uint64_t to_kernel = 0;
-  uint64_t replies = 0;
+  uint64_t answers = 0;
   for (uint32_t i = 0; i < burst.count; ++i) {
-    if (i % 8 == 0 && AllForwarded(&burst.verdict[i])) {  // those past the end are pending
+    if (i % 8 == 0 && AllForwarded(&burst.verdict[i])) {  // entries past the end do not matter
       i += 7;
       continue;
     }
@@ -36,8 +38,8 @@ void CountVerdicts(WorkerCounters* counters, const Burst& burst) {
       case Verdict::kForward:
       case Verdict::kHeld:
         break;
-      case Verdict::kReply:
-        ++replies;
+      case Verdict::kAnswer:
+        ++answers;
         break;
       case Verdict::kToKernel:
         ++to_kernel;
@@ -50,9 +52,9 @@ void CountVerdicts(WorkerCounters* counters, const Burst& burst) {
     }
   }
   if (to_kernel != 0) Add(&counters->totals.to_kernel, to_kernel);
-  if (replies != 0) {
-    Add(&counters->totals.generated, replies);
-    Add(&counters->totals.drops[static_cast<size_t>(DropReason::k_answered)], replies);
+  if (answers != 0) {
+    Add(&counters->totals.generated, answers);
+    Add(&counters->totals.drops[static_cast<size_t>(DropReason::k_answered)], answers);
   }
 }
 
@@ -80,8 +82,8 @@ void ProcessBurst(PipelineContext& context, Burst& burst) {
   ParseHeaders(context, burst);
   LookupServices(context, burst);
   SelectBackends(context, burst);
-  context.coming.AskForExtra();
-  if (burst.fragments.count != 0 || burst.has_first_fragment) FollowFragments(context, burst);
+  context.next_burst.PrefetchExtraLines();
+  if (burst.fragments.count != 0 || burst.has_first_fragment) HandleFragments(context, burst);
   if (burst.errors.count != 0) ForwardErrors(context, burst);
   Rewrite(context, burst);
   if (burst.replies.count != 0) TranslateReplies(context, burst);
@@ -95,7 +97,7 @@ uint32_t ReleaseFragments(PipelineContext& context, Burst& burst, bool all) {
   burst.ClearLists();
   if (all) {
     store.ReleaseAll();
-  } else if (!store.idle()) {
+  } else if (!store.empty()) {
     store.Advance(context.now_tick);
   }
   FragmentStore::Released released;
@@ -107,12 +109,13 @@ uint32_t ReleaseFragments(PipelineContext& context, Burst& burst, bool all) {
     burst.service[i] = kNoService;
     ParseFrame(burst.frame[i], burst.linear_length[i], burst.frame_length[i], &burst.packet[i],
                &burst.key[i]);
-    if (released.where != 0) {
-      ApplyDecision(context, burst, i, released.where);
+    if (released.decision != 0) {
+      ApplyDecision(context, burst, i, released.decision);
     } else if (context.tables->frontends().HasDestination(burst.key[i])) {
       DropPacket(context, burst, i, released.reason);
     } else {
-      burst.verdict[i] = Verdict::kToKernel;  // from a nat backend, and perhaps none of nat's
+      burst.verdict[i] = Verdict::
+          kToKernel;  // from a nat backend, but no first fragment says that it answers a client
     }
   }
   Rewrite(context, burst);

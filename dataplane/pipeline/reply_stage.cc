@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "dataplane/pipeline/departure.h"
 #include "dataplane/pipeline/drop.h"
+#include "dataplane/pipeline/frame_edit.h"
 #include "dataplane/pipeline/originate.h"
 #include "dataplane/pipeline/packet_access.h"
 #include "dataplane/pipeline/rewrite_row.h"
@@ -19,14 +19,15 @@ IpAddress FrontendOf(const NatRow& row, const ParsedPacket& packet) {
              : IpAddress::FromV6(bytes);
 }
 
-// To one host, which is not the balancer itself (that is how health checks are answered).
+// True if the destination is a unicast address and not the balancer's own. Backends answer health
+// checks to the balancer's own addresses.
 bool GoesToClient(const ForwardingTables& tables, const FlowKey& key) {
   const IpAddress destination = key.destination();
   const auto own = tables.own_addresses();
   return !destination.IsUnusable() && std::find(own.begin(), own.end(), destination) == own.end();
 }
 
-// The row of an ICMP error about what nat sent to a backend; null when it is something else.
+// The row of an ICMP error about a packet that nat sent to a backend; null for other packets.
 const NatRow* RowOfError(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   if (packet.is_fragment ||
@@ -42,7 +43,7 @@ const NatRow* RowOfError(PipelineContext& context, Burst& burst, uint32_t i) {
   return defect == DropReason::kNone ? context.tables->nat().FindSource(error.key) : nullptr;
 }
 
-// A fragment without a defect, to nobody's frontend.
+// Judges a fragment without a defect whose destination is not a frontend.
 bool JudgeReplyFragment(PipelineContext& context, Burst& burst, uint32_t i) {
   const ParsedPacket& packet = burst.packet[i];
   const FlowKey& key = burst.key[i];
@@ -51,12 +52,12 @@ bool JudgeReplyFragment(PipelineContext& context, Burst& burst, uint32_t i) {
     return false;
   }
   if (packet.later_fragment) {
-    // What follows an IPv6 fragment header says nothing (RFC 8200, 4.5).
-    if (packet.kind == FrameKind::kIpv4 && !HasPorts(packet)) return false;
+    // The next header of an IPv6 later fragment has no meaning (RFC 8200, 4.5).
+    if (packet.kind == FrameKind::kIpv4 && !IsTcpOrUdp(packet)) return false;
     burst.fragments.Add(i);
     return true;
   }
-  const bool answers = HasPorts(packet) && !IsSynFlags(packet.tcp_flags);
+  const bool answers = IsTcpOrUdp(packet) && !IsSynFlags(packet.tcp_flags);
   const NatRow* row = answers ? context.tables->nat().FindSource(key) : nullptr;
   RecordReplyDecision(context, burst, i, row != nullptr);
   if (row == nullptr) return false;
@@ -65,7 +66,7 @@ bool JudgeReplyFragment(PipelineContext& context, Burst& burst, uint32_t i) {
   return true;
 }
 
-// kNone, or why it is dropped.
+// Returns kNone, or the drop reason.
 DropReason SendToClient(PipelineContext& context, Burst& burst, uint32_t i, const NatRow& row) {
   const ParsedPacket& packet = burst.packet[i];
   const ClientHop& hop = context.tables->client_hop(FamilyOf(packet));
@@ -87,7 +88,7 @@ DropReason SendToClient(PipelineContext& context, Burst& burst, uint32_t i, cons
 
 }  // namespace
 
-bool JudgeReply(PipelineContext& context, Burst& burst, uint32_t i) {
+bool AddIfReply(PipelineContext& context, Burst& burst, uint32_t i) {
   const NatTable& nat = context.tables->nat();
   const ParsedPacket& packet = burst.packet[i];
   if (nat.empty() || packet.defect != DropReason::kNone || packet.group_mac ||
@@ -96,8 +97,8 @@ bool JudgeReply(PipelineContext& context, Burst& burst, uint32_t i) {
   }
   if (packet.is_fragment) return JudgeReplyFragment(context, burst, i);
   const NatRow* row = nullptr;
-  if (HasPorts(packet)) {
-    // Who begins a connection does not answer one.
+  if (IsTcpOrUdp(packet)) {
+    // A SYN begins a connection, so it is not a reply.
     if (IsSynFlags(packet.tcp_flags)) return false;
     row = nat.FindSource(burst.key[i]);
   } else if (IsIcmp(packet)) {

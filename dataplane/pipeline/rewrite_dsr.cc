@@ -1,4 +1,4 @@
-// dsr: Ethernet addresses and TTL.
+// dsr: rewrites Ethernet addresses and TTL.
 #include "dataplane/pipeline/fast_path.h"
 #include "lib/encap/dsr.h"
 

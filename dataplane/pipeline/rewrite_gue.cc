@@ -1,5 +1,5 @@
-// gue: outer IP, UDP and GUE headers; on the slow path also a UDP checksum and the second chance's
-// list of candidates. A packet that is too big is cut before it is encapsulated, as in ipip.
+// gue: adds outer IP, UDP and GUE headers. The slow path also adds a UDP checksum and second
+// chance's candidate list. A packet that is too big is cut before it is encapsulated, as in ipip.
 #include "dataplane/pipeline/rewrite_tunnel.h"
 #include "lib/table/candidates.h"
 
@@ -7,7 +7,7 @@ namespace fairlead {
 namespace {
 
 CandidateList CandidatesOf(const RewriteJob& job) {
-  // It shows no ports, and so nobody has looked for its slot: hash.low is another packet's.
+  // A later fragment has no ports, so its slot is unknown: hash.low is another packet's.
   if (job.packet().later_fragment) [[unlikely]] {
     return {static_cast<Family>(job.backend.family),
             static_cast<uint32_t>(job.context.tables->generation())};

@@ -1,5 +1,5 @@
-// ipip: an outer IP header. A packet that is too big is cut before it is encapsulated: backends
-// reassemble inner packets, and no router on the way sees a fragment of a tunnel.
+// ipip: adds an outer IP header. A packet that is too big is cut before it is encapsulated. So
+// backends reassemble inner packets, and routers see no fragmented tunnel packets.
 #include "dataplane/pipeline/rewrite_tunnel.h"
 
 namespace fairlead {

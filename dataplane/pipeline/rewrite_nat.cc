@@ -1,5 +1,5 @@
-// nat: the destination becomes the backend, the source of a reply the frontend; ICMP errors about
-// either are translated with what they quote.
+// nat: the destination becomes the backend. The source of a reply becomes the frontend. ICMP errors
+// about either are translated together with the packet that they quote.
 #include <cstring>
 
 #include "dataplane/pipeline/fast_path.h"
@@ -19,14 +19,14 @@ NatEndpoint EndpointOf(const BackendEntry& backend) {
   return endpoint;
 }
 
-[[gnu::noinline]] DropReason RewriteNatError(const RewriteJob& job) {
+[[gnu::noinline]] DropReason RewriteErrorToBackend(const RewriteJob& job) {
   IcmpError error;
-  // ForwardErrors has read it before; so rare a packet does not deserve a place in the burst.
+  // Parses it again after ForwardErrors. Such packets are too rare for an array in the burst.
   const DropReason refusal =
       ReadIcmpError(job.frame(), job.burst.linear_length[job.i], job.packet(), &error);
   if (refusal != DropReason::kNone) return refusal;
-  RewriteIcmpErrorForward(job.frame(), job.packet(), error, EndpointOf(job.backend),
-                          job.backend.destination_mac, job.source_mac());
+  TranslateIcmpErrorToBackend(job.frame(), job.packet(), error, EndpointOf(job.backend),
+                              job.backend.destination_mac, job.source_mac());
   return DropReason::kNone;
 }
 
@@ -34,51 +34,53 @@ DropReason RewriteNatPacket(const RewriteJob& job) {
   const ParsedPacket& packet = job.packet();
   if (packet.has_ah) [[unlikely]]
     return DropReason::k_ah_nat;
-  if (!HasPorts(packet) && IsIcmp(packet)) [[unlikely]]
-    return RewriteNatError(job);
+  if (!IsTcpOrUdp(packet) && IsIcmp(packet)) [[unlikely]]
+    return RewriteErrorToBackend(job);
   if (IsHairpin(job.burst.key[job.i], job.backend)) [[unlikely]]
     return DropReason::k_hairpin;
   if ((packet.tcp_flags & kTcpSyn) != 0 && (job.service.flags & kServiceMssClamp) != 0) {
-    ClampToPorts(job.context, job.burst, job.i);
+    ClampMssToMtus(job.context, job.burst, job.i);
   }
-  RewriteNatForward(job.frame(), packet, EndpointOf(job.backend), job.backend.destination_mac,
-                    job.source_mac());
+  RewriteNatToBackend(job.frame(), packet, EndpointOf(job.backend), job.backend.destination_mac,
+                      job.source_mac());
   return DropReason::kNone;
 }
 
-// SYNs, whose MSS may have to be clamped, take the slow path.
+// SYNs, whose MSS may have to be clamped, take the slow path. Both families: only tunnels have a
+// fast path for each.
 uint32_t NatFastPath(PipelineContext& context, Burst& burst, uint8_t* list, uint32_t count) {
   return RunFastPath<FastPathOf(ForwardingMode::kNat, Family::kIpv4)>(
       context, burst, list, count,
       [&](uint32_t i, uint32_t, const BackendEntry& backend, const Egress& egress) {
         const ParsedPacket& packet = burst.packet[i];
-        if (packet.l3_length > egress.mtu || !HasPorts(packet) || packet.has_ah ||
+        if (packet.l3_length > egress.mtu || !IsTcpOrUdp(packet) || packet.has_ah ||
             (packet.tcp_flags & kTcpSyn) != 0 || IsHairpin(burst.key[i], backend)) {
           return false;
         }
-        RewriteNatForward(burst.frame[i], packet, EndpointOf(backend), backend.destination_mac,
-                          egress.mac_bytes);
+        RewriteNatToBackend(burst.frame[i], packet, EndpointOf(backend), backend.destination_mac,
+                            egress.mac_bytes);
         return true;
       });
 }
 
 DropReason RewriteNatReply(const ReplyJob& job) {
   const ParsedPacket& packet = job.packet();
-  const NatEndpoint& frontend = job.row.frontend;
-  if (!HasPorts(packet) && IsIcmp(packet) && !packet.is_fragment) {
+  const NatEndpoint& frontend = job.nat_row.frontend;
+  // A later fragment of an ICMP error has no ICMP header. It is translated as any packet.
+  if (!IsTcpOrUdp(packet) && IsIcmp(packet) && !packet.is_fragment) {
     IcmpError error;
     const DropReason refusal =
         ReadIcmpError(job.frame(), job.burst.linear_length[job.i], packet, &error);
     if (refusal != DropReason::kNone) return refusal;
-    RewriteIcmpErrorReverse(job.frame(), packet, error, frontend, job.hop.destination_mac,
-                            job.source_mac());
+    TranslateIcmpErrorToClient(job.frame(), packet, error, frontend, job.hop.destination_mac,
+                               job.source_mac());
     return DropReason::kNone;
   }
-  const ServiceEntry& service = job.context.tables->services()[job.row.service_index];
+  const ServiceEntry& service = job.context.tables->services()[job.nat_row.service_index];
   if ((packet.tcp_flags & kTcpSyn) != 0 && (service.flags & kServiceMssClamp) != 0) {
-    ClampToPorts(job.context, job.burst, job.i);
+    ClampMssToMtus(job.context, job.burst, job.i);
   }
-  RewriteNatReverse(job.frame(), packet, frontend, job.hop.destination_mac, job.source_mac());
+  RewriteNatToClient(job.frame(), packet, frontend, job.hop.destination_mac, job.source_mac());
   return DropReason::kNone;
 }
 

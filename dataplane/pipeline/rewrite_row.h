@@ -1,15 +1,14 @@
-// What a forwarding mode does to packets: one row for each mode, in a file of its own
-// (rewrite_dsr.cc, rewrite_ipip.cc, ...). What else a mode is says its descriptor
-// (lib/mode/mode.h).
+// What a forwarding mode does to packets: one row for each mode, in its own file (rewrite_dsr.cc,
+// rewrite_ipip.cc, ...). The mode's descriptor has its other properties (lib/mode/mode.h).
 //
-// A packet to a backend takes one of two ways. `fast_path` is a loop over the packets of a burst
-// that are the common case (FastPath in lib/table/forwarding_tables.h); it holds nothing more and
-// keeps everything in registers (fast_path.h). What it leaves goes through the slow path, packet by
-// packet (rewrite_stage.cc): next hop, egress port, size, VLAN tag, then `rewrite` or `cut`. Both
-// must make the same of a packet that either could take.
+// A packet to a backend takes one of two paths. `fast_path` is a loop over the packets of a burst
+// that are the common case (FastPath in lib/table/forwarding_tables.h). It does nothing else, and
+// keeps its variables in registers (fast_path.h). All other packets take the slow path one by one
+// (rewrite_stage.cc): next hop, egress port, size, VLAN tag, then `rewrite` or `cut`. For a packet
+// that could take both paths, both must have the same result.
 //
-// Rows are constants. A row is found by the service's mode in the slow path, and once per burst and
-// loop in the fast one.
+// Rows are constants. The slow path finds the row by the service's mode, for each packet. The fast
+// path finds it once per loop over a burst.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +17,7 @@
 
 namespace fairlead {
 
-// One packet on its way to its backend. Egress port set, tags as they leave.
+// One packet to a backend. Its egress port is set, and its VLAN tags are those that it leaves with.
 struct RewriteJob {
   PipelineContext& context;
   Burst& burst;
@@ -32,12 +31,12 @@ struct RewriteJob {
   const TunnelTemplate& tunnel() const { return context.tables->tunnel(burst.backend[i]); }
 };
 
-// One packet on its way to a client, from the backend that `row` names. Likewise.
+// One packet from the backend in `row` to a client. Egress port and tags as in RewriteJob.
 struct ReplyJob {
   PipelineContext& context;
   Burst& burst;
   uint32_t i;
-  const NatRow& row;
+  const NatRow& nat_row;
   const ClientHop& hop;
 
   uint8_t* frame() const { return burst.frame[i]; }
@@ -45,24 +44,25 @@ struct ReplyJob {
   const uint8_t* source_mac() const { return context.ports[burst.egress_port[i]].mac.bytes.data(); }
 };
 
-// Takes the packets in `list` that are the common case of that path, and counts them; leaves the
-// others there, in order, and returns how many they are. REQUIRES tables.
+// Rewrites and counts the packets in `list` that are the common case of this path. Leaves the
+// others in `list`, in order, and returns their number. REQUIRES tables.
 using FastPathFn = uint32_t (*)(PipelineContext& context, Burst& burst, uint8_t* list,
                                 uint32_t count);
 
 struct RewriteRow {
-  // Makes of a packet that fits what leaves. kNone, or why it is dropped.
+  // Rewrites a packet that fits the MTU. Returns kNone, or the drop reason.
   DropReason (*rewrite)(const RewriteJob& job) = nullptr;
-  // Makes pieces of at most `mtu` bytes, before the mode's own overhead, of a packet that may be
-  // cut.
+  // Cuts a packet into pieces of at most `mtu` bytes, not counting the mode's overhead. REQUIRES
+  // that the packet may be cut.
   DropReason (*cut)(const RewriteJob& job, uint32_t mtu) = nullptr;
-  // By the family of the backend for tunnels, IPv4's for both else; null: all take the slow path.
+  // Tunnels: by the backend's family. Other modes: the first is for both. Null: all packets take
+  // the slow path.
   FastPathFn fast_path[2] = {};
-  // Gives a reply its frontend's address: where the mode translates replies, else null.
+  // Gives a reply its frontend's address. Null: the mode does not translate replies.
   DropReason (*rewrite_reply)(const ReplyJob& job) = nullptr;
 };
 
-// By mode; rewrite_list.cc.
+// All rows, by mode (rewrite_list.cc).
 extern const RewriteRow* const kRewriteRows[];
 
 inline const RewriteRow& RewriteRowOf(ForwardingMode mode) {
@@ -73,8 +73,8 @@ inline DropReason RewriteByMode(const RewriteJob& job) {
   return RewriteRowOf(job.service.mode).rewrite(job);
 }
 
-// RewriteRow::cut of modes without a tunnel: the packet is rewritten first, so that addresses, TTL
-// and checksums are right in every piece.
+// RewriteRow::cut for modes without a tunnel. Rewrites the packet first, so that addresses, TTL and
+// checksums are correct in every piece.
 DropReason RewriteThenCut(const RewriteJob& job, uint32_t mtu);
 
 }  // namespace fairlead

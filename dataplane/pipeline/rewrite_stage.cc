@@ -1,8 +1,8 @@
 #include <cstring>
 
-#include "dataplane/pipeline/departure.h"
 #include "dataplane/pipeline/drop.h"
 #include "dataplane/pipeline/forward_tally.h"
+#include "dataplane/pipeline/frame_edit.h"
 #include "dataplane/pipeline/originate.h"
 #include "dataplane/pipeline/rewrite_row.h"
 #include "dataplane/pipeline/stages.h"
@@ -10,15 +10,15 @@
 namespace fairlead {
 namespace {
 
-// The loop for what goes to that backend; null: none.
+// The fast path for packets to this backend; null: none.
 FastPathFn FastPathFor(const ForwardingTables& tables, uint32_t backend) {
   const FastPath path = tables.backends()[backend].fast_path;
   if (path == FastPath::kNone) return nullptr;
-  const unsigned place = static_cast<unsigned>(path) - 1;  // see FastPathOf
-  return kRewriteRows[place / 2]->fast_path[place % 2];
+  const unsigned index = static_cast<unsigned>(path) - 1;  // see FastPathOf
+  return kRewriteRows[index / 2]->fast_path[index % 2];
 }
 
-// Leaves in `list` what no fast path took, in order, and returns how many they are.
+// Runs the fast paths. Leaves all other packets in `list`, in order, and returns their number.
 uint32_t RewriteFast(PipelineContext& context, Burst& burst, uint8_t* list, uint32_t count) {
   // Most bursts are for one service, or for services of one mode.
   constexpr int kMaxPaths = 3;
@@ -30,7 +30,7 @@ uint32_t RewriteFast(PipelineContext& context, Burst& burst, uint8_t* list, uint
   return count;
 }
 
-// The packet is larger than what fits: cut, or dropped and its sender told.
+// Cuts a packet larger than `mtu`, or returns the drop reason. The sender may get an ICMP error.
 [[gnu::noinline]] DropReason RewriteTooBig(const RewriteJob& job, uint32_t mtu) {
   const DropReason verdict =
       JudgeTooBig(job.context, job.burst, job.i, job.burst.key[job.i].destination(), mtu);
@@ -41,7 +41,7 @@ uint32_t RewriteFast(PipelineContext& context, Burst& burst, uint8_t* list, uint
   return RewriteRowOf(job.service.mode).cut(job, mtu);
 }
 
-// The slow path: whatever it is.
+// The slow path: any packet.
 [[gnu::noinline]] DropReason RewriteSlow(const RewriteJob& job) {
   Burst& burst = job.burst;
   const uint32_t i = job.i;
@@ -58,14 +58,14 @@ uint32_t RewriteFast(PipelineContext& context, Burst& burst, uint8_t* list, uint
   return RewriteByMode(job);
 }
 
-// Goes by one packet of the burst: most bursts are for one service.
+// Checks one packet only, since most bursts are for one service.
 bool MostlyTunnels(const ForwardingTables& tables, const Burst& burst) {
   if (!tables.has_tunnels()) return false;
   const uint32_t middle = burst.live.place[burst.live.count / 2];
   return tables.services()[burst.service[middle]].is_tunnel();
 }
 
-// Those packets that no fast path took.
+// Rewrites the packets that no fast path took.
 void RewriteRest(PipelineContext& context, Burst& burst, const uint8_t* rest, uint32_t rest_count) {
   const ServiceEntry* const services = context.tables->services().data();
   const BackendEntry* const backends = context.tables->backends().data();

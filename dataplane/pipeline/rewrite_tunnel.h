@@ -1,4 +1,4 @@
-// What ipip and gue have in common.
+// Code that ipip and gue share.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ inline PieceTunnel TunnelOf(const RewriteJob& job) {
           .source_mac = job.source_mac()};
 }
 
-// A loop for each kind of tunnel and outer family, so that all lengths are constants.
+// One loop for each kind of tunnel and outer family, so that all lengths are constants.
 template <ForwardingMode kMode, TunnelKind kKind, Family kFamily>
 uint32_t TunnelFastPath(PipelineContext& context, Burst& burst, uint8_t* list, uint32_t count) {
   constexpr uint32_t kOverhead = TunnelOverhead(kKind, kFamily);

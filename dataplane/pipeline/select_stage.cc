@@ -16,13 +16,13 @@ PacketFacts FactsOf(const ParsedPacket& packet) {
 
 using SlotPointers = const std::atomic<uint32_t>* [kMaxBurst];
 
-// The misses of a burst overlap: slots are asked for here, records and backends as the slots are
-// read. `slots`: by place in `live`.
+// Hashes the packets and prefetches their slots, so that the cache misses of a burst overlap.
+// Records and backends are prefetched when the slots are read. `slots`: by index in `live`.
 void HashAndPrefetch(const PipelineContext& context, Burst& burst, SlotPointers& slots) {
   const ForwardingTables& tables = *context.tables;
   const ServiceEntry* services = tables.services().data();
   const uint64_t seed = tables.hash_seed();
-  const ComingBurst coming = context.coming;
+  const NextBurst next_burst = context.next_burst;
   const uint32_t live_count = burst.live.count;
   for (uint32_t n = 0; n < live_count; ++n) {
     const uint32_t i = burst.live.place[n];
@@ -30,13 +30,13 @@ void HashAndPrefetch(const PipelineContext& context, Burst& burst, SlotPointers&
     const FlowHash hash = HashFlowInline(burst.key[i], service.hash_policy, seed);
     burst.hash[i] = hash;
     slots[n] = PrefetchSlot(service, hash);
-    coming.AskForFrame(n);
+    next_burst.PrefetchFrame(n);
   }
 }
 
 const HashIpv4Keys hash_ipv4_keys = FastestHashIpv4Keys();
 
-// The same for a burst of nothing but IPv4, of services that hash the 5-tuple.
+// The same for a burst of only IPv4 packets, whose services all hash the 5-tuple.
 void HashIpv4AndPrefetch(const PipelineContext& context, Burst& burst, SlotPointers& slots) {
   static_assert(kMaxBurst % kHashLanes == 0 && sizeof(Ipv4KeyWords) == 16);
   const ForwardingTables& tables = *context.tables;
@@ -48,24 +48,24 @@ void HashIpv4AndPrefetch(const PipelineContext& context, Burst& burst, SlotPoint
     std::memcpy(&keys[n], burst.key[burst.live.place[n]].words.data(), sizeof(keys[n]));
   }
   hash_ipv4_keys(keys, live_count, tables.hash_seed(), hashes);
-  const ComingBurst coming = context.coming;
+  const NextBurst next_burst = context.next_burst;
   for (uint32_t n = 0; n < live_count; ++n) {
     const uint32_t i = burst.live.place[n];
     burst.hash[i] = hashes[n];
     slots[n] = PrefetchSlot(services[burst.service[i]], hashes[n]);
-    coming.AskForFrame(n);
+    next_burst.PrefetchFrame(n);
   }
 }
 
-// What Rewrite will read. (always_inline: see FlowTable::Prefetch.)
+// Prefetches data for Rewrite. (always_inline: see FlowTable::Prefetch.)
 [[gnu::always_inline]] inline void PrefetchBackend(const ForwardingTables& tables,
                                                    const ServiceEntry& service, uint32_t index) {
   __builtin_prefetch(&tables.backends()[index]);
   if (service.is_tunnel()) __builtin_prefetch(&tables.tunnel(index));
 }
 
-void CountChoice(WorkerCounters* counters, const BackendEntry& backend, const PacketFacts& facts,
-                 const Selection& selection) {
+void CountSelection(WorkerCounters* counters, const BackendEntry& backend, const PacketFacts& facts,
+                    const Selection& selection) {
   bool is_new = false;
   if (selection.stored) {
     is_new = selection.reason != SelectReason::kStable;
@@ -78,16 +78,16 @@ void CountChoice(WorkerCounters* counters, const BackendEntry& backend, const Pa
   if (is_new) Add(&counters->backend(backend.counter_index).new_flows, 1);
 }
 
-// Packets whose slot alone does not tell: those of a service that records every flow, and of slots
-// that are not settled.
+// Packets whose backend does not depend on the slot alone: their service records every flow, or
+// their slot is not settled.
 struct Undecided {
   uint32_t count = 0;
-  bool any_without_backend = false;  // of all the burst
+  bool any_without_backend = false;  // in the whole burst
   uint8_t packet[kMaxBurst];
   uint32_t word[kMaxBurst];
 };
 
-// Gives the packets of settled slots their backends, and asks for the records of the others.
+// Gives the packets of settled slots their backends, and prefetches the records of the others.
 void SelectBySlot(PipelineContext& context, Burst& burst, const SlotPointers& slots,
                   Undecided* undecided) {
   const ForwardingTables& tables = *context.tables;
@@ -99,7 +99,7 @@ void SelectBySlot(PipelineContext& context, Burst& burst, const SlotPointers& sl
     const ServiceEntry& service = services[burst.service[i]];
     const ParsedPacket& packet = burst.packet[i];
     const uint32_t word = slots[n]->load(std::memory_order_relaxed);
-    // Two tests that nearly always go the same way, before the one that tells.
+    // Two predictable tests come before the exact one.
     if ((!Slot::IsSettled(word) || !service.records_only_differences) &&
         NeedsRecord(service, packet.l4_protocol, word)) {
       context.flows->Prefetch(RecordKey::Make(burst.hash[i], service.salt));
@@ -116,7 +116,7 @@ void SelectBySlot(PipelineContext& context, Burst& burst, const SlotPointers& sl
     const uint32_t owner = service.first_backend + current;
     burst.backend[i] = owner;
     PrefetchBackend(tables, service, owner);
-    if (IsSynFlags(packet.tcp_flags)) [[unlikely]] {  // 0 but in TCP
+    if (IsSynFlags(packet.tcp_flags)) [[unlikely]] {  // tcp_flags is 0 for other protocols
       Add(&context.counters->backend(backends[owner].counter_index).new_flows, 1);
     }
   }
@@ -137,7 +137,7 @@ void SelectByRecord(PipelineContext& context, Burst& burst, Undecided* undecided
       continue;
     }
     PrefetchBackend(tables, service, selection.backend_index);
-    CountChoice(context.counters, backends[selection.backend_index], facts, selection);
+    CountSelection(context.counters, backends[selection.backend_index], facts, selection);
   }
 }
 

@@ -7,8 +7,8 @@
 namespace fairlead {
 namespace {
 
-constexpr uint64_t kLookUs = 250'000;
-constexpr uint64_t kLongestUs = 1'000'000;
+constexpr uint64_t kLinkCheckUs = 250'000;
+constexpr uint64_t kLongestWaitUs = 1'000'000;
 
 uint64_t NowUs() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -34,11 +34,12 @@ std::vector<std::string> KernelInterfaces(std::span<const Port> ports) {
 
 }  // namespace
 
-Announcements::Announcements(std::span<const Port> ports, uint32_t per_second, Outgoing* outgoing)
+Announcements::Announcements(std::span<const Port> ports, uint32_t per_second,
+                             ManagementFrames* frames)
     : ports_(ports),
       announcer_(AnnouncingPorts(ports), per_second,
-                 [outgoing](uint16_t port_index, std::span<const uint8_t> frame) {
-                   return outgoing->Put(port_index, frame);
+                 [frames](uint16_t port_index, std::span<const uint8_t> frame) {
+                   return frames->Put(port_index, frame);
                  }),
       memberships_(KernelInterfaces(ports)),
       up_(ports.size(), true) {}
@@ -51,15 +52,15 @@ void Announcements::Follow(const SnapshotView& snapshot) {
   }
   if (of_frontends == followed_) return;
   const std::set<IpAddress> addresses(of_frontends.begin(), of_frontends.end());
-  // The membership first: an announcement may be answered by a solicitation.
+  // Memberships come first: a solicitation may follow an announcement at once.
   memberships_.Follow(addresses);
   announcer_.Follow(addresses, NowUs());
   followed_ = std::move(of_frontends);
 }
 
 void Announcements::WatchLinks(uint64_t now_us) {
-  if (now_us < next_look_us_) return;
-  next_look_us_ = now_us + kLookUs;
+  if (now_us < next_check_us_) return;
+  next_check_us_ = now_us + kLinkCheckUs;
   for (size_t index = 0; index < ports_.size(); ++index) {
     if (!ports_[index].has_network) continue;
     const bool up = LinkIsUp(ports_[index]);
@@ -71,8 +72,8 @@ void Announcements::WatchLinks(uint64_t now_us) {
 int Announcements::Step() {
   const uint64_t now_us = NowUs();
   WatchLinks(now_us);
-  const uint64_t next_us = std::min(announcer_.Step(now_us), next_look_us_);
-  const uint64_t rest_us = std::min(next_us > now_us ? next_us - now_us : 0, kLongestUs);
+  const uint64_t next_us = std::min(announcer_.Step(now_us), next_check_us_);
+  const uint64_t rest_us = std::min(next_us > now_us ? next_us - now_us : 0, kLongestWaitUs);
   return static_cast<int>((rest_us + 999) / 1000);
 }
 

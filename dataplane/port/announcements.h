@@ -1,5 +1,6 @@
-// Announces the frontends on the ports, and keeps the ports in the groups that their neighbour
-// solicitations go to (announce/announcer.h, announce/group_memberships.h). Management thread.
+// Announces the frontends on the ports (announce/announcer.h), and keeps the ports members of the
+// multicast groups of the frontends' neighbour solicitations (announce/group_memberships.h).
+// Management thread.
 #pragma once
 
 #include <cstdint>
@@ -10,21 +11,21 @@
 #include "dataplane/announce/announcer.h"
 #include "dataplane/announce/group_memberships.h"
 #include "dataplane/port/port.h"
-#include "dataplane/worker/outgoing.h"
+#include "dataplane/worker/management_frames.h"
 #include "lib/snapshot/view.h"
 
 namespace fairlead {
 
 class Announcements {
  public:
-  // Borrows `ports` and `outgoing`. `per_second`: frames of a port.
-  Announcements(std::span<const Port> ports, uint32_t per_second, Outgoing* outgoing);
+  // `ports` and `frames` must outlive this. `per_second`: frames per port.
+  Announcements(std::span<const Port> ports, uint32_t per_second, ManagementFrames* frames);
 
-  // After its tables are in force.
+  // Announces the snapshot's new frontends. Call it after its tables are in force.
   void Follow(const SnapshotView& snapshot);
-  // Sends what is due, and looks after the links. Returns for how many milliseconds that is all.
+  // Sends frames that are due, and checks the links. Returns the milliseconds until the next call.
   int Step();
-  // Every second or so.
+  // Call it about once a second.
   void Watch() { memberships_.Retry(); }
 
  private:
@@ -35,7 +36,7 @@ class Announcements {
   std::vector<IpAddress> followed_;  // the frontends', in the snapshot's order
   GroupMemberships memberships_;
   std::vector<bool> up_;  // by port index
-  uint64_t next_look_us_ = 0;
+  uint64_t next_check_us_ = 0;
 };
 
 }  // namespace fairlead

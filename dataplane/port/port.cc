@@ -23,11 +23,12 @@ constexpr uint16_t kTxDescriptors = 1024;
 constexpr uint32_t kPoolCache = 256;  // buffers per lcore
 constexpr uint16_t kDefaultMtu = 1500;
 
-uint16_t DataRoom(uint16_t mtu) {
-  // As much as an AF_PACKET ring entry for this MTU can hold (af_packet.cc), so that no frame needs a
-  // second segment; and as much as the kernel keeps before a frame that it receives by AF_XDP.
+uint16_t BufferDataBytes(uint16_t mtu) {
+  // A buffer is as large as an AF_PACKET ring entry for this MTU (af_packet.cc), so that no frame
+  // needs a second segment. Its size includes the headroom that the kernel keeps before a frame
+  // received with AF_XDP.
   const uint32_t entry =
-      std::bit_ceil(std::max(uint32_t{mtu} + kFrameOverhead + kXdpHeadroom, kLeastRoom));
+      std::bit_ceil(std::max(uint32_t{mtu} + kFrameOverhead + kXdpHeadroom, kMinBufferBytes));
   return static_cast<uint16_t>(std::min(entry + RTE_PKTMBUF_HEADROOM, 65535U));
 }
 
@@ -52,7 +53,7 @@ Result<uint16_t> MtuOf(const PortConfig& config) {
   return config.mtu.value_or(mtu);
 }
 
-// Makes the device if it is one that is made at run time, and finds its id.
+// Creates the device, if its kind is created at run time, and finds its id.
 Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, uint16_t mtu,
               Port* port) {
   const DeviceSpec& device = config.device;
@@ -63,25 +64,25 @@ Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, ui
       ASSIGN_OR_RETURN(use.program, device.kind->prepare(device, config.name, queue_count));
     }
     const std::string arguments = VdevArguments(device, use);
-    TakeFirstEalError();  // of what came before
+    TakeFirstEalError();  // discards earlier errors
     const int error = rte_eal_hotplug_add("vdev", name.c_str(), arguments.c_str());
     if (error == -EBUSY || error == -EEXIST) {
       return PortError(config.name, device.text + " is already in use");
     }
     if (error != 0) {
-      // Drivers return -1 for most of what can go wrong; what they log says more.
+      // Drivers return -1 for most errors. Their log says more.
       const std::string why = TakeFirstEalError();
-      return PortError(config.name, device.text + " cannot be opened: " +
+      return PortError(config.name, "cannot open " + device.text + ": " +
                                         (why.empty() ? std::strerror(-error) : why));
     }
   }
   if (rte_eth_dev_get_port_by_name(name.c_str(), &port->id) != 0) {
     return PortError(config.name,
                      device.kind->is_pci
-                         ? WithEalError("no poll-mode driver has taken " + device.target +
+                         ? WithEalError("no poll-mode driver uses " + device.target +
                                         "; is it bound to vfio-pci (dpdk-devbind.py --status) and "
                                         "not in use by another process?")
-                         : "there is no device '" + name + "'");
+                         : "EAL has no device '" + name + "'; create it with -- --vdev=" + name);
   }
   return {};
 }
@@ -96,7 +97,7 @@ rte_eth_conf Configuration(const rte_eth_dev_info& info, uint32_t queue_count, u
     conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & wanted_rss;
   }
   conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
-  // All buffers come from one pool and have one owner, as this asks for.
+  // This offload requires that all buffers come from one pool and have a reference count of 1.
   conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
   if (set_mtu) conf.rxmode.mtu = mtu;
   return conf;
@@ -113,7 +114,7 @@ Status CheckQueues(const Port& port, const rte_eth_dev_info& info, uint32_t work
   return PortError(port.name, port.device + " has " + std::to_string(queues) +
                                   (queues == 1 ? " queue" : " queues") + ", but there are " +
                                   std::to_string(worker_count) +
-                                  " workers, and each needs its own; use --workers " +
+                                  " workers, and each needs a queue; use --workers " +
                                   std::to_string(queues));
 }
 
@@ -122,7 +123,7 @@ Status SetUpQueues(const Port& port, const rte_eth_dev_info& info, uint32_t work
   uint16_t rx_descriptors = kRxDescriptors;
   uint16_t tx_descriptors = kTxDescriptors;
   if (rte_eth_dev_adjust_nb_rx_tx_desc(port.id, &rx_descriptors, &tx_descriptors) != 0) {
-    return PortError(port.name, WithEalError("its queue lengths cannot be set"));
+    return PortError(port.name, WithEalError("cannot set the queue lengths of " + port.device));
   }
   const int socket = rte_eth_dev_socket_id(port.id);
   const auto socket_id = static_cast<unsigned>(socket < 0 ? 0 : socket);
@@ -133,15 +134,15 @@ Status SetUpQueues(const Port& port, const rte_eth_dev_info& info, uint32_t work
     tx.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     if (rte_eth_rx_queue_setup(port.id, queue, rx_descriptors, socket_id, &rx, pool) != 0 ||
         rte_eth_tx_queue_setup(port.id, queue, tx_descriptors, socket_id, &tx) != 0) {
-      return PortError(port.name, WithEalError("queue " + std::to_string(queue) +
-                                               " cannot be set up; is it in use already?"));
+      return PortError(port.name, WithEalError("cannot set up queue " + std::to_string(queue) +
+                                               " of " + port.device + "; is it already in use?"));
     }
   }
   return {};
 }
 
-// Lets in what is for us: own and extra addresses, and all multicast (neighbour solicitations).
-// Virtual devices that have no filter refuse these calls; they let everything in anyway.
+// Makes the device accept the port's own and extra MAC addresses, and all multicast (neighbour
+// solicitations). Virtual devices without a filter refuse these calls, but accept all frames.
 void OpenFilters(const Port& port, const MacAddress& device_mac, std::span<const MacAddress> macs) {
   rte_eth_allmulticast_enable(port.id);
   for (const MacAddress& mac : macs) {
@@ -154,8 +155,8 @@ void OpenFilters(const Port& port, const MacAddress& device_mac, std::span<const
   }
 }
 
-// Names the port after its kernel interface, where it has one. That of DPDK's own TAP is the network,
-// not a way to it.
+// Sets Port::interface and Port::kernel_interface. A tap device has only the first: its interface
+// is the port's network itself, so there is no other through which the kernel could reach it.
 void NameInterface(const PortConfig& config, const rte_eth_dev_info& info, Port* port) {
   char name[IF_NAMESIZE] = {};
   const bool known = info.if_index != 0 && if_indextoname(info.if_index, name) != nullptr;
@@ -176,7 +177,7 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
              Port* port) {
   rte_eth_dev_info info = {};
   if (rte_eth_dev_info_get(port->id, &info) != 0) {
-    return PortError(port->name, WithEalError("its device gives no information"));
+    return PortError(port->name, WithEalError("cannot query " + port->device));
   }
   RETURN_IF_ERROR(CheckQueues(*port, info, worker_count));
   NameInterface(config, info, port);
@@ -186,13 +187,14 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
   const rte_eth_conf conf = Configuration(info, worker_count, mtu, config.device.kind->sets_mtu);
   const auto queues = static_cast<uint16_t>(worker_count);
   if (rte_eth_dev_configure(port->id, queues, queues, &conf) != 0) {
-    return PortError(port->name, WithEalError("it does not accept its configuration"));
+    return PortError(port->name, WithEalError("cannot configure " + port->device + " with " +
+                                              std::to_string(worker_count) + " queue pairs"));
   }
   const uint32_t in_use_before = rte_mempool_in_use_count(pool);
   RETURN_IF_ERROR(SetUpQueues(*port, info, worker_count, pool));
   if (const int error = rte_eth_dev_start(port->id); error != 0) {
     return PortError(port->name,
-                     WithEalError(std::string("it does not start: ") + std::strerror(-error)));
+                     WithEalError("cannot start " + port->device + ": " + std::strerror(-error)));
   }
   if (config.device.kind->is_steered) {
     Result<FrontendSteering> steering = FrontendSteering::Open(config.device.target);
@@ -211,7 +213,7 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
   return {};
 }
 
-// Those that EAL found, as if they had been configured.
+// A configuration for each device that EAL found.
 std::vector<PortConfig> FoundPorts() {
   std::vector<PortConfig> configs;
   for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; ++id) {
@@ -231,17 +233,21 @@ std::vector<PortConfig> FoundPorts() {
 
 Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
   uint16_t largest = kDefaultMtu;
+  std::string largest_name;
   for (const PortConfig& config : configs) {
     ASSIGN_OR_RETURN(const uint16_t mtu, MtuOf(config));
-    largest = std::max(largest, mtu);
+    if (mtu <= largest) continue;
+    largest = mtu;
+    largest_name = config.name;
   }
   for (const PortConfig& config : configs) {
     const uint16_t most = config.device.kind->max_mtu;
     if (largest <= most) continue;
     return PortError(config.name,
-                     config.device.text + ": beside an AF_XDP port no port's MTU may be " +
-                         std::to_string(largest) + ", at most " + std::to_string(most) +
-                         " (ip link set DEVICE mtu, or mtu in dataplane.yaml)");
+                     config.device.text + " limits the MTU of all ports to " +
+                         std::to_string(most) + ", but port " + largest_name + " has " +
+                         std::to_string(largest) +
+                         "; reduce it (ip link set DEVICE mtu, or mtu in dataplane.yaml)");
   }
   return largest;
 }
@@ -249,23 +255,26 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
 uint32_t BufferCount(size_t port_count, uint32_t worker_count) {
   const auto ports = static_cast<uint32_t>(std::max<size_t>(port_count, 1));
   const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors + kTapDescriptors);
-  const uint32_t in_hand = (worker_count + 1) * (kPoolCache * 3 / 2 + 2 * kMaxBurst + kMaxMade +
-                                                 FragmentStoreSettings().max_waiting);
-  // A ring of 2^n - 1 elements wastes none.
-  return std::bit_ceil(std::max(rings + in_hand, 8192U)) - 1;
+  // In the lcores' pool caches (at most 3/2 of their size) and in the bursts, made frames and
+  // waiting fragments of each worker and of the management thread.
+  const uint32_t elsewhere = (worker_count + 1) * (kPoolCache * 3 / 2 + 2 * kMaxBurst + kMaxMade +
+                                                   FragmentStoreSettings().max_waiting);
+  // A mempool's ring has 2^n - 1 elements. This count wastes none.
+  return std::bit_ceil(std::max(rings + elsewhere, 8192U)) - 1;
 }
 
 uint32_t BufferMebibytes(uint32_t buffer_count, uint16_t mtu) {
-  const uint64_t each = DataRoom(mtu) + sizeof(rte_mbuf) + 128;  // 128: mempool header, alignment
+  const uint64_t each =
+      BufferDataBytes(mtu) + sizeof(rte_mbuf) + 128;  // 128: mempool header, alignment
   return static_cast<uint32_t>((buffer_count * each >> 20) + 1);
 }
 
 Result<PoolPointer> CreatePool(uint32_t buffer_count, uint16_t mtu) {
-  PoolPointer pool(rte_pktmbuf_pool_create("fairlead", buffer_count, kPoolCache, 0, DataRoom(mtu),
-                                           SOCKET_ID_ANY));
+  PoolPointer pool(rte_pktmbuf_pool_create("fairlead", buffer_count, kPoolCache, 0,
+                                           BufferDataBytes(mtu), SOCKET_ID_ANY));
   if (pool == nullptr) {
     return ResourceExhausted(WithEalError(
-        "there is no memory for " + std::to_string(buffer_count) + " packet buffers (" +
+        "cannot allocate " + std::to_string(buffer_count) + " packet buffers (" +
         std::to_string(BufferMebibytes(buffer_count, mtu)) + " MiB); reserve more hugepages"));
   }
   return pool;
@@ -275,7 +284,8 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
                               rte_mempool* pool) {
   const std::vector<PortConfig> wanted = configs.empty() ? FoundPorts() : configs;
   if (wanted.empty()) {
-    return FailedPrecondition(WithEalError("no ports: EAL has found no device"));
+    return FailedPrecondition(WithEalError(
+        "no ports: EAL has found no device; name one with --port NAME=DEVICE or -- --vdev ..."));
   }
   PortSet set(worker_count);
   set.ports_.reserve(wanted.size());
@@ -297,7 +307,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     }
     ASSIGN_OR_RETURN(const uint16_t mtu, MtuOf(config));
     RETURN_IF_ERROR(Attach(config, index, worker_count, mtu, &port));
-    set.ports_.push_back(std::move(port));  // from here on closed with the others
+    set.ports_.push_back(std::move(port));  // `set` closes it from here on
     Port& opened = set.ports_.back();
     RETURN_IF_ERROR(Start(config, mtu, worker_count, pool, &opened));
     if (config.kernel_tap.empty()) continue;
@@ -336,8 +346,8 @@ std::vector<EgressPort> PortSet::EgressPorts() const {
 uint32_t PortSet::Close() {
   uint32_t kept = 0;
   for (const Port& port : ports_) {
-    // Sending nothing makes net_af_xdp free what the kernel has sent meanwhile; it has no
-    // rte_eth_tx_done_cleanup.
+    // An empty burst makes net_af_xdp free the buffers that the kernel has sent. It does not
+    // implement rte_eth_tx_done_cleanup.
     for (uint16_t queue = 0; port.steering && queue < worker_count_; ++queue) {
       rte_eth_tx_burst(port.id, queue, nullptr, 0);
     }

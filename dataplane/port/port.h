@@ -1,5 +1,5 @@
-// A port: one Ethernet device of DPDK with a queue pair per worker. Opened and closed by the main
-// thread; workers use the id and the queue of their own index.
+// A port: one DPDK Ethernet device with a queue pair for each worker. The main thread opens and
+// closes it. Each worker uses the queue with its own index.
 #pragma once
 
 #include <rte_mempool.h>
@@ -24,44 +24,44 @@ struct Port {
   std::string name;
   std::string device;     // as configured, or EAL's name
   std::string interface;  // the kernel's name, else `name`
-  // Of the kernel, through which it reaches this port's network; "" where there is none.
+  // The interface through which the kernel reaches this port's network; "" = none.
   std::string kernel_interface;
   bool has_network = true;  // false: pcap, null, ring
   bool announce = true;
   uint16_t id = 0;                 // DPDK's
-  std::optional<uint16_t> tap_id;  // of the TAP that the kernel sees it as, `interface`
+  std::optional<uint16_t> tap_id;  // DPDK's id of the port's TAP; its name is `interface`
   PortView view;
   std::vector<IpAddress> addresses;
   std::vector<Prefix> ipip_sources;
   std::optional<MacAddress> gateway;
   std::optional<PortClaim> claim;
-  std::optional<FrontendSteering> steering;  // af_xdp: which packets the kernel leaves to the port
-  // Buffers of its fill rings, which net_af_xdp (22.11) does not give back when it is closed.
+  std::optional<FrontendSteering> steering;  // af_xdp: selects the packets that the port gets
+  // Buffers in the fill rings. net_af_xdp (22.11) does not free them when it is closed.
   uint32_t kept_buffers = 0;
 };
 
-// All buffers of the process.
+// The pool of all buffers of the process.
 struct PoolDeleter {
   void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
 };
 using PoolPointer = std::unique_ptr<rte_mempool, PoolDeleter>;
 
-// The largest IP packet any configured port may carry, for the size of buffers.
+// The largest IP packet that any configured port may carry. It determines the size of buffers.
 Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs);
 
-// Buffers a dataplane of that size needs, and the megabytes they take.
+// The number of buffers that a dataplane of this size needs, and their size in MiB.
 uint32_t BufferCount(size_t port_count, uint32_t worker_count);
 uint32_t BufferMebibytes(uint32_t buffer_count, uint16_t mtu);
 Result<PoolPointer> CreatePool(uint32_t buffer_count, uint16_t mtu);
 
-// By the kernel where the port is an interface of its own, else by the driver.
+// Asks the kernel if the port is a kernel interface, else the driver.
 bool LinkIsUp(const Port& port);
 
 class PortSet {
  public:
-  // Makes, configures and starts every configured port, or, when none is configured, every device
-  // that EAL has found. A failure's message names the port and says what to do; what was opened is
-  // closed again.
+  // Creates, configures and starts every configured port. If none is configured, uses every device
+  // that EAL has found. An error message names the port and says what to do. After a failure, ports
+  // that were opened are closed.
   static Result<PortSet> Open(const std::vector<PortConfig>& configs, uint32_t worker_count,
                               rte_mempool* pool);
   ~PortSet() { Close(); }
@@ -75,8 +75,8 @@ class PortSet {
   std::vector<PortView> Views() const;
   std::vector<EgressPort> EgressPorts() const;
 
-  // Stops and closes all devices, which gives their buffers back, but for as many as it returns. No
-  // worker may run.
+  // Stops and closes all devices, which frees their buffers. Returns how many buffers are not freed
+  // (Port::kept_buffers). REQUIRES that no worker runs.
   uint32_t Close();
 
  private:

@@ -35,7 +35,7 @@ void SteeredPorts::Withdraw(const SnapshotView* in_force) {
   for (const Member& member : members_) {
     const Result<uint32_t> undone = member.port->steering->Restore(set);
     if (!undone.ok()) {
-      spdlog::warn("port {}: something of a refused snapshot stays steered here: {}",
+      spdlog::warn("port {}: could not remove steering entries of a refused snapshot: {}",
                    member.port->name, undone.status().message());
     }
   }
@@ -52,8 +52,8 @@ void SteeredPorts::RemoveOthers(const SteeringSet& set) {
   for (const Member& member : members_) {
     const Result<uint32_t> removed = member.port->steering->RemoveOthers(set);
     if (!removed.ok()) {
-      spdlog::warn("port {}: the kernel does not get back all that is no frontend's: {}",
-                   member.port->name, removed.status().message());
+      spdlog::warn("port {}: could not remove stale steering entries: {}", member.port->name,
+                   removed.status().message());
     }
   }
 }
@@ -79,8 +79,8 @@ void SteeredPorts::Watch() {
     const bool lost = !member.port->steering->StillAttached();
     if (lost && !member.is_lost) {
       spdlog::error(
-          "port {}: somebody has removed or replaced the steering program on {}: it receives "
-          "nothing, the kernel everything; restart the dataplane to attach it again",
+          "port {}: the steering program on {} was removed or replaced: the port receives nothing, "
+          "the kernel receives all packets; restart the dataplane to attach it again",
           member.port->name, member.port->interface);
     }
     member.is_lost = lost;
@@ -116,9 +116,8 @@ void SteeredPorts::WarnOfOwn() {
       continue;
     }
     spdlog::warn(
-        "frontend {} is an address of this host: what is sent to it stays the kernel's; take it "
-        "off "
-        "the interface, or the frontend out of its service",
+        "frontend {} is an address of this host, so its packets go to the kernel; remove the "
+        "address from the interface or the frontend from its service",
         frontend.ToString());
   }
   warned_ = std::move(now);

@@ -1,9 +1,9 @@
-// The ports of this process that share their NIC with the kernel: keeps what their steering programs
-// know in step with the snapshot and with the host. Management thread only.
+// The ports that share their NIC with the kernel. Updates the maps of their steering programs when
+// the snapshot or the host's addresses change. Management thread only.
 //
-// What is sent to an address of the host itself stays the kernel's, also when a frontend has it: the
-// control plane refuses such frontends, but an address may be added later, while it is away. Addresses
-// of the loopback interface are no obstacle: an operator may announce a frontend by one.
+// Packets to the host's own addresses go to the kernel, even if a frontend has the same address.
+// The control plane refuses such frontends, but an address may be added later, while it does not
+// run. Loopback addresses do not count: an operator may announce a frontend with one.
 #pragma once
 
 #include <set>
@@ -19,18 +19,17 @@ namespace fairlead {
 
 class SteeredPorts {
  public:
-  // Borrows those of `ports` that are steered. A port that is not needs nothing here.
+  // Keeps pointers to the steered ports, and ignores all others. `ports` must outlive this.
   explicit SteeredPorts(std::span<Port> ports);
 
-  // Before tables of that snapshot are in force: what they serve is steered here, beside what the
-  // old ones do. A failure is the reason to refuse the snapshot; what was done until then stays
-  // until Withdraw.
+  // Adds the snapshot's entries, beside those of the old snapshot. Call it before its tables are in
+  // force. If it fails, the snapshot must be refused; entries already added stay until Withdraw.
   Status Admit(const SnapshotView& snapshot);
-  // After a failure: steers what `in_force` serves, and nothing else. Null: nothing.
+  // After a refused snapshot: leaves the entries of `in_force` only. Null: none.
   void Withdraw(const SnapshotView* in_force);
-  // After they are: what they do not serve is the kernel's again.
+  // Removes entries that the snapshot does not need. Call it after its tables are in force.
   void Release(const SnapshotView& snapshot);
-  // Every second or so: follows the host's addresses, and says once when a program was taken away.
+  // Call it about once a second. Follows the host's addresses. Logs a removed program once.
   void Watch();
 
  private:
@@ -38,19 +37,19 @@ class SteeredPorts {
     Port* port;
     bool is_lost = false;
   };
-  // True: what is steered may have to change with them.
+  // True if the steering entries may have to change.
   Result<bool> FollowHostAddresses();
-  // Without the frontends on own addresses.
+  // `set` without frontends on own addresses.
   SteeringSet Allowed(SteeringSet set) const;
   void RemoveOthers(const SteeringSet& set);
   void WarnOfOwn();
 
   std::vector<Member> members_;
-  std::vector<HostAddress> host_addresses_;  // as the programs know them
-  std::set<IpAddress> own_;                  // of these, those not on loopback; and of the ports
+  std::vector<HostAddress> host_addresses_;  // as in the programs' maps
+  std::set<IpAddress> own_;  // host addresses not on loopback, and the ports' addresses
   std::set<IpAddress> warned_;
-  bool steer_again_ = false;  // something could not be steered that may be
-  SteeringSet in_force_;      // as the snapshot in force asks for
+  bool steer_again_ = false;  // the last attempt to add entries failed; Watch retries
+  SteeringSet in_force_;      // from the snapshot in force
 };
 
 }  // namespace fairlead

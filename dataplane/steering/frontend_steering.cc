@@ -21,7 +21,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-// Generated; our warnings are not its.
+#include "lib/host/unique_fd.h"
+
+// Generated code does not compile with our warnings.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wshadow"
@@ -35,34 +37,19 @@ constexpr std::string_view kProgramName = "fairlead_steer";
 
 std::string ErrorText(int error) { return std::strerror(error < 0 ? -error : error); }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 struct AttachedProgram {
   uint32_t id = 0;
   std::string name;
   std::vector<uint32_t> map_ids;
 };
 
-// What is attached to the interface, in whatever mode; nothing when there is no program.
+// The XDP program on the interface, in any mode; nothing if there is none.
 Result<std::optional<AttachedProgram>> QueryAttached(int interface_index) {
   AttachedProgram program;
   if (int error = bpf_xdp_query_id(interface_index, 0, &program.id); error != 0)
     return Unavailable("cannot query the interface's XDP program: " + ErrorText(error));
   if (program.id == 0) return std::optional<AttachedProgram>();
-  Descriptor fd(bpf_prog_get_fd_by_id(program.id));
+  UniqueFd fd(bpf_prog_get_fd_by_id(program.id));
   if (fd.get() < 0)
     return Unavailable("cannot open XDP program " + std::to_string(program.id) + ": " +
                        ErrorText(errno));
@@ -72,24 +59,24 @@ Result<std::optional<AttachedProgram>> QueryAttached(int interface_index) {
   info.map_ids = reinterpret_cast<uintptr_t>(map_ids.data());
   uint32_t info_bytes = sizeof(info);
   if (int error = bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes); error != 0)
-    return Unavailable("cannot read about XDP program " + std::to_string(program.id) + ": " +
+    return Unavailable("cannot query XDP program " + std::to_string(program.id) + ": " +
                        ErrorText(error));
   program.name = info.name;
-  // nr_map_ids comes back as the program's number of maps, which may be more than there was room.
+  // nr_map_ids is now the program's number of maps, which may be larger than the array.
   size_t count = std::min<size_t>(info.nr_map_ids, map_ids.size());
   program.map_ids.assign(map_ids.begin(), map_ids.begin() + static_cast<std::ptrdiff_t>(count));
   return std::optional(std::move(program));
 }
 
-// -1 when the program has no such map.
+// -1 if the program has no such map.
 int OpenMapByName(const AttachedProgram& program, std::string_view name) {
   for (uint32_t id : program.map_ids) {
-    Descriptor fd(bpf_map_get_fd_by_id(id));
+    UniqueFd fd(bpf_map_get_fd_by_id(id));
     if (fd.get() < 0) continue;
     bpf_map_info info{};
     uint32_t info_bytes = sizeof(info);
     if (bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes) == 0 && name == info.name)
-      return fd.release();
+      return fd.Release();
   }
   return -1;
 }
@@ -136,7 +123,7 @@ SteeringMap::Entries EntriesOf(std::span<const IpAddress> addresses) {
 
 using Ranges = std::vector<steering_range>;
 
-// The same ports in as few ranges as can be.
+// The same ports in the smallest number of ranges.
 Ranges Merged(Ranges ranges) {
   std::ranges::sort(ranges, {}, [](const steering_range& range) { return range.first; });
   Ranges merged;
@@ -150,8 +137,8 @@ Ranges Merged(Ranges ranges) {
   return merged;
 }
 
-// An entry for each single port, and one without a port for the ranges and for later fragments. Where
-// there are too many ranges, the narrowest become single ports.
+// Makes one entry for each single port, and one without a port for the ranges and for later
+// fragments. If there are too many ranges, the narrowest become single ports.
 SteeringMap::Entries EntriesOf(std::span<const NatSource> sources) {
   SteeringMap::Entries entries;
   std::map<NatSource, Ranges> by_host;  // without their ports
@@ -187,8 +174,8 @@ SteeringMap::Entries EntriesOf(std::span<const NatSource> sources) {
 
 Status CheckSize(const char* what, size_t size, size_t limit) {
   if (size <= limit) return {};
-  return ResourceExhausted("steering holds at most " + std::to_string(limit) + " " + what +
-                           ", not " + std::to_string(size));
+  return ResourceExhausted("too many " + std::string(what) + " for steering: " +
+                           std::to_string(size) + ", at most " + std::to_string(limit));
 }
 
 }  // namespace
@@ -198,33 +185,34 @@ Result<std::string> SteeringProgram::Path() {
   if (memory_fd < 0) {
     size_t object_bytes = 0;
     const void* object = steer_bpf__elf_bytes(&object_bytes);
-    Descriptor fd(memfd_create("fairlead-steer.o", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (fd.get() < 0) return Internal("cannot make a memory file: " + ErrorText(errno));
+    UniqueFd fd(memfd_create("fairlead-steer.o", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (fd.get() < 0) return Internal("cannot create a memfd: " + ErrorText(errno));
     ssize_t written = write(fd.get(), object, object_bytes);
     if (written != static_cast<ssize_t>(object_bytes))
-      return Internal("cannot write the steering program to a memory file: " + ErrorText(errno));
+      return Internal("cannot write the steering program to a memfd: " + ErrorText(errno));
     if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
       return Internal("cannot seal the steering program: " + ErrorText(errno));
-    memory_fd = fd.release();
+    memory_fd = fd.Release();
   }
   return "/proc/self/fd/" + std::to_string(memory_fd);
 }
 
 Status FrontendSteering::CheckRights() {
-  const Descriptor socket_fd(socket(AF_XDP, SOCK_RAW, 0));
+  const UniqueFd socket_fd(socket(AF_XDP, SOCK_RAW, 0));
   if (socket_fd.get() < 0 && errno == EAFNOSUPPORT)
     return FailedPrecondition("this kernel has no AF_XDP sockets (CONFIG_XDP_SOCKETS)");
   const std::string needs =
       "it needs root, or CAP_NET_RAW, CAP_NET_ADMIN and CAP_SYS_ADMIN, in the host's own user "
       "namespace";
   if (socket_fd.get() < 0)
-    return FailedPrecondition("an AF_XDP socket is refused (" + ErrorText(errno) + "): " + needs);
-  const Descriptor map_fd(bpf_map_create(BPF_MAP_TYPE_XSKMAP, "probe", 4, 4, 1, nullptr));
+    return FailedPrecondition("cannot create an AF_XDP socket (" + ErrorText(errno) +
+                              "): " + needs);
+  const UniqueFd map_fd(bpf_map_create(BPF_MAP_TYPE_XSKMAP, "probe", 4, 4, 1, nullptr));
   if (map_fd.get() < 0)
-    return FailedPrecondition("BPF is refused (" + ErrorText(errno) + "): " + needs);
+    return FailedPrecondition("cannot create a BPF map (" + ErrorText(errno) + "): " + needs);
   uint32_t id = 0;
   if (bpf_map_get_next_id(0, &id) != 0)
-    return FailedPrecondition("opening BPF maps is refused (" + ErrorText(errno) + "): " + needs);
+    return FailedPrecondition("cannot list BPF maps (" + ErrorText(errno) + "): " + needs);
   return {};
 }
 
@@ -233,8 +221,8 @@ Status FrontendSteering::ClearStale(const std::string& interface) {
   ASSIGN_OR_RETURN(const auto attached, QueryAttached(index));
   if (!attached) return {};
   if (attached->name != kProgramName) return NotOurs(interface, *attached);
-  Descriptor fd(bpf_prog_get_fd_by_id(attached->id));
-  // Only this very program: one that somebody attached meanwhile stays.
+  UniqueFd fd(bpf_prog_get_fd_by_id(attached->id));
+  // Removes only this program. A program that was attached meanwhile stays.
   LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = fd.get());
   if (int error = bpf_xdp_detach(index, XDP_FLAGS_REPLACE, &options); error != 0)
     return Unavailable("cannot remove the stale steering program from '" + interface +
@@ -257,7 +245,7 @@ Result<FrontendSteering> FrontendSteering::Open(const std::string& interface) {
   if (!steering.frontends_.is_open() || !steering.nat_sources_.is_open() ||
       !steering.host_addresses_.is_open() || steering.counters_fd_ < 0)
     return FailedPrecondition("the steering program on '" + interface +
-                              "' lacks its maps, or they may not be opened (CAP_SYS_ADMIN)");
+                              "' lacks maps, or opening them is not permitted (CAP_SYS_ADMIN)");
   return steering;
 }
 
@@ -302,7 +290,7 @@ Result<uint32_t> SteeringMap::Add(const Entries& wanted) {
     const auto known = present_.find(key);
     if (known != present_.end() && known->second == value) continue;
     if (bpf_map_update_elem(fd_, key.data(), value.data(), BPF_ANY) != 0)
-      return ResourceExhausted("cannot add to a steering map: " + ErrorText(errno));
+      return ResourceExhausted("cannot add an entry to a steering map: " + ErrorText(errno));
     present_[key] = value;
     ++added;
   }
@@ -317,7 +305,7 @@ Result<uint32_t> SteeringMap::RemoveOthers(const Entries& wanted) {
       continue;
     }
     if (bpf_map_delete_elem(fd_, it->first.data()) != 0 && errno != ENOENT)
-      return Internal("cannot remove from a steering map: " + ErrorText(errno));
+      return Internal("cannot remove an entry from a steering map: " + ErrorText(errno));
     it = present_.erase(it);
     ++removed;
   }
@@ -340,7 +328,7 @@ Result<uint32_t> FrontendSteering::RemoveOthers(const SteeringSet& set) {
   return frontends + sources;
 }
 
-// In this order: the map may be full, and entries that stay may have got another value.
+// Removes before it adds, since the map may be full. Add also restores values that have changed.
 Result<uint32_t> FrontendSteering::Restore(const SteeringSet& set) {
   ASSIGN_OR_RETURN(const uint32_t removed, RemoveOthers(set));
   RETURN_IF_ERROR(Add(set).status());

@@ -1,23 +1,23 @@
-// Steering of a NIC that kernel and dataplane share (AF_XDP ports): which addresses' packets are
-// the dataplane's, and which stay with the kernel. steer.bpf.c is the program that decides.
+// Steering of a NIC that kernel and dataplane share (AF_XDP ports): which packets go to the
+// dataplane, and which to the kernel. The program steer.bpf.c decides.
 //
-// Theory of operation. net_af_xdp loads the program itself, from the path in its `xdp_prog=`
-// argument, attaches it when the port's first RX queue is set up, and puts its sockets in the
-// program's `xsks_map`. We bring the object file (SteeringProgram: it is embedded in our binary,
-// so the two never differ in version) and afterwards find the maps of what is attached by the
-// program's id. Nothing is pinned, so any number of dataplanes in any network namespaces of one
-// host never meet. docs/decisions/ has what was tried.
+// Theory of operation. net_af_xdp loads the program, from the path in its `xdp_prog=` argument. It
+// attaches the program when the port's first RX queue is set up, and puts its sockets into the
+// program's `xsks_map`. We provide the object file (SteeringProgram). It is embedded in our binary,
+// so both always have the same version. Afterwards we find the maps of the attached program by the
+// program's id. There are no BPF pins, so dataplanes in different network namespaces of one host
+// cannot conflict. docs/decisions/ describes the alternatives.
 //
-//     FrontendSteering::CheckRights()                  may this process do what follows?
-//     FrontendSteering::ClearStale("eth1")             a killed predecessor's program, if any
+//     FrontendSteering::CheckRights()                  may this process do the following?
+//     FrontendSteering::ClearStale("eth1")             removes the program of a killed process
 //     SteeringProgram::Path()                          -> "iface=eth1,xdp_prog=<path>" for the EAL
-//     rte_eth_rx_queue_setup(...)                      the PMD attaches; no frontend yet: all frames
-//                                                      are the kernel's
+//     rte_eth_rx_queue_setup(...)                      the PMD attaches the program; without
+//                                                      frontends, all frames go to the kernel
 //     FrontendSteering::Open("eth1")                   finds the maps
 //     steering.Add(set)                                before a snapshot is in force
-//     steering.RemoveOthers(set)                       after it is
+//     steering.RemoveOthers(set)                       after it is in force
 //
-// The management thread's, but for the const members, which any thread may call.
+// Management thread. Any thread may call const members.
 #pragma once
 
 #include <array>
@@ -34,37 +34,37 @@
 
 namespace fairlead {
 
-// The embedded object as a file without a place in any file system.
+// The embedded object file, as a memfd.
 class SteeringProgram {
  public:
-  // "/proc/self/fd/N", the same one each time; valid in this process, as long as it lives.
+  // "/proc/self/fd/N", the same at each call. Valid in this process until it ends.
   static Result<std::string> Path();
 };
 
 struct SteeringCounts {
-  uint64_t to_dataplane = 0;  // frames of ours, handed to a socket
-  uint64_t to_kernel = 0;     // frames about nothing of ours
-  uint64_t no_socket = 0;     // frames of ours on a queue without a socket: the kernel got them
+  uint64_t to_dataplane = 0;  // frames passed to a socket
+  uint64_t to_kernel = 0;     // frames that match no entry
+  uint64_t no_socket = 0;     // matching frames on a queue without a socket: the kernel got them
 };
 
-// What a backend of a nat service answers from; port 0 = any.
+// The source of a nat backend's replies; port 0 = any.
 struct NatSource {
   IpAddress address;
   Protocol protocol = Protocol::kTcp;
-  uint16_t port = 0;       // of a range: its first
-  uint16_t last_port = 0;  // of a range; else 0
+  uint16_t port = 0;       // the port, or the first of a range
+  uint16_t last_port = 0;  // the last of a range; 0 = no range
   // NOLINTNEXTLINE(modernize-use-nullptr): as in address.h
   friend auto operator<=>(const NatSource&, const NatSource&) = default;
 };
 
-// Whose packets are the dataplane's. Any order, repeats allowed.
+// The packets that go to the dataplane. Any order, duplicates allowed.
 struct SteeringSet {
   std::vector<IpAddress> frontends;  // by destination
   std::vector<NatSource> sources;    // by source, unless they are for an address of this host
 };
 
-// One of the program's hash maps, and what we have put into it. Both of its kinds of key have 20
-// bytes; of the values the map takes as many bytes as it has, one or all.
+// One of the program's hash maps, and the entries that we have added. Both kinds of keys have 20
+// bytes. The map uses as many bytes of a value as its values have: one, or all.
 class SteeringMap {
  public:
   using Key = std::array<uint8_t, 20>;
@@ -77,7 +77,7 @@ class SteeringMap {
   SteeringMap& operator=(SteeringMap&& other) noexcept;
   ~SteeringMap();
 
-  // The number of entries that were not there, or that had another value.
+  // Returns the number of entries that are new or had another value.
   Result<uint32_t> Add(const Entries& wanted);
   Result<uint32_t> RemoveOthers(const Entries& wanted);
   bool is_open() const { return fd_ >= 0; }
@@ -95,36 +95,36 @@ class FrontendSteering {
     uint32_t removed = 0;
   };
 
-  // Tries what loading the program and opening its maps will need (CAP_NET_ADMIN, CAP_BPF or
-  // CAP_SYS_ADMIN, in the host's own user namespace), so that a refusal names what is missing.
+  // Checks the rights that loading the program and opening its maps need (CAP_NET_ADMIN, CAP_BPF or
+  // CAP_SYS_ADMIN, in the host's user namespace). The error names the missing right.
   static Status CheckRights();
 
-  // Removes our own program from `interface` if a predecessor that was killed left it there: the
-  // PMD refuses to attach over any program. Another's program is refused with its name and left
-  // alone. REQUIRES that no other dataplane lives on the interface.
+  // Removes our program from `interface` if a killed process left it there: the PMD cannot attach
+  // over another program. A foreign program stays, and the error names it. REQUIRES that no other
+  // dataplane uses the interface.
   static Status ClearStale(const std::string& interface);
 
-  // Finds the maps of the program attached to `interface`. kFailedPrecondition when there is none
-  // or when it is not ours. Knows nothing of what was in the maps before.
+  // Finds the maps of the program on `interface`. kFailedPrecondition: there is no program, or it
+  // is not ours. Does not read entries that are already in the maps.
   static Result<FrontendSteering> Open(const std::string& interface);
 
-  // Steers what is in `set` here, beside what was before. The number of entries added. On failure
-  // some of them are in force, until Restore or the next call, which continues there.
+  // Adds the entries of `set` to the existing ones. Returns the number of entries added. After a
+  // failure some are in force, until Restore. The next call adds the rest.
   Result<uint32_t> Add(const SteeringSet& set);
-  // Leaves what is not in `set` to the kernel.
+  // Removes all entries that are not in `set`: their packets go to the kernel.
   Result<uint32_t> RemoveOthers(const SteeringSet& set);
-  // What is in `set` and nothing else, whatever a failed Add has left. The number of entries removed.
+  // Leaves only the entries of `set`, even after a failed Add. Returns the number removed.
   Result<uint32_t> Restore(const SteeringSet& set);
-  // Add and RemoveOthers. What is in the old and in the new set is never without its packets.
+  // Add, then RemoveOthers. Entries in both the old and the new set stay in force all the time.
   Result<Change> Update(const SteeringSet& set);
 
-  // This host's own addresses: what nat backends send there is the kernel's (health checks).
+  // Sets this host's addresses. Packets from nat backends to them go to the kernel (health checks).
   Status SetHostAddresses(std::span<const IpAddress> addresses);
 
-  // Sums over all CPUs, since the program was loaded.
+  // Sums over all CPUs since the program was loaded.
   Result<SteeringCounts> Counts() const;
 
-  // False once somebody else has removed or replaced the program: the port then receives nothing.
+  // False after the program was removed or replaced: the port then receives nothing.
   bool StillAttached() const;
 
   size_t frontend_count() const { return frontends_.size(); }

@@ -1,26 +1,27 @@
-/* Steering: which frames of a shared NIC are the dataplane's.
+/* Steering: decides which frames of a shared NIC go to the dataplane.
  *
- * A frame is handed to the AF_XDP socket of its RX queue when its IP destination is a frontend's
- * address (whatever the protocol: fragments and ICMP errors have no ports), when it is ARP that
- * asks for or speaks as such an address, or a neighbour solicitation or advertisement about one.
- * Everything else is the kernel's: SSH, BGP, the host's own ping. Example: with the frontend
- * 203.0.113.10, a TCP segment to 203.0.113.10:443 goes to the socket of queue ctx->rx_queue_index;
- * one to 10.0.0.2:22 on the same queue goes up the kernel's stack.
+ * The AF_XDP socket of the RX queue gets these frames:
+ * - IP to a frontend's address, with any protocol: fragments and ICMP errors have no ports
+ * - ARP whose target or sender is a frontend's address
+ * - neighbour solicitations and advertisements about a frontend's address
+ * The kernel gets all other frames: SSH, BGP, the host's own ping. Example: with the frontend
+ * 203.0.113.10, a TCP segment to 203.0.113.10:443 goes to the socket of queue ctx->rx_queue_index.
+ * A segment to 10.0.0.2:22 on the same queue goes to the kernel's stack.
  *
- * A nat service's backends answer through us, to the client's address. Those packets are known by
- * where they come from: address, protocol and port of the backend. Example: 10.0.0.11:8080 to
- * 198.51.100.7:40000 is the dataplane's; 10.0.0.11:8080 to 10.0.0.2:51000, the answer to our own
- * health check, is the kernel's, as 10.0.0.2 is the host's. An ICMP error about what went to such a
- * backend quotes it as the destination. Later fragments have no ports, so those of all TCP or all
- * UDP from the backend to elsewhere come to the dataplane.
+ * The backends of a nat service send replies to the client's address, through us. The replies are
+ * identified by their source: address, protocol and port of the backend. Example: 10.0.0.11:8080 to
+ * 198.51.100.7:40000 goes to the dataplane. 10.0.0.11:8080 to 10.0.0.2:51000 answers our own health
+ * check; it goes to the kernel, since 10.0.0.2 is the host's address. An ICMP error about a packet
+ * to such a backend quotes the backend as the destination. Later fragments have no ports. So all
+ * later TCP or UDP fragments from the backend to other hosts go to the dataplane.
  *
  * A socket leaves `xsks_map` when its process ends, however it ends. The redirect then returns its
- * fallback, XDP_PASS: with a dead dataplane the kernel sees what it would see without us.
+ * fallback, XDP_PASS: without a running dataplane, the kernel gets all frames.
  *
- * net_af_xdp loads this object itself (`xdp_prog=`), finds `xsks_map` by that name and fills it.
- * It takes the first program of the object, so there is one.
+ * net_af_xdp loads this object itself (`xdp_prog=`), finds `xsks_map` by name and fills it. It uses
+ * the first program of the object, so there must be only one.
  */
-/* clang-format off: linux/bpf.h first, libbpf's headers build on its types. */
+/* clang-format off: linux/bpf.h must come first, since libbpf's headers use its types. */
 #include <linux/bpf.h>
 /* clang-format on */
 #include <bpf/bpf_endian.h>
@@ -87,7 +88,7 @@ struct arp_ipv4 {
   __u8 target[4];
 } __attribute__((packed));
 
-/* RFC 4861, 4.3 and 4.4: solicitation and advertisement begin alike. */
+/* RFC 4861, 4.3 and 4.4: solicitations and advertisements have the same start. */
 struct neighbour_message {
   __u8 type, code;
   __be16 checksum;
@@ -109,28 +110,28 @@ static __always_inline int is_frontend6(const void* address) {
   return bpf_map_lookup_elem(&frontends, &key) != NULL;
 }
 
-/* What the decision about nat needs of an IP packet. */
+/* The fields of an IP packet that the decision about nat needs. */
 struct transport {
   struct steering_address source, destination;
-  __u32 at; /* offset in the frame of what is behind the IP headers */
+  __u32 at; /* offset in the frame of the first byte after the IP headers */
   __u8 protocol;
   __u8 is_later_fragment;
 };
 
-/* RFC 8200: what may stand before TCP and UDP begins like this. */
+/* RFC 8200: the start of all extension headers that may come before TCP and UDP. */
 struct extension {
   __u8 next;
-  __u8 length; /* in units of 8 bytes, less one; of AH in units of 4, less two */
+  __u8 length; /* in units of 8 bytes, minus one; AH: in units of 4 bytes, minus two */
   __be16 fragment_offset;
   __be32 rest;
 };
 
-/* Masks, not comparisons, keep the verifier's ranges, and with them its work, small. */
+/* Masks instead of comparisons keep the verifier's value ranges small, and thus its work. */
 enum { MAX_EXTENSIONS = 8, OFFSET_MASK = 0xfff, ICMP_ERROR_BYTES = 8 };
 
-/* Where the extension headers end that begin at `offset` with one of that kind:
- * offset | protocol << 16 | is_later_fragment << 24; 0 when they are cut. Global, so that the
- * verifier looks at it once. */
+/* Finds the end of the extension headers that begin at `offset` with one of type `kind`. Returns
+ * offset | protocol << 16 | is_later_fragment << 24; 0 if they are truncated. A global function, so
+ * that the verifier checks it only once. */
 __noinline __u32 skip_extensions(struct xdp_md* ctx, __u32 offset, __u32 kind) {
   const void* end = (const void*)(long)ctx->data_end;
   for (int i = 0; i < MAX_EXTENSIONS; ++i) {
@@ -204,7 +205,7 @@ static __always_inline int is_icmp_error(__u8 family, __u8 type) {
   return type >= 1 && type <= 4;
 }
 
-/* The IP packet at `offset`, whole or quoted. */
+/* Reads the IP packet at `offset`, the frame's own or a quoted one. */
 static __always_inline int read_packet(struct xdp_md* ctx, __u32 offset, __u32 family,
                                        struct transport* out) {
   const void* begin = (const void*)(long)ctx->data;
@@ -213,13 +214,13 @@ static __always_inline int read_packet(struct xdp_md* ctx, __u32 offset, __u32 f
   return family == 4 ? read_ipv4(begin, end, offset, out) : read_ipv6(ctx, begin, end, offset, out);
 }
 
-/* Four bytes at `offset`: two ports, or an ICMP type and more. NULL when the frame ends before. */
+/* Four bytes at `offset`: two ports, or an ICMP type and more. NULL if the frame ends before. */
 static __always_inline const void* four_bytes(struct xdp_md* ctx, __u32 offset) {
   const void* at = (const void*)(long)ctx->data + (offset & OFFSET_MASK);
   return at + 4 > (const void*)(long)ctx->data_end ? NULL : at;
 }
 
-/* The packet that an error quotes at `offset` went to a nat backend. */
+/* True if the packet that an ICMP error quotes at `offset` went to a nat backend. */
 __noinline int quotes_nat(struct xdp_md* ctx, __u32 offset, __u32 family) {
   struct transport quoted = {};
   if (!read_packet(ctx, offset, family, &quoted)) return 0;
@@ -228,7 +229,8 @@ __noinline int quotes_nat(struct xdp_md* ctx, __u32 offset, __u32 family) {
   return ports && has_source(&quoted.destination, quoted.protocol, ports[1], 0);
 }
 
-/* A nat backend's own, or an error about what was sent to one, and not for this host. */
+/* True if the packet is from a nat backend, or an ICMP error about a packet to one, and its
+ * destination is not this host. */
 __noinline int is_nat(struct xdp_md* ctx, __u32 offset, __u32 family) {
   struct transport packet = {};
   if (!read_packet(ctx, offset, family, &packet)) return 0;
@@ -259,7 +261,8 @@ static __always_inline int ipv6_is_ours(const void* at, const void* end) {
   const struct ipv6hdr* ip = at;
   if ((const void*)(ip + 1) > end) return 0;
   if (is_frontend6(&ip->daddr)) return 1;
-  /* ND comes without extension headers (RFC 6980 forbids the only one that would hide it). */
+  /* ND has no extension headers (RFC 6980 forbids the fragment header, the only one that would hide
+   * it). */
   const struct neighbour_message* message = (const void*)(ip + 1);
   if (ip->nexthdr != IPPROTO_ICMPV6 || (const void*)(message + 1) > end) return 0;
   if (message->type != ND_SOLICITATION && message->type != ND_ADVERTISEMENT) return 0;
@@ -274,7 +277,7 @@ static __always_inline int is_ours(struct xdp_md* ctx) {
   const void* at = ethernet + 1;
   __u32 offset = sizeof(*ethernet);
   __be16 ethertype = ethernet->h_proto;
-  int is_group = ethernet->h_dest[0] & 1; /* which nobody routes */
+  int is_group = ethernet->h_dest[0] & 1; /* group frames are not routed */
   for (int depth = 0; depth < 2; ++depth) {
     if (ethertype != bpf_htons(ETH_P_8021Q) && ethertype != bpf_htons(ETH_P_8021AD)) break;
     const struct vlan_tag* tag = at;

@@ -1,7 +1,7 @@
-// Records when a worker last found packets at its ports, when it last polled them and found none, and
-// its longest pause between two polls: what tells a worker with nothing to do from one that does not run. Only the worker itself can know
-// that: to somebody else's clock a worker that waits for its CPU, or for a slow write, is as silent
-// as one without packets, and it may have left packets unread.
+// Records when a worker last found packets at its ports, when it last polled them and found none,
+// and its longest pause between two polls. This distinguishes a worker with nothing to do from one
+// that does not run. Only the worker knows the difference. From outside, a worker that waits for
+// its CPU or for a slow write looks like one without packets, but its queues may have packets.
 #pragma once
 
 #include <algorithm>
@@ -10,29 +10,29 @@
 
 namespace fairlead {
 
-// Of one worker, which alone writes it; a line of its own.
+// One per worker, in its own cache line. Only that worker writes it.
 class alignas(64) Activity {
  public:
-  // Worker, once a loop, before it polls its ports. What lies between two calls is a pause: work on a batch, a
-  // sleep when there is nothing to do (200 us), or time for which the worker had no CPU.
+  // Worker, once per loop, before it polls its ports. The time between two calls is a pause: work
+  // on a batch, a sleep when there is nothing to do (200 us), or time without a CPU.
   void Polls(uint64_t now_tsc) {
     const uint64_t before_tsc = poll_tsc_.load(std::memory_order_relaxed);
     if (before_tsc != 0 && now_tsc > before_tsc + longest_pause_tsc()) {
       longest_pause_tsc_.store(now_tsc - before_tsc, std::memory_order_relaxed);
     }
-    // Last: a reader that sees it sees the pause before it too.
+    // Stored last: a reader that sees this value also sees the pause before it.
     poll_tsc_.store(now_tsc, std::memory_order_release);
   }
-  // Worker. `now_tsc` was read before it looked.
+  // Worker, after a poll. `now_tsc` was read before the poll.
   void Found(uint64_t now_tsc) { packet_tsc_.store(now_tsc, std::memory_order_relaxed); }
   void FoundNothing(uint64_t now_tsc) { empty_tsc_.store(now_tsc, std::memory_order_relaxed); }
 
-  // Any thread; 0: never yet.
+  // Any thread. 0: not yet.
   uint64_t packet_tsc() const { return packet_tsc_.load(std::memory_order_relaxed); }
   uint64_t empty_tsc() const { return empty_tsc_.load(std::memory_order_relaxed); }
 
-  // Any thread: the longest pause since the first poll, in cycles; one that has not ended by `now_tsc`
-  // counts up to then. 0 before the first poll.
+  // Any thread. The longest pause since the first poll, in cycles. A pause that has not ended by
+  // `now_tsc` counts up to that time. 0 before the first poll.
   uint64_t LongestPauseCycles(uint64_t now_tsc) const {
     const uint64_t poll_tsc = poll_tsc_.load(std::memory_order_acquire);
     const uint64_t pause_tsc = poll_tsc != 0 && now_tsc > poll_tsc ? now_tsc - poll_tsc : 0;
@@ -48,12 +48,12 @@ class alignas(64) Activity {
   std::atomic<uint64_t> empty_tsc_{0};
 };
 
-// For how long every worker has been looking in vain: from the last packet of any, or from
-// `started_tsc` if that is later, to the last empty look of the one that looked longest ago.
-// 0 while some worker has not looked since. `activity_of(i)`: of worker i of `count`.
+// How long all workers have polled empty. The time begins with the last packet of any worker, or at
+// `started_tsc` if that is later. It ends with the oldest among the workers' last empty polls. 0
+// while some worker has not polled empty since. `activity_of(i)`: the Activity of worker i.
 template <typename ActivityOf>
 uint64_t IdleCycles(uint64_t started_tsc, size_t count, ActivityOf activity_of) {
-  // What was seen empty is read first: a packet found meanwhile makes the time shorter, not longer.
+  // Reads the empty polls first: a packet found meanwhile makes the time shorter, not longer.
   uint64_t until_tsc = UINT64_MAX;
   for (size_t i = 0; i < count; ++i) until_tsc = std::min(until_tsc, activity_of(i).empty_tsc());
   uint64_t from_tsc = started_tsc;

@@ -17,7 +17,7 @@ class MbufSource final : public BufferSource {
   void Free(void* handle) override;
   void CopyTail(void* handle, uint32_t offset, uint32_t length, uint8_t* out) const override;
   bool Gather(Burst* burst, uint32_t i) override;
-  // The handle of a packet that waits is its mbuf, which keeps the index of the port it came in on.
+  // The handle of a waiting packet is its mbuf. The mbuf's `port` is the index of the ingress port.
   uint64_t Hold(const Burst& burst, uint32_t i) override;
   void Resume(uint64_t held, Burst* burst, uint32_t i) override;
 

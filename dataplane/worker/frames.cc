@@ -12,18 +12,18 @@
 namespace fairlead {
 namespace {
 
-// With what a driver did not leave in the bytes put back there, or it could not be parsed and sent on.
-// Rare: drivers strip tags only when asked to, except AF_PACKET's.
+// Makes the headers contiguous and puts back a stripped VLAN tag. Otherwise the frame could not be
+// parsed and forwarded. Rare: except for AF_PACKET's, drivers strip tags only on request.
 rte_mbuf* Restored(rte_mbuf* buffer) {
   if (buffer->nb_segs > 1) LineariseHeaders(buffer);
   if ((buffer->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
-    rte_vlan_insert(&buffer);  // fails without headroom only; the tag is lost then
+    rte_vlan_insert(&buffer);  // fails only without headroom; the tag is lost then
   }
   return buffer;
 }
 
-// A buffer of one segment, without what is the same for nearly all.
-[[gnu::always_inline]] inline void FillUsual(rte_mbuf* buffer, Burst* burst, uint32_t i) {
+// Fills the arrays for a buffer of one segment, except the values that nearly all buffers share.
+[[gnu::always_inline]] inline void FillCommon(rte_mbuf* buffer, Burst* burst, uint32_t i) {
   const uint32_t length = buffer->pkt_len;
   burst->frame[i] = rte_pktmbuf_mtod(buffer, uint8_t*);
   burst->linear_length[i] = length;
@@ -59,7 +59,7 @@ bool LineariseHeaders(rte_mbuf* buffer) {
 }
 
 void FillOne(rte_mbuf* buffer, uint16_t port_index, Burst* burst, uint32_t i) {
-  FillUsual(buffer, burst, i);
+  FillCommon(buffer, burst, i);
   burst->linear_length[i] = buffer->data_len;
   burst->tailroom[i] = static_cast<uint16_t>(buffer->buf_len - buffer->data_off - buffer->data_len);
   burst->ingress_port[i] = port_index;
@@ -88,14 +88,14 @@ void TrimSegments(rte_mbuf* buffer) {
 void FillBurst(rte_mbuf* const* buffers, uint32_t count, uint16_t port_index,
                const ArrivalHints& hints, Burst* burst) {
   constexpr uint64_t kUnusualFlags = RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_IP_CKSUM_BAD;
-  // As if there were nothing unusual about any, which shows by the way.
+  // Fills all as common buffers. Collects flags that show whether any is not.
   uint64_t flags = 0;
   uint32_t segments = 0;
   for (uint32_t i = 0; i < count; ++i) {
     rte_mbuf* const buffer = buffers[i];
     flags |= buffer->ol_flags;
     segments |= buffer->nb_segs;
-    FillUsual(buffer, burst, i);
+    FillCommon(buffer, burst, i);
     PrefetchLine(burst->frame[i]);
   }
   std::fill_n(burst->ingress_port, kMaxBurst, port_index);
@@ -104,10 +104,10 @@ void FillBurst(rte_mbuf* const* buffers, uint32_t count, uint16_t port_index,
   if (segments > 1 || (flags & kUnusualFlags) != 0) [[unlikely]] {
     for (uint32_t i = 0; i < count; ++i) FillOne(Restored(buffers[i]), port_index, burst, i);
   }
-  // What a burst needs beyond each frame's first line is asked for together with it, going by what the
-  // burst before needed: a line from memory that nobody wanted costs some 37 cycles a packet.
-  // (2026-11, bench/pipeline.cc, none, buffers:131072, A B A B: v6/dsr 245 -> 213, v4/ipip 287 -> 248,
-  // v4/gue 331 -> 252 cycles a packet; v4/dsr as before.)
+  // Also prefetches the extra line that the burst before needed, but only then: a useless line from
+  // memory costs about 37 cycles per packet.
+  // (2026-11, bench/pipeline.cc, none, buffers:131072, A B A B, cycles per packet:
+  // v6/dsr 245 -> 213, v4/ipip 287 -> 248, v4/gue 331 -> 252; v4/dsr unchanged.)
   if (const ptrdiff_t extra = ExtraLine(hints); extra != 0) {
     for (uint32_t i = 0; i < count; ++i) PrefetchLine(burst->frame[i] + extra);
   }

@@ -1,5 +1,5 @@
-// When nobody can still be looking at something that was unpublished: rte_rcu_qsbr behind a seam,
-// so that the management thread's logic is tested without DPDK.
+// Grace periods: when no worker can still read something that was unpublished. An interface over
+// rte_rcu_qsbr, so that the management thread's code is tested without DPDK.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,9 @@ namespace fairlead {
 class GracePeriods {
  public:
   virtual ~GracePeriods() = default;
-  // Begins a grace period. REQUIRES that what it shall cover is unpublished already.
+  // Begins a grace period. REQUIRES that its objects are unpublished already.
   virtual uint64_t Begin() = 0;
-  // True when every worker has passed a quiescent state since. Never waits.
+  // True if every worker has passed a quiescent state since Begin(). Never waits.
   virtual bool IsOver(uint64_t period) = 0;
 };
 

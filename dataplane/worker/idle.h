@@ -1,7 +1,8 @@
-// What a worker does between two empty looks at its queues. Busy polling gives the lowest latency
-// and takes a whole CPU; on a small machine that CPU is somebody else's too. So, unless told to be
-// busy: spin for 50 us (a request's answer is likely to follow), then sleep in steps up to 200 us,
-// which costs a few per cent of a CPU and adds at most that to the first packet after a pause.
+// What a worker does between two empty polls of its queues. Busy polling gives the lowest latency,
+// but takes a whole CPU; on a small machine, other processes need that CPU too. So in adaptive
+// mode, a worker spins for 50 us, since the answer to a request is likely to follow. Then it
+// sleeps, first 20 us, later 200 us at a time. This takes a few per cent of a CPU, and delays the
+// first packet after a pause by at most that time.
 #pragma once
 
 #include <rte_pause.h>
@@ -20,7 +21,7 @@ class Idler {
   Idler(IdleMode mode, uint64_t tsc_hz)
       : mode_(mode), spin_tsc_(tsc_hz / 20'000), short_tsc_(tsc_hz / 500) {}
 
-  // Worker, once, before its loop: short sleeps are worth nothing with 50 us of timer slack.
+  // Worker, once, before its loop. With 50 us of timer slack, short sleeps would last too long.
   static void PrepareThread() { prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0); }
 
   void Busy(uint64_t now_tsc) { last_busy_tsc_ = now_tsc; }
@@ -40,7 +41,7 @@ class Idler {
 
   IdleMode mode_;
   uint64_t spin_tsc_;   // 50 us
-  uint64_t short_tsc_;  // 2 ms: sleeps are short before, long after
+  uint64_t short_tsc_;  // 2 ms; sleeps are short before, long after
   uint64_t last_busy_tsc_ = 0;
 };
 

@@ -7,7 +7,7 @@
 namespace fairlead {
 namespace {
 
-// All at once, or as many as the device takes; it frees none of the rest. The number taken.
+// Sends as many buffers as the device accepts, and frees the rest. Returns the number sent.
 uint16_t SendOrFree(uint16_t device, uint16_t queue, rte_mbuf** buffers, uint16_t count) {
   uint16_t sent = 0;
   while (sent < count) {
@@ -46,7 +46,7 @@ uint32_t KernelPath::Poll() {
     const uint16_t count = rte_eth_rx_burst(lane.tap_id, queue_, buffers, kMaxBurst);
     if (count == 0) continue;
     found += count;
-    for (uint16_t i = 0; i < count; ++i) buffers[i]->ol_flags = 0;  // the TAP's, not the NIC's
+    for (uint16_t i = 0; i < count; ++i) buffers[i]->ol_flags = 0;  // the TAP has set them
     const uint16_t sent = SendOrFree(lane.port_id, queue_, buffers, count);
     Add(&lane.stats.received, count);
     Add(&lane.stats.sent, sent);

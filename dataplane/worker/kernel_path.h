@@ -1,15 +1,15 @@
-// A worker's share of the exception path of poll-mode NICs: the kernel does not see such a NIC, so
-// the port has a TAP interface beside it. What is not for a frontend goes out of the TAP, and what
-// the kernel sends there leaves by the port, unexamined.
+// A worker's share of the exception path of poll-mode NICs. The kernel does not see such a NIC, so
+// the port has a TAP interface. Frames that are not for a frontend go to the TAP. Frames that the
+// kernel sends there leave by the port, without inspection.
 //
 //     NIC -> ... verdict to_kernel -> Enqueue -> TAP (wan0) -> kernel
 //     NIC <---------------- Poll <-------------- TAP (wan0) <- kernel
 //
-// Counting. A frame for the kernel has its verdict, to_kernel, once, whatever becomes of it here;
-// frames of the kernel are no packets of the pipeline and are in none of its sums. The path has two
-// sums of its own: to_kernel = delivered + lost (over all ports with a TAP), received = sent + unsent.
+// Counting. A frame to the kernel counts once as to_kernel, even if it is lost here. Frames from
+// the kernel do not pass the pipeline, so no pipeline counter includes them. This path has two
+// sums: to_kernel = delivered + lost (over all ports with a TAP), received = sent + unsent.
 //
-// Owned by one worker, which uses the queue of its own index on both devices.
+// Each worker has its own, and uses the queue with its own index on both devices.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -24,10 +24,10 @@ namespace fairlead {
 
 inline constexpr uint16_t kNoTap = 0xffff;
 
-// By port index; DPDK's ids.
+// DPDK's ids of a port and its TAP.
 struct KernelPort {
   uint16_t port_id;
-  uint16_t tap_id;  // kNoTap: what is the kernel's goes nowhere
+  uint16_t tap_id;  // kNoTap: there is no path to the kernel
 };
 
 class KernelPath {
@@ -35,19 +35,19 @@ class KernelPath {
   KernelPath(uint16_t queue, const std::vector<KernelPort>& ports);
 
   bool Takes(uint16_t port_index) const { return lanes_[port_index].tap_id != kNoTap; }
-  // REQUIRES Takes(port_index). The path owns the buffer.
+  // REQUIRES Takes(port_index). The path owns the buffer now.
   void Enqueue(uint16_t port_index, rte_mbuf* buffer) {
     Lane& lane = lanes_[port_index];
     if (lane.count == kMaxBurst) Flush(&lane);
     lane.buffers[lane.count++] = buffer;
   }
-  // Sends what is enqueued.
+  // Sends all enqueued frames.
   void Flush() {
     for (Lane& lane : lanes_) {
       if (lane.count != 0) Flush(&lane);
     }
   }
-  // Moves a burst from every TAP to its port; the number of frames.
+  // Moves a burst from every TAP to its port. Returns the number of frames received.
   uint32_t Poll();
 
   // Any thread.

@@ -15,7 +15,7 @@ class RcuState final : public GracePeriods {
  public:
   static Result<std::unique_ptr<RcuState>> Create(uint32_t worker_count);
 
-  // Worker, at its begin and end, and once per loop.
+  // Worker: Enter at its start, Leave at its end, Quiescent once per loop.
   void Enter(uint32_t worker) {
     rte_rcu_qsbr_thread_register(state_.get(), worker);
     rte_rcu_qsbr_thread_online(state_.get(), worker);

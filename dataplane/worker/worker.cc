@@ -40,14 +40,15 @@ void Worker::Run() {
   Idler idler(shared_->idle, rte_get_tsc_hz());
   shared_->rcu->Enter(index_);
   while (!shared_->stop.load(std::memory_order_relaxed)) {
-    // Between two bursts the worker holds no pointer into the tables: the old ones may go.
+    // Here the worker holds no pointer into the tables, so old tables may be freed.
     shared_->rcu->Quiescent(index_);
     context_.tables = shared_->tables.load(std::memory_order_acquire);
     const uint64_t now_tsc = rte_rdtsc();
     activity_.Polls(now_tsc);
-    if (index_ == 0 && shared_->outgoing != nullptr && !shared_->outgoing->empty()) [[unlikely]]
-      SendOutgoing();
-    if (PollOnce(now_tsc) != 0) {
+    if (index_ == 0 && shared_->management_frames != nullptr &&
+        !shared_->management_frames->empty()) [[unlikely]]
+      SendManagementFrames();
+    if (ServePorts(now_tsc) != 0) {
       idler.Busy(now_tsc);
     } else {
       idler.Wait(now_tsc);
@@ -58,7 +59,7 @@ void Worker::Run() {
   shared_->rcu->Leave(index_);
 }
 
-uint32_t Worker::PollOnce(uint64_t now_tsc) {
+uint32_t Worker::ServePorts(uint64_t now_tsc) {
   uint32_t found = 0;
   const auto port_count = static_cast<uint16_t>(shared_->port_ids.size());
   for (uint16_t port = 0; port < port_count; ++port) {
@@ -67,32 +68,33 @@ uint32_t Worker::PollOnce(uint64_t now_tsc) {
                                             buffers, kMaxBatch);
     if (count == 0) continue;
     if (found == 0) {
-      ReadClock(now_tsc);
+      SetContextTime(now_tsc);
       activity_.Found(now_tsc);
     }
     found += count;
-    PassBatch(buffers, count, port, context_, burst_, [this](const Burst&) { Dispatch(); });
-    if (!fragments_.idle()) [[unlikely]]
+    // ProcessBurst for up to 32 packets at a time, then Dispatch.
+    ProcessBatch(buffers, count, port, context_, burst_, [this](const Burst&) { Dispatch(); });
+    if (!fragments_.empty()) [[unlikely]]
       ReleaseHeld(false);
   }
   if (found == 0) {
     activity_.FoundNothing(now_tsc);
-    if (!fragments_.idle()) {
-      ReadClock(now_tsc);
+    if (!fragments_.empty()) {
+      SetContextTime(now_tsc);
       ReleaseHeld(false);
     }
   }
   return found + kernel_path_.Poll();
 }
 
-void Worker::ReadClock(uint64_t now_tsc) {
+void Worker::SetContextTime(uint64_t now_tsc) {
   context_.now_us = shared_->clock.Microseconds(now_tsc);
-  context_.now_tick = Clock::Tick(context_.now_us);
+  context_.now_tick = TscClock::Tick(context_.now_us);
 }
 
-void Worker::SendOutgoing() {
+void Worker::SendManagementFrames() {
   rte_mbuf* buffers[kMaxBurst];
-  const uint32_t count = shared_->outgoing->Take(buffers, kMaxBurst);
+  const uint32_t count = shared_->management_frames->Take(buffers, kMaxBurst);
   Add(&counters_.totals.generated, count);
   for (uint32_t i = 0; i < count; ++i) Enqueue(buffers[i]->port, buffers[i], kNoService);
   for (uint32_t port = 0; port < outboxes_.size(); ++port) {
@@ -101,7 +103,7 @@ void Worker::SendOutgoing() {
 }
 
 void Worker::ReleaseHeld(bool all) {
-  while (!fragments_.idle()) {
+  while (!fragments_.empty()) {
     const uint32_t count = ReleaseFragments(context_, burst_, all);
     Dispatch();
     if (count < kMaxBurst && !all) return;
@@ -120,12 +122,13 @@ void Worker::Dispatch() {
   uint32_t done_count = 0;
   for (uint32_t i = 0; i < burst_.count; ++i) {
     const Verdict verdict = burst_.verdict[i];
-    if (verdict == Verdict::kForward || verdict == Verdict::kReply) {
+    if (verdict == Verdict::kForward || verdict == Verdict::kAnswer) {
       Enqueue(burst_.egress_port[i], TakeFrame(burst_, i),
               verdict == Verdict::kForward ? burst_.service[i] : kNoService);
     } else if (verdict == Verdict::kToKernel && kernel_path_.Takes(burst_.ingress_port[i])) {
       kernel_path_.Enqueue(burst_.ingress_port[i], TakeFrame(burst_, i));
     } else if (verdict != Verdict::kHeld) {
+      // Dropped, or for the kernel, but the port has no path to it.
       done[done_count++] = static_cast<rte_mbuf*>(burst_.handle[i]);
     }
   }
@@ -146,7 +149,7 @@ void Worker::Dispatch() {
 
 void Worker::Flush(uint32_t port_index) {
   Outbox& outbox = outboxes_[port_index];
-  // The driver owns a buffer once it has taken it: lengths are summed up before.
+  // The driver owns buffers that it has accepted, so their lengths are read first.
   uint32_t lengths[kMaxBurst];
   for (uint32_t i = 0; i < outbox.count; ++i) lengths[i] = outbox.buffers[i]->pkt_len;
 

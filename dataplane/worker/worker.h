@@ -1,4 +1,4 @@
-// A worker: one lcore that receives, judges and sends, burst by burst, until it is told to stop.
+// A worker: one lcore that receives, processes and sends packets until `stop` is set.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -13,37 +13,37 @@
 #include "dataplane/pipeline/pipeline.h"
 #include "dataplane/worker/activity.h"
 #include "dataplane/worker/buffers.h"
-#include "dataplane/worker/clock.h"
 #include "dataplane/worker/kernel_path.h"
-#include "dataplane/worker/outgoing.h"
+#include "dataplane/worker/management_frames.h"
 #include "dataplane/worker/rcu.h"
+#include "dataplane/worker/tsc_clock.h"
 
 namespace fairlead {
 
-// What all workers share, owned by main; outlives them.
+// Shared by all workers. main owns it, and it outlives them.
 struct WorkerShared {
   std::atomic<const ForwardingTables*> tables{nullptr};  // published by the management thread
   std::atomic<bool> stop{false};
   FlowTable* flows = nullptr;
   FragmentMap* fragments = nullptr;
-  rte_mempool* pool = nullptr;  // of what workers make themselves
+  rte_mempool* pool = nullptr;  // for made frames
   std::vector<PortView> ports;
   std::vector<uint16_t> port_ids;        // DPDK's, by port index
   std::vector<KernelPort> kernel_ports;  // by port index
   RcuState* rcu = nullptr;
-  Outgoing* outgoing = nullptr;  // the first worker sends what is in it; may be null
+  ManagementFrames* management_frames = nullptr;  // the first worker sends its frames; may be null
   IdleMode idle = IdleMode::kAdaptive;
   uint32_t replies_per_second = 1000;
   uint32_t icmp_errors_per_second = 1000;
   uint32_t resets_per_second = 1000;
-  Clock clock;
+  TscClock clock;
 };
 
 class alignas(64) Worker {
  public:
   static Result<std::unique_ptr<Worker>> Create(uint32_t index, WorkerShared* shared);
 
-  // The loop; returns after shared->stop.
+  // Runs the loop until shared->stop is set.
   void Run();
 
   // Any thread.
@@ -51,11 +51,11 @@ class alignas(64) Worker {
   const KernelPath& kernel_path() const { return kernel_path_; }
   const Activity& activity() const { return activity_; }
 
-  // Management thread, when no worker uses the slot (after a grace period).
+  // Management thread, for counters that no worker uses any more (after a grace period).
   WorkerCounters& mutable_counters() { return counters_; }
 
  private:
-  // Packets on their way to one port.
+  // Packets to send on one port.
   struct Outbox {
     uint32_t count = 0;
     rte_mbuf* buffers[kMaxBurst] = {};
@@ -64,15 +64,15 @@ class alignas(64) Worker {
 
   Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters);
 
-  // One look at every port's queue; the number of packets found.
-  uint32_t PollOnce(uint64_t now_tsc);
-  // Hands every packet of the burst to where its verdict says, and what was made of it to its port.
+  // Polls every port's queue, and the TAPs, once. Returns the number of packets found.
+  uint32_t ServePorts(uint64_t now_tsc);
+  // Passes every packet of the burst on by its verdict, and sends the made frames.
   void Dispatch();
   void Enqueue(uint16_t port_index, rte_mbuf* buffer, uint32_t service);
-  // Fragments that wait no longer; with `all`, whatever waits.
+  // Processes fragments that no longer wait; with `all`, every waiting fragment.
   void ReleaseHeld(bool all);
-  void ReadClock(uint64_t now_tsc);
-  void SendOutgoing();
+  void SetContextTime(uint64_t now_tsc);
+  void SendManagementFrames();
   void Flush(uint32_t port_index);
 
   uint32_t index_;

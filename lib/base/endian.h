@@ -1,5 +1,5 @@
-// Integers in network (big-endian) order. They are byte arrays, so alignment 1: a wire header made
-// of them may lie anywhere in a packet. Compilers turn host() into one load and one bswap.
+// Integers in network (big-endian) order. They are byte arrays with alignment 1, so a wire header
+// made of them may lie anywhere in a packet. Compilers turn host() into one load and one bswap.
 #pragma once
 
 #include <compare>

@@ -1,5 +1,5 @@
-// Errors as values. `lib/` and `dataplane/` throw nothing: a function that can fail on bad input
-// returns `Status` or `Result<T>`; the message names the field, the value and what to do.
+// Errors as values. `lib/` and `dataplane/` throw no exceptions. A function that can fail on bad
+// input returns `Status` or `Result<T>`. The message names the field, the value and what to do.
 // A programmer's error is a CHECK (check.h); a packet's error is a DropReason (counters/).
 #pragma once
 
@@ -17,14 +17,14 @@ enum class ErrorCode : uint8_t {
   kInvalidArgument,  // the caller's input is wrong and will stay wrong
   kNotFound,
   kAlreadyExists,
-  kFailedPrecondition,  // right in itself, refused in the present state
+  kFailedPrecondition,  // valid input, refused in the present state
   kResourceExhausted,
   kUnavailable,  // try again later
   kDataLoss,     // stored or received bytes are damaged
   kInternal,
-  kStaleRevision,  // somebody else has changed it since
-  kWrongOwner,     // it is another program's to change
-  kHistoryGone,    // what is asked for is not kept any more, or is yet to come
+  kStaleRevision,  // it has changed since the caller read it
+  kWrongOwner,     // another program owns it
+  kHistoryGone,    // the requested revision is no longer kept, or does not exist yet
 };
 
 class [[nodiscard]] Status {
@@ -100,13 +100,13 @@ class [[nodiscard]] Result {
 #define FAIRLEAD_CONCAT_INNER(a, b) a##b
 #define FAIRLEAD_CONCAT(a, b) FAIRLEAD_CONCAT_INNER(a, b)
 
-// Returns the enclosing function with the Status of `expression` if that failed.
+// Returns the Status of `expression` from the enclosing function if it failed.
 #define RETURN_IF_ERROR(expression)                                 \
   do {                                                              \
     if (auto status_ = (expression); !status_.ok()) return status_; \
   } while (false)
 
-// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot be in parentheses.
 // `ASSIGN_OR_RETURN(auto x, F())`: x = value of F(), or return F()'s Status.
 #define ASSIGN_OR_RETURN(declaration, expression) \
   ASSIGN_OR_RETURN_IMPL(FAIRLEAD_CONCAT(result_, __LINE__), declaration, expression)

@@ -1,4 +1,4 @@
-// UTF-8 as foreign text must have it (RFC 3629): no overlong forms, no surrogates, nothing above
+// Checks that foreign text is UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above
 // U+10FFFF.
 #pragma once
 
@@ -8,7 +8,8 @@
 
 namespace fairlead {
 
-// Bytes of the sequence that `text` starts with, 1..4; 0 when it is none. REQUIRES text not empty.
+// Length of the UTF-8 sequence at the start of `text`, 1..4 bytes; 0 if there is no valid one.
+// REQUIRES text not empty.
 inline size_t Utf8SequenceLength(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = byte(0);
@@ -34,7 +35,7 @@ inline bool IsUtf8(std::string_view text) {
   return true;
 }
 
-// UTF-8 without ASCII control characters: fit for a table, a log line, a label.
+// UTF-8 without ASCII control characters: can be printed in a table, a log line or a label.
 inline bool IsPrintableUtf8(std::string_view text) {
   for (const char c : text) {
     if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) return false;

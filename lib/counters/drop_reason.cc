@@ -7,19 +7,19 @@
 namespace fairlead {
 namespace {
 
-struct Row {
+struct DropReasonRow {
   std::string_view name;
   std::string_view text;
 };
 
-constexpr std::array<Row, kDropReasonCount> kRows = {{
+constexpr std::array<DropReasonRow, kDropReasonCount> kRows = {{
     {"none", "Not dropped."},
 #define DROP(name, text) {#name, text},
 #include "lib/counters/counters.def"
 #undef DROP
 }};
 
-const Row& RowOf(DropReason reason) {
+const DropReasonRow& RowOf(DropReason reason) {
   CHECK(reason < DropReason::kCount);
   return kRows[static_cast<size_t>(reason)];
 }

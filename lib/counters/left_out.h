@@ -1,10 +1,11 @@
-// Why the dataplane leaves a backend out (left_out.def): the snapshot has it, but this host cannot
-// reach it as its service asks. It owns no slot; everything else takes effect.
+// Why the dataplane leaves a backend out (left_out.def): the snapshot contains it, but this host
+// cannot reach it in its service's mode. It owns no slot. Everything else takes effect.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 
@@ -19,12 +20,14 @@ enum class LeftOut : uint8_t {
 
 inline constexpr size_t kLeftOutCount = static_cast<size_t>(LeftOut::kCount);
 
-// By backend id; all others are in use.
+// By backend id. All other backends are in use.
 using LeftOutBackends = std::unordered_map<uint32_t, LeftOut>;
 
 std::string_view LeftOutName(LeftOut reason);  // "interface_no_port"; "no"
 std::string_view LeftOutText(LeftOut reason);  // the text of left_out.def; "" for kNo
-// Nothing: this release knows no such reason.
+// The same. It names the interface of the backend's next hop where that is the reason.
+std::string LeftOutText(LeftOut reason, std::string_view interface);
+// No value: this release does not know the reason.
 std::optional<LeftOut> FindLeftOut(std::string_view name);
 
 }  // namespace fairlead

@@ -1,6 +1,6 @@
-// The second chance's list of candidates: GUE private data that tells a backend whom to send a packet
-// on to which no socket of its own knows. docs/second-chance.md has the format and what the agent
-// makes of it.
+// The candidate list of second chance. It is GUE private data that names the backends to which a
+// backend should forward a packet that none of its sockets knows. docs/second-chance.md describes
+// the format and how the agent uses it.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 namespace fairlead {
 
 inline constexpr uint32_t kCandidateHeaderBytes = 8;
-// Six, since slots that change often have many owners (bench/pcc, lost-rehash); over IPv6 no more
-// than the room in front of a packet allows.
+// Six, since slots that change often have many owners (bench/pcc, lost-rehash). Over IPv6 the
+// headroom of a packet limits the number.
 inline constexpr uint32_t kMaxCandidatesV4 = 6;
 inline constexpr uint32_t kMaxCandidatesV6 = 4;
 
@@ -23,19 +23,19 @@ constexpr uint32_t MaxCandidates(Family outer) {
   return outer == Family::kIpv4 ? kMaxCandidatesV4 : kMaxCandidatesV6;
 }
 constexpr uint32_t CandidateBytes(Family outer) { return outer == Family::kIpv4 ? 4 : 16; }
-// What path MTU answers of a service with second chance reserve, so that a packet that passes does so
-// with any list.
-constexpr uint32_t CandidateRoom(Family outer) {
+// The bytes that the path MTU of a service with second chance reserves. A packet that fits then
+// fits with any list.
+constexpr uint32_t MaxCandidateBytes(Family outer) {
   return kCandidateHeaderBytes + MaxCandidates(outer) * CandidateBytes(outer);
 }
 
-// One packet's, on the stack.
+// The list of one packet, on the stack.
 class CandidateList {
  public:
-  // `epoch`: of the tables that the balancer forwards by.
-  CandidateList(Family outer, uint32_t epoch) : outer_(outer) {
+  // `generation`: the generation of the tables that the balancer forwards by.
+  CandidateList(Family outer, uint32_t generation) : outer_(outer) {
     bytes_[0] = 0xfa;
-    const Be32 order = Be32::FromHost(epoch);
+    const Be32 order = Be32::FromHost(generation);
     std::memcpy(bytes_ + 4, &order, sizeof(order));
   }
 
@@ -61,6 +61,6 @@ class CandidateList {
   uint32_t count_ = 0;
   uint8_t bytes_[kCandidateHeaderBytes + kMaxCandidatesV6 * 16] = {};
 };
-static_assert(CandidateRoom(Family::kIpv4) <= CandidateRoom(Family::kIpv6));
+static_assert(MaxCandidateBytes(Family::kIpv4) <= MaxCandidateBytes(Family::kIpv6));
 
 }  // namespace fairlead

@@ -1,8 +1,8 @@
-// Layer-2 direct server return: the packet itself goes to the backend's MAC; addresses and ports
-// stay, so the backend, which holds the frontend's address on its loopback, answers the client
+// Layer-2 direct server return: the packet goes to the backend's MAC, with its addresses and ports
+// unchanged. The backend has the frontend's address on its loopback and answers the client
 // directly.
 //
-// Inline: a dozen instructions, which a call would double.
+// Inline: it is a dozen instructions, and a call would double the cost.
 #pragma once
 
 #include <cstddef>
@@ -16,10 +16,10 @@
 
 namespace fairlead {
 
-// Takes one from the TTL and lets the checksum follow. TTL and protocol are one 16-bit word of the
-// header, and its sum moves by one: in the order that they lie in memory, TTL is the low byte of a
-// 32-bit word whose upper half is the checksum. ~(~sum + ~word + word - 1) is sum + 1 in one's
-// complement (RFC 1624, eqn. 3), where 0xffff is written as 0.
+// Decrements the TTL and updates the checksum. TTL and protocol are one 16-bit word of the header,
+// so the sum changes by one. In memory order, the TTL is the low byte of a 32-bit word whose upper
+// half is the checksum. ~(~sum + ~word + word - 1) is sum + 1 in one's complement (RFC 1624,
+// eqn. 3), where 0xffff is written as 0.
 inline void DecrementTtl(Ipv4Header* ip) {
   static_assert(offsetof(Ipv4Header, ttl) + 2 == offsetof(Ipv4Header, checksum));
   DCHECK(ip->ttl > 1);
@@ -29,10 +29,10 @@ inline void DecrementTtl(Ipv4Header* ip) {
   std::memcpy(&ip->ttl, &word, sizeof(word));
 }
 
-// Rewrites `frame` in place: Ethernet addresses, TTL or hop limit minus one, IPv4 checksum updated
-// incrementally (RFC 1624; a wrong one stays wrong). `destination_mac`: the backend's next hop's, 6
-// bytes, and 2 more that can be read. `source`: the egress port's. REQUIRES an IP packet with TTL or hop
-// limit above 1.
+// Rewrites `frame` in place: sets the Ethernet addresses, decrements TTL or hop limit, updates the
+// IPv4 checksum incrementally (RFC 1624; a wrong one stays wrong). `destination_mac`: of the
+// backend's next hop, 6 bytes and 2 more that can be read. `source`: of the egress port. REQUIRES
+// an IP packet with TTL or hop limit above 1.
 inline void RewriteDsr(uint8_t* frame, const ParsedPacket& packet, const uint8_t* destination_mac,
                        const SourceMac& source) {
   DCHECK(packet.kind == FrameKind::kIpv4 || packet.kind == FrameKind::kIpv6);

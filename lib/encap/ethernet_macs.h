@@ -1,4 +1,4 @@
-// Both MAC addresses of a frame, in two stores.
+// Writes both MAC addresses of a frame with two stores.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 
 namespace fairlead {
 
-// The source address of frames that leave by a port, as it lies in memory behind the destination: two
-// bytes that make up 8 with that, and 4.
+// The source address of frames that leave by a port, split for two stores: 2 bytes that follow the
+// destination in the first 8 bytes, and 4 more.
 struct SourceMac {
   uint64_t first_two = 0;  // in the upper 16 bits
   uint32_t last_four = 0;
@@ -22,7 +22,7 @@ struct SourceMac {
   }
 };
 
-// `destination`: 6 bytes, and 2 more that can be read.
+// `destination`: 6 bytes and 2 more that can be read.
 inline void WriteMacs(uint8_t* frame, const uint8_t* destination, const SourceMac& source) {
   constexpr uint64_t kDestination = 0xffffffffffff;
   uint64_t first_eight;

@@ -12,13 +12,12 @@ namespace fairlead {
 namespace {
 
 using nat_internal::Load;
-using nat_internal::MoveChecksum;
-using nat_internal::MoveUdpChecksum;
+using nat_internal::NatEnd;
 using nat_internal::Store;
+using nat_internal::UpdateChecksum;
+using nat_internal::UpdateUdpChecksum;
 
-enum class End : uint8_t { kSource, kDestination };
-
-// Puts `endpoint` in place of that end's address and returns by how much the sum moved.
+// Replaces the address at `field` by that of `endpoint` and returns the change of the sum.
 template <size_t kBytes>
 uint64_t ReplaceAddress(uint8_t* field, const NatEndpoint& endpoint) {
   uint64_t difference = 0;
@@ -30,28 +29,28 @@ uint64_t ReplaceAddress(uint8_t* field, const NatEndpoint& endpoint) {
   return difference;
 }
 
-template <End kEnd>
+template <NatEnd kEnd>
 uint64_t RewriteIpv4(uint8_t* l3, const NatEndpoint& endpoint) {
   auto* ip = reinterpret_cast<Ipv4Header*>(l3);
   DCHECK(ip->ttl > 1);
-  const uint64_t address =
-      ReplaceAddress<4>(kEnd == End::kSource ? ip->source.bytes : ip->destination.bytes, endpoint);
+  const uint64_t address = ReplaceAddress<4>(
+      kEnd == NatEnd::kSource ? ip->source.bytes : ip->destination.bytes, endpoint);
   const auto ttl_from = Load<uint16_t>(&ip->ttl);
   --ip->ttl;
   const auto ttl_to = Load<uint16_t>(&ip->ttl);
-  MoveChecksum(ip->checksum.bytes, address + static_cast<uint16_t>(~ttl_from) + ttl_to);
+  UpdateChecksum(ip->checksum.bytes, address + static_cast<uint16_t>(~ttl_from) + ttl_to);
   return address;
 }
 
-template <End kEnd>
+template <NatEnd kEnd>
 uint64_t RewriteIpv6(uint8_t* l3, const NatEndpoint& endpoint) {
   auto* ip = reinterpret_cast<Ipv6Header*>(l3);
   DCHECK(ip->hop_limit > 1);
   --ip->hop_limit;
-  return ReplaceAddress<16>(kEnd == End::kSource ? ip->source : ip->destination, endpoint);
+  return ReplaceAddress<16>(kEnd == NatEnd::kSource ? ip->source : ip->destination, endpoint);
 }
 
-template <End kEnd>
+template <NatEnd kEnd>
 void RewriteNat(uint8_t* frame, const ParsedPacket& packet, const NatEndpoint& endpoint,
                 const uint8_t* destination_mac, const uint8_t* source_mac) {
   DCHECK(packet.defect == DropReason::kNone && !packet.has_ah);
@@ -64,17 +63,17 @@ void RewriteNat(uint8_t* frame, const ParsedPacket& packet, const NatEndpoint& e
   if (packet.later_fragment) return;
   uint8_t* l4 = frame + packet.l4_offset;
   if (endpoint.port != 0) {
-    uint8_t* port = l4 + (kEnd == End::kSource ? offsetof(UdpHeader, source_port)
-                                               : offsetof(UdpHeader, destination_port));
+    uint8_t* port = l4 + (kEnd == NatEnd::kSource ? offsetof(UdpHeader, source_port)
+                                                  : offsetof(UdpHeader, destination_port));
     const uint16_t to = Be16::FromHost(endpoint.port).raw();
     difference += uint64_t{static_cast<uint16_t>(~Load<uint16_t>(port))} + to;
     Store(port, to);
   }
   if (packet.l4_protocol == kIpProtoTcp) {
-    MoveChecksum(l4 + offsetof(TcpHeader, checksum), difference);
+    UpdateChecksum(l4 + offsetof(TcpHeader, checksum), difference);
   } else {
     DCHECK(packet.l4_protocol == kIpProtoUdp);
-    MoveUdpChecksum(l4 + offsetof(UdpHeader, checksum), difference);
+    UpdateUdpChecksum(l4 + offsetof(UdpHeader, checksum), difference);
   }
 }
 
@@ -83,7 +82,7 @@ constexpr uint8_t kOptionNop = 1;
 constexpr uint8_t kOptionMss = 2;
 constexpr uint8_t kOptionMssLength = 4;
 
-// Offset of the MSS option's value from the TCP header's start; 0 when there is none.
+// Offset of the MSS option's value from the TCP header's start; 0 if there is none.
 uint32_t FindMss(const uint8_t* tcp, uint32_t end) {
   uint32_t at = sizeof(TcpHeader);
   while (at < end) {
@@ -104,14 +103,14 @@ uint32_t FindMss(const uint8_t* tcp, uint32_t end) {
 
 }  // namespace
 
-void RewriteNatForward(uint8_t* frame, const ParsedPacket& packet, const NatEndpoint& backend,
-                       const uint8_t* destination_mac, const uint8_t* source_mac) {
-  RewriteNat<End::kDestination>(frame, packet, backend, destination_mac, source_mac);
+void RewriteNatToBackend(uint8_t* frame, const ParsedPacket& packet, const NatEndpoint& backend,
+                         const uint8_t* destination_mac, const uint8_t* source_mac) {
+  RewriteNat<NatEnd::kDestination>(frame, packet, backend, destination_mac, source_mac);
 }
 
-void RewriteNatReverse(uint8_t* frame, const ParsedPacket& packet, const NatEndpoint& frontend,
-                       const uint8_t* destination_mac, const uint8_t* source_mac) {
-  RewriteNat<End::kSource>(frame, packet, frontend, destination_mac, source_mac);
+void RewriteNatToClient(uint8_t* frame, const ParsedPacket& packet, const NatEndpoint& frontend,
+                        const uint8_t* destination_mac, const uint8_t* source_mac) {
+  RewriteNat<NatEnd::kSource>(frame, packet, frontend, destination_mac, source_mac);
 }
 
 bool ClampMss(uint8_t* tcp, uint32_t length, uint16_t max_mss) {
@@ -126,13 +125,13 @@ bool ClampMss(uint8_t* tcp, uint32_t length, uint16_t max_mss) {
   auto from = Load<uint16_t>(tcp + at);
   auto to = Be16::FromHost(max_mss).raw();
   Store(tcp + at, to);
-  // At an odd offset the two bytes belong to two words of the sum; swapped they weigh the same
-  // (RFC 1071, 2.B).
+  // At an odd offset the two bytes belong to two words of the sum. Swapping them gives the same
+  // difference (RFC 1071, 2.B).
   if (at % 2 != 0) {
     from = __builtin_bswap16(from);
     to = __builtin_bswap16(to);
   }
-  MoveChecksum(header->checksum.bytes, uint64_t{static_cast<uint16_t>(~from)} + to);
+  UpdateChecksum(header->checksum.bytes, uint64_t{static_cast<uint16_t>(~from)} + to);
   return true;
 }
 

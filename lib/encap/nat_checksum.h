@@ -1,5 +1,5 @@
-// What the two halves of nat (nat.cc, nat_icmp.cc) share: loads, stores, and checksums moved by a
-// difference, which is a sum of (~from + to) over the words that changed, in wire order.
+// Shared by nat.cc and nat_icmp.cc: loads, stores, and checksum updates by a difference. A
+// difference is the sum of (~from + to) over the words that changed, in wire order.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,9 @@
 #include "lib/net/checksum.h"
 
 namespace fairlead::nat_internal {
+
+// Which address and port of a packet are rewritten.
+enum class NatEnd : uint8_t { kSource, kDestination };
 
 template <typename T>
 inline T Load(const uint8_t* bytes) {
@@ -25,12 +28,12 @@ inline uint16_t Moved(uint16_t checksum, uint64_t difference) {
   return ChecksumFold(uint64_t{static_cast<uint16_t>(~checksum)} + difference);
 }
 
-inline void MoveChecksum(uint8_t* field, uint64_t difference) {
+inline void UpdateChecksum(uint8_t* field, uint64_t difference) {
   Store(field, Moved(Load<uint16_t>(field), difference));
 }
 
-// RFC 768: zero means that there is none.
-inline void MoveUdpChecksum(uint8_t* field, uint64_t difference) {
+// As UpdateChecksum. A UDP checksum of zero means none (RFC 768).
+inline void UpdateUdpChecksum(uint8_t* field, uint64_t difference) {
   const auto checksum = Load<uint16_t>(field);
   if (checksum == 0) return;
   const uint16_t moved = Moved(checksum, difference);

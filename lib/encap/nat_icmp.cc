@@ -13,26 +13,26 @@ namespace fairlead {
 namespace {
 
 using nat_internal::Load;
-using nat_internal::MoveChecksum;
-using nat_internal::MoveUdpChecksum;
+using nat_internal::NatEnd;
 using nat_internal::Store;
-
-enum class End : uint8_t { kSource, kDestination };
+using nat_internal::UpdateChecksum;
+using nat_internal::UpdateUdpChecksum;
 
 uint32_t AddressBytes(const ParsedPacket& packet) {
   return packet.kind == FrameKind::kIpv4 ? 4 : 16;
 }
 
-uint8_t* AddressField(uint8_t* l3, const ParsedPacket& packet, End end) {
+uint8_t* AddressField(uint8_t* l3, const ParsedPacket& packet, NatEnd end) {
   if (packet.kind == FrameKind::kIpv4) {
-    return l3 +
-           (end == End::kSource ? offsetof(Ipv4Header, source) : offsetof(Ipv4Header, destination));
+    return l3 + (end == NatEnd::kSource ? offsetof(Ipv4Header, source)
+                                        : offsetof(Ipv4Header, destination));
   }
-  return l3 +
-         (end == End::kSource ? offsetof(Ipv6Header, source) : offsetof(Ipv6Header, destination));
+  return l3 + (end == NatEnd::kSource ? offsetof(Ipv6Header, source)
+                                      : offsetof(Ipv6Header, destination));
 }
 
-// (~from + to) over `bytes` bytes, a multiple of 2, that stand at `field` and are replaced.
+// Replaces the `bytes` bytes at `field`, a multiple of 2, and returns the difference: the sum of
+// (~from + to).
 uint64_t Replace(uint8_t* field, const uint8_t* to, uint32_t bytes) {
   uint64_t difference = 0;
   for (uint32_t i = 0; i < bytes; i += sizeof(uint16_t)) {
@@ -43,26 +43,26 @@ uint64_t Replace(uint8_t* field, const uint8_t* to, uint32_t bytes) {
   return difference;
 }
 
-// Quoted TCP or UDP: the port at `end`, and the checksum where it is quoted.
-void RewriteQuotedL4(uint8_t* l4, const IcmpError& error, End end, const NatEndpoint& endpoint,
+// Rewrites quoted TCP or UDP: the port at `end`, and the checksum if it is quoted.
+void RewriteQuotedL4(uint8_t* l4, const IcmpError& error, NatEnd end, const NatEndpoint& endpoint,
                      uint64_t difference) {
   if (endpoint.port != 0) {
     const Be16 port = Be16::FromHost(endpoint.port);
-    uint8_t* field = l4 + (end == End::kSource ? offsetof(UdpHeader, source_port)
-                                               : offsetof(UdpHeader, destination_port));
+    uint8_t* field = l4 + (end == NatEnd::kSource ? offsetof(UdpHeader, source_port)
+                                                  : offsetof(UdpHeader, destination_port));
     difference += Replace(field, port.bytes, sizeof(port));
   }
   if (error.protocol == kIpProtoUdp) {
-    MoveUdpChecksum(l4 + offsetof(UdpHeader, checksum), difference);
+    UpdateUdpChecksum(l4 + offsetof(UdpHeader, checksum), difference);
   } else if (error.inner_l4_length >= offsetof(TcpHeader, checksum) + sizeof(Be16)) {
-    MoveChecksum(l4 + offsetof(TcpHeader, checksum), difference);
+    UpdateChecksum(l4 + offsetof(TcpHeader, checksum), difference);
   }
 }
 
-// Translates the quoted packet and returns by how much the sum over it moved. The sum is taken
-// before and after over all that may change: every changed checksum inside counts too.
-uint64_t RewriteQuote(uint8_t* frame, const ParsedPacket& packet, const IcmpError& error, End end,
-                      const NatEndpoint& endpoint) {
+// Translates the quoted packet and returns the change of the sum over it. The sum is computed
+// before and after, over all bytes that may change, including the checksums inside.
+uint64_t RewriteQuote(uint8_t* frame, const ParsedPacket& packet, const IcmpError& error,
+                      NatEnd end, const NatEndpoint& endpoint) {
   uint8_t* l3 = frame + error.inner_l3_offset;
   uint8_t* l4 = frame + error.inner_l4_offset;
   const uint32_t headers = uint32_t{error.inner_l4_offset} - error.inner_l3_offset;
@@ -72,13 +72,13 @@ uint64_t RewriteQuote(uint8_t* frame, const ParsedPacket& packet, const IcmpErro
   const uint64_t difference =
       Replace(AddressField(l3, packet, end), endpoint.address.data(), AddressBytes(packet));
   if (packet.kind == FrameKind::kIpv4) {
-    MoveChecksum(l3 + offsetof(Ipv4Header, checksum), difference);
+    UpdateChecksum(l3 + offsetof(Ipv4Header, checksum), difference);
   }
   RewriteQuotedL4(l4, error, end, endpoint, difference);
   return ChecksumPartial(l3, touched, before);
 }
 
-// One from TTL or hop limit; the IPv4 header checksum by that and by `difference`.
+// Decrements TTL or hop limit. Updates the IPv4 header checksum for that and for `difference`.
 void RewriteOuter(uint8_t* l3, const ParsedPacket& packet, uint64_t difference) {
   if (packet.kind == FrameKind::kIpv6) {
     auto* ip = reinterpret_cast<Ipv6Header*>(l3);
@@ -90,16 +90,16 @@ void RewriteOuter(uint8_t* l3, const ParsedPacket& packet, uint64_t difference) 
   DCHECK(ip->ttl > 1);
   const auto from = Load<uint16_t>(&ip->ttl);
   --ip->ttl;
-  MoveChecksum(ip->checksum.bytes,
-               difference + static_cast<uint16_t>(~from) + Load<uint16_t>(&ip->ttl));
+  UpdateChecksum(ip->checksum.bytes,
+                 difference + static_cast<uint16_t>(~from) + Load<uint16_t>(&ip->ttl));
 }
 
 void Finish(uint8_t* frame, const ParsedPacket& packet, uint64_t outer, uint64_t quoted,
             const uint8_t* destination_mac, const uint8_t* source_mac) {
   RewriteOuter(frame + packet.l3_offset, packet, outer);
-  // Of the two, ICMPv6 alone has a pseudo header (RFC 4443, 2.3).
+  // Only ICMPv6 has a pseudo header (RFC 4443, 2.3).
   const uint64_t difference = packet.kind == FrameKind::kIpv6 ? outer + quoted : quoted;
-  MoveChecksum(frame + packet.l4_offset + offsetof(IcmpHeader, checksum), difference);
+  UpdateChecksum(frame + packet.l4_offset + offsetof(IcmpHeader, checksum), difference);
   auto* ethernet = reinterpret_cast<EthernetHeader*>(frame);
   std::memcpy(ethernet->destination, destination_mac, sizeof(ethernet->destination));
   std::memcpy(ethernet->source, source_mac, sizeof(ethernet->source));
@@ -107,22 +107,23 @@ void Finish(uint8_t* frame, const ParsedPacket& packet, uint64_t outer, uint64_t
 
 }  // namespace
 
-void RewriteIcmpErrorForward(uint8_t* frame, const ParsedPacket& packet, const IcmpError& error,
-                             const NatEndpoint& backend, const uint8_t* destination_mac,
-                             const uint8_t* source_mac) {
-  const uint64_t quoted = RewriteQuote(frame, packet, error, End::kSource, backend);
-  const uint64_t outer = Replace(AddressField(frame + packet.l3_offset, packet, End::kDestination),
-                                 backend.address.data(), AddressBytes(packet));
+void TranslateIcmpErrorToBackend(uint8_t* frame, const ParsedPacket& packet, const IcmpError& error,
+                                 const NatEndpoint& backend, const uint8_t* destination_mac,
+                                 const uint8_t* source_mac) {
+  const uint64_t quoted = RewriteQuote(frame, packet, error, NatEnd::kSource, backend);
+  const uint64_t outer =
+      Replace(AddressField(frame + packet.l3_offset, packet, NatEnd::kDestination),
+              backend.address.data(), AddressBytes(packet));
   Finish(frame, packet, outer, quoted, destination_mac, source_mac);
 }
 
-void RewriteIcmpErrorReverse(uint8_t* frame, const ParsedPacket& packet, const IcmpError& error,
-                             const NatEndpoint& frontend, const uint8_t* destination_mac,
-                             const uint8_t* source_mac) {
-  uint8_t* source = AddressField(frame + packet.l3_offset, packet, End::kSource);
-  const uint8_t* target = AddressField(frame + error.inner_l3_offset, packet, End::kDestination);
+void TranslateIcmpErrorToClient(uint8_t* frame, const ParsedPacket& packet, const IcmpError& error,
+                                const NatEndpoint& frontend, const uint8_t* destination_mac,
+                                const uint8_t* source_mac) {
+  uint8_t* source = AddressField(frame + packet.l3_offset, packet, NatEnd::kSource);
+  const uint8_t* target = AddressField(frame + error.inner_l3_offset, packet, NatEnd::kDestination);
   const bool from_backend = std::memcmp(source, target, AddressBytes(packet)) == 0;
-  const uint64_t quoted = RewriteQuote(frame, packet, error, End::kDestination, frontend);
+  const uint64_t quoted = RewriteQuote(frame, packet, error, NatEnd::kDestination, frontend);
   const uint64_t outer =
       from_backend ? Replace(source, frontend.address.data(), AddressBytes(packet)) : 0;
   Finish(frame, packet, outer, quoted, destination_mac, source_mac);

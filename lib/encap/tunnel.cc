@@ -34,8 +34,9 @@ Status CheckSettings(const TunnelSettings& settings) {
                            ": not an address that a port can have");
   }
   if (source.family() != destination.family()) {
-    return InvalidArgument("tunnel source " + source.ToString() + " to " + destination.ToString() +
-                           ": the families differ; give the port an address of the backend's");
+    return InvalidArgument(
+        "tunnel source " + source.ToString() + " to " + destination.ToString() +
+        ": the families differ; give the port an address of the backend's family");
   }
   if (settings.kind == TunnelKind::kGue && settings.gue_port == 0) {
     return InvalidArgument("gue_port 0: give a UDP port, by default 6080");
@@ -66,13 +67,13 @@ Status CheckPrefix(const TunnelSettings& settings) {
   }
   for (uint32_t bit = bits; bit < AddressBits(source); ++bit) {
     if ((source.bytes()[bit / 8] >> (7 - bit % 8) & 1) != 0) {
-      return InvalidArgument(name + "bits behind the prefix are set");
+      return InvalidArgument(name + "bits after the prefix are set");
     }
   }
   return {};
 }
 
-void LayIpv4(const TunnelSettings& settings, TunnelTemplate* tunnel) {
+void FillIpv4Header(const TunnelSettings& settings, TunnelTemplate* tunnel) {
   auto* ip = reinterpret_cast<Ipv4Header*>(tunnel->header);
   ip->version_ihl = 0x45;
   ip->flags_fragment = Be16::FromHost(kIpv4DontFragment);
@@ -82,7 +83,7 @@ void LayIpv4(const TunnelSettings& settings, TunnelTemplate* tunnel) {
   tunnel->fixed_sum = static_cast<uint16_t>(~Checksum(ip, sizeof(*ip)));
 }
 
-void LayIpv6(const TunnelSettings& settings, TunnelTemplate* tunnel) {
+void FillIpv6Header(const TunnelSettings& settings, TunnelTemplate* tunnel) {
   auto* ip = reinterpret_cast<Ipv6Header*>(tunnel->header);
   ip->hop_limit = kOuterTtl;
   std::memcpy(ip->source, settings.source.wire().data(), sizeof(ip->source));
@@ -102,9 +103,9 @@ Result<TunnelTemplate> MakeTunnelTemplate(const TunnelSettings& settings) {
     tunnel.source_mask = HostMask(settings.source, settings.source_prefix_bits);
   }
   if (outer == Family::kIpv4) {
-    LayIpv4(settings, &tunnel);
+    FillIpv4Header(settings, &tunnel);
   } else {
-    LayIpv6(settings, &tunnel);
+    FillIpv6Header(settings, &tunnel);
   }
   if (settings.kind == TunnelKind::kGue) {
     auto* udp =
@@ -128,8 +129,8 @@ uint32_t Encapsulate(const TunnelTemplate& tunnel, uint8_t* frame, uint32_t head
   Inner inner = ReadInner(l3, packet);
   inner.length += data_bytes;
   DCHECK(tunnel.overhead_bytes + inner.length <= 65535);
-  // The outer headers overwrite the old Ethernet header, so its tags are taken up first: at most
-  // two, behind the addresses. The load stays inside the frame, whose IP header has 20 bytes.
+  // The outer headers overwrite the old Ethernet header, so its tags are loaded first: at most two,
+  // after the addresses. The load stays inside the frame, since the IP header has 20 bytes.
   const auto tags = Load<uint64_t>(frame + 12);
   if (data_bytes != 0) std::memcpy(l3 - data_bytes, gue_data.data(), data_bytes);
   uint8_t* outer = l3 - prepended;
@@ -167,8 +168,8 @@ uint32_t Encapsulate(const TunnelTemplate& tunnel, uint8_t* frame, uint32_t head
 void SetGueChecksum(uint8_t* outer, uint64_t inner_sum) {
   const bool v4 = outer[0] >> 4 == 4;
   uint8_t* udp = outer + TunnelOverhead(TunnelKind::kIpip, v4 ? Family::kIpv4 : Family::kIpv6);
-  // Source and destination lie one behind the other in both families; the pseudo header's length
-  // and protocol add up the same in both (RFC 768, RFC 8200 8.1).
+  // In both families the destination follows the source, and the pseudo header's length and
+  // protocol have the same sum (RFC 768, RFC 8200 8.1).
   const uint64_t addresses =
       v4 ? ChecksumPartial(outer + offsetof(Ipv4Header, source), 8, inner_sum)
          : ChecksumPartial(outer + offsetof(Ipv6Header, source), 32, inner_sum);

@@ -1,6 +1,6 @@
-// The per-packet half of tunnel.h, for inlining into the rewrite stage: a call, its arguments and what
-// the compiler must read again after it cost a fifth of a tunnelled packet (2026-11, bench/pipeline.cc
-// v4/ipip/none/hot against dsr).
+// The per-packet part of tunnel.h, to be inlined into the rewrite stage. A call, its arguments and
+// the reloads after it would cost a fifth of the time for a tunnelled packet (2026-11,
+// bench/pipeline.cc v4/ipip/none/hot against dsr).
 #pragma once
 
 #include <bit>
@@ -32,11 +32,11 @@ inline void Store(uint8_t* bytes, T value) {
   std::memcpy(bytes, &value, sizeof(value));
 }
 
-// What of the inner packet shows in the outer headers.
+// The fields of the inner packet that the outer headers depend on.
 struct Inner {
   uint8_t traffic_class;  // DSCP and ECN
-  uint8_t protocol;       // as it is called inside something: 4 or 41
-  uint32_t length;        // bytes behind the outer headers, GUE data included
+  uint8_t protocol;       // the protocol number of IP inside IP: 4 or 41
+  uint32_t length;        // bytes after the outer headers, including GUE data
 };
 
 inline Inner ReadInner(const uint8_t* l3, const ParsedPacket& packet) {
@@ -55,7 +55,7 @@ inline void PatchIpv4(const TunnelTemplate& tunnel, const Inner& inner, uint8_t 
   outer[offsetof(Ipv4Header, protocol)] = protocol;
   Store(outer + offsetof(Ipv4Header, source),
         Load<uint32_t>(tunnel.header + offsetof(Ipv4Header, source)) | host_bits);
-  // At most seven words of 16 bits: folding twice is enough.
+  // A sum of at most seven 16-bit words: folding twice is enough.
   const uint32_t sum = uint32_t{tunnel.fixed_sum} + (uint32_t{inner.traffic_class} << 8) +
                        total_raw + (uint32_t{protocol} << 8) + (host_bits & 0xffff) +
                        (host_bits >> 16);
@@ -87,7 +87,7 @@ inline void PatchGue(const Inner& inner, uint32_t data_bytes, uint64_t entropy, 
   udp[sizeof(UdpHeader) + 1] = inner.protocol;
 }
 
-// Every size a constant: the copy is two to four vector moves.
+// Every size is a constant, so the copy is two to four vector moves.
 template <TunnelKind kKind, Family kFamily>
 [[gnu::always_inline]] inline void WriteOuter(const TunnelTemplate& tunnel, const Inner& inner,
                                               uint32_t data_bytes, uint64_t entropy,
@@ -107,8 +107,8 @@ template <TunnelKind kKind, Family kFamily>
 
 }  // namespace tunnel_internal
 
-// Encapsulate for what nearly every packet is: untagged, with headroom for the kind's overhead, and no
-// data behind the GUE header. MACs as of WriteMacs. REQUIRES a tunnel of that kind and outer family.
+// Encapsulate for the common case: untagged, enough headroom for the overhead, and no data after
+// the GUE header. The MACs are as for WriteMacs. REQUIRES a tunnel of that kind and outer family.
 template <TunnelKind kKind, Family kFamily>
 [[gnu::always_inline]] inline void EncapsulateUntagged(const TunnelTemplate& tunnel, uint8_t* frame,
                                                        const ParsedPacket& packet, uint64_t entropy,

@@ -28,8 +28,8 @@ FlowKey ReduceKey(const FlowKey& key, HashPolicy policy) {
 FlowHash HashFlow(const FlowKey& key, uint64_t seed) { return HashFlowInline(key, seed); }
 
 FlowHash SaltOfService(uint32_t service_id) {
-  // Any fixed value other than a likely group seed; changing it orphans the records of a mapping
-  // that an earlier process left.
+  // Any fixed value other than a likely group seed. After a change, the records in a flow table
+  // that an earlier process left are no longer found.
   constexpr uint64_t kSaltSeed = 0x6661'6972'6c65'6164;
   const XXH128_hash_t hash = XXH3_128bits_withSeed(&service_id, sizeof(service_id), kSaltSeed);
   return {hash.low64, hash.high64};

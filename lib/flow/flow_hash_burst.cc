@@ -1,7 +1,7 @@
 #include "lib/flow/flow_hash_burst.h"
 
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
-// GCC 12 takes the undefined lanes of its own intrinsics for a mistake of ours (GCC bug 105593).
+// GCC 12 warns of the undefined lanes in its own intrinsics (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <immintrin.h>
@@ -13,8 +13,8 @@ namespace {
 
 #define FAIRLEAD_AVX512 [[gnu::target("avx512f,avx512dq,avx512bw")]]
 
-// The constants of XXH3's path for 9 to 16 bytes: two words of the default secret, each the exclusive
-// or of two, and the multipliers (doc/xxhash_spec.md of xxHash).
+// The constants of XXH3 for 9 to 16 bytes: two constants that are each the exclusive or of two
+// words of the default secret, and the multipliers (doc/xxhash_spec.md of xxHash).
 constexpr uint64_t kFlipLow = 0x59973f0033362349;
 constexpr uint64_t kFlipHigh = 0xc202797692d63d58;
 constexpr uint64_t kPrime64A = 0x9e3779b185ebca87;
@@ -32,7 +32,7 @@ struct Product {
   __m512i high;
 };
 
-// Long multiplication of 64 by 64 bits in halves.
+// Multiplies 64 by 64 bits, in 32-bit halves.
 FAIRLEAD_AVX512 inline Product Multiply(__m512i a, uint64_t factor) {
   const __m512i low_half = All(0xffffffff);
   const __m512i factor_low = All(factor & 0xffffffff);
@@ -75,7 +75,7 @@ FAIRLEAD_AVX512 void HashIpv4KeysAvx512(const Ipv4KeyWords* keys, uint32_t count
   for (uint32_t i = 0; i < count; i += kHashLanes) {
     const __m512i four = _mm512_loadu_si512(&keys[i]);
     const __m512i four_more = _mm512_loadu_si512(&keys[i + 4]);
-    // In an order of their own, which the last two steps undo.
+    // Unpacking changes the order of the keys. The last two steps restore it.
     const __m512i first = _mm512_unpacklo_epi64(four, four_more);
     const __m512i second = _mm512_unpackhi_epi64(four, four_more);
 

@@ -1,4 +1,4 @@
-// HashFlow of many IPv4 keys at once, eight at a time where the CPU has AVX-512.
+// HashFlow of many IPv4 keys, eight at a time if the CPU has AVX-512.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,13 @@ using HashIpv4Keys = void (*)(const Ipv4KeyWords* keys, uint32_t count, uint64_t
 
 void HashIpv4KeysPlain(const Ipv4KeyWords* keys, uint32_t count, uint64_t seed, FlowHash* hashes);
 
-// XXH3-128 of 16 bytes, as xxHash computes it (Collet, xxhash.h 0.8: XXH3_len_9to16_128b), a lane for
-// each key. REQUIRES HasAvx512.
+// XXH3-128 of 16 bytes, as xxHash computes it (Collet, xxhash.h 0.8: XXH3_len_9to16_128b), with one
+// lane for each key. REQUIRES HasAvx512.
 void HashIpv4KeysAvx512(const Ipv4KeyWords* keys, uint32_t count, uint64_t seed, FlowHash* hashes);
 
 bool HasAvx512();  // F, DQ and BW
 
-// The fastest that this CPU has.
+// The fastest implementation that this CPU supports.
 HashIpv4Keys FastestHashIpv4Keys();
 
 }  // namespace fairlead

@@ -1,5 +1,5 @@
-// HashFlow for the packet's path: inlined, so that a burst's loop keeps what depends on the seed alone
-// in registers. Everybody else takes flow_hash.h, and is spared xxhash.h.
+// HashFlow for the packet path. It is inlined, so that a burst's loop keeps what depends only on
+// the seed in registers. All other code uses flow_hash.h, which does not include xxhash.h.
 #pragma once
 
 #define XXH_INLINE_ALL
@@ -10,14 +10,14 @@
 
 namespace fairlead {
 
-// As HashFlow, of an IPv4 key's two words.
+// As HashFlow, for an IPv4 key's two words.
 [[gnu::always_inline]] inline FlowHash HashIpv4FlowInline(const uint64_t* words, uint64_t seed) {
   const XXH128_hash_t hash = XXH3_128bits_withSeed(words, 16, seed);
   return {hash.low64, hash.high64};
 }
 
-// As HashFlow. Two calls with constant lengths: the compiler keeps of each only XXH3's path for that
-// length.
+// As HashFlow. There are two calls with constant lengths, so that the compiler keeps only the code
+// of XXH3 for these lengths.
 [[gnu::always_inline]] inline FlowHash HashFlowInline(const FlowKey& key, uint64_t seed) {
   DCHECK(key.size_bytes == 16 || key.size_bytes == 40);
   const XXH128_hash_t hash = key.size_bytes == 16

@@ -25,11 +25,11 @@ uint64_t BucketsFor(uint64_t records) {
   return std::bit_ceil(std::max(buckets, kMinBuckets));
 }
 
-// Lower goes first. A closing record that is expired has been sorted out before.
+// The lowest rank is evicted first. Expired records, including closing ones, are handled before.
 uint32_t EvictionRank(const FlowRecord& record) {
   if ((record.flags & kRecordClosing) != 0) return 1;
-  if ((record.flags & (kRecordConfirmed | kRecordPinned)) == 0) return 2;
-  if ((record.flags & kRecordPinned) != 0) return 3;
+  if ((record.flags & (kRecordConfirmed | kRecordOld)) == 0) return 2;
+  if ((record.flags & kRecordOld) != 0) return 3;
   return 4;
 }
 
@@ -45,9 +45,9 @@ struct FlowTable::Header {
 
 struct FlowTable::Place {
   Record* record = nullptr;  // null: the flow has a record already, or all are being written
-  uint64_t tag = kFree;      // what it held when it was chosen
+  uint64_t tag = kFree;      // tag and value when it was chosen
   uint64_t value = 0;
-  bool live = false;  // it held a flow that is not expired
+  bool live = false;  // it belonged to a flow that is not expired
 };
 
 size_t FlowTable::BytesNeeded(uint64_t records) {
@@ -55,47 +55,47 @@ size_t FlowTable::BytesNeeded(uint64_t records) {
   return sizeof(Header) + BucketsFor(records) * sizeof(Bucket);
 }
 
-FlowTable FlowTable::Planned(std::span<std::byte> memory, uint64_t records) {
+FlowTable FlowTable::ViewOfUnformatted(std::span<std::byte> memory, uint64_t records) {
   CHECK(memory.size() >= BytesNeeded(records));
   CHECK(reinterpret_cast<uintptr_t>(memory.data()) % alignof(Bucket) == 0);
   return {reinterpret_cast<Bucket*>(memory.data() + sizeof(Header)), BucketsFor(records) - 1};
 }
 
-FlowTable FlowTable::FormatZeros(std::span<std::byte> memory, uint64_t records) {
+FlowTable FlowTable::FormatZeroedMemory(std::span<std::byte> memory, uint64_t records) {
   static_assert(kFree == 0);
-  const FlowTable table = Planned(memory, records);
+  const FlowTable table = ViewOfUnformatted(memory, records);
   const Header header{kMagic, kLayoutVersion, sizeof(Record), table.bucket_count(), {}};
   std::memcpy(memory.data(), &header, sizeof(header));
   return table;
 }
 
 FlowTable FlowTable::Format(std::span<std::byte> memory, uint64_t records) {
-  const FlowTable table = FormatZeros(memory, records);
+  const FlowTable table = FormatZeroedMemory(memory, records);
   for (uint64_t b = 0; b < table.bucket_count(); ++b) new (&table.buckets_[b]) Bucket{};
   return table;
 }
 
-// Only the frame can be checked: any 16 bytes are a possible record. A damaged one costs a lookup
-// that finds a backend id which is unknown or not its service's, and is replaced.
+// Only the header can be checked: any 16 bytes are a possible record. A lookup that finds a damaged
+// one gets a backend id that is unknown or not its service's, and the record is replaced.
 Result<FlowTable> FlowTable::Attach(std::span<std::byte> memory) {
   CHECK(reinterpret_cast<uintptr_t>(memory.data()) % alignof(Bucket) == 0);
   Header header;
   if (memory.size() < sizeof(header)) {
     return DataLoss("flow table: " + std::to_string(memory.size()) +
-                    " bytes are too short for a header");
+                    " bytes are too few for a header");
   }
   std::memcpy(&header, memory.data(), sizeof(header));
   if (header.magic != kMagic) return DataLoss("flow table: magic: this is no flow table");
   if (header.layout_version != kLayoutVersion || header.record_bytes != sizeof(Record)) {
     return FailedPrecondition(
         "flow table: layout version: " + std::to_string(header.layout_version) + " is not " +
-        std::to_string(kLayoutVersion) + ", the only one this build takes");
+        std::to_string(kLayoutVersion) + ", the only one that this build accepts");
   }
   if (!std::has_single_bit(header.bucket_count) || header.bucket_count < kMinBuckets ||
       header.bucket_count > kMaxBuckets ||
       memory.size() - sizeof(header) < header.bucket_count * sizeof(Bucket)) {
     return DataLoss("flow table: bucket count: " + std::to_string(header.bucket_count) +
-                    " does not fit a mapping of " + std::to_string(memory.size()) + " bytes");
+                    " does not match a mapping of " + std::to_string(memory.size()) + " bytes");
   }
   auto* buckets = reinterpret_cast<Bucket*>(memory.data() + sizeof(Header));
   for (uint64_t b = 0; b < header.bucket_count; ++b) {
@@ -108,16 +108,16 @@ Result<FlowTable> FlowTable::Attach(std::span<std::byte> memory) {
   return FlowTable(buckets, header.bucket_count - 1);
 }
 
-// Takes `record` from (tag, value) to being written; false, and nothing changed, if it holds
-// something else by now. On success the caller stores value (release), then tag (release).
+// Marks `record` as being written if it still has (tag, value). Otherwise returns false and changes
+// nothing. On success the caller stores value (release), then tag (release).
 bool FlowTable::Claim(Record* record, uint64_t tag, uint64_t value) {
   uint64_t expected = tag;
   if (!record->tag.compare_exchange_strong(expected, kBeingWritten, std::memory_order_acq_rel,
                                            std::memory_order_relaxed)) {
     return false;
   }
-  // Of a free record only the tag counts. Else a touch may have come in between: then this is not
-  // the record that the caller has judged.
+  // For a free record only the tag matters. Otherwise another worker may have touched the record
+  // since the caller read it.
   if (tag == kFree || record->value.load(std::memory_order_acquire) == value) return true;
   record->tag.store(tag, std::memory_order_release);
   return false;
@@ -128,16 +128,16 @@ bool FlowTable::Update(const RecordKey& key, const Handle& handle, const FlowRec
   const uint64_t desired = record.Pack();
   uint64_t expected = handle.value;
   if (FlowRecord::Unpack(handle.value).backend_id == record.backend_id) {
-    // A touch: lookups go on meanwhile. Should another flow have taken the record since, then with
-    // this very value (else the exchange fails): same backend, seen in the same tick, so that what
-    // changes for it is at most its flags.
+    // A touch, during which lookups continue. If another flow has taken the record in the meantime,
+    // it has the same value, else the exchange fails: the same backend, seen in the same tick. So
+    // at most its flags change.
     return place.tag.load(std::memory_order_acquire) == key.tag &&
            place.value.compare_exchange_strong(expected, desired, std::memory_order_acq_rel,
                                                std::memory_order_relaxed);
   }
-  // Another backend: the tag must be held, or this could move another flow.
+  // Another backend: claim the record first, or this could move another flow.
   if (!Claim(&place, key.tag, handle.value)) return false;
-  // By exchange all the same: a touch that read the tag before the claim may still come.
+  // The exchange is still needed: a worker that read the tag before the claim may touch the value.
   const bool changed = place.value.compare_exchange_strong(
       expected, desired, std::memory_order_acq_rel, std::memory_order_relaxed);
   place.tag.store(key.tag, std::memory_order_release);
@@ -158,8 +158,8 @@ FlowTable::Place FlowTable::ChoosePlace(const RecordKey& key, uint32_t now_tick,
       free_count += is_free ? 1 : 0;
       last_free = is_free ? &record : last_free;
     }
-    // The emptier bucket, so that both fill evenly: the first eviction then comes at half full
-    // rather than at a fifth, and at 60 % full one insertion in 3,000 evicts rather than one in 90.
+    // Takes the emptier bucket, so that both fill evenly. The first eviction then occurs at half
+    // full instead of a fifth, and at 60 % full one insertion in 3,000 evicts instead of one in 90.
     if (free_count > most_free) {
       most_free = free_count;
       free_record = last_free;
@@ -172,7 +172,7 @@ FlowTable::Place FlowTable::ChoosePlace(const RecordKey& key, uint32_t now_tick,
 FlowTable::Place FlowTable::ChooseVictim(const RecordKey& key, uint32_t now_tick,
                                          uint32_t idle_ticks) const {
   Place victim;
-  // (rank, age inverted): the smallest goes.
+  // (rank, inverted age): the smallest is evicted.
   std::pair<uint32_t, uint32_t> victim_order(UINT32_MAX, UINT32_MAX);
   for (const uint64_t b : {FirstBucket(key), SecondBucket(key)}) {
     for (Record& record : buckets_[b].records) {
@@ -195,7 +195,7 @@ FlowTable::Place FlowTable::ChooseVictim(const RecordKey& key, uint32_t now_tick
 FlowTable::InsertResult FlowTable::Insert(const RecordKey& key, const FlowRecord& record,
                                           uint32_t idle_ticks) {
   DCHECK(key.tag > kBeingWritten);
-  // A lost race is tried once more; never longer.
+  // After a lost race it tries once more, then gives up.
   for (int attempt = 0; attempt < 2; ++attempt) {
     const Place place = ChoosePlace(key, record.last_seen_tick, idle_ticks);
     if (place.record == nullptr) break;

@@ -28,40 +28,41 @@ uint64_t FragmentMap::Find(const FlowHash& datagram, uint32_t now_tick) const {
   const uint64_t tag = TagOf(datagram);
   for (const Entry& entry : BucketOf(datagram).entries) {
     if (entry.tag.load(std::memory_order_acquire) != tag) continue;
-    // A writer takes the tag away, then stores word, tick and tag. Acquire on tick and word: the
-    // second look at the tag comes after them, so a tag that stands means that both are this
-    // datagram's. The tick first: a new one means that the word is new too.
+    // A writer clears the tag, then stores decision, tick and tag. Tick and decision are loaded
+    // with acquire, so the second load of the tag comes after them: an unchanged tag means that
+    // both belong to this datagram. The tick is loaded first: if it is new, the decision is new
+    // too.
     const bool alive = IsAlive(entry, now_tick);
-    const uint64_t where = entry.where.load(std::memory_order_acquire);
+    const uint64_t decision = entry.decision.load(std::memory_order_acquire);
     if (entry.tag.load(std::memory_order_relaxed) != tag) continue;
-    return alive ? where : 0;
+    return alive ? decision : 0;
   }
   return 0;
 }
 
-uint64_t FragmentMap::Remember(const FlowHash& datagram, uint64_t where, uint32_t now_tick,
+uint64_t FragmentMap::Remember(const FlowHash& datagram, uint64_t decision, uint32_t now_tick,
                                bool* recorded) {
   bool ignored;
   if (recorded == nullptr) recorded = &ignored;
-  DCHECK(where != 0);
+  DCHECK(decision != 0);
   Bucket& bucket = BucketOf(datagram);
   uint32_t attempts = 0;
   while (bucket.lock.exchange(1, std::memory_order_acquire) != 0) {
     if (++attempts == kLockAttempts) {
       const uint64_t earlier = Find(datagram, now_tick);
       *recorded = earlier != 0;
-      return earlier != 0 ? earlier : where;
+      return earlier != 0 ? earlier : decision;
     }
   }
   const uint64_t tag = TagOf(datagram);
   Entry* place = nullptr;  // the datagram's own entry, else a dead one, else the oldest
   uint32_t place_age = 0;
-  uint64_t standing = 0;
+  uint64_t existing = 0;
   for (Entry& entry : bucket.entries) {
     const uint64_t held = entry.tag.load(std::memory_order_relaxed);
     const bool alive = held != 0 && IsAlive(entry, now_tick);
     if (held == tag) {
-      if (alive) standing = entry.where.load(std::memory_order_relaxed);
+      if (alive) existing = entry.decision.load(std::memory_order_relaxed);
       place = &entry;
       break;
     }
@@ -72,16 +73,16 @@ uint64_t FragmentMap::Remember(const FlowHash& datagram, uint64_t where, uint32_
       place_age = age;
     }
   }
-  if (standing == 0) {
+  if (existing == 0) {
     place->tag.store(0, std::memory_order_relaxed);
-    // Release: who sees one of these sees the tag gone.
-    place->where.store(where, std::memory_order_release);
+    // Release: a reader that sees one of these also sees the cleared tag.
+    place->decision.store(decision, std::memory_order_release);
     place->tick.store(now_tick & kTickMask, std::memory_order_release);
     place->tag.store(tag, std::memory_order_release);
   }
   bucket.lock.store(0, std::memory_order_release);
   *recorded = true;
-  return standing != 0 ? standing : where;
+  return existing != 0 ? existing : decision;
 }
 
 }  // namespace fairlead

@@ -22,28 +22,29 @@ FragmentStore::FragmentStore(FragmentMap* map, const FragmentStoreSettings& sett
   }
 }
 
-uint64_t FragmentStore::First(const FlowHash& datagram, uint64_t where, uint32_t now_tick) {
-  const uint64_t standing = map_->Remember(datagram, where, now_tick);
+uint64_t FragmentStore::RecordFirst(const FlowHash& datagram, uint64_t decision,
+                                    uint32_t now_tick) {
+  const uint64_t valid = map_->Remember(datagram, decision, now_tick);
   if (datagram_count_ != 0) {
     const uint32_t cell = FindCell(datagram);
-    if (cell != kNone) Release(cell, standing, DropReason::kNone);
+    if (cell != kNone) Release(cell, valid, DropReason::kNone);
   }
-  return standing;
+  return valid;
 }
 
-FragmentStore::Outcome FragmentStore::Later(const FlowHash& datagram, uint64_t handle,
-                                            uint32_t now_tick, uint64_t* where) {
+FragmentStore::Outcome FragmentStore::AddLater(const FlowHash& datagram, uint64_t handle,
+                                               uint32_t now_tick, uint64_t* decision) {
   uint32_t cell = datagram_count_ != 0 ? FindCell(datagram) : kNone;
-  *where = map_->Find(datagram, now_tick);
-  if (*where != 0) {
-    // The first one came to another worker since the others began to wait here.
-    if (cell != kNone) Release(cell, *where, DropReason::kNone);
+  *decision = map_->Find(datagram, now_tick);
+  if (*decision != 0) {
+    // The first fragment arrived at another worker after these began to wait here.
+    if (cell != kNone) Release(cell, *decision, DropReason::kNone);
     return Outcome::kForward;
   }
   if (cell != kNone && cells_[cell].count == settings_.max_per_datagram) return Outcome::kRefused;
   if (free_node_ == kNone) return Outcome::kRefused;
   if (waiting_ == settings_.max_waiting) {
-    if (cell == oldest_) cell = kNone;  // its own elders go
+    if (cell == oldest_) cell = kNone;  // evicts this datagram's waiting fragments
     Release(oldest_, 0, DropReason::k_fragment_evicted);
   }
   if (cell == kNone) cell = TakeCell(datagram, now_tick);
@@ -72,8 +73,8 @@ void FragmentStore::Advance(uint32_t now_tick) {
     if (poll_ == kNone) poll_ = oldest_;
     const uint32_t cell = poll_;
     poll_ = cells_[cell].newer;
-    const uint64_t where = map_->Find(cells_[cell].datagram, now_tick);
-    if (where != 0) Release(cell, where, DropReason::kNone);
+    const uint64_t decision = map_->Find(cells_[cell].datagram, now_tick);
+    if (decision != 0) Release(cell, decision, DropReason::kNone);
   }
 }
 
@@ -101,7 +102,8 @@ uint32_t FragmentStore::FindCell(const FlowHash& datagram) const {
   return kNone;
 }
 
-// A cell of the datagram's bucket, at the end of the age list; if all are used, the oldest one's.
+// Takes a cell of the datagram's bucket and appends it to the age list. If all cells are used, it
+// evicts the oldest one.
 uint32_t FragmentStore::TakeCell(const FlowHash& datagram, uint32_t now_tick) {
   const auto first = static_cast<uint32_t>((datagram.high & bucket_mask_) * kCellsPerBucket);
   uint32_t chosen = first;
@@ -144,11 +146,11 @@ void FragmentStore::Unlink(uint32_t cell_index) {
   }
 }
 
-void FragmentStore::Release(uint32_t cell_index, uint64_t where, DropReason reason) {
+void FragmentStore::Release(uint32_t cell_index, uint64_t decision, DropReason reason) {
   Unlink(cell_index);
   Cell& cell = cells_[cell_index];
   for (uint32_t i = cell.head; i != kNone; i = nodes_[i].next) {
-    nodes_[i].fragment.where = where;
+    nodes_[i].fragment.decision = decision;
     nodes_[i].fragment.reason = reason;
   }
   if (released_tail_ == kNone) {

@@ -14,7 +14,7 @@
 namespace fairlead {
 namespace {
 
-bool HasRoom(int fd) {
+bool HasSpace(int fd) {
   pollfd one = {fd, POLLOUT, 0};
   return poll(&one, 1, 0) == 1 && (one.revents & POLLOUT) != 0;
 }
@@ -28,12 +28,12 @@ LineWriter::LineWriter(int fd, LostLine lost_line) : fd_(fd), lost_line_(std::mo
 
 bool LineWriter::TryWrite(std::string_view text) {
   while (!text.empty()) {
-    // A pipe that is ready has room for so many bytes at least (POSIX, write()).
+    // A pipe that polls as writable accepts at least PIPE_BUF bytes (POSIX, write()).
     const size_t size = std::min<size_t>(text.size(), PIPE_BUF);
     ssize_t count = -1;
     if (is_socket_) {
       count = send(fd_, text.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } else if (HasRoom(fd_)) {
+    } else if (HasSpace(fd_)) {
       count = write(fd_, text.data(), size);
     }
     if (count < 0 && errno == EINTR) continue;
@@ -47,14 +47,14 @@ bool LineWriter::TryWrite(std::string_view text) {
 void LineWriter::Write(std::string_view line) {
   const auto drop = [this] { dropped_.fetch_add(1, std::memory_order_relaxed); };
   if (!rest_.empty() && !TryWrite(std::string(rest_))) return drop();
-  if (const uint64_t lost = dropped() - told_; lost != 0) {
+  if (const uint64_t lost = dropped() - reported_; lost != 0) {
     const std::string text = lost_line_(lost);
     const bool whole = TryWrite(text);
-    // What was not even begun is said again.
+    // If not even the first byte was written, report these lines again next time.
     if (!whole && rest_.size() == text.size())
       rest_.clear();
     else
-      told_ += lost;
+      reported_ += lost;
     if (!whole) return drop();
   }
   if (TryWrite(line)) return;

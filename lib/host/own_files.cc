@@ -16,12 +16,12 @@ namespace {
 std::string ErrorText() { return std::strerror(errno); }
 
 Status Refuse(const std::string& path, const std::string& what) {
-  return FailedPrecondition(path + " " + what + "; it is left alone");
+  return FailedPrecondition(path + " " + what + "; left unchanged");
 }
 
-Status Judge(const std::string& path, const struct stat& info) {
+Status CheckIsOwn(const std::string& path, const struct stat& info) {
   if (S_ISLNK(info.st_mode)) return Refuse(path, "is a symbolic link");
-  if (!S_ISREG(info.st_mode)) return Refuse(path, "is no regular file");
+  if (!S_ISREG(info.st_mode)) return Refuse(path, "is not a regular file");
   if (info.st_uid != geteuid()) {
     return Refuse(path, "belongs to user " + std::to_string(info.st_uid) + ", not to " +
                             std::to_string(geteuid()));
@@ -39,14 +39,14 @@ Status WriteAll(int fd, std::string_view content) {
   return {};
 }
 
-// mkdir with exactly that mode. False: it was there.
+// mkdir with exactly that mode, whatever the umask is. False: it already existed.
 Result<bool> MakeFolder(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), 0700) != 0) {
     if (errno == EEXIST) return false;
-    return Unavailable(path + " cannot be made: " + ErrorText());
+    return Unavailable(path + " cannot be created: " + ErrorText());
   }
   if (chmod(path.c_str(), mode) != 0) {
-    return Unavailable(path + ": its mode cannot be set: " + ErrorText());
+    return Unavailable(path + ": cannot set its mode: " + ErrorText());
   }
   return true;
 }
@@ -60,23 +60,23 @@ Result<UniqueFd> OpenOwnFile(const std::string& path, int flags) {
   if (file.get() < 0) return Unavailable(path + " cannot be opened: " + ErrorText());
   struct stat info = {};
   if (fstat(file.get(), &info) != 0) return Unavailable(path + ": " + ErrorText());
-  RETURN_IF_ERROR(Judge(path, info));
+  RETURN_IF_ERROR(CheckIsOwn(path, info));
   return file;
 }
 
 Result<UniqueFd> CreateOwnFile(const std::string& path, mode_t mode) {
-  // Twice: somebody may be quick.
+  // Tries twice: another process may create the file between unlink and open.
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) {
       return Unavailable(path + " cannot be replaced: " + ErrorText());
     }
     UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (file.get() < 0 && errno == EEXIST) continue;
-    if (file.get() < 0) return Unavailable(path + " cannot be made: " + ErrorText());
+    if (file.get() < 0) return Unavailable(path + " cannot be created: " + ErrorText());
     if (fchmod(file.get(), mode) != 0) return Unavailable(path + ": " + ErrorText());
     return file;
   }
-  return Unavailable(path + " cannot be made: somebody else makes it again and again");
+  return Unavailable(path + " cannot be created: another process keeps creating it");
 }
 
 Result<UniqueFd> OpenOrCreateOwnFile(const std::string& path, mode_t mode) {
@@ -108,7 +108,7 @@ Status CheckOwnFile(const std::string& path) {
     if (errno == ENOENT) return {};
     return Unavailable(path + ": " + ErrorText());
   }
-  return Judge(path, info);
+  return CheckIsOwn(path, info);
 }
 
 Status MakeRuntimeFolder(const std::string& path, const char* group) {
@@ -117,7 +117,7 @@ Status MakeRuntimeFolder(const std::string& path, const char* group) {
   if (std::filesystem::is_directory(path, error)) return {};
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   if (!parent.empty() && !std::filesystem::is_directory(parent, error)) {
-    // What lies above is nobody's in particular.
+    // The parents belong to no group.
     RETURN_IF_ERROR(MakeRuntimeFolder(parent.string(), nullptr));
     if (chmod(parent.c_str(), 0755) != 0) return Unavailable(parent.string() + ": " + ErrorText());
   }
@@ -126,7 +126,7 @@ Status MakeRuntimeFolder(const std::string& path, const char* group) {
                                   : nullptr;  // NOLINT(concurrency-mt-unsafe)
   ASSIGN_OR_RETURN(const bool made, MakeFolder(path, entry != nullptr ? 0751 : 0750));
   if (made && entry != nullptr && chown(path.c_str(), 0, entry->gr_gid) != 0) {
-    return Unavailable(path + ": its group cannot be set: " + ErrorText());
+    return Unavailable(path + ": cannot set its group: " + ErrorText());
   }
   return {};
 }
@@ -137,7 +137,7 @@ Status MakePrivateFolder(const std::string& path) {
   struct stat info = {};
   if (lstat(path.c_str(), &info) != 0) return Unavailable(path + ": " + ErrorText());
   if (S_ISLNK(info.st_mode)) return Refuse(path, "is a symbolic link");
-  if (!S_ISDIR(info.st_mode)) return Refuse(path, "is no folder");
+  if (!S_ISDIR(info.st_mode)) return Refuse(path, "is not a folder");
   if (info.st_uid != geteuid()) {
     return Refuse(path, "belongs to user " + std::to_string(info.st_uid));
   }

@@ -1,6 +1,6 @@
-// Files and folders that a daemon keeps for itself. Nothing planted in their place is taken for one:
-// no link is followed, nothing is waited for (a FIFO has no reader), and only regular files of this
-// process's own user are read or written. What is made has its mode whatever the umask is.
+// Files and folders that belong to one daemon. A file that somebody planted in their place is not
+// used: no symbolic link is followed, no open blocks (a FIFO may have no reader), and only regular
+// files of this process's user are read or written. New files get their mode whatever the umask is.
 //
 // Any thread.
 #pragma once
@@ -15,29 +15,32 @@
 
 namespace fairlead {
 
-// `flags`: O_RDONLY or O_RDWR. kNotFound when nothing is there, kFailedPrecondition when it is none of
-// ours, kUnavailable for the rest. Messages begin with the path.
+// Opens a file. `flags`: O_RDONLY or O_RDWR. Errors: kNotFound if it does not exist,
+// kFailedPrecondition if it is not a regular file of this user, else kUnavailable. Messages begin
+// with the path.
 Result<UniqueFd> OpenOwnFile(const std::string& path, int flags);
 
-// An empty file of that mode for writing. Whatever had the name is removed before; a folder stays, and
-// is a failure.
+// Creates an empty file of that mode, opened for reading and writing. An existing file of that name
+// is removed first. An existing folder is a failure and stays.
 Result<UniqueFd> CreateOwnFile(const std::string& path, mode_t mode);
 
-// OpenOwnFile, or a new one of that mode where nothing is there.
+// As OpenOwnFile with O_RDWR; if the file does not exist, as CreateOwnFile.
 Result<UniqueFd> OpenOrCreateOwnFile(const std::string& path, mode_t mode);
 
-// `content`, in one step: readers find the old file or the new one. A failure leaves no `path`.new.
+// Replaces the file by one with `content`, in one step: readers see the old file or the new one. A
+// failure leaves no `path`.new.
 Status ReplaceOwnFile(const std::string& path, std::string_view content, mode_t mode);
 
-// Nothing is there, or what OpenOwnFile would open. For files that a library opens.
+// OK if the file does not exist, or if OpenOwnFile would open it. For files that a library opens.
 Status CheckOwnFile(const std::string& path);
 
-// The folder for files of a daemon. Where it is not there it is made, with its parents: mode
-// 0751 and group `group` where the system has that group and this is root, else 0750. One that is there
-// must be a folder and stays as it is.
+// Creates the folder for a daemon's files and its parents, unless it exists. If the process is root
+// and the system has the group `group`, the folder gets mode 0751 and that group, else mode 0750.
+// New parents get mode 0755. An existing folder stays as it is.
 Status MakeRuntimeFolder(const std::string& path, const char* group = "fairlead");
 
-// A folder of this user's alone, mode 0700. A link or a foreign folder is a failure.
+// Creates a folder that only this user can use, mode 0700, unless it exists. A symbolic link or a
+// folder of another user is a failure.
 Status MakePrivateFolder(const std::string& path);
 
 }  // namespace fairlead

@@ -1,4 +1,4 @@
-// spdlog's way to stderr by a LineWriter: logging never waits.
+// An spdlog sink that writes to stderr through a LineWriter: logging never blocks.
 #pragma once
 
 #include <unistd.h>
@@ -17,8 +17,8 @@ namespace fairlead {
 template <typename Mutex>
 class StderrSink final : public spdlog::sinks::base_sink<Mutex> {
  public:
-  // `lost_text` is the message, without time and newline, that says how many lines were dropped; it is
-  // a warning.
+  // `lost_text` makes the message, without time and newline, that tells how many lines were
+  // dropped. It is logged as a warning.
   explicit StderrSink(LineWriter::LostLine lost_text)
       : writer_(STDERR_FILENO, [this, lost_text = std::move(lost_text)](uint64_t lost) {
           return Formatted({{}, spdlog::level::warn, lost_text(lost)});

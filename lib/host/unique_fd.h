@@ -1,4 +1,4 @@
-// A file descriptor with one owner.
+// A file descriptor that is closed when its UniqueFd goes out of scope.
 #pragma once
 
 #include <unistd.h>

@@ -1,5 +1,5 @@
-// JSON values <-> model, by a table of fields for each kind of object. Declared in
-// json.h, model.h and field.h.
+// Converts between JSON values and the model, by a table of fields for each kind of object.
+// Declared in json.h, model.h and field.h.
 #include <initializer_list>
 #include <span>
 #include <utility>
@@ -22,13 +22,13 @@ constexpr Word<HashPolicy> kHashWords[] = {{"5-tuple", HashPolicy::kFiveTuple},
                                            {"source-ip", HashPolicy::kSourceIp}};
 constexpr Word<Tracking> kTrackingWords[] = {
     {"adaptive", Tracking::kAdaptive}, {"all", Tracking::kAll}, {"none", Tracking::kNone}};
-// Of drop_too_big.
+// For drop_too_big.
 constexpr Word<bool> kTooBigWords[] = {{"cut", false}, {"drop", true}};
 constexpr Word<FlowPolicy> kFlowPolicyWords[] = {{"release", FlowPolicy::kRelease},
                                                  {"keep", FlowPolicy::kKeep}};
 constexpr Word<NoBackendPolicy> kNoBackendWords[] = {{"drop", NoBackendPolicy::kDrop},
                                                      {"reset", NoBackendPolicy::kReset}};
-// Of all_ports.
+// For all_ports.
 constexpr Word<bool> kCheckPortsWords[] = {{"first", false}, {"all", true}};
 
 template <typename Enum, size_t kCount>
@@ -39,7 +39,8 @@ std::string_view NameOf(const Word<Enum> (&words)[kCount], Enum value) {
   return "?";
 }
 
-// One JSON object whose fields are all known. Readers leave `out` alone when the field is missing.
+// A JSON object whose fields are all known. The readers leave `out` unchanged if the field is
+// missing.
 class Fields {
  public:
   static Result<Fields> Open(const Json& object, std::string path, std::string_view what,
@@ -98,7 +99,7 @@ class Fields {
     return {};
   }
 
-  // Null: it is missing.
+  // Null: the field is missing.
   const Json* Find(std::string_view name) const {
     const auto found = object_->find(name);
     return found == object_->end() ? nullptr : &*found;
@@ -129,7 +130,7 @@ Status ReadCheckSetting(const Fields& fields, const CheckField& field, CheckValu
   return fields.ReadInteger(field.name, field.min, field.max, std::get_if<uint64_t>(out));
 }
 
-// The type that `json` names, if it is one; else `fallback`.
+// The check type that `json` names, if there is such a type; else `fallback`.
 const CheckType& TypeNamedBy(const Json& json, const CheckType& fallback) {
   const auto name = json.is_object() ? json.find("type") : json.end();
   const bool is_named = json.is_object() && name != json.end() && name->is_string();
@@ -209,10 +210,7 @@ Json WriteMac(const FieldInfo&, const BackendSpec& backend) {
 }
 
 constexpr Field<BackendSpec> kBackendFields[] = {
-    {{.name = "address",
-      .help = "where packets for it go",
-      .values = "IP address",
-      .is_required = true},
+    {{.name = "address", .help = "its IP address", .values = "IP address", .is_required = true},
      ReadAddress,
      WriteAddress},
     {{.name = "port",
@@ -228,9 +226,9 @@ constexpr Field<BackendSpec> kBackendFields[] = {
                                        .max = kMaxWeight,
                                        .option = "--weight"}),
     {{.name = "mac",
-      .help = "static next hop: its packets leave by the port they came in on",
+      .help = "static next hop; packets leave by the port they arrived on",
       .values = "MAC address",
-      .default_text = "asked of the kernel",
+      .default_text = "from the kernel",
       .option = "--mac"},
      ReadMac,
      WriteMac},
@@ -315,12 +313,12 @@ Json WriteCheck(const FieldInfo&, const ServiceSpec& service) {
   return HealthCheckToJson(service.health_check);
 }
 
-// A TCP check of a UDP service would fail by default: such a service has none unless it asks for it.
+// The default TCP check would fail for a UDP service, so its default is no check.
 void PrepareCheck(ServiceSpec* service) {
   if (IsUdpOnly(*service)) service->health_check.type = &kNoneCheck;
 }
 
-// The names of all modes, whose list a program of the tests replaces.
+// The names of all modes. A test program replaces their list, so they are not constants.
 std::span<const std::string_view> ForwardingNames() {
   static const std::vector<std::string_view> kNames = [] {
     std::vector<std::string_view> names;
@@ -342,7 +340,7 @@ Json WriteForwarding(const FieldInfo&, const ServiceSpec& service) {
 }
 
 Json WriteGuePort(const FieldInfo&, const ServiceSpec& service) {
-  const uint16_t of_mode = ModeOf(service.forwarding).default_port;
+  const uint16_t of_mode = ModeOf(service.forwarding).default_gue_port;
   return service.gue_port.value_or(of_mode != 0 ? of_mode : kDefaultGuePort);
 }
 
@@ -359,7 +357,7 @@ constexpr Field<ServiceSpec> GuePortField() {
 
 constexpr Field<ServiceSpec> kServiceFields[] = {
     {{.name = "name",
-      .help = "names it; stays",
+      .help = "identifies it; cannot be changed",
       .values = "1 to 63 of a-z 0-9 . _ -",
       .is_required = true},
      ReadName,
@@ -380,39 +378,36 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
     GuePortField(),
     SwitchField<&ServiceSpec::gue_checksum>(
         {.name = "gue_checksum",
-         .help = "fill in the outer UDP checksum, which is zero else (RFC 6935)",
+         .help = "fill in the outer UDP checksum, else zero (RFC 6935)",
          .option = "--gue-checksum",
          .opposite = "--no-gue-checksum",
          .setting = ModeSetting{"gue_checksum", kServiceGueChecksum}}),
     SwitchField<&ServiceSpec::second_chance>(
         {.name = "second_chance",
-         .help = "packets of slots that changed name the other owners; backends "
-                 "run fairlead-agent with --peer",
+         .help = "name other owners in packets; needs fairlead-agent --peer",
          .option = "--second-chance",
          .opposite = "--no-second-chance",
          .setting = ModeSetting{"second_chance", kServiceSecondChance}}),
     SwitchField<&ServiceSpec::mss_clamp>(
         {.name = "mss_clamp",
-         .help = "lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry",
+         .help = "lower the MSS of SYN and SYN-ACK to what the ports' MTUs allow",
          .option = "--mss-clamp",
          .opposite = "--no-mss-clamp",
          .setting = ModeSetting{"mss_clamp", kServiceMssClamp}}),
     WordField<&ServiceSpec::drop_too_big, kTooBigWords>(
         {.name = "too_big",
-         .help = "what becomes of IPv4 packets without DF that are larger than the egress MTU",
+         .help = "what to do with IPv4 packets without DF that are larger than the egress MTU",
          .option = "--too-big"}),
     WordField<&ServiceSpec::hash, kHashWords>(
-        {.name = "hash",
-         .help = "what of a packet decides which backend gets it",
-         .option = "--hash"}),
+        {.name = "hash", .help = "which part of a packet selects the backend", .option = "--hash"}),
     WordField<&ServiceSpec::tracking, kTrackingWords>(
         {.name = "tracking",
-         .help = "which flows are recorded: those that a change would break, all, or none",
+         .help = "record flows a change breaks, all or none",
          .default_text = "adaptive for TCP, all for UDP",
          .option = "--tracking"}),
     DurationField<&ServiceSpec::idle_timeout_ms>(
         {.name = "idle_timeout",
-         .help = "a flow that is silent for so long has ended",
+         .help = "a flow that is silent for this long counts as ended",
          .min = kMinIdleTimeoutMs,
          .max = kMaxIdleTimeoutMs,
          .default_text = "350s for TCP, 120s for UDP",
@@ -423,26 +418,24 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
                                                    .option = "--drain-timeout"}),
     WordField<&ServiceSpec::on_deadline, kFlowPolicyWords>(
         {.name = "on_deadline",
-         .help = "what becomes of the flows that a drain's deadline finds",
+         .help = "what happens to the remaining flows at a drain's deadline",
          .option = "--on-deadline"}),
     WordField<&ServiceSpec::on_unhealthy, kFlowPolicyWords>(
         {.name = "on_unhealthy",
-         .help = "what becomes of an unhealthy backend's flows",
+         .help = "what happens to an unhealthy backend's flows",
          .option = "--on-unhealthy"}),
     DurationField<&ServiceSpec::keep_unhealthy_ms>({.name = "keep_unhealthy",
                                                     .help = "with on_unhealthy keep: for how long",
                                                     .min = kMinKeepUnhealthyMs,
                                                     .max = kMaxKeepUnhealthyMs,
                                                     .option = "--keep-unhealthy"}),
-    SwitchField<&ServiceSpec::fail_open>(
-        {.name = "fail_open",
-         .help = "when all backends are down, use them all the same",
-         .option = "--fail-open",
-         .opposite = "--fail-closed"}),
+    SwitchField<&ServiceSpec::fail_open>({.name = "fail_open",
+                                          .help = "if all backends are unhealthy, use all of them",
+                                          .option = "--fail-open",
+                                          .opposite = "--fail-closed"}),
     WordField<&ServiceSpec::on_no_backend, kNoBackendWords>(
         {.name = "on_no_backend",
-         .help = "what clients of a service without a usable backend get: nothing, or a TCP reset "
-                 "or ICMP port unreachable",
+         .help = "no usable backend: drop, or refuse by TCP reset or ICMP error",
          .option = "--on-no-backend"}),
     {{.name = "health_check",
       .help = "how backends are checked",
@@ -453,7 +446,7 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
      nullptr,
      PrepareCheck},
     {{.name = "backends",
-      .help = "who serves it",
+      .help = "hosts that serve its clients",
       .values = "list of backends, each as text or as an object",
       .default_text = "none"},
      ReadBackends,
@@ -462,7 +455,7 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
 
 constexpr Field<DrainRequest> kDrainFields[] = {
     DurationField<&DrainRequest::timeout_ms>({.name = "timeout",
-                                              .help = "when to release what remains",
+                                              .help = "deadline of the drain",
                                               .max = kMaxDrainTimeoutMs,
                                               .default_text = "the service's drain_timeout",
                                               .option = "--timeout"}),
@@ -480,7 +473,7 @@ Status ReadServices(const FieldInfo&, const Json& value, const std::string& path
 
 constexpr Field<IntentSpec> kIntentFields[] = {
     NumberField<&IntentSpec::hash_seed>({.name = "hash_seed",
-                                         .help = "the group's; every balancer has the same",
+                                         .help = "the same on every balancer of the group",
                                          .max = UINT64_MAX}),
     {{.name = "services", .help = "all of them", .is_required = true}, ReadServices},
 };

@@ -27,7 +27,7 @@ std::optional<SnapshotNextHop> NextHopOf(const BackendSpec& backend,
   return hop;
 }
 
-// The first proposal that is still free.
+// Takes the first proposed id that is not used.
 uint32_t TakeId(std::set<uint32_t>* used, auto propose, const auto&... subject) {
   for (uint32_t attempt = 0;; ++attempt) {
     if (const uint32_t id = propose(subject..., attempt); used->insert(id).second) return id;
@@ -49,8 +49,8 @@ bool TakesNewFlows(const BackendToDerive& backend) {
   return seen.healthy && seen.usable && !is_draining && backend.spec->weight > 0;
 }
 
-bool IgnoresHealth(const ServiceSpec& settings, size_t takers) {
-  return settings.fail_open && takers == 0;
+bool IgnoresHealth(const ServiceSpec& settings, size_t available) {
+  return settings.fail_open && available == 0;
 }
 
 SnapshotBackend DeriveBackend(const ServiceSpec& settings, const BackendToDerive& backend,
@@ -74,8 +74,8 @@ SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
     if (!usable || usable(frontend)) out.frontends.push_back(frontend);
   }
   out.mode = service.forwarding;
-  const uint16_t default_port = ModeOf(service.forwarding).default_port;
-  if (default_port != 0) out.gue_port = service.gue_port.value_or(default_port);
+  const uint16_t default_gue_port = ModeOf(service.forwarding).default_gue_port;
+  if (default_gue_port != 0) out.gue_port = service.gue_port.value_or(default_gue_port);
   out.flags = ServiceFlagsOf(service);
   out.hash_policy = service.hash;
   out.tracking_tcp = TrackingFor(service, Protocol::kTcp);

@@ -1,6 +1,6 @@
-// The fields of what people configure, as data: name, values, default, and what each is for. The JSON
-// decoder and writer (decode.cc, where the tables are), fairctl's options and the field tables of
-// docs/api.md all read these.
+// The fields of what people configure, as data: name, values, default and help. The JSON decoder
+// and writer (decode.cc, which has the tables), fairctl's options and the field tables of
+// docs/api.md are made from them.
 #pragma once
 
 #include <cstdint>
@@ -19,21 +19,21 @@ enum class FieldKind : uint8_t {
   kSwitch,    // true or false
   kDuration,  // min..max in ms; "30s"
   kWord,      // one of `words`
-  kOther,     // text, lists and objects: `values` says what they are
+  kOther,     // text, lists and objects: `values` describes them
 };
 
 struct FieldInfo {
   std::string_view name;  // in JSON and YAML
-  std::string_view help;  // what it is for: half a sentence, read in fairctl's help and docs/api.md
+  std::string_view help;  // its purpose, a short phrase for fairctl's help and docs/api.md
   FieldKind kind = FieldKind::kOther;
   uint64_t min = 0;
   uint64_t max = 0;
   std::span<const std::string_view> (*words)() = nullptr;
-  std::string_view values = {};        // of kOther
-  std::string_view default_text = {};  // where what the writer shows of a default does not say it
-  std::string_view option = {};    // fairctl's, with dashes; empty: fairctl asks for it otherwise
-  std::string_view opposite = {};  // of a switch: the option that says false
-  std::optional<ModeSetting> setting = {};  // of modes that allow it; else all modes have the field
+  std::string_view values = {};             // for kOther
+  std::string_view default_text = {};       // describes the default if its written value does not
+  std::string_view option = {};             // fairctl's option, with dashes; empty: it has none
+  std::string_view opposite = {};           // for a switch: the option that sets it to false
+  std::optional<ModeSetting> setting = {};  // set: only modes that allow it have the field
   bool is_required = false;
 };
 

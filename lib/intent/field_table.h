@@ -1,8 +1,8 @@
-// A table of fields: rows that read, write and check one member of a struct each. Whoever has a table
-// decodes, encodes and describes the struct by it.
+// A table of fields. Each row reads, writes and checks one member of a struct. The functions below
+// decode, encode and describe a struct by its table.
 //
 //   constexpr Field<BackendSpec> kBackendFields[] = {
-//       NumberField<&BackendSpec::weight>({.name = "weight", .help = "...", .min = 0, .max = 1000}),
+//       NumberField<&BackendSpec::weight>({.name = "weight", .help = "...", .max = 1000}),
 //       {{.name = "mac", ...}, ReadMac, WriteMac},
 //   };
 #pragma once
@@ -27,22 +27,23 @@ namespace fairlead {
 template <typename Spec>
 struct Field {
   FieldInfo info;
-  // Takes the value into `spec`. `path` names the field in messages.
+  // Stores the value in `spec`. `path` names the field in messages.
   Status (*read)(const FieldInfo& info, const nlohmann::json& value, const std::string& path,
                  Spec* spec) = nullptr;
-  // Null: it is left out.
+  // A result of null: the field is not written.
   nlohmann::json (*write)(const FieldInfo& info, const Spec& spec) = nullptr;
-  // Whether what the spec has, of whatever origin, is allowed. `prefix`: "services[0].". Null: a rule
-  // of the model judges it.
+  // Checks the value in `spec`, whatever its origin. `prefix`: "services[0].". Null: a rule of the
+  // model checks it.
   Status (*check)(const FieldInfo& info, const Spec& spec, std::string_view prefix) = nullptr;
-  // Sets a default that depends on fields above. Before `read`, also where the field is missing.
+  // Sets a default that depends on fields above. Called before `read`, also if the field is
+  // missing.
   void (*prepare)(Spec* spec) = nullptr;
 };
 
 template <typename Spec>
 using FieldTable = std::span<const Field<Spec>>;
 
-// A word of a notation, and what it means.
+// A word in JSON, and its value.
 template <typename Value>
 struct Word {
   std::string_view text;
@@ -59,7 +60,7 @@ struct MemberTraits<Type SpecType::*> {
   using Value = Type;
   static const Type* Get(const Type& member) { return &member; }
 };
-// Unset: null.
+// Get returns null if the member is unset.
 template <typename SpecType, typename Type>
 struct MemberTraits<std::optional<Type> SpecType::*> {
   using Spec = SpecType;
@@ -110,7 +111,7 @@ constexpr auto NumberField(FieldInfo info) {
   return field;
 }
 
-// Milliseconds in the member, or optional ones.
+// A member in milliseconds, or an optional one.
 template <auto kMember>
 constexpr auto DurationField(FieldInfo info) {
   using Traits = field_internal::Traits<kMember>;
@@ -172,7 +173,7 @@ constexpr auto WordField(FieldInfo info) {
   return field;
 }
 
-// `json` as `spec`, by the table. `what` ("a service") has these fields.
+// Decodes `json` into `spec` by the table. `what` ("a service") names the object in messages.
 template <typename Spec>
 Status ReadFields(FieldTable<Spec> table, const nlohmann::json& json, const std::string& path,
                   std::string_view what, Spec* spec) {
@@ -192,7 +193,7 @@ Status ReadFields(FieldTable<Spec> table, const nlohmann::json& json, const std:
   return {};
 }
 
-// The fields for which `is_shown(info)`, but those that have nothing to show.
+// Encodes the fields for which `is_shown(info)` is true and which have a value.
 template <typename Spec, typename IsShown>
 nlohmann::json WriteFields(FieldTable<Spec> table, const Spec& spec, IsShown is_shown) {
   nlohmann::json json = nlohmann::json::object();

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// The value as JSON, cut to what fits into a message.
+// The value as JSON, cut to 80 bytes for a message.
 std::string Shown(const Json& value) {
   constexpr size_t kMaxBytes = 80;
   std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
@@ -20,7 +20,7 @@ std::string Shown(const Json& value) {
   return text;
 }
 
-// A field's name comes from outside: shown only as far as it is fit to print.
+// A field's name comes from outside, so it is shown only if it is short and printable.
 std::string PrintableName(const std::string& name) {
   return name.size() <= 60 && IsPrintableUtf8(name) ? name : "(name)";
 }
@@ -103,7 +103,7 @@ Status CheckObject(const Json& object, const std::string& path, std::string_view
   if (!object.is_object()) return RefuseValue(path, object, "is not an object");
   for (const auto& [name, value] : object.items()) {
     if (std::ranges::find(known, name) != known.end()) continue;
-    std::string why = "belongs to no known field; " + std::string(what) + " has";
+    std::string why = "belongs to an unknown field; " + std::string(what) + " has";
     for (const std::string_view candidate : known) why.append(" ").append(candidate);
     return RefuseValue(JoinPath(path, PrintableName(name)), value, why);
   }

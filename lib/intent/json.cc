@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 
 constexpr size_t kMaxReasonBytes = 200;
 
-// The parser's own words, without its tag and safe to print.
+// The parser's message, without its tag and safe to print.
 std::string CleanReason(std::string_view what) {
   if (const size_t tag_end = what.find("] "); tag_end != std::string_view::npos) {
     what.remove_prefix(tag_end + 2);
@@ -27,8 +27,8 @@ std::string CleanReason(std::string_view what) {
   return reason;
 }
 
-// Builds the value and stops at the first thing that a strict reader refuses. nlohmann's own
-// builder keeps the last of two equal keys, and knows no bound on depth.
+// Builds the value, and stops at the first input that a strict reader must refuse. nlohmann's own
+// builder keeps the last of two equal keys and does not limit the depth.
 class StrictBuilder final : public nlohmann::json_sax<Json> {
  public:
   const std::string& error() const { return error_; }
@@ -80,7 +80,7 @@ class StrictBuilder final : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  // Pointers stay good: a container's elements are added only while it is the innermost.
+  // Pointers stay valid: elements are added to a container only while it is the innermost.
   bool Open(Json container) {
     if (open_.size() == kMaxJsonDepth) {
       return Fail("nested deeper than " + std::to_string(kMaxJsonDepth));

@@ -78,7 +78,7 @@ Status CheckFrontends(const ServiceSpec& service, std::string_view path) {
   return {};
 }
 
-// Settings of one mode are refused in the others rather than ignored.
+// A setting that the mode does not have is refused, not ignored.
 Status CheckForwarding(const ServiceSpec& service, std::string_view path) {
   const ModeDescriptor& mode = ModeOf(service.forwarding);
   for (const ModeSetting& setting : kModeSettings) {
@@ -109,13 +109,12 @@ Status CheckHealthCheck(const ServiceSpec& service, std::string_view path) {
   if (check.all_ports && check.port != 0) {
     return Refuse(
         prefix + "ports", "all",
-        "does not go with port " + std::to_string(check.port) + "; leave one of them out");
+        "cannot be combined with port " + std::to_string(check.port) + "; remove one of them");
   }
   RETURN_IF_ERROR(ValidateCheckSettings(*check.type, check.settings, prefix));
-  return check.type->judge == nullptr ? Status() : check.type->judge(service, path);
+  return check.type->validate == nullptr ? Status() : check.type->validate(service, path);
 }
 
-// Port 0 is an any-port frontend's.
 bool IsFrontendAddress(const ServiceSpec& service, const IpAddress& address) {
   return std::any_of(service.frontends.begin(), service.frontends.end(),
                      [&](const Frontend& frontend) { return frontend.address == address; });
@@ -139,11 +138,11 @@ Status CheckBackend(const ServiceSpec& service, const BackendSpec& backend,
   }
   RETURN_IF_ERROR(CheckBackendFields(backend, path + "."));
   if (backend.mac && (backend.mac->is_zero() || backend.mac->is_group())) {
-    return Refuse(path + ".mac", backend.mac->ToString(), "is not one station's address");
+    return Refuse(path + ".mac", backend.mac->ToString(), "is not a unicast MAC address");
   }
   if (backend.vlan && !backend.mac) {
     return Refuse(path + ".vlan", std::to_string(*backend.vlan),
-                  "needs mac beside it: it belongs to a static next hop");
+                  "needs mac, too: it is the VLAN of a static next hop");
   }
   return {};
 }
@@ -160,7 +159,7 @@ Status CheckBackends(const ServiceSpec& service, std::string_view path) {
   return {};
 }
 
-// Names and endpoints hold no NUL, so the parts cannot run into each other.
+// Names and endpoints contain no NUL, so the NULs in `text` separate its parts.
 uint32_t ProposeId(const std::string& text, uint32_t attempt) {
   const uint64_t hash = XXH3_64bits_withSeed(text.data(), text.size(), attempt);
   const auto id = static_cast<uint32_t>(hash ^ (hash >> 32));
@@ -245,12 +244,12 @@ Status ValidateNewService(const ServiceSpec& service, std::string_view path) {
     if (IsStillAllowed(service, frontend)) continue;
     return Refuse(Indexed(path, "frontends", i), frontend.ToString(),
                   "is for any port, which " + std::string(mode.name) +
-                      " cannot have: it would take the backends' own "
-                      "connections for replies; name the ports, or a range such as " +
+                      " does not support: the backends' own connections would "
+                      "be translated as replies; name the ports, or a range such as " +
                       Frontend{frontend.address, 8000, frontend.protocol, 8999}.ToString());
   }
   const CheckType& type = *service.health_check.type;
-  return type.judge_new == nullptr ? Status() : type.judge_new(service, path);
+  return type.validate_new == nullptr ? Status() : type.validate_new(service, path);
 }
 
 uint32_t ServiceFlagsOf(const ServiceSpec& service) {
@@ -271,8 +270,8 @@ Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint)
 }
 
 void NormalizeService(ServiceSpec* service) {
-  const uint16_t default_port = ModeOf(service->forwarding).default_port;
-  if (default_port != 0 && !service->gue_port) service->gue_port = default_port;
+  const uint16_t default_gue_port = ModeOf(service->forwarding).default_gue_port;
+  if (default_gue_port != 0 && !service->gue_port) service->gue_port = default_gue_port;
   for (BackendSpec& backend : service->backends) {
     backend.endpoint = NormalizeEndpoint(*service, backend.endpoint);
   }

@@ -1,5 +1,5 @@
-// The intent: what the operator wants, as plain values. The HTTP API, services.yaml and the store
-// all decode to these; one validator judges them.
+// The intent: what the operator asked for, as plain values. The HTTP API, services.yaml and the
+// store are all decoded to these types. One validator checks them.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +17,15 @@
 
 namespace fairlead {
 
-// What is sent to a client of a service without a backend that could take it.
+// What a client of a service without a usable backend gets.
 enum class NoBackendPolicy : uint8_t {
   kDrop = 0,
   kReset = 1,  // TCP: a reset; UDP: ICMP port unreachable
 };
 
-// What becomes of the flows that a backend has, at its drain's deadline or when it fails its check.
+// What happens to a backend's flows at its drain's deadline, or when it fails its check.
 enum class FlowPolicy : uint8_t {
-  kRelease = 0,  // they go to the present owners of their slots, which reset them
+  kRelease = 0,  // they go to the current owners of their slots, which reset them
   kKeep = 1,     // they stay
 };
 
@@ -35,9 +35,9 @@ struct HealthCheck {
   uint32_t timeout_ms = 1000;   // below interval_ms
   uint32_t rise = 2;            // 1..10 passes in a row to become healthy
   uint32_t fall = 3;            // 1..10 failures in a row to become unhealthy
-  uint16_t port = 0;            // 0 = the backend's, else the first frontend's
+  uint16_t port = 0;            // 0 = the backend's port, else the first frontend's
   bool all_ports = false;       // each TCP frontend's port is checked, and all must pass
-  CheckSettings settings = {};  // the type's own
+  CheckSettings settings = {};  // those of the type
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
@@ -45,7 +45,7 @@ struct BackendSpec {
   Endpoint endpoint;
   uint16_t weight = 1;            // 0..1000; 0 = no new flows
   std::optional<MacAddress> mac;  // static next hop: no neighbour resolution
-  std::optional<uint16_t> vlan;   // of the static next hop
+  std::optional<uint16_t> vlan;   // VLAN of the static next hop
   friend bool operator==(const BackendSpec&, const BackendSpec&) = default;
 };
 
@@ -55,7 +55,7 @@ struct ServiceSpec {
   ForwardingMode forwarding = ForwardingMode::kDsr;
   std::optional<uint16_t> gue_port;  // gue only; unset: 6080
   bool gue_checksum = false;         // gue only: outer UDP checksum
-  bool second_chance = false;        // gue only: lists of candidates for the agent
+  bool second_chance = false;        // gue only: candidate lists for the agent
   bool mss_clamp = false;            // nat only
   bool drop_too_big = false;         // IPv4 without DF larger than the MTU: drop; else cut
   HashPolicy hash = HashPolicy::kFiveTuple;
@@ -64,8 +64,8 @@ struct ServiceSpec {
   uint32_t drain_timeout_ms = 300'000;      // 0..3600 s
   FlowPolicy on_deadline = FlowPolicy::kRelease;
   FlowPolicy on_unhealthy = FlowPolicy::kRelease;
-  uint32_t keep_unhealthy_ms = 300'000;  // with on_unhealthy keep: so long; 1 s..100 h
-  bool fail_open = true;                 // all backends down: use them all the same
+  uint32_t keep_unhealthy_ms = 300'000;  // with on_unhealthy keep: for how long; 1 s..100 h
+  bool fail_open = true;                 // if all backends are unhealthy, use all of them
   NoBackendPolicy on_no_backend = NoBackendPolicy::kDrop;
   uint32_t slot_count = kDefaultSlotCount;  // prime
   HealthCheck health_check;
@@ -73,7 +73,7 @@ struct ServiceSpec {
   friend bool operator==(const ServiceSpec&, const ServiceSpec&) = default;
 };
 
-// What a drain is asked for with.
+// The parameters of a drain.
 struct DrainRequest {
   std::optional<uint32_t> timeout_ms;  // unset: the service's
 };
@@ -93,58 +93,60 @@ inline constexpr uint32_t kMinCheckIntervalMs = 100;
 inline constexpr uint32_t kMaxCheckIntervalMs = 3'600'000;
 inline constexpr uint32_t kMaxRiseFall = 10;
 
-// What the service says, or else the protocol's default: TCP adaptive and 350 s, UDP all and 120 s.
+// The service's setting, else the protocol's default: TCP adaptive and 350 s, UDP all and 120 s.
 Tracking TrackingFor(const ServiceSpec& service, Protocol protocol);
 uint32_t IdleTimeoutMsFor(const ServiceSpec& service, Protocol protocol);
-// Over the protocols that it has frontends of.
+// The longest idle timeout of its frontends' protocols.
 uint32_t LongestIdleTimeoutMs(const ServiceSpec& service);
 
-// The whole rule book: names, ranges, duplicates, a frontend of two services, a backend that is a
-// frontend, another port without nat, and nat's own (nat_rules.h). The message names service, field
-// and value: "service web: backends[1].weight: 1001 is not within 0..1000". kAlreadyExists for what
-// two services claim, kInvalidArgument for all else.
+// Check all rules: names, ranges, duplicates, a frontend of two services, a backend that is a
+// frontend, another port without nat, and those of nat (nat_rules.h). The message names service,
+// field and value: "service web: backends[1].weight: 1001 is not within 0..1000". kAlreadyExists if
+// two services claim the same, else kInvalidArgument.
 Status ValidateService(const ServiceSpec& service);
 Status ValidateIntent(const IntentSpec& intent);
-// ValidateService; messages start with `path` in place of "service NAME: ", for instance "services[3].".
+// As ValidateService, but messages start with `path`, such as "services[3].".
 Status ValidateServiceAt(const ServiceSpec& service, std::string_view path);
-// What of it concerns one backend alone: not that it appears once, nor nat's rules. `settings` without
-// regard to its backends.
+// Checks the rules that concern one backend only: not duplicates, and not nat's rules. The backends
+// in `settings` are not used.
 Status ValidateBackendAt(const ServiceSpec& settings, const BackendSpec& backend,
                          const std::string& path);
 Status ValidateBackendCount(size_t count, std::string_view path);
 
-// The ranges in the tables of fields (decode.cc). Messages start with `prefix` and the field's name.
+// Check the ranges of the field tables (decode.cc). Messages start with `prefix` and the field's
+// name.
 Status CheckServiceFields(const ServiceSpec& service, std::string_view prefix);
 Status CheckBackendFields(const BackendSpec& backend, std::string_view prefix);
 
-// All its frontends are UDP.
+// True if all its frontends are UDP.
 bool IsUdpOnly(const ServiceSpec& service);
-// False: a frontend that was allowed once, and that stored services may have. It is in no snapshot: nat
-// cannot have one for any port, which would take the backends' own connections for replies.
+// False for an any-port frontend of nat. It was allowed once, and stored services may have it. It
+// is not put into snapshots, since the backends' own connections would be translated as replies.
 bool IsStillAllowed(const ServiceSpec& service, const Frontend& frontend);
-// What is asked of a service that is new, or whose frontends, forwarding or check change; what is
-// stored may be otherwise. A TCP check of a service of UDP frontends only needs a port; nat takes no
-// any-port frontend. Message as of ValidateServiceAt.
+// Checks rules for new services, and for services whose frontends, forwarding or check change.
+// Stored services may break them. A TCP check of a service with UDP frontends only needs a port.
+// nat allows no any-port frontend. Messages are as of ValidateServiceAt.
 Status ValidateNewService(const ServiceSpec& service, std::string_view path);
 
-// ServiceFlags (lib/mode/forwarding_mode.h), whether or not its mode allows them.
+// The service's ServiceFlags (lib/mode/forwarding_mode.h), whether or not its mode allows them.
 uint32_t ServiceFlagsOf(const ServiceSpec& service);
 
-// One of its frontends is for this very port.
+// True if a frontend has this port, alone or in a range. An any-port frontend has port 0 only.
 bool NamesPort(const ServiceSpec& service, uint16_t port);
 
-// How a backend's endpoint is stored: without its port where the mode cannot change ports and the
-// port is a frontend's anyway.
+// A backend's endpoint as it is stored: without its port if the mode cannot change ports and the
+// port is a frontend's.
 Endpoint NormalizeEndpoint(const ServiceSpec& service, const Endpoint& endpoint);
-// The same for all backends, and gue's default port filled in. ServiceFromJson does it.
+// Normalizes all backends and fills in gue's default port. ServiceFromJson calls it.
 void NormalizeService(ServiceSpec* service);
 
-// What a person means by an endpoint of this service: the exact one, else, when the port is one of
+// The backend that a user names: the one with exactly this endpoint. Else, if the port is one of
 // the service's frontend ports, the backend of that address without a port.
 const BackendSpec* FindBackend(const ServiceSpec& service, const Endpoint& endpoint);
 
-// Stable ids for flow records and salts: the same on every balancer and after a lost store. A hash
-// of the names; the caller resolves the rare collision by asking with the next `attempt`. Never 0.
+// Stable ids for flow records and salts. An id is a hash of names, so it is the same on every
+// balancer and after a lost store. After a collision, which is rare, the caller tries the next
+// `attempt`. Never 0.
 uint32_t ProposeBackendId(const std::string& service_name, const Endpoint& endpoint,
                           uint32_t attempt);
 uint32_t ProposeServiceId(const std::string& service_name, uint32_t attempt);

@@ -10,13 +10,13 @@ namespace {
 
 bool IsWide(const Frontend& frontend) { return frontend.is_any_port() || frontend.is_range(); }
 
-// True when an exact name and a wide one of the same backend lead to the same place: the frontend's
-// address and, since wide frontends keep ports, an untranslated port.
+// True if an exact and a wide frontend translate replies from this backend port to the same address
+// and port. A wide frontend keeps the port, so the exact one must not translate it.
 bool Agree(uint16_t backend_port, const Frontend& exact, const Frontend& wide) {
   return exact.address == wide.address && exact.port == backend_port;
 }
 
-// Its first and last port.
+// The first and last port of a wide frontend.
 std::pair<uint16_t, uint16_t> PortsOf(const Frontend& wide) {
   if (wide.is_any_port()) return {uint16_t{1}, uint16_t{UINT16_MAX}};
   return {wide.port, wide.last_port};
@@ -28,29 +28,29 @@ uint16_t ExactPort(const Frontend& frontend, const Endpoint& backend) {
 
 }  // namespace
 
-std::optional<NatRules::Rival> NatRules::AddExact(const Name& name, const Owner& owner) {
+std::optional<NatRules::Conflict> NatRules::AddExact(const Name& name, const Claimant& owner) {
   if (const auto same = names_.find(name); same != names_.end()) {
-    return Rival{same->second, name.port};
+    return Conflict{same->second, name.port};
   }
   if (const auto wide = wide_.find({name.address, name.protocol, 0}); wide != wide_.end()) {
-    const Owner* other = wide->second.claims.Find(name.port);
+    const Claimant* other = wide->second.claims.Find(name.port);
     if (other != nullptr && !Agree(name.port, *owner.frontend, *other->frontend)) {
-      return Rival{*other, name.port};
+      return Conflict{*other, name.port};
     }
   }
   names_.emplace(name, owner);
   return std::nullopt;
 }
 
-std::optional<NatRules::Rival> NatRules::AddWide(const Name& all, const Owner& owner) {
+std::optional<NatRules::Conflict> NatRules::AddWide(const Name& all, const Claimant& owner) {
   const Frontend& frontend = *owner.frontend;
   const auto [first, last] = PortsOf(frontend);
   const auto end = names_.upper_bound({all.address, all.protocol, last});
   for (auto it = names_.lower_bound({all.address, all.protocol, first}); it != end; ++it) {
     const auto& [name, other] = *it;
-    if (!Agree(name.port, *other.frontend, frontend)) return Rival{other, name.port};
+    if (!Agree(name.port, *other.frontend, frontend)) return Conflict{other, name.port};
   }
-  const auto lead_to_same = [](const Owner& a, const Owner& b) {
+  const auto lead_to_same = [](const Claimant& a, const Claimant& b) {
     return a.frontend->address == b.frontend->address;
   };
   const auto wide = wide_.try_emplace(all).first;
@@ -58,64 +58,66 @@ std::optional<NatRules::Rival> NatRules::AddWide(const Name& all, const Owner& o
   const auto conflict = wide->second.claims.Add(first, last, owner, lead_to_same);
   if (!conflict) return std::nullopt;
   wide->second.owners.pop_back();
-  return Rival{conflict->owner, conflict->port};
+  return Conflict{conflict->owner, conflict->port};
 }
 
 Status NatRules::AddPair(const NatService& service, const Frontend& frontend,
                          const Endpoint& backend, const std::string& path) {
   if (frontend.address.family() != backend.address.family()) {
-    return InvalidArgument(path + ".address: " + backend.address.ToString() +
-                           " is not of frontend " + frontend.ToString() +
-                           "'s family, which nat cannot translate; make two services");
+    return InvalidArgument(path + ".address: " + backend.address.ToString() + " and frontend " +
+                           frontend.ToString() +
+                           " differ in family, which nat cannot translate; make two services");
   }
   if (IsWide(frontend) && backend.port != 0) {
     return InvalidArgument(path + ".port: " + std::to_string(backend.port) + " for frontend " +
                            frontend.ToString() + ", which is for " +
                            (frontend.is_any_port() ? "any port" : "a range of ports") +
-                           ": replies could not be told apart; leave the port out");
+                           ": replies would be ambiguous; remove the port");
   }
-  if (pairs_ == kMaxNatNames) {
-    return InvalidArgument(path + ": nat services have more than " + std::to_string(kMaxNatNames) +
+  if (pairs_ == kMaxNatPairs) {
+    return InvalidArgument(path + ": nat services have more than " + std::to_string(kMaxNatPairs) +
                            " pairs of frontend and backend in all");
   }
-  const Owner owner{&service, &frontend};
+  const Claimant owner{&service, &frontend};
   const uint16_t port = ExactPort(frontend, backend);
-  const std::optional<Rival> rival =
+  const std::optional<Conflict> conflict =
       IsWide(frontend) ? AddWide({backend.address, frontend.protocol, 0}, owner)
                        : AddExact({backend.address, frontend.protocol, port}, owner);
-  if (!rival) {
+  if (!conflict) {
     ++pairs_;
     return {};
   }
   const std::string message =
-      path + ": replies from " + Endpoint{backend.address, rival->port}.ToString() + "/" +
+      path + ": replies from " + Endpoint{backend.address, conflict->port}.ToString() + "/" +
       std::string(ProtocolName(frontend.protocol)) + " would belong to frontend " +
-      frontend.ToString() + " as well as to " + rival->owner.frontend->ToString() + " of service " +
-      rival->owner.service->name + ": with nat a backend's port serves one frontend";
-  return rival->owner.service == &service ? InvalidArgument(message) : AlreadyExists(message);
+      frontend.ToString() + " as well as to " + conflict->owner.frontend->ToString() +
+      " of service " + conflict->owner.service->name +
+      ": with nat a backend's port can serve only one frontend";
+  return conflict->owner.service == &service ? InvalidArgument(message) : AlreadyExists(message);
 }
 
 void NatRules::RemovePair(const NatService& service, const Frontend& frontend,
                           const Endpoint& backend) {
   --pairs_;
-  const Owner owner{&service, &frontend};
+  const Claimant owner{&service, &frontend};
   if (!IsWide(frontend)) {
     names_.erase({backend.address, frontend.protocol, ExactPort(frontend, backend)});
     return;
   }
   const auto wide = wide_.find({backend.address, frontend.protocol, 0});
   CHECK(wide != wide_.end());
-  std::vector<Owner>& owners = wide->second.owners;
+  std::vector<Claimant>& owners = wide->second.owners;
   owners.erase(std::ranges::find(owners, owner));
   if (owners.empty()) {
     wide_.erase(wide);
     return;
   }
-  // Claims of one place are merged, so that they are made anew from those that stay.
+  // Claims with the same target are merged, so the claims of the remaining owners are made anew.
   wide->second.claims = {};
-  for (const Owner& rest : owners) {
+  for (const Claimant& rest : owners) {
     const auto [first, last] = PortsOf(*rest.frontend);
-    wide->second.claims.Add(first, last, rest, [](const Owner&, const Owner&) { return true; });
+    wide->second.claims.Add(first, last, rest,
+                            [](const Claimant&, const Claimant&) { return true; });
   }
 }
 

@@ -22,7 +22,7 @@ bool ServiceEdit::KeepsIndex(const ServiceSpec* before, const ServiceSpec* after
          before->frontends == after->frontends;
 }
 
-// What was done, so that it can be undone: nothing is left of a change that fails.
+// Records the steps of a change, and undoes them if the change fails.
 class ServiceIndex::Undo {
  public:
   explicit Undo(ServiceIndex* index) : index_(index) {}
@@ -30,7 +30,7 @@ class ServiceIndex::Undo {
   Undo& operator=(const Undo&) = delete;
   ~Undo() {
     try {
-      for (; !steps_.empty(); steps_.pop_back()) TakeBack(&steps_.back());
+      for (; !steps_.empty(); steps_.pop_back()) UndoStep(&steps_.back());
     } catch (const std::bad_alloc&) {
       index_->is_broken_ = true;
     }
@@ -38,11 +38,11 @@ class ServiceIndex::Undo {
 
   void Keep() { steps_.clear(); }
 
-  // Before it is done.
+  // Call these before the step.
   void WillAddBackend(const Entry* entry, const Endpoint& endpoint) {
     steps_.push_back({Step::kBackendAdded, entry, endpoint, nullptr});
   }
-  // It was not done after all.
+  // Removes the last step, which failed and so has changed nothing.
   void Forget() { steps_.pop_back(); }
   void WillRemoveBackend(const Entry* entry, const Endpoint& endpoint) {
     steps_.push_back({Step::kBackendRemoved, entry, endpoint, nullptr});
@@ -63,7 +63,7 @@ class ServiceIndex::Undo {
     std::unique_ptr<Entry> removed;
   };
 
-  void TakeBack(Step* step) {
+  void UndoStep(Step* step) {
     switch (step->kind) {
       case Step::kBackendAdded:
         return index_->ExtractBackend(*step->entry, step->endpoint);
@@ -155,7 +155,7 @@ Status ServiceIndex::CheckFrontends(const Entry& entry, const std::string& path)
     const Frontend& frontend = entry.frontends[i];
     if (const auto other = frontends_.find(frontend); other != frontends_.end()) {
       return AlreadyExists(Indexed(path, "frontends", i) + ": " + frontend.ToString() +
-                           " belongs to service " + other->second->name + " already");
+                           " already belongs to service " + other->second->name);
     }
     const auto backend = backend_addresses_.lower_bound({frontend.address, nullptr});
     if (backend == backend_addresses_.end() || backend->first.first != frontend.address) continue;
@@ -199,7 +199,7 @@ Status ServiceIndex::AddBackends(const ServiceEdit& edit, Undo* undo) {
   return {};
 }
 
-// Port ranges of one address and protocol that overlap in part.
+// Fails if port ranges of one address and protocol overlap partly.
 Status ServiceIndex::CheckRanges(const IpAddress& address, Protocol protocol) const {
   PortNesting nesting;
   std::vector<const std::pair<const Frontend, const Entry*>*> open;
@@ -213,7 +213,7 @@ Status ServiceIndex::CheckRanges(const IpAddress& address, Protocol protocol) co
     const std::string message = "service " + it->second->name +
                                 ": frontends: " + it->first.ToString() + " overlaps " +
                                 other_frontend.ToString() + " of service " + other_service->name +
-                                " in part: ranges may nest, or be apart";
+                                " partly: ranges must nest or be disjoint";
     return it->second == other_service ? InvalidArgument(message) : AlreadyExists(message);
   }
   return {};
@@ -261,7 +261,7 @@ Status ServiceIndex::Change(std::span<const ServiceEdit> edits) {
   try {
     return ChangeOrUndo(edits, &undo);
   } catch (const std::bad_alloc&) {
-    // In the middle of a step.
+    // A step is incomplete and cannot be undone.
     undo.Keep();
     is_broken_ = true;
     throw;

@@ -1,6 +1,7 @@
-// What lies between services: a frontend that two claim, a backend that is another's frontend, port
-// ranges that overlap in part, names of nat (nat_rules.h), and totals. An index of all services, so
-// that a change costs what it changes and not what is there.
+// The rules between services: no frontend in two services, no backend that is a frontend of another
+// service, no port ranges that overlap partly, the names of nat (nat_rules.h), and limits on
+// totals. It is an index of all services, so that the cost of a change does not depend on their
+// number.
 //
 // One thread.
 #pragma once
@@ -21,20 +22,21 @@
 
 namespace fairlead {
 
-// How one service changes. Settings without regard to their backends.
+// The change of one service. The backends in `before` and `after` are not used.
 struct ServiceEdit {
   struct Added {
     Endpoint endpoint;
     size_t index;  // of the backend, for messages
   };
   const ServiceSpec* before = nullptr;  // null: it is new
-  const ServiceSpec* after = nullptr;   // null: it is gone
-  // The backends that go and come; all that it had and has where KeepsIndex() is false.
+  const ServiceSpec* after = nullptr;   // null: it is deleted
+  // The backends that are removed and added. If KeepsIndex() is false: all old and all new
+  // backends.
   std::vector<Endpoint> removed = {};
   std::vector<Added> added = {};
   std::string path = {};  // messages begin with it
 
-  // True when what stays of its backends stays in the index as it is.
+  // True if backends that stay need no change in the index.
   static bool KeepsIndex(const ServiceSpec* before, const ServiceSpec* after);
 };
 
@@ -44,12 +46,12 @@ class ServiceIndex {
   ServiceIndex(const ServiceIndex&) = delete;
   ServiceIndex& operator=(const ServiceIndex&) = delete;
 
-  // Makes all edits, or none: kAlreadyExists for what two services claim, kInvalidArgument for all
-  // else. REQUIRES services that are valid each (ValidateServiceAt), and edits that follow upon what
-  // the index has.
+  // Makes all edits, or none on failure: kAlreadyExists if two services claim the same, else
+  // kInvalidArgument. REQUIRES that each service is valid (ValidateServiceAt), and that `before`
+  // and `removed` match the index.
   Status Change(std::span<const ServiceEdit> edits);
 
-  // A lack of memory left it in disorder: it must be Clear()ed and filled anew.
+  // True after a lack of memory: the index is inconsistent, and must be cleared and filled anew.
   bool is_broken() const { return is_broken_; }
   void Clear();
 
@@ -57,7 +59,7 @@ class ServiceIndex {
   struct Entry : NatService {
     ForwardingMode forwarding = ForwardingMode::kDsr;
   };
-  // The order that PortNesting wants.
+  // The order that PortNesting requires.
   struct WiderFirst {
     bool operator()(const Frontend& a, const Frontend& b) const {
       return std::tie(a.address, a.protocol, a.port, b.last_port) <
@@ -83,7 +85,7 @@ class ServiceIndex {
   std::map<std::string, std::unique_ptr<Entry>> services_;
   std::map<Frontend, const Entry*> frontends_;
   std::map<Frontend, const Entry*, WiderFirst> ranges_;
-  // How many backends with this address a service has.
+  // The number of backends with this address that a service has.
   std::map<std::pair<IpAddress, const Entry*>, uint32_t> backend_addresses_;
   NatRules nat_;
   size_t backend_count_ = 0;

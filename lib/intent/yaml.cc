@@ -1,7 +1,7 @@
-// services.yaml -> JSON value. Declared in json.h.
+// Converts services.yaml to a JSON value. Declared in json.h.
 //
-// Works on yaml-cpp's events rather than on its nodes: nodes share what an alias names (a few
-// lines can stand for gigabytes) and forget which scalars were quoted.
+// It uses yaml-cpp's events instead of its nodes. Nodes share what an alias names, so a few lines
+// can expand to gigabytes. They also do not keep which scalars were quoted.
 #include <charconv>
 #include <exception>
 #include <optional>
@@ -27,7 +27,7 @@ std::string At(const YAML::Mark& mark) {
          std::to_string(mark.column + 1) + ": ";
 }
 
-// A decimal number without leading zeros ("010" is octal to some readers) or a 0x one.
+// Reads a decimal number without leading zeros ("010" is octal for some readers) or one with 0x.
 std::optional<Json> ReadNumber(std::string_view text) {
   const char* end = text.data() + text.size();
   const bool negative = text.starts_with('-');
@@ -66,7 +66,7 @@ Json ReadPlainScalar(const std::string& text) {
   return text;
 }
 
-// After the first failure everything is ignored: a handler has no way to stop the parser but an
+// After the first failure it ignores everything: a handler can only stop the parser by an
 // exception.
 class JsonBuilder final : public YAML::EventHandler {
  public:
@@ -124,7 +124,7 @@ class JsonBuilder final : public YAML::EventHandler {
     open_.back().has_key = true;
   }
 
-  // Null when a failure stands.
+  // Null after a failure.
   Json* Add(const YAML::Mark& mark, Json value) {
     if (ExpectsKey()) Fail(mark, "a key must be plain text");
     if (!error_.empty()) return nullptr;

@@ -24,7 +24,7 @@ concept WireInteger = std::unsigned_integral<T>;
 class Writer {
  public:
   explicit Writer(uint16_t version) : version_(version) {}
-  // That of release 0.1.0, which does not have every field.
+  // True for the version of release 0.1.0, which does not have every field.
   bool is_first_version() const { return version_ == kFirstLinkVersion; }
 
   template <WireInteger T>
@@ -80,7 +80,7 @@ class Reader {
     text->assign(reinterpret_cast<const char*>(rest_.data()), length);
     rest_ = rest_.subspan(length);
   }
-  // Fit to be logged.
+  // Accepts only text that can be logged.
   void GetRelease(std::string* release) {
     Get(release, kMaxReleaseBytes);
     ok_ = ok_ && IsPrintableUtf8(*release);
@@ -98,7 +98,8 @@ class Reader {
             std::ranges::all_of(std::span(bytes).subspan<4>(), [](uint8_t b) { return b == 0; });
     }
   }
-  // Not more than there are bytes for.
+  // Reads the addresses one by one, so that a false count allocates no more than there are bytes
+  // for.
   void Get(std::vector<IpAddress>* addresses, size_t most) {
     uint16_t count = 0;
     Get(&count);
@@ -111,7 +112,8 @@ class Reader {
     if (byte > 1) ok_ = false;
     *flag = byte == 1;
   }
-  // Everything was there and, in version 2, nothing is left. Later versions may have more to say.
+  // True if all fields were present. In version 2 no bytes may be left. In later versions, more
+  // bytes are fields that this release does not know.
   bool Finished() const { return ok_ && (rest_.empty() || !is_first_version()); }
 
  private:
@@ -230,7 +232,8 @@ void GetBody(Reader* in, FlowMessage* m) {
   in->Get(&m->stable_id);
 }
 
-// A default message of the wire's type number; nothing when there is no such type.
+// A message with default values, for the type number of the wire; no value if there is no such
+// type.
 std::optional<LinkMessage> MessageOfType(uint16_t version, uint16_t type) {
   switch (static_cast<LinkType>(type)) {
     case LinkType::kHello:

@@ -1,6 +1,6 @@
 // Messages between control plane and dataplane, one per SOCK_SEQPACKET datagram on
-// /run/fairlead/dataplane.sock. The dataplane listens, the control plane connects (and connects
-// again when either side was restarted).
+// /run/fairlead/dataplane.sock. The dataplane listens. The control plane connects, and connects
+// again after a restart of either side.
 //
 // clang-format off
 //   control plane -> dataplane                    dataplane -> control plane
@@ -11,19 +11,20 @@
 //   FindFlow                                      Flow
 // clang-format on
 //
-// Every message: LinkHeader, then `body_bytes` of body, all little-endian. Replies carry the request's
-// `id` and its version. A message of another magic or version, or of a wrong length, closes the
-// connection with a logged reason; nothing else happens.
+// A message is a LinkHeader, then a body of `body_bytes`, all little-endian. A reply carries the
+// request's `id` and version. A message with another magic or version, or with a wrong length,
+// closes the connection, and the reason is logged. It has no other effect.
 //
-// Versions. The two programs need not be of one release. Version 2 is what release 0.1.0 speaks; 3 was
-// never released. The dataplane greets everybody with the Hello of version 2. Its `snapshot_version`
-// tells a newer control plane that more is understood: from 3 on, that one answers with a ClientHello,
-// which says what it reads and writes, and gets the whole Hello. A control plane of release 0.1.0 asks
-// at once, and is answered in version 2, with statistics that it can read (stats.h).
+// Versions. The two programs may be of different releases. Release 0.1.0 uses version 2; version 3
+// was never released. The dataplane first sends the Hello of version 2 to every client. Its
+// `snapshot_version` tells a newer control plane whether the dataplane knows version 4: if it is 3
+// or more, the control plane sends a ClientHello with the formats that it reads and writes, and
+// gets the complete Hello. A control plane of release 0.1.0 sends its first request instead, and
+// gets replies of version 2, with statistics that it can read (stats.h).
 //
-// In version 4 a body may be longer than this build knows: later releases add fields at the end, and
-// what is unknown is skipped. So a new field needs no new version; a field that older releases do not
-// send must be read with its default.
+// In version 4 a body may be longer than this build knows: later releases add fields at the end,
+// and unknown fields are skipped. So a new field needs no new version. If an older release does not
+// send a field, it gets its default.
 #pragma once
 
 #include <cstddef>
@@ -63,20 +64,20 @@ struct LinkHeader {
   uint32_t magic;
   uint16_t version;
   uint16_t type;
-  uint32_t id;          // chosen by the asker, repeated in the reply
-  uint32_t body_bytes;  // behind this header
+  uint32_t id;          // chosen by the requester, repeated in the reply
+  uint32_t body_bytes;  // after this header
 };
 static_assert(sizeof(LinkHeader) == 16);
 
 struct HelloMessage {
-  uint64_t pid = 0;               // as the process itself sees it: equal in two PID namespaces
-  uint64_t instance = 0;          // of this process, chosen at random; 0: version 2, which has none
+  uint64_t pid = 0;               // in the process's PID namespace; may be equal in two namespaces
+  uint64_t instance = 0;          // random number of this process; 0: version 2, which has none
   uint64_t generation = 0;        // in force; 0 = none yet
   uint64_t snapshot_digest = 0;   // of the image in force
-  uint64_t change_id = 0;         // in its header; 0 in version 2
+  uint64_t change_id = 0;         // from that image's header; 0 in version 2
   uint32_t snapshot_version = 0;  // the newest format that it reads
   uint32_t worker_count = 0;
-  uint64_t flow_records = 0;             // capacity
+  uint64_t flow_records = 0;             // capacity of the flow table
   std::vector<IpAddress> own_addresses;  // of its ports (dataplane.yaml); none in version 2
   std::string release;                   // "0.2.0"; empty in version 2
 };
@@ -85,28 +86,28 @@ struct ClientHelloMessage {
   uint32_t stats_version = 0;     // the newest body of Stats that it reads
   std::string release;
 };
-// With one file descriptor: a memfd. The dataplane copies it before it answers; the sender leaves it
-// alone until then.
+// Sent with one file descriptor, a memfd. The dataplane copies its content before it replies. The
+// sender must not change it until then.
 struct PublishMessage {
   uint64_t generation = 0;
   uint64_t image_bytes = 0;
 };
 struct PublishedMessage {
   uint64_t generation = 0;
-  bool in_force = false;  // false: refused, `reason` says why, the old tables stay
-  uint64_t apply_us = 0;  // receipt to last worker's quiescence
-  // Backends that it uses for nothing: the statistics tell which, and why. 0 in version 2.
+  bool in_force = false;  // false: refused for `reason`; the old tables stay in force
+  uint64_t apply_us = 0;  // from receipt to the last worker's quiescent state
+  // The number of backends that are left out. The statistics tell which, and why. 0 in version 2.
   uint32_t left_out = 0;
   std::string reason;  // at most 1024 bytes
 };
 struct GetStatsMessage {};
-struct StatsMessage {  // with one file descriptor: the body (stats.h)
+struct StatsMessage {  // sent with one file descriptor, which has the body (stats.h)
   uint64_t body_bytes = 0;
 };
 struct FindFlowMessage {
   uint64_t tag = 0;  // RecordKey
   uint64_t buckets = 0;
-  uint32_t service_id = 0;  // whose slot the flow is in
+  uint32_t service_id = 0;  // the flow's service
 };
 struct FlowMessage {
   bool found = false;
@@ -115,8 +116,8 @@ struct FlowMessage {
   uint8_t flags = 0;        // RecordFlags
   bool slot_known = false;  // the dataplane has the service
   uint8_t slot_state = 0;   // SlotState
-  uint32_t current_id = 0;  // of the slot's owners; 0 = nobody
-  uint32_t stable_id = 0;
+  uint32_t current_id = 0;  // the slot's current owner; 0 = none
+  uint32_t stable_id = 0;   // the slot's stable owner; 0 = none
 };
 
 using LinkMessage = std::variant<HelloMessage, PublishMessage, PublishedMessage, GetStatsMessage,
@@ -128,13 +129,13 @@ struct DecodedMessage {
   LinkMessage message;
 };
 
-// The datagram's bytes. Version 2 has no place for some fields, which are left out, and none for
-// ClientHello. REQUIRES version 2 or 4, a reason of at most 1024 bytes, no more than kMaxOwnAddresses
-// and a release of at most kMaxReleaseBytes.
+// The datagram's bytes. Version 2 does not have some fields, which are then not sent, and has no
+// ClientHello. REQUIRES version 2 or 4, a reason of at most 1024 bytes, at most kMaxOwnAddresses
+// addresses and a release of at most kMaxReleaseBytes.
 std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message,
                                          uint16_t version = kLinkVersion);
 
-// Never trusts the bytes (fuzzed). The message of a failure names what was wrong.
+// Never trusts the bytes (fuzzed). The message of a failure tells what was wrong.
 Result<DecodedMessage> DecodeLinkMessage(std::span<const std::byte> datagram);
 
 }  // namespace fairlead

@@ -21,13 +21,13 @@ using stats_wire::Take;
 using stats_wire::TotalsRecord;
 
 constexpr size_t kMaxOtherDrops = 512;
-constexpr uint32_t kMaxReasons = 1024;      // of drops, and of backends left out
-constexpr uint32_t kMaxRecordBytes = 4096;  // also of the header
+constexpr uint32_t kMaxReasons = 1024;      // drop reasons; also left-out reasons
+constexpr uint32_t kMaxRecordBytes = 4096;  // also for the header
 constexpr size_t kReasonNameBytes = 32;     // NUL-padded; 1..31 of a-z, 0-9 and _
 
 struct Section {
   uint32_t count;
-  uint32_t record_bytes;  // of each, fields that this release does not know included
+  uint32_t record_bytes;  // of each record, including fields that this release does not know
 };
 
 struct StatsHeader {
@@ -71,7 +71,7 @@ static_assert(sizeof(ServiceStatsRecord) == 56);
 
 struct BackendStatsRecord {
   uint32_t id;
-  uint32_t left_out;  // place in the section of reasons
+  uint32_t left_out;  // index into the section of left-out reasons
   uint64_t packets;
   uint64_t bytes;
   uint64_t new_flows;
@@ -140,11 +140,11 @@ Status CheckHeader(const StatsHeader& header, uint64_t total_bytes) {
   RETURN_IF_ERROR(CheckSection<BackendStatsRecord>("backend", header.backends, kMaxStatsRecords));
   RETURN_IF_ERROR(CheckSection<PortStatsRecord>("port", header.ports, kMaxStatsPorts));
   RETURN_IF_ERROR(CheckSection<WorkerStatsRecord>("worker", header.workers, kMaxStatsWorkers));
-  // A longer header may tell of sections that this release does not know, behind all others.
+  // A longer header may declare sections that this release does not know, after all others.
   const uint64_t expected = TotalBytes(header);
   const bool may_be_more = header.header_bytes > sizeof(header);
   if (total_bytes < expected || (total_bytes > expected && !may_be_more)) {
-    return Refuse("length", total_bytes, "bytes, the counts ask for " + std::to_string(expected));
+    return Refuse("length", total_bytes, "bytes; the counts need " + std::to_string(expected));
   }
   return {};
 }
@@ -197,7 +197,8 @@ Status TakeDrops(const Section& section, std::span<const std::byte>* rest, Datap
   return {};
 }
 
-// The reasons of the sender's section, as this release knows them.
+// The left-out reasons in the order of the sender's section. Those that this release does not know
+// are k_unknown.
 Result<std::vector<LeftOut>> TakeLeftOutReasons(const Section& section,
                                                 std::span<const std::byte>* rest) {
   std::vector<LeftOut> reasons;

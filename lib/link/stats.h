@@ -1,11 +1,11 @@
-// The body of a Stats message: all counters of a dataplane at one moment, and what the sweep of the
-// flow table counted last.
+// The body of a Stats message: all counters of a dataplane at one moment, and the counts of the
+// last sweep of the flow table.
 //
-// Version 6 is flat like the snapshot: a header with the size of itself and of each section's records,
-// then the sections: drop counts, reasons for which backends are left out, services, backends, ports,
-// workers. Reasons travel with their names, so that the two programs may be of different releases: a
-// reader skips fields that it does not know, and keeps drop counts that it does not know by name.
-// Version 3 is release 0.1.0's (stats_v3.cc). 4 and 5 were never released.
+// Version 6 is flat like the snapshot. A header has the size of itself and of each section's
+// records. Then follow the sections: drop counts, left-out reasons, services, backends, ports,
+// workers. Reasons are sent by name, since the two programs may be of different releases. A reader
+// skips fields that it does not know, and keeps the counts of unknown drop reasons by name. Version
+// 3 is that of release 0.1.0 (stats_v3.cc). 4 and 5 were never released.
 #pragma once
 
 #include <cstddef>
@@ -34,22 +34,22 @@ struct PacketTotals {  // rx + generated = tx + sum(drops) + to_kernel
 struct FlowTotals {
   uint64_t capacity = 0;         // records
   uint64_t records = 0;          // live at the last sweep
-  uint64_t pins = 0;             // of these, of slots that have another owner now
+  uint64_t pins = 0;             // of these, records whose slot has another owner now
   uint64_t new_flows = 0;        // records stored for flows new to their backend, since start
   uint64_t old_flows = 0;        // records stored for flows older than their slot's change
-  uint64_t evicted = 0;          // live records that had to make room
+  uint64_t evicted = 0;          // live records that were evicted
   uint64_t untracked = 0;        // packets whose record could not be stored
   uint64_t swept_at_ms_ago = 0;  // age of `records` and of the backends' flow counts
 };
 
 struct ServiceStats {
   uint32_t id = 0;
-  uint64_t packets = 0;  // chosen a backend
+  uint64_t packets = 0;  // that got a backend
   uint64_t bytes = 0;
-  uint64_t drops = 0;  // after the service was known
+  uint64_t drops = 0;  // of packets whose service was known
   uint64_t slots = 0;
-  uint64_t shifting_slots = 0;  // of these
-  uint64_t pinned_slots = 0;    // of these; the rest is settled
+  uint64_t shifting_slots = 0;  // of `slots`
+  uint64_t pinned_slots = 0;    // of `slots`; all others are settled
 };
 
 struct BackendStats {
@@ -58,43 +58,44 @@ struct BackendStats {
   uint64_t bytes = 0;  // of IP packets, headers included
   uint64_t new_flows = 0;
   uint64_t flows = 0;  // live records at the last sweep, closing ones included
-  uint64_t pins = 0;   // of these, of slots that have another owner now
-  // Shifting slots of which it is the stable owner: flows without a record may yet come to it.
+  uint64_t pins = 0;   // of these, records whose slot has another owner now
+  // Shifting slots whose stable owner it is. It may still get unrecorded flows of these slots.
   uint64_t shifting_slots = 0;
   LeftOut left_out = LeftOut::kNo;
 };
 
 // What the steering program of an AF_XDP port did with the frames of its NIC.
 struct SteeringStats {
-  bool attached = false;      // false: somebody took the program away, the port receives nothing
-  uint64_t to_dataplane = 0;  // frames about frontends
+  bool attached = false;      // false: the program was removed, and the port receives nothing
+  uint64_t to_dataplane = 0;  // frames for a frontend or from a nat backend
   uint64_t to_kernel = 0;     // all others
-  uint64_t no_socket = 0;     // about frontends, on a queue without a worker: the kernel got them
+  uint64_t no_socket = 0;     // as to_dataplane, on a queue without a worker; sent to the kernel
 };
 
-// What went through a port's TAP, frames.
+// Frames through a port's TAP. delivered + lost = frames with the verdict to_kernel.
 struct KernelPathStats {
-  uint64_t delivered = 0;  // to the kernel; with `lost`: those with the verdict to_kernel
-  uint64_t lost = 0;       // the TAP took no more, or is down
+  uint64_t delivered = 0;  // to the kernel
+  uint64_t lost = 0;       // not accepted by the TAP: it is full or down
   uint64_t received = 0;   // from the kernel
-  uint64_t sent = 0;       // of these
-  uint64_t unsent = 0;     // of these: the port took no more
+  uint64_t sent = 0;       // of `received`, given to the port
+  uint64_t unsent = 0;     // of `received`, not accepted by the port
 };
 
 inline constexpr size_t kMaxPortNameBytes = 63;
 inline constexpr size_t kMaxStatsPorts = 4096;
 
-// None of it is in PacketTotals.
+// These counts are not part of PacketTotals.
 struct PortStats {
-  std::string name;       // as dataplane.yaml has it; longer ones are cut, what is no UTF-8 is '?'
+  std::string name;  // as in dataplane.yaml; cut if too long, with '?' for bytes that are not UTF-8
   std::string interface;  // the kernel's name, likewise
   std::optional<SteeringStats> steering = {};
   std::optional<KernelPathStats> kernel_path = {};
 };
 
 struct WorkerStats {
-  // Between two polls of its ports, since its start; one that lasts counts too. A sleep of a worker
-  // with nothing to do is one of 200 us; one of many milliseconds says that it had no CPU.
+  // The longest time between two polls of its ports since its start. A pause that has not ended
+  // counts too. An idle worker sleeps for 200 us at a time. A pause of many milliseconds means that
+  // it had no CPU.
   uint64_t longest_pause_us = 0;
 };
 
@@ -110,7 +111,7 @@ struct DataplaneStats {
   uint64_t generation = 0;
   uint64_t uptime_ms = 0;
   PacketTotals totals;
-  std::vector<NamedCount> other_drops;  // by reasons that this release does not know, by name
+  std::vector<NamedCount> other_drops;  // counts of drop reasons that this release does not know
   FlowTotals flows;
   std::vector<ServiceStats> services;
   std::vector<BackendStats> backends;
@@ -121,12 +122,13 @@ struct DataplaneStats {
 inline constexpr uint32_t kStatsVersion = 6;
 inline constexpr uint32_t kFirstStatsVersion = 3;  // of release 0.1.0
 
-// In version 3, drops by a reason that release 0.1.0 does not know are counted as no_backend, and
-// reasons for which backends are left out, and workers, are not told. `memory`, here and below: of what
-// is no longer needed. There may be a hundred thousand backends each second. REQUIRES version 3 or 6.
+// In version 3, drops for a reason that release 0.1.0 does not know count as no_backend; left-out
+// reasons and workers are not sent. `memory`, here and below: an object that is no longer needed.
+// Its memory is used again, since there may be a hundred thousand backends each second. REQUIRES
+// version 3 or 6.
 std::vector<std::byte> EncodeStats(const DataplaneStats& stats, std::vector<std::byte> memory = {},
                                    uint32_t version = kStatsVersion);
-// Either version. Never trusts the bytes (fuzzed).
+// Decodes either version. Never trusts the bytes (fuzzed).
 Result<DataplaneStats> DecodeStats(std::span<const std::byte> bytes, DataplaneStats memory = {});
 
 }  // namespace fairlead

@@ -1,5 +1,5 @@
-// Version 3, which release 0.1.0 (commit ac0086a) writes and reads. Drop counts have no names there: their
-// order is that of its reasons.
+// Version 3, which release 0.1.0 (commit ac0086a) writes and reads. Its drop counts have no names.
+// They are in the order of that release's reasons.
 #include <array>
 #include <optional>
 #include <string_view>
@@ -46,7 +46,7 @@ struct BackendRecordV3 {
 };
 static_assert(sizeof(BackendRecordV3) == 56);
 
-// Its reasons, in its order. It refuses statistics with any other number of them.
+// The reasons of release 0.1.0, in its order. It refuses statistics with another number of reasons.
 constexpr std::array<std::string_view, 37> kDropNames = {
     "none",
     "other_mac",
@@ -89,19 +89,19 @@ constexpr std::array<std::string_view, 37> kDropNames = {
 
 using DropCounts = std::array<uint64_t, kDropNames.size()>;
 
-size_t PlaceOf(std::string_view name) {
+size_t IndexOf(std::string_view name) {
   for (size_t i = 0; i < kDropNames.size(); ++i) {
     if (kDropNames[i] == name) return i;
   }
-  return PlaceOf("no_backend");
+  return IndexOf("no_backend");
 }
 
 DropCounts DropsForV3(const DataplaneStats& stats) {
   DropCounts counts{};
   for (size_t i = 0; i < kDropReasonCount; ++i) {
-    counts[PlaceOf(DropReasonName(static_cast<DropReason>(i)))] += stats.totals.drops[i];
+    counts[IndexOf(DropReasonName(static_cast<DropReason>(i)))] += stats.totals.drops[i];
   }
-  for (const NamedCount& other : stats.other_drops) counts[PlaceOf(other.name)] += other.count;
+  for (const NamedCount& other : stats.other_drops) counts[IndexOf(other.name)] += other.count;
   return counts;
 }
 
@@ -118,12 +118,12 @@ Status CheckHeader(const HeaderV3& header, uint64_t total_bytes) {
       sizeof(header) + sizeof(DropCounts) + header.service_count * sizeof(ServiceRecordV3) +
       header.backend_count * sizeof(BackendRecordV3) + header.port_count * sizeof(PortStatsRecord);
   if (total_bytes != expected) {
-    return Refuse("length", total_bytes, "bytes, the counts ask for " + std::to_string(expected));
+    return Refuse("length", total_bytes, "bytes; the counts need " + std::to_string(expected));
   }
   return {};
 }
 
-// Ids have 32 bits everywhere else.
+// Version 3 has ids of 64 bits. Everywhere else they have 32.
 Result<uint32_t> IdOf(const char* section, uint64_t index, uint64_t id) {
   if (id <= UINT32_MAX) return static_cast<uint32_t>(id);
   return InvalidArgument("statistics: " + std::string(section) + "[" + std::to_string(index) +

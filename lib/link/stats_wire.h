@@ -1,4 +1,4 @@
-// What the bodies of both versions share (stats.h). For stats.cc and stats_v3.cc alone.
+// Shared by the bodies of both versions (stats.h). Only for stats.cc and stats_v3.cc.
 #pragma once
 
 #include <bit>
@@ -18,7 +18,7 @@ static_assert(std::endian::native == std::endian::little, "bodies are little-end
 
 inline constexpr uint64_t kMagic = 0x5354415453444c46;  // "FLDSTATS" as it lies in memory
 
-// Each body begins with it.
+// The begin of every body.
 struct Start {
   uint64_t magic;
   uint32_t version;
@@ -42,7 +42,7 @@ struct TotalsRecord {
 };
 static_assert(sizeof(TotalsRecord) == 14 * 8);
 TotalsRecord ToRecord(const PacketTotals& totals, const FlowTotals& flows);
-// All but the drops.
+// Converts all counters except the drops.
 void FromRecord(const TotalsRecord& record, PacketTotals* totals, FlowTotals* flows);
 
 struct PortStatsRecord {
@@ -60,10 +60,11 @@ struct PortStatsRecord {
 };
 static_assert(sizeof(PortStatsRecord) == 200);
 PortStatsRecord ToRecord(const PortStats& port);
-// What its flags do not speak of is not looked at.
+// Reads only the fields that the record's flags declare.
 Result<PortStats> FromRecord(const PortStatsRecord& record);
 
-// More could not come from one snapshot (snapshot/format.h); keeps the size arithmetic in 64 bits.
+// A snapshot cannot have more (snapshot/format.h). The limit keeps the size arithmetic within 64
+// bits.
 inline constexpr uint64_t kMaxStatsRecords = 1U << 20;
 
 template <typename Record>
@@ -73,8 +74,8 @@ void Append(const Record& record, std::vector<std::byte>* out) {
   std::memcpy(out->data() + at, &record, sizeof(record));
 }
 
-// Takes one record, which lies in the first of `record_bytes` bytes. REQUIRES that they are there, and
-// as many as the record's.
+// Takes `record_bytes` bytes, which begin with the record. REQUIRES that `rest` has them, and that
+// they are at least the record's size.
 template <typename Record>
 Record Take(std::span<const std::byte>* rest, size_t record_bytes = sizeof(Record)) {
   Record record;
@@ -84,14 +85,15 @@ Record Take(std::span<const std::byte>* rest, size_t record_bytes = sizeof(Recor
 }
 
 Status Refuse(const char* field, uint64_t value, const std::string& why);
-// kInvalidArgument when `value` is above `most`.
+// kInvalidArgument if `value` is above `most`.
 Status CheckLimit(const char* field, uint64_t value, uint64_t most);
 
 // Takes `count` ports of `record_bytes` each.
 Status TakePorts(uint64_t count, size_t record_bytes, std::span<const std::byte>* rest,
                  std::vector<PortStats>* ports);
 
-// Release 0.1.0's version 3. REQUIRES what EncodeStats does; Decode: bytes that begin with a Start.
+// Version 3, of release 0.1.0. EncodeV3 REQUIRES what EncodeStats does. DecodeV3 REQUIRES bytes
+// that begin with a Start.
 void EncodeV3(const DataplaneStats& stats, std::vector<std::byte>* out);
 Result<DataplaneStats> DecodeV3(std::span<const std::byte> bytes, DataplaneStats memory);
 

@@ -1,4 +1,4 @@
-// The paper's pseudo-code with turns by weight, and no thought of speed.
+// The pseudo-code of the paper, with turns by weight, not optimised.
 #include <algorithm>
 
 #include "lib/base/check.h"

@@ -11,12 +11,12 @@
 namespace fairlead {
 namespace {
 
-// The slots, and for each backend the free one that comes next in its walk.
+// Fills the slots: gives each backend, at its turn, the next free slot in its walk.
 //
-// Nearly all of the time goes into probing slots that are taken: a dozen for each that is filled,
-// and thousands for each of the last few. So a probe must cost a nanosecond (an addition and a
-// conditional subtraction; no division, no branch on its result), and the last slots are found the
-// other way round: of those that are free, the one that the walk meets first.
+// Nearly all time is spent probing slots that are taken: a dozen for each slot that is filled, and
+// thousands for each of the last few. So a probe must take about a nanosecond: an addition and a
+// conditional subtraction, without division and without a branch on the result. The last slots are
+// found in reverse: among the free slots, the one that the walk reaches first.
 class SlotFiller {
  public:
   SlotFiller(std::span<const MaglevBackend> order, uint32_t slot_count, uint64_t seed)
@@ -28,7 +28,7 @@ class SlotFiller {
     }
   }
 
-  // Gives member i its next slot; false when that was the last one. REQUIRES one that is free.
+  // Gives member i its next slot; false if that was the last one. REQUIRES a free slot.
   bool Take(size_t i) {
     Member& member = members_[i];
     const uint32_t slot = left_ > kLastSlots ? Probe(member) : TakeLast(&member);
@@ -41,21 +41,21 @@ class SlotFiller {
   std::vector<uint16_t> TakeOwners() && { return std::move(owners_); }
 
  private:
-  // Where walking (slot_count / free probes) and comparing (free multiplications) cost the same is
-  // between 100 and 250 at 65537 slots. 65537 x 1000 took 1.8 ms without, 1.3 ms with it
-  // (2026-11, gcc 12, Sapphire Rapids).
+  // With at most this many free slots, they are compared. Walking (slot_count / free probes) and
+  // comparing (free multiplications) cost the same at 100 to 250 free slots of 65537. 65537 x 1000
+  // takes 1.3 ms with comparing, 1.8 ms without (2026-11, gcc 12, Sapphire Rapids).
   static constexpr uint32_t kLastSlots = 128;
 
   struct Member {
-    uint32_t position;  // where its walk goes on
+    uint32_t position;  // where its walk continues
     uint32_t skip;
     uint32_t inverse;  // of skip modulo slot_count; 0 = not computed
     uint16_t owner;    // its index
   };
 
   uint32_t Step(uint32_t position, uint32_t skip) const {
-    // position + skip - slot_count wraps below zero exactly when nothing is to be subtracted; the
-    // smaller of the two as unsigned numbers is the remainder.
+    // position + skip - slot_count wraps below zero exactly if nothing must be subtracted. The
+    // smaller of the two unsigned numbers is the remainder.
     const uint32_t sum = position + skip;
     return std::min(sum, sum - slot_count_);
   }
@@ -109,13 +109,13 @@ class SlotFiller {
   std::vector<uint16_t> owners_;
   uint32_t left_;
   std::vector<Member> members_;
-  std::vector<uint32_t> last_;  // the free slots, once no more than kLastSlots are
+  std::vector<uint32_t> last_;  // the free slots, once there are at most kLastSlots
 };
 
-// Who has a turn in which round, without a pass over all backends in each (one backend of weight
-// 1000 beside a thousand of weight 1 makes 33,000 rounds). A backend's k-th turn is in the first
-// round t with t * weight >= k * max_weight. A ring of bitmaps, one for each of the coming rounds;
-// walked bit by bit, so that within a round turns go in order.
+// Knows which backends have a turn in which round, without a pass over all backends in each round:
+// one backend of weight 1000 and a thousand of weight 1 make 33,000 rounds. A backend's k-th turn
+// is in the first round t with t * weight >= k * max_weight. The calendar is a ring of bitmaps, one
+// for each of the next rounds. It is read bit by bit, so that within a round turns are in order.
 class TurnCalendar {
  public:
   explicit TurnCalendar(const std::vector<MaglevBackend>& order) {
@@ -152,8 +152,8 @@ class TurnCalendar {
   }
 
  private:
-  // Rounds between two turns are quotient, or one more: `credit` is what the rounds up to the last
-  // turn gave beyond that turn, in 1 / max_weight of a turn.
+  // The number of rounds between two turns is quotient, or one more. `credit` is what the rounds up
+  // to the last turn gave in excess of that turn, in 1 / max_weight of a turn.
   struct Turn {
     uint32_t quotient;
     uint32_t remainder;
@@ -165,7 +165,7 @@ class TurnCalendar {
     return &bits_[size_t{round & ring_mask_} * words_per_round_];
   }
 
-  // The turn after the one in `round`.
+  // Schedules the turn after the one in `round`.
   void Schedule(size_t i, uint32_t round) {
     Turn& turn = turns_[i];
     const bool one_more = turn.remainder > turn.credit;

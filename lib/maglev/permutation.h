@@ -1,4 +1,4 @@
-// What the two implementations of Maglev share: a backend's walk through the slots. Internal.
+// Shared by the two implementations of Maglev: a backend's walk through the slots. Internal.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace fairlead {
 
-// The j-th slot of the walk is (offset + j * skip) mod slot_count; slot_count is prime, so that it
-// meets every slot once.
+// The j-th slot of the walk is (offset + j * skip) mod slot_count. slot_count is prime, so the walk
+// visits every slot once.
 struct MaglevWalk {
   uint32_t offset = 0;  // 0 .. slot_count - 1
   uint32_t skip = 1;    // 1 .. slot_count - 1
@@ -18,7 +18,7 @@ struct MaglevWalk {
 
 MaglevWalk WalkOf(uint64_t identity, uint32_t slot_count, uint64_t seed);
 
-// The backends with weight, by identity (and index, should identities collide against the odds).
+// The backends with a weight above 0, ordered by identity, then by index if identities collide.
 std::vector<MaglevBackend> InTurnOrder(std::span<const MaglevBackend> backends);
 
 }  // namespace fairlead

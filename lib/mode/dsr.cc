@@ -1,4 +1,4 @@
-// dsr: the packet itself goes to the backend's MAC (lib/encap/dsr.h).
+// dsr: the packet goes to the backend's MAC without encapsulation (lib/encap/dsr.h).
 #include "lib/mode/mode.h"
 
 namespace fairlead {

@@ -1,4 +1,4 @@
-// How a service's packets get to their backends, and its flags, as snapshots hold them.
+// The forwarding modes and flags of services, as in snapshots.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,13 @@ enum class ForwardingMode : uint8_t {
 #undef FAIRLEAD_MODE
 };
 
-// Per service; a bit that is not here is refused. Which mode allows which: ModeDescriptor::flags.
+// Flags of a service. Other bits are refused. ModeDescriptor::flags tells which mode allows which.
 enum ServiceFlags : uint32_t {
-  kServiceMssClamp = 1,      // nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs carry
+  kServiceMssClamp = 1,      // nat: lower the MSS of SYN and SYN-ACK to what the ports' MTUs allow
   kServiceGueChecksum = 2,   // gue: outer UDP checksum, else zero
   kServiceDropTooBig = 4,    // IPv4 without DF larger than the MTU: drop, else cut
-  kServiceSecondChance = 8,  // gue: lists of candidates (docs/second-chance.md)
-  kServiceResetNoBackend = 16,  // without a backend: refuse the client (TCP reset, ICMP), else drop
+  kServiceSecondChance = 8,  // gue: candidate lists (docs/second-chance.md)
+  kServiceResetNoBackend = 16,  // no usable backend: refuse the client (TCP reset, ICMP), else drop
 };
 
 }  // namespace fairlead

@@ -1,4 +1,4 @@
-// gue: GUE over UDP (lib/encap/tunnel.h), with a list of candidates for the second chance
+// gue: GUE over UDP (lib/encap/tunnel.h), with a candidate list for second chance
 // (lib/encap/candidate_list.h).
 #include "lib/encap/candidate_list.h"
 #include "lib/mode/mode.h"
@@ -6,11 +6,11 @@
 namespace fairlead {
 namespace {
 
-// Whether a list goes along changes with the slot's state, and the path's MTU must not: there is
-// always room for one.
+// Whether a packet carries a list depends on the slot's state. The path MTU must not, so space for
+// a list is always reserved.
 uint32_t Overhead(Family outer, uint32_t flags) {
   return TunnelOverhead(TunnelKind::kGue, outer) +
-         ((flags & kServiceSecondChance) != 0 ? CandidateRoom(outer) : 0);
+         ((flags & kServiceSecondChance) != 0 ? MaxCandidateBytes(outer) : 0);
 }
 
 Result<TunnelTemplate> MakeTemplate(TunnelSettings settings) {
@@ -28,8 +28,8 @@ std::string Describe(const ModeTarget& target) {
 extern const ModeDescriptor kGueMode;
 const ModeDescriptor kGueMode = {
     .name = "gue",
-    .default_port = kDefaultGuePort,
-    .flags = kServiceGueChecksum | kServiceSecondChance,
+    .default_gue_port = kDefaultGuePort,
+    .allowed_flags = kServiceGueChecksum | kServiceSecondChance,
     .slow_flags = kServiceGueChecksum | kServiceSecondChance,
     .overhead = Overhead,
     .make_template = MakeTemplate,

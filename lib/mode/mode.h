@@ -1,16 +1,17 @@
-// The mode table: all that is particular to a forwarding mode, one descriptor for each.
+// The mode table: one descriptor for each forwarding mode, with everything that differs between
+// modes.
 //
-// A mode is a line in modes.def and a file of its own here (dsr.cc, ipip.cc, ...) with its
-// descriptor: what the intent, the snapshot, the tables and `explain` need to know. What the mode
-// does to packets is its row in dataplane/pipeline/rewrite_row.h, since that needs a burst. Nobody
-// else asks which mode a service has: they ask what the mode needs.
+// A mode is a line in modes.def and a file here (dsr.cc, ipip.cc, ...) with its descriptor: what
+// the intent, the snapshot, the tables and `explain` need to know. What the mode does to packets is
+// its row in dataplane/pipeline/rewrite_row.h, since that needs a burst. Other code does not test
+// which mode a service has; it reads the descriptor's fields.
 //
-// Worked example: a gue service with second chance. flags allows kServiceSecondChance,
-// overhead(IPv4, flags) is 32 + 32, make_template lays out IPv4, UDP and GUE, and slow_flags keeps
-// its packets off the fast path, whose headers have a fixed length.
+// Worked example: a gue service with second chance. `flags` allows kServiceSecondChance,
+// overhead(IPv4, flags) is 32 + 32, make_template makes IPv4, UDP and GUE headers, and slow_flags
+// excludes its packets from the fast path, whose headers have a fixed length.
 //
-// Descriptors are constants. No packet reads them: ForwardingTables keeps what the stages need with
-// the service and the backend.
+// Descriptors are constants. The packet path does not read them: ForwardingTables copies what the
+// stages need to the service and the backend.
 #pragma once
 
 #include <array>
@@ -30,7 +31,7 @@ namespace fairlead {
 inline constexpr uint32_t kCommonServiceFlags = kServiceDropTooBig | kServiceResetNoBackend;
 
 // A setting of a service that not every mode allows: its name in JSON, YAML and messages, and its
-// flag in snapshots. 0: gue_port, which is a number of its own there.
+// flag in snapshots. Flag 0: gue_port, which has its own field in snapshots.
 struct ModeSetting {
   std::string_view name;
   uint32_t flag;
@@ -40,11 +41,11 @@ inline constexpr std::array kModeSettings = {
     kGuePortSetting, ModeSetting{"gue_checksum", kServiceGueChecksum},
     ModeSetting{"second_chance", kServiceSecondChance}, ModeSetting{"mss_clamp", kServiceMssClamp}};
 
-// What a port in a backend's record means to the mode.
+// What the mode does with a port in a backend's record.
 enum class BackendPort : uint8_t {
-  kRefused,    // nothing: a snapshot that has one is refused
-  kUnused,     // nothing
-  kRewritten,  // it becomes the packet's destination port, as the backend's address its destination
+  kRefused,    // a snapshot with such a port is refused
+  kUnused,     // the port is ignored
+  kRewritten,  // backend's address and port become the packet's destination
 };
 
 // Where one packet goes, for `describe`.
@@ -55,49 +56,50 @@ struct ModeTarget {
 };
 
 struct ModeDescriptor {
-  std::string_view name;  // as people write it
-  // The packet's own TTL (hop limit) is one less when it leaves, and 1 is too little. Not in a
-  // tunnel.
+  std::string_view name;  // in JSON, YAML and commands
+  // The packet's own TTL or hop limit is decremented, so it must be above 1. False for tunnels.
   bool decrements_ttl = false;
   // Backends answer to the balancer, which gives replies their frontend's address. The service then
-  // needs a next hop towards clients and the balancer's own address of each of its families; each
-  // (address, protocol, port) of a backend names one frontend (intent/nat_rules.h,
-  // table/nat_table.h); and no frontend is for any port.
+  // needs a next hop towards clients, and an own address of the balancer for each of its families.
+  // Each (address, protocol, port) of a backend belongs to one frontend (intent/nat_rules.h,
+  // table/nat_table.h). A new frontend must not be for any port.
   bool translates_replies = false;
   BackendPort backend_port = BackendPort::kUnused;
-  uint16_t default_port = 0;  // of gue_port, the tunnel's UDP port; 0: the mode has no such setting
-  uint32_t flags = 0;         // of ServiceFlags: allowed beside kCommonServiceFlags
-  uint32_t slow_flags = 0;    // those of them with which no packet takes the fast path
+  // The default of the setting gue_port, the tunnel's UDP port. 0: the mode has no such setting.
+  uint16_t default_gue_port = 0;
+  uint32_t allowed_flags = 0;  // ServiceFlags that it allows beside kCommonServiceFlags
+  uint32_t slow_flags = 0;     // those of them that exclude a service from the fast path
 
-  // Of tunnels, which carry the packet as it came; else null.
-  // Bytes in front of a packet at most, over that family. `flags`: the service's.
+  // The next two are set for tunnels, else null.
+  // The largest number of bytes added in front of a packet, over that outer family. `flags`: the
+  // service's.
   uint32_t (*overhead)(Family outer, uint32_t flags) = nullptr;
-  // One backend's outer headers. `settings.kind` is the mode's to set.
+  // Makes one backend's outer headers. The function sets `settings.kind`.
   Result<TunnelTemplate> (*make_template)(TunnelSettings settings) = nullptr;
-  // The outer source may be spread over a port's ipip_source.
+  // The outer source may vary within a port's ipip_source.
   bool spreads_source = false;
 
-  // What becomes of a packet, for `explain`: " Tunnelled to ...", or nothing. Not null.
+  // Describes what happens to a packet, for `explain`: " Tunnelled to ...", or "". Not null.
   std::string (*describe)(const ModeTarget& target) = nullptr;
 
   bool is_tunnel() const { return make_template != nullptr; }
   uint32_t OverheadOf(Family outer, uint32_t service_flags) const {
     return overhead == nullptr ? 0 : overhead(outer, service_flags);
   }
-  // The packet's destination becomes the backend.
+  // The packet's destination address becomes the backend's.
   bool rewrites_destination() const { return backend_port == BackendPort::kRewritten; }
   bool Allows(const ModeSetting& setting) const {
-    return setting.flag != 0 ? (flags & setting.flag) != 0 : default_port != 0;
+    return setting.flag != 0 ? (allowed_flags & setting.flag) != 0 : default_gue_port != 0;
   }
 };
 
-// All modes, by number. Defined in mode_list.cc from modes.def; a test program that links its own
-// list has more.
+// All modes, by number. mode_list.cc makes the list from modes.def. A test program may link a
+// longer list.
 std::span<const ModeDescriptor* const> Modes();
 
-// Null: there is no such mode.
+// Null: no mode has this number.
 const ModeDescriptor* FindMode(uint8_t number);
-// REQUIRES a mode that there is: snapshots are checked when they come in.
+// REQUIRES a mode that exists. Snapshots are checked when they are received.
 const ModeDescriptor& ModeOf(ForwardingMode mode);
 
 // "dsr | ipip | gue | nat".

@@ -1,5 +1,5 @@
-// The table's list, made of modes.def. A program of the tests compiles this file with a longer list
-// of its own (FAIRLEAD_MODES), and is then linked with that one in place of the library's.
+// The list of modes, made from modes.def. A test program compiles this file with a longer list
+// (FAIRLEAD_MODES) and links it instead of the library's.
 #include "lib/mode/mode.h"
 
 #ifndef FAIRLEAD_MODES
@@ -28,7 +28,7 @@ constexpr bool NumbersCountUp() {
 #undef FAIRLEAD_MODE
   return true;
 }
-static_assert(NumbersCountUp(), "a mode's place in the list is its number");
+static_assert(NumbersCountUp(), "a mode's index in the list must be its number");
 
 }  // namespace
 

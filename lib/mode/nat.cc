@@ -10,7 +10,7 @@ const ModeDescriptor kNatMode = {
     .decrements_ttl = true,
     .translates_replies = true,
     .backend_port = BackendPort::kRewritten,
-    .flags = kServiceMssClamp,
+    .allowed_flags = kServiceMssClamp,
     .describe =
         [](const ModeTarget& target) {
           return " Its destination becomes " + target.backend.ToString() + ".";

@@ -10,7 +10,7 @@
 namespace fairlead {
 namespace {
 
-// A value as it appears in a message: bounded, and without bytes that would upset a terminal.
+// A value as messages quote it: at most 64 characters, with '?' for bytes that are not printable.
 std::string Quoted(std::string_view text) {
   constexpr size_t kLongest = 64;
   std::string out = "'";
@@ -42,7 +42,7 @@ struct HostPort {
   std::optional<std::string_view> port;
 };
 
-// "A.B.C.D", "A.B.C.D:P", "V6", "[V6]", "[V6]:P"; P is not looked at.
+// "A.B.C.D", "A.B.C.D:P", "V6", "[V6]", "[V6]:P". P is not checked.
 Result<HostPort> SplitHostPort(std::string_view text) {
   std::string_view host = text;
   std::optional<std::string_view> port;
@@ -55,7 +55,7 @@ Result<HostPort> SplitHostPort(std::string_view text) {
     const std::string_view rest = text.substr(close + 1);
     if (!rest.empty()) {
       if (rest[0] != ':') {
-        return InvalidArgument(Quoted(text) + " must have ':' and a port behind ']'");
+        return InvalidArgument(Quoted(text) + " must have ':' and a port after ']'");
       }
       port = rest.substr(1);
     }
@@ -80,7 +80,7 @@ Status ParsePorts(std::string_view text, std::string_view whole, Frontend* front
   if (frontend->port != 0 && frontend->port < frontend->last_port) return {};
   return InvalidArgument(
       "ports " + Quoted(text) + " in " + Quoted(whole) +
-      " are no range: write FIRST-LAST with 0 < FIRST < LAST, one port alone, or "
+      " are not a range: write FIRST-LAST with 0 < FIRST < LAST, a single port, or "
       "0 for any port");
 }
 
@@ -104,7 +104,7 @@ struct Run {
   size_t length = 0;
 };
 
-// The longest run of zero groups, the first of equals (RFC 5952, 4.2.3).
+// The longest run of zero groups; of several, the first (RFC 5952, 4.2.3).
 Run LongestZeroRun(const std::array<uint16_t, 8>& groups) {
   Run best;
   Run run;
@@ -214,7 +214,7 @@ Result<Prefix> Prefix::Parse(std::string_view text) {
   }
   for (uint32_t bit = prefix.bits; bit < width; ++bit) {
     if ((prefix.address.bytes()[bit / 8] >> (7 - bit % 8) & 1) == 0) continue;
-    return InvalidArgument("prefix " + Quoted(text) + " has bits behind its length set");
+    return InvalidArgument("prefix " + Quoted(text) + " has bits after its length set");
   }
   return prefix;
 }
@@ -226,7 +226,7 @@ Result<MacAddress> MacAddress::Parse(std::string_view text) {
   bool good = text.size() == 17;
   for (size_t i = 0; good && i < mac.bytes.size(); ++i) {
     const char* digits = text.data() + i * 3;
-    // from_chars would take one digit and stop at the next sign: both must be consumed.
+    // from_chars also accepts one digit, so check that it consumed both.
     const auto [stop, error] = std::from_chars(digits, digits + 2, mac.bytes[i], 16);
     good = error == std::errc() && stop == digits + 2 && (i == 5 || digits[2] == ':');
   }

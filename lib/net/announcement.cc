@@ -15,8 +15,8 @@ constexpr std::array<uint8_t, 6> kBroadcastMac = {0xff, 0xff, 0xff, 0xff, 0xff, 
 constexpr std::array<uint8_t, 16> kAllNodes = {0xff, 0x02, 0, 0, 0, 0, 0, 0,
                                                0,    0,    0, 0, 0, 0, 0, 1};
 // "All MLDv2-capable routers", RFC 3810, 5.2.14.
-constexpr std::array<uint8_t, 16> kAllReportTakers = {0xff, 0x02, 0, 0, 0, 0, 0, 0,
-                                                      0,    0,    0, 0, 0, 0, 0, 0x16};
+constexpr std::array<uint8_t, 16> kAllMldRouters = {0xff, 0x02, 0, 0, 0, 0, 0, 0,
+                                                    0,    0,    0, 0, 0, 0, 0, 0x16};
 constexpr uint32_t kFlagOverride = 0x20000000;
 constexpr uint8_t kOptionTargetLinkLayer = 2;
 constexpr uint8_t kMembershipReport2 = 143;
@@ -51,13 +51,13 @@ void PutEthernet(std::span<const uint8_t, 6> destination, const MacAddress& sour
   std::memcpy(out, &ethernet, sizeof(ethernet));
 }
 
-// RFC 2464, 7.
+// The MAC of an IPv6 group (RFC 2464, 7).
 std::array<uint8_t, 6> GroupMac(std::span<const uint8_t, 16> group) {
   return {0x33, 0x33, group[12], group[13], group[14], group[15]};
 }
 
-// An IPv6 packet to a group: Ethernet, header, `options` (may be none), and `body`, whose checksum
-// is filled in. Returns the frame's length.
+// Writes an IPv6 packet to a group: Ethernet, header, `options` (may be empty), and `body` with its
+// checksum. Returns the frame's length.
 template <typename Body>
 uint32_t PutIpv6(std::span<const uint8_t, 16> source, std::span<const uint8_t, 16> group,
                  uint8_t hop_limit, std::span<const uint8_t> options, Body body,
@@ -81,7 +81,7 @@ uint32_t PutIpv6(std::span<const uint8_t, 16> source, std::span<const uint8_t, 1
   return static_cast<uint32_t>(at + sizeof(body) - out);
 }
 
-// fe80:: and the MAC's modified EUI-64 (RFC 4291, appendix A).
+// fe80::/64 with the MAC's modified EUI-64 (RFC 4291, appendix A).
 std::array<uint8_t, 16> LinkLocalOf(const MacAddress& mac) {
   const auto& m = mac.bytes;
   return {0xfe, 0x80, 0,    0,    0,    0,    0,   0, static_cast<uint8_t>(m[0] ^ 2),
@@ -130,7 +130,7 @@ uint32_t MakeMembershipReport(const IpAddress& address, const MacAddress& mac, u
   body.icmp.rest = Be32::FromHost(1);
   body.record_type = kChangeToExclude;
   std::ranges::copy(SolicitedNodeGroup(address).bytes(), body.group);
-  return PutIpv6(LinkLocalOf(mac), kAllReportTakers, 1, kRouterAlert, body, mac, out);
+  return PutIpv6(LinkLocalOf(mac), kAllMldRouters, 1, kRouterAlert, body, mac, out);
 }
 
 }  // namespace fairlead

@@ -1,12 +1,12 @@
-// What Fairlead says of its frontends without being asked: that an address is at the port's MAC now,
-// and that the port wants to hear the neighbour solicitations for it.
+// Announcements: frames that tell that an address is at the port's MAC now, and that the port wants
+// to receive the neighbour solicitations for it.
 //
 //   gratuitous ARP             RFC 5227, 2.3 (ARP announcement), 42 bytes
 //   unsolicited advertisement  RFC 4861, 7.2.6, with the override flag, to all nodes, 86 bytes
 //   membership report          RFC 3810 (MLDv2), 5.2: the address's solicited-node group (RFC 4291,
 //                              2.7.1), any source; from the port's link-local address, 90 bytes
 //
-// Pure functions; frames are complete and untagged, without padding.
+// Pure functions. Frames are complete, untagged and without padding.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@ inline constexpr uint32_t kMaxAnnouncementFrame = 96;
 // ff02::1:ffXX:XXXX. REQUIRES an IPv6 address.
 IpAddress SolicitedNodeGroup(const IpAddress& address);
 
-// Each writes a frame to `out`, which has room for kMaxAnnouncementFrame, and returns its length.
-// `mac`: the port's.
-// Gratuitous ARP, or an unsolicited advertisement, by the address's family.
+// Both write a frame to `out`, which has space for kMaxAnnouncementFrame bytes, and return its
+// length. `mac`: the port's.
+// Writes a gratuitous ARP or an unsolicited advertisement, by the address's family.
 uint32_t MakeAnnouncement(const IpAddress& address, const MacAddress& mac, uint8_t* out);
 // REQUIRES an IPv6 address.
 uint32_t MakeMembershipReport(const IpAddress& address, const MacAddress& mac, uint8_t* out);

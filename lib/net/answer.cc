@@ -37,21 +37,21 @@ void StoreChecksum(uint16_t value, Be16* field) {
   std::memcpy(field->bytes, &value, sizeof(value));
 }
 
-// Ethernet source and destination of a reply; tags and ethertype stay where they are.
-void TurnEthernet(uint8_t* frame, const MacAddress& mac) {
+// Sets Ethernet source and destination of a reply. Tags and ethertype stay unchanged.
+void ReverseEthernet(uint8_t* frame, const MacAddress& mac) {
   auto* ethernet = reinterpret_cast<EthernetHeader*>(frame);
   std::memcpy(ethernet->destination, ethernet->source, sizeof(ethernet->destination));
   std::memcpy(ethernet->source, mac.bytes.data(), sizeof(ethernet->source));
 }
 
-// Sum over the pseudo header of an IPv6 packet and `size` bytes of ICMPv6: 0 when it is right.
+// Checksum over the pseudo header of an IPv6 packet and `size` bytes of ICMPv6: 0 if it is correct.
 uint16_t Icmpv6Sum(const Ipv6Header& ip, const uint8_t* icmp, uint32_t size) {
   const uint64_t pseudo =
       PseudoHeaderSum(ToAddress(ip.source), ToAddress(ip.destination), kIpProtoIcmpv6, size);
   return ChecksumFold(ChecksumPartial(icmp, size, pseudo));
 }
 
-// The IP packet is whole and contiguous, so that its checksum can be taken.
+// True if the whole IP packet is contiguous, so that its checksum can be computed.
 bool IsContiguous(uint32_t length, const ParsedPacket& packet) {
   return uint32_t{packet.l3_offset} + packet.l3_length <= length;
 }
@@ -60,13 +60,13 @@ uint32_t L4Size(const ParsedPacket& packet) {
   return uint32_t{packet.l3_offset} + packet.l3_length - packet.l4_offset;
 }
 
-struct Options {
+struct NeighbourOptions {
   bool well_formed = true;
   bool has_source_link_layer = false;
 };
 
-Options ReadOptions(const uint8_t* options, uint32_t size) {
-  Options result;
+NeighbourOptions ReadOptions(const uint8_t* options, uint32_t size) {
+  NeighbourOptions result;
   while (size > 0) {
     const uint32_t option_size = size < 2 ? 0 : uint32_t{options[1]} * 8;
     if (option_size == 0 || option_size > size) {
@@ -84,7 +84,7 @@ bool IsSolicitedNodeAddress(const uint8_t (&address)[16]) {
   return std::memcmp(address, kSolicitedNodePrefix, sizeof(kSolicitedNodePrefix)) == 0;
 }
 
-bool IsValidSolicitation(const Ipv6Header& ip, const Options& options) {
+bool IsValidSolicitation(const Ipv6Header& ip, const NeighbourOptions& options) {
   if (ToAddress(ip.source) != IpAddress::FromV6(std::array<uint8_t, 16>{})) return true;
   return IsSolicitedNodeAddress(ip.destination) && !options.has_source_link_layer;
 }
@@ -121,7 +121,7 @@ NeighbourView ReadArp(const uint8_t* frame, uint32_t length, const ParsedPacket&
   } else if (announces) {
     view.kind = NeighbourKind::kAnnouncement;
   } else {
-    view.kind = NeighbourKind::kQuestion;
+    view.kind = NeighbourKind::kRequest;
     view.sender = sender;
   }
   return view;
@@ -141,15 +141,16 @@ NeighbourView ReadNeighbour(const uint8_t* frame, uint32_t length, const ParsedP
   const auto& message = *reinterpret_cast<const NeighbourMessage*>(frame + packet.l4_offset);
   view.target = ToAddress(message.target);
   view.has_target = true;
-  const Options options = ReadOptions(frame + packet.l4_offset + sizeof(NeighbourMessage),
-                                      size - static_cast<uint32_t>(sizeof(NeighbourMessage)));
+  const NeighbourOptions options =
+      ReadOptions(frame + packet.l4_offset + sizeof(NeighbourMessage),
+                  size - static_cast<uint32_t>(sizeof(NeighbourMessage)));
   if (packet.is_fragment || ip.hop_limit != kNeighbourHopLimit || message.icmp.code != 0 ||
       message.target[0] == 0xff || !options.well_formed ||
       Icmpv6Sum(ip, frame + packet.l4_offset, size) != 0) {
     return view;
   }
   if (solicits && IsValidSolicitation(ip, options)) {
-    view.kind = NeighbourKind::kQuestion;
+    view.kind = NeighbourKind::kRequest;
     view.sender = ToAddress(ip.source);
   } else if (!solicits && IsValidAdvertisement(ip, message)) {
     view.kind = NeighbourKind::kAnnouncement;
@@ -161,7 +162,7 @@ uint32_t MakeArpReply(uint8_t* frame, uint32_t length, const ParsedPacket& packe
                       const MacAddress& mac) {
   const uint32_t reply_length = packet.l3_offset + static_cast<uint32_t>(sizeof(ArpPacket));
   CHECK(reply_length <= length);
-  TurnEthernet(frame, mac);
+  ReverseEthernet(frame, mac);
   auto* arp = reinterpret_cast<ArpPacket*>(frame + packet.l3_offset);
   arp->operation = Be16::FromHost(kArpReply);
   const Be32 asked = arp->target_ip;
@@ -178,13 +179,13 @@ uint32_t MakeNeighbourAdvertisement(uint8_t* frame, uint32_t length, uint32_t ca
   const uint32_t icmp_offset = packet.l3_offset + static_cast<uint32_t>(sizeof(Ipv6Header));
   const uint32_t reply_length = icmp_offset + kIcmpSize;
   CHECK(packet.l4_offset + sizeof(NeighbourMessage) <= length && reply_length <= capacity);
-  TurnEthernet(frame, mac);
+  ReverseEthernet(frame, mac);
   auto* ip = reinterpret_cast<Ipv6Header*>(frame + packet.l3_offset);
   uint8_t target[16];
   std::memcpy(target, frame + packet.l4_offset + offsetof(NeighbourMessage, target), 16);
-  const bool from_nobody = ToAddress(ip->source) == IpAddress::FromV6(std::array<uint8_t, 16>{});
-  std::memcpy(ip->destination, from_nobody ? kAllNodes : ip->source, 16);
-  if (from_nobody) std::memcpy(frame, kAllNodesMac, sizeof(kAllNodesMac));
+  const bool is_unspecified = ToAddress(ip->source) == IpAddress::FromV6(std::array<uint8_t, 16>{});
+  std::memcpy(ip->destination, is_unspecified ? kAllNodes : ip->source, 16);
+  if (is_unspecified) std::memcpy(frame, kAllNodesMac, sizeof(kAllNodesMac));
   std::memcpy(ip->source, target, 16);
   ip->version_class_flow = Be32::FromHost(0x60000000);
   ip->payload_length = Be16::FromHost(kIcmpSize);
@@ -196,7 +197,7 @@ uint32_t MakeNeighbourAdvertisement(uint8_t* frame, uint32_t length, uint32_t ca
   message->icmp.type = kIcmpv6NeighbourAdvertisement;
   message->icmp.code = 0;
   message->icmp.checksum = Be16{};
-  message->icmp.rest = Be32::FromHost(kFlagOverride | (from_nobody ? 0 : kFlagSolicited));
+  message->icmp.rest = Be32::FromHost(kFlagOverride | (is_unspecified ? 0 : kFlagSolicited));
   std::memcpy(message->target, target, 16);
   LinkLayerOption option{kOptionTargetLinkLayer, 1, {}};
   std::copy(mac.bytes.begin(), mac.bytes.end(), option.mac);
@@ -224,7 +225,7 @@ bool IsEchoRequest(const uint8_t* frame, uint32_t length, const ParsedPacket& pa
 
 namespace {
 
-void TurnIpv4(uint8_t* l3, uint32_t icmp_size) {
+void ReverseIpv4(uint8_t* l3, uint32_t icmp_size) {
   auto* ip = reinterpret_cast<Ipv4Header*>(l3);
   ip->version_ihl = 0x45;
   ip->total_length = Be16::FromHost(static_cast<uint16_t>(sizeof(Ipv4Header) + icmp_size));
@@ -235,9 +236,9 @@ void TurnIpv4(uint8_t* l3, uint32_t icmp_size) {
   StoreChecksum(Checksum(ip, sizeof(*ip)), &ip->checksum);
 }
 
-void TurnIpv6(uint8_t* l3, uint32_t icmp_size) {
+void ReverseIpv6(uint8_t* l3, uint32_t icmp_size) {
   auto* ip = reinterpret_cast<Ipv6Header*>(l3);
-  // The flow label is the client's, for its direction: the reply has none.
+  // The flow label belongs to the client's direction, so the reply has none.
   ip->version_class_flow = Be32::FromHost(ip->version_class_flow.host() & 0xfff00000);
   ip->payload_length = Be16::FromHost(static_cast<uint16_t>(icmp_size));
   ip->next_header = kIpProtoIcmpv6;
@@ -245,8 +246,8 @@ void TurnIpv6(uint8_t* l3, uint32_t icmp_size) {
   std::swap(ip->source, ip->destination);
 }
 
-// Whether an ICMPv4 message is zeros but for its checksum.
-bool HoldsNothing(const IcmpHeader& header, const uint8_t* icmp, uint32_t size) {
+// True if an ICMPv4 message is all zeros except for its checksum.
+bool IsAllZero(const IcmpHeader& header, const uint8_t* icmp, uint32_t size) {
   const auto is_zero = [](uint8_t byte) { return byte == 0; };
   return header.type == 0 && header.code == 0 && header.rest.raw() == 0 &&
          std::all_of(icmp + sizeof(header), icmp + size, is_zero);
@@ -262,13 +263,13 @@ uint32_t MakeEchoReply(uint8_t* frame, uint32_t length, const ParsedPacket& pack
   uint8_t* l3 = frame + packet.l3_offset;
   uint8_t* icmp = l3 + (v4 ? sizeof(Ipv4Header) : sizeof(Ipv6Header));
   std::memmove(icmp, frame + packet.l4_offset, icmp_size);
-  TurnEthernet(frame, mac);
+  ReverseEthernet(frame, mac);
   if (v4) {
-    TurnIpv4(l3, icmp_size);
+    ReverseIpv4(l3, icmp_size);
   } else {
-    TurnIpv6(l3, icmp_size);
+    ReverseIpv6(l3, icmp_size);
   }
-  // Only the type changes: the pseudo header's sum is the same with its addresses swapped.
+  // Only the type changes. The pseudo header's sum stays the same when its addresses are swapped.
   auto* header = reinterpret_cast<IcmpHeader*>(icmp);
   Be16 from;
   Be16 to;
@@ -276,9 +277,9 @@ uint32_t MakeEchoReply(uint8_t* frame, uint32_t length, const ParsedPacket& pack
   header->type = v4 ? kIcmpEchoReply : kIcmpv6EchoReply;
   std::memcpy(&to, icmp, sizeof(to));
   uint16_t checksum = ChecksumUpdate16(header->checksum.raw(), from.raw(), to.raw());
-  // A difference cannot tell the two zeros of one's complement apart: of nothing but zeros the sum is
-  // 0, and its complement 0xffff.
-  if (checksum == 0 && HoldsNothing(*header, icmp, icmp_size)) checksum = 0xffff;
+  // An incremental update cannot distinguish the two zeros of one's complement. If all bytes are
+  // zero, the sum is 0 and its complement 0xffff.
+  if (checksum == 0 && IsAllZero(*header, icmp, icmp_size)) checksum = 0xffff;
   StoreChecksum(checksum, &header->checksum);
   return static_cast<uint32_t>(icmp - frame) + icmp_size;
 }

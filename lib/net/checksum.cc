@@ -16,8 +16,8 @@ uint32_t Load32(const uint8_t* bytes) {
 
 }  // namespace
 
-// 32-bit words onto a 64-bit sum: carries gather in the upper half and are folded once at the end,
-// and the loop has no chain through a carry flag, so that it is vectorised.
+// Adds 32-bit words to a 64-bit sum. The carries collect in the upper half and are folded once at
+// the end. The loop does not depend on a carry flag, so the compiler vectorises it.
 uint64_t ChecksumPartial(const void* data, size_t length, uint64_t initial) {
   const auto* bytes = static_cast<const uint8_t*>(data);
   uint64_t sum = initial;

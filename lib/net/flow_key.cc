@@ -11,7 +11,7 @@
 namespace fairlead {
 namespace {
 
-// The layout of flow_key.h is what a little-endian load of the packet gives.
+// The layout in flow_key.h is that of a little-endian load from the packet.
 static_assert(std::endian::native == std::endian::little);
 
 uint64_t PortsAndProtocol(uint16_t source_port, uint16_t destination_port, uint8_t protocol) {

@@ -1,12 +1,12 @@
-// What identifies a flow: its 5-tuple in the form that is hashed.
+// The flow key: a flow's 5-tuple in the form that is hashed.
 //
-// A key is 16 bytes for IPv4 and 40 for IPv6, so that IPv4, nearly all traffic, hashes one short
-// block:
+// A key has 16 bytes for IPv4 and 40 for IPv6, so that IPv4, which is nearly all traffic, hashes
+// one short block:
 //   IPv4  words[0] = source (low 32) | destination (high 32), words[1] = ports and protocol
 //   IPv6  words[0..1] = source, words[2..3] = destination,    words[4] = ports and protocol
 //   ports and protocol: source port (wire order) | destination port << 16 | protocol << 32; rest
 //   zero
-// Addresses and ports are in wire order as loaded from memory. Unused bits are zero always.
+// Addresses and ports are in wire order as loaded from memory. Unused bits are always zero.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ struct FlowKey {
   uint16_t destination_port() const;  // host order
   uint8_t protocol() const;
   std::string ToString() const;  // "tcp 198.51.100.7:40000 -> 203.0.113.10:80"
-  friend bool operator==(const FlowKey& a, const FlowKey& b);  // the first size_bytes count
+  friend bool operator==(const FlowKey& a, const FlowKey& b);  // compares the first size_bytes
 };
 
 }  // namespace fairlead

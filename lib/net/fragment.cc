@@ -6,8 +6,8 @@
 namespace fairlead {
 namespace {
 
-// ParseFrame has walked this chain up to l4_offset already: lengths are good, a fragment header is
-// there.
+// ParseFrame has already walked this chain up to l4_offset: the lengths are valid, and there is a
+// fragment header.
 const Ipv6FragmentHeader& FindFragmentHeader(const uint8_t* frame, const ParsedPacket& packet) {
   const auto& ip = *reinterpret_cast<const Ipv6Header*>(frame + packet.l3_offset);
   uint8_t type = ip.next_header;

@@ -15,9 +15,8 @@ constexpr uint8_t kOptionNop = 1;
 constexpr uint8_t kOptionCopied = 0x80;
 constexpr uint32_t kUnitBytes = 8;  // of the offset field
 
-// Gathers the options that every piece carries at `out` (40 bytes) and returns their length, padded
-// with zeros (end of options) to a multiple of 4. What follows a malformed option is not understood
-// and not copied.
+// Copies the options that every piece carries to `out` (40 bytes). Returns their length, padded
+// with zeros (end of options) to a multiple of 4. Stops at a malformed option.
 uint32_t CopiedOptions(const uint8_t* options, uint32_t length, uint8_t* out) {
   uint32_t copied = 0;
   uint32_t at = 0;
@@ -41,11 +40,11 @@ uint32_t CopiedOptions(const uint8_t* options, uint32_t length, uint8_t* out) {
 
 uint32_t RoundDown(uint32_t bytes) { return bytes / kUnitBytes * kUnitBytes; }
 
-// The checksum that makes `header` (its checksum field 0) as right or wrong as `original` is: with a
-// right one, both sums are all ones.
+// The checksum that makes `header` (its checksum field is 0) correct if `original` is correct, else
+// wrong by the same amount.
 uint16_t ChecksumLike(const uint8_t* original, uint32_t original_length, const uint8_t* header,
                       uint32_t length) {
-  const uint16_t error = Checksum(original, original_length);  // 0: the original's is right
+  const uint16_t error = Checksum(original, original_length);  // 0: the original's is correct
   const uint16_t right = Checksum(header, length);
   if (error == 0) return right;
   return static_cast<uint16_t>(~ChecksumFold(uint64_t{right} + static_cast<uint16_t>(~error)));
@@ -71,7 +70,7 @@ DropReason FragmentCut::Plan(const uint8_t* ip, uint32_t mtu) {
   if (mtu < header_length_ + kUnitBytes) return DropReason::k_too_big;
   first_payload_ = RoundDown(mtu - header_length_);
   later_payload_ = RoundDown(mtu - later_header_length_);
-  // The last piece need not be a multiple of 8, so it may hold up to 7 bytes more than the others.
+  // The last piece need not be a multiple of 8, so it may have up to 7 bytes more than the others.
   const uint32_t last_most = mtu - later_header_length_;
   const uint32_t rest = payload_length_ - first_payload_;
   count_ = 2;

@@ -1,16 +1,16 @@
-// Cutting an IPv4 packet that is larger than the MTU and may be cut (no DF): RFC 791, 3.2.
+// Cuts an IPv4 packet that is larger than the MTU and may be cut (no DF): RFC 791, 3.2.
 //
-// Theory of operation. A cut is arithmetic: the first piece has the whole header, all others one
-// with only the options that are to be copied (RFC 791, 3.1: the type's top bit), and every piece but
-// the last carries as many multiples of 8 bytes as fit. So a plan is a few numbers, piece(i) says
-// where the i-th piece's payload lies, WriteHeader(i) writes its header; buffers and the copying of
-// payload are the caller's. The packet may itself be a fragment: offsets count on from its own, and
-// the last piece keeps its more-fragments flag.
+// Theory of operation. The first piece has the complete header. The headers of all others contain
+// only the options with the copied flag (RFC 791, 3.1: the type's top bit). Every piece but the
+// last carries as many multiples of 8 bytes as fit. So a plan is a few numbers: piece(i) tells
+// where the payload of piece i is, and WriteHeader(i) writes its header. The caller provides
+// buffers and copies payload. The packet may itself be a fragment: offsets then continue from its
+// own, and the last piece keeps its more-fragments flag.
 //
-// In dsr and nat the packet is rewritten first and then cut (addresses, TTL and the L4 checksum are
-// then right in every piece); before a tunnel it is cut first, for PathMtu (icmp_generate.h), and
-// every piece is encapsulated with the same entropy. A wrong header checksum stays wrong, by the
-// same amount, in every piece.
+// In dsr and nat the packet is rewritten before it is cut, so that addresses, TTL and L4 checksum
+// are correct in every piece. For a tunnel it is cut first, to PathMtu (icmp_generate.h), and every
+// piece is encapsulated with the same entropy. A wrong header checksum stays wrong, by the same
+// amount, in every piece.
 //
 // Worked packet: 1,500 bytes (header 20), MTU 1000:
 //   piece  payload bytes  offset field  flags  total length
@@ -26,12 +26,12 @@
 
 namespace fairlead {
 
-// More pieces than any sane pair of MTUs gives (a 64 KiB packet over 1,280 bytes: 52).
+// More than any realistic MTU needs (a 64 KiB packet at an MTU of 1,280: 52 pieces).
 inline constexpr uint32_t kMaxPieces = 64;
 inline constexpr uint32_t kMaxIpv4HeaderBytes = 60;
 
 struct FragmentPiece {
-  uint32_t payload_begin = 0;   // from the end of the packet's header, bytes
+  uint32_t payload_begin = 0;   // bytes from the end of the packet's header
   uint32_t payload_length = 0;  // bytes
   uint32_t header_length = 0;   // bytes that WriteHeader writes, 20..60
 };
@@ -39,9 +39,9 @@ struct FragmentPiece {
 class FragmentCut {
  public:
   // Plans how to cut the IPv4 packet at `ip`, whose header is contiguous and has been checked
-  // (parse.h), into pieces of at most `mtu` bytes. kNone, or too_big: DF is set, not even 8 bytes of
-  // payload fit, or more than kMaxPieces would result. `ip` must outlive the plan and not change. A
-  // packet that fits gives one piece, itself.
+  // (parse.h), into pieces of at most `mtu` bytes. Returns kNone, or too_big if DF is set, not even
+  // 8 bytes of payload fit, or more than kMaxPieces would result. `ip` must outlive the plan and
+  // not change. A packet that fits is one piece, unchanged.
   DropReason Plan(const uint8_t* ip, uint32_t mtu);
 
   uint32_t count() const { return count_; }
@@ -57,7 +57,7 @@ class FragmentCut {
   uint32_t later_header_length_ = 0;  // the other pieces'
   uint32_t payload_length_ = 0;       // the packet's
   uint32_t first_payload_ = 0;        // bytes in piece 0
-  uint32_t later_payload_ = 0;        // bytes in every other but the last
+  uint32_t later_payload_ = 0;        // bytes in every other piece but the last
 };
 
 }  // namespace fairlead

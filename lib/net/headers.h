@@ -1,5 +1,5 @@
-// Wire headers, as they lie in a packet. All fields have alignment 1 (endian.h), so a header may be
-// overlaid at any offset that has been checked against the packet's length. Lengths in bytes.
+// Wire headers as they are in a packet. All fields have alignment 1 (endian.h), so a header may be
+// overlaid at any offset that has been checked against the packet's length. Lengths are in bytes.
 #pragma once
 
 #include <cstdint>

@@ -12,14 +12,14 @@ namespace {
 
 constexpr uint32_t kQuotedL4Bytes = 8;  // RFC 792: the first 64 bits of the datagram's data
 
-// The quoted packet while it is read. Offsets from the frame's start.
+// The quoted packet while it is read. Offsets are from the frame's start.
 struct Quote {
   const uint8_t* frame;
   uint32_t end;  // where the ICMP message ends
   uint32_t l3;
   uint32_t l4 = 0;
   uint8_t protocol = 0;
-  uint32_t packet_end = 0;  // where the quoted packet would end if it were quoted whole
+  uint32_t packet_end = 0;  // where the quoted packet would end if it were quoted completely
 
   uint32_t left(uint32_t at) const { return end - at; }
 };
@@ -34,7 +34,7 @@ bool ChecksumIsRight(const uint8_t* frame, const ParsedPacket& packet, uint32_t 
   return ChecksumFold(ChecksumPartial(frame + packet.l4_offset, size, sum)) == 0;
 }
 
-// Finds the quoted L4 header; the quoted total length may say more than is quoted.
+// Finds the quoted L4 header. The quoted total length may be larger than what is quoted.
 bool WalkIpv4(Quote* quote) {
   if (quote->left(quote->l3) < sizeof(Ipv4Header)) return false;
   const auto& ip = *reinterpret_cast<const Ipv4Header*>(quote->frame + quote->l3);
@@ -67,7 +67,7 @@ bool IsExtension(uint8_t next_header) {
          next_header == kIpProtoDestinationOptions;
 }
 
-// One extension header at quote->l4; the same limits as for packets themselves (parse.h).
+// Skips one extension header at quote->l4, with the limits of parse.h.
 bool StepExtension(Quote* quote, uint32_t count) {
   const uint32_t at = quote->l4;
   if (count == kMaxExtensionHeaders || quote->left(at) < 8) return false;
@@ -76,7 +76,7 @@ bool StepExtension(Quote* quote, uint32_t count) {
   const uint32_t length = ExtensionLength(quote->protocol, header[1]);
   const uint32_t begin = quote->l3 + uint32_t{sizeof(Ipv6Header)};
   if (length > quote->left(at) || at + length - begin > kMaxExtensionBytes) return false;
-  if (quote->protocol == kIpProtoRouting && header[3] != 0) return false;  // not at its end yet
+  if (quote->protocol == kIpProtoRouting && header[3] != 0) return false;  // segments left
   if (quote->protocol == kIpProtoFragment) {
     const auto& fragment = *reinterpret_cast<const Ipv6FragmentHeader*>(header);
     if ((fragment.offset_more.host() & 0xfff8U) != 0) return false;
@@ -99,12 +99,12 @@ bool WalkIpv6(Quote* quote) {
   return quote->l4 + kQuotedL4Bytes <= quote->packet_end;
 }
 
-struct Addresses {
+struct AddressPair {
   IpAddress source;
   IpAddress destination;
 };
 
-Addresses ReadAddresses(const uint8_t* l3, FrameKind kind) {
+AddressPair ReadAddresses(const uint8_t* l3, FrameKind kind) {
   if (kind == FrameKind::kIpv4) {
     const auto& ip = *reinterpret_cast<const Ipv4Header*>(l3);
     return {IpAddress::FromV4(ip.source.bytes), IpAddress::FromV4(ip.destination.bytes)};
@@ -128,8 +128,8 @@ DropReason ReadIcmpError(const uint8_t* frame, uint32_t length, const ParsedPack
   if (!ChecksumIsRight(frame, packet, end - packet.l4_offset)) return DropReason::k_bad_icmp;
   Quote quote{frame, end, packet.l4_offset + uint32_t{sizeof(IcmpHeader)}};
   if (!(v4 ? WalkIpv4(&quote) : WalkIpv6(&quote))) return DropReason::k_bad_embedded;
-  const Addresses outer = ReadAddresses(frame + packet.l3_offset, packet.kind);
-  const Addresses inner = ReadAddresses(frame + quote.l3, packet.kind);
+  const AddressPair outer = ReadAddresses(frame + packet.l3_offset, packet.kind);
+  const AddressPair inner = ReadAddresses(frame + quote.l3, packet.kind);
   if (inner.source != outer.destination) return DropReason::k_bad_embedded;
   if (quote.protocol != kIpProtoTcp && quote.protocol != kIpProtoUdp) {
     return DropReason::k_icmp_unsupported;
@@ -144,7 +144,7 @@ DropReason ReadIcmpError(const uint8_t* frame, uint32_t length, const ParsedPack
   error->protocol = quote.protocol;
   error->inner_l3_offset = static_cast<uint16_t>(quote.l3);
   error->inner_l4_offset = static_cast<uint16_t>(quote.l4);
-  // What follows the quoted packet is padding or extensions (RFC 4884), not its L4.
+  // After the quoted packet come padding or extensions (RFC 4884), which are not its L4.
   error->inner_l4_length = static_cast<uint16_t>(std::min(quote.end, quote.packet_end) - quote.l4);
   return DropReason::kNone;
 }

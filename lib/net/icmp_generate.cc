@@ -18,7 +18,7 @@ void StoreChecksum(uint16_t value, Be16* field) {
   std::memcpy(field->bytes, &value, sizeof(value));
 }
 
-// Whoever knows a type knows whether it is a query; others may be errors, so they count as such.
+// Unknown types may be errors, so they count as errors.
 bool IsIcmpQuery(uint8_t type) {
   switch (type) {
     case kIcmpEchoReply:
@@ -38,7 +38,7 @@ bool IsIcmpv6Error(uint8_t type) {
   return type < 128 || type == kRedirect;
 }
 
-// RFC 1122, 3.2.1.3: an address of one host.
+// True for the address of one host (RFC 1122, 3.2.1.3).
 bool IsOneHost(const uint8_t* address) { return address[0] < 224; }
 
 bool AddressesAreSingle(const uint8_t* l3, FrameKind kind) {
@@ -63,7 +63,7 @@ void WriteIcmp(IcmpErrorKind kind, bool v4, uint32_t mtu, IcmpHeader* icmp) {
   }
   icmp->type = v4 ? 3 : 2;
   icmp->code = v4 ? 4 : 0;
-  // RFC 1191 has 16 bits of it, in the lower half.
+  // RFC 1191: 16 bits of MTU, in the lower half.
   icmp->rest = Be32::FromHost(v4 ? std::min<uint32_t>(mtu, 65535) : mtu);
 }
 
@@ -129,8 +129,8 @@ uint32_t MakeIcmpError(IcmpErrorKind kind, const uint8_t* frame, uint32_t length
   const uint32_t l3 = packet.l3_offset;
   const uint32_t headers = (v4 ? uint32_t{sizeof(Ipv4Header)} : uint32_t{sizeof(Ipv6Header)}) +
                            uint32_t{sizeof(IcmpHeader)};
-  const uint32_t room = (v4 ? kMaxIcmpErrorIpv4 : kMaxIcmpErrorIpv6) - headers;
-  const uint32_t quote = std::min({uint32_t{packet.l3_length}, room, length - l3});
+  const uint32_t max_quote = (v4 ? kMaxIcmpErrorIpv4 : kMaxIcmpErrorIpv6) - headers;
+  const uint32_t quote = std::min({uint32_t{packet.l3_length}, max_quote, length - l3});
   const uint32_t total = headers + quote;
   if (l3 + total > capacity) return 0;
   WriteEthernet(frame, l3, mac, out);
@@ -150,7 +150,7 @@ Status CheckPathMtu(uint32_t egress_mtu, uint32_t overhead_bytes, Family client)
   if (PathMtu(egress_mtu, overhead_bytes) >= least) return {};
   return InvalidArgument(
       "mtu " + std::to_string(egress_mtu) + ": less " + std::to_string(overhead_bytes) +
-      " bytes of tunnel it leaves " + std::to_string(PathMtu(egress_mtu, overhead_bytes)) +
+      " bytes of tunnel headers it leaves " + std::to_string(PathMtu(egress_mtu, overhead_bytes)) +
       ", but " + (v4 ? "IPv4" : "IPv6") + " clients need " + std::to_string(least) +
       "; raise the port's mtu to at least " + std::to_string(least + overhead_bytes));
 }

@@ -10,11 +10,11 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);  // Load and the words of FlowKey
 
-// One frame on its way through the parser.
+// The frame that is parsed.
 struct Frame {
   const uint8_t* bytes;
   uint32_t linear;  // contiguous bytes
-  uint32_t length;  // bytes altogether
+  uint32_t length;  // all bytes
 };
 
 template <typename Header>
@@ -75,8 +75,8 @@ bool IsBalancedOrIcmp(uint8_t protocol, FrameKind kind) {
   return protocol == (kind == FrameKind::kIpv4 ? kIpProtoIcmp : kIpProtoIcmpv6);
 }
 
-// From l4_offset to `end`, where the IP packet ends. `ports`: as in the key, 0 where there are
-// none.
+// Parses from l4_offset to `end`, where the IP packet ends. `ports`: as in the key; stays 0 if
+// there are none.
 DropReason ParseTransport(const Frame& frame, uint32_t end, ParsedPacket* packet, uint32_t* ports) {
   const uint32_t l4 = packet->l4_offset;
   const uint32_t size = end - l4;
@@ -140,7 +140,8 @@ bool IsExtension(uint8_t next_header) {
   }
 }
 
-// Options of a hop-by-hop header (RFC 8200, 4.2): well formed, and no jumbo payload (RFC 2675).
+// True if the options of a hop-by-hop header (RFC 8200, 4.2) are well formed and contain no jumbo
+// payload option (RFC 2675).
 bool HopByHopIsGood(const uint8_t* header, uint32_t length) {
   constexpr uint8_t kPad1 = 0;
   constexpr uint8_t kJumboPayload = 0xc2;
@@ -156,10 +157,10 @@ bool HopByHopIsGood(const uint8_t* header, uint32_t length) {
   return at == length;
 }
 
-// What walking the extension headers found.
+// The state of the walk through the extension headers.
 struct Chain {
-  uint8_t protocol;          // behind the last one walked
-  uint32_t l4;               // where that begins
+  uint8_t protocol;          // of the header after the last one walked
+  uint32_t l4;               // where that header begins
   uint32_t fragment_offset;  // bytes
   bool has_fragment_header;
 };
@@ -214,8 +215,9 @@ DropReason WalkExtensions(const Frame& frame, uint32_t end, Chain* chain, Parsed
   return DropReason::kNone;
 }
 
-// Duplicate address detection (RFC 4862, 5.4.2) asks from ::, and must be answered.
-DropReason JudgeSource(const Frame& frame, const uint8_t* source, const Chain& chain, uint32_t end,
+// Checks the source. Duplicate address detection (RFC 4862, 5.4.2) solicits from :: and must be
+// answered.
+DropReason CheckSource(const Frame& frame, const uint8_t* source, const Chain& chain, uint32_t end,
                        const ParsedPacket& packet) {
   if (!UnusableIpv6(source)) return DropReason::kNone;
   if (!IsUnspecifiedIpv6(source) || chain.protocol != kIpProtoIcmpv6 || packet.is_fragment ||
@@ -241,7 +243,7 @@ DropReason ParseIpv6(const Frame& frame, ParsedPacket* packet, uint32_t* ports) 
     const DropReason defect = WalkExtensions(frame, end, &chain, packet);
     if (defect != DropReason::kNone) return defect;
   }
-  const DropReason source_defect = JudgeSource(frame, ip.source, chain, end, *packet);
+  const DropReason source_defect = CheckSource(frame, ip.source, chain, end, *packet);
   if (source_defect != DropReason::kNone) return source_defect;
   if (ip.hop_limit == 0) return DropReason::k_ttl_zero;
   if (packet->later_fragment &&
@@ -254,7 +256,7 @@ DropReason ParseIpv6(const Frame& frame, ParsedPacket* packet, uint32_t* ports) 
   return ParseTransport(frame, end, packet, ports);
 }
 
-// Forgets what was found before the defect (see ParsedPacket).
+// Sets the defect and clears the fields that are not valid with a defect (see ParsedPacket).
 void SetDefect(DropReason defect, ParsedPacket* packet) {
   ParsedPacket bare;
   bare.kind = packet->kind;

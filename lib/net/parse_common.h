@@ -1,6 +1,6 @@
-// The parser's fast path for nearly all traffic; included by parse.h.
+// The parser's fast path, for nearly all traffic. parse.h includes it.
 //
-// In SSE 4.1, which the oldest CPU that Fairlead runs on has (x86-64-v2).
+// It uses SSE 4.1, which every CPU that Fairlead supports has (x86-64-v2).
 #pragma once
 
 #include <smmintrin.h>
@@ -26,24 +26,26 @@ inline T Load(const uint8_t* bytes) {
 
 inline uint32_t Swap16(uint64_t raw) { return __builtin_bswap16(static_cast<uint16_t>(raw)); }
 
-// Where the parsers below store a whole ParsedPacket at once: a dozen single stores would be a fifth of
-// their work.
+// The layout that the parsers below depend on. They store a whole ParsedPacket at once: a dozen
+// single stores would take a fifth of their time.
 static_assert(sizeof(ParsedPacket) == 16 && offsetof(ParsedPacket, l4_protocol) == 2 &&
               offsetof(ParsedPacket, tcp_flags) == 3 && offsetof(ParsedPacket, has_payload) == 8 &&
               offsetof(ParsedPacket, l3_offset) == 10 && offsetof(ParsedPacket, l4_offset) == 12 &&
               offsetof(ParsedPacket, l3_length) == 14 && static_cast<int>(DropReason::kNone) == 0);
 
-struct Transport {
+struct TransportHeader {
   uint8_t tcp_flags = 0;
   bool has_payload = false;
 };
 
-// TCP or UDP at `l4`, behind `ip_bytes` of IP header in a packet of `total` bytes. Inlined always: a
-// call would cost more than it does.
+// Parses TCP or UDP at `l4`, after `ip_bytes` of IP header in a packet of `total` bytes. False: the
+// packet has another protocol or a defect, so the general parser must parse it. `kNeedsChecksum`: a
+// UDP checksum of 0 is a defect (IPv6). Always inlined: a call would cost more than the function
+// itself.
 template <bool kNeedsChecksum>
 [[gnu::always_inline]] inline bool ParseCommonTransport(const uint8_t* l4, uint8_t protocol,
                                                         uint32_t ip_bytes, uint32_t total,
-                                                        Transport* transport) {
+                                                        TransportHeader* transport) {
   uint32_t headers;
   uint32_t end = total;
   if (protocol == kIpProtoTcp) {
@@ -62,9 +64,10 @@ template <bool kNeedsChecksum>
   return headers <= total;
 }
 
-// A packet without defect: `varying` has its protocol (and for IPv4 its length), the rest is zero.
+// Stores a packet without defect. `varying` contains its l4_protocol and l3_length and is zero
+// elsewhere.
 inline void StoreParsed(__m128i varying, FrameKind kind, uint32_t l4_offset,
-                        const Transport& transport, ParsedPacket* packet) {
+                        const TransportHeader& transport, ParsedPacket* packet) {
   const __m128i constant =
       _mm_setr_epi8(static_cast<char>(kind), 0, 0, 0, 0, 0, 0, 0, 0, 0, sizeof(EthernetHeader), 0,
                     static_cast<char>(l4_offset), 0, 0, 0);
@@ -74,19 +77,20 @@ inline void StoreParsed(__m128i varying, FrameKind kind, uint32_t l4_offset,
   std::memcpy(reinterpret_cast<uint8_t*>(packet), &parsed, sizeof(parsed));
 }
 
-// Not zero where a byte of `bytes`, of which the bits in `looked` count, is out of its range low ..
-// low + span: byte - low, modulo 256, is more than span. One subtraction wraps, one stops at 0.
-inline __m128i OutOfRange(__m128i bytes, __m128i looked, __m128i low, __m128i span) {
-  return _mm_subs_epu8(_mm_sub_epi8(_mm_and_si128(bytes, looked), low), span);
+// For each byte: not zero if (byte & mask) is outside low .. low + span, that is, if
+// ((byte & mask) - low) modulo 256 is above span. The inner subtraction wraps, the outer one
+// saturates at 0.
+inline __m128i OutOfRange(__m128i bytes, __m128i mask, __m128i low, __m128i span) {
+  return _mm_subs_epu8(_mm_sub_epi8(_mm_and_si128(bytes, mask), low), span);
 }
 
-// Of bytes 12 to 27 of an untagged frame:
+// Checks bytes 12 to 27 of an untagged IPv4 frame:
 //
 //   0..1 ethertype   2 version, IHL   3 TOS   4..5 total length   6..7 identification
 //   8..9 flags, fragment offset   10 TTL   11 protocol   12..13 checksum   14..15 source
 //
-// ethertype, version and IHL as they must be; no more fragments and no offset; TTL 2..255; source's
-// first byte 1..223.
+// The ethertype is IPv4's, the version 4, IHL 5; more fragments and offset are 0; TTL 2..255; the
+// source's first byte is 1..223.
 inline __m128i Ipv4OutOfRange(__m128i front) {
   return OutOfRange(front, _mm_setr_epi8(-1, -1, -1, 0, 0, 0, 0, 0, 0x3f, -1, -1, 0, 0, 0, -1, 0),
                     _mm_setr_epi8(8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0),
@@ -94,10 +98,12 @@ inline __m128i Ipv4OutOfRange(__m128i front) {
                                   static_cast<char>(222), 0));
 }
 
+// Checks bytes 12 to 27 of an untagged IPv6 frame:
+//
 //   0..1 ethertype   2 version, class   3..5 class, flow label   6..7 payload length
 //   8 next header    9 hop limit        10..15 source
 //
-// ethertype and version as they must be; hop limit 2..255; source's first byte below 255.
+// The ethertype is IPv6's, the version 6; hop limit 2..255; the source's first byte is below 255.
 inline __m128i Ipv6OutOfRange(__m128i front) {
   constexpr auto kVersion = static_cast<char>(0xf0);
   return OutOfRange(front, _mm_setr_epi8(-1, -1, kVersion, 0, 0, 0, 0, 0, 0, -1, -1, 0, 0, 0, 0, 0),
@@ -116,23 +122,23 @@ inline __m128i Ipv6OutOfRange(__m128i front) {
   if (linear_length < kL3 + kIp + sizeof(TcpHeader)) return false;
   const __m128i front = Load<__m128i>(frame + 12);
   const __m128i back = Load<__m128i>(frame + 26);  // source, destination, ports, 4 bytes more
-  // 1 where a port is 0.
+  // Not zero in the lanes of a port that is 0.
   const __m128i no_port = _mm_subs_epu16(_mm_setr_epi16(0, 0, 0, 0, 1, 1, 0, 0), back);
   const __m128i wrong = _mm_or_si128(Ipv4OutOfRange(front), no_port);
   if (!_mm_testz_si128(wrong, wrong)) return false;
-  if (frame[26] == 127) return false;
+  if (frame[26] == 127) return false;  // the source is a loopback address
   const uint32_t total = Swap16(Load<uint16_t>(frame + kL3 + 2));
   if (total > frame_length - kL3) return false;
   const uint8_t protocol = frame[kL3 + 9];
-  Transport transport;
+  TransportHeader transport;
   if (!ParseCommonTransport<false>(frame + kL3 + kIp, protocol, kIp, total, &transport)) {
     return false;
   }
-  // Protocol to its place, total length to its, its bytes swapped.
+  // Moves protocol and total length to their fields of ParsedPacket; the length in host order.
   const __m128i varying = _mm_shuffle_epi8(
       front, _mm_setr_epi8(-1, -1, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 5, 4));
   StoreParsed(varying, FrameKind::kIpv4, kL3 + kIp, transport, packet);
-  // The protocol in place of what follows the ports.
+  // The key: the protocol replaces the bytes after the ports.
   const __m128i last = _mm_shuffle_epi8(
       front, _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 11, -1, -1, -1));
   const __m128i words = _mm_or_si128(_mm_and_si128(back, _mm_setr_epi32(-1, -1, -1, 0)), last);
@@ -141,7 +147,8 @@ inline __m128i Ipv6OutOfRange(__m128i front) {
   return true;
 }
 
-// ParseCommon for IPv6. A source that begins with 8 zero bytes may be anything: not common.
+// ParseCommon for IPv6. A source that begins with 8 zero bytes may be unusable, so it is left to
+// the general parser.
 [[gnu::always_inline]] inline bool ParseCommonIpv6(const uint8_t* frame, uint32_t linear_length,
                                                    uint32_t frame_length, ParsedPacket* packet,
                                                    FlowKey* key) {
@@ -157,12 +164,12 @@ inline __m128i Ipv6OutOfRange(__m128i front) {
   const uint32_t total = kIp + Swap16(Load<uint16_t>(frame + kL3 + 4));
   if (total > frame_length - kL3 || total > 65535) return false;
   const uint8_t protocol = frame[kL3 + 6];
-  Transport transport;
+  TransportHeader transport;
   if (!ParseCommonTransport<true>(frame + kL3 + kIp, protocol, kIp, total, &transport))
     return false;
   const __m128i next_header = _mm_shuffle_epi8(
       front, _mm_setr_epi8(-1, -1, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
-  // Without optimisation GCC has a macro here, whose conversion to 16 bits it warns of.
+  // Without optimisation the intrinsic is a macro, and GCC warns of its conversion to 16 bits.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
   const __m128i parsed = _mm_insert_epi16(next_header, static_cast<int>(total), 7);
@@ -179,10 +186,10 @@ inline __m128i Ipv6OutOfRange(__m128i front) {
 
 }  // namespace parse_internal
 
-// Nearly all traffic, in few instructions: an untagged frame with TCP or UDP in IPv4 without options or
-// IPv6 without extension headers, no fragment, nothing wrong, TTL or hop limit above 1. True: packet and
-// key are filled as by ParseFrame of the frame to a unicast MAC; the MAC is not looked at. False: nothing
-// was written, and ParseFrame finds out why.
+// Parses nearly all traffic in few instructions: an untagged frame with TCP or UDP in IPv4 without
+// options or IPv6 without extension headers, not a fragment, without defect, TTL or hop limit above
+// 1. True: packet and key are filled as ParseFrame would for a unicast MAC. The MAC itself is not
+// read. False: nothing was written; the caller uses ParseFrame.
 [[gnu::always_inline]] inline bool ParseCommonUnicast(const uint8_t* frame, uint32_t linear_length,
                                                       uint32_t frame_length, ParsedPacket* packet,
                                                       FlowKey* key) {
@@ -190,7 +197,7 @@ inline __m128i Ipv6OutOfRange(__m128i front) {
          parse_internal::ParseCommonIpv6(frame, linear_length, frame_length, packet, key);
 }
 
-// The same, false for a frame to a group.
+// As ParseCommonUnicast, but false for a frame to a group MAC.
 inline bool ParseCommon(const uint8_t* frame, uint32_t linear_length, uint32_t frame_length,
                         ParsedPacket* packet, FlowKey* key) {
   return linear_length >= sizeof(EthernetHeader) && (frame[0] & 1) == 0 &&

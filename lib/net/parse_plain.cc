@@ -1,6 +1,6 @@
-// The contract of parse.h once more, as directly as it can be written: one byte at a time, no
-// overlaid headers, no packed words, addresses through IpAddress. Nothing is shared with parse.cc
-// but the contract, so that a mistake would have to be made twice to go unseen.
+// A second implementation of the contract of parse.h, as simple as possible: one byte at a time, no
+// overlaid headers, no packed words, addresses through IpAddress. It shares only the contract with
+// parse.cc, so that a mistake in one of them shows up as a difference.
 #include <algorithm>
 #include <vector>
 
@@ -9,7 +9,7 @@
 namespace fairlead {
 namespace {
 
-// Thrown away at the first defect; copied into the caller's packet when there is none.
+// Discarded at the first defect, else copied into the caller's packet.
 struct Findings {
   unsigned protocol = 0;
   unsigned tcp_flags = 0;
@@ -81,7 +81,7 @@ DropReason PlainParser::Transport(size_t end, Findings* found) const {
     found->has_payload = size > 8;
     return DropReason::kNone;
   }
-  // What the header itself says of where its payload begins and the datagram ends.
+  // By the header: where its payload begins, and where the datagram ends.
   const size_t header = tcp ? (Number(at + 12, 1) >> 4) * 4 : 8;
   const size_t whole = tcp ? std::max(size, header) : Number(at + 4, 2);
   if (header < fixed || whole < header) return bad_header;
@@ -186,7 +186,7 @@ DropReason PlainParser::Ipv6(Findings* found) const {
     if (Number(at, 1) != 135) return DropReason::k_bad_source;  // neighbour solicitation
   }
   if (Number(l3_ + 7, 1) == 0) return DropReason::k_ttl_zero;
-  // Reassembled, the fragment header (8 bytes) is gone.
+  // The reassembled datagram has no fragment header (8 bytes).
   if (found->later_fragment && payload - 8 + fragment_offset > 65535) {
     return DropReason::k_fragment;
   }
@@ -196,8 +196,8 @@ DropReason PlainParser::Ipv6(Findings* found) const {
   return Transport(end, found);
 }
 
-// Sets everything in `packet` that does not need the IP header's fields; `defect` when there is
-// nothing to read behind it.
+// Sets the fields of `packet` that do not depend on the IP header. Sets `defect` if the frame ends
+// before the network header's end.
 void PlainParser::FindNetworkHeader(ParsedPacket* packet) {
   *packet = ParsedPacket{};
   packet->defect = DropReason::k_truncated;

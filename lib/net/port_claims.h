@@ -1,8 +1,8 @@
-// Who holds which ports of one address and protocol, where several may hold the same port if they lead
-// to the same place.
+// Records which claimant has which ports of one address and protocol. Several claimants may have
+// the same port if they lead to the same target.
 //
-// Worked example, places A and B: (8000-8999, A) and (8100-8199, A) go together; (8999-9100, B) finds
-// A in its way at 8999.
+// Worked example, targets A and B: (8000-8999, A) and (8100-8199, A) are compatible; (8999-9100, B)
+// conflicts with A at port 8999.
 #pragma once
 
 #include <algorithm>
@@ -13,18 +13,18 @@
 
 namespace fairlead {
 
-// `Owner`: copied; leads_to_same(Owner, Owner) is an equivalence.
-template <typename Owner>
+// `Claimant`: the claimant; it is copied. leads_to_same(Claimant, Claimant) is an equivalence relation.
+template <typename Claimant>
 class PortClaims {
  public:
   struct Conflict {
-    Owner owner;
-    uint16_t port;  // the lowest that both would hold
+    Claimant owner;
+    uint16_t port;  // the lowest port that both claim
   };
 
-  // Claims [first, last] unless somebody holds a port of it and leads elsewhere.
+  // Claims [first, last], unless a claimant with another target has one of these ports.
   template <typename LeadsToSame>
-  std::optional<Conflict> Add(uint16_t first, uint16_t last, const Owner& owner,
+  std::optional<Conflict> Add(uint16_t first, uint16_t last, const Claimant& owner,
                               LeadsToSame leads_to_same) {
     auto it = FirstThatEndsAt(first);
     uint16_t from = first;
@@ -38,14 +38,14 @@ class PortClaims {
       from = std::min(from, span_first);
       to = std::max(to, span.last);
     }
-    // They lead to one place, so one span stands for all of them.
+    // All overlapping spans have the same target, so one span replaces them.
     spans_.erase(begin, it);
     spans_.emplace(from, Span{to, owner});
     return std::nullopt;
   }
 
-  // Null: nobody holds the port.
-  const Owner* Find(uint16_t port) const {
+  // Null: the port is not claimed.
+  const Claimant* Find(uint16_t port) const {
     const auto it = spans_.upper_bound(port);
     if (it == spans_.begin()) return nullptr;
     const Span& span = std::prev(it)->second;
@@ -55,14 +55,14 @@ class PortClaims {
  private:
   struct Span {
     uint16_t last;
-    Owner owner;
+    Claimant owner;
   };
   auto FirstThatEndsAt(uint16_t port) {
     auto it = spans_.upper_bound(port);
     if (it != spans_.begin() && std::prev(it)->second.last >= port) --it;
     return it;
   }
-  std::map<uint16_t, Span> spans_;  // by first port; apart
+  std::map<uint16_t, Span> spans_;  // by first port; they do not overlap
 };
 
 }  // namespace fairlead

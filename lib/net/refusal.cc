@@ -12,12 +12,12 @@ namespace {
 
 constexpr uint8_t kTtl = 64;
 
-struct Addresses {
+struct ReplyAddresses {
   IpAddress source;
   IpAddress destination;
 };
 
-Addresses AddressesOf(const uint8_t* frame, const ParsedPacket& packet) {
+ReplyAddresses AddressesOf(const uint8_t* frame, const ParsedPacket& packet) {
   const uint8_t* l3 = frame + packet.l3_offset;
   if (packet.kind == FrameKind::kIpv4) {
     const auto& ip = *reinterpret_cast<const Ipv4Header*>(l3);
@@ -36,11 +36,11 @@ bool HasRightChecksum(const uint8_t* frame, const ParsedPacket& packet) {
   uint32_t size = TransportLength(packet);
   if (packet.l4_protocol == kIpProtoUdp) {
     const auto& udp = *reinterpret_cast<const UdpHeader*>(l4);
-    // None (RFC 768); over IPv6 the parser has refused it.
+    // 0: no checksum (RFC 768). Over IPv6 the parser has dropped such a packet.
     if (udp.checksum.raw() == 0) return true;
     size = udp.length.host();
   }
-  const Addresses addresses = AddressesOf(frame, packet);
+  const ReplyAddresses addresses = AddressesOf(frame, packet);
   const uint64_t pseudo =
       PseudoHeaderSum(addresses.source, addresses.destination, packet.l4_protocol, size);
   return ChecksumFold(ChecksumPartial(l4, size, pseudo)) == 0;
@@ -50,17 +50,18 @@ void StoreChecksum(uint16_t value, Be16* field) {
   std::memcpy(field->bytes, &value, sizeof(value));
 }
 
-// `out`: of the IP header. Returns the header's length.
-uint32_t WriteIp(const Addresses& to_us, uint8_t* out) {
-  if (to_us.source.is_v4()) {
+// Writes the IP header of the reset to `out`. `received`: the addresses of the packet that it
+// answers. Returns the header's length.
+uint32_t WriteIp(const ReplyAddresses& received, uint8_t* out) {
+  if (received.source.is_v4()) {
     Ipv4Header ip{};
     ip.version_ihl = 0x45;
     ip.total_length = Be16::FromHost(sizeof(ip) + sizeof(TcpHeader));
     ip.flags_fragment = Be16::FromHost(kIpv4DontFragment);
     ip.ttl = kTtl;
     ip.protocol = kIpProtoTcp;
-    std::memcpy(ip.source.bytes, to_us.destination.wire().data(), sizeof(ip.source));
-    std::memcpy(ip.destination.bytes, to_us.source.wire().data(), sizeof(ip.destination));
+    std::memcpy(ip.source.bytes, received.destination.wire().data(), sizeof(ip.source));
+    std::memcpy(ip.destination.bytes, received.source.wire().data(), sizeof(ip.destination));
     StoreChecksum(Checksum(&ip, sizeof(ip)), &ip.checksum);
     std::memcpy(out, &ip, sizeof(ip));
     return sizeof(ip);
@@ -70,13 +71,13 @@ uint32_t WriteIp(const Addresses& to_us, uint8_t* out) {
   ip.payload_length = Be16::FromHost(sizeof(TcpHeader));
   ip.next_header = kIpProtoTcp;
   ip.hop_limit = kTtl;
-  std::memcpy(ip.source, to_us.destination.wire().data(), sizeof(ip.source));
-  std::memcpy(ip.destination, to_us.source.wire().data(), sizeof(ip.destination));
+  std::memcpy(ip.source, received.destination.wire().data(), sizeof(ip.source));
+  std::memcpy(ip.destination, received.source.wire().data(), sizeof(ip.destination));
   std::memcpy(out, &ip, sizeof(ip));
   return sizeof(ip);
 }
 
-// RFC 9293, 3.10.7.1. `size`: of the segment, with its header.
+// RFC 9293, 3.10.7.1. `size`: the segment's length with its header.
 TcpHeader ResetFor(const TcpHeader& segment, uint32_t size) {
   TcpHeader reset{};
   reset.source_port = segment.destination_port;
@@ -115,13 +116,13 @@ uint32_t MakeTcpReset(const uint8_t* frame, const ParsedPacket& packet, const Ma
               sizeof(ethernet->destination));
   std::memcpy(ethernet->source, mac.bytes.data(), sizeof(ethernet->source));
 
-  const Addresses to_us = AddressesOf(frame, packet);
+  const ReplyAddresses received = AddressesOf(frame, packet);
   uint8_t* l3 = out + packet.l3_offset;
-  const uint32_t header = WriteIp(to_us, l3);
+  const uint32_t header = WriteIp(received, l3);
   const auto& segment = *reinterpret_cast<const TcpHeader*>(frame + packet.l4_offset);
   TcpHeader reset = ResetFor(segment, TransportLength(packet));
   const uint64_t pseudo =
-      PseudoHeaderSum(to_us.destination, to_us.source, kIpProtoTcp, sizeof(reset));
+      PseudoHeaderSum(received.destination, received.source, kIpProtoTcp, sizeof(reset));
   StoreChecksum(ChecksumFold(ChecksumPartial(&reset, sizeof(reset), pseudo)), &reset.checksum);
   std::memcpy(l3 + header, &reset, sizeof(reset));
   return packet.l3_offset + header + uint32_t{sizeof(reset)};

@@ -69,7 +69,7 @@ FrontendRecord RecordOf(const Frontend& frontend) {
   return record;
 }
 
-// Without its place in the image.
+// Without name_offset and first_backend.
 ServiceRecord RecordOf(const SnapshotService& service) {
   ServiceRecord record{};
   record.name_length = static_cast<uint16_t>(service.name.size());
@@ -103,7 +103,7 @@ BackendRecord RecordOf(const SnapshotBackend& backend) {
 
 constexpr auto kNameOf = [](const auto& service) -> std::string_view { return service->name; };
 
-// Where an image's sections lie, one behind the other.
+// Places an image's sections, one after the other.
 class Layout {
  public:
   template <typename Record>
@@ -124,29 +124,28 @@ struct SnapshotAssembler::Service {
   std::string name;
   ServiceRecord record;
   std::vector<FrontendRecord> frontends;
-  std::vector<BackendRecord> backends;  // by endpoint; next_hop_index is a slot of NextHops
-  // Where it is in the image, as of the last WriteAll().
+  std::vector<BackendRecord> backends;  // by endpoint; next_hop_index is a handle of NextHops
+  // Its position in the image since the last WriteAll().
   size_t index = 0;
   uint32_t name_offset = 0;
   uint32_t first_backend = 0;
-  // It is in changed_: as a whole, or these backends.
-  bool is_changed = false;
-  bool all_changed = false;
-  std::vector<size_t> backends_changed;
+  bool is_changed = false;               // it is in changed_
+  bool all_changed = false;              // everything may have changed
+  std::vector<size_t> backends_changed;  // indices
 };
 
 class SnapshotAssembler::NextHops {
  public:
-  // A slot, until Release().
+  // The record's handle, valid until Release().
   uint32_t Take(const NextHopRecord& record) {
-    // What may find no memory comes first.
+    // Allocates first, so that a lack of memory changes nothing.
     if (free_.empty()) {
       free_.reserve(1);
       uses_.push_back(0);
       free_.push_back(static_cast<uint32_t>(uses_.size() - 1));
     }
     if (added_.size() == added_.capacity()) added_.reserve(2 * added_.size() + 1);
-    const auto [found, is_new] = slots_.try_emplace(record, free_.back());
+    const auto [found, is_new] = handles_.try_emplace(record, free_.back());
     if (is_new) {
       free_.pop_back();
       added_.push_back({record, found->second});
@@ -157,14 +156,14 @@ class SnapshotAssembler::NextHops {
   uint32_t Take(const std::optional<SnapshotNextHop>& hop) {
     return hop ? Take(RecordOf(*hop)) : kNoNextHop;
   }
-  void Release(uint32_t slot) {
-    if (slot != kNoNextHop && --uses_[slot] == 0) any_unused_ = true;
+  void Release(uint32_t handle) {
+    if (handle != kNoNextHop && --uses_[handle] == 0) any_unused_ = true;
   }
 
-  // Numbers them in their order. False: all have the numbers that they had.
+  // Numbers the next hops in their order. False: no number changed.
   bool Number() {
     if (added_.empty() && !any_unused_) return false;
-    // What may find no memory comes first.
+    // Allocates first, so that a lack of memory changes nothing.
     indices_.resize(uses_.size());
     free_.reserve(uses_.size());
     std::ranges::sort(added_, NextHopOrder{}, &Numbered::record);
@@ -173,20 +172,22 @@ class SnapshotAssembler::NextHops {
     std::ranges::merge(sorted_, added_, std::back_inserter(merged), NextHopOrder{},
                        &Numbered::record, &Numbered::record);
     std::erase_if(merged, [this](const Numbered& hop) {
-      if (uses_[hop.slot] != 0) return false;
-      slots_.erase(hop.record);
-      free_.push_back(hop.slot);
+      if (uses_[hop.handle] != 0) return false;
+      handles_.erase(hop.record);
+      free_.push_back(hop.handle);
       return true;
     });
     sorted_ = std::move(merged);
     added_.clear();
     any_unused_ = false;
-    for (uint32_t i = 0; i < sorted_.size(); ++i) indices_[sorted_[i].slot] = i;
+    for (uint32_t i = 0; i < sorted_.size(); ++i) indices_[sorted_[i].handle] = i;
     return true;
   }
-  // Both as of the last Number().
+  // Results of the last Number().
   size_t size() const { return sorted_.size(); }
-  uint32_t IndexOf(uint32_t slot) const { return slot == kNoNextHop ? kNoNextHop : indices_[slot]; }
+  uint32_t IndexOf(uint32_t handle) const {
+    return handle == kNoNextHop ? kNoNextHop : indices_[handle];
+  }
   void Write(NextHopRecord* records) const {
     for (const Numbered& hop : sorted_) *records++ = hop.record;
   }
@@ -194,15 +195,15 @@ class SnapshotAssembler::NextHops {
  private:
   struct Numbered {
     NextHopRecord record;
-    uint32_t slot;
+    uint32_t handle;
   };
-  std::unordered_map<NextHopRecord, uint32_t, NextHopHash, NextHopEqual> slots_;
-  std::vector<uint32_t> uses_;  // by slot
+  std::unordered_map<NextHopRecord, uint32_t, NextHopHash, NextHopEqual> handles_;
+  std::vector<uint32_t> uses_;  // by handle
   std::vector<uint32_t> free_;
   std::vector<Numbered> sorted_;
   std::vector<Numbered> added_;  // since the last Number()
   bool any_unused_ = false;
-  std::vector<uint32_t> indices_;  // by slot
+  std::vector<uint32_t> indices_;  // by handle
 };
 
 SnapshotAssembler::SnapshotAssembler() : next_hops_(std::make_unique<NextHops>()) {}
@@ -313,10 +314,10 @@ void SnapshotAssembler::SortFrontends() {
   std::ranges::sort(frontends_, {}, Key);
 }
 
-// The new one first, which may be the old one.
+// Takes the new one before it releases the old one, since both may be the same.
 void SnapshotAssembler::TakeClientNextHop(const std::optional<SnapshotNextHop>& hop,
-                                          uint32_t* slot) {
-  next_hops_->Release(std::exchange(*slot, next_hops_->Take(hop)));
+                                          uint32_t* handle) {
+  next_hops_->Release(std::exchange(*handle, next_hops_->Take(hop)));
 }
 
 SnapshotHeader SnapshotAssembler::MakeHeader(const SnapshotGlobals& globals) const {
@@ -373,7 +374,7 @@ void SnapshotAssembler::WriteAll(SnapshotHeader* header) {
   header->names = layout.Place<char>(name_bytes);
   header->total_bytes = layout.total_bytes();
   words_.resize(header->total_bytes / 8);
-  words_.back() = 0;  // what fills up the names' last word
+  words_.back() = 0;  // the padding after the names
   auto* const start = reinterpret_cast<std::byte*>(words_.data());
   std::ranges::copy(frontends_,
                     reinterpret_cast<FrontendRecord*>(start + header->frontends.offset_bytes));
@@ -436,7 +437,8 @@ bool SnapshotAssembler::WriteAgain(const SnapshotHeader& header, Service* servic
 }
 
 bool SnapshotAssembler::Assemble(const SnapshotGlobals& globals) {
-  // Until this is done: a lack of memory in the middle has the next call write all.
+  // layout_changed_ stays true until the end: after a lack of memory, the next call writes
+  // everything.
   bool differs = std::exchange(layout_changed_, true);
   TakeClientNextHop(globals.client_next_hop_v4, &client_v4_);
   TakeClientNextHop(globals.client_next_hop_v6, &client_v6_);

@@ -10,7 +10,7 @@ namespace {
 
 bool Fits(const std::optional<SnapshotNextHop>& hop) { return !hop || hop->interface.size() <= 15; }
 
-// What the fixed-size records cannot hold is refused here; all else is the validator's to judge.
+// Refuses values that do not fit the fixed-size records. The validator checks everything else.
 Status CheckFits(const SnapshotInput& input) {
   for (const auto* hop : {&input.client_next_hop_v4, &input.client_next_hop_v6}) {
     if (Fits(*hop)) continue;
@@ -69,7 +69,7 @@ Result<SnapshotImage> LoadSnapshot(std::span<const std::byte> bytes) {
   }
   std::vector<uint64_t> words((bytes.size() + 7) / 8);
   if (!bytes.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
-  // The very length that came, so that a tail of a few bytes is refused rather than padded.
+  // Validates the length as received, so that a rest of a few bytes is refused rather than padded.
   RETURN_IF_ERROR(ValidateSnapshot(std::as_bytes(std::span(words)).first(bytes.size())));
   return SnapshotImage(std::move(words));
 }

@@ -1,5 +1,5 @@
-// Makes a snapshot image from plain values. Sorts, so that the same intent gives the same bytes
-// (but for the generation) whatever the order of the calls.
+// Makes a snapshot image from plain values. It sorts them, so that the same intent gives the same
+// bytes (except the generation), whatever the order of the input.
 #pragma once
 
 #include <cstddef>
@@ -53,14 +53,13 @@ struct SnapshotInput {
   uint64_t generation = 0;
   uint64_t hash_seed = 0;
   std::vector<SnapshotService> services;
-  std::optional<SnapshotNextHop> client_next_hop_v4 = {};  // of nat's replies
+  std::optional<SnapshotNextHop> client_next_hop_v4 = {};  // for nat's replies
   std::optional<SnapshotNextHop> client_next_hop_v6 = {};
   uint64_t change_id = 0;  // SnapshotHeader
 };
 
-// The image, already validated: what this returns the dataplane accepts. Fails with what
-// ValidateSnapshot says. The buffer is aligned to 8 (vector of uint64_t words); its size in bytes
-// is header.total_bytes.
+// An image that has been validated, so the dataplane accepts it. The buffer is aligned to 8 (a
+// vector of uint64_t words). Its size in bytes is header.total_bytes.
 class SnapshotImage {
  public:
   SnapshotImage() = default;
@@ -75,6 +74,7 @@ class SnapshotImage {
   std::vector<uint64_t> words_;
 };
 
+// Makes and validates an image. Fails with the error of ValidateSnapshot.
 Result<SnapshotImage> BuildSnapshot(const SnapshotInput& input);
 
 // Copies foreign bytes to an aligned buffer and validates them.

@@ -12,8 +12,8 @@ bool SameBytes(std::span<const Record> a, std::span<const Record> b) {
          (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 
-// By index of a next hop in `before`: that of the same one in `after`, else kNoNextHop. Finds all where
-// both are in the same order, which those of one maker are.
+// By next hop index in `before`: the index of the same next hop in `after`, else kNoNextHop. Finds
+// all if both images are in the same order, as images of one control plane are.
 std::vector<uint32_t> MatchNextHops(const SnapshotView& before, const SnapshotView& after) {
   const auto old = before.next_hops();
   const auto present = after.next_hops();

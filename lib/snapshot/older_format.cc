@@ -11,11 +11,11 @@
 namespace fairlead {
 namespace {
 
-// Version 2 has ports and any port only.
+// Version 2 has only single ports and any port.
 bool HasRange(const FrontendRecord& frontend) { return frontend.last_port != 0; }
 
-// Puts a section's records behind what is there, and their place into the header's range. Each section's
-// length is a multiple of 8, as its records' are, but for the names, which end the image.
+// Appends a section's records and sets the header's `range` for them. Each section's length is a
+// multiple of 8, since that of its records is. The exception are the names, which end the image.
 template <typename Record>
 void AppendSection(std::span<const Record> records, SectionRange* range,
                    std::vector<uint64_t>* words) {

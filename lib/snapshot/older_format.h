@@ -1,4 +1,4 @@
-// An image in the format of an older release, for a dataplane that reads no newer one.
+// Makes an image in the format of an older release, for a dataplane that cannot read a newer one.
 #pragma once
 
 #include <cstddef>
@@ -17,15 +17,15 @@ struct OlderImage {
     Frontend frontend;
   };
   SnapshotImage image;
-  // What version 2 has no place for. Frontends of port ranges are not in it: their packets go to a
-  // wider frontend, if there is one, or are dropped.
+  // Version 2 has no port ranges. These frontends are not in the image: their packets go to a wider
+  // frontend, if there is one, or are dropped.
   std::vector<RangeFrontend> left_out_frontends;
-  // These drop silently where they have no backend, instead of refusing the client.
+  // These services drop silently if they have no usable backend, instead of refusing the client.
   std::vector<std::string> services_without_reset;
 };
 
-// Version 2, which release 0.1.0 (commit ac0086a) reads. The same generation, another digest. REQUIRES a
-// valid image of kSnapshotVersion, aligned to 8.
+// Makes version 2, which release 0.1.0 (commit ac0086a) reads. It has the same generation and
+// another digest. REQUIRES a valid image of kSnapshotVersion, aligned to 8.
 OlderImage ToSnapshotVersion2(std::span<const std::byte> image);
 
 }  // namespace fairlead

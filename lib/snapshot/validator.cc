@@ -51,7 +51,7 @@ std::string Number(uint64_t value) { return std::to_string(value); }
 
 uint64_t PaddedBytes(uint64_t bytes) { return (bytes + 7) & ~uint64_t{7}; }
 
-// The sections must lie exactly one behind the other, so that none overlaps and no byte is unread.
+// The sections must follow each other exactly, so that none overlap and no byte is unchecked.
 class LayoutChecker {
  public:
   Status Section(std::string_view name, const SectionRange& range, uint64_t max_count,
@@ -102,7 +102,7 @@ Status CheckEnvelope(std::span<const std::byte> image, const SnapshotHeader& hea
     return RefuseHeader("generation", header.generation, "is above " + Number(kMaxGeneration));
   }
   if (header.version == kOldestSnapshotVersion && header.change_id != 0) {
-    return RefuseHeader("change_id", header.change_id, "is not 0, which it is in version 2");
+    return RefuseHeader("change_id", header.change_id, "is not 0, as it must be in version 2");
   }
   for (const uint64_t word : header.reserved) {
     if (word != 0) return RefuseHeader("reserved", word, "is not 0");
@@ -133,7 +133,7 @@ Status CheckLayout(std::span<const std::byte> image, const SnapshotHeader& heade
   const uint64_t names_end = header.names.offset_bytes + header.names.count;
   for (uint64_t i = names_end; i < total; ++i) {
     if (image[i] != std::byte{0}) {
-      return RefuseHeader("padding", std::to_integer<uint64_t>(image[i]), "behind names is not 0");
+      return RefuseHeader("padding", std::to_integer<uint64_t>(image[i]), "after names is not 0");
     }
   }
   return {};
@@ -145,19 +145,21 @@ uint64_t LoadWord(const uint8_t* bytes) {
   return word;
 }
 
-// 0.0.0.0/8, 127/8, 224/4 and 240/4 are told by the first byte, and most addresses are IPv4.
+// Most addresses are IPv4. Their first byte tells whether they are in 0.0.0.0/8, 127/8, 224/4 or
+// 240/4.
 bool IsUsableAddress(const auto& record) {
   if (record.family != 4) return !AddressOf(record).IsUnusable();
   const uint8_t first = record.address[0];
   return first != 0 && first != 127 && first < 224;
 }
 
-// Shared by frontends and backends: family, zero padding behind IPv4, usable address.
+// Shared by frontends and backends: checks the family, the zero padding after IPv4, and that the
+// address is usable.
 template <typename Record>
 bool HasGoodAddress(const Record& record) {
   static_assert(sizeof(record.address) == 16);
   if (record.family == 4) {
-    // The four bytes of the address are the low half of the first word.
+    // The address is the low half of the first word. Everything else must be 0.
     if ((LoadWord(record.address) >> 32 | LoadWord(record.address + 8)) != 0) return false;
   } else if (record.family != 6) {
     return false;
@@ -165,7 +167,7 @@ bool HasGoodAddress(const Record& record) {
   return IsUsableAddress(record);
 }
 
-// What is wrong. REQUIRES !HasGoodAddress(record).
+// The error for the record. REQUIRES !HasGoodAddress(record).
 template <typename Record>
 Status RefuseAddress(std::string_view section, size_t index, const Record& record) {
   if (record.family != 4 && record.family != 6) {
@@ -177,7 +179,7 @@ Status RefuseAddress(std::string_view section, size_t index, const Record& recor
   }
   const auto* behind = std::find_if(std::begin(record.address) + 4, std::end(record.address),
                                     [](uint8_t byte) { return byte != 0; });
-  return Refuse(section, index, "address", Number(*behind), "behind an IPv4 address is not 0");
+  return Refuse(section, index, "address", Number(*behind), "after an IPv4 address is not 0");
 }
 
 std::strong_ordering CompareAddress(const auto& a, const auto& b) {
@@ -202,12 +204,12 @@ std::strong_ordering Compare(const BackendRecord& a, const BackendRecord& b) {
   return a.port <=> b.port;
 }
 
-// What is wrong with a record that does not come behind the one before it.
+// The defect of a record that is not greater than the one before it.
 std::string_view OrderDefect(std::strong_ordering order) {
   return order == 0 ? "appears twice" : "is out of order";
 }
 
-// Ranges of one address and protocol nest or are apart. REQUIRES frontends in order.
+// Ranges of one address and protocol must nest or be disjoint. REQUIRES frontends in order.
 Status CheckNesting(const SnapshotView& view) {
   const auto records = view.frontends();
   PortNesting nesting;
@@ -221,7 +223,7 @@ Status CheckNesting(const SnapshotView& view) {
     const auto other = nesting.Add(record.port, record.last_port, i);
     if (!other) continue;
     return Refuse("frontends", i, "last_port", FrontendOf(record).ToString(),
-                  "overlaps " + FrontendOf(records[*other]).ToString() + " in part");
+                  "overlaps " + FrontendOf(records[*other]).ToString() + " partly");
   }
   return {};
 }
@@ -280,7 +282,7 @@ Status CheckServiceFlags(size_t index, const ServiceRecord& record, const ModeDe
     known |= setting.flag;
     if ((record.flags & setting.flag) == 0 || mode.Allows(setting)) continue;
     return Refuse("services", index, "flags." + std::string(setting.name), "1",
-                  "does not go with mode " + Number(record.mode));
+                  "is not allowed in mode " + Number(record.mode));
   }
   if ((record.flags & ~known) != 0) {
     return Refuse("services", index, "flags", Number(record.flags), "has unknown bits");
@@ -297,23 +299,23 @@ Status CheckServicePolicy(const SnapshotView& view, size_t index) {
     return Refuse("services", index, field, Number(value), why);
   };
   const ModeDescriptor* mode = FindMode(record.mode);
-  if (mode == nullptr) return refuse("mode", record.mode, "is no forwarding mode");
+  if (mode == nullptr) return refuse("mode", record.mode, "is not a forwarding mode");
   if (record.hash_policy > static_cast<uint8_t>(HashPolicy::kSourceIp)) {
-    return refuse("hash_policy", record.hash_policy, "is no hash policy");
+    return refuse("hash_policy", record.hash_policy, "is not a hash policy");
   }
   if (record.tracking_tcp > static_cast<uint8_t>(Tracking::kAdaptive)) {
-    return refuse("tracking_tcp", record.tracking_tcp, "is no tracking mode");
+    return refuse("tracking_tcp", record.tracking_tcp, "is not a tracking mode");
   }
   if (record.tracking_udp > static_cast<uint8_t>(Tracking::kAdaptive)) {
-    return refuse("tracking_udp", record.tracking_udp, "is no tracking mode");
+    return refuse("tracking_udp", record.tracking_udp, "is not a tracking mode");
   }
   const bool needs_port = mode->Allows(kGuePortSetting);
   if (needs_port != (record.gue_port != 0)) {
     return refuse("gue_port", record.gue_port,
-                  needs_port ? "is no port, which mode " + std::string(mode->name) + " needs"
+                  needs_port ? "is not a port, which mode " + std::string(mode->name) + " needs"
                              : "is set, but the mode is not " + ModeNamesWith(kGuePortSetting));
   }
-  // Most services have the slots of the one before, whose count was judged.
+  // Most services have the slot count of the service before, which was checked.
   const bool is_known = index != 0 && record.slot_count == view.services()[index - 1].slot_count;
   if (!is_known && (record.slot_count > kMaxSlotCount || !IsPrime(record.slot_count))) {
     return refuse("slot_count", record.slot_count,
@@ -357,7 +359,8 @@ Status CheckServices(const SnapshotView& view) {
   return {};
 }
 
-// There are many: what is wrong with one is told apart and put into words only when something is.
+// There are many backends, so this check is fast. Only for a bad one, RefuseBackend finds the
+// defect.
 bool IsGoodBackend(const BackendRecord& record, bool may_have_port, uint32_t next_hop_count) {
   return HasGoodAddress(record) && record.state <= static_cast<uint8_t>(BackendState::kDown) &&
          record.weight <= kMaxWeight && record.reserved == 0 && record.id != 0 &&
@@ -373,13 +376,13 @@ Status RefuseBackend(size_t index, const BackendRecord& record, const ModeDescri
     return Refuse("backends", index, field, Number(value), why);
   };
   if (record.state > static_cast<uint8_t>(BackendState::kDown)) {
-    return refuse("state", record.state, "is no backend state");
+    return refuse("state", record.state, "is not a backend state");
   }
   if (record.weight > kMaxWeight) {
     return refuse("weight", record.weight, "is not within 0.." + Number(kMaxWeight));
   }
   if (record.reserved != 0) return refuse("reserved", record.reserved, "is not 0");
-  if (record.id == 0) return refuse("id", record.id, "is reserved for no backend");
+  if (record.id == 0) return refuse("id", record.id, "is not a valid id");
   if (record.next_hop_index != kNoNextHop && record.next_hop_index >= next_hop_count) {
     return refuse("next_hop_index", record.next_hop_index,
                   "is not below the count of next hops, " + Number(next_hop_count));
@@ -414,9 +417,9 @@ struct IdPlace {
   uint32_t index;
 };
 
-// By digits of eleven bits, the lowest first, since comparing a hundred thousand ids is what most of
-// a validation's time went into: they are hashes, and no branch on them can be predicted. Equal ones
-// stay in order.
+// A radix sort with digits of eleven bits, the lowest first. Equal ids stay in order. A comparison
+// sort of a hundred thousand ids would take most of a validation's time: ids are hashes, so no
+// branch on them can be predicted.
 void SortById(std::vector<IdPlace>* places) {
   constexpr uint32_t kDigitBits = 11;
   std::vector<IdPlace> sorted(places->size());
@@ -467,7 +470,7 @@ Status CheckNextHops(const SnapshotView& view) {
     MacAddress mac;
     std::copy(std::begin(record.mac), std::end(record.mac), mac.bytes.begin());
     if (mac.is_zero() || mac.is_group()) {
-      return Refuse("next_hops", i, "mac", mac.ToString(), "is not one station's address");
+      return Refuse("next_hops", i, "mac", mac.ToString(), "is not a unicast MAC address");
     }
     if (record.vlan > kMaxVlan) {
       return Refuse("next_hops", i, "vlan", Number(record.vlan),
@@ -485,8 +488,8 @@ Status CheckNextHops(const SnapshotView& view) {
   return {};
 }
 
-// Whether the ids of `after` are some of those of `before`, each once. Then all are as distinct as they
-// were. REQUIRES distinct ids in `before`.
+// True if the ids of `after` are a subset of those of `before`, each only once: then they are
+// distinct from all others, as before. REQUIRES distinct ids in `before`.
 bool HasKnownIds(std::span<const BackendRecord> before, std::span<const BackendRecord> after) {
   const auto id_of = [](const BackendRecord& record) { return record.id; };
   if (std::ranges::equal(before, after, {}, id_of, id_of)) return true;
@@ -501,7 +504,7 @@ bool HasKnownIds(std::span<const BackendRecord> before, std::span<const BackendR
   return std::ranges::adjacent_find(ids) == ids.end() && std::ranges::includes(sorted(before), ids);
 }
 
-// As CheckUniqueIds, where a service that stays has only ids that it had.
+// As CheckUniqueIds, but fast if no service has ids that it did not have in `before`.
 Status CheckNewIds(const SnapshotView& before, const SnapshotView& after,
                    const SnapshotDifference& difference) {
   uint32_t next = 0;
@@ -519,8 +522,9 @@ Status CheckNewIds(const SnapshotView& before, const SnapshotView& after,
   return {};
 }
 
-// The header; that all sections lie inside the image; services, frontends and next hops.
-Status CheckAllButBackends(std::span<const std::byte> image) {
+// Checks the header, that all sections are inside the image, the services and the clients' next
+// hops.
+Status CheckHeaderAndServices(std::span<const std::byte> image) {
   CHECK(reinterpret_cast<uintptr_t>(image.data()) % 8 == 0);
   if (image.size() < sizeof(SnapshotHeader)) {
     return RefuseHeader("length", image.size(),
@@ -553,7 +557,7 @@ uint64_t SnapshotDigest(std::span<const std::byte> image) {
 }
 
 Status ValidateSnapshot(std::span<const std::byte> image) {
-  RETURN_IF_ERROR(CheckAllButBackends(image));
+  RETURN_IF_ERROR(CheckHeaderAndServices(image));
   const SnapshotView view(image);
   RETURN_IF_ERROR(CheckFrontends(view));
   for (const ServiceRecord& service : view.services()) {
@@ -565,7 +569,7 @@ Status ValidateSnapshot(std::span<const std::byte> image) {
 
 Status ValidateSnapshotAfter(const SnapshotView& before, std::span<const std::byte> image,
                              SnapshotDifference* difference) {
-  RETURN_IF_ERROR(CheckAllButBackends(image));
+  RETURN_IF_ERROR(CheckHeaderAndServices(image));
   const SnapshotView view(image);
   *difference = CompareSnapshots(before, view);
   if (!difference->same_frontends) RETURN_IF_ERROR(CheckFrontends(view));

@@ -1,4 +1,4 @@
-// The one gate between received bytes and the dataplane: after it, indices are trusted.
+// Validates received snapshots. After validation, the dataplane trusts all indices.
 #pragma once
 
 #include <cstddef>
@@ -11,19 +11,20 @@
 
 namespace fairlead {
 
-// Checks length, magic, version, digest, then every count, offset, index, enum and range,
-// uniqueness of frontends and of backend ids, and that services' backend ranges tile the backends.
-// The message names record, field and value. Pure; any thread; never reads outside `image`,
-// whatever its bytes (fuzzed). REQUIRES image.data() aligned to 8.
+// Checks length, magic, version and digest. Then checks every count, offset, index, enum and range,
+// that frontends and ids are unique, and that every backend belongs to exactly one service. The
+// message names record, field and value. Pure; any thread. Never reads outside `image`, whatever
+// its bytes (fuzzed). REQUIRES image.data() aligned to 8.
 Status ValidateSnapshot(std::span<const std::byte> image);
 
-// The same verdict, but for the order in which defects are found: of services that are as they were in
-// `before`, a valid image, the backends are not looked at again. `difference`: how the two differ, if
-// the image is valid.
+// As ValidateSnapshot, but does not check the backends of services that are unchanged since
+// `before`, a valid image. The result is the same, except that of several defects another may be
+// reported. `difference`: how the two images differ, if the image is valid.
 Status ValidateSnapshotAfter(const SnapshotView& before, std::span<const std::byte> image,
                              SnapshotDifference* difference);
 
-// What header.digest of `image` must hold (format.h). REQUIRES image of at least a header's size.
+// The correct value of header.digest of `image` (format.h). REQUIRES image of at least a header's
+// size.
 uint64_t SnapshotDigest(std::span<const std::byte> image);
 
 }  // namespace fairlead

@@ -12,7 +12,8 @@
 
 namespace fairlead {
 
-// Borrows the image: it must outlive the view and have passed ValidateSnapshot.
+// The view does not own the image. REQUIRES that it outlives the view and has passed
+// ValidateSnapshot.
 class SnapshotView {
  public:
   explicit SnapshotView(std::span<const std::byte> validated_image);

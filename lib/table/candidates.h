@@ -1,6 +1,6 @@
-// Whom else a packet of a slot that is not settled may belong to: the list that goes along for the
-// second chance (lib/encap/candidate_list.h). A balancer that did not see the flow begin, or whose
-// record is from a time when it did not, is set right by it.
+// Makes the candidate list of second chance (lib/encap/candidate_list.h): the other backends that a
+// packet of an unsettled slot may belong to. The list corrects a balancer that did not see the flow
+// begin, and has therefore chosen or recorded the wrong backend.
 #pragma once
 
 #include "lib/encap/candidate_list.h"
@@ -8,16 +8,17 @@
 
 namespace fairlead {
 
-// Any worker. For a packet that goes to backend `chosen`: the slot's other owners since it was
-// settled last, newest first, the present one before them; none that is down or reached over the
-// other family. Empty for a settled slot, and for a service without second chance.
+// Any worker. For a packet that goes to backend `chosen`: the slot's other owners since it was last
+// settled. The current owner is first, then the former owners, newest first. Backends that are down
+// or of the other family are not listed. Empty for a settled slot, and for a service without second
+// chance.
 inline CandidateList ListCandidates(const ForwardingTables& tables, const ServiceEntry& service,
                                     const FlowHash& hash, uint32_t chosen) {
   const BackendEntry* const backends = &tables.backends()[service.first_backend];
   const uint8_t family = tables.backends()[chosen].family;
   CandidateList list(static_cast<Family>(family), static_cast<uint32_t>(tables.generation()));
   if ((service.flags & kServiceSecondChance) == 0) return list;
-  const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
+  const uint32_t word = SlotAddress(service, hash)->load(std::memory_order_relaxed);
   if (Slot::IsSettled(word)) return list;
   const SlotFormers* formers = service.slot_table->FormersOf(SlotIndex(hash, service.slot_count));
   if (formers == nullptr) return list;

@@ -19,7 +19,8 @@ SnapshotNextHop NextHopOf(const NextHopRecord& record) {
   return hop;
 }
 
-// The snapshot with nothing in it but this service, and what is left out as the tables treat it.
+// The snapshot reduced to this service. Backends that are left out get the state that the tables
+// would give them.
 SnapshotInput OnlyService(const SnapshotView& snapshot, uint32_t service_index,
                           const LeftOutBackends& left_out) {
   const ServiceRecord& record = snapshot.services()[service_index];
@@ -55,7 +56,7 @@ SnapshotInput OnlyService(const SnapshotView& snapshot, uint32_t service_index,
   return {snapshot.header().generation, snapshot.header().hash_seed, {std::move(service)}};
 }
 
-// Ports as the next hops name them: whether they exist is the dataplane's affair.
+// The ports that the next hops name. Only the dataplane knows whether they exist.
 std::vector<EgressPort> PortsOf(const SnapshotView& snapshot) {
   std::vector<EgressPort> ports;
   for (const NextHopRecord& record : snapshot.next_hops()) {
@@ -66,7 +67,8 @@ std::vector<EgressPort> PortsOf(const SnapshotView& snapshot) {
     if (!interface.empty() && !known) ports.push_back({std::move(interface), {}});
   }
   if (ports.empty()) ports.emplace_back();
-  // Addresses and MTUs are the dataplane's too; no explanation depends on what they are.
+  // The dataplane's addresses and MTUs are not known either. No explanation depends on their
+  // values.
   for (EgressPort& port : ports) {
     port.mtu = UINT16_MAX;
     port.addresses = {IpAddress::Parse("192.0.2.1").value(),
@@ -99,13 +101,13 @@ std::string Sentences(const Explanation& explanation, const ServiceEntry& servic
   }
   if (explanation.drop_reason == DropReason::k_no_backend &&
       (service.flags & kServiceResetNoBackend) != 0) {
-    text += " The client is told, by a TCP reset or an ICMP error (on_no_backend: reset).";
+    text += " The client gets a TCP reset or an ICMP error (on_no_backend: reset).";
   }
   if (!explanation.left_out.empty()) {
     const auto& [backend, reason] = explanation.left_out.front();
-    text += " Left out is backend " + backend.ToString() + ": " + std::string(LeftOutText(reason));
+    text += " Backend " + backend.ToString() + " is left out: " + std::string(LeftOutText(reason));
     const size_t more = explanation.left_out.size() - 1;
-    text += more == 0 ? "." : "; and " + std::to_string(more) + " more.";
+    text += more == 0 ? "." : "; and " + std::to_string(more) + " more backends.";
   }
   return text;
 }
@@ -129,12 +131,12 @@ Result<Explainer> Explainer::Make(const SnapshotView& snapshot, const FlowKey& k
 
   ASSIGN_OR_RETURN(explainer.image_, BuildSnapshot(OnlyService(snapshot, index, left_out)));
   const SnapshotView view(explainer.image_.bytes());
-  CounterSlots backend_slots(kMaxBackendsPerService);
-  CounterSlots service_slots(1);
+  CounterIndices backend_indices(kMaxBackendsPerService);
+  CounterIndices service_indices(1);
   ForwardingTables::BuildStats stats;
   ASSIGN_OR_RETURN(
       explainer.tables_,
-      ForwardingTables::Build(view, {}, PortsOf(view), &backend_slots, &service_slots, &stats));
+      ForwardingTables::Build(view, {}, PortsOf(view), &backend_indices, &service_indices, &stats));
   const ServiceEntry& service = explainer.tables_->services().front();
   explainer.hash_ = HashFlow(key, service.hash_policy, explainer.tables_->hash_seed());
   return explainer;
@@ -199,7 +201,7 @@ Explanation Explainer::ExplainWithoutService() const {
     explanation.why = DropReasonText(DropReason::k_no_frontend);
   } else {
     explanation.why = "No frontend has the address " + key_.destination().ToString() +
-                      ": the packet is left to the kernel.";
+                      ": the packet goes to the kernel.";
   }
   return explanation;
 }
@@ -217,9 +219,9 @@ Explanation Explainer::Explain(const std::optional<ExplainRecord>& record,
   }
   facts.has_payload = record.has_value();
   const FlowRecord flow_record = record ? ToFlowRecord(*record) : FlowRecord{};
-  const uint32_t word = slot ? WordOf(*slot) : SlotWord(service, hash_)->load();
-  const Selection selection = ExplainBackend(*tables_, service, word, facts, /*now_tick=*/0,
-                                             record ? &flow_record : nullptr);
+  const uint32_t word = slot ? WordOf(*slot) : SlotAddress(service, hash_)->load();
+  const Selection selection = ChooseWithoutRecording(*tables_, service, word, facts, /*now_tick=*/0,
+                                                     record ? &flow_record : nullptr);
 
   Explanation explanation;
   explanation.hash = hash_;

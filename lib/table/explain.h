@@ -1,7 +1,7 @@
-// "Which backend, and why": what a worker would do with a packet of one flow, in words. Runs the
-// code that the pipeline runs (FrontendTable, HashFlow, BuildMaglev, ExplainBackend) on the
-// snapshot, so that an answer cannot differ from the forwarding. Used by fairleadd (/v1/explain)
-// and by `fairctl explain --snapshot`. explain_json.h has its JSON form.
+// Explains which backend a worker would choose for a packet of one flow, and why. It runs the code
+// of the pipeline (FrontendTable, HashFlow, BuildMaglev, ChooseWithoutRecording) on the snapshot, so that
+// an answer cannot differ from the forwarding. fairleadd (/v1/explain) and `fairctl explain
+// --snapshot` use it. explain_json.h makes the JSON form.
 #pragma once
 
 #include <cstdint>
@@ -21,25 +21,25 @@
 
 namespace fairlead {
 
-// A flow's record as the dataplane reported it (link/message.h, FlowMessage).
+// A flow's record as reported by the dataplane (link/message.h, FlowMessage).
 struct ExplainRecord {
   uint32_t backend_id = 0;
   uint32_t age_ms = 0;  // since last seen
   uint8_t flags = 0;    // RecordFlags
 };
 
-// The flow's slot as the dataplane reported it. Without: settled, on the owner that the snapshot
-// gives it.
+// The flow's slot as reported by the dataplane. Without a report, the slot counts as settled and
+// its owner comes from the snapshot.
 struct ExplainSlot {
   SlotState state = SlotState::kSettled;
-  uint32_t current_id = 0;  // of backends; 0 = nobody
+  uint32_t current_id = 0;  // backend ids; 0 = no owner
   uint32_t stable_id = 0;
 };
 
 struct Explanation {
   Verdict verdict = Verdict::kToKernel;        // kForward, kDrop or kToKernel
-  DropReason drop_reason = DropReason::kNone;  // unless kDrop
-  FlowHash hash;                               // of the reduced key; meaningful with a service
+  DropReason drop_reason = DropReason::kNone;  // kNone unless the verdict is kDrop
+  FlowHash hash;                               // under the service's policy; 0: no service
   std::string service;                         // empty: no service
   std::optional<ForwardingMode> forwarding;    // the service's
   uint32_t slot = kNoIndex;                    // kNoIndex: no service
@@ -48,25 +48,25 @@ struct Explanation {
   SelectReason reason = SelectReason::kNoBackend;
   std::optional<Endpoint> backend;
   std::optional<SnapshotNextHop> next_hop;             // the backend's
-  std::optional<ExplainRecord> record;                 // as given
+  std::optional<ExplainRecord> record;                 // as passed to Explain
   std::optional<Endpoint> recorded_backend;            // the record's, if it still exists
-  std::vector<std::pair<Endpoint, LeftOut>> left_out;  // of the service
-  std::string why;                                     // one or two plain sentences
+  std::vector<std::pair<Endpoint, LeftOut>> left_out;  // backends of the service
+  std::string why;                                     // one or two sentences
 };
 
 class Explainer {
  public:
-  // Copies what it needs of `snapshot`: the one service that `key` is for, whose slots it computes
-  // (milliseconds). Fails when that service cannot be built (ForwardingTables::Build says why).
+  // Copies the service that `key` is for from `snapshot` and computes its slots, which takes
+  // milliseconds. Fails if that service cannot be built, with the error of ForwardingTables::Build.
   static Result<Explainer> Make(const SnapshotView& snapshot, const FlowKey& key,
                                 const LeftOutBackends& left_out = {});
 
-  // Where the dataplane would keep this flow's record; nothing when the flow is not recorded.
+  // The flow's key in the flow table; no value if the service does not record such flows.
   std::optional<RecordKey> record_key() const;
   uint32_t service_id() const;  // 0: no service
 
-  // For an ordinary packet of the flow: one that carries it on when there is a record, one that
-  // opens it (SYN) when there is none.
+  // Explains a typical packet of the flow: one that continues it if there is a record, else one
+  // that opens it (SYN).
   Explanation Explain(const std::optional<ExplainRecord>& record,
                       const std::optional<ExplainSlot>& slot) const;
 
@@ -74,21 +74,22 @@ class Explainer {
   Explainer() = default;
   Status LookForReply(const SnapshotView& snapshot);
   Explanation ExplainWithoutService() const;
-  // `slot` as a word of this service's tables.
+  // `slot` as a slot word of this service's tables.
   uint32_t WordOf(const ExplainSlot& slot) const;
 
-  // A packet to nobody's frontend: the kernel's, or a reply through nat.
+  // A packet that is not for a frontend but is a reply through nat.
   Explanation ExplainReply() const;
 
   FlowKey key_;
   FlowHash hash_;
   bool is_frontend_address_ = false;
-  SnapshotImage image_;  // of the one service
+  SnapshotImage image_;  // contains the one service
   LeftOutBackends left_out_;
   std::unique_ptr<ForwardingTables> tables_;  // null: no service
-  std::string reply_service_;  // that translates replies, whose backend the source is; empty: none
-  ForwardingMode reply_mode_ = {};  // its
-  Endpoint reply_frontend_;         // what the source becomes
+  // The service that translates the flow's packets as replies of its backend; empty: none.
+  std::string reply_service_;
+  ForwardingMode reply_mode_ = {};  // that service's mode
+  Endpoint reply_frontend_;         // the new source
 };
 
 }  // namespace fairlead

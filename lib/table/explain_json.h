@@ -1,4 +1,4 @@
-// An Explanation as /v1/explain and `fairctl explain --json` give it.
+// The JSON form of an Explanation, for /v1/explain and `fairctl explain --json`.
 #pragma once
 
 #include <cstdio>
@@ -40,7 +40,9 @@ inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
   if (explanation.record) {
     json["record"] = {{"backend", text(explanation.recorded_backend)},
                       {"age_ms", explanation.record->age_ms},
-                      {"pinned", (explanation.record->flags & kRecordPinned) != 0},
+                      {"class", (explanation.record->flags & kRecordOld) != 0 ? "old" : "new"},
+                      // The same, for clients of release 0.1.0.
+                      {"pinned", (explanation.record->flags & kRecordOld) != 0},
                       {"confirmed", (explanation.record->flags & kRecordConfirmed) != 0},
                       {"closing", (explanation.record->flags & kRecordClosing) != 0}};
   }

@@ -16,12 +16,13 @@
 namespace fairlead {
 namespace {
 
-// What a backend weighs in its service's slots: only who may get new flows owns any.
+// A backend's weight in its service's slots. Only backends that may get new flows own slots.
 uint16_t EffectiveWeight(const BackendEntry& backend) {
   return backend.state == BackendState::kActive ? backend.weight : uint16_t{0};
 }
 
-// The same on every balancer of a group: from the endpoint and the group's seed, nothing else.
+// It depends only on the endpoint and the group's seed, so it is the same on every balancer of a
+// group.
 uint64_t IdentityOf(const BackendEntry& backend, uint64_t hash_seed) {
   uint8_t bytes[sizeof(backend.address) + 3];
   std::memcpy(bytes, backend.address, sizeof(backend.address));
@@ -36,8 +37,8 @@ bool SameEndpoint(const BackendEntry& a, const BackendEntry& b) {
          std::memcmp(a.address, b.address, sizeof(a.address)) == 0;
 }
 
-// True when both lists give the same slots to the same local indices. Who owns no slot does not
-// count, be it there or not.
+// True if both lists give the same slots to the same local indices. Backends that own no slot are
+// ignored.
 bool SameOwners(std::span<const BackendEntry> a, std::span<const BackendEntry> b) {
   const size_t common = std::min(a.size(), b.size());
   for (size_t i = 0; i < common; ++i) {
@@ -65,7 +66,7 @@ bool Tracks(const ServiceEntry& service) {
   return service.tracking_tcp != Tracking::kNone || service.tracking_udp != Tracking::kNone;
 }
 
-// A service with backends; then tunnels_ has a place for each, also for one that is left out.
+// If true, tunnels_ has an entry for each backend, including those that are left out.
 bool HasTunnels(const ServiceEntry& service) {
   return service.backend_count != 0 && service.is_tunnel();
 }
@@ -76,7 +77,7 @@ uint32_t TicksFor(uint32_t timeout_ms) {
 
 }  // namespace
 
-// One Build: what it was given, and the tables that come of it.
+// The state of one Build: its input, and the tables that it makes.
 class TablesBuilder {
  public:
   TablesBuilder(const SnapshotView& snapshot, const ForwardingTables::Past& past,
@@ -88,8 +89,8 @@ class TablesBuilder {
         own_address_{HasOwnAddress(Family::kIpv4, ports), HasOwnAddress(Family::kIpv6, ports)},
         tables_(new ForwardingTables(FrontendTable(snapshot.frontends()))) {}
 
-  Result<std::unique_ptr<ForwardingTables>> Build(CounterSlots* backend_slots,
-                                                  CounterSlots* service_slots,
+  Result<std::unique_ptr<ForwardingTables>> Build(CounterIndices* backend_indices,
+                                                  CounterIndices* service_indices,
                                                   ForwardingTables::BuildStats* stats) {
     if (past_.memory != nullptr) {
       tables_->backends_ = std::move(past_.memory->backends);
@@ -103,18 +104,18 @@ class TablesBuilder {
     AddBackends();
     RETURN_IF_ERROR(AddNat());
     AddIds();
-    // Last, so that a snapshot refused for what it says takes no counter slots.
-    RETURN_IF_ERROR(AssignCounters(backend_slots, service_slots));
+    // After the checks, so that a refused snapshot takes no counter indexes.
+    RETURN_IF_ERROR(AssignCounters(backend_indices, service_indices));
     AddSlots();
     if (stats != nullptr) *stats = stats_;
     return std::move(tables_);
   }
 
  private:
-  // What an earlier generation said of a service or a backend.
+  // A service in the previous generation.
   struct Before {
     const ServiceEntry* service = nullptr;  // null: it is new
-    bool may_share = false;                 // its slots
+    bool may_share = false;                 // its slot table can be shared
   };
   // The first sixteen bytes of a backend's entry, which come from its next hop.
   struct Hop {
@@ -164,11 +165,11 @@ class TablesBuilder {
     FindServicesBefore();
   }
 
-  // Both are sorted by name: nearly always the next is the same one as before.
+  // Both generations are sorted by name, so the next old service nearly always matches.
   void FindServicesBefore() {
     before_.resize(tables_->services_.size());
     if (previous_ == nullptr) return;
-    std::unordered_map<uint32_t, const ServiceEntry*> by_id;  // once they go apart
+    std::unordered_map<uint32_t, const ServiceEntry*> by_id;  // filled at the first mismatch
     const auto old = previous_->services();
     size_t next = 0;
     for (size_t s = 0; s < before_.size(); ++s) {
@@ -199,10 +200,10 @@ class TablesBuilder {
     return hop;
   }
 
-  // A service at a time, so that what its backends are and were is in the cache for all of it.
+  // Handles one service at a time, so that its backends, old and new, stay in the cache.
   void AddBackends() {
     tables_->backends_.reserve(snapshot_.backends().size());
-    same_places_ =
+    same_indices_ =
         previous_ != nullptr && previous_->backends().size() == snapshot_.backends().size();
     for (uint32_t s = 0; s < tables_->services_.size(); ++s) {
       ServiceEntry& service = tables_->services_[s];
@@ -219,7 +220,8 @@ class TablesBuilder {
     }
   }
 
-  // The service in the generation before, where all that its backends' entries are made of was the same.
+  // The service in the previous generation, if everything that its backends' entries depend on is
+  // unchanged; else null.
   const ServiceEntry* SameBefore(uint32_t service_index) const {
     if (previous_ == nullptr || past_.difference == nullptr) return nullptr;
     const uint32_t old_index = past_.difference->same_in_before[service_index];
@@ -245,7 +247,7 @@ class TablesBuilder {
                   tables_->tunnels_.begin() + service.first_backend);
     }
     service.backends_left_out = old.backends_left_out;
-    same_places_ = same_places_ && service.first_backend == old.first_backend;
+    same_indices_ = same_indices_ && service.first_backend == old.first_backend;
   }
 
   void AddBackendsOf(uint32_t service_index) {
@@ -260,17 +262,17 @@ class TablesBuilder {
       BackendEntry& entry = tables_->backends_.emplace_back();
       entry.service_index = service_index;
       const bool port_known = FillBackend(record, service, &entry);
-      const LeftOut reason = port_known ? CheckDeparture(index) : LeftOut::k_interface_no_port;
+      const LeftOut reason = port_known ? CheckEgressPath(index) : LeftOut::k_interface_no_port;
       LeaveOut(reason, &service, &entry);
       const BackendEntry* before = BackendBefore(record.id, &next);
       entry.counter_index = before == nullptr ? kNoIndex : before->counter_index;
       if (before == nullptr) new_backends_.push_back(index);
-      same_places_ = same_places_ && before == &previous_->backends()[index];
+      same_indices_ = same_indices_ && before == &previous_->backends()[index];
     }
   }
 
-  // The backend in the generation before, or null. It is searched for only where it is not at
-  // `*next`, which goes on to the one behind it.
+  // The backend in the previous generation, or null. Looks at `*next` first, and then sets `*next`
+  // to the index after the backend.
   const BackendEntry* BackendBefore(uint32_t id, uint32_t* next) const {
     if (previous_ == nullptr) return nullptr;
     const auto old = previous_->backends();
@@ -280,7 +282,7 @@ class TablesBuilder {
     return found;
   }
 
-  // False: its next hop's interface is no port.
+  // False: its next hop's interface is not a port.
   bool FillBackend(const BackendRecord& record, const ServiceEntry& service,
                    BackendEntry* entry) const {
     entry->id = record.id;
@@ -301,9 +303,9 @@ class TablesBuilder {
     return true;
   }
 
-  // One that is left out takes no new flows. Those that it has stay its own, and their packets are
-  // dropped: when what hinders passes soon, a route that flaps, they go on. Whether they should go
-  // to others is for the health check to say.
+  // A backend that is left out gets no new flows. It keeps its flows, and their packets are
+  // dropped. If the cause ends soon, as with a flapping route, the flows continue. The health check
+  // decides whether they should go to other backends.
   static void LeaveOut(LeftOut reason, ServiceEntry* service, BackendEntry* entry) {
     if (reason == LeftOut::kNo) return;
     ++service->backends_left_out;
@@ -313,7 +315,8 @@ class TablesBuilder {
     if (entry->state == BackendState::kActive) entry->state = BackendState::kDraining;
   }
 
-  // The port that a next hop names; kIngressPort when it names none.
+  // The port that a next hop names; kIngressPort if it names none; no value if there is no such
+  // port.
   std::optional<uint16_t> PortOf(const NextHopRecord& hop) const {
     const std::string_view interface(hop.interface, strnlen(hop.interface, sizeof(hop.interface)));
     if (interface.empty()) return kIngressPort;
@@ -324,9 +327,9 @@ class TablesBuilder {
     return static_cast<uint16_t>(port - ports_.begin());
   }
 
-  // Whether the ports can do what the backend's packets need; its tunnel, if it has one. REQUIRES that
-  // its next hop's port is known.
-  LeftOut CheckDeparture(uint32_t index) {
+  // Checks whether the ports can carry the backend's packets, and makes its tunnel, if it has one.
+  // REQUIRES that its next hop's port is known.
+  LeftOut CheckEgressPath(uint32_t index) {
     const BackendEntry& entry = tables_->backends_[index];
     const BackendRecord& record = snapshot_.backends()[index];
     const ServiceRecord& service = snapshot_.services()[entry.service_index];
@@ -334,25 +337,25 @@ class TablesBuilder {
     if (mode.translates_replies && !own_address_[record.family == 4 ? 0 : 1]) {
       return LeftOut::k_no_own_address;
     }
-    const Departure departure{snapshot_, service, record, entry.egress_port, ports_};
+    const EgressPath departure{snapshot_, service, record, entry.egress_port, ports_};
     const LeftOut mtu =
         CheckMtu(departure, tables_->services_[entry.service_index].frontend_families);
     if (mtu != LeftOut::kNo || !mode.is_tunnel()) return mtu;
     return MakeBackendTunnel(departure, &tables_->tunnels_[index]);
   }
 
-  // An MTU depends on nothing but the service, the port and the backend's family: nearly always the
-  // same as the last backend's.
-  LeftOut CheckMtu(const Departure& departure, uint8_t families) {
+  // The result depends only on the service, the port and the backend's family, which are nearly
+  // always those of the last backend.
+  LeftOut CheckMtu(const EgressPath& departure, uint8_t families) {
     const uint32_t kind = uint32_t{departure.egress_port} << 8 | departure.backend.family;
-    if (kind == mtu_checked_) return mtu_verdict_;
+    if (kind == mtu_checked_) return mtu_result_;
     mtu_checked_ = kind;
-    mtu_verdict_ = LeftOut::kNo;
+    mtu_result_ = LeftOut::kNo;
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       if ((families & (family == Family::kIpv4 ? 1 : 2)) == 0) continue;
-      if (mtu_verdict_ == LeftOut::kNo) mtu_verdict_ = CheckBackendMtu(departure, family);
+      if (mtu_result_ == LeftOut::kNo) mtu_result_ = CheckBackendMtu(departure, family);
     }
-    return mtu_verdict_;
+    return mtu_result_;
   }
 
   Status AddNat() {
@@ -367,9 +370,10 @@ class TablesBuilder {
     return {};
   }
 
-  // A port's configured gateway goes before what the control plane found: the host's default route,
-  // which may leave by an interface that is none of ours (management). Then no reply can be sent, but
-  // that is no reason to refuse the other services' changes.
+  // A port's configured gateway has priority over the control plane's client next hop. That is the
+  // host's default route, which may leave by an interface that is not a port (management). Then no
+  // reply can be sent, but the snapshot is not refused, since other services' changes must take
+  // effect.
   void SetClientHop(uint32_t next_hop_index, ClientHop* hop) const {
     for (uint16_t port = 0; port < ports_.size(); ++port) {
       if (!ports_[port].gateway) continue;
@@ -389,7 +393,7 @@ class TablesBuilder {
   }
 
   void AddIds() {
-    if (same_places_) {
+    if (same_indices_) {
       tables_->ids_ = previous_->ids_;
     } else {
       auto ids = std::make_shared<std::vector<ForwardingTables::IdEntry>>(
@@ -407,26 +411,26 @@ class TablesBuilder {
     tables_->id_mask_ = tables_->ids_->size() - 1;
   }
 
-  // What was there before has its place already.
-  Status AssignCounters(CounterSlots* backend_slots, CounterSlots* service_slots) {
+  // Services and backends of the previous generation keep their counter indexes.
+  Status AssignCounters(CounterIndices* backend_indices, CounterIndices* service_indices) {
     for (size_t s = 0; s < before_.size(); ++s) {
       ServiceEntry& service = tables_->services_[s];
       const ServiceEntry* old = before_[s].service;
       service.counter_index =
-          old == nullptr ? service_slots->Assign(service.id) : old->counter_index;
+          old == nullptr ? service_indices->Assign(service.id) : old->counter_index;
       if (service.counter_index == kNoIndex) {
         return ResourceExhausted("service " + service.name + ": all " +
-                                 std::to_string(service_slots->capacity()) +
-                                 " counter slots of services are taken");
+                                 std::to_string(service_indices->capacity()) +
+                                 " counter indexes of services are in use");
       }
     }
     for (const uint32_t index : new_backends_) {
       BackendEntry& backend = tables_->backends_[index];
-      backend.counter_index = backend_slots->Assign(backend.id);
+      backend.counter_index = backend_indices->Assign(backend.id);
       if (backend.counter_index == kNoIndex) {
         return ResourceExhausted("backend id " + std::to_string(backend.id) + ": all " +
-                                 std::to_string(backend_slots->capacity()) +
-                                 " counter slots of backends are taken");
+                                 std::to_string(backend_indices->capacity()) +
+                                 " counter indexes of backends are in use");
       }
     }
     return {};
@@ -453,7 +457,7 @@ class TablesBuilder {
     return tables.backends().subspan(service.first_backend, service.backend_count);
   }
 
-  // True when a flow falls into the same slot as before.
+  // True if every flow has the same slot as before.
   bool SameSlots(const ServiceEntry& service, const ServiceEntry& old) const {
     return previous_->hash_seed() == tables_->hash_seed_ && old.slot_count == service.slot_count &&
            old.hash_policy == service.hash_policy;
@@ -462,12 +466,12 @@ class TablesBuilder {
   bool MayShare(const ServiceEntry& service, const ServiceEntry& old) const {
     const auto now = BackendsOf(*tables_, service);
     const auto then = BackendsOf(*previous_, old);
-    // Slots that are not settled name backends that own none.
+    // Unsettled slots may name backends that own no slot, so then all ids must be the same.
     return SameSlots(service, old) && SameOwners(now, then) &&
            (old.slot_table->all_settled() || (SameIds(now, then) && Tracks(service)));
   }
 
-  // `old`: the service in the generation before, or null.
+  // `old`: the service in the previous generation, or null.
   std::shared_ptr<SlotTable> MakeSlots(const ServiceEntry& service, const ServiceEntry* old) const {
     const auto backends = BackendsOf(*tables_, service);
     std::vector<MaglevBackend> members;
@@ -515,7 +519,7 @@ class TablesBuilder {
         SlotChange{{}, past_.now_tick, service.idle_ticks, FormerTicksOf(service)});
   }
 
-  // Backends come and go, and local indices with them: by the old one, the new one.
+  // The new local index of each backend, by its old one; kNoOwner if it was deleted.
   std::vector<uint16_t> Renumbered(const ServiceEntry& service, const ServiceEntry& old) const {
     std::vector<uint16_t> renumbered;
     renumbered.reserve(old.backend_count);
@@ -525,8 +529,8 @@ class TablesBuilder {
     return renumbered;
   }
 
-  // Slots whose owner is another endpoint than before; all of them where there was nothing to
-  // compare with.
+  // The number of slots whose owner is another endpoint than before; all slots if there is nothing
+  // to compare with.
   uint32_t CountChanged(const ServiceEntry& service, const ServiceEntry* old) const {
     if (old == nullptr || old->slot_count != service.slot_count) return service.slot_count;
     const auto now = BackendsOf(*tables_, service);
@@ -549,17 +553,17 @@ class TablesBuilder {
   std::unique_ptr<ForwardingTables> tables_;
   std::vector<Before> before_;          // by service index
   uint32_t mtu_checked_ = kNoIndex;     // the last backend's port and family
-  LeftOut mtu_verdict_ = LeftOut::kNo;  // of these
-  std::vector<uint32_t> new_backends_;  // indices of those that the generation before has not
-  bool same_places_ = false;            // each backend has the index that it had before
+  LeftOut mtu_result_ = LeftOut::kNo;   // CheckMtu's result for these
+  std::vector<uint32_t> new_backends_;  // indices of backends that the previous generation has not
+  bool same_indices_ = false;           // each backend has the index that it had before
   ForwardingTables::BuildStats stats_;
 };
 
 Result<std::unique_ptr<ForwardingTables>> ForwardingTables::Build(
     const SnapshotView& snapshot, const Past& past, std::span<const EgressPort> ports,
-    CounterSlots* backend_slots, CounterSlots* service_slots, BuildStats* stats) {
+    CounterIndices* backend_indices, CounterIndices* service_indices, BuildStats* stats) {
   CHECK(ports.size() < kIngressPort);
-  return TablesBuilder(snapshot, past, ports).Build(backend_slots, service_slots, stats);
+  return TablesBuilder(snapshot, past, ports).Build(backend_indices, service_indices, stats);
 }
 
 bool ForwardingTables::NeedFlowTable() const {
@@ -580,7 +584,8 @@ SavedSlots ForwardingTables::SaveSlots(const ServiceEntry& service) const {
     SavedSlot& last = saved.slots.emplace_back();
     last = {slot.index, word.state, slot.since_tick, id_of(word.current), id_of(word.stable), {}};
     const SlotFormers* formers = service.slot_table->FormersOf(slot.index);
-    for (uint32_t n = 0; formers != nullptr && n < kMaxFormers; ++n) {
+    if (formers == nullptr) continue;
+    for (uint32_t n = 0; n < kMaxFormers && formers->owners[n] != kNoOwner; ++n) {
       last.formers[n] = {id_of(formers->owners[n]), formers->until_tick[n]};
     }
   }

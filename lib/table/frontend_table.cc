@@ -8,7 +8,7 @@
 namespace fairlead {
 
 FrontendTable::FrontendTable(std::span<const FrontendRecord> frontends) {
-  // Two entries for each frontend at most, and half of the table free.
+  // At most two entries for each frontend, in at most half of the table.
   entries_.resize(std::bit_ceil(frontends.size() * 4 + 2));
   mask_ = entries_.size() - 1;
   const uint64_t filter_bits = std::bit_ceil(frontends.size() * 64 + 1024);
@@ -33,7 +33,7 @@ FrontendTable::Entry* FrontendTable::Place(const Words& words, uint64_t meta) {
   return &entry;
 }
 
-// Frontends of one address and protocol stand side by side.
+// Frontends of one address and protocol are adjacent.
 void FrontendTable::AddRanges(std::span<const FrontendRecord> frontends) {
   if (!any_wide_) return;
   const auto place_of = [](const FrontendRecord& record) {

@@ -1,13 +1,13 @@
 // Exact-match lookup of a packet's destination: address, protocol, port -> service. Built once per
 // snapshot, immutable, read by all workers.
 //
-// Open addressing, linear probing, 32-byte entries, at most half full; addresses stand beside as
-// entries of their own kind, so that "is this address a frontend's?" is one more lookup, not a
-// second table. The entry with port 0 of an address and protocol has the any-port frontend's service
+// Open addressing, linear probing, 32-byte entries, at most half full. Each address also has an
+// entry of its own kind, so that "is this address a frontend's?" is another lookup in the same
+// table. The entry with port 0 of an address and protocol contains the any-port frontend's service
 // and the ranges, if there are any.
 //
-// Inline, because each packet asks two or three times (source, destination, any port) and nearly
-// always finds its answer in the first entry.
+// Inline, since each packet makes two or three lookups (source, destination, any port), which
+// nearly always end at the first entry.
 #pragma once
 
 #include <bit>
@@ -27,12 +27,12 @@ inline constexpr uint32_t kNoService = 0xffffffff;
 
 class FrontendTable {
  public:
-  // REQUIRES that those of one address and protocol stand side by side, as a snapshot has them.
+  // REQUIRES that frontends of one address and protocol are adjacent, as in a snapshot.
   explicit FrontendTable(std::span<const FrontendRecord> frontends);
 
   // The service for this destination: exact port first, then the narrowest range, then the any-port
-  // frontend; kNoService if none, or if `port` is 0. `address`: 16 bytes, IPv4 in the first four and
-  // the rest zero. `port` in host order.
+  // frontend; kNoService if none, or if `port` is 0. `address`: 16 bytes, IPv4 in the first four
+  // and the rest zero. `port` in host order.
   uint32_t Find(const uint8_t* address, Family family, uint8_t protocol, uint16_t port) const {
     const Words words = Load(address);
     return FindWords(words, MetaOf(family, protocol, Be16::FromHost(port).raw()));
@@ -45,9 +45,9 @@ class FrontendTable {
                                                 static_cast<uint16_t>(last >> 16)));
   }
 
-  // FindDestination for packets in a row: remembers the last answer, since the next packet is for the
-  // same frontend more often than not. Two or three words are compared, none is hashed. One for each
-  // family, so that a loop over IPv4 keeps its own in registers.
+  // FindDestination for a sequence of packets. It remembers the last result, since the next packet
+  // is mostly for the same frontend: then two or three words are compared, and nothing is hashed.
+  // There is one class for each family, so that a loop over IPv4 keeps the cursor in registers.
   class Ipv4Cursor {
    public:
     explicit Ipv4Cursor(const FrontendTable& table) : table_(table) {}
@@ -57,7 +57,7 @@ class FrontendTable {
       if (address != address_ || meta != meta_) [[unlikely]] {
         address_ = address;
         meta_ = meta;
-        service_ = table_.FindAfresh(key);
+        service_ = table_.FindUncached(key);
       }
       return service_;
     }
@@ -65,7 +65,7 @@ class FrontendTable {
    private:
     const FrontendTable& table_;
     uint32_t address_ = 0;
-    uint32_t meta_ = ~uint32_t{0};  // no key's
+    uint32_t meta_ = ~uint32_t{0};  // matches no key
     uint32_t service_ = kNoService;
   };
 
@@ -78,7 +78,7 @@ class FrontendTable {
         address_[0] = key.words[2];
         address_[1] = key.words[3];
         meta_ = meta;
-        service_ = table_.FindAfresh(key);
+        service_ = table_.FindUncached(key);
       }
       return service_;
     }
@@ -90,18 +90,18 @@ class FrontendTable {
     uint32_t service_ = kNoService;
   };
 
-  // True when some frontend, of whatever protocol and port, has this address.
+  // True if some frontend, of any protocol and port, has this address.
   bool HasAddress(const uint8_t* address, Family family) const {
     return HasWords(Load(address), family);
   }
-  // The same for either address of a parsed key.
+  // The same for the source of a parsed key.
   bool HasSource(const FlowKey& key) const {
     return key.size_bytes == 16 ? HasIpv4Source(key)
                                 : InFilter({key.words[0], key.words[1]}) && ProbeSource(key);
   }
-  // The same of a key known to be IPv4's.
+  // The same for a key known to be IPv4.
   bool HasIpv4Source(const FlowKey& key) const {
-    // One word of the address is 0, and half of the sum away.
+    // The second word is the constant 0, which removes one multiplication of FilterBit.
     return InFilter({key.words[0] & 0xffffffff, 0}) && ProbeSource(key);
   }
   bool HasDestination(const FlowKey& key) const {
@@ -122,7 +122,7 @@ class FrontendTable {
   static_assert(sizeof(Entry) == 32);
 
   static constexpr uint64_t kPortMask = 0xffff;
-  static constexpr uint64_t kKindAddress = uint64_t{1} << 32;  // stands for the address alone
+  static constexpr uint64_t kKindAddress = uint64_t{1} << 32;  // the entry of an address
 
   static uint64_t MetaOf(Family family, uint8_t protocol, uint16_t raw_port) {
     return uint64_t{raw_port} | uint64_t{protocol} << 16 |
@@ -142,15 +142,15 @@ class FrontendTable {
   }
 
   uint64_t HomeOf(const Words& words, uint64_t meta) const;
-  // The entry, or the free one where it would be.
+  // The entry, or the free entry where it would be.
   const Entry& Probe(const Words& words, uint64_t meta) const;
   uint32_t FindWords(const Words& words, uint64_t meta) const;
-  // Without an exact entry.
+  // The service of a range or an any-port frontend, for a port without an exact entry.
   [[gnu::noinline]] uint32_t FindWide(const Words& words, uint64_t meta) const;
   Entry* Place(const Words& words, uint64_t meta);
   void AddRanges(std::span<const FrontendRecord> frontends);
-  // Out of line: a loop that holds them as well keeps nothing in registers.
-  [[gnu::noinline]] uint32_t FindAfresh(const FlowKey& key) const { return FindDestination(key); }
+  // Not inlined: a loop with their code would keep nothing in registers.
+  [[gnu::noinline]] uint32_t FindUncached(const FlowKey& key) const { return FindDestination(key); }
   [[gnu::noinline]] bool ProbeSource(const FlowKey& key) const {
     return HasWords(SourceOf(key), key.family());
   }
@@ -167,18 +167,19 @@ class FrontendTable {
   }
   std::vector<Entry> entries_;  // 2^n
   uint64_t mask_ = 0;
-  // A bit for each address (and rarely for others too): every packet asks whether its source is a
-  // frontend's, and it hardly ever is. In a half-full table of a few entries that answer takes a
-  // number of steps that no branch predictor can guess; here it takes one that it can.
-  // 2026-11, bench/pipeline.cc v4/none/flows:1024000/backends:100/hot: 113 -> 88 cycles a packet.
+  // A bit for each address (some other addresses share a bit). Every packet's source is looked up,
+  // and is hardly ever a frontend's. In a small, half-full table such a lookup takes a number of
+  // steps that the branch predictor cannot predict. With the filter it is one branch that it can
+  // predict. 2026-11, bench/pipeline.cc v4/none/flows:1024000/backends:100/hot: 113 -> 88 cycles a
+  // packet.
   std::vector<uint64_t> filter_;
-  int filter_shift_ = 0;   // 64 - log2 of its bits
+  int filter_shift_ = 0;   // 64 - log2 of the filter's bits
   bool any_wide_ = false;  // some frontend has port 0 or a range
   PortSegments ranges_;
 };
 
 // Three independent multiplications, then one that folds high bits down. The multipliers are odd
-// and without pattern (the fractions of sqrt 2, 3, 5, 7).
+// and without pattern: the fractional parts of the square roots of 2, 3, 5 and 7.
 inline uint64_t FrontendTable::HomeOf(const Words& words, uint64_t meta) const {
   uint64_t hash =
       words.a0 * 0x6a09e667f3bcc909 + words.a1 * 0xbb67ae8584caa73b + meta * 0x3c6ef372fe94f82b;

@@ -29,7 +29,7 @@ class NatTable::Builder {
       : snapshot_(snapshot), families_(families) {}
 
   Result<NatTable> Build() {
-    ReserveRoom();
+    ReserveEntries();
     const auto frontends = snapshot_.frontends();
     for (uint32_t f = 0; f < frontends.size(); ++f) {
       const ServiceRecord& service = snapshot_.services()[frontends[f].service_index];
@@ -55,20 +55,21 @@ class NatTable::Builder {
   static uint64_t PortMeta(const BackendRecord& backend, uint8_t protocol, uint16_t port) {
     return MetaOf(static_cast<Family>(backend.family), protocol, Be16::FromHost(port).raw());
   }
-  // The entry of this name, made if need be.
+  // The entry of this address, protocol and port; made if it does not exist.
   Entry* Claim(const Words& words, uint64_t meta) {
     auto& entry = const_cast<Entry&>(table_.Probe(words, meta));
     if (entry.meta == 0) entry = {{words.a0, words.a1}, meta};
     return &entry;
   }
 
-  void ReserveRoom() {
+  void ReserveEntries() {
     uint64_t pairs = 0;
     for (const FrontendRecord& frontend : snapshot_.frontends()) {
       const ServiceRecord& service = snapshot_.services()[frontend.service_index];
       if (IsTranslated(service)) pairs += service.backend_count;
     }
-    // A pair's own entry and at most one for its backend's address; and free ones, where probes end.
+    // At most two entries for each pair: its own and its backend's address. As many remain free, so
+    // that probes end.
     table_.entries_.resize(std::bit_ceil(pairs * 4 + 2));
     table_.mask_ = table_.entries_.size() - 1;
     table_.rows_.reserve(pairs);
@@ -109,8 +110,9 @@ class NatTable::Builder {
     return {};
   }
 
-  // Names that share a port must lead to the same place: any-port and range frontends keep ports, so
-  // that is where the addresses are equal and an exact name's port is not translated.
+  // Frontends that share a port of a backend must translate its replies to the same address and
+  // port. Any-port and range frontends keep the port. So the frontends' addresses must be equal,
+  // and an exact frontend must not translate its port.
   Status CheckWide() const {
     if (wide_.empty()) return {};
     std::map<std::pair<Words, uint64_t>, PortClaims<uint32_t>> claims;

@@ -1,10 +1,11 @@
-// The way back through nat: who sent this reply, as the client knows him? (backend address,
-// protocol, source port) -> frontend, a function of the packet and of this table alone, so that a
-// reply is translated on whatever worker of whatever balancer it arrives.
+// Replies through nat: (backend address, protocol, source port) -> frontend, the address that the
+// client knows. It is a function of the packet and of this table, so any worker of any balancer can
+// translate a reply.
 //
 // Built once per snapshot, immutable, read by all workers. Open addressing, linear probing, at most
-// half full. An exact row goes before a port range's, and that before an any-port frontend's; the
-// latter two keep the reply's port. The entry with port 0 of an address and protocol has the ranges.
+// half full. An exact row has priority over a port range, and a range over an any-port frontend.
+// The latter two keep the reply's port. The entry with port 0 of an address and protocol has the
+// ranges.
 //
 // Worked row: service web, 203.0.113.10:80/tcp -> 10.0.0.11:8080:
 //   (10.0.0.11, 6, 8080) -> 203.0.113.10, 80, service index, backend index
@@ -25,37 +26,39 @@
 namespace fairlead {
 
 struct NatRow {
-  NatEndpoint frontend;  // its port 0: the reply keeps its own
+  NatEndpoint frontend;  // port 0: the reply keeps its port
   uint32_t service_index = 0;
   uint32_t backend_index = 0;
 };
 
-// Which families replies are translated of: [0] IPv4, [1] IPv6.
+// The families whose replies are translated: [0] IPv4, [1] IPv6.
 using NatFamilies = std::array<bool, 2>;
 
 class NatTable {
  public:
   NatTable() = default;
-  // Fails with kInvalidArgument when a name would belong to two frontends, families differ, or an
-  // any-port or range frontend has a backend with a port (lib/intent/nat_rules.h has the rules; an
-  // image may come from elsewhere).
+  // Fails with kInvalidArgument if an (address, protocol, port) would belong to two frontends,
+  // families differ, or an any-port or range frontend has a backend with a port. fairleadd checks
+  // these rules too (lib/intent/nat_rules.h), but an image may come from elsewhere.
   static Result<NatTable> Build(const SnapshotView& snapshot, NatFamilies families = {true, true});
 
   bool empty() const { return rows_.empty(); }
 
-  // Of the source of a packet's key; null when no reply. `key`: as ParseFrame fills it.
+  // The row for a packet's source; null if the packet is not a reply. `key`: as ParseFrame fills
+  // it.
   const NatRow* FindSource(const FlowKey& key) const {
     if (rows_.empty()) return nullptr;
     const uint64_t last = key.words[key.size_bytes / 8 - 1];
     return Find(SourceOf(key), key.family(), static_cast<uint8_t>(last >> 32),
                 static_cast<uint16_t>(last));
   }
-  // The same with protocol and port (host order) said: later fragments, whose key has none.
+  // The same with protocol and port (host order) given separately: for later fragments, whose key
+  // has no ports.
   const NatRow* FindSource(const FlowKey& key, uint8_t protocol, uint16_t port) const {
     if (rows_.empty()) return nullptr;
     return Find(SourceOf(key), key.family(), protocol, __builtin_bswap16(port));
   }
-  // True when some row has the source's address.
+  // True if some row has the source's address.
   bool HasSource(const FlowKey& key) const {
     return !rows_.empty() && Probe(SourceOf(key), AddressMeta(key.family())).meta != 0;
   }
@@ -71,8 +74,8 @@ class NatTable {
   struct Entry {
     uint64_t address[2] = {0, 0};
     uint64_t meta = 0;      // port (wire order) | protocol << 16 | family << 24; 0 = free
-    uint32_t row = kNoRow;  // an entry with port 0 may have ranges only
-    uint32_t ranges = PortSegments::kNone;  // of an entry with port 0: its group in ranges_
+    uint32_t row = kNoRow;  // kNoRow in an entry with port 0 that only has ranges
+    uint32_t ranges = PortSegments::kNone;  // in an entry with port 0: its group in ranges_
   };
   static_assert(sizeof(Entry) == 32);
 
@@ -103,7 +106,7 @@ class NatTable {
     if (exact.meta != 0) return &rows_[exact.row];
     return any_wide_ ? FindWide(words, MetaOf(family, protocol, 0), raw_port) : nullptr;
   }
-  // Without an exact row.
+  // The row of a range or an any-port frontend, for a port without an exact row.
   const NatRow* FindWide(const Words& words, uint64_t meta, uint16_t raw_port) const {
     const Entry& wide = Probe(words, meta);
     if (wide.meta == 0) return nullptr;
@@ -117,9 +120,9 @@ class NatTable {
 
   class Builder;
   std::vector<NatRow> rows_;
-  std::vector<Entry> entries_;  // 2^n; a row each, and one for each address alone
+  std::vector<Entry> entries_;  // 2^n; one for each name, and one for each address
   uint64_t mask_ = 0;
-  bool any_wide_ = false;  // some row is of an any-port frontend or of a range
+  bool any_wide_ = false;  // some row belongs to an any-port frontend or a range
   PortSegments ranges_;    // values: rows
 };
 

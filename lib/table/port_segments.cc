@@ -6,10 +6,10 @@
 namespace fairlead {
 namespace {
 
-// Where a value begins; it goes on up to the next entry.
+// Where a value begins. It is valid up to the next entry.
 using Starts = std::map<uint32_t, uint32_t>;
 
-// Makes an entry at `port`, which changes nothing.
+// Makes an entry at `port` with the value that `port` already has.
 Starts::iterator SplitAt(Starts& starts, uint32_t port) {
   const auto behind = starts.upper_bound(port);
   return starts.insert_or_assign(behind, port, std::prev(behind)->second);
@@ -18,7 +18,7 @@ Starts::iterator SplitAt(Starts& starts, uint32_t port) {
 }  // namespace
 
 uint32_t PortSegments::AddGroup(std::vector<PortRangeValue> ranges) {
-  // The widest first: what is narrower is then laid over it.
+  // The widest first: narrower ranges then overwrite it.
   std::ranges::stable_sort(ranges, [](const PortRangeValue& a, const PortRangeValue& b) {
     return a.last - a.first > b.last - b.first;
   });

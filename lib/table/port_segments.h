@@ -1,5 +1,5 @@
-// Which of many port ranges a port is in: the narrowest. Ranges that nest are cut into segments, which
-// do not, so that a lookup is one binary search.
+// Finds the narrowest port range that contains a port. Nested ranges are cut into segments that do
+// not overlap, so that a lookup is one binary search.
 //
 //   1024-65535 -> a, 8000-8999 -> b   becomes   1024-7999 -> a, 8000-8999 -> b, 9000-65535 -> a
 //
@@ -22,11 +22,12 @@ class PortSegments {
  public:
   static constexpr uint32_t kNone = 0xffffffff;
 
-  // A group: the ranges of one address and protocol, in any order. Returns what Find wants to be
-  // asked with. Where ranges overlap in part, the narrower wins, and of equally wide ones the later.
+  // Adds a group: the ranges of one address and protocol, in any order. Returns its number, for
+  // Find. If ranges overlap partly, the narrower has priority; of equally wide ones, the later.
   uint32_t AddGroup(std::vector<PortRangeValue> ranges);
 
-  // The value of the narrowest range of `group` that has `port` (host order); kNone: there is none.
+  // The value of the narrowest range of `group` that contains `port` (host order); kNone if none
+  // does.
   uint32_t Find(uint32_t group, uint16_t port) const;
 
   bool empty() const { return groups_.empty(); }
@@ -37,7 +38,7 @@ class PortSegments {
     uint32_t end;
   };
   std::vector<Group> groups_;
-  std::vector<PortRangeValue> segments_;  // of a group: ascending, apart
+  std::vector<PortRangeValue> segments_;  // within a group: ascending, not overlapping
 };
 
 }  // namespace fairlead

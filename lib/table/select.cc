@@ -11,13 +11,13 @@ namespace {
 // What SelectBackend does to the flow table.
 enum class RecordAction : uint8_t { kNothing, kTouch, kInsert, kReplace };
 
-struct Decision {
+struct Choice {
   Selection selection;
   RecordAction action = RecordAction::kNothing;
   FlowRecord record;  // for all but kNothing
 };
 
-// A packet's place in its flow's life. UDP has neither beginning nor end.
+// What a packet tells about the begin and end of its flow. UDP has neither.
 struct Signals {
   Signals(const PacketFacts& facts)  // NOLINT: implicit
       : udp(facts.protocol == kIpProtoUdp) {
@@ -34,7 +34,8 @@ struct Signals {
   bool payload = false;
 };
 
-// The backend that `record` names, if it is there, this service's, and may serve.
+// The backend that `record` names, if it exists, belongs to this service and is not down; else
+// null.
 const BackendEntry* RecordedBackend(const ForwardingTables& tables, const ServiceEntry& service,
                                     const FlowRecord& record) {
   const BackendEntry* backend = tables.FindBackend(record.backend_id);
@@ -51,23 +52,23 @@ FlowRecord Touched(FlowRecord record, const Signals& signals, uint32_t now_tick)
   } else if (signals.payload) {
     record.flags &= static_cast<uint8_t>(~kRecordClosing);
   }
-  // Another worker's clock may be ahead: never back.
+  // Another worker's clock may be ahead, so last_seen never decreases.
   if (record.AgeTicks(now_tick) != 0) record.last_seen_tick = now_tick & kTickMask;
   return record;
 }
 
-bool IsLive(const FlowRecord& record, uint32_t now_tick) {
-  return (record.flags & kRecordConfirmed) != 0 && record.AgeTicks(now_tick) <= kLiveTicks;
+bool IsInUse(const FlowRecord& record, uint32_t now_tick) {
+  return (record.flags & kRecordConfirmed) != 0 && record.AgeTicks(now_tick) <= kInUseTicks;
 }
 
-// What there is of a record for the flow.
-enum class Recorded : uint8_t {
-  kNothing,
+// Why the flow's record is not used.
+enum class WhyNoRecord : uint8_t {
+  kNone,  // there is none
   kExpired,
-  kUseless,  // its backend is down or gone, or a SYN begins the flow anew
+  kUnusable,  // its backend is down or gone, or a SYN begins the flow anew
 };
 
-// The stable owner, for a packet that is older than its slot's change; kNoIndex: not to be used.
+// The stable owner, for a flow that is older than its slot's change; kNoIndex: not usable.
 uint32_t StableOwner(const ForwardingTables& tables, const ServiceEntry& service,
                      const Slot& slot) {
   if (slot.state != SlotState::kShifting || slot.stable == kNoOwner) return kNoIndex;
@@ -75,66 +76,65 @@ uint32_t StableOwner(const ForwardingTables& tables, const ServiceEntry& service
   return tables.backends()[index].state == BackendState::kDown ? kNoIndex : index;
 }
 
-[[gnu::noinline]] Decision DecideByOwner(const ForwardingTables& tables,
-                                         const ServiceEntry& service, uint32_t word,
-                                         const Signals& signals, uint32_t now_tick,
-                                         Recorded recorded) {
+[[gnu::noinline]] Choice DecideByOwner(const ForwardingTables& tables, const ServiceEntry& service,
+                                       uint32_t word, const Signals& signals, uint32_t now_tick,
+                                       WhyNoRecord why) {
   const bool adaptive =
       (signals.udp ? service.tracking_udp : service.tracking_tcp) == Tracking::kAdaptive;
   const Slot slot = Slot::Unpack(word);
   uint32_t owner = OwnerIn(service, word);
-  bool pinned = false;
-  if (adaptive && !signals.syn && recorded != Recorded::kUseless) {
+  bool is_stable = false;
+  if (adaptive && !signals.syn && why != WhyNoRecord::kUnusable) {
     const uint32_t stable = StableOwner(tables, service, slot);
-    pinned = stable != kNoIndex;
-    if (pinned) owner = stable;
+    is_stable = stable != kNoIndex;
+    if (is_stable) owner = stable;
   }
   if (owner == kNoIndex) return {};
-  // Of a pinned slot all that is not recorded is current's, and stays it without a record.
+  // In a pinned slot a flow without a record belongs to the current owner and needs no record.
   const bool needs_none = signals.reset || (adaptive && slot.state == SlotState::kPinned &&
-                                            recorded != Recorded::kUseless);
-  Decision decision;
-  decision.selection.backend_index = owner;
-  decision.selection.reason = pinned                           ? SelectReason::kStable
-                              : needs_none                     ? SelectReason::kSlot
-                              : recorded == Recorded::kNothing ? SelectReason::kNewFlow
-                                                               : SelectReason::kReplaced;
-  if (needs_none) return decision;
-  decision.action = recorded == Recorded::kNothing ? RecordAction::kInsert : RecordAction::kReplace;
-  decision.record.backend_id = tables.backends()[owner].id;
-  decision.record.last_seen_tick = now_tick & kTickMask;
-  if (pinned) decision.record.flags |= kRecordPinned;
-  if (signals.ending) decision.record.flags |= kRecordClosing;
-  return decision;
+                                            why != WhyNoRecord::kUnusable);
+  Choice choice;
+  choice.selection.backend_index = owner;
+  choice.selection.reason = is_stable                   ? SelectReason::kStable
+                            : needs_none                ? SelectReason::kSlot
+                            : why == WhyNoRecord::kNone ? SelectReason::kNewFlow
+                                                        : SelectReason::kReplaced;
+  if (needs_none) return choice;
+  choice.action = why == WhyNoRecord::kNone ? RecordAction::kInsert : RecordAction::kReplace;
+  choice.record.backend_id = tables.backends()[owner].id;
+  choice.record.last_seen_tick = now_tick & kTickMask;
+  if (is_stable) choice.record.flags |= kRecordOld;
+  if (signals.ending) choice.record.flags |= kRecordClosing;
+  return choice;
 }
 
-// The table in select.h for what NeedsRecord. `record` null = none. Inlined into the packet's path
-// whatever ExplainBackend does; what is rare stays outside (DecideByOwner).
-[[gnu::always_inline]] inline Decision Decide(const ForwardingTables& tables,
-                                              const ServiceEntry& service, uint32_t word,
-                                              const PacketFacts& facts, uint32_t now_tick,
-                                              const FlowRecord* record) {
+// Applies the table in select.h to a packet for which NeedsRecord is true. `record` null = none. It
+// is inlined into the packet path. The rare cases stay outside (DecideByOwner).
+[[gnu::always_inline]] inline Choice Decide(const ForwardingTables& tables,
+                                            const ServiceEntry& service, uint32_t word,
+                                            const PacketFacts& facts, uint32_t now_tick,
+                                            const FlowRecord* record) {
   const Signals signals(facts);
-  Recorded recorded = Recorded::kNothing;
+  WhyNoRecord why = WhyNoRecord::kNone;
   if (record != nullptr) {
-    recorded = Recorded::kExpired;
+    why = WhyNoRecord::kExpired;
     if (!IsExpired(*record, now_tick, IdleTicksOf(service, facts.protocol))) {
       const BackendEntry* backend = RecordedBackend(tables, service, *record);
       const bool drains = backend != nullptr && backend->state == BackendState::kDraining;
       const bool begins_anew =
           signals.syn && backend != nullptr &&
-          ((record->flags & kRecordClosing) != 0 || (drains && !IsLive(*record, now_tick)));
+          ((record->flags & kRecordClosing) != 0 || (drains && !IsInUse(*record, now_tick)));
       if (backend != nullptr && !begins_anew) {
         const auto index = static_cast<uint32_t>(backend - tables.backends().data());
         const Selection as_recorded{index, SelectReason::kRecorded, false, false};
-        // A SYN does not keep a record live that it would otherwise replace.
+        // A SYN does not refresh a draining backend's record: the record would stay in use.
         if (signals.syn && drains) return {as_recorded, RecordAction::kNothing, {}};
         return {as_recorded, RecordAction::kTouch, Touched(*record, signals, now_tick)};
       }
-      recorded = Recorded::kUseless;
+      why = WhyNoRecord::kUnusable;
     }
   }
-  return DecideByOwner(tables, service, word, signals, now_tick, recorded);
+  return DecideByOwner(tables, service, word, signals, now_tick, why);
 }
 
 }  // namespace
@@ -142,19 +142,19 @@ uint32_t StableOwner(const ForwardingTables& tables, const ServiceEntry& service
 std::string_view SelectReasonText(SelectReason reason) {
   switch (reason) {
     case SelectReason::kSlot:
-      return "The hash slot's owner; no flow record is used.";
+      return "The hash slot's owner gets the flow; no flow record is used.";
     case SelectReason::kRecorded:
       return "The flow is recorded with this backend and stays there.";
     case SelectReason::kNewFlow:
-      return "The flow has no record: the hash slot's owner, which is recorded.";
+      return "The flow has no record; the hash slot's owner gets it and is recorded.";
     case SelectReason::kStable:
-      return "The flow is older than its hash slot's last change: the owner before that.";
+      return "The flow is older than its hash slot's last change; the owner before that gets it.";
     case SelectReason::kReplaced:
-      return "The flow's record is of no more use: the hash slot's owner, which replaces it.";
+      return "The flow's record is not usable; the hash slot's owner gets it and is recorded.";
     case SelectReason::kUntracked:
-      return "The hash slot's owner; a flow record was due but could not be stored.";
+      return "The flow's backend is chosen, but the flow's record could not be stored.";
     case SelectReason::kNoBackend:
-      return "No backend may serve: all are down, draining or of weight 0.";
+      return "No backend is usable: all are down, draining or of weight 0.";
   }
   return "";
 }
@@ -168,14 +168,14 @@ Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& serv
   FlowRecord record;
   const bool found = flows->Find(key, &handle);
   if (found) record = FlowRecord::Unpack(handle.value);
-  Decision decision = Decide(tables, service, word, facts, now_tick, found ? &record : nullptr);
+  Choice decision = Decide(tables, service, word, facts, now_tick, found ? &record : nullptr);
   Selection& selection = decision.selection;
   switch (decision.action) {
     case RecordAction::kNothing:
       break;
     case RecordAction::kTouch:
-      // Mostly nothing has changed, and the cache line stays clean. A lost race is another packet's
-      // touch: as good.
+      // Mostly nothing has changed, and the cache line stays clean. If the race is lost, another
+      // packet has touched the record, which is as good.
       if (decision.record.Pack() != handle.value) flows->Update(key, handle, decision.record);
       break;
     case RecordAction::kReplace:
@@ -200,8 +200,9 @@ Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& serv
   return selection;
 }
 
-Selection ExplainBackend(const ForwardingTables& tables, const ServiceEntry& service, uint32_t word,
-                         const PacketFacts& facts, uint32_t now_tick, const FlowRecord* record) {
+Selection ChooseWithoutRecording(const ForwardingTables& tables, const ServiceEntry& service,
+                                 uint32_t word, const PacketFacts& facts, uint32_t now_tick,
+                                 const FlowRecord* record) {
   if (!NeedsRecord(service, facts.protocol, word)) {
     return SelectBackend(tables, service, word, {}, facts, now_tick, nullptr);
   }

@@ -1,41 +1,45 @@
-// The choice of a backend for one packet: the heart of the balancer, shared by the pipeline,
-// `explain` and the simulator.
+// Selects the backend for a packet. The pipeline's select stage takes the owners of settled slots
+// for a whole burst (SelectBySlot, by the first rule below) and calls SelectTracked for the other
+// packets. ICMP errors and `explain` use ChooseWithoutRecording. Tests and the simulator use
+// SelectBackend, which does both.
 //
-// Tracking none, and adaptive in a settled slot: the slot's current owner; the flow table is not
-// looked at. Else:
+// Tracking none, and adaptive in a settled slot: the slot's current owner; no flow table lookup.
+// Else:
 //
 // clang-format off
 //   packet                          all                  adaptive, shifting     adaptive, pinned
 //   ------------------------------  -------------------  ---------------------  ----------------
-//   recorded, backend may serve     as recorded; a SYN only if the record is not closing and either
-//                                   the backend is not draining or the record is live, else
+//   recorded, backend usable        as recorded; a SYN only if the record is not closing and either
+//                                   the backend is not draining or the record is in use, else
 //                                   current, record replaced
-//   recorded, backend down or gone  current, record replaced
+//   recorded, backend down or gone  current, record replaced (a RST: no record)
 //   SYN without a record            current, recorded    current, recorded      current
-//   UDP without a record            current, recorded    stable, recorded (p)   current
-//   other without a record          current, recorded    stable, recorded (p)   current
+//   UDP without a record            current, recorded    stable, recorded (o)   current
+//   other without a record          current, recorded    stable, recorded (o)   current
 //   RST without a record            current              stable                 current
 // clang-format on
 //
-// (p): class pinned. A record that has expired and was not swept yet counts as none, and its place
-// is used. A stable owner that is down is never used: then current, recorded (class new, since
-// nothing leads back to it). FIN and RST set kRecordClosing, payload without them clears it. SYN
-// means SYN alone: a SYN-ACK is an answer. The first packet that is no SYN again confirms a record.
-// A weight of 0 keeps recorded flows. A record is live while it is confirmed and a packet other than
-// a SYN used it within kLiveTicks.
+// (o): recorded as class old.
+// - The states of a slot are in slot_table.h. SYN means SYN without ACK.
+// - An expired record that was not swept yet counts as none, and is overwritten.
+// - A stable owner that is down is never used. Then current, recorded as class new: the flow's next
+//   packets could not derive it.
+// - FIN and RST set kRecordClosing. A payload without them clears it.
+// - The first packet that is not a SYN confirms a record.
+// - A record is in use if it is confirmed and its last packet is at most kInUseTicks old.
+// - A backend of weight 0 keeps recorded flows.
 //
-// The trade: whoever uses a port again within that time while his old connection's backend drains is
-// sent there once more. Were it otherwise, one SYN with any sequence number, which anybody can send
-// who knows the client's address and port, would move a living connection and so end it.
+// Trade-off: a client that reuses a port within that time, while its old connection's backend
+// drains, is sent to that backend again. The alternative is worse: one SYN with any sequence number
+// would move a live connection and so break it, and anyone who knows the client's address and port
+// can send that.
 //
-// UDP has no SYN, so that under `adaptive` what is not recorded counts as old: nothing breaks, but
-// new flows of a shifting slot follow its old owner until T is over. `all`, the default for UDP, is
-// for those who cannot have that.
+// UDP has no SYN. Under `adaptive`, an unrecorded UDP flow of a shifting slot therefore counts as
+// old: no flow breaks, but new flows go to the old owner until T is over. `all`, the default for
+// UDP, avoids that.
 //
-// A burst: per packet PrefetchSlot; then per packet the slot is read, and the flow table's buckets are
-// asked for only where they will be looked at (PrefetchRecord; the select stage does it as it goes);
-// then per packet SelectBackend. A service whose slots are settled thus costs what one without tracking
-// does.
+// The flow table's buckets are prefetched only for packets that need them. So a service whose slots
+// are settled costs as little as one without tracking.
 #pragma once
 
 #include <cstdint>
@@ -48,19 +52,19 @@
 
 namespace fairlead {
 
-// For so long after its last packet a connection is not given up for a SYN.
-inline constexpr uint32_t kLiveTicks = 60 * kTicksPerSecond;
+// For this long after its last packet, a SYN does not move a connection.
+inline constexpr uint32_t kInUseTicks = 60 * kTicksPerSecond;
 
 enum class SelectReason : uint8_t {
   kSlot,      // the slot's owner; no record was used
-  kRecorded,  // as the flow's record says
+  kRecorded,  // the backend of the flow's record
   kNewFlow,   // the slot's owner; recorded now
   kStable,  // the owner before the slot's change, for a flow older than that; recorded unless a RST
-  kReplaced,   // the slot's owner; the flow's record was of no more use and was replaced
-  kUntracked,  // the slot's owner; a record was due but could not be stored
-  kNoBackend,  // nobody may serve
+  kReplaced,   // the slot's owner; it replaced the flow's record, which was no longer usable
+  kUntracked,  // the backend is chosen, but the flow's record could not be stored
+  kNoBackend,  // no backend is usable
 };
-std::string_view SelectReasonText(SelectReason reason);  // for explain: one plain sentence
+std::string_view SelectReasonText(SelectReason reason);  // for explain: one sentence
 
 struct PacketFacts {
   uint8_t protocol = 0;  // 6 or 17
@@ -71,8 +75,8 @@ struct PacketFacts {
 struct Selection {
   uint32_t backend_index = kNoIndex;  // into ForwardingTables::backends()
   SelectReason reason = SelectReason::kNoBackend;
-  bool stored = false;   // a record was made, or replaced one that was of no more use
-  bool evicted = false;  // another live record made room for it
+  bool stored = false;   // a record was stored, in a free entry or in place of another one
+  bool evicted = false;  // it replaced another flow's live record
 };
 
 inline Tracking TrackingOf(const ServiceEntry& service, uint8_t protocol) {
@@ -91,53 +95,53 @@ inline bool IsSyn(const PacketFacts& facts) {
   return facts.protocol == kIpProtoTcp && IsSynFlags(facts.tcp_flags);
 }
 
-// Where the flow's slot is.
-inline const std::atomic<uint32_t>* SlotWord(const ServiceEntry& service, const FlowHash& hash) {
+// Where the flow's slot word is.
+inline const std::atomic<uint32_t>* SlotAddress(const ServiceEntry& service, const FlowHash& hash) {
   return &service.slots[SlotIndex(hash, service.slot_count)];
 }
 
-// The slot's current owner as an index into ForwardingTables::backends(), kNoIndex if nobody may
-// serve.
+// The slot's current owner as an index into ForwardingTables::backends(); kNoIndex if there is
+// none.
 inline uint32_t OwnerIn(const ServiceEntry& service, uint32_t word) {
   const uint16_t current = Slot::Unpack(word).current;
   return current == kNoOwner ? kNoIndex : service.first_backend + current;
 }
 inline uint32_t SlotOwner(const ServiceEntry& service, const FlowHash& hash) {
-  return OwnerIn(service, SlotWord(service, hash)->load(std::memory_order_relaxed));
+  return OwnerIn(service, SlotAddress(service, hash)->load(std::memory_order_relaxed));
 }
 
-// True when the choice needs the flow table: `word` is the flow's slot.
+// True if the selection needs the flow table. `word`: the flow's slot word.
 inline bool NeedsRecord(const ServiceEntry& service, uint8_t protocol, uint32_t word) {
   const Tracking tracking = TrackingOf(service, protocol);
   return tracking == Tracking::kAll || (tracking == Tracking::kAdaptive && !Slot::IsSettled(word));
 }
 
-// The flow's slot, asked for.
+// Prefetches the flow's slot word and returns its address.
 [[gnu::always_inline]] inline const std::atomic<uint32_t>* PrefetchSlot(const ServiceEntry& service,
                                                                         const FlowHash& hash) {
-  const std::atomic<uint32_t>* const slot = SlotWord(service, hash);
+  const std::atomic<uint32_t>* const slot = SlotAddress(service, hash);
   PrefetchLine(slot);
   return slot;
 }
 
-// The slot's word, to be handed to SelectBackend; asks for the flow table's buckets if they will be
-// looked at. (always_inline: see PrefetchLine.)
+// Returns the slot word, for SelectBackend. Prefetches the flow table's buckets if they will be
+// needed. (always_inline: see PrefetchLine.)
 [[gnu::always_inline]] inline uint32_t PrefetchRecord(const ServiceEntry& service,
                                                       const FlowHash& hash, uint8_t protocol,
                                                       const FlowTable* flows) {
-  const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
+  const uint32_t word = SlotAddress(service, hash)->load(std::memory_order_relaxed);
   if (NeedsRecord(service, protocol, word)) flows->Prefetch(RecordKey::Make(hash, service.salt));
   return word;
 }
 
-// SelectBackend where NeedsRecord.
+// SelectBackend for packets for which NeedsRecord is true.
 Selection SelectTracked(const ForwardingTables& tables, const ServiceEntry& service, uint32_t word,
                         const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
                         FlowTable* flows);
 
-// Any worker. `hash` by HashFlow under the service's policy; `word`: of SlotWord. `flows` may be null
-// only when the service tracks nothing. Updates the flow table (record, last seen, flags) as the
-// table above says.
+// Any worker. `hash`: by HashFlow under the service's policy. `word`: the value at SlotAddress.
+// `flows` may be null only if the service tracks nothing. Updates the flow table (record, last
+// seen, flags) as in the table above.
 inline Selection SelectBackend(const ForwardingTables& tables, const ServiceEntry& service,
                                uint32_t word, const FlowHash& hash, const PacketFacts& facts,
                                uint32_t now_tick, FlowTable* flows) {
@@ -150,13 +154,14 @@ inline Selection SelectBackend(const ForwardingTables& tables, const ServiceEntr
 inline Selection SelectBackend(const ForwardingTables& tables, const ServiceEntry& service,
                                const FlowHash& hash, const PacketFacts& facts, uint32_t now_tick,
                                FlowTable* flows) {
-  const uint32_t word = SlotWord(service, hash)->load(std::memory_order_relaxed);
+  const uint32_t word = SlotAddress(service, hash)->load(std::memory_order_relaxed);
   return SelectBackend(tables, service, word, hash, facts, now_tick, flows);
 }
 
-// Any thread. What SelectBackend would answer, without changing anything, were the flow table free
-// of contention. `record` null = none.
-Selection ExplainBackend(const ForwardingTables& tables, const ServiceEntry& service, uint32_t word,
-                         const PacketFacts& facts, uint32_t now_tick, const FlowRecord* record);
+// Any thread. The result that SelectBackend would have without contention. Changes nothing.
+// `record` null = none. For `explain`, and for ICMP errors about a flow.
+Selection ChooseWithoutRecording(const ForwardingTables& tables, const ServiceEntry& service,
+                                 uint32_t word, const PacketFacts& facts, uint32_t now_tick,
+                                 const FlowRecord* record);
 
 }  // namespace fairlead

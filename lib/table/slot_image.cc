@@ -50,7 +50,7 @@ void Append(std::vector<std::byte>* bytes, const void* from, size_t length) {
   std::memcpy(bytes->data() + at, from, length);
 }
 
-// Takes `length` bytes off the front of `bytes`; false when there are fewer.
+// Takes `length` bytes from the front of `bytes`; false if there are fewer.
 bool Take(std::span<const std::byte>* bytes, void* to, size_t length) {
   if (bytes->size() < length) return false;
   if (length != 0) std::memcpy(to, bytes->data(), length);
@@ -78,6 +78,8 @@ std::vector<std::byte> EncodeSlots(const SavedSlots& saved, uint64_t epoch) {
                 saved.slots.size(),
                 0};
   std::vector<std::byte> bytes(sizeof(header));
+  bytes.reserve(sizeof(header) +
+                saved.slots.size() * (sizeof(Record) + kMaxFormers * sizeof(SavedFormer)));
   for (const SavedSlot& slot : saved.slots) {
     CHECK(slot.index < kMaxSlotCount);
     const uint32_t count = CountFormers(slot);
@@ -94,17 +96,17 @@ std::vector<std::byte> EncodeSlots(const SavedSlots& saved, uint64_t epoch) {
 Result<SavedSlots> DecodeSlots(std::span<const std::byte> bytes, uint64_t epoch) {
   Header header;
   if (bytes.size() < sizeof(header)) {
-    return Damaged("length: " + std::to_string(bytes.size()) + " bytes are too short for a header");
+    return Damaged("length: " + std::to_string(bytes.size()) + " bytes are too few for a header");
   }
   std::memcpy(&header, bytes.data(), sizeof(header));
-  if (header.magic != kMagic) return Damaged("magic: these are none");
+  if (header.magic != kMagic) return Damaged("magic: is foreign; not a file of slot states");
   if (header.version != kVersion) {
     return FailedPrecondition("slot states: version: " + std::to_string(header.version) +
                               " is not " + std::to_string(kVersion) +
-                              ", the only one this build takes");
+                              ", the only one that this build accepts");
   }
   auto records = bytes.subspan(sizeof(header));
-  if (DigestOf(header, records) != header.digest) return Damaged("digest: does not fit");
+  if (DigestOf(header, records) != header.digest) return Damaged("digest: does not match");
   if (header.epoch != epoch) {
     return FailedPrecondition("slot states: epoch: they are from before the host was booted");
   }

@@ -1,17 +1,17 @@
-// The unsettled slots of one service as bytes: what a restarted dataplane needs besides the snapshot
-// (settled slots follow from that). Owners are named by backend id, since local indices are a
-// generation's. Little-endian.
+// The unsettled slots of one service as bytes. A restarted dataplane needs them in addition to the
+// snapshot, from which it derives the settled slots. Owners are backend ids, since local indices
+// change with the generation. Little-endian.
 //
 //   header   magic, version, service id, hash policy, slot count, hash seed, epoch, slots, digest
 //   slot     16 bytes each: index (24 bits) | state (4) | formers (4), first change (tick),
-//            current id, stable id; and then, for each former owner (second chance), newest first,
-//            8 bytes: its id, the end of its time (tick)
+//            current id, stable id; then, for each former owner (second chance), newest first,
+//            8 bytes: its id, when it ceased to be the owner (tick)
 //
-// Without the former owners a restart would cost more flows than the balancer's absence: the lists
-// that set wrong records right would have to begin anew (bench/pcc, lost-rehash).
+// Without the former owners a restart would break more flows than the balancer's absence: the
+// candidate lists, which correct wrong records, would be lost (bench/pcc, lost-rehash).
 //
-// An image may be older than the slots were in the end: a slot that has settled since is then
-// pinned once more, until the first sweep.
+// An image may be older than the last state of the slots. A slot that has settled since is then
+// pinned again until the first sweep.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct SavedSlot {
   uint32_t index = 0;
   SlotState state = SlotState::kShifting;
   uint32_t since_tick = 0;
-  uint32_t current_id = 0;  // 0 = nobody
+  uint32_t current_id = 0;  // 0 = no owner
   uint32_t stable_id = 0;
   SavedFormer formers[kMaxFormers] = {};
 };
@@ -47,11 +47,11 @@ struct SavedSlots {
   std::vector<SavedSlot> slots;  // ascending
 };
 
-// `epoch`: what the ticks are counted from (the host's boot); an image of another one is of no use.
+// `epoch`: the host's boot, from which the ticks are counted. An image of another epoch is refused.
 std::vector<std::byte> EncodeSlots(const SavedSlots& saved, uint64_t epoch);
 
 // Never trusts the bytes. kFailedPrecondition for another layout version or epoch, kDataLoss for
-// what is damaged.
+// damaged bytes.
 Result<SavedSlots> DecodeSlots(std::span<const std::byte> bytes, uint64_t epoch);
 
 }  // namespace fairlead

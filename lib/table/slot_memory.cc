@@ -18,7 +18,7 @@ constexpr size_t kLine = 64;
 
 size_t RoundUp(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
-// Aligned to huge pages: a mapping that is larger by one, without its ends.
+// Maps memory aligned to huge pages: maps one page more, then unmaps the ends.
 std::byte* Map(size_t bytes) {
   const size_t mapped = bytes + kHugePage;
   void* const memory =
@@ -36,8 +36,8 @@ std::byte* Map(size_t bytes) {
 
 struct Region {
   size_t bytes = 0;
-  size_t used = 0;  // from the front, ever
-  size_t live = 0;  // blocks
+  size_t used = 0;  // bytes cut from the front so far
+  size_t live = 0;  // blocks in use
 };
 
 class Regions {
@@ -52,7 +52,7 @@ class Regions {
     return block;
   }
 
-  void GiveBack(std::byte* block) {
+  void Free(std::byte* block) {
     const std::lock_guard lock(mutex_);
     const auto size = sizes_.find(block);
     CHECK(size != sizes_.end());
@@ -111,7 +111,7 @@ class Regions {
   size_t mapped_ = 0;
 };
 
-// Never destroyed: a table may outlive all that is static.
+// Never destroyed, since a table may outlive static objects.
 Regions& TheRegions() {
   static Regions* const regions = new Regions;
   return *regions;
@@ -120,7 +120,7 @@ Regions& TheRegions() {
 }  // namespace
 
 void SlotMemoryDeleter::operator()(std::atomic<uint32_t>* words) const {
-  if (words != nullptr) TheRegions().GiveBack(reinterpret_cast<std::byte*>(words));
+  if (words != nullptr) TheRegions().Free(reinterpret_cast<std::byte*>(words));
 }
 
 SlotWords AllocateSlotWords(size_t count) {

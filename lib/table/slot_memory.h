@@ -1,15 +1,15 @@
-// Where slot tables lie: side by side on huge pages.
+// The memory of slot tables: adjacent, on huge pages.
 //
-// 1,000 services of 65,537 slots are 262 MB, of which each packet reads one random word: on 4 KiB
-// pages that word is not only not in the cache, its page is not in the TLB either. On pages of
-// 2 MiB (asked for with madvise; the kernel may not have them, then all is as without) 128 entries
-// cover them all.
+// 1,000 services of 65,537 slots take 262 MB, and each packet reads one random word of them. With
+// pages of 4 KiB that word misses the cache, and its page also misses the TLB. With pages of 2 MiB,
+// 128 TLB entries cover everything. They are requested with madvise; if the kernel has none, pages
+// of 4 KiB are used.
 //
-// Regions of kRegionBytes, cut from the front into blocks; freed blocks are used again for tables of
-// the same size, and a region without a block in use goes back to the kernel. Tables larger than a
-// region get one of their own.
+// Memory is mapped in regions of kSlotRegionBytes, which are cut into blocks from the front. Freed
+// blocks are used again for tables of the same size. A region without a block in use is unmapped. A
+// table larger than a region gets its own region.
 //
-// Any thread; takes a lock. Blocks are zeroed by nobody.
+// Any thread; takes a lock. Blocks are not zeroed.
 #pragma once
 
 #include <atomic>
@@ -26,11 +26,11 @@ using SlotWords = std::unique_ptr<std::atomic<uint32_t>[], SlotMemoryDeleter>;
 
 inline constexpr size_t kSlotRegionBytes = size_t{16} << 20;
 
-// Room for `count` words, on a cache line's boundary. Ends the process when there is no memory, as
+// Allocates `count` words, aligned to a cache line. Ends the process if there is no memory, as
 // operator new does.
 SlotWords AllocateSlotWords(size_t count);
 
-// Bytes taken from the kernel. For tests.
+// Bytes mapped from the kernel. For tests.
 size_t SlotMemoryBytes();
 
 }  // namespace fairlead

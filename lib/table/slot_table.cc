@@ -41,7 +41,7 @@ SlotTable::SlotTable(const SlotTable& previous, std::span<const uint16_t> owners
     Slot slot = previous.Load(i);
     slot.current = Renumber(slot.current, change);
     slot.stable = Renumber(slot.stable, change);
-    // Nearly all of them: nothing changes.
+    // Nearly all slots: nothing changes.
     if (slot.state == SlotState::kSettled && slot.current == owners[i] &&
         change.former_ticks == 0) {
       Store(i, {owners[i], owners[i], SlotState::kSettled});
@@ -98,7 +98,7 @@ void SlotTable::AdvanceFormers(uint32_t index, const SlotFormers& before, uint16
   }
   for (uint32_t n = 0; n < kMaxFormers && count < kMaxFormers; ++n) {
     const uint16_t former = before.owners[n];
-    // Gone, owner again, or there already: `last`.
+    // Skip a deleted backend, the owner itself, and `last`, which is already in the list.
     if (former == kNoOwner || former == owner || former == formers.owners[0]) continue;
     formers.owners[count] = former;
     formers.until_tick[count++] = before.until_tick[n];
@@ -146,8 +146,8 @@ SlotTable::RecordSeen SlotTable::CountRecord(uint32_t index, uint16_t owner) {
   UnsettledSlot* const unsettled = FindUnsettled(index);
   RecordSeen seen;
   seen.disagrees = slot.current != owner;
-  // A due slot will be pinned when the sweep ends: from then on nothing leads back to its stable
-  // owner.
+  // A due slot will be pinned when the sweep ends. From then on, its stable owner cannot be
+  // derived.
   seen.derivable =
       slot.state == SlotState::kShifting && unsettled->due == 0 && slot.stable == owner;
   seen.needless = slot.state == SlotState::kPinned && !seen.disagrees;

@@ -9,15 +9,15 @@ void Sweeper::Begin(const ForwardingTables* tables, uint32_t now_tick, bool any_
   tables_ = tables;
   next_bucket_ = any_records ? 0 : flows_->bucket_count();
   if (tables == nullptr) return;
-  uint32_t slots = 0;
+  uint32_t counter_count = 0;
   for (const BackendEntry& backend : tables->backends()) {
-    slots = std::max(slots, backend.counter_index + 1);
+    counter_count = std::max(counter_count, backend.counter_index + 1);
   }
   for (const ServiceEntry& service : tables->services()) {
     service.slot_table->BeginCount(now_tick, service.idle_ticks, FormerTicksOf(service));
   }
-  counting_.assign(slots, {});
-  running_ = true;  // last: what is before may find no memory
+  counting_.assign(counter_count, {});
+  running_ = true;  // last, since the allocations above may fail
 }
 
 void Sweeper::Visit(uint32_t bucket, uint32_t index, uint64_t tag, const FlowRecord& record,
@@ -26,27 +26,30 @@ void Sweeper::Visit(uint32_t bucket, uint32_t index, uint64_t tag, const FlowRec
   const ServiceEntry* service =
       backend == nullptr ? nullptr : &tables_->services()[backend->service_index];
   if (service == nullptr || IsExpired(record, now_tick, service->idle_ticks)) {
-    // Keeps its hands off a record that changed meanwhile: it is in use again, and counts.
+    // Erase fails if a worker changed the record in the meantime. Then it is live, and is counted.
     if (flows_->Erase(bucket, index, tag, record.Pack()) || service == nullptr) return;
   }
   const uint32_t slot = SlotIndex({tag ^ service->salt.low, 0}, service->slot_count);
   const SlotTable::RecordSeen seen =
       service->slot_table->CountRecord(slot, tables_->LocalIndexOf(*service, backend));
-  // Left, it would lie there for T: nobody looks at it, nobody touches it.
+  // In a settled slot no packet reads or refreshes the record. It would stay for T if it were not
+  // erased here.
   if (seen.needless && service->records_only_differences &&
       flows_->Erase(bucket, index, tag, record.Pack())) {
     return;
   }
   BackendRecords& counted = counting_[backend->counter_index];
-  // A backend that is down may be back before its flows have noticed: their records stay, and keep
-  // their slots from settling on another, but nothing flows.
+  // A backend that is down may recover before its flows end. Their records stay, and keep their
+  // slots from settling on another backend, but they do not count as flows.
   if (backend->state != BackendState::kDown) {
     ++counted.flows;
     if (seen.disagrees) ++counted.pins;
   }
-  if (!seen.derivable && (record.flags & kRecordPinned) != 0) {
+  // A record of class old is evicted early, since the flow's next packet makes it again. Here the
+  // slot no longer tells the record's backend, so the record must not be lost: it gets class new.
+  if (!seen.derivable && (record.flags & kRecordOld) != 0) {
     FlowRecord kept = record;
-    kept.flags &= static_cast<uint8_t>(~kRecordPinned);
+    kept.flags &= static_cast<uint8_t>(~kRecordOld);
     flows_->Update({tag, 0}, {bucket, index, record.Pack()}, kept);
   }
 }

@@ -1,6 +1,6 @@
-// Walks the flow table: erases what has no more use, counts what is left, per backend and per slot,
-// and lets slots return to settled. In slices, so that its caller can answer others in between.
-// Management thread; the simulator.
+// Sweeps the flow table: erases records that are no longer needed, counts the others per backend
+// and per slot, and advances slot states. It works in slices, so that the caller can do other work
+// in between. Management thread, and the simulator.
 #pragma once
 
 #include <cstdint>
@@ -11,41 +11,41 @@
 
 namespace fairlead {
 
-// Records of one backend.
+// Record counts of one backend.
 struct BackendRecords {
-  uint64_t flows = 0;  // live ones, closing ones included; none while the backend is down
-  uint64_t pins = 0;   // those of slots that have another owner now: they hold the slot pinned
+  uint64_t flows = 0;  // live records, including closing ones; 0 while the backend is down
+  uint64_t pins = 0;   // of these, records whose slot has another current owner
 };
 
 class Sweeper {
  public:
-  // Buckets of one slice: about a millisecond.
+  // Buckets of one slice, which takes about a millisecond.
   static constexpr uint64_t kSliceBuckets = 16384;
 
   explicit Sweeper(FlowTable* flows) : flows_(flows) {}
 
-  // Begins a pass. `tables` must stay as they are until it ends; begin again when they change.
-  // Without tables (null) nobody knows yet what a record is worth: there is no pass. `any_records`
-  // false: nothing was ever recorded, the flow table is not looked at.
-  // REQUIRES a pause between passes (SlotTable::BeginCount).
+  // Begins a sweep. `tables` must stay valid until it ends; call Begin again if they change.
+  // Without tables (null) records cannot be judged, so no sweep begins. `any_records` false:
+  // nothing was ever recorded, so the flow table is not read. REQUIRES a pause between sweeps
+  // (SlotTable::BeginCount).
   void Begin(const ForwardingTables* tables, uint32_t now_tick, bool any_records = true);
   bool is_running() const { return running_; }
-  // Gives the pass up; `tables` may go.
+  // Aborts the sweep; `tables` may then be freed.
   void Stop() { running_ = false; }
 
-  // One slice. True when that ended the pass: the counts below are new, and slots that no record
-  // disagrees with are settled.
+  // Sweeps one slice. True if that ended the sweep: the counts below are new, and slot states have
+  // advanced.
   bool Step(uint32_t now_tick);
 
-  // Slots that changed their state at the end of the last pass: true if there were any.
+  // True if any slot changed its state at the end of the last sweep.
   bool slots_changed() const { return slots_changed_; }
 
-  // Of the last pass that ended.
+  // Counts of the last sweep that ended.
   uint64_t records() const { return records_; }
   uint64_t pins() const { return pins_; }
-  BackendRecords RecordsOf(uint32_t backend_counter_slot) const {
-    return backend_counter_slot < by_backend_.size() ? by_backend_[backend_counter_slot]
-                                                     : BackendRecords{};
+  BackendRecords RecordsOf(uint32_t backend_counter_index) const {
+    return backend_counter_index < by_backend_.size() ? by_backend_[backend_counter_index]
+                                                      : BackendRecords{};
   }
 
  private:
@@ -58,8 +58,8 @@ class Sweeper {
   bool running_ = false;
   bool slots_changed_ = false;
   uint64_t next_bucket_ = 0;
-  std::vector<BackendRecords> counting_;
-  std::vector<BackendRecords> by_backend_;  // by backend counter slot
+  std::vector<BackendRecords> counting_;    // as by_backend_, of the sweep in progress
+  std::vector<BackendRecords> by_backend_;  // by backend counter index
   uint64_t records_ = 0;
   uint64_t pins_ = 0;
 };

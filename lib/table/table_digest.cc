@@ -11,7 +11,7 @@
 namespace fairlead {
 namespace {
 
-// What is hashed: values one behind the other.
+// The bytes to be hashed: concatenated values.
 class Bytes {
  public:
   explicit Bytes(size_t most) : bytes_(most) {}
@@ -28,7 +28,7 @@ class Bytes {
   size_t used_ = 0;
 };
 
-// At least what each adds.
+// Upper limits of what each adds.
 constexpr size_t kServiceBytes = sizeof(ServiceRecord);
 constexpr size_t kBackendBytes = sizeof(BackendRecord);
 

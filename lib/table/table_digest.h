@@ -1,5 +1,5 @@
-// One number for "these balancers choose alike": equal where every flow gets the same backend from its
-// slot. Balancers of a group compare it.
+// A digest that is equal on two balancers if every flow gets the same backend from its slot on
+// both. The balancers of a group compare it.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,10 @@
 
 namespace fairlead {
 
-// Of the hash seed, all frontends, and of each service its hash policy, slots, and those backends that
-// own any, with their weights (XXH3-64). Generations, ids, next hops and everything else that chooses
-// nothing leave it as it is. `left_out`: the backends that own no slot for the dataplane's sake.
+// XXH3-64 of the hash seed, all frontends, and each service's hash policy, slot count and the
+// backends that own slots, with their weights. It does not depend on generations, ids, next hops or
+// anything else that does not affect the selection. `left_out`: backends that own no slot since the
+// dataplane leaves them out.
 uint64_t TableDigest(const SnapshotView& snapshot, const LeftOutBackends& left_out);
 
 }  // namespace fairlead

@@ -1,8 +1,8 @@
-"""Stands for the balancer: what is routed into its TUN device leaves in a tunnel. Runs until it is ended.
+"""Takes the balancer's place: encapsulates the packets that are routed into its TUN device. Runs until it is killed.
 
     encapsulator.py TUN MTU {ipip|gue} OUTER-SOURCE OUTER-DESTINATION [PRIVATE-DATA-OF-GUE, hexadecimal]
 
-The kernel builds the outer headers (raw and UDP sockets), so nothing here knows how the agent reads them.
+The kernel builds the outer headers (raw and UDP sockets). They do not depend on how the agent parses them.
 """
 import fcntl
 import os
@@ -24,7 +24,7 @@ def make_tun(name, mtu):
 
 
 def make_senders(mode, source, destination, data=b""):
-    """{inner version: function that sends the packet}."""
+    """Returns {inner IP version: function that sends a packet}."""
     family = socket.AF_INET6 if ":" in destination else socket.AF_INET
     if mode == "gue":
         udp = socket.socket(family, socket.SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""Rows: one frame, the counter that it must raise, and what must come out. Built by scapy alone."""
+"""Rows: a frame, the counter that it must raise, and the frame that the agent must pass on. Built by scapy alone."""
 from dataclasses import dataclass
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
@@ -18,7 +18,7 @@ class Row:
     name: str
     frame: bytes
     counter: str
-    after: bytes  # what the kernel gets to see; of a dropped frame: anything
+    after: bytes  # the frame that the kernel receives; not compared for a dropped frame
     hooks: tuple = ("xdp", "tc")
 
 
@@ -41,13 +41,14 @@ def outer6(proto, **fields):
 
 
 def gue(inner, first=0, proto=None, flags=0, private=b""):
-    """The GUE header by hand (draft-ietf-intarea-gue): variant, C and hlen; protocol; flags."""
+    """Packs the GUE header (draft-ietf-intarea-gue): variant, C and hlen; protocol; flags."""
     proto = proto if proto is not None else (4 if inner.version == 4 else 41)
     return bytes([first | len(private) // 4, proto]) + flags.to_bytes(2, "big") + private
 
 
 def gue_packet(outer, inner, dport=PORT, udp=None, **fields):
-    return outer / UDP(**{"sport": 50123, "dport": dport, "chksum": 0, **(udp or {})}) / Raw(gue(inner, **fields) + bytes(inner))
+    return outer / UDP(**{"sport": 50123, "dport": dport, "chksum": 0, **(udp or {})}) / \
+        Raw(gue(inner, **fields) + bytes(inner))
 
 
 def delivered(name, packet, inner, counter, ether=ETHER, **extra):
@@ -78,8 +79,8 @@ def good_rows():
         for tag in (Dot1Q(vlan=100, prio=3), Dot1AD(vlan=100)):
             yield delivered(f"{tag.name} tag, {inner.version} in 4", tag / outer4(proto) / inner, tag / inner,
                             "ipip_delivered", hooks=("xdp",))
-            yield delivered(f"{tag.name} tag, gue {inner.version} in 6", tag / gue_packet(outer6(17), inner), tag / inner,
-                            "gue_delivered", hooks=("xdp",))
+            yield delivered(f"{tag.name} tag, gue {inner.version} in 6", tag / gue_packet(outer6(17), inner),
+                            tag / inner, "gue_delivered", hooks=("xdp",))
     for ttl in (0, 1, 255):
         yield delivered(f"inner TTL {ttl} stays", outer4(4) / inner4(ttl=ttl), inner4(ttl=ttl), "ipip_delivered")
         yield delivered(f"inner hop limit {ttl} stays", outer6(41) / inner6(hlim=ttl), inner6(hlim=ttl),
@@ -91,8 +92,8 @@ def good_rows():
     header = IP(src="198.51.100.7", dst=FRONTEND4, proto=59)
     yield delivered("inner header alone", outer4(4) / header, header, "ipip_delivered")
     wrong_sum = inner4(chksum=0x1234)
-    yield delivered("bad inner checksum is the kernel's to judge", outer4(4) / wrong_sum, wrong_sum, "ipip_delivered")
-    yield delivered("a UDP checksum on the outside is not needed",
+    yield delivered("a wrong inner checksum is left to the kernel", outer4(4) / wrong_sum, wrong_sum, "ipip_delivered")
+    yield delivered("the outer UDP checksum is not verified",
                     gue_packet(outer4(17), inner4(), udp={"chksum": 0xbeef}), inner4(), "gue_delivered")
 
 
@@ -120,16 +121,17 @@ def ecn_rows():
                         yield dropped(name, packet, "ecn_illegal")
                     else:
                         yield delivered(name, packet, make(**{field: dscp | merged}), "ipip_delivered")
-    yield delivered("ECN through GUE", gue_packet(outer4(17, tos=CE), inner4(tos=ECT0)), inner4(tos=CE), "gue_delivered")
+    yield delivered("ECN through GUE", gue_packet(outer4(17, tos=CE), inner4(tos=ECT0)), inner4(tos=CE),
+                    "gue_delivered")
 
 
 def source_rows():
     for outer, proto, inner in ((outer4, 4, inner4()), (outer4, 41, inner6()), (outer6, 4, inner4()),
                                 (outer6, 41, inner6())):
         source = STRANGER4 if outer is outer4 else STRANGER6
-        yield untouched(f"stranger's IPIP, {inner.version} in {outer(proto).version}",
+        yield untouched(f"IPIP of an unlisted source, {inner.version} in {outer(proto).version}",
                         ETHER / outer(proto, src=source) / inner, "foreign_ipip")
-        yield dropped(f"stranger's GUE, {inner.version} in {outer(proto).version}",
+        yield dropped(f"GUE of an unlisted source, {inner.version} in {outer(proto).version}",
                       gue_packet(outer(17, src=source), inner), "not_a_balancer")
     for source, counter in (("10.9.0.0", "ipip_delivered"), ("10.9.255.255", "ipip_delivered"),
                             ("10.8.255.255", "foreign_ipip"), ("10.10.0.0", "foreign_ipip"),
@@ -141,7 +143,8 @@ def source_rows():
             yield untouched(f"source {source}", frame, counter)
     yield untouched("source just behind the IPv6 prefix", ETHER / outer6(41, src="2001:db8:a:1::1") / inner6(),
                     "foreign_ipip")
-    yield dropped("stranger's broken GUE", gue_packet(outer4(17, src=STRANGER4), inner4(), first=0xc0), "not_a_balancer")
+    yield dropped("malformed GUE of an unlisted source", gue_packet(outer4(17, src=STRANGER4), inner4(), first=0xc0),
+                  "not_a_balancer")
 
 
 def other_rows():
@@ -158,7 +161,7 @@ def other_rows():
     for name, fields in (("first", {"flags": "MF"}), ("later", {"frag": 100})):
         yield untouched(f"{name} fragment of IPIP", ETHER / outer4(4, **fields) / inner4(), "outer_fragment")
         yield untouched(f"{name} fragment of GUE", ETHER / gue_packet(outer4(17, **fields), inner4()), "outer_fragment")
-        yield untouched(f"stranger's {name} fragment of UDP",
+        yield untouched(f"{name} fragment of UDP of an unlisted source",
                         ETHER / gue_packet(outer4(17, src=STRANGER4, **fields), inner4()), "not_a_tunnel")
     for proto, name in ((41, "IPIP"), (17, "GUE")):
         for offset in (0, 100):
@@ -178,7 +181,8 @@ def malformed_rows():
     yield dropped("outer version 5", outer4(4, version=5) / inner4(), "outer_malformed")
     yield dropped("IPv6 length past the frame", outer6(41, plen=200) / inner6(), "outer_malformed")
     yield dropped("IPv6 version 4", outer6(41, version=4) / inner6(), "outer_malformed")
-    yield dropped("UDP length past the outer packet", gue_packet(outer4(17), inner4(), udp={"len": 200}), "outer_malformed")
+    yield dropped("UDP length past the outer packet", gue_packet(outer4(17), inner4(), udp={"len": 200}),
+                  "outer_malformed")
     yield dropped("UDP length without GUE", gue_packet(outer4(17), inner4(), udp={"len": 11}), "outer_malformed")
     yield dropped("GUE cut", outer4(17) / UDP(dport=PORT) / Raw(b"\0\4"), "outer_malformed")
     yield dropped("GUE's private data past the packet",
@@ -190,9 +194,9 @@ def malformed_rows():
         yield dropped(f"GUE flags {flags:#x}", gue_packet(outer4(17), inner4(), flags=flags), "gue_flags")
     for proto in (0, 6, 17, 47, 59):
         yield dropped(f"GUE protocol {proto}", gue_packet(outer4(17), inner4(), proto=proto), "gue_protocol")
-    yield dropped("IPv6 said to be IPv4", outer4(4) / inner6(), "inner_malformed")
-    yield dropped("IPv4 said to be IPv6", outer4(41) / inner4(len=46), "inner_malformed")
-    yield dropped("GUE with IPv6 said to be IPv4", gue_packet(outer4(17), inner6(), proto=4), "inner_malformed")
+    yield dropped("IPv6 declared as IPv4", outer4(4) / inner6(), "inner_malformed")
+    yield dropped("IPv4 declared as IPv6", outer4(41) / inner4(len=46), "inner_malformed")
+    yield dropped("GUE with IPv6 declared as IPv4", gue_packet(outer4(17), inner6(), proto=4), "inner_malformed")
     yield dropped("inner IHL 4", outer4(4) / inner4(ihl=4), "inner_malformed")
     yield dropped("inner length past the outer packet", outer4(4) / inner4(len=47), "inner_malformed")
     yield dropped("inner length below its header", outer4(4) / inner4(len=19), "inner_malformed")
@@ -200,7 +204,7 @@ def malformed_rows():
     yield dropped("inner IPv6 length past the outer packet", outer4(41) / inner6(plen=27), "inner_malformed")
     yield dropped("inner IPv4 header cut", outer4(4) / Raw(bytes(inner4())[:19]), "inner_malformed")
     yield dropped("inner IPv6 header cut", outer4(41) / Raw(bytes(inner6())[:39]), "inner_malformed")
-    yield dropped("nothing inside", outer4(4), "inner_malformed")
+    yield dropped("no inner packet", outer4(4), "inner_malformed")
     hidden = bytes(ETHER / outer4(4, len=20 + 30) / inner4())
     yield dropped("inner packet reaches into the padding", hidden, "inner_malformed")
 

@@ -3,7 +3,7 @@
     near (client and encapsulator)  eth0 ------------ eth0  backend (fairlead-agent, the frontends on lo)
     10.0.0.1, 2001:db8:a::1                           10.0.0.11, 2001:db8:a::11
 
-The pins are in a folder of BPF's file system that this run alone has, so labs side by side do not meet.
+Each run has its own folder for its BPF pins, so labs can run side by side.
 """
 import contextlib
 import json
@@ -30,7 +30,7 @@ NEAR6, BACKEND6, FRONTEND6 = "2001:db8:a::1", "2001:db8:a::11", "2001:db8::10"
 
 
 def counter_kinds():
-    """{name: kind} of agent_counters.def."""
+    """Returns {name: kind}, from agent_counters.def."""
     text = (TOP / "tools/agent/agent_counters.def").read_text()
     return dict(re.findall(r"^AGENT_COUNTER\((\w+), (\w+),", text, re.M))
 
@@ -41,7 +41,7 @@ def mount_bpf_files():
 
 
 class Host:
-    """Use as a context; everything is gone afterwards."""
+    """A context manager. On exit it removes everything that it made."""
 
     def __init__(self):
         self.name = new_run_name()
@@ -52,7 +52,7 @@ class Host:
 
     def __enter__(self):
         if not self.agent_program.exists():
-            raise LabError(f"{self.agent_program} is not built")
+            raise LabError(f"{self.agent_program} does not exist; build it, or set FAIRLEAD_BUILD")
         sweep()
         try:
             self.dir = pathlib.Path(tempfile.mkdtemp(prefix=self.name + "-"))
@@ -73,7 +73,7 @@ class Host:
             process.kill()
         for namespace in self._namespaces:
             namespace.delete()
-        if self.pins.exists():  # rmtree would ask bpffs for what it does not have
+        if self.pins.exists():  # shutil.rmtree does not work on a BPF file system
             for folder, _, files in os.walk(self.pins, topdown=False):
                 for name in files:
                     os.unlink(os.path.join(folder, name))
@@ -101,7 +101,7 @@ class Host:
     # ---- the agent --------------------------------------------------------------------------------------------------
 
     def agent_command(self, *words):
-        """Not by `ip netns exec`: that would give it a private /sys, and the pins would vanish with it."""
+        """Uses nsenter: `ip netns exec` would mount a private /sys, and the BPF pins would vanish with it."""
         return ["nsenter", f"--net=/run/netns/{self.backend.name}", self.agent_program, "--pins", self.pins, *words]
 
     def agent(self, *words, check=True):
@@ -117,10 +117,10 @@ class Host:
     def counters(self):
         return self.status()["counters"]
 
-    # ---- one frame through the pinned program, without a wire --------------------------------------------------------
+    # ---- one frame through the attached program, without a network ---------------------------------------------------
 
     def run_program(self, frame, context=None):
-        """(the program's verdict, the frame afterwards), by the kernel's own test run."""
+        """Runs the program on the frame (BPF_PROG_TEST_RUN). Returns (verdict, frame afterwards)."""
         before, after = self.dir / "frame", self.dir / "frame.out"
         before.write_bytes(frame)
         after.unlink(missing_ok=True)
@@ -144,7 +144,7 @@ class Host:
 
 @contextlib.contextmanager
 def inside(namespace):
-    """What is opened in this block is opened in the namespace; the thread comes back afterwards."""
+    """Moves the thread into the namespace for this block. Sockets opened in it stay in the namespace."""
     with open("/proc/thread-self/ns/net", "rb") as home:
         enter(namespace.name)
         try:
@@ -152,11 +152,11 @@ def inside(namespace):
         finally:
             import ctypes
             if ctypes.CDLL(None, use_errno=True).setns(home.fileno(), 0x40000000) != 0:
-                os._exit(70)  # nothing sensible can run in a foreign namespace
+                os._exit(70)  # the thread would stay in the wrong namespace
 
 
 def sk_buff_context(**fields):
-    """struct __sk_buff with these members set; offsets from linux/bpf.h."""
+    """A struct __sk_buff with these members set. The offsets are from linux/bpf.h."""
     offsets = {"gso_segs": 164, "gso_size": 176}
     context = bytearray(192)
     for name, value in fields.items():

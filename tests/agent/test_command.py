@@ -1,4 +1,4 @@
-"""fairlead-agent itself: what it leaves behind, what it refuses and in which words."""
+"""fairlead-agent's commands: what they attach, remove and print, and what they refuse."""
 import json
 import os
 import re
@@ -23,7 +23,7 @@ def refusal(host, *words, status=1):
 
 
 def attached_programs(host):
-    """(XDP, TC ingress, TC egress) program names on the backend's eth0, as `ip` and `tc` tell."""
+    """The program names on the backend's eth0 by `ip` and `tc`: (XDP, TC ingress, TC egress)."""
     link = host.backend.run("ip", "-d", "link", "show", "eth0").stdout
     xdp = re.findall(r"prog/xdp id \d+ name (\w+)", link)
     return (xdp, *(re.findall(r"(fairlead_\w+)", host.backend.run("tc", "filter", "show", "dev", "eth0", side).stdout)
@@ -44,10 +44,11 @@ def test_attach_persists_without_a_process_and_detach_leaves_nothing(host):
     assert host.agent("detach", "eth0").stdout == "eth0: was not attached\n"
 
 
-def test_replacing_moves_from_hook_to_hook_and_takes_the_new_settings(host):
+def test_attaching_again_moves_to_the_new_hook_and_uses_the_new_settings(host):
     host.attach("--clamp-mss", "1400")
     first = host.status()
-    assert host.attach("--hook", "tc", "--strict", "--gue-port", "7000", balancers=["10.0.0.9"]) == "eth0: replaced at tc"
+    replaced = host.attach("--hook", "tc", "--strict", "--gue-port", "7000", balancers=["10.0.0.9"])
+    assert replaced == "eth0: replaced at tc"
     xdp, ingress, egress = attached_programs(host)
     assert not xdp and ingress and not egress
     second = host.status()
@@ -72,7 +73,7 @@ def test_status_shows_settings_balancers_and_every_counter(host):
         assert word in text
 
 
-def test_status_says_when_the_interface_was_made_anew(host):
+def test_status_reports_not_attached_after_the_interface_was_recreated(host):
     host.attach()
     host.near.ip("link delete eth0")
     assert not host.status()["attached"]
@@ -86,7 +87,7 @@ def test_status_says_when_the_interface_was_made_anew(host):
     assert os.listdir(host.pins) == []
 
 
-def test_attaches_over_its_own_program_whose_pins_are_lost(host):
+def test_attaches_over_its_own_program_after_the_bpf_pins_were_lost(host):
     host.attach()
     for name in os.listdir(host.pins / "eth0"):
         os.unlink(host.pins / "eth0" / name)
@@ -95,7 +96,7 @@ def test_attaches_over_its_own_program_whose_pins_are_lost(host):
     assert host.status()["attached"]
 
 
-def test_status_says_when_the_clamp_is_gone_and_when_nothing_is_attached(host):
+def test_status_fails_when_nothing_is_attached_and_when_the_clamp_was_removed(host):
     nothing = host.agent("status", check=False)
     assert (nothing.returncode, nothing.stdout) == (1, "not attached to any interface\n")
     host.attach("--clamp-mss", "1300")
@@ -108,8 +109,8 @@ def test_status_says_when_the_clamp_is_gone_and_when_nothing_is_attached(host):
     assert host.agent("status").returncode == 0
 
 
-def test_leaves_an_unfinished_attach_behind_for_the_next_one_only(host):
-    host.agent("status", check=False)  # makes the folder of the pins
+def test_an_unfinished_attach_is_ignored_and_the_next_attach_removes_it(host):
+    host.agent("status", check=False)  # makes the folder of the BPF pins
     host.attach()
     os.mkdir(host.pins / "eth0+new")
     assert [line.split()[0] for line in host.agent("balancers", "list").stdout.splitlines()] == ["eth0", "eth0"]
@@ -117,7 +118,7 @@ def test_leaves_an_unfinished_attach_behind_for_the_next_one_only(host):
     assert os.listdir(host.pins) == ["eth0"]
 
 
-def test_refuses_another_program_and_names_it(host):
+def test_refuses_to_replace_the_xdp_program_of_others_and_names_it(host):
     mount_bpf_files()
     other = host.pins.with_name(host.name + "-other")
     run([BPFTOOL, "prog", "load", BUILD / "dataplane/steering/steer.bpf.o", other])
@@ -137,13 +138,13 @@ def test_refuses_another_program_and_names_it(host):
 
 
 def settings(host):
-    """The status without counters, which move whenever the hosts say something of their own (MLD, neighbour discovery)."""
+    """The status without counters. Counters change whenever the hosts send MLD or neighbour discovery."""
     status = host.status()
     del status["counters"]
     return status
 
 
-def test_a_refused_replacement_leaves_the_old_one_in_force(host):
+def test_a_refused_attach_leaves_the_attached_program_unchanged(host):
     host.attach("--hook", "tc", "--clamp-mss", "1400")
     before = settings(host)
     mount_bpf_files()
@@ -162,7 +163,7 @@ def test_a_refused_replacement_leaves_the_old_one_in_force(host):
     assert os.listdir(host.pins) == ["eth0"]
 
 
-def test_detach_keeps_filters_of_others(host):
+def test_detach_keeps_tc_filters_of_others(host):
     host.attach("--hook", "tc")
     host.backend.run(*"tc filter add dev eth0 ingress prio 77 protocol all u32 match u32 0 0 classid 1:1".split())
     host.agent("detach", "eth0")
@@ -170,14 +171,14 @@ def test_detach_keeps_filters_of_others(host):
     assert "pref 77" in left and "fairlead" not in left
 
 
-def test_an_older_clsact_stays(host):
+def test_detach_keeps_a_clsact_that_existed_before_attach(host):
     host.backend.run(*"tc qdisc add dev eth0 clsact".split())
     host.attach("--hook", "tc")
     host.agent("detach", "eth0")
     assert "clsact" in host.backend.run("tc", "qdisc", "show", "dev", "eth0").stdout
 
 
-def test_names_with_dots_are_kept(host):
+def test_interface_names_may_contain_dots(host):
     host.backend.ip("link add name a.100 type veth peer name b.100")
     host.agent("attach", "a.100", "b.100", "--balancer", "10.0.0.1")
     names = [entry["interface"] for entry in json.loads(host.agent("status", "--json").stdout)["interfaces"]]
@@ -190,14 +191,14 @@ def test_names_with_dots_are_kept(host):
     (["attach", "nowhere", "--balancer", "10.0.0.1"], "interface 'nowhere' does not exist"),
     (["detach", "nowhere"], "interface 'nowhere' does not exist"),
     (["attach", "eth0", "--balancer", "10.0.0.1/8"], "write 10.0.0.0/8 or 10.0.0.1"),
-    (["attach", "eth0", "--balancer", "0.0.0.0/0"], "anybody"),
+    (["attach", "eth0", "--balancer", "0.0.0.0/0"], "any source"),
     (["attach", "eth0", "--balancer", "2001:db8::/129"], "up to 128"),
-    (["attach", "eth0", "--balancer", "10.0.0.0/"], "prefix length"),
+    (["attach", "eth0", "--balancer", "10.0.0.0/"], "the length must be a number"),
     (["attach", "eth0", "--balancer", "balancer1"], "balancer1"),
     (["balancers", "add", "10.0.0.1"], "not attached to any interface"),
     (["balancers", "list", "--interface", "eth0"], "not attached to eth0"),
 ])
-def test_refuses_in_clear_words(host, words, says):
+def test_a_refusal_names_the_wrong_value(host, words, says):
     assert says in refusal(host, *words)
 
 
@@ -205,7 +206,7 @@ def test_refuses_in_clear_words(host, words, says):
                                    ["attach", "eth0", "--balancer", "10.0.0.1", "--hook", "netfilter"],
                                    ["attach", "eth0", "--balancer", "10.0.0.1", "--clamp-mss", "20"],
                                    ["attach", "eth0", "--balancer", "10.0.0.1", "--gue-port", "70000"]])
-def test_wrong_usage_ends_with_status_2(host, words):
+def test_wrong_usage_exits_with_status_2(host, words):
     assert host.agent(*words, check=False).returncode == 2
 
 
@@ -215,22 +216,23 @@ def test_refuses_without_root(host):
     assert result.returncode == 1 and "needs root" in result.stderr
 
 
-def test_refuses_pins_outside_of_a_bpf_file_system(host):
-    result = run([host.agent_program, "--pins", host.dir / "pins", "attach", "lo", "--balancer", "10.0.0.1"], check=False)
+def test_refuses_a_pin_folder_outside_of_a_bpf_file_system(host):
+    result = run([host.agent_program, "--pins", host.dir / "pins", "attach", "lo", "--balancer", "10.0.0.1"],
+                 check=False)
     assert result.returncode == 1 and "not in a BPF file system" in result.stderr
 
 
 def test_mounts_the_bpf_file_system_where_it_is_missing(host):
-    """In a mount namespace of its own, whose /sys has no bpf."""
+    """Runs in a separate mount namespace whose /sys has no BPF file system."""
     script = "while umount /sys/fs/bpf 2>/dev/null; do :; done; \"$@\" && findmnt -n -o FSTYPE /sys/fs/bpf"
     command = [str(word) for word in host.agent_command("attach", "eth0", "--balancer", "10.0.0.1")]
     result = run(["unshare", "-m", "sh", "-c", script, "sh", *command])
     assert result.stdout.split("\n")[:2] == ["eth0: attached at xdp (native)", "bpf"]
-    # Those pins are gone with the mount namespace; the program is still ours to remove.
+    # These BPF pins vanished with the mount namespace. The agent recognises its program and can still remove it.
     assert host.agent("detach", "eth0").stdout == "eth0: detached\n"
 
 
-def test_says_when_strict_reverse_path_filtering_may_drop_clients(host):
+def test_attach_warns_when_strict_reverse_path_filtering_may_drop_clients(host):
     host.backend.sysctl({"net.ipv4.conf.eth0.rp_filter": 1})
     assert "rp_filter is strict" in host.agent("attach", "eth0", "--balancer", "10.0.0.1").stderr
     host.backend.sysctl({"net.ipv4.conf.eth0.rp_filter": 2})

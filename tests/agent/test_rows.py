@@ -1,4 +1,4 @@
-"""Every row of frames.py through the agent's programs, by the kernel's test run of the pinned program."""
+"""Runs every row of frames.py through the agent's programs (BPF_PROG_TEST_RUN)."""
 import pytest
 
 from tests.agent.frames import ETHER, ROWS, STRANGER4, inner4, outer4
@@ -15,7 +15,7 @@ def attached(request):
     with Host() as host:
         host.attach("--hook", request.param, balancers=BALANCERS)
         host.hook = request.param
-        # From here on, only our own frames are counted.
+        # With the interface down, only the tests' frames are counted.
         host.backend.ip("link set eth0 down")
         yield host
         host.agent("detach", "eth0")
@@ -26,9 +26,9 @@ def changes(before, after):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
-def test_row(attached, row):
+def test_a_frame_raises_its_counter_and_leaves_as_the_row_says(attached, row):
     if attached.hook not in row.hooks:
-        pytest.skip(f"not a frame that {attached.hook} can be given here")
+        pytest.skip(f"a test run at {attached.hook} cannot have this frame")
     before = attached.counters()
     verdict, after = attached.run_program(row.frame)
     assert changes(before, attached.counters()) == {row.counter: 1}
@@ -38,23 +38,23 @@ def test_row(attached, row):
         assert after.hex() == row.after.hex()
 
 
-def test_rows_name_every_ingress_counter():
-    """The others have tests of their own; those of the second chance, test_second_chance.py."""
+def test_rows_cover_every_ingress_counter():
+    """Other tests cover the excluded counters; test_second_chance.py covers those of the second chance."""
     assert {row.counter for row in ROWS} == set(KINDS) - {"adjust_failed", "mss_clamped", "sent_on", "send_on_failed"}
 
 
-def test_counts_what_the_kernel_refuses_to_shorten(attached):
+def test_counts_adjust_failed_when_the_kernel_refuses_to_shorten_a_packet(attached):
     if attached.hook != "tc":
-        pytest.skip("XDP has no segments to be refused")
+        pytest.skip("XDP has no merged packets, which the kernel refuses to shorten")
     before = attached.counters()
-    # A merged packet that is not TCP: bpf_skb_adjust_room declines.
+    # bpf_skb_adjust_room fails for a merged packet that is not TCP.
     verdict, _ = attached.run_program(bytes(ETHER / outer4(4) / inner4()), sk_buff_context(gso_size=100, gso_segs=2))
     assert changes(before, attached.counters()) == {"adjust_failed": 1}
     assert verdict & 0xFFFFFFFF == VERDICTS["tc"]["drop"]
 
 
 @pytest.mark.parametrize("hook", ["xdp", "tc"])
-def test_strict_drops_ipip_of_strangers(hook):
+def test_strict_drops_ipip_of_unlisted_sources(hook):
     with Host() as host:
         host.attach("--hook", hook, "--strict", balancers=BALANCERS)
         host.backend.ip("link set eth0 down")
@@ -68,7 +68,7 @@ def test_strict_drops_ipip_of_strangers(hook):
         assert changes(before, host.counters()) == {"not_a_balancer": 3, "ipip_delivered": 1}
 
 
-def test_takes_gue_on_the_configured_port_only():
+def test_accepts_gue_on_the_configured_port_only():
     from tests.agent.frames import gue_packet
     with Host() as host:
         host.attach("--gue-port", "7777", balancers=BALANCERS)

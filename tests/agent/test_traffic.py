@@ -1,5 +1,7 @@
-"""Real TCP through the agent: curl from a kernel's own stack, python's web server on the backend, no tunnel module on either side.
-The encapsulator stands for the balancer; answers go back directly, as with the real one."""
+"""Real TCP through the agent: curl on the client, Python's web server on the backend, no kernel tunnel module.
+
+The encapsulator takes the balancer's place. Replies go to the client directly.
+"""
 import hashlib
 import itertools
 import pathlib
@@ -17,7 +19,7 @@ from tests.lab.process import wait_until
 HERE = pathlib.Path(__file__).resolve().parent
 SIZE = 8 << 20
 KINDS = [(mode, outer, inner) for mode, outer, inner in itertools.product(("ipip", "gue"), (4, 6), (4, 6))]
-# How the agent is attached: options, and the MTU of the other end (one that veth's native XDP refuses).
+# How the agent is attached: its options, and the MTU of the other end. veth refuses native XDP if that is 9000.
 PLACES = {"native": ((), 1500), "generic": ((), 9000), "tc": (("--hook", "tc"), 1500)}
 
 
@@ -26,20 +28,22 @@ def web_server(host):
     folder.mkdir()
     content = bytes(range(256)) * (SIZE // 256)
     (folder / "file").write_bytes(content)
-    server = host.spawn("web", ["/usr/bin/python3", "-m", "http.server", "80", "--bind", "::", "--directory", folder], host.backend)
+    command = ["/usr/bin/python3", "-m", "http.server", "80", "--bind", "::", "--directory", folder]
+    server = host.spawn("web", command, host.backend)
     server.wait_listening(80)
     return hashlib.sha256(content).hexdigest()
 
 
 def encapsulate(host, mode, outer, mtu=1400):
-    """Sends the frontends through a tunnel from here on. Returns the process."""
+    """Sends the frontends' packets through a tunnel from now on. Returns the encapsulator's process."""
     ends = (NEAR4, BACKEND4) if outer == 4 else (NEAR6, BACKEND6)
     process = host.spawn(f"encapsulator-{time.monotonic_ns()}",
                          ["/usr/bin/python3", HERE / "encapsulator.py", "tun0", mtu, mode, *ends], host.near)
-    # Clients' addresses are eth0's: answers come there.
     wait_until(lambda: "LOWER_UP" in host.near.run("ip", "-o", "link", "show", "tun0", check=False).stdout, 30,
-               process.tail)
-    host.near.ip(f"route replace {FRONTEND4}/32 dev tun0 src {NEAR4}", f"route replace {FRONTEND6}/128 dev tun0 src {NEAR6}")
+               lambda: f"tun0 is not up\n{process.tail()}")
+    # The client uses the addresses of eth0, so replies arrive there.
+    host.near.ip(f"route replace {FRONTEND4}/32 dev tun0 src {NEAR4}",
+                 f"route replace {FRONTEND6}/128 dev tun0 src {NEAR6}")
     return process
 
 
@@ -64,7 +68,7 @@ def served(request):
 
 
 @pytest.mark.parametrize("mode,outer,inner", KINDS, ids=[f"{m}-{i}in{o}" for m, o, i in KINDS])
-def test_download(served, mode, outer, inner):
+def test_a_download_passes_through_each_kind_of_tunnel(served, mode, outer, inner):
     encapsulator = encapsulate(served, mode, outer)
     before = served.counters()
     try:
@@ -76,7 +80,7 @@ def test_download(served, mode, outer, inner):
     after = served.counters()
     rose = {name for name in after if after[name] > before[name]}
     assert f"{mode}_delivered" in rose
-    assert rose <= {f"{mode}_delivered", "not_a_tunnel"}  # the latter: ARP, ND
+    assert rose <= {f"{mode}_delivered", "not_a_tunnel"}  # ARP and ND are not_a_tunnel
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ def host():
 
 
 @pytest.mark.parametrize("hook", ["xdp", "tc"])
-def test_nobody_but_balancers_gets_in(host, hook):
+def test_only_tunnels_from_listed_balancers_are_accepted(host, hook):
     web_server(host)
     host.attach("--hook", hook, balancers=["10.0.0.2"])
     encapsulate(host, "gue", 4)
@@ -101,7 +105,7 @@ def test_nobody_but_balancers_gets_in(host, hook):
     assert host.counters()["not_a_balancer"] > stranger["not_a_balancer"]
 
 
-def test_without_the_agent_the_kernel_takes_no_tunnel(host):
+def test_without_the_agent_the_kernel_accepts_no_tunnel(host):
     web_server(host)
     encapsulate(host, "ipip", 4)
     assert curl(host, 4, timeout_s=1.5)[0].returncode == 28
@@ -111,17 +115,18 @@ def test_without_the_agent_the_kernel_takes_no_tunnel(host):
     assert curl(host, 4, timeout_s=1.5)[0].returncode == 28
 
 
-def test_replacing_it_breaks_no_download(host):
+def test_replacing_the_agent_breaks_no_download(host):
     digest = web_server(host)
     host.attach()
     encapsulate(host, "gue", 6)
     out = host.dir / "slow"
     download = host.spawn("curl", ["curl", "-sS", "-o", out, "--limit-rate", "1M", "--max-time", 60,
                                    f"http://{FRONTEND4}/file"], host.near)
-    wait_until(lambda: out.exists() and out.stat().st_size > 0, 30, download.tail)
+    wait_until(lambda: out.exists() and out.stat().st_size > 0, 30,
+               lambda: f"curl receives nothing\n{download.tail()}")
     replaced = 0
     while download.running():
-        # Also from hook to hook: at no moment is there neither.
+        # It also moves between the hooks. One program is attached at every moment.
         assert "replaced" in host.attach("--hook", ("xdp", "tc")[replaced % 2])
         replaced += 1
     assert download.wait(1) == 0, download.tail()
@@ -137,13 +142,13 @@ def test_clamps_the_mss_of_frontends_only(host, inner):
     encapsulate(host, "ipip", 4, mtu=1500)
     own = BACKEND4 if inner == 4 else BACKEND6
     frontend = FRONTEND4 if inner == 4 else FRONTEND6
-    with host.packet_socket(host.near) as wire:  # headers only: a whole file would fill it before it is read
+    with host.packet_socket(host.near) as wire:  # only headers: a whole file would fill its buffer
         assert curl(host, inner, "--head")[0].returncode == 0
         syn_ack = next_syn_ack(wire, frontend)
         assert dict(syn_ack[TCP].options)["MSS"] == 1234
         assert checksum_is_right(syn_ack)
         clamped = host.counters()["mss_clamped"]
-        assert clamped >= 1  # more when the SYN-ACK is sent again
+        assert clamped >= 1  # more if the SYN-ACK is retransmitted
         host.near.run("curl", "-sS", "--head", "-o", "/dev/null", f"http://{own if inner == 4 else f'[{own}]'}/file")
         assert dict(next_syn_ack(wire, own)[TCP].options)["MSS"] == (1460 if inner == 4 else 1440)
     assert host.counters()["mss_clamped"] == clamped
@@ -176,7 +181,7 @@ def checksum_is_right(packet):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_frames_on_the_wire_are_counted_once_each(host, place):
-    """VLAN tags included, which at TC lie beside the packet: the kernel has taken them out."""
+    """Also with VLAN tags. At TC they are in the packet's metadata, since the kernel has removed them."""
     options, near_mtu = PLACES[place]
     host.near.ip(f"link set eth0 mtu {near_mtu}")
     assert place in host.attach(*options)
@@ -187,7 +192,7 @@ def test_frames_on_the_wire_are_counted_once_each(host, place):
         for frame in frames * 25:
             wire.send(bytes(frame))
     after = wait_until(lambda: (now := host.counters())["gue_delivered"] - before["gue_delivered"] >= 50 and now, 20,
-                       lambda: str(host.counters()))
+                       lambda: f"50 GUE packets are not counted: {host.counters()}")
     assert after["ipip_delivered"] - before["ipip_delivered"] == 50
     assert after["gue_delivered"] - before["gue_delivered"] == 50
     assert after["adjust_failed"] == 0

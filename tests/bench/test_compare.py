@@ -11,7 +11,7 @@ ENVIRONMENT = {**os.environ, "PATH": f"/usr/bin:/bin:/usr/sbin:/sbin:{os.environ
 
 
 def stand_in(folder, nanoseconds):
-    """A build folder whose pipeline bench tells of one row, slower by a little each time, as machines are."""
+    """A build folder whose pipeline bench reports one row. Each run reports 1 ns more than the run before."""
     (folder / "bench").mkdir(parents=True)
     (folder / "build.ninja").touch()
     program = folder / "bench/pipeline"
@@ -28,7 +28,7 @@ def suite(*arguments):
                           capture_output=True, text=True, check=False, timeout=120)
 
 
-def test_compare_measures_in_turn_and_judges(tmp_path):
+def test_compare_measures_both_builds_in_turn_and_reports_the_faster_one(tmp_path):
     slow, fast = stand_in(tmp_path / "slow", 120), stand_in(tmp_path / "fast", 100)
     found = suite("compare", slow, fast, "--rounds", "6")
     assert found.returncode == 0, found.stderr
@@ -37,16 +37,16 @@ def test_compare_measures_in_turn_and_judges(tmp_path):
     assert (slow / "runs").read_text() == (fast / "runs").read_text() == "6\n"
 
 
-def test_compare_of_a_build_with_itself_finds_nothing(tmp_path):
+def test_compare_of_a_build_with_itself_reports_at_most_a_tiny_difference(tmp_path):
     same = stand_in(tmp_path / "same", 1000)
     found = suite("compare", same, same, "--rounds", "6")
-    # Each second run is 1 in 1000 slower here, always: real, small, and said with its size.
+    # The second run of each pair is always 0.1 % slower. The difference is real and small, and is reported.
     assert "1.001" in found.stdout
     found = suite("compare", same, same, "--rounds", "4")
     assert "same within the noise" in found.stdout
 
 
-def test_a_row_that_reports_an_error_is_no_figure(tmp_path):
+def test_a_row_that_reports_an_error_is_left_out(tmp_path):
     broken = stand_in(tmp_path / "broken", 1)
     (broken / "bench/pipeline").write_text(
         "#!/bin/sh\necho '" + json.dumps({"benchmarks": [{"name": "x", "error_occurred": True, "error_message": "wrong MAC"}]}) + "'\n")
@@ -54,7 +54,7 @@ def test_a_row_that_reports_an_error_is_no_figure(tmp_path):
     assert "wrong MAC" in found.stderr and "v4/row" not in found.stdout
 
 
-def test_a_part_that_fails_is_said_in_the_result(tmp_path, monkeypatch, capsys):
+def test_the_result_reports_a_part_that_fails(tmp_path, monkeypatch, capsys):
     def fail(_context):
         yield rows.Row("scale", "one", "Mpps", [1.0], "higher")
         raise LabError("no second one\n  its log")

@@ -1,4 +1,4 @@
-"""The page and the curves, from a result whose figures are known."""
+"""The page and the curves, from a result with known figures."""
 import json
 
 import pytest
@@ -34,14 +34,14 @@ def test_every_figure_has_a_command_that_yields_it():
             "./tools/bench.sh", "build-bench/bench/pipeline", *(f"build-bench/bench/micro-{name}" for name in ("table", "publish")))
 
 
-def test_cores_for_a_line_rate():
+def test_computes_the_cores_for_a_line_rate():
     assert report.packets_per_second(10, 64) == pytest.approx(14_880_952, abs=1)
     # 14.88 Mpps at 70 ns take 1.04 cores; at 70 % of a core each, 2.
     assert report.cores(10, 64, 70) == 2
     assert report.cores(100, 64, 20) == 5  # 148.8 Mpps x 20 ns = 2.98 cores, of 0.7 each
 
 
-def test_page_says_what_was_measured_what_was_missed_and_what_was_not(tmp_path):
+def test_page_shows_measured_missed_and_unmeasured_figures(tmp_path):
     page_of = result(Row("pipeline", DSR, "ns", [30, 31, 29], extra={"cycles": 78.0}),
                      Row("pipeline", DSR.replace("flows:1000000", "flows:100"), "ns", [15]),
                      Row("wire", "fairlead dsr adaptive, 64 B, 1,000 flows", "Mpps", [5.0], "higher", {"to_macswap": 0.9}),
@@ -55,6 +55,7 @@ def test_page_says_what_was_measured_what_was_missed_and_what_was_not(tmp_path):
     assert next(line for line in page.splitlines() if line.startswith("| resident memory")).count("not measured") == 1
     assert "| fairlead AF_XDP | not measured |  | no rights |" in page
     assert "| 10 GbE, 64 B: 14.88 Mpps | 1 | 5 |" in page  # 14.88 M x 30 ns / 0.7; x 200 ns / 0.7
+    assert max(map(len, page.splitlines())) <= report.WIDTH
     assert "![Cost over flows" in page and (tmp_path / "plots/flows.svg").read_text().startswith("<?xml")
 
 
@@ -64,7 +65,7 @@ def test_page_of_a_busy_machine_says_so(tmp_path):
         assert ("was not idle" in (tmp_path / "performance.md").read_text()) == said
 
 
-def test_curves_take_whole_names_only_and_are_sorted(tmp_path):
+def test_curves_match_whole_names_only_and_are_sorted(tmp_path):
     rows = result(Row("pipeline", DSR, "ns", [30]), Row("pipeline", DSR.replace("flows:1000000", "flows:100"), "ns", [15]),
                   Row("pipeline", DSR + "/syn_flood", "ns", [99]), Row("pipeline", DSR + " [x86-64-v2]", "ns", [98]))["rows"]
     pattern = plots.CURVES[0][3]["adaptive"]
@@ -81,5 +82,5 @@ def test_rows_survive_json():
 
 
 @pytest.mark.parametrize("value, text", [(0, "0"), (0.1234567, "0.1235"), (12.345, "12.35"), (123.45, "123.5"), (12345.6, "12,346")])
-def test_numbers_are_short(value, text):
+def test_numbers_are_rounded_to_four_digits_or_a_whole_number(value, text):
     assert number(value) == text

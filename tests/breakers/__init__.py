@@ -1,5 +1,5 @@
-"""Suites that try to break the daemons: kills amid writes, damaged stores, hostile requests, hostile links.
+"""Suites that try to break the daemons: kills during writes, damaged stores, hostile requests, hostile links.
 
-The real programs, without a network: the dataplane's port is a null device, and no namespace or right is needed. What is random is by a
-seed, which a failure shows. FAIRLEAD_LONG makes each suite go on for longer; FAIRLEAD_BREAKER_SEED repeats one.
+They run the real programs without a network. The dataplane's port is a null device, so the tests need no namespace and
+no privileges. A failure prints the random seed. FAIRLEAD_BREAKER_SEED repeats a run; FAIRLEAD_LONG runs more rounds.
 """

@@ -4,15 +4,16 @@ _NAMES = [f"s{number}" for number in range(8)]
 
 
 def random_change(chance):
-    """(method, path, value)."""
+    """Returns (method, path, value). `chance`: a random.Random."""
     name = chance.choice(_NAMES)
     number = _NAMES.index(name)
     service = f"/v1/services/{name}"
     backend = f"10.0.{number}.{chance.randrange(1, 6)}"
     kind = chance.randrange(8)
     if kind == 0:
-        return "POST", "/v1/services", {"name": name, "frontends": [f"203.0.113.{number}:80/tcp"], "health_check": {"type": "none"},
-                                        "backends": [{"address": f"10.0.{number}.{last}", "mac": "02:00:00:00:ee:01"} for last in (1, 2)]}
+        backends = [{"address": f"10.0.{number}.{last}", "mac": "02:00:00:00:ee:01"} for last in (1, 2)]
+        return "POST", "/v1/services", {"name": name, "frontends": [f"203.0.113.{number}:80/tcp"],
+                                        "health_check": {"type": "none"}, "backends": backends}
     if kind == 1 and chance.random() < 0.3:
         return "DELETE", service, None
     if kind == 2:

@@ -1,4 +1,4 @@
-"""fairleadd and fairlead-dataplane in a folder of their own."""
+"""fairleadd and fairlead-dataplane, with their sockets, store and logs in a temporary folder."""
 import os
 import pathlib
 import random
@@ -17,7 +17,7 @@ def rounds(usual, long):
 
 
 def chance():
-    """A random generator; its seed is printed, which pytest shows where a test fails."""
+    """A random generator. It prints its seed, which pytest shows if the test fails."""
     seed = int(os.environ.get("FAIRLEAD_BREAKER_SEED", random.randrange(1 << 32)))
     print(f"FAIRLEAD_BREAKER_SEED={seed}")
     return random.Random(seed)
@@ -61,7 +61,7 @@ class Daemons:
                    lambda: f"the dataplane does not listen\n{self.dataplane.tail()}")
 
     def start_control(self, *extra, store=None, wait=True):
-        """`store`: another than this folder's. With wait=False the process, which may refuse to start."""
+        """Starts fairleadd. Returns its process. `store`: instead of store_path. wait=False: it may refuse to start."""
         self.fairleadd = self._spawn("fairleadd", [
             self._build / "controlplane/fairleadd", "--socket", self.socket_path, "--store", store or self.store_path,
             "--link", self.link_path, "--log-level", "warning", *extra])
@@ -78,25 +78,26 @@ class Daemons:
             return False
 
     def serves_or_ended(self):
-        """True: it serves. False: it has ended."""
+        """Waits until fairleadd serves requests or ends. Returns True if it serves."""
         def known():
             try:
                 return "serves" if self.serves() else None
             except LabError:
                 return "ended"
-        return wait_until(known, 60, lambda: f"fairleadd neither serves nor ends\n{self.fairleadd.tail()}") == "serves"
+        return wait_until(known, 60, lambda: f"fairleadd neither serves nor ended\n{self.fairleadd.tail()}") == "serves"
 
     def in_force(self):
         status = self.control.get("/v1/status")
         return status["dataplane"]["connected"] and status["dataplane"]["generation"] == status["generation"]
 
     def await_in_force(self):
-        wait_until(self.in_force, 60, lambda: f"the state comes into force: {self.control.get('/v1/status')}")
+        wait_until(self.in_force, 60,
+                   lambda: f"the newest generation is not in force: {self.control.get('/v1/status')}")
 
     def configuration(self):
-        """All that people have asked for, without what goes on."""
+        """The configuration (services, hash seed) as comparable tuples, without status."""
         services = []
         for service in self.control.get("/v1/services")["services"]:
-            backends = [(backend["address"], backend["weight"], bool(backend["drain"])) for backend in service["backends"]]
-            services.append((service["name"], tuple(service["frontends"]), service["drain_timeout"], tuple(sorted(backends))))
+            backends = sorted((row["address"], row["weight"], bool(row["drain"])) for row in service["backends"])
+            services.append((service["name"], tuple(service["frontends"]), service["drain_timeout"], tuple(backends)))
         return sorted(services), self.control.get("/v1/seed")["hash_seed"]

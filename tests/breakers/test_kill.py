@@ -1,4 +1,4 @@
-"""kill -9 amid changes: what was acknowledged is there, nothing is half done, and it comes into force."""
+"""kill -9 during changes: acknowledged changes survive, no change is half done, and the state comes into force."""
 import json
 import threading
 import time
@@ -10,16 +10,16 @@ from tests.breakers.daemons import chance, rounds
 
 
 class _Changer(threading.Thread):
-    """Makes random changes until fairleadd is gone. After each acknowledged one it notes the whole configuration."""
+    """Makes random changes until fairleadd is killed. Reads the whole configuration after each answer."""
 
     def __init__(self, daemons, generator):
         super().__init__()
         self._daemons = daemons
         self._chance = generator
         self.acknowledged = 0
-        self.known = None    # the configuration after the change before the last
-        self.done = None     # the change that was acknowledged since
-        self.attempt = None  # the change that was under way at the end
+        self.known = None    # the last configuration that was read
+        self.done = None     # a change that was acknowledged after `known` was read
+        self.attempt = None  # a change that had no answer at the kill
         self.error = None
 
     def run(self):
@@ -36,11 +36,11 @@ class _Changer(threading.Thread):
                 self.known = self._daemons.configuration()
                 self.done = None
         except Exception:  # pylint: disable=broad-except
-            return  # it was killed
+            return  # fairleadd was killed
 
 
 @pytest.mark.slow("kills both daemons again and again")
-def test_no_kill_loses_what_was_acknowledged(daemons):
+def test_no_kill_loses_an_acknowledged_change(daemons):
     generator = chance()
     daemons.start_dataplane()
     daemons.start_control()
@@ -65,7 +65,7 @@ def test_no_kill_loses_what_was_acknowledged(daemons):
             most = (changer.done is not None) + (changer.attempt is not None)
             assert _difference(now, changer.known) <= most, (changer.done, changer.attempt, changer.known, now)
         if changer.done is not None:
-            # It was acknowledged, so that doing it again does nothing.
+            # The change was acknowledged, so repeating it has no effect.
             method, path, value = changer.done
             status, _ = daemons.control.raw(method, path, None if value is None else json.dumps(value))
             assert {"POST": status == 409, "DELETE": status == 404}.get(method, status < 300), (changer.done, status)
@@ -75,6 +75,6 @@ def test_no_kill_loses_what_was_acknowledged(daemons):
 
 
 def _difference(one, other):
-    """In how many services (and the seed) the two differ."""
+    """The number of differences between two configurations. Each service and the hash seed count once."""
     services, others = ({service[0]: service for service in configuration[0]} for configuration in (one, other))
     return sum(services.get(name) != others.get(name) for name in {*services, *others}) + (one[1] != other[1])

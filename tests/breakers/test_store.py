@@ -1,4 +1,4 @@
-"""Damaged stores: each is refused with a sentence, or gives exactly what was acknowledged."""
+"""Damaged stores: fairleadd refuses a store with a message, or serves exactly the acknowledged configuration."""
 import json
 import os
 import shutil
@@ -45,30 +45,30 @@ def _empty(_, data, __):
 
 
 _DAMAGES = (_flip, _cut, _zero_page, _older_page, _noise, _longer, _empty)
-# What lies beside a store after a crash, or because somebody put it there.
+# Files beside a store after a crash, or copied there by mistake.
 _BESIDE = ("-journal", "-shm")
 
 
 def _files(daemons):
-    """The store's files by what follows its name."""
+    """The store's files: {suffix of the name: content}."""
     return {path.name.removeprefix(daemons.store_path.name): path.read_bytes()
             for path in daemons.store_path.parent.iterdir() if path.name.startswith(daemons.store_path.name)}
 
 
-def _make(daemons, generator, changes):
+def _make_changes(daemons, generator, changes):
     for _ in range(changes):
         method, path, value = random_change(generator)
         daemons.control.raw(method, path, None if value is None else json.dumps(value))
 
 
 @pytest.mark.slow("starts the control plane on some hundred damaged stores")
-def test_a_damaged_store_is_refused_or_gives_what_was_acknowledged(daemons):
+def test_a_damaged_store_is_refused_or_has_the_acknowledged_configuration(daemons):
     generator = chance()
     daemons.start_control()
-    _make(daemons, generator, 120)
+    _make_changes(daemons, generator, 120)
     older = _files(daemons)
-    _make(daemons, generator, 60)
-    right = daemons.configuration()
+    _make_changes(daemons, generator, 60)
+    acknowledged = daemons.configuration()
     daemons.fairleadd.kill()
     files = _files(daemons)
     assert "-wal" in files
@@ -91,33 +91,36 @@ def test_a_damaged_store_is_refused_or_gives_what_was_acknowledged(daemons):
         what = f"{damage.__name__} of the store{target}, number {number}"
         daemons.start_control(store=store, wait=False)
         if daemons.serves_or_ended():
-            assert daemons.configuration() == right, what
+            assert daemons.configuration() == acknowledged, what
             daemons.fairleadd.kill()
         else:
             refused += 1
             assert daemons.fairleadd.returncode == 1, f"{what}: {daemons.fairleadd.tail()}"
-            assert str(store) in daemons.fairleadd.errors() and len(daemons.fairleadd.errors()) < 600, f"{what}: {daemons.fairleadd.tail()}"
+            errors = daemons.fairleadd.errors()
+            assert str(store) in errors and len(errors) < 600, f"{what}: {daemons.fairleadd.tail()}"
     assert refused > 20
 
 
-def test_an_older_store_replaces_nothing_without_a_persons_word(daemons):
+def test_an_older_store_is_not_published_before_the_operator_accepts_it(daemons):
     generator = chance()
     daemons.start_dataplane()
     daemons.start_control()
-    _make(daemons, generator, 60)
+    _make_changes(daemons, generator, 60)
     daemons.fairleadd.kill()
     older = _files(daemons)
     daemons.start_control()
-    daemons.control.post("/v1/services", {"name": "last", "frontends": ["203.0.113.99:80/tcp"], "health_check": {"type": "none"}})
+    daemons.control.post("/v1/services", {"name": "last", "frontends": ["203.0.113.99:80/tcp"],
+                                          "health_check": {"type": "none"}})
     daemons.await_in_force()
     generation = daemons.control.get("/v1/status")["dataplane"]["generation"]
     daemons.fairleadd.kill()
-    for path in daemons.store_path.parent.iterdir():  # all of them are: the dataplane alone tells
+    # All files of fairleadd are replaced, so only the dataplane still has the last change.
+    for path in daemons.store_path.parent.iterdir():
         path.unlink()
     for suffix, content in older.items():
         daemons.store_path.with_name(daemons.store_path.name + suffix).write_bytes(content)
     daemons.start_control()
-    _make(daemons, generator, 20)
+    _make_changes(daemons, generator, 20)
     status = daemons.control.get("/v1/status")
     assert "that this store does not have" in status["dataplane"]["error"], status
     assert not daemons.in_force()
@@ -133,13 +136,13 @@ mount -o remount,ro "$2" && exec timeout 20 "$1" --socket "$2/s" --store "$2/fai
 """
 
 
-def test_a_read_only_store_is_said_to_be_one(daemons):
+def test_a_store_on_a_read_only_file_system_is_refused_with_that_reason(daemons):
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("may not mount")
+        pytest.skip("this user may not make mount namespaces")
     folder = daemons.dir / "read-only"
     folder.mkdir()
     program = os.path.join(os.environ["FAIRLEAD_BUILD"], "controlplane/fairleadd")
-    result = subprocess.run(["unshare", "-m", "sh", "-c", _READ_ONLY, "sh", os.path.abspath(program), str(folder)], capture_output=True, text=True,
-                            timeout=60, check=False)
+    command = ["unshare", "-m", "sh", "-c", _READ_ONLY, "sh", os.path.abspath(program), str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1, result
     assert "Read-only file system" in result.stderr, result

@@ -1,4 +1,4 @@
-"""Programs of different releases together: what release 0.1.0 wrote, and its programs beside today's."""
+"""Compatibility with the base release: the files that it wrote, and its programs together with today's."""
 import pathlib
 
 HERE = pathlib.Path(__file__).resolve().parent

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the programs of the base release (tests/compat/base) from this clone's history.
 
-    tests/compat/build_base.py FOLDER     prints the build folder, which is below it; what was built before is kept
+    tests/compat/build_base.py FOLDER     builds below FOLDER, reuses an earlier build, prints the build folder
 """
 import os
 import pathlib
@@ -18,11 +18,14 @@ _PROGRAMS = ["dataplane/fairlead-dataplane", "controlplane/fairleadd", "tools/fa
 def build_base(folder):
     source, build = folder / "source", folder / "build"
     if not source.exists():
-        known = subprocess.run(["git", "cat-file", "-e", f"{BASE_COMMIT}^{{commit}}"], cwd=_TOP, check=False, capture_output=True)
+        known = subprocess.run(["git", "cat-file", "-e", f"{BASE_COMMIT}^{{commit}}"], cwd=_TOP, check=False,
+                               capture_output=True)
         if known.returncode != 0:
-            raise RuntimeError(f"this clone has no commit {BASE_COMMIT} (release {BASE_RELEASE}): fetch the whole history, git fetch --unshallow")
+            raise RuntimeError(f"this clone has no commit {BASE_COMMIT} (release {BASE_RELEASE}); "
+                               "fetch the whole history with git fetch --unshallow")
         folder.mkdir(parents=True, exist_ok=True)
-        archive = subprocess.run(["git", "archive", "--prefix=source.new/", BASE_COMMIT], cwd=_TOP, check=True, capture_output=True).stdout
+        archive = subprocess.run(["git", "archive", "--prefix=source.new/", BASE_COMMIT], cwd=_TOP, check=True,
+                                 capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
         (folder / "source.new").rename(source)
     subprocess.run(["tools/build.sh", "--", *_PROGRAMS], cwd=source, check=True, stdout=sys.stderr,

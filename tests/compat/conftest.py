@@ -1,4 +1,4 @@
-"""A lab whose programs are of two releases. The fixtures of the end-to-end tests hold here, too."""
+"""A lab with programs of two releases. It uses the fixtures of the end-to-end tests."""
 import pytest
 
 from tests.compat.build_base import build_base
@@ -14,7 +14,7 @@ def base_build(build):  # noqa: F811
 
 
 class Releases:
-    """A lab, and which release the next start of a program takes."""
+    """A lab. Its start functions take which release to start: the base release or today's."""
 
     def __init__(self, lab, base):
         self.lab = lab

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Records what the base release's programs write, into tests/compat/v<release>/: messages of both sides of the link, with the
-images and statistics that come with them; the store; flow table, slot states and last image. tests/unit/{link,manage,controlplane}/compat_test.cc read them.
+"""Records the files that the base release's programs write, into tests/compat/v<release>/.
 
-    tests/compat/record.py BUILD     the base's build folder (tests/compat/build_base.py makes it)
+These are the messages of both sides of the link with their snapshots and statistics, the store, the flow table, the
+slot states and the last image. tests/unit/{link,manage,controlplane}/compat_test.cc read them.
+
+    tests/compat/record.py BUILD     BUILD: the base's build folder (tests/compat/build_base.py makes it)
 """
 import gzip
 import json
@@ -42,7 +44,7 @@ while True:
 
 
 class Recorder(threading.Thread):
-    """Stands between the two programs and keeps the last message of each type, with what its descriptor holds."""
+    """Relays messages between the two programs. Keeps the last of each type, and the content of its file descriptor."""
 
     def __init__(self, path, dataplane_path):
         super().__init__(daemon=True)
@@ -66,17 +68,17 @@ class Recorder(threading.Thread):
         with control, dataplane:
             while not self._stops:
                 for end in select.select([control, dataplane], [], [], 0.2)[0]:
-                    data, descriptors, _, _ = socket.recv_fds(end, 65536, 4)
+                    data, files, _, _ = socket.recv_fds(end, 65536, 4)
                     if not data:
                         return
-                    socket.send_fds(dataplane if end is control else control, [data], descriptors)
-                    self._keep(data, descriptors)
-                    for descriptor in descriptors:
-                        os.close(descriptor)
+                    socket.send_fds(dataplane if end is control else control, [data], files)
+                    self._keep(data, files)
+                    for file in files:
+                        os.close(file)
 
-    def _keep(self, data, descriptors):
+    def _keep(self, data, files):
         name = _TYPES[struct.unpack_from("<H", data, 6)[0]]
-        body = os.pread(descriptors[0], os.fstat(descriptors[0]).st_size, 0) if descriptors else None
+        body = os.pread(files[0], os.fstat(files[0]).st_size, 0) if files else None
         self.messages[name] = (data, body)
 
     def stop(self):
@@ -89,7 +91,8 @@ _SERVICES = [
     {"name": "web", "frontends": ["203.0.113.10:80/tcp", "[2001:db8::10]:80/tcp"], "idle_timeout": "10m",
      "health_check": {"type": "tcp", "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 10},
      "on_deadline": "keep", "backends": ["10.0.0.11", "10.0.0.12", "10.0.0.13"]},
-    # Without a word about its check it had one of TCP, which fails; all down: all are used.
+    # Release 0.1.0 gives a service without `health_check` a TCP check, which fails here. All backends are down, so all
+    # are used.
     {"name": "dns", "frontends": ["203.0.113.10:53/udp"], "backends": ["10.0.0.11", "10.0.0.12"]},
     {"name": "echo", "frontends": ["203.0.113.10:7/udp"], "health_check": {"type": "none"},
      "backends": ["10.0.0.11", "10.0.0.12"]},
@@ -97,8 +100,9 @@ _SERVICES = [
      "backends": ["10.0.0.13"]},
     {"name": "translated", "frontends": ["203.0.113.21:80/tcp"], "forwarding": "nat", "mss_clamp": True,
      "health_check": {"type": "tcp", "port": 80}, "backends": [{"address": "10.0.0.14", "port": 8080}]},
-    {"name": "tunnel", "frontends": ["203.0.113.22:80/tcp"], "forwarding": "gue", "gue_port": 6081, "second_chance": True,
-     "hash": "source-ip", "tracking": "all", "fail_open": False, "health_check": {"type": "none"},
+    {"name": "tunnel", "frontends": ["203.0.113.22:80/tcp"], "forwarding": "gue", "gue_port": 6081,
+     "second_chance": True, "hash": "source-ip", "tracking": "all", "fail_open": False,
+     "health_check": {"type": "none"},
      "backends": [{"address": "10.0.0.14", "weight": 0, "mac": "02:00:00:00:0b:04"}, "10.0.0.11"]},
 ]
 
@@ -116,15 +120,17 @@ def record(build):
             lab.control.post("/v1/services", service)
         lab.wait_healthy("web", 3)
         client = lab.spawn("client", ["/usr/bin/python3", "-c", _CLIENT], lab.client.namespace)
-        wait_until(lambda: "ready" in client.output(), 30, client.tail)
-        # Slots shift, and what is under way is recorded.
+        wait_until(lambda: "ready" in client.output(), 30, lambda: f"the client is not connected\n{client.tail()}")
+        # Slots shift, and the flows of the client are recorded.
         lab.control.post("/v1/services/web/backends", {"address": "10.0.0.14"})
         lab.control.put("/v1/services/web/backends/10.0.0.12/drain", {"timeout": "1h"})
         lab.control.put("/v1/services/echo/backends/10.0.0.12/drain", {"timeout": "0s"})
-        wait_until(lambda: lab.control.get("/v1/stats")["flows"]["records"] >= 5, 60, "flows are recorded")
-        wait_until(lambda: lab.backends_of("echo")["10.0.0.12"]["state"] == "drained", 60, "echo's backend is drained")
-        lab.control.post("/v1/explain", {"protocol": "tcp", "source": "198.51.100.7:40000", "destination": "203.0.113.10:80"})
-        wait_until(lambda: {"stats", "flow"} <= recorder.messages.keys(), 10, "every kind of message was seen")
+        wait_until(lambda: lab.control.get("/v1/stats")["flows"]["records"] >= 5, 60, "no 5 flows are recorded")
+        wait_until(lambda: lab.backends_of("echo")["10.0.0.12"]["state"] == "drained", 60,
+                   "10.0.0.12 of echo is not drained")
+        lab.control.post("/v1/explain", {"protocol": "tcp", "source": "198.51.100.7:40000",
+                                         "destination": "203.0.113.10:80"})
+        wait_until(lambda: {"stats", "flow"} <= recorder.messages.keys(), 10, "no stats or flow message was recorded")
         views = {"services": {row["name"]: lab.control.get(f"/v1/services/{row['name']}")
                               for row in lab.control.get("/v1/services")["services"]},
                  "status": lab.control.get("/v1/status")}

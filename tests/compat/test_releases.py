@@ -1,5 +1,7 @@
-"""Today's programs beside those of the base release, in both directions, under load: no connection breaks when one program is replaced
-before the other, changes take effect, and statistics are read."""
+"""Today's programs together with those of the base release, under load.
+
+No connection breaks when either program is replaced first. Changes take effect, and statistics can be read.
+"""
 import pytest
 
 from tests.compat import BASE_RELEASE
@@ -14,13 +16,14 @@ def _start(releases, dataplane, control):
     releases.start_dataplane(dataplane)
     releases.start_control(control)
     configure(releases.lab)
-    releases.lab.control.post("/v1/services", {"name": "spare", "frontends": [f"{releases.lab.vip4}:81/tcp"], "health_check": {"type": "none"},
-                                               "backends": [releases.lab.backends[0].address4]})
+    releases.lab.control.post("/v1/services", {
+        "name": "spare", "frontends": [f"{releases.lab.vip4}:81/tcp"], "health_check": {"type": "none"},
+        "backends": [releases.lab.backends[0].address4]})
     return releases.lab
 
 
 def _load(lab):
-    """TCP, which sends again what is lost while the dataplane is replaced."""
+    """TCP only: it retransmits packets that are lost while the dataplane is replaced."""
     return lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, new_per_second=50).wait_steady()
 
 
@@ -30,22 +33,23 @@ def _stop_load(load):
 
 
 def _change_and_check(lab, load):
-    """Changes of every kind take effect, and the load goes on."""
+    """Changes of every kind take effect, and the load is still served."""
     lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 5})
     lab.control.put(f"/v1/services/web/backends/{lab.backends[1].address4}/drain", {"timeout": "1h"})
     lab.control.post("/v1/services/spare/backends", {"address": lab.backends[3].address4})
-    wait_until(lab.in_force, 30, "the changes are in force")
+    wait_until(lab.in_force, 30, "the changes are not in force")
     load.wait_answered(50)
     lab.control.delete(f"/v1/services/spare/backends/{lab.backends[3].address4}")
     lab.control.delete(f"/v1/services/web/backends/{lab.backends[1].address4}/drain")
     lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 1})
-    wait_until(lab.in_force, 30, "the changes are in force")
+    wait_until(lab.in_force, 30, "the changes are not in force")
     load.wait_answered(50)
 
 
 def _check_statistics(lab):
     before = lab.control.get("/v1/stats")
-    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["tx"] > before["totals"]["tx"], 20, "statistics go on")
+    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["tx"] > before["totals"]["tx"], 20,
+               "the count of sent packets does not rise")
     stats = lab.control.get("/v1/stats")
     packets = {row["name"]: row["packets"] for row in stats["services"]}
     assert packets["web"] > 0
@@ -53,15 +57,16 @@ def _check_statistics(lab):
 
 
 def _explain(lab):
-    return lab.control.post("/v1/explain", {"protocol": "tcp", "source": "198.51.100.7:40000", "destination": f"{lab.vip4}:80"})
+    return lab.control.post("/v1/explain", {"protocol": "tcp", "source": "198.51.100.7:40000",
+                                            "destination": f"{lab.vip4}:80"})
 
 
-def test_the_control_plane_is_replaced_first(releases):
+def test_no_connection_breaks_when_the_control_plane_is_replaced_first(releases):
     lab = _start(releases, OLD, OLD)
     before = {name: lab.control.get(f"/v1/services/{name}") for name in ("web", "echo")}
     load, datagrams = _load(lab), lab.start_load(targets=web_targets(lab), udp=20, udp_interval_ms=50).wait_steady()
     releases.replace_control(NEW)
-    wait_until(lab.in_force, 30, "in force")
+    wait_until(lab.in_force, 30, "the newest generation is not in force")
     for name, service in before.items():
         assert _settings(service).items() <= _settings(lab.control.get(f"/v1/services/{name}")).items()
     dataplane = lab.control.get("/v1/status")["dataplane"]
@@ -69,18 +74,19 @@ def test_the_control_plane_is_replaced_first(releases):
     _change_and_check(lab, load)
     _check_statistics(lab)
     assert _explain(lab)["service"] == "web"
-    # What the old dataplane does not know is left out, and named; all else takes effect.
-    lab.control.post("/v1/services", {"name": "range", "frontends": [f"{lab.vip4}:8000-8099/tcp", f"{lab.vip4}:9000/tcp"],
-                                      "health_check": {"type": "none"}, "on_no_backend": "reset", "backends": ["10.0.0.11"]})
-    wait_until(lab.in_force, 30, "in force")
+    # A frontend that the old dataplane does not support is left out with a reason. All else takes effect.
+    lab.control.post("/v1/services", {
+        "name": "range", "frontends": [f"{lab.vip4}:8000-8099/tcp", f"{lab.vip4}:9000/tcp"],
+        "health_check": {"type": "none"}, "on_no_backend": "reset", "backends": ["10.0.0.11"]})
+    wait_until(lab.in_force, 30, "the newest generation is not in force")
     status = lab.control.get("/v1/status")
     assert [(row["service"], row["frontend"], row["code"]) for row in status["left_out_frontends"]] == \
         [("range", f"{lab.vip4}:8000-8099/tcp", "older_dataplane")]
     assert [row["service"] for row in status["dataplane"]["unsupported"]] == ["range"]
     _stop_load(datagrams)
-    # The dataplane comes after: it takes the connections over, and knows the rest.
+    # The new dataplane takes over the connections and supports the frontend that was left out.
     releases.replace_dataplane(NEW)
-    wait_until(lab.in_force, 30, "in force")
+    wait_until(lab.in_force, 30, "the newest generation is not in force")
     status = lab.control.get("/v1/status")
     assert status["dataplane"]["release"] == status["version"]
     assert not status["left_out_frontends"] and not status["dataplane"]["unsupported"]
@@ -88,32 +94,34 @@ def test_the_control_plane_is_replaced_first(releases):
     _stop_load(load)
 
 
-def test_the_dataplane_is_replaced_first(releases):
+def test_no_connection_breaks_when_the_dataplane_is_replaced_first(releases):
     lab = _start(releases, OLD, OLD)
     load = _load(lab)
     releases.replace_dataplane(NEW)
-    wait_until(lambda: lab.control.get("/v1/status")["dataplane"]["connected"] and lab.in_force(), 30, "in force")
+    wait_until(lambda: lab.control.get("/v1/status")["dataplane"]["connected"] and lab.in_force(), 30,
+               "the newest generation is not in force")
     _change_and_check(lab, load)
     _check_statistics(lab)
     assert _explain(lab)["service"] == "web"
     releases.replace_control(NEW)
-    wait_until(lab.in_force, 30, "in force")
+    wait_until(lab.in_force, 30, "the newest generation is not in force")
     _change_and_check(lab, load)
     _stop_load(load)
 
 
-def test_a_dataplane_goes_back_to_the_old_release_and_forward_again(releases):
+def test_no_connection_breaks_when_the_dataplane_is_downgraded_and_upgraded_again(releases):
     lab = _start(releases, NEW, NEW)
     load = _load(lab)
     for is_base, release in ((OLD, BASE_RELEASE), (NEW, lab.control.get("/v1/status")["version"])):
         releases.replace_dataplane(is_base)
-        wait_until(lambda: lab.control.get("/v1/status")["dataplane"]["connected"] and lab.in_force(), 30, "in force")
+        wait_until(lambda: lab.control.get("/v1/status")["dataplane"]["connected"] and lab.in_force(), 30,
+               "the newest generation is not in force")
         assert lab.control.get("/v1/status")["dataplane"]["release"] == release
         _change_and_check(lab, load)
     _stop_load(load)
 
 
-def test_an_old_control_plane_refuses_the_newer_store_by_name(releases):
+def test_an_old_control_plane_refuses_the_store_of_a_newer_release(releases):
     lab = releases.lab
     releases.start_control(NEW)
     lab.control.post("/v1/services", {"name": "web", "frontends": [f"{lab.vip4}:80/tcp"]})
@@ -126,6 +134,6 @@ def test_an_old_control_plane_refuses_the_newer_store_by_name(releases):
 
 
 def _settings(service):
-    """What people set, without what was observed and without what the old release did not show."""
+    """The configured settings: without status, and without members that the old release did not show."""
     observed = {"backends", "slots", "generation", "in_force", "warnings", "id", "revision", "health_check"}
     return {key: value for key, value in service.items() if key not in observed}

@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: a lab per test, and an end to every test."""
+"""Fixtures of the end-to-end tests: a lab for each test, and a time limit for each test."""
 import os
 import pathlib
 import signal
@@ -14,28 +14,28 @@ _LIMIT_S = 300
 def pytest_configure(config):
     config.addinivalue_line("markers", "quick: takes a few seconds; also run on the sanitizer build")
     config.addinivalue_line("markers", "limit(seconds): the test fails after that long (default 300)")
-    # An interrupt, however asked for, ends the whole run, labs and all.
+    # SIGTERM ends the whole run as Ctrl-C does, so that labs are cleaned up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     capture = config.pluginmanager.getplugin("capturemanager")
-    # Before the program starts again as root of its own namespace, its output must be the terminal's.
+    # pytest captures output. The capture must end before this program starts again as root of a user namespace.
     enter_namespace_rights(before_exec=capture.stop_global_capturing if capture else None)
 
 
 def pytest_collection_modifyitems(items):
-    """The slow ones first, so that none is left over when two labs share the tests."""
+    """Runs the slow tests first: two labs share the tests, and should end at about the same time."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
 def build():
     if "FAIRLEAD_BUILD" not in os.environ:
-        pytest.fail("FAIRLEAD_BUILD is not set: the build folder that the programs are taken from")
+        pytest.fail("FAIRLEAD_BUILD is not set; set it to the build folder that contains the programs")
     return pathlib.Path(os.environ["FAIRLEAD_BUILD"]).resolve()
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """What the lab's programs wrote last, beside a failure."""
+    """Adds the last output of the lab's programs to the report of a failed test."""
     outcome = yield
     report = outcome.get_result()
     if report.when == "call" and report.failed:
@@ -45,7 +45,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def _bounded(request):
-    """A test that hangs fails; its lab is cleaned up like any other's."""
+    """Makes a test that hangs fail. Its lab is cleaned up as after any test."""
     marker = request.node.get_closest_marker("limit")
     limit_s = marker.args[0] if marker else _LIMIT_S
 
@@ -61,7 +61,7 @@ def _bounded(request):
 
 @pytest.fixture
 def bare_lab(build):
-    """Four hosts with servers; no program of Fairlead runs yet."""
+    """Four backends with their servers. No program of Fairlead runs yet."""
     with Lab(build, backends=4) as lab:
         lab.start_backends()
         yield lab
@@ -69,7 +69,7 @@ def bare_lab(build):
 
 @pytest.fixture
 def lab(bare_lab):
-    """Dataplane and control plane run; nothing is configured."""
+    """Dataplane and control plane run. Nothing is configured."""
     bare_lab.start_dataplane()
     bare_lab.start_control()
     return bare_lab
@@ -83,8 +83,11 @@ def balanced(lab):
 
 
 def configure(lab, checks=None, **service):
-    """What `balanced` is, with other settings of the services. The checks soon find a backend that serves, and are slow to give one up: on
-    a busy machine a handshake now and then takes longer than their timeout."""
+    """Adds the services of `balanced`, with other settings.
+
+    The checks soon detect a backend that serves, and are slow to detect one that fails. On a busy machine, a handshake
+    sometimes takes longer than their timeout.
+    """
     checks = checks or {"type": "tcp", "interval": "200ms", "timeout": "150ms", "rise": 1, "fall": 10}
     addresses = [backend.address4 for backend in lab.backends]
     lab.control.post("/v1/services", {
@@ -98,10 +101,13 @@ def configure(lab, checks=None, **service):
 
 
 def ping(host, address, *options, count=3, wait_s=10, rounds=5):
-    """True when all `count` echo requests are answered in one of `rounds` rounds. Each is sent once. A round that lost one is a warning, but
-    where only one is asked for: the caller may expect the loss."""
+    """True if all `count` echo requests are answered in one of `rounds` rounds. Each request is sent once.
+
+    A round with a loss causes a warning, unless `rounds` is 1: then the caller may expect the loss.
+    """
     def answered():
-        result = host.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", wait_s, *options, address, check=False)
+        result = host.namespace.run("ping", "-n", "-c", count, "-i", "0.05", "-W", wait_s, *options, address,
+                                    check=False)
         if f"{count} received" in result.stdout:
             return True
         if rounds > 1:
@@ -111,9 +117,12 @@ def ping(host, address, *options, count=3, wait_s=10, rounds=5):
 
 
 def warn_of_loss(what):
-    """A packet that is sent once was lost. Seen on busy machines, about once in five whole runs; where it gets lost is not known. It is not
-    the kernel's backlog, whose drops are in the warning (the second column of /proc/net/softnet_stat, in hexadecimal, by CPU). A dataplane
-    that had run for some seconds answered all of 40,000 echo requests, on idle and on busy CPUs (2026-11)."""
+    """Warns that a packet without retransmission was lost.
+
+    This happens on busy machines, about once in five whole runs. The cause is not known. It is not the kernel's
+    backlog: the warning has its drops (second column of /proc/net/softnet_stat, hexadecimal, by CPU). A dataplane that
+    had run for some seconds answered all of 40,000 echo requests, on idle and on busy CPUs (2026-11).
+    """
     dropped = [line.split()[1] for line in pathlib.Path("/proc/net/softnet_stat").read_text().splitlines()]
     warnings.warn(f"lost: {what.strip()} (backlog drops since boot: {', '.join(dropped)})", stacklevel=2)
 

@@ -1,4 +1,4 @@
-"""The control plane's end of the link (lib/link/message.h), for tests that say what no control plane would."""
+"""The control plane's end of the link (lib/link/message.h), for tests that send malformed messages and snapshots."""
 import array
 import fcntl
 import os
@@ -14,7 +14,7 @@ _DIGEST_AT = 32
 
 
 def with_digest(image):
-    """The image with the digest that its bytes must have (lib/snapshot/format.h)."""
+    """The image with a correct digest (lib/snapshot/format.h)."""
     header = bytearray(image[:_HEADER_BYTES])
     header[_DIGEST_AT:_DIGEST_AT + 8] = bytes(8)
     digest = xxhash.xxh3_64_intdigest(bytes(image[_HEADER_BYTES:]), xxhash.xxh3_64_intdigest(bytes(header)))
@@ -23,14 +23,14 @@ def with_digest(image):
 
 
 def patched(image, at, layout, value, digest=True):
-    """The image with another value at byte `at`, and (unless told otherwise) a digest that fits."""
+    """The image with another value at byte `at`. With digest=True, its digest is correct."""
     changed = bytearray(image)
     struct.pack_into("<" + layout, changed, at, value)
     return with_digest(changed) if digest else bytes(changed)
 
 
 def section(image, name):
-    """(offset, count) of a section as the header tells it, and where the header does."""
+    """Returns (offset, count, position of these two in the header) of a section, from the header."""
     at = 48 + 16 * ["frontends", "services", "backends", "next_hops", "names"].index(name)
     return (*struct.unpack_from("<QQ", image, at), at)
 
@@ -42,11 +42,13 @@ class LinkClient:
         self._socket.connect(str(path))
         _, kind, _ = self._receive(_FIRST_VERSION)
         assert kind == _HELLO
-        body = struct.pack("<III", 3, 6, 0)  # snapshots and statistics of today, no release
+        body = struct.pack("<III", 3, 6, 0)  # the current versions of snapshots and statistics; no release
         self.send_raw(struct.pack("<IHHII", _MAGIC, _VERSION, _CLIENT_HELLO, 1, len(body)) + body)
         _, kind, body = self._receive()
         assert kind == _HELLO
-        self.pid, self.generation, self.digest, self.change_id, _, self.workers, _ = struct.unpack_from("<QQQQIIQ", body)  # and the ports' addresses
+        # The ports' addresses follow.
+        (self.pid, self.generation, self.digest, self.change_id, _, self.workers,
+         _) = struct.unpack_from("<QQQQIIQ", body)
 
     def __enter__(self):
         return self
@@ -62,26 +64,26 @@ class LinkClient:
         assert (magic, version, size) == (_MAGIC, expected_version, len(data) - 16)
         return number, kind, data[16:]
 
-    def send_raw(self, data, descriptors=()):
-        self._socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-                             if descriptors else [])
+    def send_raw(self, data, files=()):
+        self._socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
+                             if files else [])
 
-    def publish(self, image, generation=None, image_bytes=None, seal=True, descriptors=1):
-        """(in force, reason). `image_bytes`: what the message says, if not the truth."""
-        descriptor = os.memfd_create("image", os.MFD_ALLOW_SEALING)
+    def publish(self, image, generation=None, image_bytes=None, seal=True, file_count=1):
+        """Returns (in force, reason). `image_bytes`: a wrong length. `file_count`: the number of file descriptors."""
+        file = os.memfd_create("image", os.MFD_ALLOW_SEALING)
         try:
-            os.write(descriptor, image)
+            os.write(file, image)
             if seal:
-                fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS,
+                fcntl.fcntl(file, fcntl.F_ADD_SEALS,
                             fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
             if generation is None:
                 generation = struct.unpack_from("<Q", image.ljust(40, b"\0"), 24)[0]
             body = struct.pack("<QQ", generation, len(image) if image_bytes is None else image_bytes)
             self.send_raw(struct.pack("<IHHII", _MAGIC, _VERSION, _PUBLISH, 7, len(body)) + body,
-                          [descriptor] * descriptors)
+                          [file] * file_count)
             number, kind, body = self._receive()
         finally:
-            os.close(descriptor)
+            os.close(file)
         assert (number, kind) == (7, _PUBLISHED)
         _, in_force, _, _, length = struct.unpack_from("<QBQII", body)
         return bool(in_force), body[25:25 + length].decode()

@@ -1,6 +1,6 @@
-// Preloaded into fairleadd: a disk that takes its time. While the file that SLOW_DISK names is there, each
-// fsync() and fdatasync() waits: for so many milliseconds as it says, or, where it says "hold", until it is
-// gone.
+// Preloaded into fairleadd to simulate a slow disk. While the file that SLOW_DISK names exists, each fsync()
+// and fdatasync() waits for the number of milliseconds in the file. If the file says "hold", they wait until
+// it is removed.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-"""AF_XDP ports: our steering program on the balancer's own NIC, beside the kernel's own traffic."""
+"""AF_XDP ports: the steering program on the balancer's NIC, which the kernel uses too."""
 import hashlib
 import json
 import os
@@ -31,7 +31,7 @@ def port(lab):
 
 
 def shown(lab):
-    """The same counters as `port`, as the control plane has them."""
+    """The counters of `port` in the control plane's statistics."""
     return lab.control.get("/v1/stats")["ports"][0]["steering"]
 
 
@@ -41,7 +41,7 @@ def programs(lab):
 
 
 def serve_own_address(lab):
-    """A TCP server on the balancer's own addresses, ready when this returns."""
+    """Starts a TCP server on the balancer's own addresses and waits until it listens."""
     server = lab.spawn("own", ["/usr/bin/python3", "-m", "http.server", "22", "--bind", "::", "--directory", lab.logs],
                        lab.balancer.namespace)
     server.wait_listening(22)
@@ -58,10 +58,11 @@ def requests_fail(lab, count=200, **options):
 
 
 @pytest.mark.quick
-def test_frontends_come_to_the_dataplane_and_all_else_to_the_kernel(lab):
+def test_frontend_packets_reach_the_dataplane_and_all_others_the_kernel(lab):
     serve_own_address(lab)
     before = port(lab)
-    load = lab.start_load(targets=web_targets(lab), keep=20, interval_ms=10, new_per_second=200, udp=20, udp_interval_ms=10)
+    load = lab.start_load(targets=web_targets(lab), keep=20, interval_ms=10, new_per_second=200, udp=20,
+                          udp_interval_ms=10)
     assert all(own_address_answers(lab) for _ in range(5))
     for address in (lab.vip4, lab.vip6, "10.0.0.2", "2001:db8:a::2"):
         assert ping(lab.client, address), address
@@ -70,18 +71,21 @@ def test_frontends_come_to_the_dataplane_and_all_else_to_the_kernel(lab):
     after = port(lab)
     assert after["steering_attached"] == 1
     assert after["steered_to_dataplane"] - before["steered_to_dataplane"] > figures["ok"]
-    assert after["steered_to_kernel"] - before["steered_to_kernel"] > 50  # own address, its pings, health checks
+    # HTTP and pings to the own address, and health checks.
+    assert after["steered_to_kernel"] - before["steered_to_kernel"] > 50
     assert after["steered_no_socket"] == 0
-    wait_until(lambda: lab.control.get("/v1/stats")["ports"] and shown(lab)["to_dataplane"] >= after["steered_to_dataplane"], 20,
-               lambda: lab.control.get("/v1/stats"))
+    wait_until(lambda: lab.control.get("/v1/stats")["ports"] and
+               shown(lab)["to_dataplane"] >= after["steered_to_dataplane"], 20,
+               lambda: f"the steered packets are not in the statistics: {lab.control.get('/v1/stats')}")
     assert (shown(lab)["attached"], shown(lab)["no_socket"]) == (True, 0)
     assert 'fairlead_steering_attached{port="wan"} 1' in run(
         ["curl", "-sS", "--unix-socket", lab.socket_path, "http://fairlead/metrics"]).stdout
     lab.fairleadd.stop()
     wait_until(lambda: port(lab)["steered_to_dataplane"] == lab.telemetry("/fairlead/stats")["rx"], 20,
-               lambda: f"{port(lab)} {lab.telemetry('/fairlead/stats')}")
+               lambda: f"steered packets and rx differ: {port(lab)} {lab.telemetry('/fairlead/stats')}")
     report = stop_dataplane(lab)
-    assert report["rx"] + report["generated"] == report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
+    assert report["rx"] + report["generated"] == \
+        report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
     assert report["mbufs_in_use"] == 0
     assert report["to_kernel"] == 0
     assert set(report["drops"]) == {"answered"}, report
@@ -95,17 +99,18 @@ def test_ssh_to_the_balancers_own_address_works_beside_its_frontends(lab):
     for address in ("10.0.0.2", "2001:db8:a::2"):
         said = lab.client.namespace.run(*server.command(address, "echo", "$SSH_CONNECTION"))
         assert said.stdout.split()[2:] == [address, "22"]
-        sent = lab.client.namespace.run(*server.command(address, "head", "-c", 5_000_000, "/dev/zero", "|", "sha256sum"))
+        digest = server.command(address, "head", "-c", 5_000_000, "/dev/zero", "|", "sha256sum")
+        sent = lab.client.namespace.run(*digest)
         assert sent.stdout.split()[0] == hashlib.sha256(bytes(5_000_000)).hexdigest()
-        got = lab.client.namespace.run("sh", "-c", " ".join(map(str, server.command(address, "head", "-c", 5_000_000, "/dev/zero")))
-                                       + " | wc -c")
+        download = " ".join(map(str, server.command(address, "head", "-c", 5_000_000, "/dev/zero")))
+        got = lab.client.namespace.run("sh", "-c", download + " | wc -c")
         assert got.stdout.strip() == "5000000"
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
 
 
 @pytest.mark.quick
-def test_the_set_follows_the_services(lab):
+def test_steering_follows_the_configured_frontends(lab):
     lab.balancer.namespace.ip("address add 203.0.113.77/32 dev lo")
     serve_own_address(lab)
     def answers(timeout_s=20):
@@ -114,13 +119,13 @@ def test_the_set_follows_the_services(lab):
     assert answers()
     lab.fairctl("service", "add", "other", "--frontend", "203.0.113.77:80/tcp", "--health-check", "none")
     wait_until(lab.in_force, 20, "the service is not in force")
-    assert not answers(timeout_s=2)  # the whole address is the dataplane's now: no frontend has port 22
+    assert not answers(timeout_s=2)  # the dataplane gets all ports of the address, and no frontend has port 22
     lab.control.delete("/v1/services/other")
     wait_until(lab.in_force, 20, "the service is still in force")
     assert answers()
 
 
-def test_killed_dataplane_leaves_the_nic_to_the_kernel_and_the_next_one_attaches_again(lab):
+def test_after_a_kill_the_kernel_keeps_its_traffic_and_the_next_dataplane_attaches_again(lab):
     serve_own_address(lab)
     assert requests_fail(lab) == 0
     lab.dataplane.kill()
@@ -135,17 +140,18 @@ def test_killed_dataplane_leaves_the_nic_to_the_kernel_and_the_next_one_attaches
     assert not programs(lab)
 
 
-def test_says_when_somebody_takes_its_program_away(lab):
+def test_the_dataplane_reports_once_that_its_steering_program_was_removed(lab):
     assert requests_fail(lab) == 0
     lab.balancer.namespace.ip("link set dev eth0 xdp off")
-    wait_until(lambda: "removed or replaced the steering program on eth0" in lab.dataplane.errors(), 20, lab.dataplane.tail)
+    wait_until(lambda: "the steering program on eth0 was removed or replaced" in lab.dataplane.errors(), 20,
+               lambda: f"the removed program is not reported\n{lab.dataplane.tail()}")
     assert port(lab)["steering_attached"] == 0
     assert lab.dataplane.errors().count("removed or replaced") == 1
     assert stop_dataplane(lab)["mbufs_in_use"] == 0
 
 
 def refusal(lab, *command, **options):
-    """The one sentence that it ends with."""
+    """Starts the dataplane, which must refuse. Returns the last line that it prints."""
     ended = lab.start_dataplane(device=DEVICE, wait=False, **options) if not command else lab.spawn(
         "refused", [*command, lab.program("dataplane/fairlead-dataplane"), "--port", f"wan={DEVICE}", "--", "--no-huge",
                     "--no-pci", f"--file-prefix={lab.name}-refused"], lab.balancer.namespace)
@@ -154,17 +160,17 @@ def refusal(lab, *command, **options):
 
 
 def test_refuses_more_workers_than_the_nic_has_queues(bare_lab):
-    assert refusal(bare_lab, workers=2) == ("fairlead-dataplane: port wan: af_xdp:eth0 has 1 queue for 2 workers; "
-                                            "use --workers 1")
+    assert refusal(bare_lab, workers=2) == ("fairlead-dataplane: port wan: af_xdp:eth0 has 1 queue, but there are 2 "
+                                            "workers, and each needs a queue; use --workers 1")
 
 
-def test_refuses_an_mtu_that_a_page_cannot_hold(bare_lab):
+def test_refuses_an_mtu_that_does_not_fit_into_a_page(bare_lab):
     bare_lab.balancer.namespace.ip("link set eth0 mtu 1771")
-    assert "no port's MTU may be 1771, at most 1770" in refusal(bare_lab)
+    assert "limits the MTU of all ports to 1770, but port wan has 1771" in refusal(bare_lab)
 
 
-def test_carries_packets_of_the_largest_mtu(bare_lab):
-    """Pings of the frontend in one piece, by a client as large."""
+def test_packets_of_the_largest_mtu_are_answered(bare_lab):
+    """The client has the same MTU. It pings the frontends with packets of that size, unfragmented."""
     lab = bare_lab
     for name in ("balancer", "client1"):
         lab.switch.ip(f"link set {name} mtu 1770")
@@ -178,13 +184,13 @@ def test_carries_packets_of_the_largest_mtu(bare_lab):
     lab.dataplane.stop()
 
 
-def test_refuses_to_replace_another_program(bare_lab):
+def test_refuses_to_replace_the_xdp_program_of_others(bare_lab):
     lab = bare_lab
     mount_bpf_files()
     pins = pathlib.Path("/sys/fs/bpf") / f"{lab.name}-other"
     run([BPFTOOL, "prog", "loadall", lab.program("tools/agent/agent.bpf.o"), pins])
     try:
-        # Not by `ip netns exec`, which would hide the pins behind a /sys of its own.
+        # Uses nsenter: `ip netns exec` would mount a private /sys, which hides the BPF pins.
         run(["nsenter", f"--net=/run/netns/{lab.balancer.namespace.name}", BPFTOOL, "net", "attach", "xdp", "pinned",
              pins / "fairlead_xdp", "dev", "eth0"])
     finally:
@@ -195,8 +201,8 @@ def test_refuses_to_replace_another_program(bare_lab):
     assert programs(lab) == ["fairlead_xdp"]
 
 
-def test_names_the_rights_that_are_missing(bare_lab):
+def test_a_refusal_names_the_missing_capabilities(bare_lab):
     sentence = refusal(bare_lab, "setpriv", "--bounding-set=-sys_admin,-bpf")
-    assert "af_xdp:eth0 cannot be opened" in sentence
+    assert "cannot open af_xdp:eth0" in sentence
     assert "CAP_NET_RAW, CAP_NET_ADMIN and CAP_SYS_ADMIN" in sentence
     assert "af_packet:eth0" in sentence

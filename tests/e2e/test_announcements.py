@@ -1,4 +1,4 @@
-"""Who is told where a frontend is, without asking: hosts with an older entry, and switches that snoop MLD."""
+"""Announcements of frontends: to hosts with an outdated neighbour entry, and to switches that snoop MLD."""
 import time
 
 import pytest
@@ -8,27 +8,30 @@ from tests.lab import wait_until
 from tests.lab.process import run
 
 _STALE_MAC = "02:00:00:00:dd:01"
-_MEMBERS = ("net_af_packet_a,iface=eth0,blocksz=16384,framesz=2048,framecnt=2048", "net_bonding0,mode=1,slave=net_af_packet_a,mac=02:00:00:00:00:02")
+_BOND_DEVICES = ("net_af_packet_a,iface=eth0,blocksz=16384,framesz=2048,framecnt=2048",
+                 "net_bonding0,mode=1,slave=net_af_packet_a,mac=02:00:00:00:00:02")
 
 
-def _remember(lab, mac=_STALE_MAC):
-    """The client believes the frontends to be at `mac`, and has no reason to ask."""
+def _set_neighbour_entries(lab, mac=_STALE_MAC):
+    """Sets the frontends' MAC in the client's neighbour table. The client sends no solicitations for them."""
     for vip in (lab.vip4, lab.vip6):
         lab.client.namespace.ip(f"neigh replace {vip} lladdr {mac} nud reachable dev eth0")
 
 
-def _known(lab):
-    """Where the client has the frontends."""
-    return {run(lab.client.namespace.command(["ip", "neigh", "show", vip, "dev", "eth0"])).stdout.split("lladdr ")[-1].split()[0]
-            for vip in (lab.vip4, lab.vip6)}
+def _known_macs(lab):
+    """The MACs of the frontends in the client's neighbour table."""
+    shown = [run(lab.client.namespace.command(["ip", "neigh", "show", vip, "dev", "eth0"])).stdout
+             for vip in (lab.vip4, lab.vip6)]
+    return {text.split("lladdr ")[-1].split()[0] for text in shown}
 
 
 def _await_learned(lab, when):
-    wait_until(lambda: _known(lab) == {lab.balancer.mac}, 30, lambda: f"the client learns of it {when}: {_known(lab)}")
+    wait_until(lambda: _known_macs(lab) == {lab.balancer.mac}, 30,
+               lambda: f"the client has not learned the balancer's MAC {when}: {_known_macs(lab)}")
 
 
 class _Listener:
-    """Counts what the client hears said of the frontends unasked. It asks nothing meanwhile."""
+    """Counts the announcements of the frontends that reach the client. It sends nothing itself."""
 
     _SCRIPT = """
 import signal, socket, sys
@@ -45,40 +48,45 @@ while True:
 
     def __init__(self, lab):
         self._vips = (lab.vip4, lab.vip6)
-        self._process = lab.spawn(f"listener-{time.monotonic_ns()}", ["/usr/bin/python3", "-c", self._SCRIPT], lab.client.namespace)
-        wait_until(lambda: "ready" in self._process.output(), 30, "the listener starts")
+        self._process = lab.spawn(f"listener-{time.monotonic_ns()}", ["/usr/bin/python3", "-c", self._SCRIPT],
+                                  lab.client.namespace)
+        wait_until(lambda: "ready" in self._process.output(), 30,
+                   lambda: f"the listener does not start\n{self._process.tail()}")
 
     def heard(self):
         return [self._process.output().split().count(vip) for vip in self._vips]
 
 
 @pytest.mark.quick
-def test_hosts_learn_of_a_frontend_when_it_comes_when_the_dataplane_starts_and_when_the_link_comes_up(lab):
-    _remember(lab)
+def test_a_frontend_is_announced_when_it_is_added_when_the_dataplane_starts_and_when_the_link_comes_up(lab):
+    _set_neighbour_entries(lab)
     listener = _Listener(lab)
     configure(lab)
-    _await_learned(lab, "when it comes into force")
-    wait_until(lambda: listener.heard() == [3, 3], 30, lambda: f"three announcements of each are heard: {listener.heard()}")
+    _await_learned(lab, "after the service came into force")
+    wait_until(lambda: listener.heard() == [3, 3], 30,
+               lambda: f"each frontend must be announced 3 times: {listener.heard()}")
 
     lab.dataplane.kill()
-    _remember(lab)
+    _set_neighbour_entries(lab)
     lab.start_dataplane()
-    _await_learned(lab, "when the dataplane starts")
-    wait_until(lambda: listener.heard() == [6, 6], 30, lambda: f"three more of each are heard: {listener.heard()}")
+    _await_learned(lab, "after the dataplane started")
+    wait_until(lambda: listener.heard() == [6, 6], 30,
+               lambda: f"each frontend must be announced 6 times: {listener.heard()}")
 
     lab.switch.ip("link set balancer down")
-    _remember(lab)
-    time.sleep(3)  # the dataplane looks four times a second, on an idle machine
+    _set_neighbour_entries(lab)
+    time.sleep(3)  # on an idle machine, the dataplane checks the link four times a second
     lab.switch.ip("link set balancer up")
-    _await_learned(lab, "when the link comes up")
-    # No more than three times: the sweep of all that is said ends.
-    wait_until(lambda: listener.heard() == [9, 9], 30, lambda: f"three more of each are heard: {listener.heard()}")
+    _await_learned(lab, "after the link came up")
+    # Each event causes three announcements, and no more.
+    wait_until(lambda: listener.heard() == [9, 9], 30,
+               lambda: f"each frontend must be announced 9 times: {listener.heard()}")
     time.sleep(2)
     assert listener.heard() == [9, 9]
 
 
 @pytest.mark.quick
-def test_a_port_says_nothing_where_it_is_told_so(bare_lab):
+def test_a_port_with_announce_false_sends_no_announcements(bare_lab):
     lab = bare_lab
     lab.start_dataplane(port={"announce": False})
     lab.start_control()
@@ -90,33 +98,37 @@ def test_a_port_says_nothing_where_it_is_told_so(bare_lab):
 
 
 def _groups(lab):
-    """The groups that the switch passes to the balancer."""
+    """The multicast groups that the switch forwards to the balancer."""
     lines = lab.switch.run("bridge", "mdb", "show").stdout.splitlines()
     return {line.split(" grp ")[1].split()[0] for line in lines if " port balancer " in line}
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("kernel", [True, False])
-def test_a_switch_that_snoops_mld_passes_solicitations_on(bare_lab, kernel):
-    """`kernel`: the port is an interface of the kernel, which reports memberships; else the dataplane does so itself."""
+def test_a_switch_that_snoops_mld_forwards_solicitations_to_the_balancer(bare_lab, kernel):
+    """`kernel`: the port is a kernel interface, and the kernel reports memberships. Else the dataplane reports them."""
     lab = bare_lab
     if kernel:
         lab.start_dataplane()
     else:
-        eal = [f"--vdev={word}" for word in _MEMBERS]
+        eal = [f"--vdev={device}" for device in _BOND_DEVICES]
         lab.start_dataplane(device="vdev:net_bonding0", eal=eal)
     lab.start_control()
-    macs = [{"address": backend.address4, "mac": backend.mac} for backend in lab.backends]
-    lab.control.post("/v1/services", {"name": "web", "frontends": [f"[{lab.vip6}]:80/tcp"], "backends": macs, "health_check": {"type": "none"}})
-    wait_until(lambda: "ff02::1:ff00:10" in _groups(lab), 30, lambda: f"the switch knows the group: {_groups(lab)}")
+    backends = [{"address": backend.address4, "mac": backend.mac} for backend in lab.backends]
+    lab.control.post("/v1/services", {"name": "web", "frontends": [f"[{lab.vip6}]:80/tcp"], "backends": backends,
+                                      "health_check": {"type": "none"}})
+    wait_until(lambda: "ff02::1:ff00:10" in _groups(lab), 30,
+               lambda: f"the balancer is no member of ff02::1:ff00:10: {_groups(lab)}")
     lab.client.namespace.ip("neigh flush all")
     assert ping(lab.client, lab.vip6)
     if not kernel:
         return
-    # The kernel reports the membership again when it is asked: it outlives what the switch keeps it for.
-    lab.switch.ip("link set br0 type bridge mcast_query_interval 100 mcast_query_response_interval 50 mcast_membership_interval 400 "
-                  "mcast_startup_query_interval 100 mcast_querier 0", "link set br0 type bridge mcast_querier 1")
+    # The kernel answers the switch's queries, so the membership outlasts the switch's membership interval (4 s).
+    lab.switch.ip("link set br0 type bridge mcast_query_interval 100 mcast_query_response_interval 50 "
+                  "mcast_membership_interval 400 mcast_startup_query_interval 100 mcast_querier 0",
+                  "link set br0 type bridge mcast_querier 1")
     time.sleep(9)
     assert "ff02::1:ff00:10" in _groups(lab)
     lab.control.delete("/v1/services/web")
-    wait_until(lambda: "ff02::1:ff00:10" not in _groups(lab), 30, lambda: f"the membership ends with the frontend: {_groups(lab)}")
+    wait_until(lambda: "ff02::1:ff00:10" not in _groups(lab), 30,
+               lambda: f"the membership does not end with the frontend: {_groups(lab)}")

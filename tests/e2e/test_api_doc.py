@@ -1,7 +1,7 @@
-"""docs/api.md is what it says: every curl line runs, in order, and its reply holds what the page shows.
+"""Tests docs/api.md: runs every curl command in order and compares the reply with the page.
 
-fairleadd is taken from FAIRLEAD_BUILD (default: build/). It runs in a network namespace of its own, so that the page's
-backends are never looked for on a real network, with a fresh store, and without a dataplane.
+fairleadd is taken from FAIRLEAD_BUILD (default: build/). It runs with a fresh store and without a dataplane. It runs in
+a separate network namespace, so it cannot contact the page's backends on a real network.
 """
 import json
 import os
@@ -22,7 +22,7 @@ DOCUMENTED_SOCKET = "/run/fairlead/control.sock"
 
 
 class Example:
-    """One `sh` block, the status it names, and the block behind it that shows the reply."""
+    """An `sh` block, the HTTP status that it names, and the block after it, which shows the reply."""
 
     def __init__(self, line, command, status, kind, shown):
         self.line, self.command, self.status, self.kind, self.shown = line, command, status, kind, shown
@@ -38,7 +38,7 @@ def read_examples(text):
         if kind == "sh":
             assert command is None, f"{PAGE}:{line}: the sh block before this one has no reply block"
             status = re.search(r"# (\d{3})\s*$", body)
-            assert status, f"{PAGE}:{line}: the sh block names no status ('# 200')"
+            assert status, f"{PAGE}:{line}: the sh block does not end with a status, such as '# 200'"
             command = (line, body, int(status.group(1)))
         else:
             assert command, f"{PAGE}:{line}: a {kind} block without an sh block before it"
@@ -49,12 +49,12 @@ def read_examples(text):
 
 
 def differences(shown, got, path="reply"):
-    """What `shown` demands and `got` lacks, as sentences."""
+    """The differences of `got` from `shown`, one message each. In `shown`, "..." stands for any value."""
     if shown == "...":
         return []
     if isinstance(shown, dict):
         if not isinstance(got, dict):
-            return [f"{path}: {got!r} is no object"]
+            return [f"{path}: {got!r} is not an object"]
         found = []
         for name, value in shown.items():
             if name not in got:
@@ -64,7 +64,7 @@ def differences(shown, got, path="reply"):
         return found
     if isinstance(shown, list):
         if not isinstance(got, list):
-            return [f"{path}: {got!r} is no list"]
+            return [f"{path}: {got!r} is not a list"]
         open_end = len(shown) > 0 and shown[-1] == "..." and len(got) >= len(shown) - 1
         if not open_end and len(got) != len(shown):
             return [f"{path}: {len(got)} elements, not {len(shown)}"]
@@ -86,7 +86,7 @@ def missing_lines(shown, got):
 def socket_path(tmp_path):
     build = pathlib.Path(os.environ.get("FAIRLEAD_BUILD", TOP / "build")).resolve()
     program = build / "controlplane" / "fairleadd"
-    assert program.exists(), f"{program} is not built"
+    assert program.exists(), f"{program} does not exist; build it, or set FAIRLEAD_BUILD"
     path = tmp_path / "control.sock"
     namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
     log = tmp_path / "log"
@@ -102,19 +102,19 @@ def socket_path(tmp_path):
         yield path
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0, log.read_text()
-        assert not path.exists(), "the socket is still there after a graceful stop"
+        assert not path.exists(), f"{path} still exists after SIGTERM"
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
 
 
-def test_every_example_does_what_the_page_shows(socket_path):
+def test_every_example_of_the_page_gives_the_reply_shown(socket_path):
     assert shutil.which("curl"), "curl is not installed"
     examples = read_examples(PAGE.read_text(encoding="utf-8"))
     assert len(examples) >= 20
     for example in examples:
-        assert DOCUMENTED_SOCKET in example.command, f"{PAGE}:{example.line}: another socket"
+        assert DOCUMENTED_SOCKET in example.command, f"{PAGE}:{example.line}: the socket is not {DOCUMENTED_SOCKET}"
         command = example.command.replace(DOCUMENTED_SOCKET, str(socket_path))
         command = command.replace("curl ", r"curl -sS --max-time 20 -w '\n%{http_code}' ", 1)
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
@@ -133,17 +133,18 @@ def test_every_example_does_what_the_page_shows(socket_path):
     ({"a": 1}, {"a": 2}), ({"a": 1}, {}), ({"a": 0}, {"a": False}), ([1], [1, 2]), ([1, 2, "..."], [1]),
     ({"a": {"b": None}}, {"a": {"b": 0}}), ([{"a": "..."}], [{}]), ("x", "y"), ({}, []),
 ])
-def test_a_reply_that_differs_is_noticed(shown, got):
+def test_a_reply_that_differs_is_reported(shown, got):
     assert differences(shown, got)
 
 
 @pytest.mark.parametrize("shown, got", [
-    ({"a": "..."}, {"a": [1], "b": 2}), ([1, "..."], [1, 2, 3]), ([1, "..."], [1]), (["...", "..."], [1, 2]), ({}, {"a": 1}),
+    ({"a": "..."}, {"a": [1], "b": 2}), ([1, "..."], [1, 2, 3]), ([1, "..."], [1]), (["...", "..."], [1, 2]),
+    ({}, {"a": 1}),
 ])
-def test_a_reply_that_holds_what_is_shown_passes(shown, got):
+def test_a_reply_that_contains_what_is_shown_passes(shown, got):
     assert not differences(shown, got)
 
 
-def test_a_missing_text_line_is_noticed():
+def test_a_missing_text_line_is_reported():
     assert not missing_lines("a ...\nb 1", "a 17\r\nb 1\r\n")
     assert missing_lines("a ...\nb 1", "a 17\nb 12\n")

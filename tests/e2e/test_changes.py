@@ -1,4 +1,4 @@
-"""Changes under load: nothing fails that the change itself does not cut."""
+"""Changes under load: only the flows fail that the change itself cuts."""
 import json
 import time
 
@@ -12,12 +12,12 @@ _LOAD = {"keep": 100, "interval_ms": 50, "new_per_second": 200, "udp": 40, "udp_
 
 
 def _failing_starts(load):
-    """When each flow began that failed before its first answer."""
+    """The start times of the flows that failed before their first answer."""
     return [start for start, _, backend in load.flows() if not backend]
 
 
 def _flows_since(load, since, protocol=None):
-    """How many flows that began at `since` or later met each backend."""
+    """{backend: number of its flows that began at `since` or later}."""
     counts = {}
     for start, kind, backend in load.flows():
         if start >= since and (protocol is None or kind == protocol):
@@ -26,7 +26,7 @@ def _flows_since(load, since, protocol=None):
 
 
 @pytest.mark.quick
-def test_add_weight_drain_and_undrain_under_load_fail_nothing(balanced):
+def test_no_request_fails_when_backends_are_added_weighted_drained_and_undrained(balanced):
     lab = balanced
     load = lab.start_load(targets=web_targets(lab), **_LOAD).wait_steady()
     new = lab.add_backend().start()
@@ -62,7 +62,7 @@ def test_add_weight_drain_and_undrain_under_load_fail_nothing(balanced):
 
 
 @pytest.mark.quick
-def test_removing_a_backend_cuts_its_own_flows_only(balanced):
+def test_removing_a_backend_cuts_only_its_flows(balanced):
     lab = balanced
     load = lab.start_load(targets=web_targets(lab), **_LOAD).wait_steady()
     gone = lab.backends[2]
@@ -74,15 +74,16 @@ def test_removing_a_backend_cuts_its_own_flows_only(balanced):
     figures = load.stop()
     for group in ("tcp_keep", "tcp_new", "udp_keep", "udp_new"):
         assert set(figures[group]["failures_by_backend"]) <= {gone.name, ""}, figures["details"]
-    # A connection that was being opened to it: it had met no backend yet, and began before the removal.
+    # Connections to the removed backend that had no answer yet may fail. They began before the removal.
     for start in _failing_starts(load):
         assert before - 5.5 < start < removed + 0.1, f"{figures['details']}"
-    assert figures["tcp_keep"]["failures_by_backend"].get(gone.name), "long-lived connections of the removed backend go on?"
+    assert figures["tcp_keep"]["failures_by_backend"].get(gone.name), \
+        "no long-lived connection of the removed backend was cut"
     assert gone.name not in _flows_since(load, removed)
 
 
 @pytest.mark.quick
-def test_no_new_flow_reaches_a_draining_backend_from_the_acknowledgement_on(balanced):
+def test_no_new_flow_reaches_a_draining_backend_after_the_acknowledgement(balanced):
     lab = balanced
     load = lab.start_load(targets=web_targets(lab), **_LOAD).wait_steady()
     draining = lab.backends[:2]
@@ -100,16 +101,16 @@ def test_no_new_flow_reaches_a_draining_backend_from_the_acknowledgement_on(bala
         after = _flows_since(load, acknowledged, protocol)
         assert not names & set(after), f"{protocol}: {after}"
         assert sum(after.values()) > least, after
-        assert names <= set(_flows_since(load, 0, protocol)), "they had new flows before"
-    # What was there stays: the old flows are still answered by the draining backends.
+        assert names <= set(_flows_since(load, 0, protocol)), "the backends had no flows before the drain"
+    # The draining backends still answer their old flows.
     for group in ("tcp_keep", "udp_keep"):
         for name in names:
             assert figures[group]["by_backend"][name] > middle[group]["by_backend"][name] + 50
 
 
-@pytest.mark.slow("waits for the idle timeout of 12 s twice, as flows without a record do")
+@pytest.mark.slow("waits twice for the idle timeout of 12 s")
 def test_drain_wait_ends_when_the_last_flow_has_ended_and_not_before(lab):
-    # Flows that have sent nothing since the drain began have no record: it waits for them for the idle timeout.
+    # A flow that was idle since the drain began has no record. The drain waits the idle timeout for such flows.
     configure(lab, idle_timeout="12s")
     leaving = lab.backends[3]
     staying = lab.start_load(targets=web_targets(lab), keep=40, interval_ms=100).wait_steady()
@@ -150,11 +151,12 @@ def test_at_the_deadline_remaining_flows_are_released(balanced):
     assert leaving.name not in _flows_since(load, released)
 
 
-# A SYN with any sequence number for each established connection, as anybody can send it.
+# Sends a SYN with a random sequence number for each established connection. Any host could forge such a SYN.
 _SYNS = """
 import random, subprocess
 from scapy.all import IP, TCP, send
-for line in subprocess.run(["ss", "-Htn4", "state", "established"], check=True, capture_output=True, text=True).stdout.splitlines():
+lines = subprocess.run(["ss", "-Htn4", "state", "established"], check=True, capture_output=True, text=True).stdout
+for line in lines.splitlines():
     (source, sport), (destination, dport) = (end.rsplit(":", 1) for end in line.split()[2:4])
     segment = TCP(sport=int(sport), dport=int(dport), seq=random.getrandbits(32), flags="S")
     send(IP(src=source, dst=destination) / segment, verbose=False)
@@ -163,12 +165,12 @@ for line in subprocess.run(["ss", "-Htn4", "state", "established"], check=True, 
 
 
 @pytest.mark.quick
-def test_no_syn_moves_a_living_connection(balanced):
+def test_a_forged_syn_does_not_move_an_established_connection(balanced):
     lab = balanced
     leaving = lab.backends[0]
     load = lab.start_load(targets=[f"{lab.vip4}:80"], keep=60, interval_ms=50).wait_steady()
     lab.fairctl("backend", "drain", "web", leaving.address4)
-    load.wait_answered(100, backend=leaving.name)  # they have records now
+    load.wait_answered(100, backend=leaving.name)  # these flows have records now
     sent = lab.client.namespace.run("/usr/bin/python3", "-c", _SYNS).stdout.split()
     assert sent.count(lab.vip4) == 60
     load.wait_answered(100, backend=leaving.name)
@@ -177,10 +179,11 @@ def test_no_syn_moves_a_living_connection(balanced):
 
 
 @pytest.mark.quick
-def test_weight_zero_keeps_flows_and_gets_no_new_ones(balanced):
+def test_a_backend_of_weight_zero_keeps_its_flows_and_gets_no_new_ones(balanced):
     lab = balanced
     resting = lab.backends[1]
-    load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, new_per_second=200, events=True).wait_steady()
+    load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50, new_per_second=200,
+                          events=True).wait_steady()
     lab.fairctl("backend", "weight", "web", resting.address4, 0)
     changed = time.monotonic()
     load.wait_answered(200, backend=resting.name)
@@ -191,7 +194,7 @@ def test_weight_zero_keeps_flows_and_gets_no_new_ones(balanced):
 
 
 @pytest.mark.quick
-def test_service_comes_and_goes_as_a_whole(balanced):
+def test_a_service_is_served_after_it_is_added_and_not_after_its_removal(balanced):
     lab = balanced
     for backend in lab.backends:
         backend.start(ports=(80, 8080))
@@ -202,17 +205,18 @@ def test_service_comes_and_goes_as_a_whole(balanced):
     lab.fairctl("service", "remove", "other")
     figures = lab.start_load(targets=[f"{lab.vip4}:8080"], count=5, timeout_ms=500).wait()
     assert figures["failed"] == 5
-    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_frontend", 0) >= 5, 20, "no_frontend is not counted")
+    wait_until(lambda: lab.control.get("/v1/stats")["totals"]["drops"].get("no_frontend", 0) >= 5, 20,
+               "no 5 drops with reason no_frontend are counted")
     assert json.loads(lab.fairctl("--json", "service", "list").stdout)["services"]
 
 
 @pytest.mark.quick
-def test_at_the_deadline_remaining_flows_are_kept_where_the_service_says_so(lab):
+def test_at_the_deadline_remaining_flows_are_kept_with_on_deadline_keep(lab):
     configure(lab, on_deadline="keep")
     leaving = lab.backends[0]
     load = lab.start_load(targets=web_targets(lab), keep=60, interval_ms=50).wait_steady()
     result = lab.fairctl("backend", "drain", "web", leaving.address4, "--timeout", "1s", "--wait", check=False)
-    assert (result.returncode, "to stop it now cuts them" in result.stderr) == (5, True), result
+    assert (result.returncode, "stopping it now breaks them" in result.stderr) == (5, True), result
     row = lab.backends_of("web")[leaving.address4]
     assert row["state"] == "drained" and row["drain"]["reason"].endswith("are kept"), row
     load.wait_answered(50, backend=leaving.name)

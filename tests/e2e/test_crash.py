@@ -1,4 +1,4 @@
-"""kill -9 of either process at any moment: nothing acknowledged is lost, and forwarding goes on or comes back."""
+"""kill -9 of either daemon at any time: no acknowledged change is lost, and forwarding continues or resumes."""
 import random
 import threading
 import time
@@ -12,7 +12,7 @@ _SEED = 20261124
 
 
 class _Changer(threading.Thread):
-    """Makes one change after the other and remembers what was acknowledged."""
+    """Makes one change after the other and records which were acknowledged."""
 
     def __init__(self, lab, first):
         super().__init__()
@@ -27,13 +27,14 @@ class _Changer(threading.Thread):
             self.attempted = f"10.9.{self.number // 250}.{1 + self.number % 250}"
             self.number += 1
             try:
-                self.lab.control.post("/v1/services/scratch/backends", {"address": self.attempted, "mac": "02:00:00:00:ee:01"})
+                self.lab.control.post("/v1/services/scratch/backends",
+                                      {"address": self.attempted, "mac": "02:00:00:00:ee:01"})
                 self.acknowledged.append(self.attempted)
                 weight = self.number % 1000
                 self.lab.control.patch(f"/v1/services/scratch/backends/{self.attempted}", {"weight": weight})
                 self.weight = (self.attempted, weight)
             except OSError:
-                return  # it was killed
+                return  # fairleadd was killed
             except Exception:
                 if self.lab.fairleadd.running():
                     raise
@@ -42,11 +43,13 @@ class _Changer(threading.Thread):
 
 @pytest.mark.slow("kills the control plane up to 32 times")
 @pytest.mark.limit(240)
-def test_killed_control_plane_loses_nothing_that_it_acknowledged(balanced):
+def test_a_killed_control_plane_loses_no_acknowledged_change(balanced):
     lab = balanced
     chance = random.Random(_SEED)
-    lab.control.post("/v1/services", {"name": "scratch", "frontends": ["203.0.113.99:80/tcp"], "health_check": {"type": "none"}})
-    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=50, new_per_second=100, udp=20, udp_interval_ms=50).wait_steady()
+    lab.control.post("/v1/services", {"name": "scratch", "frontends": ["203.0.113.99:80/tcp"],
+                                      "health_check": {"type": "none"}})
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=50, new_per_second=100, udp=20,
+                          udp_interval_ms=50).wait_steady()
     acknowledged, number = set(), 0
     for killed in range(1, 33):
         changer = _Changer(lab, number)
@@ -59,9 +62,9 @@ def test_killed_control_plane_loses_nothing_that_it_acknowledged(balanced):
         number = changer.number
         lab.start_control()
         stored = lab.backends_of("scratch")
-        assert acknowledged <= set(stored), f"lost: {sorted(acknowledged - set(stored))} (seed {_SEED})"
+        assert acknowledged <= set(stored), f"lost backends: {sorted(acknowledged - set(stored))} (seed {_SEED})"
         extra = set(stored) - acknowledged
-        assert extra <= {changer.attempted}, f"never asked for: {extra}"
+        assert extra <= {changer.attempted}, f"backends that were never added: {extra}"
         acknowledged |= extra
         if changer.weight:
             address, weight = changer.weight
@@ -75,9 +78,10 @@ def test_killed_control_plane_loses_nothing_that_it_acknowledged(balanced):
 
 
 @pytest.mark.quick
-def test_forwarding_goes_on_without_a_control_plane(balanced):
+def test_forwarding_continues_without_a_control_plane(balanced):
     lab = balanced
-    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, new_per_second=200, udp=20, udp_interval_ms=20).wait_steady()
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, new_per_second=200, udp=20,
+                          udp_interval_ms=20).wait_steady()
     lab.fairleadd.kill()
     time.sleep(3)
     assert lab.start_load(targets=web_targets(lab), count=200).wait()["failed"] == 0
@@ -90,12 +94,13 @@ def test_forwarding_goes_on_without_a_control_plane(balanced):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("control_plane", ["alive", "dead"])
-def test_killed_dataplane_forwards_again_when_it_is_back(balanced, control_plane):
+def test_a_restarted_dataplane_forwards_again_and_breaks_no_connection(balanced, control_plane):
     lab = balanced
-    # Patient clients: what is lost in the gap is sent again by TCP, to the same backend as before.
+    # These clients have a long timeout. TCP retransmits what is lost in the gap, to the same backend as before.
     load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=20, timeout_ms=20000).wait_steady()
-    # These give up before TCP sends their SYN again: who is answered, began when there was forwarding.
-    impatient = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=200, timeout_ms=500, events=True).wait_steady()
+    # These clients time out before TCP retransmits the SYN. A flow with an answer began while the dataplane forwarded.
+    impatient = lab.start_load(targets=[f"{lab.vip4}:80"], new_per_second=200, timeout_ms=500,
+                               events=True).wait_steady()
     if control_plane == "dead":
         lab.fairleadd.kill()
     killed = time.monotonic()
@@ -119,7 +124,7 @@ def test_killed_dataplane_forwards_again_when_it_is_back(balanced, control_plane
 
 
 @pytest.mark.quick
-def test_both_killed_and_started_again_in_either_order(balanced):
+def test_both_daemons_can_be_killed_and_restarted_in_either_order(balanced):
     lab = balanced
     for dataplane_first in (True, False):
         lab.fairleadd.kill()
@@ -148,7 +153,7 @@ def test_drain_survives_a_killed_control_plane(balanced):
 
 
 @pytest.mark.quick
-def test_damaged_store_is_refused_loudly_and_forwarding_goes_on(lab):
+def test_a_damaged_store_is_refused_by_its_path_and_forwarding_continues(lab):
     configure(lab)
     lab.fairleadd.stop()
     data = bytearray(lab.store_path.read_bytes())
@@ -161,23 +166,23 @@ def test_damaged_store_is_refused_loudly_and_forwarding_goes_on(lab):
 
 
 @pytest.mark.quick
-def test_lost_store_or_half_a_configuration_replaces_nothing(lab):
-    """Whoever starts with nothing, or with a file that does not hold, leaves the dataplane's good tables alone."""
+def test_a_lost_store_or_a_malformed_services_file_does_not_replace_the_tables(lab):
+    """A fairleadd without a store, or with a malformed services file, leaves the dataplane's tables in force."""
     configure(lab)
     lab.fairleadd.stop()
     generation = lab.telemetry("/fairlead/stats")["generation"]
     for path in lab.dir.glob(lab.store_path.name + "*"):
         path.unlink()
     half = lab.dir / "services.yaml"
-    half.write_text(f"services:\n  - name: web\n    frontends: ['{lab.vip4}:80/tcp']\n    backends: [{lab.backends[0].address4}]\n"
-                    "  - name: echo\n    frontends: [")
+    half.write_text(f"services:\n  - name: web\n    frontends: ['{lab.vip4}:80/tcp']\n"
+                    f"    backends: [{lab.backends[0].address4}]\n  - name: echo\n    frontends: [")
     refused = lab.start_control(extra=["--services", half], wait=False)
     assert refused.wait(30) != 0
     assert str(half) in refused.errors(), refused.tail()
     lab.start_control()
     status = lab.control.get("/v1/status")
     assert (status["generation"], status["services"]) == (0, 0), status
-    time.sleep(2)  # longer than it holds back after a start
+    time.sleep(2)  # longer than fairleadd delays publishing after a start
     assert lab.telemetry("/fairlead/stats")["generation"] == generation
     assert_all_serve(lab)
     lab.dataplane.kill()

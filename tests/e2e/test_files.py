@@ -1,4 +1,4 @@
-"""What somebody plants in place of the daemons' files: it is left alone, said, and holds nothing up."""
+"""FIFOs, links and folders of others in place of the daemons' files: they are reported and block nothing."""
 import json
 import os
 import pathlib
@@ -20,9 +20,9 @@ def _mode(path):
     return stat.S_IMODE(os.lstat(path).st_mode)
 
 
-def _read_more(descriptor, written):
+def _read_more(file, written):
     try:
-        while more := os.read(descriptor, 65536):
+        while more := os.read(file, 65536):
             written += more
     except BlockingIOError:
         pass
@@ -39,7 +39,7 @@ def _dangling(path):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("plant", [_fifo, _dangling, pathlib.Path.mkdir])
-def test_whatever_lies_in_place_of_the_dataplanes_files_it_starts_and_forwards_and_ends(bare_lab, plant):
+def test_the_dataplane_starts_forwards_and_ends_with_other_objects_in_place_of_its_files(bare_lab, plant):
     lab = bare_lab
     for name in ("dataplane.snapshot", "dataplane.snapshot.new", "dataplane.flows", "dataplane.slots"):
         if not (name == "dataplane.slots" and plant is pathlib.Path.mkdir):
@@ -49,7 +49,7 @@ def test_whatever_lies_in_place_of_the_dataplanes_files_it_starts_and_forwards_a
     configure(lab)
     _all_answered(lab)
     lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 3})
-    wait_until(lab.in_force, 30, "the change is in force")
+    wait_until(lab.in_force, 30, "the change is not in force")
     _all_answered(lab)
     assert lab.dataplane.stop(timeout_s=30) == 0, lab.dataplane.tail()
     said = lab.dataplane.tail(200)
@@ -58,7 +58,7 @@ def test_whatever_lies_in_place_of_the_dataplanes_files_it_starts_and_forwards_a
 
 
 @pytest.mark.quick
-def test_whatever_lies_beside_the_store_it_is_said_and_fairleadd_does_not_hang(lab):
+def test_fairleadd_reports_other_objects_in_place_of_its_stores_files_and_does_not_hang(lab):
     configure(lab)
     lab.fairleadd.stop()
     for suffix in ("-journal", "-wal", "-shm", ".new"):
@@ -66,7 +66,7 @@ def test_whatever_lies_beside_the_store_it_is_said_and_fairleadd_does_not_hang(l
             path = pathlib.Path(f"{lab.store_path}{suffix}")
             path.unlink(missing_ok=True)
             plant(path)
-            if suffix == ".new":  # nobody looks at it while there is a store
+            if suffix == ".new":  # fairleadd ignores it while the store exists
                 lab.start_control()
                 lab.fairleadd.stop()
             else:
@@ -79,7 +79,7 @@ def test_whatever_lies_beside_the_store_it_is_said_and_fairleadd_does_not_hang(l
 
 
 @pytest.mark.quick
-def test_with_any_umask_folders_and_files_are_not_for_everybody(bare_lab):
+def test_with_umask_0_no_file_or_folder_is_readable_by_others(bare_lab):
     lab = bare_lab
     run = lab.dir / "run" / "fairlead"
     lab.link_path, lab.socket_path = run / "dataplane.sock", run / "control.sock"
@@ -91,9 +91,10 @@ def test_with_any_umask_folders_and_files_are_not_for_everybody(bare_lab):
     finally:
         os.umask(old)
     configure(lab)
-    # Of a backend that is healthy: one that is still to be checked has no slots.
+    # Changes a healthy backend, so that slots shift: an unchecked one has no slots.
     lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 3})
-    wait_until(lambda: (run / "dataplane.slots").exists(), 30, "slots shift")
+    wait_until(lambda: (run / "dataplane.slots").exists(), 30,
+               "dataplane.slots does not exist")
     await_kept_image(lab.link_path, lab.control)
     for folder in (run, lab.store_path.parent):
         assert _mode(folder) in (0o750, 0o751), folder
@@ -106,10 +107,10 @@ def test_with_any_umask_folders_and_files_are_not_for_everybody(bare_lab):
 
 
 @pytest.mark.quick
-def test_a_snapshot_that_another_user_planted_is_not_loaded(balanced):
+def test_a_snapshot_file_of_another_user_is_not_loaded(balanced):
     lab = balanced
     if os.geteuid() != 0 or os.environ.get("FAIRLEAD_LAB_UNSHARED"):
-        pytest.skip("root alone can give files away")
+        pytest.skip("chown to another user needs root")
     image = await_kept_image(lab.link_path, lab.control)
     lab.fairleadd.stop()
     lab.dataplane.kill()
@@ -118,14 +119,14 @@ def test_a_snapshot_that_another_user_planted_is_not_loaded(balanced):
     assert "dataplane.snapshot belongs to user 65534" in lab.dataplane.tail(200)
     assert lab.telemetry("/fairlead/stats")["generation"] == 0
     lab.start_control()
-    wait_until(lab.in_force, 30, "the state is published again")
+    wait_until(lab.in_force, 30, "the new fairleadd did not publish")
     _all_answered(lab)
     assert os.lstat(image).st_uid == 0
 
 
 @pytest.mark.quick
-def test_a_log_that_nobody_reads_holds_nothing_up(balanced):
-    """fairleadd's stderr is a pipe that is full."""
+def test_a_full_log_pipe_does_not_block_fairleadd(balanced):
+    """fairleadd's stderr is a full pipe."""
     lab = balanced
     lab.fairleadd.stop()
     read_end, write_end = os.pipe()
@@ -137,20 +138,22 @@ def test_a_log_that_nobody_reads_holds_nothing_up(balanced):
         pass
     os.set_blocking(write_end, True)
     try:
-        lab.fairleadd = lab.spawn("fairleadd-mute", [lab.program("controlplane/fairleadd"), "--socket", lab.socket_path, "--store", lab.store_path,
-                                                     "--link", lab.link_path, "--log-level", "debug", "--log-format", "json"],
-                                  lab.balancer.namespace, stderr=write_end)
-        wait_until(lambda: lab.socket_path.exists() and lab.control.get("/v1/status")["dataplane"]["connected"], 30, "it serves")
+        command = [lab.program("controlplane/fairleadd"), "--socket", lab.socket_path, "--store", lab.store_path,
+                   "--link", lab.link_path, "--log-level", "debug", "--log-format", "json"]
+        lab.fairleadd = lab.spawn("fairleadd-mute", command, lab.balancer.namespace, stderr=write_end)
+        wait_until(lambda: lab.socket_path.exists() and lab.control.get("/v1/status")["dataplane"]["connected"], 30,
+                   "fairleadd does not serve, or is not connected")
         for number in range(150):
             lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 1 + number % 7})
         metrics = lab.control.raw("GET", "/metrics")[1].splitlines()
-        assert int(next(line.split()[1] for line in metrics if line.startswith("fairlead_log_lines_dropped_total "))) > 100
-        wait_until(lab.in_force, 30, "all changes are in force")
+        dropped = next(line.split()[1] for line in metrics if line.startswith("fairlead_log_lines_dropped_total "))
+        assert int(dropped) > 100
+        wait_until(lab.in_force, 30, "the changes are not in force")
         os.set_blocking(read_end, False)
         written = bytearray()
         _read_more(read_end, written)
         lab.control.patch(f"/v1/services/web/backends/{lab.backends[0].address4}", {"weight": 9})
-        wait_until(lambda: b"log_lines_lost" in _read_more(read_end, written), 30, "what is lost is told")
+        wait_until(lambda: b"log_lines_lost" in _read_more(read_end, written), 30, "no event log_lines_lost is logged")
         assert lab.fairleadd.stop(timeout_s=30) == 0
         _read_more(read_end, written)
         lines = [json.loads(line) for line in written.decode().lstrip("x").splitlines()]

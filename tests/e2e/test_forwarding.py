@@ -1,4 +1,4 @@
-"""Real TCP and UDP through the balancer: where it goes, that it stays there, and that nothing is lost or altered."""
+"""Real TCP and UDP through the balancer: which backend a flow reaches, that it stays there, that no data is lost."""
 import json
 import re
 import time
@@ -15,7 +15,7 @@ def _shares(counts):
 
 
 def _assert_within(counts, weights, tolerance=0.10):
-    """Every backend's share is within `tolerance` of its weight's, relatively."""
+    """Every backend's share of the flows equals its share of the weights, with this relative tolerance."""
     shares = _shares(counts)
     total = sum(weights.values())
     for name, weight in weights.items():
@@ -31,8 +31,8 @@ def _set_weights(lab, service, weights):
 @pytest.mark.quick
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 def test_connections_spread_by_weight(balanced, family):
-    # The hash seed is another in each run, and shares of 2,000 flows scatter by 4.5 % (one sigma) of themselves: every sixth run would
-    # miss 10 %. Of 8,000 it is four sigma.
+    # Each run has another hash seed. With 2,000 flows, the shares have a relative standard deviation of 4.5 %, and
+    # every sixth run would exceed 10 %. With 8,000 flows, 10 % are four sigma.
     weights = _set_weights(balanced, "web", [1, 2, 1, 1])
     target = web_targets(balanced)[family == "ipv6"]
     figures = balanced.start_load(targets=[target], count=8000, first_port=20000).wait()
@@ -41,13 +41,13 @@ def test_connections_spread_by_weight(balanced, family):
 
 
 @pytest.mark.quick
-def test_udp_flows_spread_by_weight_and_stay(balanced):
+def test_udp_flows_spread_by_weight_and_stay_on_their_backend(balanced):
     weights = _set_weights(balanced, "echo", [2, 1, 1, 2])
     figures = balanced.start_load(targets=web_targets(balanced), udp_count=8000, udp_new_per_second=2000,
                                   first_port=20000).wait()
     assert figures["failed"] == 0, figures["details"]
     _assert_within(figures["udp_new"]["flows_by_backend"], weights)
-    # A reply of another backend than the flow's first is a failure of kind `moved`.
+    # A reply from another backend than the flow's first counts as failure `moved`.
     figures = balanced.start_load(targets=web_targets(balanced), udp=200, udp_interval_ms=20, duration_s=2).wait()
     assert figures["failed"] == 0, figures["details"]
     assert figures["udp_keep"]["ok"] > 200 * 5
@@ -67,20 +67,20 @@ def test_curl_reaches_every_backend_and_the_client_keeps_its_address(balanced):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_uploads_and_downloads_arrive_whole(balanced, family):
+def test_downloads_arrive_complete(balanced, family):
     lab = balanced
     size = 5_000_000
     for backend in lab.backends:
         backend.write_file("data", size)
     host = f"[{lab.vip6}]" if family == "ipv6" else lab.vip4
     for _ in range(4):
-        result = lab.client.namespace.run("curl", "-sS", "-g", "-m", 20, "-o", "/dev/null", "-w", "%{http_code} %{size_download}",
-                                          f"http://{host}/files/data")
+        result = lab.client.namespace.run("curl", "-sS", "-g", "-m", 20, "-o", "/dev/null", "-w",
+                                          "%{http_code} %{size_download}", f"http://{host}/files/data")
         assert result.stdout == f"200 {size}"
 
 
 @pytest.mark.quick
-def test_ping_of_frontends_is_answered_by_the_dataplane(balanced):
+def test_the_dataplane_answers_pings_of_frontends(balanced):
     lab = balanced
     assert ping(lab.client, lab.vip4, count=5) and ping(lab.client, lab.vip6, count=5)
     assert ping(lab.client, lab.vip4, "-s", 1400, count=2)
@@ -95,7 +95,7 @@ def test_arp_and_neighbour_solicitations_are_answered_with_the_ports_mac(balance
     entries = {entry["dst"]: entry for entry in json.loads(lab.client.namespace.run("ip", "-j", "neigh").stdout)}
     for vip in (lab.vip4, lab.vip6):
         assert entries[vip]["lladdr"] == lab.balancer.mac, entries[vip]
-    # The client's duplicate address detection finds that the frontend's address is taken.
+    # The client's duplicate address detection detects that the frontend's address is in use.
     lab.client.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=1")
     lab.client.namespace.run("ip", "address", "add", f"{lab.vip6}/128", "dev", "eth0")
     wait_until(lambda: "dadfailed" in lab.client.namespace.run("ip", "-6", "address", "show", "dev", "eth0").stdout, 20,
@@ -113,7 +113,7 @@ wire.send(b"\\xff" * 6 + mac + b"\\x08\\x06" + arp)
 
 
 @pytest.mark.quick
-def test_another_station_with_a_frontends_address_is_told_of_once(balanced):
+def test_another_host_with_a_frontends_address_is_logged_once(balanced):
     lab = balanced
 
     def counted():
@@ -122,35 +122,38 @@ def test_another_station_with_a_frontends_address_is_told_of_once(balanced):
     def events():
         return [line for line in lab.fairleadd.errors().splitlines() if " warning address_conflict " in line]
 
-    # What was counted before the first statistics is not news.
-    wait_until(lambda: lab.control.get("/v1/stats")["dataplane"]["workers"] > 0, 20, "no statistics")
+    # fairleadd logs no conflicts that were counted before its first statistics.
+    wait_until(lambda: lab.control.get("/v1/stats")["dataplane"]["workers"] > 0, 20, "fairleadd has no statistics")
     for number in range(1, 4):
         lab.client.namespace.run("/usr/bin/python3", "-c", ANNOUNCE, lab.client.mac, lab.vip4)
-        wait_until(lambda n=number: counted() >= n, 20, lambda: f"{counted()} counted")
+        wait_until(lambda n=number: counted() >= n, 20,
+                   lambda n=number: f"{counted()} address conflicts are counted, expected {n}")
     assert len(events()) == 1, events()
     assert "announcements=1 total=1 " in events()[0]
 
 
 @pytest.mark.quick
-def test_conservation_law_holds_when_workers_are_quiet(balanced):
+def test_conservation_law_holds_while_workers_are_idle(balanced):
     lab = balanced
     lab.start_load(targets=web_targets(lab), keep=20, interval_ms=10, new_per_second=200, udp=20, udp_interval_ms=10,
                    duration_s=2).wait()
     assert ping(lab.client, lab.vip4)
-    # Without its control plane no health check and no neighbour's question is under way.
+    # Without the control plane, no health check or neighbour solicitation is in flight.
     lab.fairleadd.stop()
     time.sleep(0.5)
     report = stop_dataplane(lab)
-    assert report["rx"] + report["generated"] == report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
+    assert report["rx"] + report["generated"] == \
+        report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
     assert report["mbufs_in_use"] == 0
     assert report["rx"] > 2000
     assert report["drops"]["answered"] >= 3
-    unexpected = set(report["drops"]) - {"answered", "other_mac"}  # other_mac: the kernel's own frames, as AF_PACKET shows them
+    # other_mac: AF_PACKET also receives the frames that the kernel sends.
+    unexpected = set(report["drops"]) - {"answered", "other_mac"}
     assert not unexpected, report
 
 
 def stop_dataplane(lab):
-    """Ends it as an operator does; its report."""
+    """Ends the dataplane with SIGTERM. Returns its report."""
     lab.dataplane.stop()
     assert lab.dataplane.returncode == 0, lab.dataplane.tail()
     return json.loads(next(line for line in lab.dataplane.output().splitlines() if line.startswith("{")))
@@ -158,7 +161,7 @@ def stop_dataplane(lab):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_explain_names_the_backend_that_the_flow_meets(balanced, protocol):
+def test_explain_names_the_backend_that_the_flow_reaches(balanced, protocol):
     lab = balanced
     names = {backend.address4: backend.name for backend in lab.backends}
     for number in range(12):
@@ -170,7 +173,8 @@ def test_explain_names_the_backend_that_the_flow_meets(balanced, protocol):
         bracket = "[{}]:{}" if v6 else "{}:{}"
         answer = lab.fairctl_json("explain", protocol, bracket.format(source, port), bracket.format(vip, frontend))
         flow = {"count": 1} if protocol == "tcp" else {"udp_count": 1, "udp_new_per_second": 1}
-        figures = lab.start_load(targets=[bracket.format(vip, frontend)], sources=[source], first_port=port, **flow).wait()
+        figures = lab.start_load(targets=[bracket.format(vip, frontend)], sources=[source], first_port=port,
+                                 **flow).wait()
         group = figures["tcp_new" if protocol == "tcp" else "udp_new"]["flows_by_backend"]
         assert list(group) == [names[answer["backend"]]], answer
 
@@ -188,8 +192,8 @@ def test_hash_policy_keeps_a_client_on_one_backend(lab, policy):
 
 
 @pytest.mark.quick
-def test_backends_are_not_found_by_their_frontends_address(balanced):
-    """The set-up of backends that docs/operations.md prescribes: nobody but the dataplane answers for a frontend."""
+def test_only_the_dataplane_answers_for_frontend_addresses(balanced):
+    """Backends that are set up as in docs/operations.md do not answer ARP or solicitations for frontends."""
     lab = balanced
     lab.dataplane.stop()
     for vip in (lab.vip4, lab.vip6):

@@ -1,9 +1,9 @@
-"""What a service may have for frontends, and what their clients get."""
+"""Frontends: port ranges, nat, and services without backends."""
 import pytest
 
 from tests.lab import wait_until
 
-# One datagram to each address given; what comes of it.
+# Sends one datagram to each address, and prints the answer, "refused" or "silence".
 _ASK_UDP = """
 import socket, sys
 for address in sys.argv[1:]:
@@ -21,18 +21,18 @@ for address in sys.argv[1:]:
 
 
 def _curl(lab, address, port, limit_s=20):
-    """curl's status (0: fine, 7: refused, 28: nobody answered) and the answer."""
+    """Returns curl's exit status (0: success, 7: refused, 28: timeout) and the body."""
     at = f"[{address}]" if ":" in address else address
     result = lab.client.namespace.run("curl", "-sS", "-g", "-m", limit_s, f"http://{at}:{port}/", check=False)
     return result.returncode, result.stdout.strip()
 
 
 @pytest.mark.quick
-def test_clients_of_a_service_without_backends_are_told_if_it_says_so(lab):
+def test_on_no_backend_reset_refuses_the_clients_of_a_service_without_backends(lab):
     frontends = ["--frontend", f"{lab.vip4}:80/tcp", "--frontend", f"[{lab.vip6}]:80/tcp",
                  "--frontend", f"{lab.vip4}:7/udp", "--frontend", f"[{lab.vip6}]:7/udp"]
     lab.fairctl("service", "add", "web", *frontends, "--on-no-backend", "reset", "--health-check", "none")
-    wait_until(lab.in_force, 30, "it is in force")
+    wait_until(lab.in_force, 30, "the service is not in force")
 
     def asked():
         return lab.client.namespace.run("/usr/bin/python3", "-c", _ASK_UDP, lab.vip4, lab.vip6).stdout.split()
@@ -40,31 +40,34 @@ def test_clients_of_a_service_without_backends_are_told_if_it_says_so(lab):
         assert _curl(lab, vip, 80)[0] == 7
     assert asked() == ["refused", "refused"]
     explained = lab.fairctl("explain", "tcp", "198.51.100.7:40000", f"{lab.vip4}:80").stdout
-    assert "The client is told, by a TCP reset or an ICMP error" in explained, explained
+    assert "The client gets a TCP reset or an ICMP error" in explained, explained
     assert "reset" in lab.fairctl("service", "show", "web").stdout
 
     backend = lab.backends[0]
     lab.fairctl("backend", "add", "web", backend.address4)
-    wait_until(lambda: lab.backends_of("web")[backend.address4]["next_hop"] and lab.in_force(), 30, "the backend serves")
+    wait_until(lambda: lab.backends_of("web")[backend.address4]["next_hop"] and lab.in_force(), 30,
+               "the backend is not in force")
     for vip in (lab.vip4, lab.vip6):
         assert _curl(lab, vip, 80) == (0, backend.name)
     assert asked() == [backend.name, "x"] * 2
     lab.fairctl("backend", "remove", "web", backend.address4)
     lab.fairctl("service", "set", "web", "--on-no-backend", "drop")
-    wait_until(lab.in_force, 30, "it is in force")
+    wait_until(lab.in_force, 30, "the service is not in force")
     assert _curl(lab, lab.vip4, 80, limit_s=1)[0] == 28
 
 
 @pytest.mark.quick
-def test_a_range_of_ports_is_served_but_for_what_is_more_exact(lab):
+def test_a_frontend_within_a_port_range_has_precedence_over_the_range(lab):
     wide, narrow, exact = lab.backends[:3]
     for backend in (wide, narrow, exact):
         backend.start(ports=(80, 8000, 8050, 8055, 8099, 8100))
-    for name, ports, backend in (("wide", "8000-8099", wide), ("narrow", "8050-8059", narrow), ("exact", "8055", exact)):
-        lab.fairctl("service", "add", name, "--frontend", f"{lab.vip4}:{ports}/tcp", "--frontend", f"[{lab.vip6}]:{ports}/tcp",
-                    "--backend", backend.address4, "--health-check", "none")
+    services = (("wide", "8000-8099", wide), ("narrow", "8050-8059", narrow), ("exact", "8055", exact))
+    for name, ports, backend in services:
+        lab.fairctl("service", "add", name, "--frontend", f"{lab.vip4}:{ports}/tcp",
+                    "--frontend", f"[{lab.vip6}]:{ports}/tcp", "--backend", backend.address4, "--health-check", "none")
         lab.wait_healthy(name, 1)
-        wait_until(lambda: lab.backends_of(name)[backend.address4]["next_hop"] and lab.in_force(), 30, "the backend serves")
+        wait_until(lambda: lab.backends_of(name)[backend.address4]["next_hop"] and lab.in_force(), 30,
+                   "the backend is not in force")
     for vip in (lab.vip4, lab.vip6):
         for port, backend in ((8000, wide), (8050, narrow), (8055, exact), (8099, wide)):
             assert _curl(lab, vip, port) == (0, backend.name), port
@@ -76,21 +79,23 @@ def test_a_range_of_ports_is_served_but_for_what_is_more_exact(lab):
 
 
 @pytest.mark.quick
-def test_the_replies_of_a_nat_backend_are_told_from_its_own_connections_by_the_range(bare_lab):
+def test_nat_translates_replies_from_its_port_range_but_no_other_connections_of_the_backend(bare_lab):
     lab = bare_lab
     lab.start_dataplane(port={"addresses": ["10.0.0.2"], "gateway": lab.client.mac})
     lab.start_control()
     backend, other = lab.backends[:2]
     backend.start(ports=(80, 8000, 8055))
     backend.answer_through("10.0.0.2", "2001:db8:a::2")
-    refused = lab.fairctl("service", "add", "api", "--frontend", f"{lab.vip4}:0/tcp", "--forwarding", "nat", "--check-port", "80", check=False)
+    refused = lab.fairctl("service", "add", "api", "--frontend", f"{lab.vip4}:0/tcp", "--forwarding", "nat",
+                          "--check-port", "80", check=False)
     assert refused.returncode != 0
-    assert f"{lab.vip4}:0/tcp is for any port, which nat cannot have" in refused.stderr, refused
-    lab.fairctl("service", "add", "api", "--frontend", f"{lab.vip4}:8000-8999/tcp", "--forwarding", "nat", "--backend", backend.address4,
-                "--health-check", "none")
-    wait_until(lambda: lab.backends_of("api")[backend.address4]["next_hop"] and lab.in_force(), 30, "the backend serves")
+    assert f"{lab.vip4}:0/tcp is for any port, which nat does not support" in refused.stderr, refused
+    lab.fairctl("service", "add", "api", "--frontend", f"{lab.vip4}:8000-8999/tcp", "--forwarding", "nat",
+                "--backend", backend.address4, "--health-check", "none")
+    wait_until(lambda: lab.backends_of("api")[backend.address4]["next_hop"] and lab.in_force(), 30,
+               "the backend is not in force")
     for port in (8000, 8055):
         assert _curl(lab, lab.vip4, port) == (0, backend.name)
-    # A connection of its own, through the balancer or not, keeps its address.
+    # A connection that the backend opens itself keeps its source address.
     reached = backend.namespace.run("curl", "-sS", "-m", 20, f"http://{other.address4}/").stdout
     assert reached.strip() == other.name

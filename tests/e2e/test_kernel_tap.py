@@ -1,5 +1,8 @@
-"""The kernel's way in and out of a NIC that it does not see. An AF_PACKET port stands in for the poll-mode NIC: its interface has
-no address, and nftables hides from the kernel what arrives there (packet sockets see it before)."""
+"""The TAP through which the kernel uses a NIC that it cannot access.
+
+An AF_PACKET port takes the place of a poll-mode NIC. Its interface has no address, and nftables drops its packets
+before the kernel's stack (packet sockets receive them earlier).
+"""
 import json
 
 import pytest
@@ -13,13 +16,14 @@ HIDE = """table netdev NIC { chain hide { type filter hook ingress device NIC pr
 
 
 def take_nic_away(lab, interface="eth0"):
+    """The kernel's stack receives nothing from the interface any more."""
     lab.balancer.namespace.sysctl({f"net.ipv6.conf.{interface}.disable_ipv6": 1})
     lab.balancer.namespace.ip(f"address flush dev {interface}")
     run(lab.balancer.namespace.command(["nft", "-f", "-"]), input=HIDE.replace("NIC", interface))
 
 
 def give_addresses(lab):
-    """What the kernel had on eth0, now on the TAP."""
+    """Gives the TAP the addresses and routes that eth0 had."""
     lab.balancer.namespace.ip("address add 10.0.0.2/24 dev wan0", "address add 2001:db8:a::2/64 dev wan0 nodad",
                               "route add 198.51.100.0/24 dev wan0", "route add 2001:db8:c::/64 dev wan0")
 
@@ -39,7 +43,8 @@ def lab(bare_lab):
 
 
 def assert_balanced(report):
-    assert report["rx"] + report["generated"] == report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
+    assert report["rx"] + report["generated"] == \
+        report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
     path = report["kernel_paths"][0]
     assert report["to_kernel"] == path["delivered"] + path["lost"], report
     assert path["received"] == path["sent"] + path["unsent"], report
@@ -49,12 +54,12 @@ def assert_balanced(report):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("workers", [1, 2])
-def test_host_lives_behind_its_tap_beside_the_frontends(bare_lab, workers):
+def test_the_host_is_reachable_through_its_tap_beside_the_frontends(bare_lab, workers):
     lab = bare_lab
     start(lab, workers=workers)
-    configure(lab)  # health checks and neighbours go through the TAP
-    server = lab.spawn("own", ["/usr/bin/python3", "-m", "http.server", "22", "--bind", "::", "--directory", lab.dir / "files"],
-                       lab.balancer.namespace)
+    configure(lab)  # health checks and neighbour resolution use the TAP
+    command = ["/usr/bin/python3", "-m", "http.server", "22", "--bind", "::", "--directory", lab.dir / "files"]
+    server = lab.spawn("own", command, lab.balancer.namespace)
     (lab.dir / "files").mkdir()
     (lab.dir / "files" / "data").write_bytes(b"x" * 2_000_000)
     server.wait_listening(22)
@@ -68,10 +73,10 @@ def test_host_lives_behind_its_tap_beside_the_frontends(bare_lab, workers):
     assert ping(lab.balancer, lab.client.address4) and ping(lab.balancer, lab.client.address6)
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
-    def port():  # as the control plane, which asks each second, has it
+    def port():  # in the control plane's statistics, which are updated every second
         return next(iter(lab.control.get("/v1/stats")["ports"]), None)
     shown = wait_until(lambda: (now := port()) and now["kernel_path"]["delivered"] > 200 and now, 20,
-                       lambda: f"the statistics do not tell of what went to the kernel: {port()}")
+                       lambda: f"the statistics do not show 200 packets to the kernel: {port()}")
     assert (shown["name"], shown["interface"]) == ("wan", "wan0")
     lab.fairleadd.stop()
     path = assert_balanced(stop_dataplane(lab))
@@ -79,12 +84,12 @@ def test_host_lives_behind_its_tap_beside_the_frontends(bare_lab, workers):
     for counter, at_exit in shown["kernel_path"].items():
         assert at_exit <= path[counter], (shown, path)
     assert path["lost"] == path["unsent"] == 0, path
-    # Downloads of 2 x 2 MB, at least; an acknowledgement may stand for many segments.
+    # Two downloads of 2 MB. One acknowledgement may cover many segments.
     assert path["delivered"] > 200 and path["received"] > 2000, path
 
 
 @pytest.mark.quick
-def test_tap_has_the_ports_mac_and_mtu_and_goes_with_the_dataplane(bare_lab):
+def test_the_tap_has_the_ports_mac_and_mtu_and_vanishes_with_the_dataplane(bare_lab):
     lab = bare_lab
     take_nic_away(lab)
     lab.balancer.namespace.ip("link set eth0 mtu 1400")
@@ -96,12 +101,13 @@ def test_tap_has_the_ports_mac_and_mtu_and_goes_with_the_dataplane(bare_lab):
     assert "wan0" not in lab.balancer.namespace.run("ip", "link").stdout
 
 
-def test_kernel_that_takes_its_tap_down_loses_frames_and_nothing_else(lab):
+def test_frames_to_a_tap_that_is_down_are_lost_and_counted_until_it_is_up_again(lab):
     assert ping(lab.client, "10.0.0.2")
     lab.balancer.namespace.ip("link set wan0 down")
     before = lab.telemetry("/fairlead/ports,wan")
     assert not ping(lab.client, "10.0.0.2", count=1, wait_s=2, rounds=1)
-    wait_until(lambda: lab.telemetry("/fairlead/ports,wan")["kernel_lost"] > before["kernel_lost"], 20, "nothing is lost")
+    wait_until(lambda: lab.telemetry("/fairlead/ports,wan")["kernel_lost"] > before["kernel_lost"], 20,
+               "kernel_lost does not rise while the TAP is down")
     lab.balancer.namespace.ip("link set wan0 up")
     give_addresses_again(lab)
     wait_until(lambda: ping(lab.client, "10.0.0.2", wait_s=2, rounds=1), 20, "the kernel does not answer")
@@ -112,19 +118,19 @@ def test_kernel_that_takes_its_tap_down_loses_frames_and_nothing_else(lab):
 
 
 def give_addresses_again(lab):
-    """IPv6 addresses and all routes have gone with the link."""
-    lab.balancer.namespace.ip("address replace 2001:db8:a::2/64 dev wan0 nodad", "route replace 198.51.100.0/24 dev wan0",
-                              "route replace 2001:db8:c::/64 dev wan0")
+    """Adds again what the kernel removed with the link: IPv6 addresses and all routes."""
+    lab.balancer.namespace.ip("address replace 2001:db8:a::2/64 dev wan0 nodad",
+                              "route replace 198.51.100.0/24 dev wan0", "route replace 2001:db8:c::/64 dev wan0")
 
 
 @pytest.mark.parametrize("device, arguments, sentence", [
     ("af_packet:eth0", ["--kernel", "wan=tap:eth0"], "is already in use"),
-    ("af_packet:eth0", ["--kernel", "wan=tap:lo"], "kernel: tap:lo is there already; choose another name"),
-    ("af_packet:eth0", ["--kernel", "wan=wan0"], "'wan0' is no way to the kernel; write tap:NAME"),
+    ("af_packet:eth0", ["--kernel", "wan=tap:lo"], "kernel: tap:lo already exists; choose another name"),
+    ("af_packet:eth0", ["--kernel", "wan=wan0"], "'wan0' is not a path to the kernel; write tap:NAME"),
     ("af_packet:eth0", ["--kernel", "lan=tap:wan0"], "no port is named 'lan'"),
-    ("af_xdp:eth0", ["--kernel", "wan=tap:wan0"], "af_xdp:eth0 leaves the kernel what is its own; take the key out"),
+    ("af_xdp:eth0", ["--kernel", "wan=tap:wan0"], "af_xdp:eth0 already shares the NIC with the kernel; remove `kernel`"),
 ])
-def test_refuses(bare_lab, device, arguments, sentence):
+def test_a_wrong_kernel_setting_is_refused_with_the_reason(bare_lab, device, arguments, sentence):
     ended = bare_lab.start_dataplane(device=device, extra=arguments, wait=False)
     assert ended.wait(20) == 1
     assert sentence in ended.errors().strip().splitlines()[-1]

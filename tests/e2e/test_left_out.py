@@ -1,4 +1,4 @@
-"""Services and backends that this host cannot serve: they are left out, with a reason, and everything else goes on."""
+"""Services and backends that this host cannot serve: they are left out with a reason, and all else takes effect."""
 import os
 import random
 import time
@@ -9,19 +9,19 @@ from tests.e2e.conftest import configure, web_targets
 from tests.lab import Lab, wait_until
 
 _API4 = "203.0.113.20"
-_FAR = "10.9.0.13"  # a backend that is reached by a route
+_FAR = "10.9.0.13"  # a backend outside the port's network, reached by a route
 _CHECKS = {"type": "tcp", "interval": "500ms", "timeout": "450ms", "rise": 1, "fall": 3}
 
 
 class _Management:
-    """A second interface of the balancer's, mgmt0, which is no port of the dataplane, and who answers behind it."""
+    """A second interface of the balancer, mgmt0, which is not a port of the dataplane, and its gateway."""
 
     def __init__(self, lab):
         self._balancer = lab.balancer.namespace
         gateway = lab.make_namespace("manager")
         gateway.ip("link set lo up")
-        self._balancer.ip(f"link add mgmt0 type veth peer name eth0 netns {gateway.name}", "address add 192.0.2.2/24 dev mgmt0",
-                          "link set mgmt0 up")
+        self._balancer.ip(f"link add mgmt0 type veth peer name eth0 netns {gateway.name}",
+                          "address add 192.0.2.2/24 dev mgmt0", "link set mgmt0 up")
         gateway.ip("address add 192.0.2.1/24 dev eth0", "link set eth0 up")
 
     def default_route(self):
@@ -30,13 +30,10 @@ class _Management:
     def route_by_port(self, destination, gateway):
         self._balancer.ip(f"route replace {destination} via {gateway} dev eth0")
 
-    def withdraw(self, destination):
-        self._balancer.ip(f"route del {destination}")
-
 
 @pytest.fixture
 def managed(build):
-    """A lab with a default route by management, in which backend 4 also answers as _FAR."""
+    """A lab with a default route by mgmt0. Backend 4 also has the address _FAR."""
     with Lab(build, backends=4, extra_vips=[_API4]) as lab:
         lab.backends[3].namespace.ip(f"address add {_FAR}/32 dev lo")
         lab.start_backends()
@@ -65,54 +62,57 @@ def _all_answered(lab, count=200):
 
 
 @pytest.mark.quick
-def test_a_backend_behind_management_holds_nothing_up_and_mends_itself(managed):
+def test_a_backend_behind_a_management_interface_is_left_out_until_a_route_by_the_port_exists(managed):
     lab = managed
     added = lab.fairctl("service", "add", "api", "--frontend", f"{_API4}:80/tcp", "--backend", _FAR, "--rise", "1")
     assert "service api added" in added.stdout
     _await_left_out(lab, "api", _FAR, "interface_no_port")
     listing = lab.fairctl("backend", "list", "api").stdout
-    assert "left out: its next hop leaves by mgmt0, which is no port of the dataplane" in listing, listing
-    assert f"api {_FAR}: its next hop leaves by mgmt0" in lab.fairctl("status").stdout
+    assert "left out: its next hop is on mgmt0, which is not a port of the dataplane" in listing, listing
+    assert f"api {_FAR}: its next hop is on mgmt0" in lab.fairctl("status").stdout
     explained = lab.fairctl("explain", "tcp", "198.51.100.7:40000", f"{_API4}:80").stdout
-    assert "no_backend" in explained and f"Left out is backend {_FAR}" in explained, explained
+    assert "no_backend" in explained and f"Backend {_FAR} is left out" in explained, explained
     weighed = lab.fairctl("backend", "weight", "api", _FAR, "3").stdout
-    assert "in force but for what cannot be used" in weighed and "is left out" in weighed, weighed
+    assert "in force except what cannot be used" in weighed and "is left out" in weighed, weighed
 
-    # Health, removals and drains of others take effect.
+    # Health changes, removals and drains of other backends take effect.
     dead, removed, drained = lab.backends[:3]
     dead.nginx.kill()
-    wait_until(lambda: lab.backends_of("web")[dead.address4]["state"] == "unhealthy" and lab.in_force(), 30, "the dead one is found")
+    wait_until(lambda: lab.backends_of("web")[dead.address4]["state"] == "unhealthy" and lab.in_force(), 30,
+               f"{dead.name} is not unhealthy")
     assert dead.name not in _all_answered(lab)
     assert ", in force)" in lab.fairctl("backend", "remove", "web", removed.address4).stdout
     assert ", in force)" in lab.fairctl("backend", "drain", "web", drained.address4, "--timeout", "0s").stdout
-    wait_until(lambda: lab.backends_of("web")[drained.address4]["state"] == "drained", 30, "the drain ends")
+    wait_until(lambda: lab.backends_of("web")[drained.address4]["state"] == "drained", 30,
+               f"{drained.name} is not drained")
     assert set(_all_answered(lab)) == {lab.backends[3].name}
 
-    # So they do after a restart of the dataplane, which has nothing but its last image.
+    # They also take effect after a restart of the dataplane, which starts with its last image.
     lab.dataplane.kill()
     lab.start_dataplane()
-    wait_until(lambda: lab.in_force() and _left_out(lab, "api", _FAR) == "interface_no_port", 30, "the restarted dataplane tells it too")
+    wait_until(lambda: lab.in_force() and _left_out(lab, "api", _FAR) == "interface_no_port", 30,
+               f"after the dataplane's restart, {_FAR} is not left out")
     assert set(_all_answered(lab)) == {lab.backends[3].name}
 
     lab.management.route_by_port(_FAR, lab.backends[3].address4)
     wait_until(lambda: lab.backends_of("api")[_FAR]["state"] == "healthy" and lab.in_force(), 30,
-               lambda: f"it is in use again: {lab.backends_of('api')}")
+               lambda: f"{_FAR} is not in use again: {lab.backends_of('api')}")
     figures = lab.start_load(targets=[f"{_API4}:80"], count=50).wait()
     assert figures["failed"] == 0, figures["details"]
 
 
-# What the dataplane of a port without `addresses` cannot serve, by what is asked of service api.
-_WAYS = {"ipip": "no_tunnel_source", "gue": "no_tunnel_source", "nat": "no_own_address"}
+# The modes that a port without `addresses` cannot serve, and the code of the reason.
+_LEFT_OUT_CODES = {"ipip": "no_tunnel_source", "gue": "no_tunnel_source", "nat": "no_own_address"}
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("forwarding", _WAYS)
-def test_a_mode_that_the_port_has_no_address_for_leaves_its_backends_out(managed, forwarding):
+@pytest.mark.parametrize("forwarding", _LEFT_OUT_CODES)
+def test_backends_of_a_mode_that_needs_a_port_address_are_left_out_without_one(managed, forwarding):
     lab = managed
     lab.management.route_by_port(_FAR, lab.backends[3].address4)
     reply = _add_api(lab, forwarding)
     assert reply["in_force"] is False
-    assert reply["backends"][0]["left_out"]["code"] == _WAYS[forwarding]
+    assert reply["backends"][0]["left_out"]["code"] == _LEFT_OUT_CODES[forwarding]
     _all_answered(lab)
     mended = lab.control.patch("/v1/services/api", {"forwarding": "dsr"})
     assert mended["backends"][0]["left_out"] is None
@@ -124,38 +124,40 @@ def _add_api(lab, forwarding="dsr"):
 
 
 def _break_api(lab, rng):
-    """One random way in which service api cannot be served, or what mends or removes it; its name."""
-    way = rng.choice(["by the port", "by management", "mode", "mended", "anew"])
-    if way in ("by the port", "mended"):
+    """Makes a random change after which service api cannot be served, or is served again. Returns its kind."""
+    kind = rng.choice(["route by port", "route by management", "mode", "repair", "replace"])
+    if kind in ("route by port", "repair"):
         lab.management.route_by_port(_FAR, lab.backends[3].address4)
-    elif way == "by management":
+    elif kind == "route by management":
         lab.balancer.namespace.run("ip", "route", "del", _FAR, check=False)
-    if way in ("mode", "mended"):
-        lab.control.patch("/v1/services/api", {"forwarding": "dsr" if way == "mended" else rng.choice(list(_WAYS))})
-    elif way == "anew":
+    if kind in ("mode", "repair"):
+        mode = "dsr" if kind == "repair" else rng.choice(list(_LEFT_OUT_CODES))
+        lab.control.patch("/v1/services/api", {"forwarding": mode})
+    elif kind == "replace":
         lab.control.delete("/v1/services/api")
-        _add_api(lab, rng.choice(["dsr", *_WAYS]))
-    return way
+        _add_api(lab, rng.choice(["dsr", *_LEFT_OUT_CODES]))
+    return kind
 
 
-@pytest.mark.slow("breaks a service at random for 20 s, two minutes in a long run")
-def test_random_breakage_of_one_service_is_not_felt_by_another(managed):
+@pytest.mark.slow("breaks a service at random for 20 s, two minutes with --long")
+def test_random_failures_of_one_service_do_not_affect_another(managed):
     lab = managed
     seconds = 120 if os.environ.get("FAIRLEAD_LONG") else 20
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
     _add_api(lab)
-    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=100, new_per_second=50, timeout_ms=10000).wait_steady()
-    ways = set()
+    load = lab.start_load(targets=web_targets(lab), keep=50, interval_ms=100, new_per_second=50,
+                          timeout_ms=10000).wait_steady()
+    kinds = set()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        ways.add(_break_api(lab, rng))
+        kinds.add(_break_api(lab, rng))
         time.sleep(rng.uniform(0, 0.3))
     figures = load.stop()
     assert figures["failed"] == 0, figures["details"]
-    assert len(ways) == 5, ways
-    # And health failover stays in its usual time: three failures half a second apart, and some for a busy machine.
+    assert len(kinds) == 5, kinds
+    # Health failover still takes its usual time: three failures, half a second apart. The limit is for busy machines.
     dead = lab.backends[0]
     dead.nginx.kill()
     killed = time.monotonic()

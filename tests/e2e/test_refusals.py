@@ -1,4 +1,4 @@
-"""What is malformed is refused with a reason, and nothing changes."""
+"""Malformed snapshots, messages and requests are refused with a reason, and change nothing."""
 import json
 import random
 import re
@@ -18,14 +18,14 @@ _SEED = 42
 
 
 def _image_in_force(lab):
-    """The bytes of the last good image, as the dataplane keeps them."""
+    """The bytes of the last good image, from the dataplane's file."""
     return await_kept_image(lab.link_path, lab.control).read_bytes()
 
 
 def _bad_images(image):
-    """(what is wrong, image) pairs. All but those about the digest itself have one that fits."""
+    """Yields (defect, image). The digest is correct, except in truncated, extended and bit-flipped images."""
     frontends, services, backends = (section(image, name)[0] for name in ("frontends", "services", "backends"))
-    yield "nothing", b""
+    yield "empty", b""
     for size in (1, 159, 160, len(image) // 2, len(image) - 8, len(image) - 1):
         yield f"cut to {size} bytes", image[:size]
     yield "eight bytes more", image + bytes(8)
@@ -40,43 +40,45 @@ def _bad_images(image):
     for name in ("frontends", "services", "backends", "next_hops", "names"):
         offset, count, at = section(image, name)
         yield f"{name} begin past the end", patched(image, at, "Q", 1 << 40)
-        yield f"{name} begin at an odd place", patched(image, at, "Q", offset + 1)
+        yield f"{name} begin at an odd offset", patched(image, at, "Q", offset + 1)
         yield f"{name} are very many", patched(image, at + 8, "Q", 1 << 60)
         yield f"{name} are some more", patched(image, at + 8, "Q", count + 9)
-    yield "frontend of no service", patched(image, frontends + 20, "I", 999)
-    yield "frontend of no family", patched(image, frontends + 16, "B", 5)
-    yield "frontend of no protocol", patched(image, frontends + 17, "B", 1)
-    yield "service with its name elsewhere", patched(image, services, "I", 1 << 30)
-    yield "service of no known mode", patched(image, services + 6, "B", 9)
-    yield "service of no known hash", patched(image, services + 7, "B", 9)
-    yield "service of no known tracking", patched(image, services + 8, "B", 9)
-    yield "slots that are no prime", patched(image, services + 16, "I", 65536)
-    yield "slots beyond all memory", patched(image, services + 16, "I", 4294967291)
+    yield "frontend with a service index out of range", patched(image, frontends + 20, "I", 999)
+    yield "frontend with an unknown family", patched(image, frontends + 16, "B", 5)
+    yield "frontend with an unknown protocol", patched(image, frontends + 17, "B", 1)
+    yield "service with a name offset out of range", patched(image, services, "I", 1 << 30)
+    yield "service with an unknown mode", patched(image, services + 6, "B", 9)
+    yield "service with an unknown hash", patched(image, services + 7, "B", 9)
+    yield "service with an unknown tracking", patched(image, services + 8, "B", 9)
+    yield "number of slots that is not prime", patched(image, services + 16, "I", 65536)
+    yield "number of slots that no memory can hold", patched(image, services + 16, "I", 4294967291)
     yield "no idle timeout", patched(image, services + 20, "I", 0)
-    yield "backends from elsewhere", patched(image, services + 28, "I", 1000)
-    yield "more backends than there are", patched(image, services + 32, "I", 1 << 20)
-    yield "backend in no known state", patched(image, backends + 17, "B", 7)
-    yield "backend too heavy", patched(image, backends + 20, "H", 1001)
+    yield "first backend's index out of range", patched(image, services + 28, "I", 1000)
+    yield "more backends than exist", patched(image, services + 32, "I", 1 << 20)
+    yield "backend with an unknown state", patched(image, backends + 17, "B", 7)
+    yield "backend with too large a weight", patched(image, backends + 20, "H", 1001)
     yield "backend without an id", patched(image, backends + 24, "I", 0)
-    yield "backend with another's id", patched(image, backends + 24, "I", struct.unpack_from("<I", image, backends + 32 + 24)[0])
-    yield "next hop that is none", patched(image, backends + 28, "I", 77777)
+    yield "backend with another backend's id", \
+        patched(image, backends + 24, "I", struct.unpack_from("<I", image, backends + 32 + 24)[0])
+    yield "next hop index out of range", patched(image, backends + 28, "I", 77777)
 
 
 @pytest.mark.quick
-def test_malformed_snapshot_is_refused_and_changes_nothing(balanced):
+def test_a_malformed_snapshot_is_refused_and_changes_nothing(balanced):
     lab = balanced
     image = _image_in_force(lab)
-    load = lab.start_load(targets=web_targets(lab), keep=40, interval_ms=20, new_per_second=100, udp=10, udp_interval_ms=20)
+    load = lab.start_load(targets=web_targets(lab), keep=40, interval_ms=20, new_per_second=100, udp=10,
+                          udp_interval_ms=20)
     with LinkClient(lab.link_path) as link:
         before = (link.pid, link.generation, link.digest)
         refused = 0
         for what, bad in _bad_images(image):
             in_force, reason = link.publish(bad, generation=before[1] + 1 if len(bad) < 32 else None)
-            assert not in_force, f"accepted: {what}"
-            assert len(reason) > 10, f"{what}: no reason"
+            assert not in_force, f"{what}: the snapshot was accepted"
+            assert len(reason) > 10, f"{what}: refused without a reason"
             refused += 1
         assert refused > 60
-        assert not link.publish(image, image_bytes=len(image) + 8)[0], "a message that lies about the length"
+        assert not link.publish(image, image_bytes=len(image) + 8)[0], "accepted with a wrong length"
     with LinkClient(lab.link_path) as link:
         assert (link.pid, link.generation, link.digest) == before
     assert _image_in_force(lab) == image
@@ -85,14 +87,16 @@ def test_malformed_snapshot_is_refused_and_changes_nothing(balanced):
 
 
 @pytest.mark.quick
-def test_broken_link_messages_close_that_link_only(balanced):
+def test_malformed_link_messages_close_only_that_link(balanced):
     lab = balanced
     good = struct.pack("<IHHII", 0x4B4E4C46, 3, 4, 1, 0)
     for what, message in (("garbage", b"x" * 100), ("one byte", b"\0"), ("another magic", b"\0" * 16),
                           ("another version", struct.pack("<IHHII", 0x4B4E4C46, 9, 4, 1, 0)),
-                          ("no known type", struct.pack("<IHHII", 0x4B4E4C46, 3, 99, 1, 0)),
-                          ("a length that lies", struct.pack("<IHHII", 0x4B4E4C46, 3, 4, 1, 50)), ("bytes behind it", good + b"12345678"),
-                          ("a reply", struct.pack("<IHHIIQBQI", 0x4B4E4C46, 3, 3, 1, 21, 1, 1, 1, 0)), ("very long", b"x" * 60000)):
+                          ("an unknown type", struct.pack("<IHHII", 0x4B4E4C46, 3, 99, 1, 0)),
+                          ("a wrong length", struct.pack("<IHHII", 0x4B4E4C46, 3, 4, 1, 50)),
+                          ("bytes after the message", good + b"12345678"),
+                          ("a reply", struct.pack("<IHHIIQBQI", 0x4B4E4C46, 3, 3, 1, 21, 1, 1, 1, 0)),
+                          ("very long", b"x" * 60000)):
         with LinkClient(lab.link_path) as link:
             link.send_raw(message)
             with pytest.raises(ConnectionError):
@@ -100,11 +104,11 @@ def test_broken_link_messages_close_that_link_only(balanced):
                 link._receive()
                 link._receive()
                 raise AssertionError(f"{what}: the link stays open")
-    # A publish without its descriptor, or with several.
-    for descriptors in (0, 3):
+    # A publish message without a file descriptor, or with several.
+    for file_count in (0, 3):
         with LinkClient(lab.link_path) as link:
             try:
-                assert not link.publish(_image_in_force(lab), descriptors=descriptors)[0]
+                assert not link.publish(_image_in_force(lab), file_count=file_count)[0]
             except ConnectionError:
                 pass
     assert lab.control.get("/v1/status")["dataplane"]["connected"]
@@ -115,24 +119,29 @@ _SERVICE = {"name": "bad", "frontends": ["203.0.113.77:80/tcp"]}
 
 
 def _json_requests():
-    """(method, path, value) that name what does not exist, or say what may not be said."""
+    """Yields requests (method, path, value) with invalid values, or for things that do not exist."""
     one = "/v1/services/web/backends/10.0.0.11"
     for change in ({"name": ""}, {"name": "A"}, {"name": "x" * 64}, {"name": 7}, {"frontends": []}, {"frontends": "x"},
-                   {"frontends": ["203.0.113.77:80"]}, {"frontends": ["203.0.113.77:80/icmp"]}, {"frontends": ["203.0.113.77:99999/tcp"]},
-                   {"frontends": ["127.0.0.1:80/tcp"]}, {"frontends": ["203.0.113.10:80/tcp"]}, {"name": "web"},
-                   {"frontends": ["203.0.113.77:80/tcp"] * 2}, {"forwarding": "teleport"}, {"hash": "none"}, {"tracking": 1},
-                   {"idle_timeout": "350"}, {"idle_timeout": 350}, {"idle_timeout": "25h"}, {"drain_timeout": "-1s"}, {"colour": "blue"},
-                   {"health_check": {"interval": "1ms"}}, {"health_check": {"interval": "1s", "timeout": "1s"}},
+                   {"frontends": ["203.0.113.77:80"]}, {"frontends": ["203.0.113.77:80/icmp"]},
+                   {"frontends": ["203.0.113.77:99999/tcp"]}, {"frontends": ["127.0.0.1:80/tcp"]},
+                   {"frontends": ["203.0.113.10:80/tcp"]}, {"name": "web"},
+                   {"frontends": ["203.0.113.77:80/tcp"] * 2}, {"forwarding": "teleport"}, {"hash": "none"},
+                   {"tracking": 1},
+                   {"idle_timeout": "350"}, {"idle_timeout": 350}, {"idle_timeout": "25h"}, {"drain_timeout": "-1s"},
+                   {"colour": "blue"}, {"health_check": {"interval": "1ms"}},
+                   {"health_check": {"interval": "1s", "timeout": "1s"}},
                    {"health_check": {"rise": 0}}, {"health_check": {"fall": 11}}, {"health_check": {"type": "dns"}},
                    {"backends": ["10.0.0.1", "10.0.0.1"]}, {"backends": ["10.0.0.999"]}, {"backends": ["203.0.113.77"]},
-                   {"backends": [{"address": "10.0.0.1", "weight": 1001}]}, {"backends": [{"address": "10.0.0.1", "mac": "ff:ff:ff:ff:ff:ff"}]},
+                   {"backends": [{"address": "10.0.0.1", "weight": 1001}]},
+                   {"backends": [{"address": "10.0.0.1", "mac": "ff:ff:ff:ff:ff:ff"}]},
                    {"backends": [{"address": "10.0.0.1", "vlan": 5}]}, {"backends": {"a": 1}}, {"fail_open": "yes"}):
         yield "POST", "/v1/services", {**_SERVICE, **change}
     yield "POST", "/v1/services", []
     yield "POST", "/v1/services", {}
-    yield "POST", "/v1/services/web/backends", "10.0.0.11"  # it is there already
+    yield "POST", "/v1/services/web/backends", "10.0.0.11"  # exists already
     yield "POST", "/v1/services/web/backends", {"backends": []}
-    yield "POST", "/v1/services/web/backends", {"backends": ["10.1.1.1", "10.1.1.2", "no address"]}  # all or nothing
+    # No backend of these lists may be added.
+    yield "POST", "/v1/services/web/backends", {"backends": ["10.1.1.1", "10.1.1.2", "no address"]}
     yield "POST", "/v1/services/web/backends", {"backends": ["10.1.1.1", {"address": "10.1.1.2", "weight": -1}]}
     yield "POST", "/v1/services/none/backends", "10.1.1.1"
     yield "PATCH", one, {"weight": 1001}
@@ -168,13 +177,14 @@ def _raw_bodies():
 
 
 @pytest.mark.quick
-def test_malformed_api_request_is_refused_and_changes_nothing(balanced):
+def test_a_malformed_api_request_is_refused_and_changes_nothing(balanced):
     lab = balanced
 
     def state():
         services = lab.control.get("/v1/services")["services"]
         for service in services:
-            service.pop("slots")  # the dataplane's figures, asked for each second, as are the next; `check` is the last probe
+            # These members change every second: statistics of the dataplane, and the last health probe (`check`).
+            service.pop("slots")
             for backend in service["backends"]:
                 for moving in ("flows", "new_flows", "pins", "packets", "bytes", "check"):
                     backend.pop(moving)
@@ -192,7 +202,7 @@ def test_malformed_api_request_is_refused_and_changes_nothing(balanced):
             status, text = lab.control.raw("PATCH", "/v1/services/web/backends/10.0.0.11", body)
             assert 400 <= status < 500, f"{body[:60]}: {status} {text}"
         except (ConnectionError, BrokenPipeError):
-            pass  # closed: as good
+            pass  # fairleadd may also close the connection
     assert state() == before
     assert lab.control.get("/v1/status")["pid"] == stored
 
@@ -205,10 +215,12 @@ def _raw_connection(lab):
 
 
 @pytest.mark.quick
-def test_broken_http_is_refused_and_stalls_nobody(lab):
-    for request in (b"\0\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/services HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+def test_malformed_http_is_refused_and_delays_no_other_client(lab):
+    for request in (b"\0\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+                    b"POST /v1/services HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
                     b"POST /v1/services HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
-                    b"POST /v1/services HTTP/1.1\r\nContent-Length: 4000000000\r\n\r\n", b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n",
+                    b"POST /v1/services HTTP/1.1\r\nContent-Length: 4000000000\r\n\r\n",
+                    b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n",
                     b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100000 + b"\r\n\r\n",
                     b"POST /v1/services HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n"):
         with _raw_connection(lab) as connection:
@@ -218,14 +230,14 @@ def test_broken_http_is_refused_and_stalls_nobody(lab):
             except ConnectionError:
                 answer = b""
             assert answer == b"" or re.match(rb"HTTP/1\.[01] 4\d\d ", answer), f"{request[:60]}: {answer[:80]}"
-    # Clients that say half a word, or nothing at all, and stay.
+    # Clients that send half a request, or nothing, and keep the connection open.
     idlers = [_raw_connection(lab) for _ in range(50)]
     for idler in idlers[:25]:
         idler.sendall(b"POST /v1/services HTTP/1.1\r\nContent-Length: 500\r\n\r\n{")
     started = time.monotonic()
     for _ in range(20):
         lab.control.get("/v1/status")
-    assert time.monotonic() - started < 10  # what the slow ones are given
+    assert time.monotonic() - started < 10  # fairleadd's timeout for the slow clients
     for idler in idlers:
         idler.close()
 
@@ -243,7 +255,7 @@ def test_broken_http_is_refused_and_stalls_nobody(lab):
     (["--port", "a=null", "--snapshot", "/nowhere/image"], ["--no-huge"], "/nowhere/image"),
     (["--config", "/nowhere/dataplane.yaml"], ["--no-huge"], "/nowhere/dataplane.yaml"),
 ])
-def test_dataplane_says_in_one_sentence_why_it_does_not_start(build, tmp_path, arguments, eal, words):
+def test_a_dataplane_that_cannot_start_prints_the_reason_in_one_line(build, tmp_path, arguments, eal, words):
     command = [build / "dataplane/fairlead-dataplane", "--link", tmp_path / "link", *arguments, "--", "--no-pci",
                f"--file-prefix=flref-{tmp_path.name}", *eal]
     result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=30, check=False)
@@ -253,7 +265,7 @@ def test_dataplane_says_in_one_sentence_why_it_does_not_start(build, tmp_path, a
 
 
 @pytest.mark.quick
-def test_second_process_on_the_same_sockets_is_refused(lab):
+def test_a_second_process_on_the_same_sockets_is_refused(lab):
     second = lab.start_control(wait=False)
     assert second.wait(30) != 0
     assert "control.sock" in second.errors() or "fairlead.db" in second.errors(), second.tail()
@@ -264,16 +276,17 @@ def test_second_process_on_the_same_sockets_is_refused(lab):
 
 
 @pytest.mark.quick
-def test_fairctl_says_what_to_do_when_nobody_answers(bare_lab):
+def test_fairctl_names_the_socket_and_the_daemon_when_fairleadd_does_not_run(bare_lab):
     result = bare_lab.fairctl("status", check=False)
     assert result.returncode == 3
     assert "control.sock" in result.stderr and "fairleadd" in result.stderr, result.stderr
 
 
 @pytest.mark.quick
-def test_backend_whose_route_leads_back_to_a_frontend_gets_nothing_and_says_so(balanced):
+def test_a_backend_routed_through_a_frontend_gets_no_traffic_and_has_the_reason(balanced):
     lab = balanced
-    lab.balancer.namespace.ip(f"route replace {lab.vip4}/32 dev eth0", f"route add 192.0.2.0/24 via {lab.vip4} dev eth0 onlink")
+    lab.balancer.namespace.ip(f"route replace {lab.vip4}/32 dev eth0",
+                              f"route add 192.0.2.0/24 via {lab.vip4} dev eth0 onlink")
     lab.control.post("/v1/services/web/backends", "192.0.2.7")
     added = lab.control.get("/v1/services/web/backends/192.0.2.7")
     assert added["next_hop"] is None
@@ -281,5 +294,8 @@ def test_backend_whose_route_leads_back_to_a_frontend_gets_nothing_and_says_so(b
     figures = lab.start_load(targets=web_targets(lab), count=200).wait()
     assert figures["failed"] == 0, figures["details"]
     lab.balancer.namespace.ip(f"route replace 192.0.2.0/24 via {lab.backends[0].address4}")
-    wait_until(lambda: (lab.control.get("/v1/services/web/backends/192.0.2.7")["next_hop"] or {}).get("mac") == lab.backends[0].mac,
-               20, lambda: lab.control.get("/v1/services/web/backends/192.0.2.7"))
+
+    def row():
+        return lab.control.get("/v1/services/web/backends/192.0.2.7")
+    wait_until(lambda: (row()["next_hop"] or {}).get("mac") == lab.backends[0].mac, 20,
+               lambda: f"the next hop is not {lab.backends[0].mac}: {row()}")

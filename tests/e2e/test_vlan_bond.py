@@ -1,4 +1,4 @@
-"""Ports that carry VLANs, and bonded ports."""
+"""VLAN trunks and bonds as ports."""
 import os
 
 import pytest
@@ -8,24 +8,25 @@ from tests.e2e.test_forwarding import stop_dataplane
 from tests.e2e.test_kernel_tap import assert_balanced, give_addresses, take_nic_away
 from tests.lab import wait_until
 
-BACKENDS = 20  # VLAN id; of the clients: 10
+BACKENDS = 20  # the backends' VLAN id; the clients' is 10
 needs_host_root = pytest.mark.skipif(bool(os.environ.get("FAIRLEAD_LAB_UNSHARED")) or os.geteuid() != 0,
                                      reason="AF_XDP needs root in the host's own user namespace")
 
 
 def make_trunk(lab):
-    """Clients in one VLAN, backends in another, and the balancer's one port in both (trunk.bpf.c)."""
+    """Puts the clients into one VLAN, the backends into another, and the balancer's port into both (trunk.bpf.c)."""
     program = lab.program("tests/lab/trunk.bpf.o")
     lab.switch.run("tc", "qdisc", "add", "dev", "balancer", "clsact")
     for hook, section in (("egress", "tc/to_balancer"), ("ingress", "tc/from_balancer")):
-        lab.switch.run("tc", "filter", "add", "dev", "balancer", hook, "bpf", "direct-action", "obj", program, "sec", section)
-    # XDP sees no tag that is beside the bytes: docs/operations.md, "VLANs".
+        lab.switch.run("tc", "filter", "add", "dev", "balancer", hook, "bpf", "direct-action", "obj", program,
+                       "sec", section)
+    # XDP does not see a VLAN tag that is in the packet's metadata (docs/operations.md, "VLANs").
     lab.switch.run("ethtool", "-K", "balancer", "txvlan", "off")
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("device", ["af_packet:eth0", pytest.param("af_xdp:eth0", marks=needs_host_root)])
-def test_trunk_takes_requests_from_one_vlan_to_another(bare_lab, device):
+def test_requests_pass_from_the_clients_vlan_to_the_backends_vlan(bare_lab, device):
     lab = bare_lab
     make_trunk(lab)
     lab.start_dataplane(device=device)
@@ -41,14 +42,15 @@ def test_trunk_takes_requests_from_one_vlan_to_another(bare_lab, device):
     assert ping(lab.client, lab.vip4) and ping(lab.client, lab.vip6)  # answered in the clients' VLAN
     lab.fairleadd.stop()
     report = stop_dataplane(lab)
-    assert report["rx"] + report["generated"] == report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
+    assert report["rx"] + report["generated"] == \
+        report["tx"] + sum(report["drops"].values()) + report["to_kernel"], report
     assert report["mbufs_in_use"] == 0
     assert set(report["drops"]) <= {"answered", "other_mac"}, report
 
 
 @pytest.mark.parametrize("mode", [1, 2])  # active-backup, balance-xor
-def test_bond_of_two_members_is_one_port(bare_lab, mode):
-    """docs/operations.md, "Bonds", with AF_PACKET members in the place of NICs; the kernel sees the bond as wan0."""
+def test_a_bond_of_two_members_is_one_port(bare_lab, mode):
+    """As in docs/operations.md, "Bonds", with AF_PACKET members in place of NICs. The kernel uses the TAP wan0."""
     lab = bare_lab
     lab.switch.ip(f"link add name balancer-b type veth peer name eth1 netns {lab.balancer.namespace.name}",
                   "link set balancer-b master br0 up")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The committed corpus of each fuzzer: few inputs that reach what long fuzzing has reached.
-#   tests/fuzz/corpus.sh make BUILD_DIR [SECONDS] [NAME ...]   fuzzes on for SECONDS (default 300) from corpus and seeds, keeps the
-#                                                              smallest set of inputs with the same coverage in tests/fuzz/corpus/
-#   tests/fuzz/corpus.sh check BUILD_DIR                       the corpus covers at least 98 % of what 60 s from the seeds alone cover;
-#                                                              closes with 'N passed, N failed'
-# As many fuzzers run at once as there are CPUs.
+# The committed corpus of each fuzzer: few inputs with the coverage that long fuzzing has reached.
+#   tests/fuzz/corpus.sh make BUILD_DIR [SECONDS] [NAME ...]   fuzz for SECONDS (default 300) from corpus and seeds, keep the
+#                                                              smallest inputs of equal coverage in tests/fuzz/corpus/
+#   tests/fuzz/corpus.sh check BUILD_DIR                       check that the corpus covers at least 98 % of what 60 s
+#                                                              from the seeds alone cover
+# As many fuzzers run at once as there are CPUs. The last line is 'N passed, N failed'.
 set -euo pipefail
 if [ $# -lt 2 ]; then sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
 what=$1
@@ -36,7 +36,7 @@ make_one() {  # NAME SECONDS
   if [ -f "$fuzz_folder/corpus/$name.tar.gz" ]; then unpack_corpus "$name" "$all"; fi
   write_seeds "$build" "$name" "$all"
   if ! fuzz "$name" "$all" "$2"; then
-    echo "$name: found something, which is in $build/fuzz-findings/$name:" >&2
+    echo "$name: the fuzzer failed. Its input is in $build/fuzz-findings/$name. Its last output:" >&2
     tail -n 20 "$work/$name.log" >&2
     return
   fi
@@ -47,7 +47,7 @@ make_one() {  # NAME SECONDS
   touch "$work/$name.good"
 }
 
-check_one() {  # NAME: leaves $work/NAME.good when the corpus is good enough
+check_one() {  # NAME: creates $work/NAME.good if the corpus covers enough
   local name=$1 seeds=$work/$1-seeds corpus=$work/$1-corpus of_corpus of_seeds
   mkdir -p "$seeds" "$corpus"
   unpack_corpus "$name" "$corpus"
@@ -55,16 +55,16 @@ check_one() {  # NAME: leaves $work/NAME.good when the corpus is good enough
   if fuzz "$name" "$seeds" 60; then
     of_corpus=$(coverage "$name" "$corpus") || true
     of_seeds=$(coverage "$name" "$seeds") || true
-    # What 60 s find differs from run to run by some edges.
+    # The coverage of 60 s differs by some edges from run to run.
     if [ $((${of_corpus:-0} * 100)) -ge $((${of_seeds:-1} * 98)) ]; then touch "$work/$name.good"; fi
     echo "$name: coverage of the corpus ${of_corpus:-unknown}, of 60 s from the seeds ${of_seeds:-unknown}"
   else
-    echo "$name: 60 s from the seeds found something:"
+    echo "$name: the fuzzer failed within 60 s from the seeds. Its last output:"
     tail -n 20 "$work/$name.log"
   fi
 }
 
-at_once() {  # COMMAND [ARGUMENT ...] for each of "${names[@]}", which comes as the first argument
+for_each_name() {  # COMMAND [ARGUMENT ...]: runs COMMAND NAME [ARGUMENT ...] for each of "${names[@]}"
   local command=$1 name
   shift
   for name in "${names[@]}"; do
@@ -80,13 +80,13 @@ case "$what" in
     [ $# -eq 0 ] || shift
     names=("$@")
     [ ${#names[@]} -gt 0 ] || mapfile -t names < <(fuzzers_of "$build")
-    at_once make_one "$seconds"
+    for_each_name make_one "$seconds"
     ;;
   check)
     mapfile -t names < <(fuzzers_of "$build")
-    at_once check_one
+    for_each_name check_one
     ;;
-  *) echo "corpus.sh: '$what' is neither make nor check" >&2; exit 2 ;;
+  *) echo "corpus.sh: unknown command '$what': use make or check" >&2; exit 2 ;;
 esac
 passed=$(find "$work" -maxdepth 1 -name '*.good' | wc -l)
 echo "$passed passed, $((${#names[@]} - passed)) failed"

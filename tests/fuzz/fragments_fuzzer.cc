@@ -1,6 +1,6 @@
 // Any bytes as a sequence of fragments at two workers with small stores: every fragment leaves
-// exactly once, follows a word that its own datagram's first fragment left, and memory stays within
-// its bounds. And any bytes as an IPv4 packet to be cut, whose pieces must be the packet again.
+// exactly once, gets a decision that a first fragment of its own datagram recorded, and memory
+// stays within its bounds. Also any bytes as an IPv4 packet: its pieces must reassemble to it.
 //
 // Input: first byte even: steps of 2 bytes each, (what and worker, datagram); odd: 2 bytes of MTU,
 // then a frame.
@@ -26,7 +26,7 @@ using slow::Bytes;
 constexpr FragmentStoreSettings kSmall = {
     .max_datagrams = 8, .max_waiting = 16, .max_per_datagram = 4, .wait_ticks = 3};
 
-// Words are datagram << 8 | a count that never repeats in the datagram's recent past.
+// A decision is count << 8 | datagram. The count never repeats.
 class Run {
  public:
   void Step(uint8_t what, uint8_t datagram) {
@@ -71,31 +71,31 @@ class Run {
     std::map<uint64_t, uint64_t> held;  // handle -> datagram
   };
 
-  // Few buckets in map and store alike, so that datagrams displace each other.
+  // Few buckets in map and store, so that datagrams evict each other.
   static FlowHash Identity(uint64_t datagram) {
     return {datagram * 0x9e3779b97f4a7c15U, datagram % 5};
   }
 
   void First(Worker* worker, uint64_t datagram) {
-    const uint64_t word = (++words_ << 8) | datagram;
-    const uint64_t standing = worker->store.First(Identity(datagram), word, now_tick_);
+    const uint64_t decision = (++decision_count_ << 8) | datagram;
+    const uint64_t standing = worker->store.RecordFirst(Identity(datagram), decision, now_tick_);
     CHECK((standing & 0xff) == datagram);
-    CHECK(standing == word || said_[datagram].contains(standing));
-    said_[datagram].insert(word);
+    CHECK(standing == decision || decisions_[datagram].contains(standing));
+    decisions_[datagram].insert(decision);
   }
 
   void Later(Worker* worker, uint64_t datagram) {
     const uint64_t handle = ++handles_;
-    uint64_t word = 0;
-    switch (worker->store.Later(Identity(datagram), handle, now_tick_, &word)) {
+    uint64_t decision = 0;
+    switch (worker->store.AddLater(Identity(datagram), handle, now_tick_, &decision)) {
       case FragmentStore::Outcome::kForward:
-        CHECK(said_[datagram].contains(word));
+        CHECK(decisions_[datagram].contains(decision));
         break;
       case FragmentStore::Outcome::kHeld:
         worker->held[handle] = datagram;
         break;
       case FragmentStore::Outcome::kRefused:
-        CHECK(word == 0);
+        CHECK(decision == 0);
         break;
     }
   }
@@ -105,12 +105,12 @@ class Run {
     for (uint32_t i = 0; i < most && worker->store.Next(&released); ++i) {
       const auto found = worker->held.find(released.handle);
       CHECK(found != worker->held.end());
-      if (released.where == 0) {
+      if (released.decision == 0) {
         CHECK(released.reason == DropReason::k_fragment_timeout ||
               released.reason == DropReason::k_fragment_evicted);
       } else {
         CHECK(released.reason == DropReason::kNone);
-        CHECK(said_[found->second].contains(released.where));
+        CHECK(decisions_[found->second].contains(released.decision));
       }
       worker->held.erase(found);
     }
@@ -118,10 +118,10 @@ class Run {
 
   FragmentMap map_{10, 1, 5};
   std::array<Worker, 2> workers_{Worker{{&map_, kSmall}, {}}, Worker{{&map_, kSmall}, {}}};
-  std::array<std::set<uint64_t>, 256> said_;
-  uint64_t words_ = 0;
+  std::array<std::set<uint64_t>, 256> decisions_;
+  uint64_t decision_count_ = 0;
   uint64_t handles_ = 0;
-  uint32_t now_tick_ = 0xfffffe;  // soon comes round
+  uint32_t now_tick_ = 0xfffffe;  // wraps soon
 };
 
 void CheckPieces(const Bytes& ip, const FragmentCut& cut, uint32_t mtu) {

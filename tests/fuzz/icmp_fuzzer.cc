@@ -1,6 +1,7 @@
-// Any bytes as an ICMP error: what is read lies inside the frame; translated, it is an error about
-// the translated flow, with every checksum as before; translated back, it is the frame that came.
-// And any bytes as the cause of an error of our own, which must be right and within its limits.
+// Any bytes as an ICMP error: the quoted headers that are found lie inside the frame. Translated,
+// it is an error about the translated flow, and each checksum stays right or wrong as it was.
+// Translated back, it is the original frame. Also any bytes as the cause of an ICMP error of the
+// balancer, which must be right and within its limits.
 //
 // Input: 1 byte of flags (1: make the ICMP checksum right, 2: the quoted IPv4 header's too), 1 of
 // the new port's low half, then the frame.
@@ -74,7 +75,7 @@ void CheckBounds(const ParsedPacket& packet, const IcmpError& error) {
   CHECK(uint32_t{error.inner_l4_offset} + error.inner_l4_length <= end);
 }
 
-// Where `a` and `b` differ must be a checksum that the caller has compared otherwise.
+// `a` and `b` may differ only in checksums, which the caller has compared in another manner.
 void CheckSameButChecksums(const Bytes& a, Bytes b, const ParsedPacket& packet,
                            const IcmpError& error) {
   const auto take_over = [&](size_t at) {
@@ -97,7 +98,7 @@ void CheckSameButChecksums(const Bytes& a, Bytes b, const ParsedPacket& packet,
 void RoundTripForward(const Bytes& frame, const ParsedPacket& packet, const IcmpError& error,
                       const NatEndpoint& backend) {
   Bytes changed = frame;
-  RewriteIcmpErrorForward(changed.data(), packet, error, backend, kMac, kMac);
+  TranslateIcmpErrorToBackend(changed.data(), packet, error, backend, kMac, kMac);
   IcmpError after;
   CHECK(Read(changed, packet, &after) == DropReason::kNone);
   CHECK(std::memcmp(after.key.destination().bytes().data(), backend.address.data(),
@@ -105,7 +106,8 @@ void RoundTripForward(const Bytes& frame, const ParsedPacket& packet, const Icmp
   CHECK(after.key.source() == error.key.source());
   const NatEndpoint original =
       NatEndpoint::Make(error.key.destination(), error.key.destination_port());
-  RewriteIcmpErrorForward(changed.data(), packet, after, original, frame.data(), frame.data() + 6);
+  TranslateIcmpErrorToBackend(changed.data(), packet, after, original, frame.data(),
+                              frame.data() + 6);
   CHECK(Read(changed, packet, &after) == DropReason::kNone);
   CHECK(after.key == error.key);
   changed[TtlOffset(packet)] = frame[TtlOffset(packet)];
@@ -115,12 +117,13 @@ void RoundTripForward(const Bytes& frame, const ParsedPacket& packet, const Icmp
 void RoundTripReverse(const Bytes& frame, const ParsedPacket& packet, const IcmpError& error,
                       const NatEndpoint& frontend) {
   Bytes changed = frame;
-  RewriteIcmpErrorReverse(changed.data(), packet, error, frontend, kMac, kMac);
+  TranslateIcmpErrorToClient(changed.data(), packet, error, frontend, kMac, kMac);
   IcmpError after;
   CHECK(Read(changed, packet, &after) == DropReason::kNone);
   CHECK(after.key.destination() == error.key.destination());
   const NatEndpoint original = NatEndpoint::Make(error.key.source(), error.key.source_port());
-  RewriteIcmpErrorReverse(changed.data(), packet, after, original, frame.data(), frame.data() + 6);
+  TranslateIcmpErrorToClient(changed.data(), packet, after, original, frame.data(),
+                             frame.data() + 6);
   CHECK(Read(changed, packet, &after) == DropReason::kNone);
   CHECK(after.key == error.key);
 }

@@ -13,7 +13,7 @@ void Write(const std::string& folder, const std::string& name, const Bytes& fram
   testing::WriteSeed(folder, name, std::as_bytes(std::span(seed)));
 }
 
-// Errors of a router about what goes from the frontend to the client.
+// Errors from a router about packets from the frontend to the client.
 void WriteAll(const std::string& folder) {
   const slow::Ip4 in4;
   const slow::Ip6 in6;
@@ -51,7 +51,7 @@ void WriteAll(const std::string& folder) {
         error6(3, slow::MakeIp6(quoted6, Bytes{60, 0, 1, 4, 0, 0, 0, 0, 44, 0, 1, 4,
                                                0,  0, 0, 0, 6, 0, 0, 1, 0,  0, 0, 9} +
                                              tcp6)));
-  // Causes of our own.
+  // Packets that cause errors of the balancer.
   Write(folder, "cause4",
         slow::Ethernet(0x0800) +
             slow::MakeIp4(in4, slow::MakeUdp(in4.source, in4.destination, slow::Payload(600))));

@@ -1,4 +1,4 @@
-# Sourced by run.sh and corpus.sh: what fuzzers begin with.
+# Sourced by run.sh and corpus.sh: the fuzzers' names, seeds and corpora.
 fuzz_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 fuzzers_of() {  # BUILD_DIR: the names of its fuzzers
@@ -8,7 +8,7 @@ fuzzers_of() {  # BUILD_DIR: the names of its fuzzers
   done
 }
 
-write_seeds() {  # BUILD_DIR NAME FOLDER: what NAME_seeds writes
+write_seeds() {  # BUILD_DIR NAME FOLDER: runs NAME_seeds if there is one
   if [ -x "$1/tests/fuzz/$2_seeds" ]; then "$1/tests/fuzz/$2_seeds" "$3"; fi
 }
 

@@ -1,6 +1,6 @@
-// Any text as the intent, in JSON and in YAML. An accepted intent must survive its own notation and
-// give a snapshot that the dataplane accepts: nothing that the rules of model.h let through may be
-// refused further down.
+// Any text as the intent, in JSON and in YAML. An accepted intent must survive encoding and
+// decoding, and give a snapshot that the dataplane accepts: what passes the rules of model.h must
+// not be refused later.
 #include <cstdint>
 #include <string_view>
 
@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (const Result<nlohmann::json> json = ParseJson(text); json.ok()) {
     TryIntent(*json);
-    // The decoders of the API see values that IntentFromJson never hands them.
+    // The API's decoders get values that IntentFromJson never passes to them.
     (void)ServiceFromJson(*json);
     (void)BackendFromJson(*json);
   }

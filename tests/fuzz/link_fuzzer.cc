@@ -1,5 +1,5 @@
-// Any datagram as a link message. A message has one encoding in a version: what is accepted must encode
-// to the very bytes that came, but for fields of later releases behind it.
+// Any datagram as a link message. A message has one encoding in each version: an accepted message
+// must encode to the same bytes, without the fields of later releases at its end.
 #include <algorithm>
 #include <cstdint>
 #include <span>

@@ -1,5 +1,5 @@
 // Any bytes as a TCP or UDP packet through nat: each checksum stays as right or as wrong as it was,
-// and translating back gives the packet that came, but for TTL and Ethernet addresses.
+// and translating back gives the original packet except for the TTL.
 //
 // Input: 4 bytes (new port, MSS), 16 of a new address, then the frame.
 #include <cstddef>
@@ -58,7 +58,7 @@ IpAddress AddressFrom(const uint8_t* bytes, bool v4) {
 using Rewrite = void (*)(uint8_t*, const ParsedPacket&, const NatEndpoint&, const uint8_t*,
                          const uint8_t*);
 
-// There and back again; `original`: what the translated end was.
+// Translates to `there` and back. `original`: the end that is translated, as in `frame`.
 void RoundTrip(const Bytes& frame, const ParsedPacket& packet, Rewrite rewrite,
                const NatEndpoint& there, const NatEndpoint& original) {
   const Sums before = SumsOf(frame, packet);
@@ -112,9 +112,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!packet.later_fragment && !has_ports) return 0;
   if (frame[TtlOffset(packet)] < 3) return 0;
   const NatEndpoint there = NatEndpoint::Make(AddressFrom(data + 4, v4), port);
-  RoundTrip(frame, packet, RewriteNatForward, there,
+  RoundTrip(frame, packet, RewriteNatToBackend, there,
             NatEndpoint::Make(key.destination(), key.destination_port()));
-  RoundTrip(frame, packet, RewriteNatReverse, there,
+  RoundTrip(frame, packet, RewriteNatToClient, there,
             NatEndpoint::Make(key.source(), key.source_port()));
   Clamp(frame, packet, mss);
   return 0;

@@ -1,7 +1,7 @@
-// Any bytes as a frame: the fast parser and its plain twin must agree, what was found must lie inside
-// the frame, and what is made of it (answers, the dsr rewrite) must stay there too.
+// Any bytes as a frame: the fast parser and the plain one must agree. The headers that they find,
+// and the answers and dsr rewrites that are made from the frame, must lie inside it.
 //
-// Input: 2 bytes that say how much of the frame is contiguous, then the frame.
+// Input: 2 bytes with the number of contiguous bytes (0 or too many: all), then the frame.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -46,11 +46,11 @@ void CheckBounds(const ParsedPacket& packet, uint32_t linear, uint32_t length) {
 
 void Answer(const uint8_t* frame, uint32_t linear, const ParsedPacket& packet, const FlowKey& key) {
   const MacAddress mac{{2, 0, 0, 0, 0, 1}};
-  constexpr uint32_t kRoom = 8;
-  const auto copy = std::make_unique<uint8_t[]>(linear + kRoom);
+  constexpr uint32_t kSpareBytes = 8;
+  const auto copy = std::make_unique<uint8_t[]>(linear + kSpareBytes);
   std::memcpy(copy.get(), frame, linear);
   if (packet.kind == FrameKind::kArp) {
-    if (ReadArp(frame, linear, packet).kind == NeighbourKind::kQuestion) {
+    if (ReadArp(frame, linear, packet).kind == NeighbourKind::kRequest) {
       CHECK(MakeArpReply(copy.get(), linear, packet, mac) <= linear);
     }
     return;
@@ -58,10 +58,10 @@ void Answer(const uint8_t* frame, uint32_t linear, const ParsedPacket& packet, c
   if (packet.defect != DropReason::kNone) return;
   const bool v6 = packet.kind == FrameKind::kIpv6;
   if (v6 && packet.l4_protocol == kIpProtoIcmpv6 &&
-      ReadNeighbour(frame, linear, packet).kind == NeighbourKind::kQuestion) {
+      ReadNeighbour(frame, linear, packet).kind == NeighbourKind::kRequest) {
     const uint32_t made =
-        MakeNeighbourAdvertisement(copy.get(), linear, linear + kRoom, packet, mac);
-    CHECK(made <= linear + kRoom);
+        MakeNeighbourAdvertisement(copy.get(), linear, linear + kSpareBytes, packet, mac);
+    CHECK(made <= linear + kSpareBytes);
   } else if (IsEchoRequest(frame, linear, packet) && !key.destination().IsUnusable()) {
     const uint32_t made = MakeEchoReply(copy.get(), linear, packet, mac);
     CHECK(made <= linear);
@@ -96,10 +96,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr size_t kPrefix = 2;
   if (size < kPrefix) return 0;
   const auto length = static_cast<uint32_t>(size - kPrefix);
-  // 0: all of it; else that many bytes from the front.
   const uint32_t wanted = uint32_t{data[0]} << 8 | data[1];
   const uint32_t linear = wanted == 0 || wanted > length ? length : wanted;
-  // Exactly as long as what may be read, so that ASan sees the first byte behind it.
+  // Exactly as long as the contiguous bytes, so that ASan detects a read past them.
   const auto frame = std::make_unique<uint8_t[]>(linear);
   std::memcpy(frame.get(), data + kPrefix, linear);
 

@@ -1,5 +1,5 @@
-// The configurations that pipeline_fuzzer runs under: the packet rows' addresses
-// (tests/packet/variants.py), each of them with every port, behind each forwarding mode.
+// The configurations of pipeline_fuzzer: each forwarding mode, some with other settings. Frontends
+// have the addresses of the packet rows (tests/packet/variants.py), with every port.
 #pragma once
 
 #include <array>

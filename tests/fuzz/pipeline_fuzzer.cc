@@ -1,7 +1,7 @@
-// Any bytes as bursts of frames through the whole pipeline, in every forwarding mode: every packet
-// gets exactly one verdict and one counter (rx + generated = tx + drops + to_kernel), every buffer
-// comes back, nothing is read or written outside a frame's room (AddressSanitizer: each frame lies
-// in memory of its own), and nothing leaves that is larger than the MTU.
+// Any bytes as bursts of frames through the whole pipeline, in every forwarding mode. Every packet
+// gets exactly one verdict and one counter (rx + generated = tx + drops + to_kernel). Every buffer
+// is freed. Nothing is read or written outside a frame's buffer (each frame has its own memory
+// block, so AddressSanitizer detects it). No frame that leaves is larger than the MTU.
 //
 // Input: 1 byte of mode; then packets: 2 bytes of flags and length (big-endian: 4 bits of flags, 12
 // of length), then the frame.
@@ -20,9 +20,9 @@ using Bytes = std::vector<uint8_t>;
 
 constexpr uint32_t kMtu = 1500;
 // Flags of a packet.
-constexpr uint32_t kLastOfBurst = 1;  // the burst is processed behind it
+constexpr uint32_t kLastOfBurst = 1;  // the burst is processed after this packet
 constexpr uint32_t kSegments = 2;     // only its headers are contiguous
-constexpr uint32_t kNoHeadroom = 4;   // there is not room enough for every tunnel
+constexpr uint32_t kNoHeadroom = 4;   // the headroom is too small for some tunnels
 constexpr uint32_t kTimePasses = 8;   // one tick, before the burst is processed
 
 PacketHarness* HarnessOf(size_t mode) {
@@ -39,7 +39,7 @@ PacketHarness* HarnessOf(size_t mode) {
   return harness.get();
 }
 
-// Length of the IP packet in a frame that left, as it says itself; 0 for ARP.
+// The length of the IP packet in a frame that left, from its header; 0 for ARP.
 uint32_t IpLength(const Bytes& frame) {
   size_t at = 12;
   CHECK(frame.size() >= at + 2);
@@ -60,7 +60,7 @@ void CheckLeaving(const Bytes& frame) {
 }
 
 void CheckOutcome(const PacketHarness::Outcome& outcome) {
-  for (const PacketHarness::Left& left : outcome.packets) {
+  for (const PacketHarness::PacketFate& left : outcome.packets) {
     CHECK(left.verdict != Verdict::kPending);
     CHECK((left.verdict == Verdict::kDrop) == (left.reason != DropReason::kNone));
     CheckLeaving(left.frame);
@@ -92,11 +92,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t length =
         std::min<size_t>(size_t{data[at] & 15U} << 8 | data[at + 1], size - at - 2);
     at += 2;
-    FrameRoom room;
-    if ((flags & kSegments) != 0) room.linear_length = kMaxHeaderBytes;
-    room.headroom = (flags & kNoHeadroom) != 0 ? 30 : 128;
-    room.tailroom = (flags & kSegments) != 0 ? 0 : 8;
-    harness->buffers().Receive({data + at, length}, room, burst.get());
+    FrameLayout layout;
+    if ((flags & kSegments) != 0) layout.linear_length = kMaxHeaderBytes;
+    layout.headroom = (flags & kNoHeadroom) != 0 ? 30 : 128;
+    layout.tailroom = (flags & kSegments) != 0 ? 0 : 8;
+    harness->buffers().Receive({data + at, length}, layout, burst.get());
     at += length;
     if ((flags & kTimePasses) != 0) ++harness->context().now_tick;
     if ((flags & kLastOfBurst) != 0 || burst->count == kMaxBurst) RunBurst(harness, burst.get());

@@ -1,5 +1,4 @@
-// Writes the seed corpus of pipeline_fuzzer: the frames of packet rows, under the mode whose row it
-// is.
+// Writes the seed corpus of pipeline_fuzzer: the frames of packet rows, each under its row's mode.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -48,8 +47,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "pipeline_seeds: %s\n", rows.status().message().c_str());
     return 1;
   }
-  // Most rows are the same under all modes but for what comes out: all of nat's, and every sixth of
-  // the others'.
+  // Most rows have the same input under all modes. So this takes all rows of nat, and every sixth
+  // row of the others.
   size_t number = 0;
   for (const PacketRow& row : rows->rows) {
     const size_t mode = ModeOf(row.variant);

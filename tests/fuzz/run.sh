@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs every fuzzer of a build for some seconds from its seeds and the committed corpus, as many at once as there are CPUs; closes with
-# 'N passed, N failed'.
+# Runs every fuzzer of a build for SECONDS from its seeds and the committed corpus, as many at once as there are CPUs.
+# The last line is 'N passed, N failed'.
 #   tests/fuzz/run.sh SECONDS BUILD_DIR [NAME ...]
-# FAIRLEAD_FUZZ_JOBS: another number at once. What a fuzzer finds stays in BUILD_DIR/fuzz-findings/NAME: run the fuzzer on that file
-# to see it again.
+# FAIRLEAD_FUZZ_JOBS: another number at once. Inputs that make a fuzzer fail stay in BUILD_DIR/fuzz-findings/NAME.
+# Run the fuzzer on such a file to reproduce the failure.
 set -euo pipefail
 if [ $# -lt 2 ]; then sed -n '2,6s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
 seconds=$1
@@ -28,7 +28,7 @@ wanted() {  # NAME, the names asked for
   [ $# -eq 0 ] || [[ " $* " == *" $name "* ]]
 }
 
-fuzz() {  # PROGRAM: leaves what is to be told in $work/NAME.told, and $work/NAME.good when nothing was found
+fuzz() {  # PROGRAM: writes its result to $work/NAME.result, and creates $work/NAME.good if nothing was found
   local program=$1 name seed_count log runs
   name=$(basename "${program%_fuzzer}")
   mkdir -p "$work/$name" "$findings/$name"
@@ -36,18 +36,18 @@ fuzz() {  # PROGRAM: leaves what is to be told in $work/NAME.told, and $work/NAM
   write_seeds "$build" "$name" "$work/$name"
   seed_count=$(find "$work/$name" -type f | wc -l)
   log=$findings/$name.log
-  # A run that began without seeds, or ended without a round, has tested nothing.
+  # A run without seeds, or without any run of the target, has tested nothing.
   if [ "$seed_count" -gt 0 ] &&
      "$program" "$work/$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
        -print_final_stats=1 -artifact_prefix="$findings/$name/" >"$log" 2>&1 &&
      runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log") && [ "${runs:-0}" -gt 0 ]; then
-    printf 'ok      %-12s %s runs from %s seeds in %s s\n' "$name" "$runs" "$seed_count" "$seconds" >"$work/$name.told"
+    printf 'ok      %-12s %s runs from %s seeds in %s s\n' "$name" "$runs" "$seed_count" "$seconds" >"$work/$name.result"
     touch "$work/$name.good"
   else
-    printf 'FAILED  %-12s %s seeds; see %s\n' "$name" "$seed_count" "$log" >"$work/$name.told"
-    grep -E 'ERROR|CHECK|runtime error|SUMMARY|Test unit written' "$log" | head -n 20 >>"$work/$name.told" || true
+    printf 'FAILED  %-12s %s seeds; see %s\n' "$name" "$seed_count" "$log" >"$work/$name.result"
+    grep -E 'ERROR|CHECK|runtime error|SUMMARY|Test unit written' "$log" | head -n 20 >>"$work/$name.result" || true
   fi
-  cat "$work/$name.told"
+  cat "$work/$name.result"
 }
 
 started=0
@@ -62,7 +62,7 @@ wait
 passed=$(find "$work" -maxdepth 1 -name '*.good' | wc -l)
 failed=$((started - passed))
 if [ "$started" -eq 0 ]; then
-  echo "no fuzzer in $programs: build the target 'fuzzers' first"
+  echo "no fuzzer in $programs matches: build the target 'fuzzers' first, or check the names"
   failed=1
 fi
 echo "$passed passed, $failed failed"

@@ -1,4 +1,4 @@
-// For the programs that write seed corpora.
+// Helpers of the programs that write seed corpora.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// Any bytes as a snapshot image: first as they are, then with lengths and digest made good, so that
-// the checks behind the digest are met. What is accepted is read to the end: the sanitizers watch
-// that no index leads outside.
+// Any bytes as a snapshot image: first unchanged, then with right lengths and digest, so that the
+// checks behind the digest run too. An accepted image is read completely, so that the sanitizers
+// detect an index out of range.
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -48,7 +48,8 @@ void Load(std::span<const std::byte> bytes) {
   const Result<SnapshotImage> image = LoadSnapshot(bytes);
   if (!image.ok()) return;
   CHECK(image->bytes().size() == bytes.size());
-  // Two passes over the same bytes agree; asking for the sum keeps the reads.
+  // Two reads of the same bytes agree. Comparing the sums keeps the compiler from removing the
+  // reads.
   const SnapshotView view(image->bytes());
   CHECK(ReadAll(view) == ReadAll(view));
   if (view.header().version != kSnapshotVersion) return;

@@ -1,5 +1,5 @@
-// Any bytes as the body of a Stats message, of either version. What is accepted must encode to bytes that
-// mean the same.
+// Any bytes as the body of a Stats message, of either version. Accepted statistics must survive
+// encoding and decoding.
 #include <cstdint>
 #include <span>
 
@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Result<DataplaneStats> again = DecodeStats(once);
   CHECK(again.ok());
   CHECK(EncodeStats(*again) == once);
-  // Version 3 tells less: what it tells stays.
+  // Version 3 has fewer fields. Those that it has survive too.
   const Result<DataplaneStats> less = DecodeStats(EncodeStats(*stats, {}, kFirstStatsVersion));
   CHECK(less.ok());
   const std::vector<std::byte> least = EncodeStats(*less, {}, kFirstStatsVersion);

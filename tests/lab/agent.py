@@ -10,7 +10,10 @@ _BPF_FILES = pathlib.Path("/sys/fs/bpf")
 
 
 class Agent:
-    """Attached to the backend's eth0; pins in a folder that this lab alone has. Needs root in the host's own user namespace."""
+    """fairlead-agent on the backend's eth0. The lab has its own folder for the BPF pins.
+
+    Needs root in the host's own user namespace.
+    """
 
     def __init__(self, lab, backend):
         self._program = lab.program("tools/agent/fairlead-agent")
@@ -18,8 +21,9 @@ class Agent:
         self.pins = _BPF_FILES / f"{lab.name}-{backend.name}"
 
     def run(self, *words, check=True):
-        # Not by `ip netns exec`: that would give it a private /sys, and the pins would vanish with it.
-        return run(["nsenter", f"--net=/run/netns/{self._namespace}", self._program, "--pins", self.pins, *words], check=check)
+        # Uses nsenter: `ip netns exec` would mount a private /sys, and the BPF pins would vanish with it.
+        return run(["nsenter", f"--net=/run/netns/{self._namespace}", self._program, "--pins", self.pins, *words],
+                   check=check)
 
     def attach(self, balancers, *options):
         if run(["findmnt", "-n", "-t", "bpf", _BPF_FILES], check=False).returncode != 0:
@@ -31,10 +35,10 @@ class Agent:
         return json.loads(self.run("status", "eth0", "--json").stdout)["interfaces"][0]["counters"]
 
     def close(self):
-        """Whatever state it is in."""
+        """Detaches the agent if it is attached, and removes its BPF pins."""
         with contextlib.suppress(LabError):
             self.run("detach", "eth0")
-        for folder, _, files in os.walk(self.pins, topdown=False):  # rmtree would ask bpffs for what it does not have
+        for folder, _, files in os.walk(self.pins, topdown=False):  # shutil.rmtree does not work on a BPF file system
             for name in files:
                 os.unlink(os.path.join(folder, name))
             os.rmdir(folder)

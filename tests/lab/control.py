@@ -23,7 +23,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class ControlClient:
-    """One request, one connection unless `keep` (for measuring). Answers are decoded JSON; 4xx and 5xx raise ApiError."""
+    """Opens a connection for each request, or keeps one with `keep` (for benches).
+
+    The methods return decoded JSON. Statuses 4xx and 5xx raise ApiError.
+    """
 
     def __init__(self, path, timeout_s=10, keep=False):
         self.path = str(path)
@@ -31,7 +34,7 @@ class ControlClient:
         self._kept = _UnixConnection(self.path, timeout_s) if keep else None
 
     def raw(self, method, path, body=None, headers=None):
-        """(status, body text), whatever the status. `body`: bytes or str as they are."""
+        """Returns (status, body text) for any status. `body`: bytes or str, sent unchanged."""
         connection = self._kept or _UnixConnection(self.path, self.timeout_s)
         try:
             connection.request(method, path, body=body, headers=headers or {})

@@ -1,4 +1,4 @@
-"""The lab itself: topology, backends' servers, the two Fairlead processes. Documented in tests/lab/__init__.py."""
+"""The lab: topology, the backends' servers, the two Fairlead daemons. Documented in tests/lab/__init__.py."""
 import atexit
 import errno
 import json
@@ -18,7 +18,7 @@ from tests.lab.namespace import Namespace, new_run_name, sweep
 from tests.lab.process import LabError, Process, run, wait_until
 
 _HERE = pathlib.Path(__file__).resolve().parent
-# veth would pass on partial checksums and super-packets, which no wire does.
+# With offloads, veth would deliver packets with partial checksums and merged packets. A physical link never does.
 _OFFLOADS_OFF = "tx off rx off tso off gso off gro off"
 
 _NGINX = """
@@ -52,7 +52,7 @@ class Host:
 
 
 class Client(Host):
-    """sources4, sources6: any address in them may be bound and is answered for."""
+    """sources4, sources6: prefixes of local addresses. Programs may bind to any address in them."""
 
     def __init__(self, lab, number):
         block = (number - 1) * 64
@@ -65,14 +65,14 @@ class Client(Host):
             f"route add local {self.sources4} dev lo", f"route add local {self.sources6} dev lo",
             "route add 203.0.113.0/24 dev eth0", "route add 2001:db8::/64 dev eth0",
             "route add 10.0.0.0/24 dev eth0", "route add 2001:db8:a::/64 dev eth0")
-        # The reserved ports are what tests choose themselves (first_port): the kernel must not have given one to another flow.
+        # Tests choose the reserved ports themselves (first_port). The kernel must not give them to other flows.
         self.namespace.sysctl({"net.ipv4.ip_local_port_range": "10000 65000", "net.ipv4.tcp_tw_reuse": 1,
                                "net.ipv4.ip_local_reserved_ports": "20000-20999,30000-30999,40000-41999",
                                "net.ipv6.ip_nonlocal_bind": 1})
 
 
 class Backend(Host):
-    """nginx (port 80) and a UDP echo server (port 7), when started; both say `name`."""
+    """A host with nginx (port 80) and a UDP echo server (port 7) after start(). Both answer `name`."""
 
     def __init__(self, lab, number):
         super().__init__(lab, f"backend{number}", f"02:00:00:00:0b:{number:02x}",
@@ -83,7 +83,7 @@ class Backend(Host):
         self.namespace.ip(f"address add {self.address4}/24 dev eth0", f"address add {self.address6}/64 dev eth0 nodad")
         self._clients = lab.clients
         self._add_routes()
-        # docs/operations.md, "Backends for dsr": the frontends on lo, never in ARP.
+        # docs/operations.md, "Backends for dsr": the frontends are on lo, and the host never answers ARP for them.
         self.namespace.sysctl({"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce": 2,
                                "net.core.somaxconn": 8192, "net.ipv4.tcp_max_syn_backlog": 16384})
         for vip in lab.vips:
@@ -91,7 +91,7 @@ class Backend(Host):
 
     def _add_routes(self):
         lines = ["route replace 198.51.100.0/24 dev eth0", "route replace 2001:db8:c::/64 dev eth0"]
-        for client in self._clients:  # one neighbour for all of a client's addresses
+        for client in self._clients:  # one next hop for all addresses of a client
             lines += [f"route replace {client.sources4} via {client.address4}",
                       f"route replace {client.sources6} via {client.address6}"]
         self.namespace.ip(*lines)
@@ -100,7 +100,7 @@ class Backend(Host):
         self.namespace.ip(f"address add {vip}/128 dev lo nodad" if ":" in vip else f"address add {vip}/32 dev lo")
 
     def start(self, ports=(80,)):
-        """Both servers, ready when this returns. Who still runs of an earlier start is ended first."""
+        """Kills servers of an earlier start, starts both servers, and waits until they listen."""
         self.kill()
         folder = self._lab.dir / self.name
         folder.mkdir(exist_ok=True)
@@ -121,24 +121,27 @@ class Backend(Host):
         (folder / name).write_bytes(b"x" * size_bytes)
 
     def start_upload(self, port):
-        """One more server, which answers a POST with the SHA-256 of what came."""
-        self._lab.spawn(f"{self.name}-upload", ["/usr/bin/python3", _HERE / "upload.py", port], self.namespace).wait_listening(port)
+        """Starts a server that answers a POST with the SHA-256 of the body."""
+        self._lab.spawn(f"{self.name}-upload", ["/usr/bin/python3", _HERE / "upload.py", port],
+                        self.namespace).wait_listening(port)
 
     def answer_through(self, balancer4, balancer6):
-        """What goes to clients goes to the balancer first, as nat needs it."""
+        """Routes replies to clients through the balancer, as nat needs it."""
         lines = []
         for client in self._clients:
-            lines += [f"route replace {client.sources4} via {balancer4}", f"route replace {client.sources6} via {balancer6}"]
-        self.namespace.ip(f"route replace 198.51.100.0/24 via {balancer4}", f"route replace 2001:db8:c::/64 via {balancer6}", *lines)
+            lines += [f"route replace {client.sources4} via {balancer4}",
+                      f"route replace {client.sources6} via {balancer6}"]
+        self.namespace.ip(f"route replace 198.51.100.0/24 via {balancer4}",
+                          f"route replace 2001:db8:c::/64 via {balancer6}", *lines)
 
     def kill(self):
-        """Both servers at once, without a goodbye from them (the kernel resets their connections)."""
+        """Kills both servers. The kernel resets their connections."""
         for process in (self.nginx, self.echo):
             if process:
                 process.kill()
 
     def unplug(self):
-        """The host falls silent: not even a reset comes back."""
+        """Takes the host's link down: it sends nothing any more, not even a reset."""
         self.namespace.ip("link set eth0 down")
 
     def plug_in_again(self):
@@ -147,8 +150,10 @@ class Backend(Host):
 
 
 class Lab:
-    """See tests/lab/__init__.py. `build`: the build folder that the programs are taken from, but for those that `builds` names
-    (a program's path in its build folder) with a folder of their own: programs of different releases."""
+    """See tests/lab/__init__.py. `build`: the build folder with the programs.
+
+    `builds` is for tests with programs of several releases: {a program's path in its build folder: its build folder}.
+    """
 
     vip4 = "203.0.113.10"
     vip6 = "2001:db8::10"
@@ -170,10 +175,10 @@ class Lab:
         self._lock = threading.RLock()
         self.clients, self.backends = [], []
 
-    # ---- coming and going -------------------------------------------------------------------------------------------
+    # ---- start and end ----------------------------------------------------------------------------------------------
 
     def __enter__(self):
-        _die_tidily()
+        _exit_on_signals()
         sweep()
         atexit.register(self.close)
         try:
@@ -193,7 +198,7 @@ class Lab:
         self.close()
 
     def close(self):
-        """Ends and removes everything; again and again if you like."""
+        """Ends and removes everything. It may be called several times."""
         with self._lock:
             if self._closed:
                 return
@@ -213,7 +218,7 @@ class Lab:
         for agent in self._agents:
             agent.close()
         for namespace in reversed(self._namespaces):
-            # Whatever the lab's children started themselves.
+            # Processes that the lab's children started.
             for pid in namespace.pids():
                 try:
                     os.kill(pid, signal.SIGKILL)
@@ -225,7 +230,7 @@ class Lab:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def spawn(self, name, argv, namespace=None, **kwargs):
-        """A process of this lab; it is ended with the lab at the latest."""
+        """Starts a process of this lab. It ends with the lab at the latest."""
         process = Process(name, argv, self.logs, namespace, **kwargs)
         self._processes.append(process)
         return process
@@ -239,13 +244,14 @@ class Lab:
 
     def _make_network(self):
         self.switch = self.make_namespace("switch")
-        # As most switches do, it passes multicast to those alone who asked for it.
-        self.switch.ip("link add name br0 type bridge mcast_snooping 1 mcast_querier 1 mcast_mld_version 2 forward_delay 0", "link set br0 up")
+        # Like most switches, it forwards multicast only to members of the group.
+        self.switch.ip("link add name br0 type bridge mcast_snooping 1 mcast_querier 1 mcast_mld_version 2 "
+                       "forward_delay 0", "link set br0 up")
         self.balancer = Host(self, "balancer", "02:00:00:00:00:02", "10.0.0.2", "2001:db8:a::2")
         self.balancer.namespace.ip("address add 10.0.0.2/24 dev eth0",
                                    "address add 2001:db8:a::2/64 dev eth0 nodad",
                                    "route add 198.51.100.0/24 dev eth0", "route add 2001:db8:c::/64 dev eth0",
-                                   # docs/operations.md, "AF_PACKET": its copies of frontends' packets
+                                   # docs/operations.md, "AF_PACKET": drop the kernel's copies of frontends' packets
                                    "route add blackhole 203.0.113.0/24", "route add blackhole 2001:db8::/64")
         for _ in range(self._counts[0]):
             self.clients.append(Client(self, len(self.clients) + 1))
@@ -257,7 +263,7 @@ class Lab:
         return self.clients[0]
 
     def plug_in(self, host):
-        """A veth from the host's eth0 to the switch, offloads off on both ends."""
+        """Makes a veth from the host's eth0 to the switch, without offloads on both ends."""
         self.switch.ip(f"link add name {host.name} type veth peer name eth0 address {host.mac} netns "
                        f"{host.namespace.name}", f"link set {host.name} master br0 up")
         self.switch.run("ethtool", "-K", host.name, *_OFFLOADS_OFF.split())
@@ -265,7 +271,7 @@ class Lab:
         host.namespace.ip("link set eth0 up")
 
     def add_backend(self):
-        """One more host with the frontends on lo; its servers are started by .start()."""
+        """Adds a host with the frontends on lo. start() starts its servers."""
         backend = Backend(self, len(self.backends) + 1)
         self.backends.append(backend)
         return backend
@@ -280,12 +286,14 @@ class Lab:
     def program(self, path):
         program = pathlib.Path(self.builds.get(path, self.build)).resolve() / path
         if not program.exists():
-            raise LabError(f"{program} is not built")
+            raise LabError(f"{program} does not exist; build it")
         return program
 
     def start_dataplane(self, workers=1, extra=(), eal=(), wait=True, device="af_packet:eth0", port=None):
-        """On the balancer's eth0, by AF_PACKET unless told otherwise, without hugepages. `port`: what dataplane.yaml says of the
-        port besides name and device."""
+        """Starts the dataplane on the balancer's eth0, without hugepages.
+
+        `port`: the port's settings in dataplane.yaml besides name and device.
+        """
         config = self.dir / "dataplane.yaml"  # JSON is YAML
         config.write_text(json.dumps({"ports": [{"name": "wan", "device": device, **(port or {})}]}))
         self.dataplane = self.spawn(
@@ -299,12 +307,12 @@ class Lab:
         return self.dataplane
 
     def comes_up(self, dataplane):
-        """True once it is ready, False once it has ended."""
+        """Waits until it is ready (True) or has ended (False)."""
         return wait_until(lambda: "no" if not dataplane.running() else _accepts(self.link_path) and "yes", 30,
                           lambda: f"{dataplane.name} does not listen on {self.link_path}\n{dataplane.tail()}") == "yes"
 
     def telemetry(self, command):
-        """What the dataplane's rte_telemetry answers to a command such as "/fairlead/ports,wan"."""
+        """The answer of the dataplane's rte_telemetry to a command such as "/fairlead/ports,wan"."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
             asking.settimeout(5)
             asking.connect(f"/run/dpdk/{self.name}/dpdk_telemetry.v2")
@@ -323,18 +331,18 @@ class Lab:
             self._wait_for_socket(self.fairleadd, self.socket_path, 30)
         if wait and self.dataplane and self.dataplane.running():
             wait_until(lambda: self.control.get("/v1/status")["dataplane"]["connected"], 30,
-                       lambda: f"fairleadd does not reach the dataplane\n{self.fairleadd.tail()}")
+                       lambda: f"fairleadd is not connected to the dataplane\n{self.fairleadd.tail()}")
         return self.fairleadd
 
     def _wait_for_socket(self, process, path, timeout_s):
-        """Until somebody accepts there: a socket file may be a dead process's."""
+        """Waits until the process accepts connections there. The socket file may be left over from a dead process."""
         def answers():
             process.require_running()
             return _accepts(path)
         wait_until(answers, timeout_s, lambda: f"{process.name} does not listen on {path}\n{process.tail()}")
 
     def fairctl(self, *arguments, check=True, timeout_s=60):
-        """Runs fairctl; its result (returncode, stdout, stderr). LabError when it fails, unless check=False."""
+        """Runs fairctl. Returns its result (returncode, stdout, stderr). With `check`, raises LabError if it fails."""
         return run([self.program("tools/fairctl/fairctl"), "--socket", self.socket_path, *arguments], check=check,
                    timeout_s=timeout_s)
 
@@ -342,48 +350,49 @@ class Lab:
         return json.loads(self.fairctl("--json", *arguments, timeout_s=timeout_s).stdout)
 
     def start_fairctl(self, *arguments):
-        """fairctl as a process of its own, for --wait and --watch."""
+        """Starts fairctl in the background, for --wait and --watch."""
         return self.spawn(self._numbered("fairctl"),
                           [self.program("tools/fairctl/fairctl"), "--socket", self.socket_path, *arguments])
 
     def attach_agent(self, backend, *options, balancers=("10.0.0.2", "2001:db8:a::2")):
-        """fairlead-agent on the backend, for what these balancers tunnel to it."""
+        """Attaches fairlead-agent on the backend. It accepts tunnels from these balancers."""
         agent = Agent(self, backend)
         self._agents.append(agent)
         return agent.attach(balancers, *options)
 
     def start_load(self, client=None, **kwargs):
-        """A LoadGenerator in the (first) client; see load.py for the arguments."""
+        """Starts a LoadGenerator in the client (default: the first). See load.py for the arguments."""
         load = LoadGenerator(self.program("tests/lab/fairlead-loadgen"), client or self.client, self.logs,
                              self._numbered("load"), **kwargs)
         self._processes.append(load.process)
         return load
 
     def backends_of(self, service):
-        """The service's backends as the API tells them, by address."""
+        """The service's backends from the API: {address: row}."""
         answer = self.control.get(f"/v1/services/{service}/backends")
         rows = answer["backends"] if isinstance(answer, dict) else answer
         return {row["address"]: row for row in rows}
 
     def wait_healthy(self, service, count, timeout_s=20):
-        """Until `count` backends of the service are healthy and the dataplane forwards by what the control plane last published."""
+        """Waits until `count` backends of the service are healthy or unchecked, and all changes are in force."""
         def ready():
             rows = self.backends_of(service)
             return sum(row["state"] in ("healthy", "unchecked") for row in rows.values()) == count and self.in_force()
-        wait_until(ready, timeout_s, lambda: f"{count} healthy backends of {service}: {self.backends_of(service)}")
+        wait_until(ready, timeout_s, lambda: f"{service} does not have {count} healthy backends in force: "
+                                             f"{self.backends_of(service)}")
 
     def longest_pause_s(self):
-        """For how long a worker of the dataplane did not poll its ports: what tells a starved worker from a broken one."""
+        """The longest time in which a worker did not poll its ports. Tells a worker without a CPU from a defect."""
         return max(self.control.get("/v1/stats")["dataplane"]["longest_pauses_us"]) / 1e6
 
     def in_force(self):
-        """True when the dataplane has confirmed the newest generation."""
+        """True if the dataplane has acknowledged the newest generation."""
         status = self.control.get("/v1/status")
         return bool(status["dataplane"]["connected"]) and \
             status["dataplane"]["generation"] == status["generation"]
 
     def tails(self, lines=30):
-        """The end of every log: for a failed test's report."""
+        """The end of every log, for the report of a failed test."""
         texts = [process.tail(lines) for process in self._processes if process.out_path.exists()]
         return "\n".join(text for text in texts if text)
 
@@ -399,19 +408,19 @@ def _accepts(path):
             stream.connect(str(path))
             return True
         except OSError as error:
-            if error.errno != errno.EPROTOTYPE:  # else a SOCK_SEQPACKET socket
+            if error.errno != errno.EPROTOTYPE:  # EPROTOTYPE: it is a SOCK_SEQPACKET socket
                 return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as packets:
         try:
             packets.connect(str(path))
             packets.settimeout(5)
-            return len(packets.recv(4096)) > 0  # the dataplane's Hello: it listens before it is ready
+            return len(packets.recv(4096)) > 0  # the dataplane listens before it is ready; then it sends Hello
         except OSError:
             return False
 
 
-def _die_tidily():
-    """SIGTERM and SIGHUP end the program as an exception does, so that labs are cleaned up."""
+def _exit_on_signals():
+    """Makes SIGTERM and SIGHUP end the program by an exception, so that labs are cleaned up."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGHUP):

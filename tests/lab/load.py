@@ -1,4 +1,4 @@
-"""The load generator (loadgen.cc) as a process of the lab."""
+"""The load generator (loadgen/) as a process of the lab."""
 import json
 import pathlib
 import signal
@@ -7,7 +7,7 @@ from tests.lab.process import LabError, Process, wait_until
 
 
 class LoadGenerator:
-    """Runs until its duration or count is up, or stop(). See `fairlead-loadgen --help` for what the figures mean."""
+    """Runs until its duration or count is reached, or until stop(). loadgen/figures.h explains the figures."""
 
     def __init__(self, program, client, log_dir, name, targets, keep=0, interval_ms=100, new_per_second=0, count=0,
                  concurrency=64, udp=0, udp_interval_ms=100, udp_new_per_second=0, duration_s=0, timeout_ms=5000,
@@ -32,36 +32,38 @@ class LoadGenerator:
         self.process = Process(name, argv, log_dir, client.namespace)
 
     def wait(self, timeout_s=60):
-        """The final figures, when it ends by itself."""
+        """Waits until it ends by itself. Returns the final figures."""
         self.process.wait(timeout_s)
         return self._result()
 
     def stop(self, timeout_s=40):
-        """Ends it (what is under way is waited for, at most its timeout and this one) and returns the final figures."""
+        """Ends it and returns the final figures. It first waits for the replies that are missing, up to its timeout."""
         wait_until(lambda: self.process.catches(signal.SIGTERM) or not self.process.running(), 15,
-                   "the load generator does not come so far as to be stopped")
+                   "the load generator has no handler for SIGTERM yet")
         self.process.stop(timeout_s=timeout_s, number=signal.SIGTERM)
         return self._result()
 
     def wait_steady(self, timeout_s=30):
-        """Until every flow that stays has been answered, and half a second's worth of those that come and go. Returns itself."""
+        """Waits until all long-lived flows have a reply, and as many short flows as start in 0.5 s. Returns itself."""
         def answered(group):
             return sum(((self.latest() or {}).get(group) or {}).get("flows_by_backend", {}).values())
 
         def steady():
             return all(answered(group) >= count for group, count in self._kept.items()) and \
                 all(answered(group) >= rate / 2 for group, rate in self._rates.items())
-        wait_until(lambda: steady() or self.process.require_running(), timeout_s, lambda: f"the load does not come up: {self.latest()}")
+        wait_until(lambda: steady() or self.process.require_running(), timeout_s,
+                   lambda: f"not all flows of the load have a reply: {self.latest()}")
         return self
 
     def wait_answered(self, count, group="tcp_keep", backend=None, timeout_s=60):
-        """Until `count` more requests are answered, by this backend if one is named."""
+        """Waits until `count` more requests are answered (by `backend`, if given)."""
         def answered():
             figures = (self.latest() or {}).get(group, {})
             return figures.get("by_backend", {}).get(backend, 0) if backend else figures.get("ok", 0)
         before = answered()
         wait_until(lambda: answered() >= before + count, timeout_s,
-                   lambda: f"no {count} more requests are answered{f' by {backend}' if backend else ''}: {self.latest()}")
+                   lambda: f"no {count} more requests are answered{f' by {backend}' if backend else ''}: "
+                           f"{self.latest()}")
 
     def latest(self):
         """The newest complete report so far, or None."""
@@ -71,7 +73,7 @@ class LoadGenerator:
         return None
 
     def flows(self):
-        """Every new flow as (start in seconds of time.monotonic(), protocol, backend or '' when it failed). Needs events."""
+        """All new flows: (start in s of time.monotonic(), protocol, backend or '' if it failed). Needs `events`."""
         rows = []
         for line in self.events_path.read_text().splitlines():
             start_us, protocol, backend = line.split(" ", 2)

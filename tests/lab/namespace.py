@@ -1,4 +1,4 @@
-"""Network namespaces with names that tell whose they are, and the rights to make them."""
+"""Network namespaces whose names contain the process that made them, and the privileges to make them."""
 import ctypes
 import itertools
 import os
@@ -19,7 +19,7 @@ _NAME = re.compile(r"^flab-(\d+)-(\d+)-\d+")
 
 
 def _start_time(pid):
-    """Clock ticks since boot at which the process started; None when there is none. Tells a pid that was used again."""
+    """The process's start in clock ticks since boot, or None if it does not exist. Detects a reused pid."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -28,7 +28,7 @@ def _start_time(pid):
 
 
 def new_run_name():
-    """A name that no other lab on this host has, now or earlier."""
+    """A name that no other lab on this host has or had."""
     return f"flab-{os.getpid()}-{_start_time(os.getpid())}-{next(_numbers)}"
 
 
@@ -38,7 +38,7 @@ def _owner_gone(name):
 
 
 def sweep():
-    """Removes namespaces, processes in them, and folders of runs whose process is gone. Returns the names removed."""
+    """Removes the namespaces, their processes and the folders of runs whose process has ended. Returns their names."""
     removed = []
     listing = run(["ip", "netns", "list"], check=False).stdout
     for name in (line.split()[0] for line in listing.splitlines() if line.strip()):
@@ -51,8 +51,9 @@ def sweep():
                 pass
         run(["ip", "netns", "del", name], check=False)
         removed.append(name)
-    # In /sys/fs/bpf are programs and maps that a run pinned.
-    for folder in (pathlib.Path(tempfile.gettempdir()), pathlib.Path("/run/dpdk"), pathlib.Path("/dev/shm"), pathlib.Path("/sys/fs/bpf")):
+    # /sys/fs/bpf has the BPF pins of a run.
+    for folder in (pathlib.Path(tempfile.gettempdir()), pathlib.Path("/run/dpdk"), pathlib.Path("/dev/shm"),
+                   pathlib.Path("/sys/fs/bpf")):
         for path in folder.glob("flab-*") if folder.is_dir() else []:
             if _owner_gone(path.name) and path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -67,13 +68,16 @@ def _has_rights():
 
 
 def enter_namespace_rights(before_exec=None):
-    """Makes sure that this process may make network namespaces: where it may not, starts the same program again as root of a user
-    namespace of its own, with a private /run (call this first thing). `before_exec` is called just before that."""
+    """Makes sure that this process may make network namespaces. Call it before anything else.
+
+    If the process may not, this starts the same program again as root of a new user namespace with a private /run.
+    `before_exec` is called just before that.
+    """
     if os.environ.get(_MARK) or _has_rights():
         return
     probe = run(["unshare", "-Urnm", "true"], check=False)
     if probe.returncode != 0:
-        raise LabError("making network namespaces needs root or user namespaces, and neither is allowed here "
+        raise LabError("cannot make network namespaces: this user is not root and may not make user namespaces "
                        f"(unshare: {probe.stderr.strip()}); run as root, or allow them: "
                        "sysctl kernel.unprivileged_userns_clone=1")
     if before_exec:
@@ -86,7 +90,7 @@ def enter_namespace_rights(before_exec=None):
 
 
 class Namespace:
-    """One network namespace. `with` or delete() removes it; processes in it must have ended before."""
+    """One network namespace. delete() removes it. Processes in it must end before."""
 
     def __init__(self, name):
         self.name = name
@@ -101,22 +105,22 @@ class Namespace:
         return ["ip", "netns", "exec", self.name, *argv]
 
     def run(self, *argv, **kwargs):
-        """A short command inside; see process.run."""
+        """Runs a short command in the namespace; see process.run."""
         return run(self.command([str(word) for word in argv]), **kwargs)
 
     def ip(self, *lines):
-        """`ip` commands inside, in one go: ns.ip("link set eth0 up", "route add ...")."""
+        """Runs `ip` commands in the namespace, in one batch: ns.ip("link set eth0 up", "route add ...")."""
         result = subprocess.run(["ip", "-n", self.name, "-batch", "-"], input="\n".join(lines) + "\n", text=True,
                                 capture_output=True, timeout=60, check=False)
         if result.returncode != 0:
-            raise LabError(f"in {self.name}: {'; '.join(lines[:5])}: {result.stderr.strip()}")
+            raise LabError(f"ip failed in namespace {self.name}: {'; '.join(lines[:5])}: {result.stderr.strip()}")
 
     def sysctl(self, settings):
         lines = [f"echo {value} > /proc/sys/{key.replace('.', '/')}" for key, value in settings.items()]
         run(self.command(["sh", "-ec", "\n".join(lines)]))
 
     def holds(self, pid):
-        """True once the process is in this namespace; `ip netns exec` moves a program there just before it starts it."""
+        """True once the process is in this namespace. `ip netns exec` moves it just before it calls exec()."""
         try:
             return os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat(f"/run/netns/{self.name}").st_ino
         except OSError:
@@ -130,8 +134,10 @@ class Namespace:
 
 
 def enter(namespace_name):
-    """Moves the calling thread into a namespace (for tests that open sockets there themselves). Run it in a child process or a
-    thread of its own: there is no way back."""
+    """Moves the calling thread into a namespace, for tests that open sockets there.
+
+    The thread stays there: call this in a child process or a separate thread.
+    """
     with open(f"/run/netns/{namespace_name}", "rb") as handle:
         if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), 0x40000000) != 0:
-            raise LabError(f"setns {namespace_name}: {os.strerror(ctypes.get_errno())}")
+            raise LabError(f"cannot enter namespace {namespace_name}: {os.strerror(ctypes.get_errno())}")

@@ -1,4 +1,4 @@
-"""Child processes that are followed by their own pid and never outlive the lab."""
+"""Child processes of the lab. They are signalled by pid and end with the lab."""
 import contextlib
 import ctypes
 import os
@@ -13,23 +13,26 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LabError(Exception):
-    """Something in the lab did not come up or did not end; the message says what, with the end of its log."""
+    """A part of the lab did not start or did not end. The message names it and has the end of its log."""
 
 
 def wait_until(condition, timeout_s, what, interval_s=0.02):
-    """Polls `condition` until it returns something true, and returns that. LabError(what) after `timeout_s`."""
+    """Polls `condition` until it returns a true value, and returns that value. Raises LabError after `timeout_s`.
+
+    `what`: the error message, or a function that returns it. It says what did not happen.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise LabError(f"waited {timeout_s:g} s in vain: {what() if callable(what) else what}")
+            raise LabError(f"timed out after {timeout_s:g} s: {what() if callable(what) else what}")
         time.sleep(interval_s)
 
 
 def run(argv, check=True, timeout_s=60, **kwargs):
-    """A short command; LabError with its words when it fails."""
+    """Runs a short command. Raises LabError with its output if it fails and `check` is set."""
     argv = [str(word) for word in argv]
     result = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, **kwargs)
     if check and result.returncode != 0:
@@ -38,13 +41,16 @@ def run(argv, check=True, timeout_s=60, **kwargs):
 
 
 def _die_with_parent():
-    # The kernel ends the child when the *thread* that started it ends: right for the main thread only.
+    # The kernel kills the child when the *thread* that started it ends. So only the main thread may use this.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Process:
-    """A long-running child. Its output goes to `<log_dir>/<name>.out` and `.err` (or one given file, or descriptor for stderr). `open_input`: for programs that
-    end when their standard input does; it is open as long as this object is."""
+    """A long-running child. Its output goes to `<log_dir>/<name>.out` and `.err`.
+
+    `stdout`: another path for its output. `stderr`: a file descriptor for its errors. `open_input`: its standard input
+    stays open while this object exists, for programs that end at the end of their input.
+    """
 
     def __init__(self, name, argv, log_dir, namespace=None, env=None, stdout=None, stderr=None, open_input=False):
         self.name = name
@@ -56,13 +62,13 @@ class Process:
         main = threading.current_thread() is threading.main_thread()
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self._child = subprocess.Popen(
-                command, stdin=subprocess.PIPE if open_input else subprocess.DEVNULL, stdout=out, stderr=err if stderr is None else stderr,
-                start_new_session=True,
+                command, stdin=subprocess.PIPE if open_input else subprocess.DEVNULL, stdout=out,
+                stderr=err if stderr is None else stderr, start_new_session=True,
                 env={**os.environ, **(env or {})}, preexec_fn=_die_with_parent if main else None)
 
     @property
     def pid(self):
-        """Of the program itself: `ip netns exec` replaces itself by it."""
+        """The pid of the program itself: `ip netns exec` calls exec()."""
         return self._child.pid
 
     @property
@@ -73,7 +79,7 @@ class Process:
         return self._child.poll() is None
 
     def catches(self, number):
-        """True once it has a handler for this signal, which would have ended it before."""
+        """True once the process has a handler for this signal. Before, the signal would kill it."""
         with contextlib.suppress(OSError):
             for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
                 if line.startswith("SigCgt:"):
@@ -91,7 +97,7 @@ class Process:
             raise LabError(f"{self.name} (pid {self.pid}) did not end within {timeout_s:g} s\n{self.tail()}") from None
 
     def stop(self, timeout_s=10, number=signal.SIGTERM):
-        """Asks it to end, then makes it. Returns the exit status (negative: by a signal)."""
+        """Sends the signal, and SIGKILL after `timeout_s`. Returns the exit status (negative: ended by a signal)."""
         self.send_signal(number)
         try:
             return self._child.wait(timeout_s)
@@ -109,14 +115,14 @@ class Process:
         return self.err_path.read_text(errors="replace")
 
     def tail(self, lines=20):
-        """The last lines that it wrote, for error messages."""
+        """The last lines of its output, for error messages."""
         text = (self.output() + self.errors()).splitlines()[-lines:]
         return "\n".join(f"  [{self.name}] {line[:1000]}" for line in text)
 
     def listening(self, port, protocol="tcp"):
-        """True when its network namespace has a socket that listens (UDP: is bound) on `port`."""
+        """True if its network namespace has a socket that listens (UDP: is bound) on `port`."""
         if self._namespace and not self._namespace.holds(self.pid):
-            return False  # not there yet: /proc would tell of the namespace that it was started from
+            return False  # not moved yet: /proc would show the namespace of its parent
         for family in ("", "6"):
             try:
                 rows = pathlib.Path(f"/proc/{self.pid}/net/{protocol}{family}").read_text().splitlines()[1:]
@@ -129,7 +135,7 @@ class Process:
         return False
 
     def wait_listening(self, *ports, protocol="tcp", timeout_s=15):
-        """Until it serves all of these ports. LabError when it ends or takes longer. Returns itself."""
+        """Waits until it listens on all of these ports, and returns itself. Raises LabError if it ends or times out."""
         for port in ports:
             wait_until(lambda n=port: self.listening(n, protocol) or self.require_running(), timeout_s,
                        lambda n=port: f"{self.name} does not listen on {protocol} port {n}\n{self.tail()}")

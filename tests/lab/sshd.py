@@ -1,4 +1,4 @@
-"""An OpenSSH server of the lab, and its client: keys and configuration of their own, in the lab's folder."""
+"""An OpenSSH server and client for the lab, with keys and configuration in the lab's folder."""
 import pathlib
 
 from tests.lab.process import run
@@ -16,7 +16,10 @@ PasswordAuthentication no
 
 
 class SshServer:
-    """Listens on port 22 of every address of the namespace. Needs root in the host's own user namespace (it changes users)."""
+    """Listens on port 22 of all addresses of the namespace.
+
+    Needs root in the host's own user namespace, because sshd changes users.
+    """
 
     def __init__(self, lab, namespace):
         self.dir = lab.dir / "ssh"
@@ -24,11 +27,12 @@ class SshServer:
         for name in ("host_key", "user_key"):
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.dir / name])
         (self.dir / "sshd_config").write_text(_CONFIG.format(dir=self.dir))
-        pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's own, as its service makes it
+        pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # as the system's ssh service makes it
         self.process = lab.spawn("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", self.dir / "sshd_config"], namespace)
         self.process.wait_listening(22)
 
     def command(self, address, *words):
-        """What a client runs to run `words` there."""
-        return ["ssh", "-F", "none", "-i", self.dir / "user_key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "-o", "IdentitiesOnly=yes", f"root@{address}", *words]
+        """The command line with which a client runs `words` on the server."""
+        return ["ssh", "-F", "none", "-i", self.dir / "user_key", "-o", "StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5",
+                "-o", "IdentitiesOnly=yes", f"root@{address}", *words]

@@ -1,6 +1,6 @@
-/* A trunk where the kernel has no 802.1Q: makes the switch's port to the balancer one that carries VLAN 10 for the
- * clients' hosts (MAC 02:00:00:00:0c:xx) and VLAN 20 for the backends' (02:00:00:00:0b:xx), all of which are untagged
- * ports. A frame from the balancer that is in another VLAN than its destination's is dropped, as an untagged one is.
+/* A VLAN trunk for kernels without 802.1Q. The switch's port to the balancer carries VLAN 10 for the clients
+ * (MAC 02:00:00:00:0c:xx) and VLAN 20 for the backends (MAC 02:00:00:00:0b:xx). The hosts' ports are untagged. A frame
+ * from the balancer is dropped if it is untagged, or not in the VLAN of its destination.
  */
 /* clang-format off: linux/bpf.h first, libbpf's headers build on its types. */
 #include <linux/bpf.h>

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""Sends datagrams of BYTES bytes to an echo server and prints what answered, one line each.
+"""Sends COUNT datagrams of BYTES bytes to an echo server, and prints one line for each answer.
 
-    udp_ask.py SOURCE ADDRESS PORT BYTES COUNT [SECONDS]        a line: BACKEND OK|DIFFERENT, or TIMEOUT after SECONDS (3)
+    udp_ask.py SOURCE ADDRESS PORT BYTES COUNT [SECONDS]
+
+A line is `BACKEND OK`, `BACKEND DIFFERENT`, or `TIMEOUT` after SECONDS (default 3).
 """
 import random
 import socket

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""A UDP echo server that answers `<name> <what came>` from the address that was asked.
+"""A UDP echo server. It answers `<name> <the datagram>` from the address to which the datagram was sent.
 
-    udp_echo.py NAME PORT        both families, every local address; ends by SIGTERM
+    udp_echo.py NAME PORT        both families, all local addresses; ends by SIGTERM
 """
 import select
 import socket
@@ -31,11 +31,14 @@ def answer(sock, level, kind, name):
         print(f"to {peer[0]}: {error}", file=sys.stderr, flush=True)
 
 
-def keep_much(sock):
-    """What comes while this process waits for its CPU. SO_RCVBUF gives no more than net.core.rmem_max: by default some 500 datagrams."""
+def enlarge_receive_buffer(sock):
+    """For the datagrams that arrive while this process has no CPU.
+
+    SO_RCVBUF is limited to net.core.rmem_max, by default about 500 datagrams.
+    """
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
-    except PermissionError:  # root of a user namespace only
+    except PermissionError:  # root of a user namespace may not use SO_RCVBUFFORCE
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
 
 
@@ -47,14 +50,14 @@ def main():
     v6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     v6.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
     for sock, any_address in ((v4, "0.0.0.0"), (v6, "::")):
-        keep_much(sock)
+        enlarge_receive_buffer(sock)
         sock.bind((any_address, port))
     poll = select.poll()
     poll.register(v4, select.POLLIN)
     poll.register(v6, select.POLLIN)
     while True:
-        for descriptor, _ in poll.poll():
-            if descriptor == v4.fileno():
+        for fd, _ in poll.poll():
+            if fd == v4.fileno():
                 answer(v4, socket.IPPROTO_IP, IP_PKTINFO, name)
             else:
                 answer(v6, socket.IPPROTO_IPV6, IPV6_PKTINFO, name)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""An HTTP server that answers a POST with the SHA-256 of what came.
+"""An HTTP server that answers a POST with the SHA-256 of the body.
 
     upload.py PORT        both families; ends by SIGTERM
 """
@@ -31,7 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    address_family = socket.AF_INET6  # takes IPv4, too
+    address_family = socket.AF_INET6  # accepts IPv4, too
 
 
 Server(("::", int(sys.argv[1])), Handler).serve_forever()

@@ -1,9 +1,9 @@
-"""What may become of a frame, as plain values: every row's expectation is one of these.
+"""The expected results of a frame. Every row's expectation is one of these values.
 
-    Forward(frames)        leaves as exactly these frames: one, or the pieces that it had to be cut into (the extra ones are `generated`)
-    Reply(frame)           is consumed (drop reason `answered`), and exactly this frame leaves
-    Drop(reason, error)    is dropped and counted under that reason; nothing leaves but the ICMP error, if there is one
-    Kernel()               is counted as to_kernel; nothing leaves
+    Forward(frames)        it leaves as exactly these frames: one, or its fragments (all but the first are `generated`)
+    Reply(frame)           it is dropped as `answered`, and exactly this frame leaves
+    Drop(reason, error)    it is dropped under this reason; only the ICMP error leaves, if there is one
+    Kernel()               it is counted as to_kernel; nothing leaves
 """
 import collections
 import dataclasses
@@ -24,7 +24,7 @@ class Forward:
 @dataclasses.dataclass(frozen=True)
 class Reply:
     frame: bytes
-    verdict = "reply"
+    verdict = "answer"
     reason = ""
     generated = 1
 
@@ -37,7 +37,7 @@ class Reply:
 class Drop:
     reason: str
     error: bytes = None
-    late: bool = False  # a fragment that waits, in vain
+    late: bool = False  # a fragment that waits until it times out
     verdict = "drop"
 
     @property
@@ -58,9 +58,9 @@ class Kernel:
 
 
 def totals(expectations):
-    """rx, tx, generated, to_kernel and drops that they must lead to; they keep the conservation law by themselves."""
+    """The counters that the expectations imply. They fulfil the conservation law."""
     drops = collections.Counter(e.reason for e in expectations if e.verdict == "drop")
-    replies = sum(e.verdict == "reply" for e in expectations)
+    replies = sum(e.verdict == "answer" for e in expectations)
     if replies:
         drops["answered"] += replies
     counts = {"rx": len(expectations), "tx": sum(len(e.frames) for e in expectations),

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""Writes every row as JSON, for what replays them in C++ (packet_rows.h).
+"""Writes all rows as JSON, for the C++ programs that replay them (packet_rows.h).
 
     export_rows.py OUT        OUT: a file, or - for standard output
 
-    {"variants": [{"name", "services": {hash_seed, services: [...]}, "macs": [...], "addresses": [...], "ipip_source": [...], "gateway",
-                   "mtu", "replies_per_second", "icmp_errors_per_second"}],
+    {"variants": [{"name", "services": {hash_seed, services: [...]}, "macs": [...], "addresses": [...],
+                   "ipip_source": [...], "gateway", "mtu", "replies_per_second", "icmp_errors_per_second"}],
      "rows": [{"name", "rule", "variant", "records": number or -1,
-               "steps": [{"frame": hex, "verdict": "forward" | "reply" | "drop" | "to_kernel", "reason": drop reason or "",
-                          "late": waits for a later frame, "out": [hex, ...], "headroom", "linear", "nic_bad_checksum"}]}]}
+               "steps": [{"frame": hex, "verdict": "forward" | "answer" | "drop" | "to_kernel",
+                          "reason": drop reason or "", "late": true if it waits for a later frame,
+                          "out": [hex, ...], "headroom", "linear", "nic_bad_checksum"}]}]}
 """
 import dataclasses
 import json
@@ -24,15 +25,19 @@ _PLAIN = Buffer()
 def _step(frame, expectation):
     buffer = frame.buffer if isinstance(frame, Framed) else _PLAIN
     return {"frame": frame.hex(), "verdict": expectation.verdict, "reason": expectation.reason,
-            "late": getattr(expectation, "late", False), "out": [out.hex() for out in expectation.frames], **dataclasses.asdict(buffer)}
+            "late": getattr(expectation, "late", False), "out": [out.hex() for out in expectation.frames],
+            **dataclasses.asdict(buffer)}
 
 
 def exported():
-    variants = [{"name": variant.name, "services": variant.services_yaml(), "macs": variant.macs, "addresses": variant.addresses,
+    variants = [{"name": variant.name, "services": variant.services_yaml(), "macs": variant.macs,
+                 "addresses": variant.addresses,
                  "ipip_source": variant.ipip_source, "gateway": variant.gateway, "mtu": variant.mtu,
-                 "replies_per_second": variant.replies_per_second, "icmp_errors_per_second": variant.icmp_errors_per_second}
+                 "replies_per_second": variant.replies_per_second,
+                 "icmp_errors_per_second": variant.icmp_errors_per_second}
                 for variant in VARIANTS.values()]
-    rows = [{"name": row.name, "rule": row.rule, "variant": row.variant, "records": -1 if row.records is None else row.records,
+    rows = [{"name": row.name, "rule": row.rule, "variant": row.variant, "records": -1 if row.records is None
+             else row.records,
              "steps": [_step(*step) for step in row.steps]} for row in all_rows()]
     return {"variants": variants, "rows": rows}
 

@@ -1,4 +1,4 @@
-"""Holds what came out against what the rows expect."""
+"""Compares the frames and counters of a run with the rows' expectations."""
 import collections
 
 from tests.packet.expect import totals
@@ -10,9 +10,12 @@ def expected_frames(steps):
 
 
 def _in_order(steps):
-    """True when frames must leave in the order of what came in: one for each, which is of the same sort. Errors, pieces and fragments
-    that waited leave when they are ready; that is no rule."""
-    return {expectation.verdict for _, expectation in steps if expectation.frames} in ({"forward"}, {"reply"}) and not any(
+    """True if the frames must leave in the order of arrival: every step forwards one frame, or every step replies.
+
+    The rules do not specify when ICMP errors, further fragments and fragments that waited leave.
+    """
+    verdicts = {expectation.verdict for _, expectation in steps if expectation.frames}
+    return verdicts in ({"forward"}, {"answer"}) and not any(
         len(expectation.frames) > 1 or getattr(expectation, "late", False) for _, expectation in steps)
 
 
@@ -41,16 +44,18 @@ def _unordered_complaint(steps, got):
         return []
     expected = next(iter(missing), None)
     sent = next((frame for frame, expectation in steps if expected in expectation.frames), None)
-    # The likeliest counterpart: of the same length, with the most bytes in common.
+    # Show the most similar unexpected frame: same length, most bytes in common.
     came = max(extra, default=None, key=lambda frame: (len(frame) == len(expected or b""),
                                                        sum(a == b for a, b in zip(frame, expected or b""))))
     return [f"frames that left: expected {sum(wanted.values())}, got {len(got)}; {sum(missing.values())} are missing, "
-            f"{sum(extra.values())} nobody expected", *_difference((("sent", sent), ("expected", expected), ("got", came)), expected, came)]
+            f"{sum(extra.values())} are unexpected",
+            *_difference((("sent", sent), ("expected", expected), ("got", came)), expected, came)]
 
 
 def complaint(steps, outcome):
-    """None when the outcome is what the steps expect, else a readable account of the first difference of each sort."""
-    lines = _ordered_complaint(steps, outcome.frames) if _in_order(steps) else _unordered_complaint(steps, outcome.frames)
+    """None if the outcome is as the steps expect, else a text with the first difference of frames and of counters."""
+    compare = _ordered_complaint if _in_order(steps) else _unordered_complaint
+    lines = compare(steps, outcome.frames)
     counters = totals([expectation for _, expectation in steps])
     if outcome.counters() != counters:
         if not lines:

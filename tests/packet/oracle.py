@@ -1,13 +1,14 @@
-"""What the forwarding modes make of a frame, by hand and by scapy, from the packet rules alone.
+"""The frames that the forwarding modes must send, from the packet rules alone, by hand and by scapy.
 
-By hand: bytes are moved and checksums corrected by the difference (RFC 1624), so that a wrong checksum stays as wrong as it was. By
-scapy, wherever the packet states no checksum itself: everything is computed anew. Where both can speak they must agree.
+By hand: bytes are replaced, and checksums corrected by the difference (RFC 1624), so that a wrong checksum stays wrong
+by the same amount. By scapy: all checksums are computed again, if the packet sets none explicitly. Where both apply,
+they must agree.
 """
 import dataclasses
 import ipaddress
 import struct
 
-from scapy.all import ICMP, IP, IPv6, Ether, Raw, TCP, UDP
+from scapy.all import ICMP, IP, IPv6, Raw, TCP, UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6TimeExceeded, in6_chksum
 from scapy.utils import checksum
 
@@ -22,7 +23,7 @@ def mac_bytes(text):
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
-    """The ends of a flow as its packets pass in this direction."""
+    """A 5-tuple in one direction."""
     source: str
     destination: str
     protocol: int
@@ -34,7 +35,7 @@ class Flow:
 
 
 class Frame:
-    """Where things lie in a frame of IP, tagged or not."""
+    """The parts of an IP frame with or without VLAN tags."""
 
     def __init__(self, frame):
         frame = bytes(frame)
@@ -46,7 +47,7 @@ class Frame:
 
     @property
     def length(self):
-        """Of the IP packet, as its header says."""
+        """The length of the IP packet by its header."""
         if self.version == 4:
             return int.from_bytes(self.network[2:4], "big")
         return 40 + int.from_bytes(self.network[4:6], "big")
@@ -66,7 +67,7 @@ def ether_type(network):
 
 
 def transport(network):
-    """(offset, protocol, offset of the fragment or None) of what lies behind the IPv4 header or IPv6's extension headers."""
+    """Returns (offset of L4, its protocol, fragment offset or None). L4 follows IPv4's header or IPv6's extensions."""
     if network[0] >> 4 == 4:
         field = int.from_bytes(network[6:8], "big")
         fragment = (field & 0x1FFF) * 8 if field & 0x3FFF else None
@@ -86,7 +87,7 @@ def transport(network):
 
 
 def corrected(old_checksum, before, after):
-    """RFC 1624, equation 3, over as many words as differ."""
+    """The checksum after `before` was replaced by `after` (RFC 1624, equation 3)."""
     total = ~old_checksum & 0xFFFF
     for word in struct.unpack(f"!{len(before) // 2}H", before):
         total += ~word & 0xFFFF
@@ -98,20 +99,20 @@ def corrected(old_checksum, before, after):
 
 
 class _Patch:
-    """Bytes of an IP packet that change, and checksums that follow."""
+    """An IP packet in which bytes are replaced and checksums corrected."""
 
     def __init__(self, network):
         self.data = bytearray(network)
 
     def set(self, at, new, checksums=(), udp=False):
-        """`checksums`: where those lie that cover these bytes. `at` of an odd byte: the word that it is in changes."""
+        """`checksums`: the offsets of the checksums that cover these bytes. `at` may be odd."""
         begin, end = at & ~1, at + len(new) + (at + len(new) & 1)
         before = bytes(self.data[begin:end])
         self.data[at:at + len(new)] = new
         for place in checksums:
-            self.follow(place, before, bytes(self.data[begin:end]), udp)
+            self.correct(place, before, bytes(self.data[begin:end]), udp)
 
-    def follow(self, place, before, after, udp=False):
+    def correct(self, place, before, after, udp=False):
         old = int.from_bytes(self.data[place:place + 2], "big")
         if udp and old == 0:
             return
@@ -120,7 +121,7 @@ class _Patch:
 
 
 def hop(network):
-    """The IP packet with its TTL or hop limit decremented; the header checksum follows."""
+    """The IP packet with TTL or hop limit decremented, and the header checksum corrected."""
     patch = _Patch(network)
     if network[0] >> 4 == 4:
         patch.set(8, bytes([network[8] - 1]), [10])
@@ -130,7 +131,7 @@ def hop(network):
 
 
 def _l4_checksum(network):
-    """Where the packet's TCP, UDP or ICMPv6 checksum lies, or None: it has none, or a later fragment has none here."""
+    """Returns (offset of the TCP, UDP or ICMPv6 checksum or None, is it UDP). Later fragments have none."""
     at, protocol, fragment = transport(network)
     if fragment:
         return None, False
@@ -139,7 +140,7 @@ def _l4_checksum(network):
 
 
 def readdress(network, side, address, port):
-    """The IP packet with its 'source' or 'destination' replaced, and that end's port unless `port` is 0 or there is none here."""
+    """The IP packet with its 'source' or 'destination' address replaced, and its port unless `port` is 0."""
     version = network[0] >> 4
     size = 4 if version == 4 else 16
     place = (12 if version == 4 else 8) + (size if side == "destination" else 0)
@@ -149,16 +150,20 @@ def readdress(network, side, address, port):
     before = bytes(network[place:place + size])
     patch.set(place, new, [10] if version == 4 else [])
     if l4 is not None:
-        patch.follow(l4, before, new, udp)
+        patch.correct(l4, before, new, udp)
     at, protocol, fragment = transport(network)
     if port and not fragment and protocol in (TCP_NUMBER, UDP_NUMBER):
-        patch.set(at + (2 if side == "destination" else 0), port.to_bytes(2, "big"), [l4] if l4 is not None else [], udp)
+        patch.set(at + (2 if side == "destination" else 0), port.to_bytes(2, "big"), [l4] if l4 is not None else [],
+                  udp)
     return bytes(patch.data)
 
 
 def readdress_error(network, outer_side, inner_side, old, address, port):
-    """An ICMP error through nat: the quoted packet's `inner_side` becomes (address, port), the outer packet's `outer_side` too where it
-    is `old`; the ICMP checksum is computed anew (rows with a wrong one are drops)."""
+    """An ICMP error through nat.
+
+    The quoted packet's `inner_side` becomes (address, port). The outer packet's `outer_side` becomes `address` if it is
+    `old`. The ICMP checksum is computed again: errors with a wrong one are dropped.
+    """
     at, protocol, _ = transport(network)
     quote = network[at + 8:]
     quote = readdress(quote, inner_side, address, port)
@@ -176,8 +181,9 @@ def readdress_error(network, outer_side, inner_side, old, address, port):
     return head + message[:2] + total.to_bytes(2, "big") + message[4:]
 
 
-def outer(kind, source, destination, inner, traffic_class, entropy, gue_port=6080, prefix=None, checksummed=False, data=b""):
-    """The IP packet `inner` in a tunnel, by scapy."""
+def outer(kind, source, destination, inner, traffic_class, entropy, gue_port=6080, prefix=None, checksummed=False,
+          data=b""):
+    """The IP packet `inner` encapsulated by scapy."""
     version = inner[0] >> 4
     number = 4 if version == 4 else 41
     body = Raw(inner)
@@ -197,8 +203,7 @@ def outer(kind, source, destination, inner, traffic_class, entropy, gue_port=608
 
 
 def spread_source(prefix, entropy):
-    """Host bits of the prefix from the flow's entropy: the address's last 4 (IPv4) or 8 bytes, loaded as they lie in memory, take the
-    bits behind the prefix."""
+    """The prefix with host bits from the flow's entropy: from its low 4 (IPv4) or 8 bytes, in little-endian order."""
     network = ipaddress.ip_network(prefix)
     size = 4 if network.version == 4 else 8
     mask = int(network.hostmask) & (2**(8 * size) - 1)
@@ -207,7 +212,10 @@ def spread_source(prefix, entropy):
 
 
 def cut(network, mtu):
-    """An IPv4 packet cut into pieces of at most `mtu` bytes (RFC 791, 3.2). A wrong header checksum is as wrong in every piece."""
+    """The fragments of an IPv4 packet, at most `mtu` bytes each (RFC 791, 3.2).
+
+    A wrong header checksum is wrong by the same amount in every fragment.
+    """
     if len(network) <= mtu:
         return [network]
     size = (network[0] & 15) * 4
@@ -216,15 +224,15 @@ def cut(network, mtu):
     wrong = header[10:12], _header_checksum(header).to_bytes(2, "big")
     pieces, at, copied = [], 0, header
     while at < len(data):
-        room = (mtu - len(copied)) // 8 * 8
-        part = data[at:at + room] if at + mtu - len(copied) < len(data) else data[at:]
+        space = (mtu - len(copied)) // 8 * 8
+        part = data[at:at + space] if at + mtu - len(copied) < len(data) else data[at:]
         more = field & 0x2000 if at + len(part) == len(data) else 0x2000
         offset = (field & 0x1FFF) + at // 8
         head = bytearray(copied)
         head[2:4] = (len(copied) + len(part)).to_bytes(2, "big")
         head[6:8] = (field & 0x8000 | more | offset).to_bytes(2, "big")
         right = _header_checksum(bytes(head))
-        # corrected() takes `after` off and adds `before` to a checksum: here the amount by which the packet's was wrong.
+        # corrected() adds `before` and subtracts `after`: here, the amount by which the packet's checksum was wrong.
         head[10:12] = corrected(right, *wrong).to_bytes(2, "big")
         pieces.append(bytes(head) + part)
         at += len(part)
@@ -237,7 +245,7 @@ def _header_checksum(header):
 
 
 def _copied_header(header):
-    """The header of later pieces: only options whose top bit says so are copied (RFC 791, 3.1)."""
+    """The header of later fragments: it has only the options with the copied flag (RFC 791, 3.1)."""
     options, at, kept = header[20:], 0, b""
     while at < len(options) and options[at] != 0:
         size = 1 if options[at] == 1 else options[at + 1]
@@ -249,23 +257,25 @@ def _copied_header(header):
 
 
 def icmp_error(frame, kind, source, port_mac, mtu=0):
-    """An ICMP error of Fairlead's own about a frame: 'ttl', 'big' or 'port'. Back to the MAC and with the tags that it came with."""
+    """Fairlead's ICMP error about a frame: 'ttl', 'big' or 'port'. It goes to the frame's source MAC, with its tags."""
     cause = Frame(frame)
     quote = cause.packet
     if cause.version == 4:
-        icmp = {"ttl": ICMP(type=11, code=0), "big": ICMP(type=3, code=4, nexthopmtu=mtu), "port": ICMP(type=3, code=3)}[kind]
+        icmp = {"ttl": ICMP(type=11, code=0), "big": ICMP(type=3, code=4, nexthopmtu=mtu),
+                "port": ICMP(type=3, code=3)}[kind]
         # TOS: internetwork control (RFC 1812, 4.3.2.5).
         packet = (IP(src=source, dst=str(ipaddress.ip_address(quote[12:16])), ttl=64, id=0, tos=0xC0)
                   / icmp / Raw(quote[:576 - 28]))
     else:
-        icmp = {"ttl": ICMPv6TimeExceeded(code=0), "big": ICMPv6PacketTooBig(mtu=mtu), "port": ICMPv6DestUnreach(code=4)}[kind]
+        icmp = {"ttl": ICMPv6TimeExceeded(code=0), "big": ICMPv6PacketTooBig(mtu=mtu),
+                "port": ICMPv6DestUnreach(code=4)}[kind]
         packet = (IPv6(src=source, dst=str(ipaddress.ip_address(quote[8:24])), hlim=64) / icmp / Raw(quote[:1280 - 48]))
     network = bytes(packet)
     return cause.macs[6:12] + mac_bytes(port_mac) + cause.tags + ether_type(network) + network
 
 
 def tcp_reset(frame, port_mac):
-    """The answer to a segment without a connection (RFC 9293, 3.10.7.1). Back to the MAC and with the tags that it came with."""
+    """The reset of a segment without a connection (RFC 9293, 3.10.7.1). It goes to the source MAC, with the tags."""
     cause = Frame(frame)
     network = IP(cause.packet) if cause.version == 4 else IPv6(cause.packet)
     segment = network[TCP]
@@ -284,8 +294,11 @@ def tcp_reset(frame, port_mac):
 
 
 def agrees(packet, data, change):
-    """By scapy: `packet` with TTL or hop limit decremented and `change` applied, every checksum that it does not state computed anew.
-    True when `data`, what is behind the Ethernet header, begins with those bytes (or scapy cannot speak); padding may follow."""
+    """True if scapy makes the same bytes: `packet` with TTL or hop limit decremented, `change` applied, and all
+    checksums computed again that the packet does not set.
+
+    `data`: the bytes behind the Ethernet header. Padding may follow. True also if the packet sets its header checksum.
+    """
     network = packet.getlayer(IP) or packet.getlayer(IPv6)
     if isinstance(network, IP) and network.chksum is not None:
         return True
@@ -299,7 +312,7 @@ def agrees(packet, data, change):
 
 
 def clamp_mss(network, mtu):
-    """A SYN's or SYN-ACK's MSS option lowered to what fits `mtu` (RFC 6691: without options of IP or TCP)."""
+    """The packet with the MSS option of a SYN or SYN-ACK lowered to fit `mtu` (RFC 6691: without options)."""
     version = network[0] >> 4
     largest = mtu - (40 if version == 4 else 60)
     at, protocol, fragment = transport(network)

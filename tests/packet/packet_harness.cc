@@ -16,12 +16,12 @@ Result<std::unique_ptr<PacketHarness>> PacketHarness::Create(const PacketVariant
   const EgressPort& port = harness->variant_.port;
   harness->ports_.push_back(
       PortView::Make(macs.front(), macs.subspan(1), port.mtu, port.addresses));
-  harness->backend_slots_ = std::make_unique<CounterSlots>(kBackendCounterSlots);
-  harness->service_slots_ = std::make_unique<CounterSlots>(kServiceCounterSlots);
+  harness->backend_indices_ = std::make_unique<CounterIndices>(kMaxBackendCounters);
+  harness->service_indices_ = std::make_unique<CounterIndices>(kMaxServiceCounters);
   ASSIGN_OR_RETURN(harness->tables_,
                    ForwardingTables::Build(SnapshotView(harness->variant_.image.bytes()), {},
-                                           {&port, 1}, harness->backend_slots_.get(),
-                                           harness->service_slots_.get(), nullptr));
+                                           {&port, 1}, harness->backend_indices_.get(),
+                                           harness->service_indices_.get(), nullptr));
   harness->flow_memory_.reset(
       std::aligned_alloc(64, (FlowTable::BytesNeeded(kFlowRecords) + 63) / 64 * 64));
   CHECK(harness->flow_memory_ != nullptr);
@@ -63,8 +63,8 @@ PacketHarness::Outcome PacketHarness::Collect(const Burst& burst) {
   Outcome outcome;
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < burst.count; ++i) {
-    Left left{burst.verdict[i], burst.reason[i], {}};
-    if (left.verdict == Verdict::kForward || left.verdict == Verdict::kReply) {
+    PacketFate left{burst.verdict[i], burst.reason[i], {}};
+    if (left.verdict == Verdict::kForward || left.verdict == Verdict::kAnswer) {
       left.frame = buffers_->Content(burst, i);
       CountSent(counters_.get(), 1, left.frame.size());
     }
@@ -81,7 +81,7 @@ PacketHarness::Outcome PacketHarness::Collect(const Burst& burst) {
   return outcome;
 }
 
-void PacketHarness::GiveBack(const Burst& burst) {
+void PacketHarness::FreeBuffers(const Burst& burst) {
   for (uint32_t i = 0; i < burst.count; ++i) buffers_->Free(burst.handle[i]);
   for (uint32_t n = 0; n < burst.made_count; ++n) buffers_->Free(burst.made[n].handle);
 }
@@ -99,7 +99,7 @@ PacketHarness::Outcome PacketHarness::Release(bool all) {
     released = ReleaseFragments(context_, burst, all);
     burst.count = released;
     Outcome more = Collect(burst);
-    for (Left& left : more.packets) outcome.packets.push_back(std::move(left));
+    for (PacketFate& left : more.packets) outcome.packets.push_back(std::move(left));
     for (std::vector<uint8_t>& frame : more.made) outcome.made.push_back(std::move(frame));
   } while (released == kMaxBurst);
   return outcome;

@@ -1,6 +1,5 @@
-// A worker without DPDK: one port, one worker's state and the tables of a variant, through which
-// frames go burst by burst. For the replay of packet rows, the benchmark and the fuzzer of the
-// pipeline.
+// A worker without DPDK: one port, one worker's state and the tables of a variant. It processes
+// frames in bursts. The replay of packet rows, the benchmark and the fuzzer of the pipeline use it.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +10,12 @@
 #include "lib/base/result.h"
 #include "lib/flow/fragment_map.h"
 #include "lib/snapshot/builder.h"
-#include "lib/table/departure.h"
+#include "lib/table/egress_path.h"
 #include "tests/packet/plain_buffers.h"
 
 namespace fairlead {
 
-// What services.yaml and dataplane.yaml say.
+// A configuration, as from services.yaml and dataplane.yaml.
 struct PacketVariant {
   SnapshotImage image;
   std::vector<MacAddress> macs;  // the port's own first
@@ -29,9 +28,9 @@ class PacketHarness {
  public:
   static Result<std::unique_ptr<PacketHarness>> Create(const PacketVariant& variant);
 
-  // Fresh records and fragments, full token buckets, counters at zero.
+  // Empties the flow table and the fragment store, fills the token buckets, zeroes the counters.
   void Reset();
-  // The same of fragments alone.
+  // Empties only the fragment store.
   void ResetFragments();
 
   PipelineContext& context() { return context_; }
@@ -41,23 +40,24 @@ class PacketHarness {
   const WorkerCounters& counters() const { return *counters_; }
 
   // One packet, or one frame that the pipeline made.
-  struct Left {
+  struct PacketFate {
     Verdict verdict = Verdict::kPending;
     DropReason reason = DropReason::kNone;
-    std::vector<uint8_t> frame;  // what is sent; empty when nothing is
+    std::vector<uint8_t> frame;  // the frame that is sent, or empty
   };
   struct Outcome {
-    std::vector<Left> packets;               // in the burst's order
-    std::vector<std::vector<uint8_t>> made;  // frames
+    std::vector<PacketFate> packets;         // in the burst's order
+    std::vector<std::vector<uint8_t>> made;  // made frames
   };
-  // Runs the burst through the pipeline, "sends" what is to be sent and gives all buffers back.
+  // Runs the burst through the pipeline, counts and copies the frames to send, and frees all
+  // buffers except those of fragments that wait.
   Outcome Process(Burst* burst);
-  // After ProcessBurst: gives all buffers back, those of fragments that wait too; sends nothing.
-  void GiveBack(const Burst& burst);
-  // Fragments that wait no longer; with `all`, every one.
+  // After ProcessBurst: frees all buffers, also those of fragments that wait. Sends nothing.
+  void FreeBuffers(const Burst& burst);
+  // Releases the fragments that need not wait any more; with `all`, all that wait.
   Outcome Release(bool all);
 
-  // rx + generated = tx + sum(drops) + to_kernel. While fragments wait they are in none of these.
+  // rx + generated = tx + sum(drops) + to_kernel. Fragments that wait are in none of these counts.
   bool IsConserved() const;
 
  private:
@@ -65,13 +65,13 @@ class PacketHarness {
   static constexpr uint32_t kFragmentedDatagrams = 1024;
 
   explicit PacketHarness(const PacketVariant& variant) : variant_(variant) {}
-  // Takes what the pipeline left of the burst.
+  // Collects the burst's frames after the pipeline, and frees their buffers.
   Outcome Collect(const Burst& burst);
 
   PacketVariant variant_;
   std::vector<PortView> ports_;
-  std::unique_ptr<CounterSlots> backend_slots_;
-  std::unique_ptr<CounterSlots> service_slots_;
+  std::unique_ptr<CounterIndices> backend_indices_;
+  std::unique_ptr<CounterIndices> service_indices_;
   std::unique_ptr<ForwardingTables> tables_;
   struct Free {
     void operator()(void* memory) const;

@@ -22,12 +22,12 @@ using Json = nlohmann::json;
 Result<std::string> ReadExport() {
   if (const char* path = std::getenv("FAIRLEAD_ROWS")) {
     std::ifstream file(path);
-    if (!file) return NotFound(std::string("FAIRLEAD_ROWS: ") + path + " cannot be read");
+    if (!file) return NotFound(std::string("FAIRLEAD_ROWS: cannot read ") + path);
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
   const std::string command = std::string("/usr/bin/python3 ") + FAIRLEAD_EXPORT_ROWS + " -";
   std::FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return Internal(command + " cannot be started");
+  if (pipe == nullptr) return Internal("cannot start " + command);
   std::string text;
   std::array<char, 65536> buffer;
   while (const size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
@@ -50,7 +50,7 @@ Result<DropReason> ReasonOf(const std::string& name) {
     const auto reason = static_cast<DropReason>(i);
     if (DropReasonName(reason) == name) return reason;
   }
-  return InvalidArgument("reason: " + name + " is none of counters.def");
+  return InvalidArgument("drop reason '" + name + "' is not in counters.def");
 }
 
 Result<PacketStep> StepFromJson(const Json& json) {
@@ -60,17 +60,17 @@ Result<PacketStep> StepFromJson(const Json& json) {
   for (const Json& out : json.at("out")) {
     step.out.push_back(FromHex(out.get_ref<const std::string&>()));
   }
-  step.room.headroom = json.at("headroom");
-  step.room.linear_length = json.at("linear");
-  step.room.nic_bad_ip_checksum = json.at("nic_bad_checksum");
+  step.layout.headroom = json.at("headroom");
+  step.layout.linear_length = json.at("linear");
+  step.layout.nic_bad_ip_checksum = json.at("nic_bad_checksum");
   const std::string verdict = json.at("verdict");
   if (verdict == "drop") {
     step.verdict = Verdict::kDrop;
     ASSIGN_OR_RETURN(step.reason, ReasonOf(json.at("reason")));
   } else if (verdict == "forward") {
     step.verdict = Verdict::kForward;
-  } else if (verdict == "reply") {
-    step.verdict = Verdict::kReply;
+  } else if (verdict == "answer") {
+    step.verdict = Verdict::kAnswer;
   } else {
     step.verdict = Verdict::kToKernel;
   }
@@ -115,7 +115,7 @@ Result<PacketVariant> VariantFromJson(const Json& json) {
 Result<PacketRows> LoadPacketRows() {
   ASSIGN_OR_RETURN(const std::string text, ReadExport());
   const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return InvalidArgument("the exported rows are no JSON");
+  if (json.is_discarded()) return InvalidArgument("the exported rows are not JSON");
   PacketRows all;
   for (const Json& entry : json.at("variants")) {
     ASSIGN_OR_RETURN(PacketVariant variant, VariantFromJson(entry));

@@ -14,11 +14,11 @@ namespace fairlead {
 
 struct PacketStep {
   std::vector<uint8_t> frame;
-  FrameRoom room;
+  FrameLayout layout;
   Verdict verdict = Verdict::kPending;
   DropReason reason = DropReason::kNone;
   bool late = false;  // a fragment that may have to wait for a later step
-  // What must leave: the packet or its pieces, the reply, the ICMP error about a dropped one.
+  // The frames that must leave: the packet or its fragments, the reply, or the ICMP error.
   std::vector<std::vector<uint8_t>> out;
 };
 
@@ -26,7 +26,7 @@ struct PacketRow {
   std::string name;
   std::string rule;
   std::string variant;
-  int64_t records = -1;  // flows that must have been recorded; -1: not judged
+  int64_t records = -1;  // how many flows must be recorded; -1: not checked
   std::vector<PacketStep> steps;
 };
 
@@ -35,12 +35,12 @@ struct PacketRows {
   std::vector<PacketRow> rows;
 };
 
-// Runs export_rows.py (about ten seconds) or, when the environment names a file in
-// FAIRLEAD_ROWS, reads what it wrote there.
+// Runs export_rows.py (about ten seconds), or reads its output from the file that the environment
+// variable FAIRLEAD_ROWS names.
 Result<PacketRows> LoadPacketRows();
 
-// Any order, to compare frames as sets. (operator< of vectors of bytes makes gcc 12 warn without
-// reason.)
+// An arbitrary order, to compare frames as sets. (operator< of vectors of bytes causes a wrong
+// warning of gcc 12.)
 inline bool FrameLess(const std::vector<uint8_t>& a, const std::vector<uint8_t>& b) {
   const auto text = [](const std::vector<uint8_t>& bytes) {
     return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -48,9 +48,9 @@ inline bool FrameLess(const std::vector<uint8_t>& a, const std::vector<uint8_t>&
   return text(a) < text(b);
 }
 
-// True when what leaves in the packet's own buffer is the first of the step's `out`.
-inline bool LeavesItself(const PacketStep& step) {
-  return step.verdict == Verdict::kForward || step.verdict == Verdict::kReply;
+// True if a frame leaves in the packet's own buffer. It is the first of the step's `out`.
+inline bool LeavesInOwnBuffer(const PacketStep& step) {
+  return step.verdict == Verdict::kForward || step.verdict == Verdict::kAnswer;
 }
 
 }  // namespace fairlead

@@ -14,22 +14,24 @@ PlainBuffers::Frame* PlainBuffers::Add() {
   return handle;
 }
 
-void PlainBuffers::Receive(std::span<const uint8_t> bytes, const FrameRoom& room, Burst* burst) {
+void PlainBuffers::Receive(std::span<const uint8_t> bytes, const FrameLayout& layout,
+                           Burst* burst) {
   CHECK(burst->count < kMaxBurst);
   Frame* const frame = Add();
   const auto length = static_cast<uint32_t>(bytes.size());
-  const uint32_t linear = room.linear_length == 0 ? length : std::min(room.linear_length, length);
-  frame->memory.reset(new uint8_t[size_t{room.headroom} + linear + room.tailroom]);
-  std::copy_n(bytes.begin(), linear, frame->memory.get() + room.headroom);
+  const uint32_t linear =
+      layout.linear_length == 0 ? length : std::min(layout.linear_length, length);
+  frame->memory.reset(new uint8_t[size_t{layout.headroom} + linear + layout.tailroom]);
+  std::copy_n(bytes.begin(), linear, frame->memory.get() + layout.headroom);
   frame->tail.assign(bytes.begin() + linear, bytes.end());
   const uint32_t i = burst->count++;
-  burst->frame[i] = frame->memory.get() + room.headroom;
+  burst->frame[i] = frame->memory.get() + layout.headroom;
   burst->linear_length[i] = linear;
   burst->frame_length[i] = length;
-  burst->headroom[i] = room.headroom;
-  burst->tailroom[i] = room.tailroom;
+  burst->headroom[i] = layout.headroom;
+  burst->tailroom[i] = layout.tailroom;
   burst->ingress_port[i] = 0;
-  burst->nic_bad_ip_checksum[i] = room.nic_bad_ip_checksum;
+  burst->nic_bad_ip_checksum[i] = layout.nic_bad_ip_checksum;
   burst->handle[i] = frame;
 }
 

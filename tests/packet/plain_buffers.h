@@ -1,6 +1,6 @@
-// The pipeline's buffers over plain memory, for what runs it without mbufs (packet_harness.h, the
-// pipeline's fuzzer). Each frame lies in memory of its own with exactly the room that it is said to
-// have, so AddressSanitizer sees every byte read or written beyond.
+// The pipeline's buffers in plain memory, for runs without mbufs (packet_harness.h, the pipeline's
+// fuzzer). Each frame has a separate allocation with exactly its headroom and tailroom, so
+// AddressSanitizer detects every access beyond them.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,21 @@
 
 namespace fairlead {
 
-// What a frame is received into.
-struct FrameRoom {
+// The buffer into which a frame is received.
+struct FrameLayout {
   uint16_t headroom = 128;
   uint16_t tailroom = 0;
-  uint32_t linear_length = 0;  // contiguous bytes; 0, or more than there are: all
+  uint32_t linear_length = 0;  // contiguous bytes; 0, or more than the frame has: all
   bool nic_bad_ip_checksum = false;
 };
 
 class PlainBuffers final : public BufferSource {
  public:
   // Adds a received frame to the burst.
-  void Receive(std::span<const uint8_t> frame, const FrameRoom& room, Burst* burst);
-  // Packet `i` as it would be sent, all of its segments.
+  void Receive(std::span<const uint8_t> frame, const FrameLayout& layout, Burst* burst);
+  // The bytes of packet `i` in all of its segments.
   std::vector<uint8_t> Content(const Burst& burst, uint32_t i) const;
-  // Frames neither sent nor dropped, those that wait among them.
+  // The number of frames that are not freed, including fragments that wait.
   size_t in_use() const { return frames_.size(); }
 
   bool Allocate(uint32_t headroom, uint32_t capacity, MadeFrame* out) override;
@@ -40,8 +40,8 @@ class PlainBuffers final : public BufferSource {
  private:
   struct Frame {
     std::unique_ptr<uint8_t[]> memory;
-    std::vector<uint8_t> tail;  // what further segments hold
-    // As it was when it began to wait.
+    std::vector<uint8_t> tail;  // the bytes of further segments
+    // The burst's fields when the frame began to wait.
     uint32_t offset = 0;  // of the frame in `memory`
     uint32_t linear_length = 0;
     uint32_t frame_length = 0;

@@ -1,16 +1,16 @@
-"""What a row is, and the words to write one with.
+"""Packet rows, and the functions to write them.
 
-A row is a sentence of the packet rules, frames that go in, and for each frame what must become of it (expect.py). It is written once
-and runs under each of its variants: every forwarding mode (variants.MODES) unless it says otherwise. So an expectation may be a
-question to the variant's World (world.py), asked once for each:
+A row is a packet rule, input frames, and the expected result of each frame (expect.py). It runs under each of its
+variants. The default is every forwarding mode (variants.MODES). An expectation can be a function of the variant's World
+(world.py), which is called for each variant:
 
-    row("tcp4-syn", "...", forward(ether() / ip4() / tcp()))         the backend and the headers are the variant's
-    row("ttl4-1", "...", expired(ether() / ip4(ttl=1) / tcp()))      dropped or not, as the mode's rules say
-    row("mtu4", "...", lambda world: [forward(... world.path_mtu ...)])   steps that themselves depend on the variant
+    row("tcp4-syn", "...", forward(ether() / ip4() / tcp()))         backend and headers depend on the variant
+    row("ttl4-1", "...", expired(ether() / ip4(ttl=1) / tcp()))      dropped or not, by the mode's rules
+    row("mtu4", "...", lambda world: [forward(... world.path_mtu ...)])   steps that depend on the variant
 
-What leaves is made by scapy or by hand from the rules (oracle.py), the choice of backend by twin.py: nothing in an expectation comes
-from Fairlead. Rows are written in rows_*.py with the functions below; all_rows() collects them. They do not depend on each other:
-their flows differ, so any set of a variant's rows may run together, in any order.
+Expected frames are made by scapy, or by hand from the rules (oracle.py). twin.py selects the backend. No expectation
+comes from Fairlead. The files rows_*.py contain the rows; all_rows() collects them. All rows have different flows, so
+any rows of a variant can run together in any order.
 """
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ import logging
 import pathlib
 import sys
 
-logging.getLogger("scapy").setLevel(logging.ERROR)  # it remarks on what rows break on purpose
+logging.getLogger("scapy").setLevel(logging.ERROR)  # scapy warns about frames that are malformed on purpose
 
 from scapy.all import Dot1AD, Dot1Q, Ether, IP, IPv6, Raw, TCP, UDP
 
@@ -33,14 +33,14 @@ from tests.packet.world import World, flow_of  # noqa: F401 (rows take flow_of f
 
 @dataclasses.dataclass(frozen=True)
 class Buffer:
-    """What a frame lies in, where that matters; nothing of it shows in a pcap file."""
+    """The buffer of a frame, for rows that depend on it. pcap files do not have this information."""
     headroom: int = 128
-    linear: int = 0  # bytes that are contiguous; 0: all
+    linear: int = 0  # contiguous bytes; 0: all
     nic_bad_checksum: bool = False
 
 
 class Framed(bytes):
-    """A frame in a buffer of its own kind."""
+    """A frame with a given buffer."""
     buffer = None
 
 
@@ -50,17 +50,17 @@ class Row:
     rule: str
     variant: str
     steps: list  # of (frame bytes, expectation)
-    records: int = None  # flows that must have been recorded; None: not judged
-    source: str = ""  # the file that it is written in
+    records: int = None  # how many flows must be recorded; None: not checked
+    source: str = ""  # the file that contains it
 
     @property
     def in_pcap(self):
-        """False for rows about buffers, which only the replay in C++ can make."""
+        """False for rows about buffers. Only the replay in C++ can run them."""
         return not any(isinstance(frame, Framed) for frame, _ in self.steps)
 
     @property
     def kind(self):
-        """Rows of the same kind may be judged in one run: its counters cannot hide one behind another."""
+        """Rows of the same kind can share a run: one row's counters cannot hide an error of another's."""
         if any(getattr(expectation, "late", False) for _, expectation in self.steps):
             return "fragments"
         kinds = {expectation.verdict for _, expectation in self.steps}
@@ -80,16 +80,20 @@ def world(variant):
 
 
 def row(name, rule, *steps, variants=MODES, records=None):
-    """Adds a row for each variant. `steps`: (frame, expectation or question) pairs, or functions from World to a list of them; frames
-    are bytes or scapy packets. `records`: how many flows the row must leave recorded, judged in C++, where rows run alone."""
+    """Adds a row for each variant.
+
+    `steps`: pairs (frame, expectation or function that returns it), or functions from World to a list of such pairs.
+    Frames are bytes or scapy packets. `records`: how many flows must be recorded after the row. Only the replay in C++
+    checks it, because rows run alone there.
+    """
     source = pathlib.Path(sys._getframe(1).f_code.co_filename).stem
     built = [step if callable(step) else _built(step) for step in steps]
     for variant in variants:
-        surroundings = world(variant)
+        its_world = world(variant)
         resolved = []
         for step in built:
-            for data, expectation in map(_built, step(surroundings)) if callable(step) else [step]:
-                resolved.append((data, expectation(surroundings, data) if callable(expectation) else expectation))
+            for data, expectation in map(_built, step(its_world)) if callable(step) else [step]:
+                resolved.append((data, expectation(its_world, data) if callable(expectation) else expectation))
         _rows.append(Row(name, rule, variant, resolved, records, source))
 
 
@@ -99,12 +103,13 @@ def _built(step):
 
 
 def all_rows():
-    """Every row of every rows_*.py beside this file, in order of the files' names."""
+    """The rows of all files rows_*.py, in the order of the files' names."""
     if not _rows:
         for path in sorted(pathlib.Path(__file__).parent.glob("rows_*.py")):
             importlib.import_module(f"tests.packet.{path.stem}")
         names = [(one.variant, one.name) for one in _rows]
-        assert len(names) == len(set(names)), f"rows named twice: {sorted({name for name in names if names.count(name) > 1})}"
+        assert len(names) == len(
+            set(names)), f"row names used twice: {sorted({name for name in names if names.count(name) > 1})}"
     return _rows
 
 
@@ -118,7 +123,9 @@ def port():
 
 def ether(destination=PORT_MAC, source=CLIENT_MAC, tags=(), type=None):
     """The Ethernet header with tags: ((0x8100, vlan), ...), outermost first."""
-    header = Ether(dst=destination, src=source) if type is None or tags else Ether(dst=destination, src=source, type=type)
+    header = Ether(dst=destination, src=source)
+    if type is not None and not tags:
+        header = Ether(dst=destination, src=source, type=type)
     for tag_type, vlan in tags:
         tag = Dot1AD(vlan=vlan) if tag_type == 0x88A8 else Dot1Q(vlan=vlan)
         header.lastlayer().type = tag_type
@@ -151,15 +158,16 @@ def payload(size=20):
 # ---- steps ---------------------------------------------------------------------------------------------------------
 
 
-def _check_by_scapy(surroundings, packet, data, expectation):
-    """dsr and nat: what the oracle did by hand must be what scapy makes of the packet, where scapy can speak."""
-    if surroundings.mode not in ("dsr", "nat") or len(expectation.frames) != 1 or not isinstance(packet, Ether):
+def _check_by_scapy(its_world, packet, data, expectation):
+    """dsr and nat: scapy must make the same packet as the oracle made by hand, where scapy can."""
+    if its_world.mode not in ("dsr", "nat") or len(expectation.frames) != 1 or not isinstance(packet, Ether):
         return
-    _, backend, _ = surroundings.choose(flow_of(packet))
-    translates = surroundings.mode == "nat" and not any(service.get("mss_clamp") for service in surroundings.variant.services)
+    _, backend, _ = its_world.choose(flow_of(packet))
+    translates = its_world.mode == "nat" and \
+        not any(service.get("mss_clamp") for service in its_world.variant.services)
     layer = packet.getlayer(TCP) or packet.getlayer(UDP)
-    if surroundings.mode == "nat" and (layer.chksum is not None or not translates):
-        return  # stated checksums follow by the difference, which scapy does not do
+    if its_world.mode == "nat" and (layer.chksum is not None or not translates):
+        return  # nat corrects checksums that the packet sets by the difference, which scapy cannot do
 
     def change(network):
         if translates:
@@ -167,66 +175,71 @@ def _check_by_scapy(surroundings, packet, data, expectation):
             if backend.get("port"):
                 network[layer.__class__].dport = backend["port"]
 
-    assert oracle.agrees(packet, Frame(expectation.frames[0]).network, change), f"the oracles disagree about {packet.summary()}"
+    assert oracle.agrees(packet, Frame(expectation.frames[0]).network, change), \
+        f"scapy and the oracle make different packets of {packet.summary()}"
 
 
 def forward(packet, service=None, flow=None):
-    """A step: the packet leaves, whole, for the backend that the twin says. `flow`: where scapy cannot find it in the packet."""
-    def ask(surroundings, data):
-        expectation = surroundings.forward(data, flow or flow_of(packet), service)
-        assert len(expectation.frames) == 1, f"{len(data)} B were to be forwarded whole"
+    """A step: the packet is forwarded unfragmented to the backend that the twin selects.
+
+    `flow`: the packet's flow, if scapy cannot find it in the packet.
+    """
+    def expect(its_world, data):
+        expectation = its_world.forward(data, flow or flow_of(packet), service)
+        assert len(expectation.frames) == 1, f"a row expects that {len(data)} bytes need no fragmentation"
         if flow is None:
-            _check_by_scapy(surroundings, packet, data, expectation)
+            _check_by_scapy(its_world, packet, data, expectation)
         return expectation
-    return packet, ask
+    return packet, expect
 
 
 def cut(packet, pieces, flow=None):
-    """A step: the packet leaves in that many pieces."""
-    def ask(surroundings, data):
-        expectation = surroundings.forward(data, flow or flow_of(packet))
-        assert len(expectation.frames) == pieces, f"{len(expectation.frames)} pieces, not {pieces}"
+    """A step: the packet leaves in that many fragments."""
+    def expect(its_world, data):
+        expectation = its_world.forward(data, flow or flow_of(packet))
+        assert len(expectation.frames) == pieces, \
+            f"a row expects {pieces} fragments, the oracle makes {len(expectation.frames)}"
         return expectation
-    return packet, ask
+    return packet, expect
 
 
 def error_about(packet, flow, service=None):
-    """A step: an ICMP error goes to the backend of the flow that it is about. `flow`: in the direction from client to frontend."""
-    return packet, lambda surroundings, data: surroundings.forward(data, flow, service, about=True)
+    """A step: an ICMP error goes to the backend of the quoted flow. `flow`: its direction from client to frontend."""
+    return packet, lambda its_world, data: its_world.forward(data, flow, service, about=True)
 
 
 def fragment_of(flow, frame, late=False):
-    """A step: a fragment goes where its flow goes. `late`: it comes before the first one, and waits."""
-    return frame, lambda surroundings, data: surroundings.forward(data, flow, late=late)
+    """A step: a fragment goes to its flow's backend. `late`: it arrives before the first fragment, and waits."""
+    return frame, lambda its_world, data: its_world.forward(data, flow, late=late)
 
 
 def expired(packet, error=True, flow=None):
-    """A step: TTL or hop limit 1. `error`: whether time exceeded may be said."""
-    return packet, lambda surroundings, data: surroundings.expired(data, flow or flow_of(packet), error)
+    """A step: TTL or hop limit 1. `error`: an ICMP time exceeded may be sent."""
+    return packet, lambda its_world, data: its_world.expired(data, flow or flow_of(packet), error)
 
 
 def refused(packet):
-    """A step: no backend, and the client is told so."""
-    return packet, lambda surroundings, data: surroundings.refused(data)
+    """A step: no backend, and the client gets a reset or an ICMP error."""
+    return packet, lambda its_world, data: its_world.refused(data)
 
 
 def too_big(packet, error=True):
-    """A step: larger than the path's MTU and not to be cut. `error`: whether that may be said."""
-    return packet, lambda surroundings, data: surroundings.too_big(data, error)
+    """A step: larger than the path's MTU, and must not be fragmented. `error`: an ICMP error may be sent."""
+    return packet, lambda its_world, data: its_world.too_big(data, error)
 
 
 def reply(packet, flow=None, late=False):
-    """A step, nat: a backend's packet to a client leaves as the frontend's."""
-    return packet, lambda surroundings, data: surroundings.reply(data, flow or flow_of(packet), late)
+    """A step, nat: a backend's packet to a client leaves with the frontend as its source."""
+    return packet, lambda its_world, data: its_world.reply(data, flow or flow_of(packet), late)
 
 
 def reply_error(packet, flow):
-    """A step, nat: an ICMP error on its way to a client. `flow`: what it quotes, client to backend."""
-    return packet, lambda surroundings, data: surroundings.reply_error(data, flow)
+    """A step, nat: an ICMP error to a client. `flow`: the quoted flow, from client to backend."""
+    return packet, lambda its_world, data: its_world.reply_error(data, flow)
 
 
 def in_buffer(step, buffer):
-    """The step, its frame in that buffer."""
+    """The step with its frame in that buffer."""
     packet, expectation = step
     framed = Framed(bytes(packet))
     framed.buffer = buffer
@@ -242,10 +255,10 @@ def kernel(packet):
 
 
 def describe(frame):
-    """One readable line about a frame, for failures."""
+    """One line about a frame, for failure messages."""
     frame = bytes(frame)
     try:
         summary = Ether(frame).summary()
-    except Exception as error:  # scapy may choke on what a row deliberately breaks
+    except Exception as error:  # scapy may fail on frames that are malformed on purpose
         summary = f"(scapy: {error})"
     return f"{len(frame)} B {summary} {frame[:54].hex()}{'...' if len(frame) > 54 else ''}"

@@ -36,8 +36,10 @@ _MAKERS = {HOP: options, DESTINATION: options, ROUTING: routing, FRAGMENT: fragm
 
 
 def chain(kinds, layer, last=None):
-    """An IPv6 packet whose extension headers are `kinds`: numbers, or (number, keyword arguments); `layer`: the transport. Also the
-    same without them, by which its backend is found."""
+    """Returns an IPv6 packet with these extension headers, and the same packet without them.
+
+    `kinds`: numbers, or (number, keyword arguments). `layer`: the transport header.
+    """
     plain = ether() / ip6() / layer
     transport = bytes(plain)[14 + 40:]
     next_header = bytes(plain)[14 + 6] if last is None else last
@@ -50,48 +52,58 @@ def chain(kinds, layer, last=None):
 
 
 def walked(kinds, layer):
-    """A step: the chain is walked, and the packet goes where it would go without it. Through nat AH cannot: it covers the addresses."""
+    """A step: the packet goes to the same backend as without its extension headers.
+
+    nat drops packets with AH, because AH covers the addresses.
+    """
     packet, plain = chain(kinds, layer)
-    _, ask = forward(packet, flow=flow_of(plain))
+    _, expect = forward(packet, flow=flow_of(plain))
     has_ah = any((kind[0] if isinstance(kind, tuple) else kind) == AH for kind in kinds)
-    return packet, lambda surroundings, data: Drop("ah_nat") if has_ah and surroundings.mode == "nat" else ask(surroundings, data)
+    return packet, lambda its_world, data: \
+        Drop("ah_nat") if has_ah and its_world.mode == "nat" else expect(its_world, data)
 
 
 def refused(kinds, reason="bad_extension", last=None):
     return drop(chain(kinds, tcp(), last)[0], reason)
 
 
-for name, kinds in (("hop-by-hop", [HOP]), ("destination", [DESTINATION]), ("routing", [ROUTING]), ("ah", [AH]), ("atomic", [FRAGMENT]),
+for name, kinds in (("hop-by-hop", [HOP]), ("destination", [DESTINATION]), ("routing", [ROUTING]), ("ah", [AH]),
+                    ("atomic", [FRAGMENT]),
                     ("all", [HOP, DESTINATION, ROUTING, FRAGMENT, AH, DESTINATION]), ("eight", [DESTINATION] * 8),
                     ("hop-by-hop-seven", [HOP] + [DESTINATION] * 7), ("long", [(DESTINATION, {"size": 256})]),
                     ("long-two", [(HOP, {"size": 128}), (DESTINATION, {"size": 128})]),
                     ("ah-longest", [(AH, {"size": 256})]), ("ah-shortest", [(AH, {"size": 16})])):
-    row(f"walk6-{name}", "Extension headers are walked, at most 8 and 256 bytes; the packet leaves with them",
+    row(f"walk6-{name}", "At most 8 extension headers and 256 bytes are walked; the packet keeps them",
         walked(kinds, tcp()), walked(kinds, udp() / payload()), walked(kinds, tcp(flags="PA") / payload(3)))
-row("walk6-atomic-reserved", "An atomic fragment is an ordinary packet, whatever its reserved bits",
+row("walk6-atomic-reserved", "An atomic fragment is forwarded as an ordinary packet, with any reserved bits",
     walked([(FRAGMENT, {"reserved": 0xFF})], tcp()))
 row("walk6-pad1", "Hop-by-hop options: Pad1 and unknown options are walked",
     walked([(HOP, {"body": b"\0\0\0\0\0\0"})], tcp()), walked([(HOP, {"body": b"\x1e\x02ab\0\0"})], tcp()))
-row("walk6-jumbo-in-destination", "The jumbo option means something in a hop-by-hop header only",
+row("walk6-jumbo-in-destination", "The jumbo option outside of a hop-by-hop header is ignored",
     walked([(DESTINATION, {"body": b"\xc2\x04\0\1\0\0"})], tcp()))
 
-row("extension-nine", "More than 8 extension headers: drop", refused([DESTINATION] * 9), refused([HOP] + [DESTINATION] * 8))
+row("extension-nine", "More than 8 extension headers: drop", refused([DESTINATION] * 9),
+    refused([HOP] + [DESTINATION] * 8))
 row("extension-long", "More than 256 bytes of extension headers: drop",
     refused([(DESTINATION, {"size": 264})]), refused([(DESTINATION, {"size": 256}), DESTINATION]),
     refused([(HOP, {"size": 128}), (DESTINATION, {"size": 136})]))
-row("hop-by-hop-not-first", "Hop-by-hop anywhere but first: drop", refused([DESTINATION, HOP]), refused([HOP, HOP]))
-row("routing-segments-left", "Routing header with segments left: drop",
+row("hop-by-hop-not-first", "A hop-by-hop header that is not first: drop", refused([DESTINATION, HOP]),
+    refused([HOP, HOP]))
+row("routing-segments-left", "A routing header with segments left: drop",
     *[refused([(ROUTING, {"segments_left": left})]) for left in (1, 2, 255)])
-row("jumbogram", "Jumbogram: drop",
+row("jumbogram", "A jumbogram: drop",
     drop(ether() / ip6(nh=HOP, plen=0) / Raw(options(6, body=b"\xc2\x04\0\1\0\0") + bytes(tcp())), "bad_extension"),
     refused([(HOP, {"body": b"\xc2\x04\0\1\0\0"})]))
 row("no-next-header", "Next header 59: drop",
-    drop(ether() / ip6(nh=NO_NEXT) / payload(), "unsupported_protocol"), refused([DESTINATION], "unsupported_protocol", last=NO_NEXT))
+    drop(ether() / ip6(nh=NO_NEXT) / payload(), "unsupported_protocol"),
+    refused([DESTINATION], "unsupported_protocol", last=NO_NEXT))
 row("extension-past-end", "An extension header past the end of the packet: drop",
     *[drop(ether() / ip6(nh=kind) / Raw(bytes([6, 5]) + b"\0" * size), "bad_extension")
       for kind in (HOP, DESTINATION, ROUTING, AH) for size in (0, 5, 6, 20)],
     drop(ether() / ip6(nh=FRAGMENT) / Raw(b"\6\0\0\0"), "bad_extension"))
-row("extension-then-short-tcp", "TCP header cut behind extension headers: drop",
-    *[drop(ether() / ip6(nh=DESTINATION) / Raw(options(6) + bytes(tcp())[:size]), "bad_tcp_header") for size in (0, 8, 19)])
+row("extension-then-short-tcp", "A truncated TCP header behind extension headers: drop",
+    *[drop(ether() / ip6(nh=DESTINATION) / Raw(options(6) + bytes(tcp())[:size]), "bad_tcp_header")
+      for size in (0, 8, 19)])
 
-row("plain-df", "DF alone makes no fragment", forward(ether() / ip4(destination=WEB4, flags="DF") / tcp()))
+row("plain-df", "A packet with DF, but without MF and offset, is not a fragment",
+    forward(ether() / ip4(destination=WEB4, flags="DF") / tcp()))

@@ -1,6 +1,6 @@
-// Every packet row through the real pipeline, without EAL and without a NIC: each row alone, from
-// fresh state, with every verdict, reason, byte and counter judged. Registered by name, so that a
-// row that fails is a test that fails.
+// Runs every packet row through the real pipeline, without EAL and NIC. Each row runs alone from
+// fresh state. The test compares every verdict, drop reason, byte and counter. Each row is
+// registered as one test.
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -31,12 +31,12 @@ std::string Hex(const Bytes& bytes) {
   return text;
 }
 
-std::string Words(Verdict verdict, DropReason reason) {
+std::string VerdictText(Verdict verdict, DropReason reason) {
   switch (verdict) {
     case Verdict::kForward:
       return "forward";
-    case Verdict::kReply:
-      return "reply";
+    case Verdict::kAnswer:
+      return "answer";
     case Verdict::kToKernel:
       return "to_kernel";
     case Verdict::kDrop:
@@ -49,21 +49,21 @@ std::string Words(Verdict verdict, DropReason reason) {
   return "no verdict";
 }
 
-// A reply may grow into the room behind the frame, by as much as it needs. A frame that is cut in
-// two has nothing free behind its first part.
-FrameRoom RoomOf(const PacketStep& step, uint32_t linear_length) {
-  FrameRoom room = step.room;
-  if (room.linear_length == 0) room.linear_length = linear_length;
-  if (room.linear_length != 0 && room.linear_length < step.frame.size()) return room;
-  constexpr size_t kOption = 8;  // what an advertisement may grow by, and is checked for beforehand
+// A reply that is longer than its request gets exactly the tailroom that it needs. A frame in two
+// segments has no tailroom behind its first segment.
+FrameLayout LayoutOf(const PacketStep& step, uint32_t linear_length) {
+  FrameLayout layout = step.layout;
+  if (layout.linear_length == 0) layout.linear_length = linear_length;
+  if (layout.linear_length != 0 && layout.linear_length < step.frame.size()) return layout;
+  constexpr size_t kOption = 8;  // the pipeline requires this tailroom for any advertisement
   const size_t length = step.out.empty() ? 0 : step.out.front().size();
-  room.tailroom = static_cast<uint16_t>(
-      step.verdict == Verdict::kReply && length > step.frame.size() ? length - step.frame.size()
-                                                                    : kOption);
-  return room;
+  layout.tailroom = static_cast<uint16_t>(
+      step.verdict == Verdict::kAnswer && length > step.frame.size() ? length - step.frame.size()
+                                                                     : kOption);
+  return layout;
 }
 
-// Compares as sets: the order in which made and released frames leave is no rule.
+// Compares as sets: the rules do not specify the order in which made and released frames leave.
 void ExpectSameFrames(Frames wanted, Frames got, const std::string& what) {
   std::sort(wanted.begin(), wanted.end(), FrameLess);
   std::sort(got.begin(), got.end(), FrameLess);
@@ -91,9 +91,9 @@ class RowTest : public testing::Test {
     }
     harness->Reset();
     for (size_t at = 0; at < row_->steps.size(); at += burst_size_) RunBurst(harness.get(), at);
-    Take(harness->Release(true));
+    CollectLate(harness->Release(true));
     ExpectSameFrames(wanted_late_, got_late_, "fragments that waited");
-    JudgeCounters(*harness);
+    CheckCounters(*harness);
   }
 
  private:
@@ -102,41 +102,41 @@ class RowTest : public testing::Test {
     Burst burst;
     for (size_t i = at; i < end; ++i) {
       const PacketStep& step = row_->steps[i];
-      harness->buffers().Receive(step.frame, RoomOf(step, linear_length_), &burst);
+      harness->buffers().Receive(step.frame, LayoutOf(step, linear_length_), &burst);
     }
     const PacketHarness::Outcome outcome = harness->Process(&burst);
     Frames made;
-    for (size_t i = at; i < end; ++i) Judge(row_->steps[i], outcome.packets[i - at], &made);
-    ExpectSameFrames(made, outcome.made, "errors and pieces");
-    Take(harness->Release(false));
+    for (size_t i = at; i < end; ++i) CheckPacket(row_->steps[i], outcome.packets[i - at], &made);
+    ExpectSameFrames(made, outcome.made, "ICMP errors and further fragments");
+    CollectLate(harness->Release(false));
   }
 
-  // `made`: what the pipeline must have made on top of the packet itself is added there.
-  void Judge(const PacketStep& step, const PacketHarness::Left& left, Frames* made) {
+  // Appends to `made` the frames that the pipeline must have made besides the packet itself.
+  void CheckPacket(const PacketStep& step, const PacketHarness::PacketFate& left, Frames* made) {
     if (left.verdict == Verdict::kHeld) {
       EXPECT_TRUE(step.late) << "held: " << Hex(step.frame);
       wanted_late_.insert(wanted_late_.end(), step.out.begin(), step.out.end());
       return;
     }
-    // Within a burst a fragment meets the decision that a first one behind it recorded.
+    // Within a burst, a fragment finds the routing decision that a later first fragment recorded.
     EXPECT_TRUE(!step.late || burst_size_ > 1) << "not held: " << Hex(step.frame);
-    EXPECT_EQ(Words(left.verdict, left.reason), Words(step.verdict, step.reason))
+    EXPECT_EQ(VerdictText(left.verdict, left.reason), VerdictText(step.verdict, step.reason))
         << "sent " << Hex(step.frame);
-    const auto own = static_cast<Frames::difference_type>(LeavesItself(step) ? 1 : 0);
+    const auto own = static_cast<Frames::difference_type>(LeavesInOwnBuffer(step) ? 1 : 0);
     if (own == 1 && !left.frame.empty()) {
       EXPECT_EQ(Hex(left.frame), Hex(step.out.front())) << "sent " << Hex(step.frame);
     }
     made->insert(made->end(), step.out.begin() + own, step.out.end());
   }
 
-  void Take(const PacketHarness::Outcome& outcome) {
-    for (const PacketHarness::Left& left : outcome.packets) {
+  void CollectLate(const PacketHarness::Outcome& outcome) {
+    for (const PacketHarness::PacketFate& left : outcome.packets) {
       if (!left.frame.empty()) got_late_.push_back(left.frame);
     }
     got_late_.insert(got_late_.end(), outcome.made.begin(), outcome.made.end());
   }
 
-  void JudgeCounters(const PacketHarness& harness) {
+  void CheckCounters(const PacketHarness& harness) {
     PacketTotals wanted;
     for (const PacketStep& step : row_->steps) {
       ++wanted.rx_packets;
@@ -145,7 +145,7 @@ class RowTest : public testing::Test {
       if (step.verdict == Verdict::kForward) --wanted.generated;
       if (step.verdict == Verdict::kToKernel) ++wanted.to_kernel;
       if (step.verdict == Verdict::kDrop) ++wanted.drops[static_cast<size_t>(step.reason)];
-      if (step.verdict == Verdict::kReply) {
+      if (step.verdict == Verdict::kAnswer) {
         ++wanted.drops[static_cast<size_t>(DropReason::k_answered)];
       }
     }
@@ -193,7 +193,8 @@ void RegisterAll() {
   Result<PacketRows> loaded = LoadPacketRows();
   const bool empty = loaded.ok() && loaded->rows.empty();
   if (!loaded.ok() || empty) {
-    const std::string message = empty ? "there is no row" : loaded.status().message();
+    const std::string message =
+        empty ? "export_rows.py exported no rows" : loaded.status().message();
     testing::RegisterTest("Rows", "CanBeLoaded", nullptr, nullptr, __FILE__, __LINE__,
                           [message]() -> LoadFailure* { return new LoadFailure(message); });
     return;

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""Writes docs/packet-rules.md: every rule of the packet rows and the rows that hold Fairlead to it.
+"""Writes docs/packet-rules.md: every packet rule, and the rows that test it.
 
     rules_doc.py            writes it
-    rules_doc.py --check    status 1 when it is not up to date (test_rules_doc.py asks the same)
+    rules_doc.py --check    exits with status 1 if it is not up to date (test_rules_doc.py checks the same)
 """
 import collections
 import importlib
 import pathlib
 import sys
+import textwrap
 
 _TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(_TOP))
@@ -15,17 +16,24 @@ from tests.packet.rows import all_rows  # noqa: E402
 from tests.packet.variants import MODES, TUNNELS  # noqa: E402
 
 PATH = _TOP / "docs/packet-rules.md"
-_HEAD = """# What every packet gets
+_COLUMNS = 116
+_HEAD = """# Packet rules
 
-What becomes of each packet, and the rows of `tests/packet` that hold Fairlead to it. Each row is packets made by scapy and, for each of
-them, what must leave and what must be counted, worked out by scapy or by hand; it runs through the real binary by pcap files (pytest),
-alone through the pipeline in C++ (`packet-rows-test`, with the same frames split over segments, too) and as a benchmark
-(`bench/packet-rows`). Every run keeps `rx + generated = tx + sum(drops) + to_kernel`.
+This page lists what Fairlead does with each packet, and the rows in `tests/packet` that test it. A row contains
+packets made by scapy. For each packet, it has the frames that must leave and the counters that must change,
+computed by scapy or by hand.
 
-Which rule comes first when several apply: the list in `dataplane/pipeline/pipeline.h`.
+Each row runs through the real binary by pcap files (pytest), alone through the pipeline in C++ (`packet-rows-test`,
+also with the frames split over segments), and as a benchmark (`bench/packet-rows`). Every run checks
+`rx + generated = tx + sum(drops) + to_kernel`.
 
-*Every mode*: `dsr`, `ipip` and `gue` with backends of either family, `nat`; each with clients of both families. Other names are
-variants of the configuration (`tests/packet/variants.py`). Written by `tests/packet/rules_doc.py`; do not edit.
+If several rules apply to a packet, the list in `dataplane/pipeline/pipeline.h` says which comes first.
+
+*F* is an address that some frontend has. *Every mode* is `dsr`, `ipip` and `gue` with backends of either family,
+and `nat`; each with clients of both families. *Tunnels* are `ipip` and `gue`. Other names are variants of the
+configuration (`tests/packet/variants.py`).
+
+`tests/packet/rules_doc.py` writes this page from the rows. Do not edit it.
 """
 
 
@@ -42,11 +50,11 @@ def _modes(variants):
 def _names(names):
     if len(names) <= 4:
         return ", ".join(f"`{name}`" for name in names)
-    return f"`{names[0]}` … `{names[-1]}` ({len(names)} rows)"
+    return f"{len(names)} rows, `{names[0]}` to `{names[-1]}`"
 
 
 def _sections():
-    """(title, [(rule, row names, variants)]) of each rows_*.py, in the order in which they are written."""
+    """Yields (title, [(rule, row names, variants)]) of each rows_*.py, in the order of the file."""
     rows = all_rows()
     for path in sorted(pathlib.Path(__file__).parent.glob("rows_*.py")):
         module = importlib.import_module(f"tests.packet.{path.stem}")
@@ -55,16 +63,22 @@ def _sections():
             if row.source == path.stem:
                 groups[row.rule].append(row)
         yield module.__doc__.strip(), [(rule, list(dict.fromkeys(row.name for row in group)),
-                                        list(dict.fromkeys(row.variant for row in group))) for rule, group in groups.items()]
+                                        list(dict.fromkeys(row.variant for row in group)))
+                                       for rule, group in groups.items()]
+
+
+def _entry(rule, names, variants):
+    """A list entry: the rule, and in parentheses its rows and where they run."""
+    return textwrap.fill(f"{rule}. ({_names(names)}: {_modes(variants)})", _COLUMNS, initial_indent="- ",
+                         subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def text():
     rows = all_rows()
-    lines = [_HEAD, f"{len({row.name for row in rows})} rows, {len(rows)} with each counted once for each variant that it runs under.", ""]
+    names = {row.name for row in rows}
+    lines = [_HEAD, f"There are {len(names)} rows. With their variants, they make {len(rows)} tests.", ""]
     for title, rules in _sections():
-        lines += [f"## {title.rstrip('.')}", "", "| rule | rows | under |", "|---|---|---|"]
-        lines += [f"| {rule.replace('|', '/')} | {_names(names)} | {_modes(variants)} |" for rule, names, variants in rules]
-        lines.append("")
+        lines += [f"## {title.rstrip('.')}", "", *(_entry(*rule) for rule in rules), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -72,7 +86,7 @@ def main():
     if sys.argv[1:] == ["--check"]:
         current = PATH.exists() and PATH.read_text() == text()
         if not current:
-            print(f"{PATH} is not up to date: run tests/packet/rules_doc.py", file=sys.stderr)
+            print(f"{PATH} is not up to date; run tests/packet/rules_doc.py", file=sys.stderr)
         return 0 if current else 1
     PATH.write_text(text())
     return 0

@@ -20,7 +20,7 @@ def build_dir():
     try:
         return pathlib.Path(os.environ["FAIRLEAD_BUILD"]).resolve()
     except KeyError:
-        raise RuntimeError("FAIRLEAD_BUILD is not set: the build folder that the programs are taken from") from None
+        raise RuntimeError("FAIRLEAD_BUILD is not set; set it to the build folder that contains the programs") from None
 
 
 def write_pcap(path, frames):
@@ -38,7 +38,7 @@ def read_pcap(path):
     frames, at = [], 24
     while at < len(data):
         captured, length = struct.unpack_from(order + "II", data, at + 8)
-        assert captured == length, "a frame was cut in the output file"
+        assert captured == length, f"{path}: a frame of {length} bytes has only {captured} bytes in the file"
         frames.append(data[at + 16:at + 16 + captured])
         at += 16 + captured
     return frames
@@ -46,8 +46,8 @@ def read_pcap(path):
 
 @dataclasses.dataclass
 class Outcome:
-    frames: list  # what left, in order
-    report: dict  # the JSON line
+    frames: list  # the frames that left, in order
+    report: dict  # the JSON that the dataplane prints at exit
 
     @property
     def drops(self):
@@ -57,7 +57,7 @@ class Outcome:
         return {**{name: self.report[name] for name in ("rx", "tx", "generated", "to_kernel")}, "drops": self.drops}
 
     def require_sound(self):
-        """What holds after every run, whatever came in."""
+        """Checks what must hold after every run: the conservation law, and that no mbuf leaks."""
         report = self.report
         left = report["rx"] + report["generated"]
         right = report["tx"] + sum(report["drops"].values()) + report["to_kernel"]
@@ -67,7 +67,7 @@ class Outcome:
 
 
 class Runner:
-    """One per test session. Images are built once for each variant."""
+    """Runs the dataplane. There is one Runner for each test session. It builds each variant's image once."""
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fairlead-packets-"))
@@ -83,12 +83,12 @@ class Runner:
             path = self.folder / f"{variant.name}.image"
             command = [build_dir() / "tools/fairctl/fairctl", "snapshot", "build", services, "-o", path]
             result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-            assert result.returncode == 0, f"fairctl snapshot build: {result.stderr}"
+            assert result.returncode == 0, f"fairctl snapshot build failed: {result.stderr}"
             self._images[variant.name] = path
         return self._images[variant.name]
 
     def run(self, variant, frames):
-        """Every frame through one process with one worker."""
+        """Sends all frames through one process with one worker."""
         number = next(_numbers)
         source, sink = self.folder / f"{number}.in.pcap", self.folder / f"{number}.out.pcap"
         write_pcap(source, frames)
@@ -98,9 +98,11 @@ class Runner:
 
     def execute(self, arguments, eal, sink):
         command = [build_dir() / "dataplane/fairlead-dataplane", *arguments, "--exit-when-idle", "100ms", "--",
-                   "--no-huge", "--no-pci", "--no-telemetry", f"--file-prefix=flpkt-{os.getpid()}-{next(_numbers)}", *eal]
-        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, check=False)
+                   "--no-huge", "--no-pci", "--no-telemetry", f"--file-prefix=flpkt-{os.getpid()}-{next(_numbers)}",
+                   *eal]
+        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60,
+                                check=False)
         assert result.returncode == 0, f"fairlead-dataplane: status {result.returncode}\n{result.stdout}{result.stderr}"
         lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
-        assert len(lines) == 1, f"one JSON line was to be printed at exit:\n{result.stdout}{result.stderr}"
+        assert len(lines) == 1, f"expected one JSON line at exit, found {len(lines)}:\n{result.stdout}{result.stderr}"
         return Outcome(read_pcap(sink), json.loads(lines[0]))

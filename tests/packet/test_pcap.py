@@ -1,8 +1,8 @@
-"""Every row through the real binary, by net_pcap.
+"""Runs every row through the real binary, by net_pcap.
 
-Rows of one variant that expect the same kind of verdict run together, so that in most runs one counter alone may move. When a run is
-not what it should be, its rows run one by one, so that the ones to blame fail, and only they. (rows_test.cc judges every row alone,
-packet by packet.)
+Rows of one variant that expect the same kind of verdict run together, so that in most runs only one counter changes. If
+a run differs from the expectation, its rows run again one by one, so that only the wrong rows fail. (rows_test.cc
+checks every row alone, packet by packet.)
 """
 import collections
 
@@ -15,11 +15,11 @@ from tests.packet.runner import write_pcap
 from tests.packet.variants import VARIANTS
 
 _ROWS = [row for row in all_rows() if row.in_pcap]
-_ALONE = ("limited",)  # each row begins with full buckets
+_ALONE = ("limited",)  # each row needs full token buckets
 
 
 class _Groups:
-    """Runs a group of rows at the first question about one of them."""
+    """Runs a group of rows when the first of its rows is tested."""
 
     def __init__(self, runner):
         self._runner = runner
@@ -51,14 +51,14 @@ def groups(runner):
 
 
 @pytest.mark.parametrize("row", _ROWS, ids=[f"{row.variant}-{row.name}" for row in _ROWS])
-def test_row(groups, row):
+def test_each_frame_of_a_row_gets_the_expected_result(groups, row):
     wrong = groups.complaint(row)
     assert wrong is None, f"\n{row.rule}\n{wrong}"
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
-def test_rows_of_all_kinds_in_the_same_bursts(runner, variant):
-    # Interleaved, so that a burst holds every kind of verdict.
+def test_rows_give_the_expected_results_when_mixed_in_bursts(runner, variant):
+    # Interleaved, so that a burst contains every kind of verdict.
     rows = [row for row in _ROWS if row.variant == variant]
     if variant in _ALONE:
         rows = rows[:1]
@@ -72,7 +72,7 @@ def test_rows_of_all_kinds_in_the_same_bursts(runner, variant):
     assert wrong is None, wrong
 
 
-def test_counts_of_services_and_backends_add_up(runner):
+def test_services_and_backends_count_their_packets_and_bytes(runner):
     row = next(row for row in _ROWS if row.name == "spread4" and row.variant == "base")
     outcome = runner.run(VARIANTS["base"], [frame for frame, _ in row.steps])
     wanted = collections.Counter(expectation.frames[0][:6] for _, expectation in row.steps)
@@ -86,8 +86,8 @@ def test_counts_of_services_and_backends_add_up(runner):
         assert got["packets"] == wanted[bytes.fromhex(backend["mac"].replace(":", ""))]
 
 
-def test_share_of_backends_is_their_weight():
-    # The twin's own table, which the rows above hold the binary to: within 1 % of the weights.
+def test_each_backend_owns_slots_in_proportion_to_its_weight():
+    # In the twin's table, to which the rows above compare the binary. The tolerance is 1 % of the share.
     owners = world("base").twin._owners("web")
     web = next(service for service in VARIANTS["base"].services if service["name"] == "web")
     total = sum(backend["weight"] for backend in web["backends"])
@@ -96,8 +96,8 @@ def test_share_of_backends_is_their_weight():
         assert share == pytest.approx(backend["weight"] / total, rel=0.01)
 
 
-def test_device_given_by_eal_arguments(runner):
-    """The command line that the documentation shows: --vdev behind --, and the device as a port."""
+def test_a_device_of_the_eal_arguments_can_be_a_port(runner):
+    """As in the documentation: --vdev after `--`, and the device as a port."""
     row = next(row for row in _ROWS if row.name == "tcp4-life" and row.variant == "base")
     source, sink = runner.folder / "vdev.in.pcap", runner.folder / "vdev.out.pcap"
     write_pcap(source, [frame for frame, _ in row.steps])

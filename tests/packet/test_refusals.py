@@ -1,4 +1,4 @@
-"""What the packet rules refuse at configuration: no packet can tell."""
+"""Configurations that the packet rules forbid. They are refused before any packet."""
 import copy
 import subprocess
 
@@ -17,20 +17,24 @@ def _service(name, frontends, backends, **extra):
 
 _NAT = {"forwarding": "nat"}
 _REFUSED = {
-    # (backend address, backend port, protocol) names exactly one frontend, within a service as between services; the pair is named.
+    # (backend address, backend port, protocol) must identify one frontend, within a service and between services. The
+    # message names the endpoint and, in the first two cases, both frontends.
     "nat-between-services": ([_service("a", ["203.0.113.1:80/tcp"], [{"address": "10.0.0.1", "port": 8080}], **_NAT),
                               _service("b", ["203.0.113.2:80/tcp"], [{"address": "10.0.0.1", "port": 8080}], **_NAT)],
                              ["10.0.0.1:8080", "203.0.113.1:80", "203.0.113.2:80"]),
-    "nat-within-a-service": ([_service("a", ["203.0.113.1:80/tcp", "203.0.113.1:443/tcp"], [{"address": "10.0.0.1", "port": 8080}], **_NAT)],
+    "nat-within-a-service": ([_service("a", ["203.0.113.1:80/tcp", "203.0.113.1:443/tcp"],
+                                       [{"address": "10.0.0.1", "port": 8080}], **_NAT)],
                              ["10.0.0.1:8080", "203.0.113.1:80", "203.0.113.1:443"]),
     "nat-frontend-port": ([_service("a", ["203.0.113.1:80/tcp"], [{"address": "10.0.0.1"}], **_NAT),
                            _service("b", ["203.0.113.2:80/tcp"], [{"address": "10.0.0.1"}], **_NAT)], ["10.0.0.1:80"]),
-    "nat-across-families": ([_service("a", ["203.0.113.1:80/tcp"], [{"address": "2001:db8::1"}], **_NAT)], ["2001:db8::1"]),
+    "nat-across-families": ([_service("a", ["203.0.113.1:80/tcp"], [{"address": "2001:db8::1"}], **_NAT)],
+                            ["2001:db8::1"]),
     "backend-is-F": ([_service("a", ["203.0.113.1:80/tcp"], [{"address": "203.0.113.1"}])], ["203.0.113.1"]),
     "backend-is-F-of-another": ([_service("a", ["203.0.113.1:80/tcp"], [{"address": "203.0.113.2"}]),
                                  _service("b", ["203.0.113.2:80/tcp"], [{"address": "10.0.0.1"}])], ["203.0.113.2"]),
     "port-without-nat": ([_service("a", ["203.0.113.1:80/tcp"], [{"address": "10.0.0.1", "port": 8080}])], ["8080"]),
-    "frontend-twice": ([_service("a", ["203.0.113.1:80/tcp"], []), _service("b", ["203.0.113.1:80/tcp"], [])], ["203.0.113.1:80"]),
+    "frontend-twice": ([_service("a", ["203.0.113.1:80/tcp"], []), _service("b", ["203.0.113.1:80/tcp"], [])],
+                       ["203.0.113.1:80"]),
 }
 
 
@@ -42,15 +46,15 @@ def _build(tmp_path, services):
 
 
 @pytest.mark.parametrize("name", _REFUSED)
-def test_refused_with_the_values_named(tmp_path, name):
+def test_a_forbidden_configuration_is_refused_and_the_message_names_the_values(tmp_path, name):
     services, words = _REFUSED[name]
     result, image = _build(tmp_path, services)
     assert result.returncode != 0 and not image.exists()
     assert all(word in result.stderr for word in words), result.stderr
 
 
-def test_each_is_accepted_without_what_is_wrong(tmp_path):
-    """The same shapes, right: so it is the fault that is refused above."""
+def test_similar_configurations_without_the_conflicts_are_accepted(tmp_path):
+    """Shows that the refusals above are due to the conflicts."""
     services = [_service("a", ["203.0.113.1:80/tcp"], [{"address": "10.0.0.1", "port": 8080}], **_NAT),
                 _service("b", ["203.0.113.2:80/tcp"], [{"address": "10.0.0.1", "port": 8081}], **_NAT),
                 _service("c", ["[2001:db8::2]:80/tcp"], [{"address": "2001:db8:b::1"}], **_NAT),
@@ -59,9 +63,10 @@ def test_each_is_accepted_without_what_is_wrong(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("variant, overhead", [("base", 0), ("ipip4", 20), ("ipip6", 40), ("gue4", 32), ("gue6", 52), ("nat", 0)])
+@pytest.mark.parametrize("variant, overhead",
+                         [("base", 0), ("ipip4", 20), ("ipip6", 40), ("gue4", 32), ("gue6", 52), ("nat", 0)])
 def test_backends_behind_less_than_an_ipv6_mtu_are_left_out(runner, variant, overhead):
-    """The smallest port MTU that a mode may have with IPv6 clients, to the byte: below it nobody could be told what fits."""
+    """Tests the smallest port MTU of each mode with IPv6 clients. Below, the path MTU would be less than 1280 bytes."""
     services = VARIANTS[variant].services
     frame = bytes(ether() / ip6() / tcp())
     fits = runner.run(Variant(variant, services=services, mtu=1280 + overhead), [frame])

@@ -1,7 +1,7 @@
-"""Which backend a flow gets: a slow, plain second implementation, in Python, of lookup, flow hash and Maglev.
+"""Which backend a flow gets: a slow, plain second implementation of lookup, flow hash and Maglev in Python.
 
-Written from the contracts in lib/ (flow_key.h, flow_hash.h, maglev_table.h and the format that identities are hashed in), never from
-what Fairlead answers, so that the rows' expectations are independent of the code under test.
+It is written from the contracts in lib/ (flow_key.h, flow_hash.h, maglev_table.h and the format in which identities are
+hashed), never from Fairlead's output. So the rows' expectations are independent of the code under test.
 """
 import functools
 import ipaddress
@@ -13,7 +13,7 @@ SLOT_COUNT = 65537
 
 
 def parse_frontend(text):
-    """'[2001:db8::10]:80/tcp' -> (address, (first port, last port), protocol number). Port 0 is every port."""
+    """'[2001:db8::10]:80/tcp' -> (address, (first port, last port), protocol number). Port 0 means all ports."""
     match = re.fullmatch(r"\[?([0-9a-f.:]+?)\]?:(\d+)(?:-(\d+))?/(tcp|udp)", text)
     first = int(match[2])
     ports = (1, 65536) if first == 0 else (first, int(match[3] or first))  # wider than any range
@@ -22,8 +22,11 @@ def parse_frontend(text):
 
 @functools.lru_cache(maxsize=None)
 def maglev(backends, slot_count, seed):
-    """Owner (position in `backends`) of each slot. `backends`: ((identity, weight), ...). Eisenbud et al., 3.4, with turns by weight: in
-    each round a backend gains weight / max_weight of a turn and takes one whenever it has a whole one."""
+    """The owner of each slot, as an index into `backends`. `backends`: ((identity, weight), ...).
+
+    Eisenbud et al., 3.4, with turns by weight: in each round, a backend gains weight / max_weight of a turn, and takes
+    a turn whenever it has a whole one.
+    """
     order = sorted((identity, position) for position, (identity, weight) in enumerate(backends) if weight > 0)
     owners = [None] * slot_count
     if not order:
@@ -58,7 +61,7 @@ def identity(backend, seed):
 
 
 def flow_bytes(policy, source, destination, protocol, source_port, destination_port):
-    """The flow key as it is hashed: 16 bytes for IPv4, 40 for IPv6; what the policy does not look at is zero."""
+    """The flow key as it is hashed: 16 bytes for IPv4, 40 for IPv6. Fields that the policy ignores are zero."""
     if policy != "5-tuple":
         source_port = destination_port = 0
     if policy == "source-ip":
@@ -68,7 +71,7 @@ def flow_bytes(policy, source, destination, protocol, source_port, destination_p
 
 
 class Twin:
-    """Answers for one variant."""
+    """The second implementation with the configuration of one variant."""
 
     def __init__(self, variant):
         self.seed = variant.hash_seed
@@ -84,22 +87,28 @@ class Twin:
                       SLOT_COUNT, self.seed)
 
     def service(self, destination, protocol, port):
-        """The service of a destination, or None: the frontend with the fewest ports, of those that have this one."""
+        """The service of a destination, or None. The frontend with the fewest ports has precedence."""
         found = [(last - first, service) for (address, (first, last), number), service in self.frontends.items()
                  if (address, number) == (destination, protocol) and first <= port <= last]
         return min(found, key=lambda one: one[0])[1] if found else None
 
     def hash(self, service, source, destination, protocol, source_port, destination_port):
-        """(low half, high half) of the flow's hash. The service's policy decides the slot, the low half's upper 32 bits; all else comes
-        of the whole 5-tuple."""
+        """Returns (low half, high half) of the flow's hash.
+
+        The slot is from the low half's upper 32 bits, which come from the fields of the service's policy. All other
+        bits come from the 5-tuple.
+        """
         flow = source, destination, protocol, source_port, destination_port
         reduced, whole = (xxhash.xxh3_128_intdigest(flow_bytes(policy, *flow), self.seed)
                           for policy in (service.get("hash", "5-tuple"), "5-tuple"))
         return (reduced & (2**64 - 2**32)) | (whole & (2**32 - 1)), whole >> 64
 
     def choose(self, source, destination, protocol, source_port, destination_port):
-        """(service, backend, entropy) for a flow; the service is None when no frontend takes it, the backend when none may serve. The
-        entropy, the hash's high half, shows in the headers of tunnels."""
+        """Returns (service, backend, entropy) of a flow.
+
+        The service is None if no frontend matches, the backend if the service has no usable one. The entropy is the
+        hash's high half, which tunnels put into their headers.
+        """
         source, destination = ipaddress.ip_address(source), ipaddress.ip_address(destination)
         service = self.service(destination, protocol, destination_port)
         if service is None:
@@ -109,7 +118,7 @@ class Twin:
         return service, None if owner is None else service["backends"][owner], high
 
     def frontend_of(self, backend, port, protocol):
-        """nat's way back: (address, port) of the frontend that the backend's endpoint stands for, or None."""
+        """nat, replies: the (address, port) of the frontend of the backend's endpoint, or None."""
         found = []
         for (address, (first, last), frontend_protocol), service in self.frontends.items():
             if frontend_protocol != protocol or service.get("forwarding") != "nat":

@@ -1,17 +1,17 @@
-"""The configurations that rows run under: what services.yaml and dataplane.yaml say, as plain values.
+"""The configurations under which rows run: the content of services.yaml and dataplane.yaml as plain values.
 
-Everything that a row needs to know about its surroundings is here: ports' and backends' MAC addresses, frontends, policies. The same
-services exist in every forwarding mode (MODES), so that the same rows run in each.
+They define the MAC addresses of ports and backends, the frontends and the policies. The same services exist in every
+forwarding mode (MODES), so that the same rows run in each.
 """
 import copy
 import dataclasses
 
 PORT_MAC = "02:00:00:00:00:01"
-EXTRA_MAC = "02:00:00:00:00:99"  # the base variant's second address
+EXTRA_MAC = "02:00:00:00:00:99"  # the port's extra MAC
 CLIENT_MAC = "02:00:00:00:0c:07"
 STRANGER_MAC = "02:00:00:00:dd:dd"
 BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
-GATEWAY_MAC = "02:00:00:00:00:fe"  # where replies through nat go
+GATEWAY_MAC = "02:00:00:00:00:fe"  # the next hop of nat's replies
 
 PORT4 = "10.0.0.1"  # the port's own addresses
 PORT6 = "2001:db8:b::1"
@@ -19,7 +19,7 @@ CLIENT4 = "198.51.100.7"
 CLIENT6 = "2001:db8:c::7"
 WEB4 = "203.0.113.10"  # web: tcp 80 and 443, weights 1 2 1; dns: udp 53
 WEB6 = "2001:db8::10"
-ANY4 = "203.0.113.20"  # any: every tcp port, but 443 is tls's
+ANY4 = "203.0.113.20"  # any: every tcp port except 443, which is tls
 ANY6 = "2001:db8::20"
 SOURCE4 = "203.0.113.30"  # sticky: by source address; tcp 80, udp 80
 SOURCE6 = "2001:db8::30"
@@ -31,11 +31,12 @@ EMPTY4 = "203.0.113.60"  # empty: no backend; zero (port 81): all weights 0; los
 NONE4 = "203.0.113.70"  # untracked: tcp 80, udp 80, tracking none
 TRACKED4 = "203.0.113.80"  # tracked: tcp 80, udp 80, every flow recorded
 TRACKED6 = "2001:db8::80"
-RANGE4 = "203.0.113.90"  # rest: every tcp port, but 8000-8999 are range's (udp, too), of these 8100-8199 inner's, 8150 exact's
+# rest: every tcp port. range: 8000-8999 (tcp, udp), except inner: 8100-8199 (tcp), except exact: 8150 (tcp).
+RANGE4 = "203.0.113.90"
 RANGE6 = "2001:db8::90"
-REFUSED4 = "203.0.113.100"  # refused: tcp 80, udp 80, no backend, and clients are told
+REFUSED4 = "203.0.113.100"  # refused: tcp 80, udp 80, no backend, on_no_backend reset
 REFUSED6 = "2001:db8::100"
-FOREIGN4 = "192.0.2.1"  # nobody's
+FOREIGN4 = "192.0.2.1"  # not an address of any frontend
 FOREIGN6 = "2001:db8:f::1"
 TAG = 77
 
@@ -75,13 +76,15 @@ _SERVICES = [
      "frontends": [f"{TRACKED4}:80/tcp", f"{TRACKED4}:80/udp", f"[{TRACKED6}]:80/tcp", f"[{TRACKED6}]:80/udp"]},
     {"name": "rest", "backends": _backends(121), "frontends": [f"{RANGE4}:0/tcp", f"[{RANGE6}]:0/tcp"]},
     {"name": "range", "backends": _backends(122, 123),
-     "frontends": [f"{RANGE4}:8000-8999/tcp", f"{RANGE4}:8000-8999/udp", f"[{RANGE6}]:8000-8999/tcp", f"[{RANGE6}]:8000-8999/udp"]},
-    {"name": "inner", "backends": _backends(124), "frontends": [f"{RANGE4}:8100-8199/tcp", f"[{RANGE6}]:8100-8199/tcp"]},
+     "frontends": [f"{RANGE4}:8000-8999/tcp", f"{RANGE4}:8000-8999/udp", f"[{RANGE6}]:8000-8999/tcp",
+                   f"[{RANGE6}]:8000-8999/udp"]},
+    {"name": "inner", "backends": _backends(124),
+     "frontends": [f"{RANGE4}:8100-8199/tcp", f"[{RANGE6}]:8100-8199/tcp"]},
     {"name": "exact", "backends": _backends(125), "frontends": [f"{RANGE4}:8150/tcp", f"[{RANGE6}]:8150/tcp"]},
     {"name": "refused", "on_no_backend": "reset", "backends": [],
      "frontends": [f"{REFUSED4}:80/tcp", f"{REFUSED4}:80/udp", f"[{REFUSED6}]:80/tcp", f"[{REFUSED6}]:80/udp"]},
 ]
-# nat alone may change the port: frontend's -> backend's.
+# The backends' ports with nat. Only nat can change the port.
 _NAT_PORTS = {"dns": 5353, "tls": 8443}
 
 
@@ -90,7 +93,7 @@ def _with_checks_off(services):
 
 
 def _reversed():
-    """The base variant's intent, told in another order."""
+    """The base variant's services, with all lists in reverse order."""
     services = _with_checks_off(_SERVICES)[::-1]
     for service in services:
         service["backends"] = service["backends"][::-1]
@@ -103,28 +106,33 @@ def _with(**extra):
 
 
 def _to_family(backend, family):
-    return {**backend, "address": backend["address"].replace("10.0.0.", "2001:db8:b::") if family == 6 else backend["address"]}
+    return {**backend, "address": backend["address"].replace("10.0.0.", "2001:db8:b::") if family == 6
+            else backend["address"]}
 
 
 def _tunnelled(forwarding, family, **extra):
-    """The services with tunnels to backends of that family."""
-    return [{**service, "forwarding": forwarding, **extra, "backends": [_to_family(backend, family) for backend in service["backends"]]}
+    """The services with a tunnel mode and backends of that family."""
+    return [{**service, "forwarding": forwarding, **extra,
+             "backends": [_to_family(backend, family) for backend in service["backends"]]}
             for service in _with_checks_off(_SERVICES)]
 
 
 def _translated(**extra):
-    """The services behind nat, where both families need backends of their own: web and web6, ..."""
+    """The services with nat, which needs backends of the frontend's family: web and web6, and so on."""
     services = []
     for service in _with_checks_off(_SERVICES):
         port = _NAT_PORTS.get(service["name"])
         for family in (4, 6):
-            # Any port is what nat cannot have; all of them are.
-            frontends = [text.replace(":0/", ":1-65535/") for text in service["frontends"] if text.startswith("[") == (family == 6)]
+            # nat does not support port 0 (any port), but a range of all ports.
+            frontends = [text.replace(":0/", ":1-65535/") for text in service["frontends"]
+                         if text.startswith("[") == (family == 6)]
             if not frontends:
                 continue
-            backends = [{**_to_family(backend, family), **({"port": port} if port else {})} for backend in service["backends"]]
+            backends = [{**_to_family(backend, family), **({"port": port} if port else {})}
+                        for backend in service["backends"]]
             name = service["name"] + ("6" if family == 6 else "")
-            services.append({**copy.deepcopy(service), "name": name, "forwarding": "nat", **extra, "frontends": frontends,
+            services.append({**copy.deepcopy(service), "name": name, "forwarding": "nat", **extra,
+                             "frontends": frontends,
                              "backends": backends})
     return services
 
@@ -138,7 +146,7 @@ class Variant:
     addresses: tuple = (PORT4, PORT6)
     mtu: int = 1500
     replies_per_second: int = 100000
-    icmp_errors_per_second: int = 100000  # also of resets
+    icmp_errors_per_second: int = 100000  # also the limit of resets
     gateway: str = GATEWAY_MAC
     ipip_source: tuple = ()
 
@@ -164,29 +172,29 @@ class Variant:
 
 
 VARIANTS = {variant.name: variant for variant in (
-    # One for each mode; ipip and gue with backends of either family, each of which takes clients of both.
+    # Each mode; ipip and gue with backends of either family. Each has clients of both families.
     Variant("base"),  # dsr
     Variant("ipip4", services=_tunnelled("ipip", 4)),
     Variant("ipip6", services=_tunnelled("ipip", 6)),
     Variant("gue4", services=_tunnelled("gue", 4)),
     Variant("gue6", services=_tunnelled("gue", 6)),
     Variant("nat", services=_translated()),
-    # One for each thing that may be configured otherwise.
+    # Other settings.
     Variant("reversed", services=_reversed()),
     Variant("seed", hash_seed=0xFEDCBA9876543210),
     Variant("jumbo", mtu=9000),
     Variant("limited", replies_per_second=3, icmp_errors_per_second=2),
-    Variant("silent", icmp_errors_per_second=0),
-    Variant("nameless", addresses=()),  # the port has no address of its own
+    Variant("errors-off", icmp_errors_per_second=0),
+    Variant("no-port-address", addresses=()),  # the port has no address of its own
     Variant("drop-big", services=_with(too_big="drop")),
     Variant("drop-big-ipip", services=_tunnelled("ipip", 4, too_big="drop")),
     Variant("spread-ipip4", services=_tunnelled("ipip", 4), ipip_source=("10.64.0.0/16",)),
     Variant("spread-ipip6", services=_tunnelled("ipip", 6), ipip_source=("2001:db8:64::/64",)),
     Variant("gue4-port", services=_tunnelled("gue", 4, gue_port=7070)),
-    Variant("gue4-sum", services=_tunnelled("gue", 4, gue_checksum=True)),
-    Variant("gue6-sum", services=_tunnelled("gue", 6, gue_checksum=True)),
+    Variant("gue4-checksum", services=_tunnelled("gue", 4, gue_checksum=True)),
+    Variant("gue6-checksum", services=_tunnelled("gue", 6, gue_checksum=True)),
     Variant("nat-clamp", services=_translated(mss_clamp=True), mtu=1400),
-    Variant("nat-lost", services=_translated(), gateway=""),  # nobody says where replies go
+    Variant("nat-no-gateway", services=_translated(), gateway=""),  # no next hop for replies
 )}
 MODES = ("base", "ipip4", "ipip6", "gue4", "gue6", "nat")
 TUNNELS = ("ipip4", "ipip6", "gue4", "gue6")

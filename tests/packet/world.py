@@ -1,4 +1,4 @@
-"""A variant as its rows see it: which backend, which frames, which error, from the twin and the oracle."""
+"""The expected results under a variant: backends from the twin, frames and ICMP errors from the oracle."""
 import ipaddress
 
 from scapy.all import IP, IPv6, TCP, UDP
@@ -29,15 +29,17 @@ class World:
         return self.variant.mode
 
     def choose(self, flow, service=None):
-        """(service, backend, entropy) of a flow. `service`: asserts that it is this one's ('web' is web6 to nat's IPv6)."""
-        found, backend, entropy = self.twin.choose(flow.source, flow.destination, flow.protocol, flow.source_port, flow.destination_port)
-        assert found is not None, f"a row expects a frontend for {flow}, there is none"
-        assert service is None or found["name"] in (service, service + "6"), f"a row expects {service}, the twin says {found['name']}"
-        assert backend is not None, f"a row expects a backend for {flow}, there is none"
+        """Returns (service, backend, entropy) of a flow. `service`: the expected name (with nat also name + '6')."""
+        found, backend, entropy = self.twin.choose(flow.source, flow.destination, flow.protocol, flow.source_port,
+                                                   flow.destination_port)
+        assert found is not None, f"a row expects a frontend for {flow}, but there is none"
+        assert service is None or found["name"] in (service, service + "6"), \
+            f"a row expects service {service}, but the twin selects {found['name']}"
+        assert backend is not None, f"a row expects a backend for {flow}, but there is none"
         return found, backend, entropy
 
     def overhead(self, family_of_backend=None):
-        """What the mode adds to a packet, in bytes."""
+        """The number of bytes that the mode adds to a packet."""
         if self.mode not in ("ipip", "gue"):
             return 0
         backend = self.variant.services[0]["backends"][0]
@@ -46,11 +48,11 @@ class World:
 
     @property
     def path_mtu(self):
-        """The largest packet from a client that passes."""
+        """The largest packet of a client that can be forwarded."""
         return self.variant.mtu - self.overhead()
 
     def own_address(self, version, frontend):
-        """The source of what Fairlead says itself."""
+        """The source address of Fairlead's own packets."""
         for address in self.variant.addresses:
             if ipaddress.ip_address(address).version == version:
                 return address
@@ -77,7 +79,8 @@ class World:
         prefix = next((text for text in self.variant.ipip_source
                        if ipaddress.ip_network(text).version == ipaddress.ip_address(backend["address"]).version), None)
         return [oracle.outer(self.mode, source, backend["address"], piece, frame.traffic_class, entropy,
-                             service.get("gue_port", 6080), prefix, service.get("gue_checksum", False)) for piece in pieces]
+                             service.get("gue_port", 6080), prefix, service.get("gue_checksum", False))
+                             for piece in pieces]
 
     def _own_packet(self, frame, service, backend, embedded):
         network = frame.network
@@ -95,7 +98,7 @@ class World:
         return [network]
 
     def forward(self, data, flow, service=None, about=False, late=False):
-        """What leaves when the frame goes to its flow's backend. `about`: it is an ICMP error about that flow, not of it."""
+        """The frame is forwarded to its flow's backend. `about`: the frame is an ICMP error that quotes the flow."""
         frame = Frame(data)
         found, backend, entropy = self.choose(flow, service)
         if self.mode in ("ipip", "gue"):
@@ -105,13 +108,13 @@ class World:
         return Forward(tuple(self._framed(frame, backend, packet) for packet in packets), late)
 
     def expired(self, data, flow, error):
-        """TTL or hop limit 1: dropped where the packet itself is forwarded, of no consequence inside a tunnel."""
+        """TTL or hop limit 1: drop in dsr and nat, forward in tunnels."""
         if self.mode in ("ipip", "gue"):
             return self.forward(data, flow)
         return Drop("ttl_expired", self.error(data, "ttl") if error else None)
 
     def refused(self, data):
-        """Nobody serves it, and the client is told."""
+        """No backend: the client gets a reset or an ICMP error."""
         cause = Frame(data)
         at, protocol, _ = oracle.transport(cause.packet)
         if protocol == 6:
@@ -124,7 +127,7 @@ class World:
         return Drop("too_big", self.error(data, "big", self.path_mtu) if error else None)
 
     def reply(self, data, flow, late=False):
-        """nat: a packet from a backend to a client becomes one from the frontend. `flow`: as the reply's packets pass."""
+        """nat: a backend's packet to a client gets the frontend as its source. `flow`: the reply's own direction."""
         frame = Frame(data)
         address, port = self.twin.frontend_of(flow.source, flow.source_port, flow.protocol)
         network = oracle.readdress(frame.network, "source", address, port)
@@ -137,11 +140,12 @@ class World:
         return Forward(tuple(self._to_gateway(frame, packet) for packet in packets), late)
 
     def reply_error(self, data, embedded):
-        """nat: an ICMP error to a client about what it sent. `embedded`: the quoted flow, client to backend."""
+        """nat: an ICMP error to a client about its packet. `embedded`: the quoted flow, from client to backend."""
         frame = Frame(data)
         address, port = self.twin.frontend_of(embedded.destination, embedded.destination_port, embedded.protocol)
         network = oracle.readdress_error(frame.network, "source", "destination", embedded.destination, address, port)
         return Forward((self._to_gateway(frame, oracle.hop(network)),))
 
     def _to_gateway(self, frame, network):
-        return mac_bytes(self.variant.gateway) + mac_bytes(self.port_mac) + frame.tags + oracle.ether_type(network) + network
+        return mac_bytes(self.variant.gateway) + mac_bytes(self.port_mac) + frame.tags + oracle.ether_type(
+            network) + network

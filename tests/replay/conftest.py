@@ -50,7 +50,8 @@ def pair():
 
 @pytest.fixture(scope="session")
 def live_capture(pair, tmp_path_factory):
-    """HTTP both ways, UDP whole and in fragments, closed ports, pings: over both families, offloads on, so with frames of up to 64 KB."""
+    """HTTP, UDP whole and in fragments, closed ports and pings, in both directions and over both families. Offloads are on, so frames
+    have up to 64 KB."""
     folder = tmp_path_factory.mktemp("live")
     path = folder / "live.pcap"
     near, far = pair["near"], pair["far"]

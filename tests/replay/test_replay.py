@@ -1,4 +1,4 @@
-"""tools/replay.sh: on captures made here, on damaged copies of them, and on a dataplane that does what it must not."""
+"""tools/replay.sh on captures that are made here, on damaged copies of them, and with a defective dataplane."""
 import json
 import os
 import pathlib
@@ -22,7 +22,7 @@ _SEED = 20261125
 
 
 def replay(*arguments, build=None, status=0):
-    """What the tool prints with --json, one object a run."""
+    """What the tool prints with --json, one object for each run, and its stderr."""
     result = subprocess.run([_TOP / "tools/replay.sh", "--json", *map(str, arguments)], capture_output=True, text=True, timeout=600,
                             check=False, env={**os.environ, "FAIRLEAD_BUILD": str(build or build_dir())})
     assert result.returncode == status, result.stdout + result.stderr
@@ -31,21 +31,21 @@ def replay(*arguments, build=None, status=0):
 
 @pytest.fixture(scope="session")
 def frames():
-    """What the packet rows send: each way in which a packet can be wrong, and every right one."""
+    """The frames that the packet rows send: valid and invalid packets of every kind."""
     return [frame for row in all_rows() if row.variant == "base" and row.in_pcap for frame, _ in row.steps]
 
 
-def test_every_mode_on_live_traffic(live_capture):
+def test_every_mode_forwards_most_of_live_traffic(live_capture):
     runs, _ = replay(live_capture)
     assert [run["mode"] for run in runs] == _MODES
     for run in runs:
         assert run["rx"] > 100
-        # The traffic is sound: nearly all of it is forwarded. Fragments of pings, replies to closed ports and the like are not.
+        # The traffic is valid, so most of it is forwarded. Fragments of pings, ICMP errors of closed ports and the like are not.
         assert run["tx"] > run["rx"] / 2, run
         assert run["balance"] == 0 and run["mbufs_in_use"] == 0
 
 
-def test_damaged_copies_of_live_traffic(live_capture):
+def test_damaged_copies_of_live_traffic_violate_nothing(live_capture):
     print("seed", _SEED)
     runs, _ = replay("--mutations", 3, "--seed", _SEED, live_capture)
     assert len(runs) == 4 * len(_MODES)
@@ -54,7 +54,7 @@ def test_damaged_copies_of_live_traffic(live_capture):
 
 
 @pytest.mark.slow("replays every packet row and its damaged copies in every mode")
-def test_packet_rows_and_damaged_copies(tmp_path, frames):
+def test_packet_rows_and_damaged_copies_violate_nothing(tmp_path, frames):
     write_pcap(tmp_path / "rows.pcap", frames)
     print("seed", _SEED)
     runs, _ = replay("--mutations", 2, "--seed", _SEED, tmp_path)
@@ -62,7 +62,7 @@ def test_packet_rows_and_damaged_copies(tmp_path, frames):
     assert all(run["rx"] >= len(frames) * 0.9 and run["balance"] == 0 for run in runs)
 
 
-def test_same_seed_same_damage(tmp_path, frames):
+def test_the_same_seed_makes_the_same_damage(tmp_path, frames):
     write_pcap(tmp_path / "rows.pcap", frames[:500])
     arguments = ("--modes", "dsr", "--mutations", 2, tmp_path)
     first, again, other = (replay("--seed", seed, *arguments)[0] for seed in (1, 1, 2))
@@ -94,41 +94,41 @@ _FORMATS = {"little-us.pcap": lambda frames: _pcap("<", 0xA1B2C3D4, frames), "bi
 
 
 @pytest.mark.parametrize("name", _FORMATS)
-def test_reads_every_format(tmp_path, frames, name):
+def test_every_capture_format_is_read(tmp_path, frames, name):
     path = tmp_path / name
     path.write_bytes(_FORMATS[name](frames[:400]))
     assert captures.read(path) == frames[:400]
 
 
 @pytest.mark.parametrize("name", _FORMATS)
-def test_a_file_that_ends_within_a_frame_is_read_up_to_there(tmp_path, frames, name):
+def test_a_file_that_ends_within_a_frame_is_read_up_to_that_frame(tmp_path, frames, name):
     whole = _FORMATS[name](frames[:400])
     (tmp_path / name).write_bytes(whole[:-10])
     assert captures.read(tmp_path / name) == frames[:399]
 
 
-def test_what_tcpdump_makes_of_it_reads_the_same(tmp_path, frames):
+def test_a_capture_rewritten_by_tcpdump_reads_the_same(tmp_path, frames):
     write_pcap(tmp_path / "in.pcap", frames[:400])
     subprocess.run(["tcpdump", "-r", tmp_path / "in.pcap", "-w", tmp_path / "out.pcap"], capture_output=True, check=True)
     assert captures.read(tmp_path / "out.pcap") == frames[:400]
 
 
-def test_other_links_are_skipped_with_the_reason(tmp_path, frames):
+def test_files_that_are_no_ethernet_captures_are_skipped_with_a_reason(tmp_path, frames):
     (tmp_path / "cooked.pcapng").write_bytes(_pcapng("<", frames[:3], link=113))
-    (tmp_path / "text.pcap").write_text("no capture at all, but of some length")
+    (tmp_path / "text.pcap").write_text("not a capture, but longer than a header")
     runs, stderr = replay(tmp_path, status=1)
     assert runs == []
     assert "cooked.pcapng: skipped: link type 113 is not Ethernet" in stderr
     assert "text.pcap: skipped: neither pcap nor pcapng" in stderr
 
 
-# ---- it must be able to fail ----------------------------------------------------------------------------------------
+# ---- violations are detected ----------------------------------------------------------------------------------------
 
-_SOUND = {"rx": 3, "tx": 0, "generated": 0, "to_kernel": 3, "drops": {}, "mbufs_in_use": 0}
+_RIGHT_COUNTS = {"rx": 3, "tx": 0, "generated": 0, "to_kernel": 3, "drops": {}, "mbufs_in_use": 0}
 
 
 def _build_with(tmp_path, script):
-    """A build folder whose dataplane is that shell script; its fairctl is the real one."""
+    """A build folder whose dataplane is this shell script, and whose fairctl is the real one."""
     build = tmp_path / "build"
     for program in ("dataplane/fairlead-dataplane", "tools/fairctl/fairctl"):
         (build / program).parent.mkdir(parents=True)
@@ -139,26 +139,26 @@ def _build_with(tmp_path, script):
     return build
 
 
-@pytest.mark.parametrize("change, words", [
+@pytest.mark.parametrize("change, message", [
     ({"rx": 2, "to_kernel": 2}, "rx 2 of 3 frames"), ({"to_kernel": 2}, "rx + generated - tx - drops - to_kernel = 1"),
     ({"mbufs_in_use": 4}, "4 mbufs still in use"), ({"tx": 1, "to_kernel": 2}, "tx 1, but 0 frames left")])
-def test_a_broken_law_is_a_violation(tmp_path, frames, change, words):
+def test_wrong_counts_are_a_violation(tmp_path, frames, change, message):
     write_pcap(tmp_path / "three.pcap", frames[:3])
-    build = _build_with(tmp_path, f"echo '{json.dumps({**_SOUND, **change})}'")
+    build = _build_with(tmp_path, f"echo '{json.dumps({**_RIGHT_COUNTS, **change})}'")
     runs, _ = replay("--modes", "dsr", tmp_path / "three.pcap", build=build, status=1)
-    assert words in runs[0]["violation"]
-    _input_was_kept(runs[0], frames[:3])
+    assert message in runs[0]["violation"]
+    _expect_input_was_kept(runs[0], frames[:3])
 
 
-@pytest.mark.parametrize("script, words", [("kill -SEGV $$", "killed by signal 11"), ("exit 3", "status 3"), ("exit 0", "0 reports")])
-def test_a_crash_is_a_violation(tmp_path, frames, script, words):
+@pytest.mark.parametrize("script, message", [("kill -SEGV $$", "killed by signal 11"), ("exit 3", "status 3"), ("exit 0", "0 reports")])
+def test_a_crash_is_a_violation(tmp_path, frames, script, message):
     write_pcap(tmp_path / "three.pcap", frames[:3])
     runs, _ = replay("--modes", "dsr", tmp_path / "three.pcap", build=_build_with(tmp_path, script), status=1)
-    assert words in runs[0]["violation"]
-    _input_was_kept(runs[0], frames[:3])
+    assert message in runs[0]["violation"]
+    _expect_input_was_kept(runs[0], frames[:3])
 
 
-def _input_was_kept(run, frames):
+def _expect_input_was_kept(run, frames):
     kept = pathlib.Path(run["violation"].rsplit("the input: ", 1)[1])
     assert len(captures.read(kept)) == len(frames)
     kept.unlink()

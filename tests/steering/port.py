@@ -31,7 +31,7 @@ class Port:
         for line in self._child.stdout:
             if match := FRAME.match(line):
                 self.frames.put(bytes.fromhex(match[1]))
-            elif re.match(r"^(ready|set|counts|attached|failed) ", line):  # the EAL talks, too
+            elif re.match(r"^(ready|set|counts|attached|failed) ", line):  # the EAL prints lines too
                 self._answers.put(line.strip())
         self._answers.put(None)
 
@@ -39,11 +39,11 @@ class Port:
         self.errors.extend(self._child.stderr)
 
     def answer(self, timeout_s=30):
-        """The next line that is no frame; None when the process has ended."""
+        """The next answer; None when the process has ended."""
         return self._answers.get(timeout=timeout_s)
 
     def ready(self):
-        """Waits until it listens; returns its program's id."""
+        """Waits until the port receives. Returns its XDP program's id."""
         line = self.answer()
         if not line:
             self._child.wait()
@@ -113,7 +113,7 @@ class SharedNic(Host):
 
 
 def arrives_at_socket(port, frame, timeout_s=20):
-    """True once the port has received this very frame (others before it are passed over)."""
+    """True once the port has received this frame. Ignores other frames before it."""
     def found():
         while True:
             try:
@@ -128,8 +128,8 @@ def arrives_at_socket(port, frame, timeout_s=20):
 
 
 def arrives_at_kernel(packets, frame):
-    """True once an AF_PACKET socket has seen it: such sockets see what XDP lets pass. The kernel has taken the outer VLAN tag
-    out of the bytes by then."""
+    """True once an AF_PACKET socket has received this frame: such sockets see what XDP passes to the kernel. The kernel has
+    removed the outer VLAN tag by then."""
     if frame[12:14] in (b"\x81\x00", b"\x88\xa8"):
         frame = frame[:12] + frame[16:]
     packets.settimeout(20)

@@ -1,12 +1,13 @@
-// An AF_XDP port as the dataplane has it, without the dataplane: EAL, net_af_xdp with our steering
-// program, FrontendSteering. Prints one line per frame received and per answer; reads commands:
+// An AF_XDP port like the dataplane's, without the dataplane: EAL, net_af_xdp with Fairlead's
+// steering program, FrontendSteering. Prints one line for each received frame and each answer.
+// Commands:
 //
 //   steering-port INTERFACE [EAL arguments]
-//   set WORD ...      make these the frontends (203.0.113.10) and the sources of nat backends
-//                     (10.0.0.11:8080/tcp)       -> "set +ADDED -REMOVED =FRONTENDS"
-//   add WORD ...      these as well, as before a snapshot is in force   -> "set +ADDED"
-//   restore WORD ...  make these the only ones, after a failed add       -> "set -REMOVED =FRONTENDS"
-//   host ADDRESS ...  make these the host's own  -> "set host"
+//   set WORD ...      make these the frontends (203.0.113.10) and the nat backends' sources
+//                     (10.0.0.11:8080/tcp) -> "set +ADDED -REMOVED =FRONTENDS"
+//   add WORD ...      add these, as before a snapshot is in force -> "set +ADDED"
+//   restore WORD ...  make these the only ones, after a failed add -> "set -REMOVED =FRONTENDS"
+//   host ADDRESS ...  make these the host's own addresses -> "set host"
 //   counts            -> "counts DATAPLANE KERNEL NO_SOCKET"
 //   attached          -> "attached yes|no"
 //   quit
@@ -25,8 +26,8 @@
 
 #include "dataplane/steering/frontend_steering.h"
 
-// The PMD never closes the bpf_object that it opened, nor all of its xsk_umem; what is ours of either
-// library is file descriptors only.
+// The PMD never closes its bpf_object, nor all of its xsk_umem. Fairlead itself uses only file
+// descriptors of these libraries, so its own leaks are still reported.
 extern "C" const char* __lsan_default_suppressions();  // NOLINT(bugprone-reserved-identifier)
 extern "C" const char* __lsan_default_suppressions() { return "leak:libbpf.so\nleak:libxdp.so\n"; }
 
@@ -75,7 +76,7 @@ void PrintFrames(uint16_t port) {
   if (count > 0) std::fflush(stdout);
 }
 
-// The answer.
+// Returns the answer to `command`.
 std::string Steer(const std::string& command, std::istringstream& words,
                   FrontendSteering& steering) {
   SteeringSet set;
@@ -108,8 +109,8 @@ std::string Steer(const std::string& command, std::istringstream& words,
          std::to_string(change.removed) + " =" + std::to_string(steering.frontend_count());
 }
 
-// False: quit.
-bool Obey(const std::string& line, FrontendSteering& steering) {
+// Returns false for `quit`.
+bool RunCommand(const std::string& line, FrontendSteering& steering) {
   std::istringstream words(line);
   std::string command, word;
   words >> command;
@@ -146,7 +147,7 @@ void Serve(uint16_t port, FrontendSteering& steering) {
     if (length <= 0) return;
     pending.append(text.data(), static_cast<size_t>(length));
     for (size_t end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
-      if (!Obey(pending.substr(0, end), steering)) return;
+      if (!RunCommand(pending.substr(0, end), steering)) return;
       pending.erase(0, end + 1);
     }
   }
@@ -159,8 +160,9 @@ int Run(int argc, char** argv) {
     return Fail(cleared.message());
   const Result<std::string> program = SteeringProgram::Path();
   if (!program.ok()) return Fail(program.status().message());
-  if (!StartEal(interface, *program, argc - 2, argv + 2)) return Fail("the EAL does not start");
-  if (!StartPort(0)) return Fail("the port does not start");
+  if (!StartEal(interface, *program, argc - 2, argv + 2))
+    return Fail("cannot start the EAL; see its messages above");
+  if (!StartPort(0)) return Fail("cannot start port 0; see the messages above");
   Result<FrontendSteering> steering = FrontendSteering::Open(interface);
   if (!steering.ok()) return Fail(steering.status().message());
   std::cout << "ready " << steering->program_id() << std::endl;

@@ -1,4 +1,4 @@
-"""The steering program and FrontendSteering, with the real net_af_xdp over veth."""
+"""The steering program and FrontendSteering, with the real net_af_xdp PMD over veth."""
 import ipaddress
 import queue
 
@@ -44,7 +44,7 @@ def solicitation(target, destination="ff02::1:ff00:10"):
     return IPv6(src=NEAR6, dst=destination, hlim=255) / ICMPv6ND_NS(tgt=target) / ICMPv6NDOptSrcLLAddr(lladdr=NEAR_MAC)
 
 
-OURS = {
+TO_DATAPLANE = {
     "TCP": ETHER / to4() / TCP(dport=80),
     "TCP over IPv6": ETHER / to6() / TCP(dport=80),
     "UDP": ETHER / to4() / UDP(dport=53) / Raw(b"x"),
@@ -63,22 +63,22 @@ OURS = {
     "two tags": ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6) / to4() / TCP(dport=80),
     "ARP request": BROADCAST / ARP(op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=FRONTEND4),
     "ARP announcement": BROADCAST / ARP(op=1, hwsrc=NEAR_MAC, psrc=FRONTEND4, pdst=FRONTEND4),
-    "ARP reply from it": ETHER / ARP(op=2, hwsrc=NEAR_MAC, psrc=FRONTEND4, pdst=BACKEND4),
+    "ARP reply from the frontend": ETHER / ARP(op=2, hwsrc=NEAR_MAC, psrc=FRONTEND4, pdst=BACKEND4),
     "ARP with a tag": BROADCAST / Dot1Q(vlan=5) / ARP(op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=FRONTEND4),
     "solicitation": MULTICAST / solicitation(FRONTEND6),
     "solicitation by unicast": ETHER / solicitation(FRONTEND6, BACKEND6),
     "advertisement": MULTICAST / IPv6(src=NEAR6, dst="ff02::1", hlim=255) / ICMPv6ND_NA(tgt=FRONTEND6),
 }
-KERNELS = {
+TO_KERNEL = {
     "TCP to the host": ETHER / to4(BACKEND4) / TCP(dport=22),
     "TCP to the host over IPv6": ETHER / to6(BACKEND6) / TCP(dport=22),
-    "TCP to a neighbour of the frontend": ETHER / to4(OTHER4) / TCP(dport=80),
-    "IPv6 to a neighbour of the frontend": ETHER / to6(OTHER6) / TCP(dport=80),
+    "TCP to an address next to the frontend": ETHER / to4(OTHER4) / TCP(dport=80),
+    "IPv6 to an address next to the frontend": ETHER / to6(OTHER6) / TCP(dport=80),
     "from the frontend": ETHER / IP(src=FRONTEND4, dst=BACKEND4) / TCP(dport=80),
     "tag, to the host": ETHER / Dot1Q(vlan=5) / to4(BACKEND4) / TCP(dport=22),
     "three tags": ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6) / Dot1Q(vlan=7) / to4() / TCP(dport=80),
     "ARP about the host": BROADCAST / ARP(op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=BACKEND4),
-    "ARP that is none": BROADCAST / ARP(hwtype=6, op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=FRONTEND4),
+    "ARP of another hardware type": BROADCAST / ARP(hwtype=6, op=1, hwsrc=NEAR_MAC, psrc=NEAR4, pdst=FRONTEND4),
     "solicitation of the host": ETHER / solicitation(BACKEND6, BACKEND6),
     "router advertisement": MULTICAST / IPv6(src=NEAR6, dst="ff02::1", hlim=255) / ICMPv6ND_RA() / Raw(b"\0" * 24),
     "LLDP": Ether(src=NEAR_MAC, dst="01:80:c2:00:00:0e", type=0x88cc) / Raw(b"\2\7\4" + b"\0" * 60),
@@ -109,7 +109,7 @@ def quoting4(port=8080, protocol=TCP, to=NAT4, **fields):
     return Raw(bytes(IP(src=CLIENT4, dst=to, **fields) / protocol(sport=4000, dport=port))[:28])
 
 
-NAT_OURS = {
+NAT_TO_DATAPLANE = {
     "TCP": ETHER / reply4() / TCP(sport=8080, dport=4000),
     "TCP with options": ETHER / reply4(options=[IPOption_NOP()] * 12) / TCP(sport=8080),
     "TCP in a VLAN": ETHER / Dot1Q(vlan=5) / reply4() / TCP(sport=8080),
@@ -134,7 +134,7 @@ NAT_OURS = {
     "error over IPv6 that quotes an extension header": ETHER / reply6() / ICMPv6PacketTooBig(mtu=1400) / IPv6(
         src=CLIENT6, dst=NAT6) / IPv6ExtHdrDestOpt() / TCP(dport=8080),
 }
-NAT_KERNELS = {
+NAT_TO_KERNEL = {
     "another port": ETHER / reply4() / TCP(sport=22, dport=4000),
     "another protocol": ETHER / reply4() / UDP(sport=8080),
     "no port of that protocol": ETHER / reply4(ANY_PORT4) / UDP(sport=12345),
@@ -185,9 +185,9 @@ def nic():
         yield made
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_dataplane_gets(shared, name):
-    frame = bytes(OURS[name])
+@pytest.mark.parametrize("name", TO_DATAPLANE)
+def test_the_dataplane_gets_frames_for_frontends(shared, name):
+    frame = bytes(TO_DATAPLANE[name])
     before = shared.port.ask("counts").split()
     shared.wire.send(frame)
     assert arrives_at_socket(shared.port, frame)
@@ -196,9 +196,9 @@ def test_dataplane_gets(shared, name):
     assert after[3] == before[3] == "0"
 
 
-@pytest.mark.parametrize("name", KERNELS)
-def test_kernel_keeps(shared, name):
-    frame = bytes(KERNELS[name])
+@pytest.mark.parametrize("name", TO_KERNEL)
+def test_the_kernel_gets_all_other_frames(shared, name):
+    frame = bytes(TO_KERNEL[name])
     before = shared.port.ask("counts").split()
     shared.wire.send(frame)
     assert arrives_at_kernel(shared.kernel, frame)
@@ -207,23 +207,23 @@ def test_kernel_keeps(shared, name):
     assert int(after[2]) > int(before[2])
 
 
-@pytest.mark.parametrize("name", NAT_OURS)
-def test_dataplane_gets_from_nat_backends(nat, name):
-    frame = bytes(NAT_OURS[name])
+@pytest.mark.parametrize("name", NAT_TO_DATAPLANE)
+def test_the_dataplane_gets_replies_of_nat_backends(nat, name):
+    frame = bytes(NAT_TO_DATAPLANE[name])
     nat.wire.send(frame)
     assert arrives_at_socket(nat.port, frame)
 
 
-@pytest.mark.parametrize("name", NAT_KERNELS)
-def test_kernel_keeps_of_nat_backends(nat, name):
-    frame = bytes(NAT_KERNELS[name])
+@pytest.mark.parametrize("name", NAT_TO_KERNEL)
+def test_the_kernel_gets_other_frames_of_nat_backends(nat, name):
+    frame = bytes(NAT_TO_KERNEL[name])
     before = nat.port.ask("counts").split()
     nat.wire.send(frame)
     assert arrives_at_kernel(nat.kernel, frame)
     assert nat.port.ask("counts").split()[1] == before[1]
 
 
-def test_nat_sources_come_and_go_with_the_set(nic):
+def test_setting_sources_adds_and_removes_nat_sources(nic):
     port = nic.start_ready()
     frames = {text: bytes(ETHER / reply4() / TCP(sport=int(text.split(":")[1].split("/")[0])))
               for text in (f"{NAT4}:8080/tcp", f"{NAT4}:8081/tcp")}
@@ -232,7 +232,7 @@ def test_nat_sources_come_and_go_with_the_set(nic):
         def holds(where, frame):
             wire.send(frame)
             assert arrives_at_socket(port, frame) if where == "port" else arrives_at_kernel(kernel, frame)
-        assert port.ask("set", *frames) == "set +3 -0 =0"  # two ports, and the fragments' entry
+        assert port.ask("set", *frames) == "set +3 -0 =0"  # two ports, and an entry for fragments
         for frame in (*frames.values(), later):
             holds("port", frame)
         one, two = frames
@@ -262,14 +262,14 @@ def test_tcp_to_the_hosts_own_address_works_beside_the_dataplane(nic):
     serve_web(nic)
     port = nic.start_ready(FRONTEND4, FRONTEND6)
     with nic.packet_socket(nic.near) as wire:
-        for frame in (bytes(OURS["TCP"]), bytes(OURS["TCP over IPv6"])):
+        for frame in (bytes(TO_DATAPLANE["TCP"]), bytes(TO_DATAPLANE["TCP over IPv6"])):
             assert fetch(nic, BACKEND4) == 0
             wire.send(frame)
             assert arrives_at_socket(port, frame)
             assert fetch(nic, BACKEND6) == 0
 
 
-def test_update_is_a_difference_and_takes_effect_at_once(nic):
+def test_an_update_changes_only_what_differs_and_takes_effect_at_once(nic):
     port = nic.start_ready()
     frames = {address: bytes(ETHER / to4(address) / UDP(dport=53) / Raw(address.encode()))
               for address in ("203.0.113.1", "203.0.113.2", "203.0.113.3")}
@@ -290,8 +290,8 @@ def test_update_is_a_difference_and_takes_effect_at_once(nic):
         holds(one="kernel", two="kernel", three="kernel")
 
 
-def test_an_address_of_one_family_is_none_of_the_other(nic):
-    """IPv4's bytes with twelve zeros behind are also an IPv6 address."""
+def test_an_ipv4_address_does_not_match_an_ipv6_address_of_the_same_bytes(nic):
+    """An IPv4 address followed by twelve zero bytes is also an IPv6 address."""
     port = nic.start_ready(FRONTEND4)
     alike = str(ipaddress.IPv6Address(ipaddress.IPv4Address(FRONTEND4).packed + b"\0" * 12))
     frame = bytes(ETHER / to6(alike) / TCP(dport=80))
@@ -303,18 +303,18 @@ def test_an_address_of_one_family_is_none_of_the_other(nic):
         assert arrives_at_socket(port, frame)
 
 
-def test_full_table_can_be_replaced_by_another_and_not_exceeded(nic):
+def test_a_full_table_can_be_replaced_but_not_exceeded(nic):
     port = nic.start_ready()
     first = [str(ipaddress.IPv4Address(0x0b000000 + n)) for n in range(65537)]
     second = [str(ipaddress.IPv4Address(0x0c000000 + n)) for n in range(65536)]
     assert port.ask("set", *first[:-1]) == "set +65536 -0 =65536"
     assert port.ask("set", *second) == "set +65536 -65536 =65536"
-    assert port.ask("set", *first) == "failed steering holds at most 65536 frontend addresses, not 65537"
+    assert port.ask("set", *first) == "failed too many frontend addresses for steering: 65537, at most 65536"
     assert port.ask("set", FRONTEND4) == "set +1 -65536 =1"
 
 
 def test_an_add_that_failed_halfway_can_be_undone(nic):
-    """As when an image is refused: the map has room for two full sets, and is without it before the third is in."""
+    """As when a snapshot is refused. The map has space for two full sets, so adding a third fails halfway."""
     port = nic.start_ready()
     old, new = ([str(ipaddress.IPv4Address(base + n)) for n in range(count)] for base, count in ((0x0b000000, 65535), (0x0c000000, 65536)))
     frames = {address: bytes(ETHER / to4(address) / UDP(dport=53)) for address in (old[0], new[0])}
@@ -324,17 +324,17 @@ def test_an_add_that_failed_halfway_can_be_undone(nic):
             assert arrives_at_socket(port, frame) if where == "port" else arrives_at_kernel(kernel, frame)
         assert port.ask("set", *old, f"{NAT4}:8080/tcp") == "set +65537 -0 =65535"
         assert port.ask("add", *new) == "set +65536"
-        assert port.ask("add", OTHER4, FRONTEND4, f"{NAT4}:0/tcp").startswith("failed cannot add to a steering map: ")
+        assert port.ask("add", OTHER4, FRONTEND4, f"{NAT4}:0/tcp").startswith("failed cannot add an entry to a steering map: ")
         holds("port", frames[new[0]])
         assert port.ask("restore", *old, f"{NAT4}:8080/tcp") == "set -65537 =65535"
         holds("kernel", frames[new[0]])
         holds("port", frames[old[0]])
 
 
-def test_restore_gives_entries_their_value_back(nic):
+def test_restore_resets_changed_entries(nic):
     port = nic.start_ready(f"{NAT4}:8080/tcp")
     other_port = bytes(ETHER / reply4() / TCP(sport=8081))
-    assert port.ask("add", f"{NAT4}:0/tcp") == "set +1"  # the fragments' entry means any port now
+    assert port.ask("add", f"{NAT4}:0/tcp") == "set +1"  # the entry for fragments now has any port
     with nic.packet_socket(nic.near) as wire, nic.packet_socket(nic.backend) as kernel:
         wire.send(other_port)
         assert arrives_at_socket(port, other_port)
@@ -343,16 +343,16 @@ def test_restore_gives_entries_their_value_back(nic):
         assert arrives_at_kernel(kernel, other_port)
 
 
-def test_killed_dataplane_leaves_its_packets_to_the_kernel_and_the_next_takes_over(nic):
+def test_packets_of_a_killed_dataplane_go_to_the_kernel_until_the_next_starts(nic):
     serve_web(nic)
     nic.backend.ip(f"address add {FRONTEND4}/32 dev lo")
     nic.near.ip(f"route add {FRONTEND4}/32 via {BACKEND4}")
-    frame = bytes(OURS["UDP"])
+    frame = bytes(TO_DATAPLANE["UDP"])
     with nic.packet_socket(nic.near) as wire, nic.packet_socket(nic.backend) as kernel:
         port = nic.start_ready(FRONTEND4)
         wire.send(frame)
         assert arrives_at_socket(port, frame)
-        assert fetch(nic, FRONTEND4, timeout_s=1) == 28  # our port answers nobody
+        assert fetch(nic, FRONTEND4, timeout_s=1) == 28  # the port answers nothing, so curl times out
         port.kill()
         assert nic.xdp_programs() == ["fairlead_steer"]
         wire.send(frame)
@@ -369,22 +369,22 @@ def test_killed_dataplane_leaves_its_packets_to_the_kernel_and_the_next_takes_ov
         assert fetch(nic, FRONTEND4) == 0
 
 
-def test_instances_in_two_namespaces_do_not_meet(nic):
+def test_ports_in_two_namespaces_are_independent(nic):
     with SharedNic() as other:
-        ports = (nic.start(), other.start())  # at once, on purpose
+        ports = (nic.start(), other.start())  # both start at the same time
         assert ports[0].ready() != ports[1].ready()
         ports[0].ask("set", FRONTEND4)
         ports[1].ask("set", OTHER4)
-        for shared, port, own, others in ((nic, ports[0], FRONTEND4, OTHER4), (other, ports[1], OTHER4, FRONTEND4)):
+        for shared, port, own, other_address in ((nic, ports[0], FRONTEND4, OTHER4), (other, ports[1], OTHER4, FRONTEND4)):
             with shared.packet_socket(shared.near) as wire, shared.packet_socket(shared.backend) as kernel:
                 for address, arrives in ((own, lambda f, p=port: arrives_at_socket(p, f)),
-                                         (others, lambda f, k=kernel: arrives_at_kernel(k, f))):
+                                         (other_address, lambda f, k=kernel: arrives_at_kernel(k, f))):
                     frame = bytes(ETHER / to4(address) / UDP(dport=53))
                     wire.send(frame)
                     assert arrives(frame)
 
 
-def test_refuses_an_interface_that_carries_another_program(nic):
+def test_the_port_refuses_an_interface_that_carries_another_program(nic):
     mount_bpf_files()
     pinned = nic.pins.with_name(nic.name + "-other")
     run([BPFTOOL, "prog", "loadall", BUILD / "tools/agent/agent.bpf.o", pinned])
@@ -402,7 +402,7 @@ def test_refuses_an_interface_that_carries_another_program(nic):
     assert nic.xdp_programs() == ["fairlead_xdp"]
 
 
-def test_notices_that_somebody_took_the_program_away(nic):
+def test_the_port_detects_that_its_program_was_detached(nic):
     port = nic.start_ready(FRONTEND4)
     assert port.ask("attached") == "attached yes"
     nic.backend.ip("link set dev eth0 xdp off")

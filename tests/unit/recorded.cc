@@ -13,20 +13,20 @@ std::string PathOf(const std::string& name) { return std::string(FAIRLEAD_RECORD
 
 std::string Read(const std::string& name) {
   std::ifstream file(PathOf(name), std::ios::binary);
-  EXPECT_TRUE(file.is_open()) << PathOf(name);
+  EXPECT_TRUE(file.is_open()) << "cannot open " << PathOf(name);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
 std::string Unpack(const std::string& name) {
   std::FILE* const pipe = ::popen(("gzip -dc '" + PathOf(name) + "'").c_str(), "r");
   if (pipe == nullptr) {
-    ADD_FAILURE() << "gzip cannot be started";
+    ADD_FAILURE() << "cannot start gzip to unpack " << PathOf(name);
     return {};
   }
   std::string content;
   char part[65536];
   while (const size_t count = std::fread(part, 1, sizeof(part), pipe)) content.append(part, count);
-  EXPECT_EQ(::pclose(pipe), 0) << name;
+  EXPECT_EQ(::pclose(pipe), 0) << "gzip cannot unpack " << PathOf(name);
   return content;
 }
 

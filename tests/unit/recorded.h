@@ -1,4 +1,5 @@
-// What release 0.1.0's programs wrote: tests/compat/v0.1.0, recorded by tests/compat/record.py.
+// Files that the programs of release 0.1.0 wrote. They are in tests/compat/v0.1.0;
+// tests/compat/record.py recorded them.
 #pragma once
 
 #include <cstddef>
@@ -10,9 +11,9 @@ namespace fairlead::testing_recorded {
 
 std::string PathOf(const std::string& name);
 
-// Empty, and a failed test, where it cannot be read.
+// Reads the file. If it cannot be read, the test fails and the result is empty.
 std::string Read(const std::string& name);
-// Of a file NAME that gzip packed.
+// Reads and unpacks a file that gzip packed.
 std::string Unpack(const std::string& name);
 
 std::vector<std::byte> Bytes(std::string_view content);

@@ -1,5 +1,5 @@
-// Packets for tests, made byte by byte, and checksums taken the slow way (16 bits at a time, from
-// RFC 1071's definition): nothing here shares code with lib/.
+// Builds packets for tests byte by byte, and computes checksums 16 bits at a time, as RFC 1071
+// defines them. It shares no code with lib/, so that lib/ is compared with another implementation.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace fairlead::slow {
 
 using Bytes = std::vector<uint8_t>;
 
-// Found through this namespace alone; tests say `using slow::operator+`.
+// Argument-dependent lookup does not find it. Tests write `using slow::operator+`.
 inline Bytes operator+(Bytes a, const Bytes& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -29,7 +29,7 @@ inline Bytes Slice(const Bytes& bytes, size_t from, size_t count) {
           bytes.begin() + static_cast<std::ptrdiff_t>(from + count)};
 }
 
-// One's complement sum in host order; 0xffff over a region that holds its own right checksum.
+// One's complement sum in host order. It is 0xffff if the bytes contain their correct checksum.
 inline uint16_t Sum(const Bytes& bytes) {
   uint32_t sum = 0;
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -71,7 +71,7 @@ struct Ip4 {
   uint8_t ttl = 64;
   uint16_t id = 0x1234;
   uint16_t flags_fragment = 0;
-  Bytes options = {};  // a multiple of 4
+  Bytes options = {};  // length: a multiple of 4
 };
 
 inline Bytes MakeIp4(const Ip4& ip, const Bytes& payload) {
@@ -101,7 +101,7 @@ struct Ip6 {
   uint8_t hop_limit = 64;
 };
 
-// `payload`: extension headers included.
+// `payload` includes the extension headers.
 inline Bytes MakeIp6(const Ip6& ip, const Bytes& payload) {
   Bytes bytes(8);
   bytes[0] = static_cast<uint8_t>(0x60 | ip.traffic_class >> 4);
@@ -113,7 +113,8 @@ inline Bytes MakeIp6(const Ip6& ip, const Bytes& payload) {
   return bytes + ip.source + ip.destination + payload;
 }
 
-// Sum over pseudo header (RFC 9293 3.1, RFC 8200 8.1) and `l4`: 0xffff when its checksum is right.
+// Sum over pseudo header (RFC 9293 3.1, RFC 8200 8.1) and `l4`. It is 0xffff if the checksum of
+// `l4` is correct.
 inline uint16_t L4Sum(const Bytes& source, const Bytes& destination, uint8_t protocol,
                       const Bytes& l4) {
   Bytes pseudo = source + destination;
@@ -122,7 +123,7 @@ inline uint16_t L4Sum(const Bytes& source, const Bytes& destination, uint8_t pro
   return Sum(pseudo + Bytes{0, protocol} + l4);
 }
 
-// A UDP datagram with its checksum; ports 40000 -> 80 unless said otherwise.
+// A UDP datagram with its checksum, by default from port 40000 to port 80.
 inline Bytes MakeUdp(const Bytes& source, const Bytes& destination, const Bytes& payload,
                      uint16_t source_port = 40000, uint16_t destination_port = 80) {
   Bytes udp(8);
@@ -135,7 +136,7 @@ inline Bytes MakeUdp(const Bytes& source, const Bytes& destination, const Bytes&
   return udp;
 }
 
-// A TCP segment with its checksum; `options` a multiple of 4.
+// A TCP segment with its checksum. The length of `options` must be a multiple of 4.
 inline Bytes MakeTcp(const Bytes& source, const Bytes& destination, uint8_t flags,
                      const Bytes& options, const Bytes& payload, uint16_t source_port = 40000,
                      uint16_t destination_port = 80) {

@@ -1,11 +1,11 @@
-"""How busy the machine was with other things while the tests ran."""
+"""How busy other programs kept the machine while the tests ran."""
 import os
 import resource
 import time
 
 
 def _busy_seconds():
-    """CPU time that all processes used since boot, and that the hypervisor gave to others."""
+    """CPU seconds since boot: (used by all processes, stolen by the hypervisor)."""
     with open("/proc/stat", encoding="ascii") as stat:
         user, nice, system, _, _, irq, softirq, steal = (int(word) for word in stat.readline().split()[1:9])
     tick = os.sysconf("SC_CLK_TCK")
@@ -18,7 +18,7 @@ def _own_seconds():
 
 
 class Machine:
-    """From its construction on."""
+    """Measures the CPU use of the machine since the construction of this object."""
 
     def __init__(self):
         self.cpus = len(os.sched_getaffinity(0))
@@ -31,7 +31,10 @@ class Machine:
         return time.monotonic() - self._started
 
     def shares(self):
-        """(this run's, other programs', the hypervisor's) share of the CPUs so far, 0 to 1. Processes that still run count as others'."""
+        """The shares of the CPUs so far, 0 to 1: (this run, other programs, hypervisor).
+
+        This run's processes that have not ended yet count as other programs.
+        """
         busy, steal = _busy_seconds()
         available = self.elapsed_s * self.cpus
         own = _own_seconds() - self._own

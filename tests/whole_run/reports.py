@@ -1,4 +1,4 @@
-"""What a suite ran, as its own report says: counts, and how long each test took."""
+"""Reads the suites' reports: how many tests passed, failed or were skipped, and how long each took."""
 import dataclasses
 import json
 import os
@@ -23,12 +23,12 @@ class Report:
 
 
 def arguments(kind, path):
-    """What tells a suite to write its report to `path`."""
+    """The command-line arguments that make a suite write its report to `path`."""
     return {"gtest": [f"--gtest_output=json:{path}"], "pytest": [f"--junitxml={path}"], "lines": []}[kind]
 
 
 def read(kind, path, output):
-    """`path`: of the report, which a suite that died has not written. `output`: all that the suite printed."""
+    """`path`: the report; it is missing if the suite crashed. `output`: everything that the suite printed."""
     try:
         if kind == "gtest":
             return _gtest(json.loads(pathlib.Path(path).read_text()))
@@ -71,26 +71,30 @@ def _lines(output):
 
 
 class ExpectedCounts:
-    """tests/expected-counts.json: how many tests each suite ran when this was last looked at."""
+    """tests/expected-counts.json: how many tests each suite ran when the file was last updated."""
 
     def __init__(self, path):
         self._path = pathlib.Path(path)
         self._counts = json.loads(self._path.read_text()) if self._path.exists() else {}
 
     def complaint(self, build, suite, report):
-        """None, or that the suite ran fewer tests than it should. A test program may skip what this CPU or kernel has not got; pytest's
-        tests are skipped for who is not root only."""
+        """A message if the suite ran too few tests, else None.
+
+        Skipped tests of test programs count as run: this CPU or kernel may lack a feature. Skipped tests of pytest
+        count as run only for users other than root.
+        """
         expected = self._counts.get(build, {}).get(suite, 0)
         ran = report.ran + (report.skipped if report.kind == "gtest" or os.geteuid() != 0 else 0)
         if ran >= expected:
             return None
-        return f"ran {ran} tests, expected at least {expected}; lower the count in {self._path.name} if tests were removed on purpose"
+        return (f"ran {ran} tests, expected at least {expected}; "
+                f"lower the count in {self._path.name} if tests were removed on purpose")
 
     def suites(self, build):
         return list(self._counts.get(build, {}))
 
     def missing(self, build, names):
-        """Suites of the build that should exist and do not."""
+        """Suites of the build that have a count but are not in `names`."""
         return [name for name in self.suites(build) if name not in names]
 
     def record(self, build, suite, ran):

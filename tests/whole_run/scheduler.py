@@ -1,7 +1,7 @@
-"""Runs jobs side by side as their weights allow (suites.py says what a weight is).
+"""Runs jobs in parallel as their weights allow (suites.py explains the weights).
 
-A job is a command whose output goes to a file. Each runs in a session of its own, so that it can be ended with all
-that it started, and is ended when this process dies.
+A job is a command. Its output goes to a file. Each job runs in its own session, so the scheduler can end it together
+with its child processes. When this process dies, the kernel sends SIGTERM to the jobs.
 """
 import ctypes
 import dataclasses
@@ -13,11 +13,11 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
-# Computing jobs run at a lower priority, so that waiting jobs run as soon as their events arrive. At 19 a build beside another program
-# that computes would get 1.5 % of the CPU, and take hours.
+# Computing jobs run at a lower priority, so that waiting jobs run as soon as their events arrive. At 19, a build beside
+# another busy program would get 1.5 % of the CPU and take hours.
 _NICE = 5
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# How long a job that is asked to end may take to clean up.
+# How long a job may take to clean up after SIGTERM. Then it is killed.
 _GRACE_S = 40
 
 
@@ -29,7 +29,7 @@ class Job:
     log: pathlib.Path
     environment: dict
     done: object = None  # called with the job when it has ended; may return further jobs
-    limit_s: float = 3600  # it is ended after that
+    limit_s: float = 3600  # the scheduler ends the job after this time
     status: int = None
     seconds: float = 0.0
 
@@ -47,7 +47,7 @@ class Scheduler:
         self._waiting += jobs
 
     def run(self):
-        """Until nothing is left to do. What interrupts it ends all jobs first, and is raised again."""
+        """Runs until all jobs have ended. On an exception, such as an interrupt, it ends all jobs and raises again."""
         try:
             while self._waiting or self._running:
                 self._start_some()
@@ -61,7 +61,7 @@ class Scheduler:
         if "alone" in weights:
             return False
         if job.weight == "alone":
-            # Last, so that nobody waits for it.
+            # It runs last, so that no other job waits for it.
             return not weights and all(other.weight == "alone" for other in self._waiting)
         if job.weight == "wait":
             return "wait" not in weights
@@ -69,7 +69,7 @@ class Scheduler:
         return free >= (self._cpus if job.weight == "all" else 1)
 
     def _start_some(self):
-        blocked = False  # what computes starts in order, so that what needs all CPUs gets its turn
+        blocked = False  # computing jobs start in order, so that jobs of weight `all` are not delayed forever
         for job in list(self._waiting):
             computes = job.weight in ("cpu", "all")
             if computes and blocked:
@@ -82,7 +82,7 @@ class Scheduler:
 
     def _start(self, job):
         computes = job.weight in ("cpu", "all")
-        # An interrupt between the start of the process and its entry in the list would leave it running.
+        # An interrupt between the start of the process and the append to _running would leave the process running.
         old = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
 
         def prepare():
@@ -97,7 +97,7 @@ class Scheduler:
                                          stdin=subprocess.DEVNULL, cwd=self._directory, env=job.environment,
                                          start_new_session=True, preexec_fn=prepare)
             self._running.append((job, child, time.monotonic()))
-        except OSError as error:  # no such program
+        except OSError as error:  # the program does not exist or cannot be run
             job.log.write_text(f"{job.command[0]}: {error.strerror}\n", encoding="utf-8")
             self._ended(job, 127, 0)
         finally:
@@ -116,7 +116,7 @@ class Scheduler:
                 if child.poll() is None and seconds > job.limit_s:
                     _end(child, signal.SIGTERM, time.monotonic() + _GRACE_S)
                     with open(job.log, "a", encoding="utf-8") as out:
-                        out.write(f"\nended after {seconds:.0f} s, its limit\n")
+                        out.write(f"\nended after {seconds:.0f} s: the job reached its time limit\n")
                 if child.poll() is None:
                     continue
                 self._running.remove(entry)
@@ -136,7 +136,7 @@ class Scheduler:
 
 
 def _end(child, number, deadline):
-    """With all that it started: asked by signal `number` (None: it was), made to when the deadline has passed."""
+    """Ends a job and its child processes: sends `number` (None: already sent), and SIGKILL after the deadline."""
     if number:
         _signal_group(child, number)
     try:

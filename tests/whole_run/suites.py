@@ -1,11 +1,11 @@
-"""What a run of all tests builds and runs: the one table of builds and suites.
+"""The table of builds and suites of a test run.
 
-A suite belongs to a build, and starts when that is ready. Its weight says what it needs of the machine:
+A suite belongs to a build and starts when the build is ready. Its weight says what it needs of the machine:
 
-    cpu      computes, in one process; as many at once as there are CPUs. Runs at a lower priority.
+    cpu      computes in one process; as many run at once as there are CPUs. Runs at a lower priority.
     all      computes on every CPU: builds, fuzzers. Runs at a lower priority.
-    wait     waits most of the time (labs, timers); one at a time, beside whatever computes
-    alone    asserts something about time, so that nothing else may run meanwhile
+    wait     waits most of the time (labs, timers); one at a time, beside computing suites
+    alone    asserts times, so no other suite may run beside it
 """
 import dataclasses
 import json
@@ -15,12 +15,12 @@ from collections.abc import Callable
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 PYTHON = "/usr/bin/python3"
-# Two labs at once keep two CPUs busy; each names its namespaces after its process.
+# The number of labs at once. Two labs keep two CPUs busy. Each lab names its namespaces after its process.
 LABS = "2"
 
-# What the end-to-end tests run, beside the unit tests and what those need.
-_PROGRAMS = ("dataplane/fairlead-dataplane", "controlplane/fairleadd", "tools/fairctl/fairctl", "tools/agent/fairlead-agent",
-             "tests/lab/fairlead-loadgen", "tests/lab/trunk.bpf.o", "meson-test-prereq")
+# The programs of the end-to-end tests, and (meson-test-prereq) the unit tests with their prerequisites.
+_PROGRAMS = ("dataplane/fairlead-dataplane", "controlplane/fairleadd", "tools/fairctl/fairctl",
+             "tools/agent/fairlead-agent", "tests/lab/fairlead-loadgen", "tests/lab/trunk.bpf.o", "meson-test-prereq")
 SANITIZE = ["-Db_lundef=false", "-Dbuildtype=debugoptimized", "-Dcpp_args=-g1", "-Dbenches=false"]
 
 
@@ -29,12 +29,12 @@ class Suite:
     name: str
     command: list
     weight: str = "cpu"
-    report: str = "lines"  # how it reports: gtest, pytest, or lines ('N passed, N failed')
+    report: str = "lines"  # the report's format: gtest, pytest, or lines ('N passed, N failed')
 
 
 @dataclasses.dataclass(frozen=True)
 class Build:
-    """`folder`: below the clone. `suites(folder, options)`: its suites, once it is built; the longest come first."""
+    """`folder`: relative to the clone. `suites(folder, options)`: the suites of the finished build, longest first."""
     name: str
     folder: str
     suites: Callable
@@ -45,17 +45,19 @@ class Build:
 
 
 def _gtest(folder, suite_name, waiting=()):
-    """The test programs of a meson suite. `waiting`: those that spend their time with timers."""
+    """The test programs of a meson suite. `waiting`: the programs that mostly wait for timers."""
     if not (folder / "build.ninja").exists():
         return []
-    listing = subprocess.run(["meson", "introspect", "--tests", str(folder)], check=True, capture_output=True, text=True).stdout
+    listing = subprocess.run(["meson", "introspect", "--tests", str(folder)], check=True, capture_output=True,
+                             text=True).stdout
     return [Suite(test["name"], test["cmd"], "wait" if test["name"] in waiting else "cpu", "gtest")
             for test in json.loads(listing) if any(name.split(":")[-1] == suite_name for name in test["suite"])]
 
 
 def _pytest(name, *arguments, weight="cpu", labs=None):
     parallel = ["-n", LABS, "--dist", labs] if labs else []
-    return Suite(name, [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", *parallel, *arguments], weight, "pytest")
+    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", *parallel, *arguments]
+    return Suite(name, command, weight, "pytest")
 
 
 _WAITING = ("unit-controlplane", "threads-controlplane")
@@ -65,9 +67,9 @@ def _release(folder, options):
     yield _pytest("end to end", "tests/e2e", weight="wait", labs="load")
     yield _pytest("agent", "tests/agent", weight="wait", labs="loadfile")
     yield _pytest("replay", "tests/replay", weight="wait")
-    # The two eBPF programs; root of the host's own user namespace.
+    # Loads eBPF programs: needs root in the host's own user namespace.
     yield _pytest("steering", "tests/steering", weight="wait")
-    # What breaks daemons, in bounded size; longer with --long.
+    # With --long, the breakers run more rounds.
     yield _pytest("breakers", "tests/breakers", weight="wait")
     yield _pytest("packets", "tests/packet")
     yield Suite("benches check their results", [PYTHON, "bench/smoke.py", str(folder)])
@@ -78,7 +80,7 @@ def _release(folder, options):
     yield _pytest("bench tools", "tests/bench", weight="alone")
     if options.long:
         yield Suite("survival at length", [str(folder / "bench/pcc/pcc")])
-        # Builds release 0.1.0 first.
+        # This suite first builds release 0.1.0.
         yield _pytest("releases", "tests/compat", weight="wait")
 
 
@@ -110,15 +112,17 @@ def _unit_threads(folder, options):
 
 BUILDS = (
     Build("release", "build", _release),
-    # One build for tests and fuzzers. -O1 for the packet path; the rest takes none (meson.build, `cold`).
-    Build("sanitizers", "build-sanitizers", _sanitizers, compiler="clang++", when="full", targets=(*_PROGRAMS, "fuzzers"),
+    # One build for tests and fuzzers. The packet path is compiled with -O1, cold code with -O0 (meson.build, `cold`).
+    Build("sanitizers", "build-sanitizers", _sanitizers, compiler="clang++", when="full",
+          targets=(*_PROGRAMS, "fuzzers"),
           setup=("-Dfuzzers=true", "-Db_sanitize=address,undefined", *SANITIZE, "-Doptimization=1")),
-    # GCC's TSan knows no fences, which Boost.Asio uses.
+    # clang, because GCC's TSan does not support fences, which Boost.Asio uses.
     Build("tsan", "build-tsan", _threads, compiler="clang++", when="full", targets=("threads-tests",),
           setup=("-Db_sanitize=thread", *SANITIZE)),
-    # The rest of the matrix: the other compiler, UBSan in libraries' templates too, and threads in all unit tests.
+    # Only with --long: ASan and UBSan by GCC, which also checks templates of system headers; TSan for all unit tests.
     Build("gcc sanitizers", "build-gcc-sanitizers", _every_unit, when="long", targets=_PROGRAMS,
           setup=("-Db_sanitize=address,undefined", *SANITIZE, "-Doptimization=1")),
-    Build("tsan units", "build-tsan-units", _unit_threads, compiler="clang++", when="long", targets=("meson-test-prereq",),
+    Build("tsan units", "build-tsan-units", _unit_threads, compiler="clang++", when="long",
+          targets=("meson-test-prereq",),
           setup=("-Db_sanitize=thread", *SANITIZE, "-Doptimization=1")),
 )

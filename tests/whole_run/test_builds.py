@@ -1,4 +1,4 @@
-"""Which builds a run makes, asked in a clone where nothing is built yet."""
+"""Which builds a run makes in a clone where nothing is built yet."""
 import pytest
 
 from tests import run
@@ -26,6 +26,6 @@ def test_a_run_makes_every_build_of_its_length(fresh, length):
     assert _wanted(length) == [build.name for build in BUILDS if build.when in _BY_LENGTH[length]]
 
 
-def test_only_what_a_named_suite_needs_is_built(fresh):
+def test_only_builds_only_what_the_named_suite_needs(fresh):
     assert _wanted("--only", "replay") == ["release"]
     assert _wanted("--only", "threads-table") == ["tsan"]

@@ -1,4 +1,4 @@
-"""The scheduler with real processes: who runs beside whom, and that nothing is left when it is interrupted."""
+"""The scheduler with real processes: which jobs run in parallel, and that an interrupt leaves no process behind."""
 import contextlib
 import itertools
 import os
@@ -15,8 +15,8 @@ from tests.whole_run.scheduler import Job, Scheduler
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
-class Workshop:
-    """Jobs that write when they began and ended; `crew` jobs of a kind wait for each other, so that they must run at once."""
+class JobMaker:
+    """Makes jobs that write to the file `order` when they begin and end."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -29,11 +29,11 @@ class Workshop:
         def note(job):
             self.ended.append(job.name)
             return done(job) if done else []
-        command = ["sh", "-c", f"echo begin {name} >> order; {script}; status=$?; echo end {name} >> order; exit $status"]
-        return Job(name, command, weight, self.folder / f"{number}.log", dict(os.environ), note)
+        shell = f"echo begin {name} >> order; {script}; status=$?; echo end {name} >> order; exit $status"
+        return Job(name, ["sh", "-c", shell], weight, self.folder / f"{number}.log", dict(os.environ), note)
 
     def meet(self, own, other):
-        """A script that ends only while the other job runs too."""
+        """A script that succeeds only if the other job runs at the same time."""
         return f"touch {own}; n=0; while [ ! -e {other} ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 9; sleep 0.05; done"
 
     def order(self):
@@ -41,76 +41,78 @@ class Workshop:
 
 
 @pytest.fixture
-def shop(tmp_path):
-    return Workshop(tmp_path)
+def maker(tmp_path):
+    return JobMaker(tmp_path)
 
 
-def _run(shop, jobs, cpus=2):
-    scheduler = Scheduler(cpus, shop.folder)
+def _run(maker, jobs, cpus=2):
+    scheduler = Scheduler(cpus, maker.folder)
     scheduler.add(jobs)
     scheduler.run()
     return jobs
 
 
-def test_as_many_compute_at_once_as_there_are_cpus(shop):
-    jobs = _run(shop, [shop.job("a", "cpu", shop.meet("a", "b")), shop.job("b", "cpu", shop.meet("b", "a"))])
+def test_as_many_cpu_jobs_run_at_once_as_there_are_cpus(maker):
+    jobs = _run(maker, [maker.job("a", "cpu", maker.meet("a", "b")), maker.job("b", "cpu", maker.meet("b", "a"))])
     assert [job.status for job in jobs] == [0, 0]
 
 
-def test_no_more_compute_at_once_than_there_are_cpus(shop):
-    _run(shop, [shop.job(name, "cpu", "sleep 0.1") for name in "abc"], cpus=1)
-    assert shop.order() == [f"{what} {name}" for name in "abc" for what in ("begin", "end")]
+def test_no_more_cpu_jobs_run_at_once_than_there_are_cpus(maker):
+    _run(maker, [maker.job(name, "cpu", "sleep 0.1") for name in "abc"], cpus=1)
+    assert maker.order() == [f"{what} {name}" for name in "abc" for what in ("begin", "end")]
 
 
-def test_what_waits_runs_beside_what_takes_all_cpus(shop):
-    jobs = _run(shop, [shop.job("build", "all", shop.meet("a", "b")), shop.job("lab", "wait", shop.meet("b", "a"))])
+def test_a_wait_job_runs_beside_a_job_on_all_cpus(maker):
+    jobs = _run(maker, [maker.job("build", "all", maker.meet("a", "b")),
+                        maker.job("lab", "wait", maker.meet("b", "a"))])
     assert [job.status for job in jobs] == [0, 0]
 
 
-def test_two_that_wait_run_one_after_the_other(shop):
-    _run(shop, [shop.job(name, "wait", "sleep 0.1") for name in "ab"])
-    assert shop.order() == ["begin a", "end a", "begin b", "end b"]
+def test_two_wait_jobs_run_one_after_the_other(maker):
+    _run(maker, [maker.job(name, "wait", "sleep 0.1") for name in "ab"])
+    assert maker.order() == ["begin a", "end a", "begin b", "end b"]
 
 
-def test_what_takes_all_cpus_is_not_overtaken_by_what_takes_one(shop):
-    _run(shop, [shop.job("a", "cpu", "sleep 0.2"), shop.job("build", "all"), shop.job("b", "cpu")])
-    assert shop.order() == ["begin a", "end a", "begin build", "end build", "begin b", "end b"]
+def test_a_cpu_job_does_not_overtake_a_job_on_all_cpus(maker):
+    _run(maker, [maker.job("a", "cpu", "sleep 0.2"), maker.job("build", "all"), maker.job("b", "cpu")])
+    assert maker.order() == ["begin a", "end a", "begin build", "end build", "begin b", "end b"]
 
 
-def test_alone_runs_last_and_beside_nothing(shop):
-    _run(shop, [shop.job("figure", "alone", "sleep 0.1"), shop.job("a", "cpu", "sleep 0.2"), shop.job("lab", "wait", "sleep 0.2")])
-    assert shop.order()[-2:] == ["begin figure", "end figure"]
+def test_an_alone_job_runs_last_and_beside_no_other_job(maker):
+    _run(maker, [maker.job("figure", "alone", "sleep 0.1"), maker.job("a", "cpu", "sleep 0.2"),
+                 maker.job("lab", "wait", "sleep 0.2")])
+    assert maker.order()[-2:] == ["begin figure", "end figure"]
 
 
-def test_what_a_job_brings_runs_after_it(shop):
-    _run(shop, [shop.job("build", "all", done=lambda _: [shop.job("suite", "cpu")])])
-    assert shop.ended == ["build", "suite"]
+def test_jobs_that_a_job_returns_run_after_it(maker):
+    _run(maker, [maker.job("build", "all", done=lambda _: [maker.job("suite", "cpu")])])
+    assert maker.ended == ["build", "suite"]
 
 
-def test_status_and_output_are_kept(shop):
-    job = _run(shop, [shop.job("bad", "cpu", "echo words; exit 3")])[0]
+def test_a_job_has_its_exit_status_and_its_output(maker):
+    job = _run(maker, [maker.job("bad", "cpu", "echo words; exit 3")])[0]
     assert (job.status, job.log.read_text()) == (3, "words\n")
     assert job.seconds > 0
 
 
-def test_a_job_that_hangs_is_ended_at_its_limit(shop):
-    job = shop.job("hangs", "cpu", "sleep 600")
+def test_a_job_that_hangs_is_ended_at_its_time_limit(maker):
+    job = maker.job("hangs", "cpu", "sleep 600")
     job.limit_s = 0.3
-    _run(shop, [job, shop.job("next", "cpu")], cpus=1)
-    assert job.status != 0 and "its limit" in job.log.read_text()
-    assert shop.ended == ["hangs", "next"]
+    _run(maker, [job, maker.job("next", "cpu")], cpus=1)
+    assert job.status != 0 and "its time limit" in job.log.read_text()
+    assert maker.ended == ["hangs", "next"]
 
 
-def test_a_program_that_is_not_there_is_one_failure(shop):
-    job = shop.job("missing", "cpu")
+def test_a_missing_program_fails_only_its_job(maker):
+    job = maker.job("missing", "cpu")
     job.command = ["/nonexistent/program"]
-    _run(shop, [job, shop.job("next", "cpu")])
-    assert (job.status, shop.ended) == (127, ["missing", "next"])
+    _run(maker, [job, maker.job("next", "cpu")])
+    assert (job.status, maker.ended) == (127, ["missing", "next"])
     assert "No such file" in job.log.read_text()
 
 
-def test_what_computes_has_a_lower_priority_and_what_waits_has_not(shop):
-    low, usual = _run(shop, [shop.job("low", "cpu", "nice"), shop.job("usual", "wait", "nice")])
+def test_only_computing_jobs_run_at_a_lower_priority(maker):
+    low, usual = _run(maker, [maker.job("low", "cpu", "nice"), maker.job("usual", "wait", "nice")])
     assert int(low.log.read_text()) == min(os.nice(0) + 5, 19)
     assert int(usual.log.read_text()) == os.nice(0)
 
@@ -132,9 +134,10 @@ except KeyboardInterrupt:
 
 
 @contextlib.contextmanager
-def _interruptible(shop):
-    """A run of one job that writes `child` when it has begun and `cleaned` when it is told to end."""
-    run = subprocess.Popen([sys.executable, "-c", _INTERRUPTED, shop.folder], cwd=shop.folder, env={**os.environ, "PYTHONPATH": str(TOP)})
+def _interruptible(maker):
+    """A run of one job. The job writes the file `child` when it begins, and `cleaned` when it receives SIGTERM."""
+    run = subprocess.Popen([sys.executable, "-c", _INTERRUPTED, maker.folder], cwd=maker.folder,
+                           env={**os.environ, "PYTHONPATH": str(TOP)})
     try:
         yield run
     finally:
@@ -143,7 +146,7 @@ def _interruptible(shop):
 
 
 def _ended(pid):
-    """No such process, or one that nobody has waited for."""
+    """True if the process does not exist or is a zombie."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
@@ -151,21 +154,21 @@ def _ended(pid):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupt_ends_the_jobs_and_all_that_they_started(shop, number):
-    child = shop.folder / "child"
-    with _interruptible(shop) as run:
+def test_an_interrupt_ends_the_jobs_and_their_child_processes(maker, number):
+    child = maker.folder / "child"
+    with _interruptible(maker) as run:
         wait_until(lambda: child.exists() and child.read_text().strip(), 60, "the job does not begin")
         run.send_signal(number)
         assert run.wait(60) == 130
-    assert (shop.folder / "cleaned").read_text() == "clean\n"
-    wait_until(lambda: _ended(int(child.read_text())), 30, "what the job started still runs")
+    assert (maker.folder / "cleaned").read_text() == "clean\n"
+    wait_until(lambda: _ended(int(child.read_text())), 30, "the job's child process still runs")
 
 
-def test_jobs_end_with_a_run_that_is_killed(shop):
-    child = shop.folder / "child"
-    with _interruptible(shop) as run:
+def test_jobs_receive_sigterm_when_the_run_is_killed(maker):
+    child = maker.folder / "child"
+    with _interruptible(maker) as run:
         wait_until(lambda: child.exists() and child.read_text().strip(), 60, "the job does not begin")
         run.kill()
         run.wait(60)
-    wait_until(lambda: (shop.folder / "cleaned").exists(), 30, "the job was not told to end")
-    os.kill(int(child.read_text()), signal.SIGKILL)  # nobody told this one
+    wait_until(lambda: (maker.folder / "cleaned").exists(), 30, "the job received no SIGTERM")
+    os.kill(int(child.read_text()), signal.SIGKILL)  # only the job receives SIGTERM, not its child

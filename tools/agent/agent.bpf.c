@@ -1,9 +1,10 @@
-/* The agent's BPF programs: decapsulation at XDP or at TC ingress, and the SYN-ACKs' MSS at TC
- * egress. fairlead-agent loads those that were asked for. tunnel.bpf.h says what is decapsulated.
+/* The agent's BPF programs: decapsulation at XDP or at TC ingress, and lowering the MSS of SYN-ACKs
+ * at TC egress. fairlead-agent loads the programs that its command line asks for. tunnel.bpf.h says
+ * which packets are decapsulated.
  *
- * TTL and everything else of the inner packet stays as it is but for its ECN field. The kernel then
+ * The inner packet stays unchanged, including its TTL. Only its ECN field may change. The kernel
  * receives the inner packet on the same interface, under the same VLAN tag, with the MAC addresses
- * of the frame that brought it.
+ * of the outer frame.
  */
 /* clang-format off: linux/bpf.h first, libbpf's headers build on its types. */
 #include <linux/bpf.h>
@@ -20,14 +21,14 @@
 #include <linux/udp.h>
 
 #include "tools/agent/agent_shared.h"
-/* after the types above */
+/* These need the types above. */
 #include "tools/agent/candidates.bpf.h"
 #include "tools/agent/tunnel.bpf.h"
-/* after judge() */
+/* This needs judge(). */
 #include "tools/agent/second_chance.bpf.h"
 
 enum {
-  /* Since Linux 6.3, and so not in older linux/bpf.h. */
+  /* Linux 6.3 added these two. An older linux/bpf.h lacks them. */
   ADJ_ROOM_DECAP_L3_IPV4 = 1 << 7,
   ADJ_ROOM_DECAP_L3_IPV6 = 1 << 8,
   /* Ethernet 18 + outer 40 + UDP 8 + GUE 4 + 124 + inner 40. */
@@ -80,7 +81,7 @@ static __always_inline int strip_xdp(struct xdp_md* ctx, const struct judgement*
   if (bpf_xdp_adjust_head(ctx, (int)judgement->strip_bytes) != 0) return 0;
   begin = (void*)(long)ctx->data;
   end = (void*)(long)ctx->data_end;
-  /* An inner packet has at least 20 bytes behind its 14 or 18 of Ethernet. */
+  /* The inner packet has at least 20 bytes after the 14 or 18 of Ethernet. */
   if (begin + ETH_HLEN + 4 > end) return 0;
   __builtin_memcpy(begin, header, sizeof(header));
   if (tagged) {
@@ -105,7 +106,7 @@ int fairlead_xdp(struct xdp_md* ctx) {
 }
 
 static __always_inline int strip_tc(struct __sk_buff* skb, const struct judgement* judgement) {
-  /* The sizes of the segments of a merged (GRO) packet are those of the inner packets. */
+  /* The segment size of a merged (GRO) packet already is that of the inner packets. */
   __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
   __be16 ethertype = ethertype_of(judgement->inner_version);
   if (judgement->inner_version != judgement->outer_version)
@@ -115,7 +116,7 @@ static __always_inline int strip_tc(struct __sk_buff* skb, const struct judgemen
   return bpf_skb_store_bytes(skb, ETH_HLEN - 2, &ethertype, sizeof(ethertype), 0) == 0;
 }
 
-/* A VLAN tag is beside an skb's bytes, not in them; one that is in them is a second one. */
+/* An skb keeps its VLAN tag outside the packet's bytes. A tag within the bytes is a second tag. */
 SEC("tc")
 int fairlead_tc(struct __sk_buff* skb) {
   __u32 wanted = skb->len < MAX_HEADER_BYTES ? skb->len : MAX_HEADER_BYTES;
@@ -140,7 +141,7 @@ int fairlead_tc(struct __sk_buff* skb) {
 }
 
 /* Offset of the TCP header if the packet is TCP from a frontend, else 0. */
-static __always_inline __u32 frontends_tcp(struct __sk_buff* skb) {
+static __always_inline __u32 find_frontend_tcp(struct __sk_buff* skb) {
   struct agent_address source = {};
   void* begin = (void*)(long)skb->data;
   void* end = (void*)(long)skb->data_end;
@@ -164,12 +165,12 @@ static __always_inline __u32 frontends_tcp(struct __sk_buff* skb) {
   return bpf_map_lookup_elem(&seen_frontends, &source) ? offset : 0;
 }
 
-/* Offset of the MSS option's value within the frame, 0 when there is none. */
+/* Offset of the MSS option's value within the frame, 0 if there is none. */
 static __always_inline __u32 find_mss(struct __sk_buff* skb, __u32 options, __u32 bytes) {
   __u32 at = 0;
   for (int i = 0; i < MAX_TCP_OPTION_BYTES; ++i) {
     __u8 option[2] = {};
-    if (at + 4 > bytes) return 0; /* no room left for an MSS option */
+    if (at + 4 > bytes) return 0; /* no space left for an MSS option */
     if (bpf_skb_load_bytes(skb, options + at, option, sizeof(option)) != 0) return 0;
     if (option[0] == 0) return 0; /* end of options */
     if (option[0] == 2) return option[1] == 4 ? options + at + 2 : 0;
@@ -182,7 +183,7 @@ static __always_inline __u32 find_mss(struct __sk_buff* skb, __u32 options, __u3
 SEC("tc")
 int fairlead_clamp(struct __sk_buff* skb) {
   if (skb->data_end - skb->data < 74) bpf_skb_pull_data(skb, skb->len < 74 ? skb->len : 74);
-  __u32 tcp_at = frontends_tcp(skb);
+  __u32 tcp_at = find_frontend_tcp(skb);
   struct tcphdr tcp;
   if (tcp_at == 0 || bpf_skb_load_bytes(skb, tcp_at, &tcp, sizeof(tcp)) != 0) return TC_ACT_UNSPEC;
   if (!tcp.syn || !tcp.ack || tcp.doff <= 5) return TC_ACT_UNSPEC;
@@ -192,8 +193,8 @@ int fairlead_clamp(struct __sk_buff* skb) {
   if (bpf_ntohs(mss) <= settings.clamp_mss) return TC_ACT_UNSPEC;
   __be16 clamped = bpf_htons(settings.clamp_mss);
   if (bpf_skb_store_bytes(skb, mss_at, &clamped, sizeof(clamped), 0) != 0) return TC_ACT_UNSPEC;
-  /* An option that begins at an odd offset lies across two of the checksum's words: there the
-   * difference counts with its bytes swapped (RFC 1071, 2(B)). */
+  /* The value of an option at an odd offset spans two of the checksum's 16-bit words. The
+   * difference then counts with its bytes swapped (RFC 1071, 2(B)). */
   if (((mss_at - tcp_at) & 1) != 0) {
     mss = (__be16)__builtin_bswap16(mss);
     clamped = (__be16)__builtin_bswap16(clamped);
@@ -205,6 +206,6 @@ int fairlead_clamp(struct __sk_buff* skb) {
 }
 
 /* The programs of this folder may be used under the GPL, version 2, as well as under the project's
- * Apache-2.0: the kernel lends bpf_tcp_check_syncookie to GPL-compatible programs only
+ * Apache-2.0. The kernel offers bpf_tcp_check_syncookie to GPL-compatible programs only
  * (docs/decisions/0005). */
 char LICENSE[] SEC("license") = "GPL";

@@ -15,7 +15,7 @@
 #include "tools/agent/hook.h"
 #include "tools/agent/installed.h"
 
-// Generated; our warnings are not its.
+// The generated code causes these warnings.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wshadow"
@@ -31,16 +31,17 @@ struct DestroySkeleton {
 using Skeleton = std::unique_ptr<agent_bpf, DestroySkeleton>;
 
 Status Failed(const std::string& what, int error) {
-  const std::string words = TakeKernelMessages();
+  const std::string messages = TakeKernelMessages();
   return Internal(what + ": " + std::strerror(error < 0 ? -error : error) +
-                  (words.empty() ? "" : "\n" + words));
+                  (messages.empty() ? "" : "\n" + messages));
 }
 
 bpf_program* IngressProgram(const agent_bpf& skeleton, agent_hook hook) {
   return hook == AGENT_HOOK_XDP ? skeleton.progs.fairlead_xdp : skeleton.progs.fairlead_tc;
 }
 
-// Loaded into the kernel, balancers filled in, neither pinned nor attached.
+// Loads the programs into the kernel and fills in balancers and peers. Attaches nothing and makes
+// no BPF pins.
 Result<Skeleton> Load(const AttachOptions& options, int interface_index, bool made_qdisc) {
   Skeleton skeleton(agent_bpf__open());
   if (!skeleton) return Failed("cannot open the embedded programs", errno);
@@ -56,15 +57,15 @@ Result<Skeleton> Load(const AttachOptions& options, int interface_index, bool ma
   settings.made_qdisc = made_qdisc ? 1 : 0;
   settings.second_chance = options.peers.empty() ? 0 : 1;
   if (int error = agent_bpf__load(skeleton.get()); error != 0)
-    return Failed("the kernel does not take the programs", error);
-  for (const Prefix& prefix : options.balancers) {
-    Result<bool> added = AddBalancer(bpf_map__fd(skeleton->maps.balancers4),
-                                     bpf_map__fd(skeleton->maps.balancers6), prefix);
+    return Failed("the kernel refused to load the BPF programs", error);
+  for (const SourcePrefix& prefix : options.balancers) {
+    Result<bool> added = AddPrefix(bpf_map__fd(skeleton->maps.balancers4),
+                                   bpf_map__fd(skeleton->maps.balancers6), prefix);
     if (!added.ok()) return added.status();
   }
-  for (const Prefix& prefix : options.peers) {
+  for (const SourcePrefix& prefix : options.peers) {
     Result<bool> added =
-        AddBalancer(bpf_map__fd(skeleton->maps.peers4), bpf_map__fd(skeleton->maps.peers6), prefix);
+        AddPrefix(bpf_map__fd(skeleton->maps.peers4), bpf_map__fd(skeleton->maps.peers6), prefix);
     if (!added.ok()) return added.status();
   }
   return skeleton;
@@ -86,21 +87,21 @@ Status Pin(const agent_bpf& skeleton, const AttachOptions& options,
   for (const auto& [name, fd] : objects) {
     if (fd < 0) continue;
     if (bpf_obj_pin(fd, (folder / name).c_str()) != 0)
-      return Failed("cannot pin " + (folder / name).string(), errno);
+      return Failed("cannot make the BPF pin " + (folder / name).string(), errno);
   }
   return {};
 }
 
-// Puts the SYN-ACK program of before back in its place after a failed attach.
+// Restores the previous SYN-ACK program after a failed attach.
 void RestoreClamp(const Hook& hook, const std::optional<Installed>& before) {
   const int old_fd = before ? before->clamp_fd() : -1;
   const Status status = old_fd >= 0 ? hook.AttachTc(Direction::kEgress, kClampProgram, old_fd)
                                     : hook.DetachTc(Direction::kEgress, kClampProgram);
-  // The failure that is being reported is the more telling one.
+  // The caller reports the failed attach, which says more than a failure here.
   static_cast<void>(status);
 }
 
-// The ingress program goes in last: until then nothing that receives has changed.
+// Attaches the ingress program last. Until then nothing changes for received packets.
 Result<std::string> AttachAll(const Hook& hook, const agent_bpf& skeleton,
                               const AttachOptions& options,
                               const std::optional<Installed>& before) {
@@ -128,17 +129,19 @@ int ReadSetting(const std::string& path) {
 std::vector<std::string> NotesAbout(const std::string& interface) {
   std::vector<std::string> notes;
   const std::string folder = "/proc/sys/net/ipv4/conf/";
-  // The kernel takes the stricter of the two: 1 is strict, 2 is loose, and the larger number wins.
+  // The kernel uses the larger of the two numbers. 1 is strict, 2 is loose.
   const int filter = std::max(ReadSetting(folder + "all/rp_filter"),
                               ReadSetting(folder + interface + "/rp_filter"));
   if (filter == 1)
-    notes.push_back("rp_filter is strict: clients that are not routed back through " + interface +
-                    " will be dropped by the kernel; if so, sysctl net.ipv4.conf." + interface +
-                    ".rp_filter=2");
+    notes.push_back(
+        "rp_filter is strict: the kernel drops packets of clients whose route is not through " +
+        interface + "; if there are such clients, run: sysctl net.ipv4.conf." + interface +
+        ".rp_filter=2");
   return notes;
 }
 
-// The agent's own programs at any hook of the interface, whatever the pins say.
+// Detaches the agent's programs from every hook of the interface, whatever the BPF pins say. Sets
+// `found` if there was one.
 Status DetachHooks(const Hook& hook, bool& found) {
   ASSIGN_OR_RETURN(const Attached xdp, hook.QueryXdp());
   ASSIGN_OR_RETURN(const Attached ingress, hook.QueryTc(Direction::kIngress));
@@ -150,7 +153,7 @@ Status DetachHooks(const Hook& hook, bool& found) {
   return hook.DetachTc(Direction::kEgress, kClampProgram);
 }
 
-// What an older attach left that the new one does not use.
+// Detaches what an earlier attach left and the new one does not use.
 Status DetachUnused(const Hook& hook, const AttachOptions& options, bool made_qdisc) {
   if (options.hook == AGENT_HOOK_XDP) {
     RETURN_IF_ERROR(hook.DetachTc(Direction::kIngress, kTcProgram));
@@ -162,7 +165,8 @@ Status DetachUnused(const Hook& hook, const AttachOptions& options, bool made_qd
   return made_qdisc && !uses_tc ? hook.RemoveQdiscIfUnused() : Status();
 }
 
-Result<std::string> LoadAndAttach(const Pins& pins, const Hook& hook, const AttachOptions& options,
+Result<std::string> LoadAndAttach(const BpfPins& pins, const Hook& hook,
+                                  const AttachOptions& options,
                                   const std::optional<Installed>& before, bool made_qdisc) {
   ASSIGN_OR_RETURN(const Skeleton skeleton, Load(options, hook.index(), made_qdisc));
   RETURN_IF_ERROR(pins.MakeNewFolder(hook.interface()));
@@ -174,30 +178,32 @@ Result<std::string> LoadAndAttach(const Pins& pins, const Hook& hook, const Atta
 
 Status CheckHost() {
   if (geteuid() != 0)
-    return FailedPrecondition("fairlead-agent loads BPF programs and needs root; try: sudo");
+    return FailedPrecondition("fairlead-agent loads BPF programs and needs root; run it with sudo");
   const int xdp = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_XDP, nullptr);
   const int tc = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, nullptr);
   TakeKernelMessages();
   if (xdp <= 0 && tc <= 0)
     return FailedPrecondition(
-        "this kernel does not load BPF programs (CONFIG_BPF_SYSCALL, or rights of a container: "
-        "CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN)");
+        "this kernel does not load BPF programs; it needs CONFIG_BPF_SYSCALL, and a container "
+        "needs CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN");
   return {};
 }
 
-Result<AttachOutcome> Attach(const Pins& pins, const std::string& interface,
+Result<AttachOutcome> Attach(const BpfPins& pins, const std::string& interface,
                              const AttachOptions& options) {
   if (options.balancers.empty())
-    return InvalidArgument("at least one --balancer is needed: packets of nobody else are taken");
+    return InvalidArgument(
+        "no --balancer is given; the agent accepts packets from balancers only, so name each with "
+        "--balancer ADDRESS");
   if (!options.peers.empty() && options.hook != AGENT_HOOK_TC)
     return InvalidArgument(
-        "--peer needs --hook tc: a packet can be sent on only where the kernel finds the "
-        "neighbour");
+        "--peer needs --hook tc: at XDP the kernel cannot look up the neighbour to which a packet "
+        "must be sent on");
   const auto index = static_cast<int>(if_nametoindex(interface.c_str()));
   if (index == 0) return NotFound("interface '" + interface + "' does not exist");
   RETURN_IF_ERROR(pins.Prepare());
   ASSIGN_OR_RETURN(const int lock_fd, pins.Lock());
-  const Descriptor lock(lock_fd);
+  const UniqueFd lock(lock_fd);
 
   const Hook hook(index, interface);
   std::optional<Installed> before;
@@ -212,7 +218,7 @@ Result<AttachOutcome> Attach(const Pins& pins, const std::string& interface,
   }
   const Result<std::string> mode = LoadAndAttach(pins, hook, options, before, made_qdisc);
   if (!mode.ok()) {
-    // As it was before; the failure that is being reported is the more telling one.
+    // Undoes what was made. The caller gets the failed attach, which says more than a failure here.
     static_cast<void>(pins.RemoveNewFolder(interface));
     if (made_now) static_cast<void>(hook.RemoveQdiscIfUnused());
     return mode.status();
@@ -222,10 +228,10 @@ Result<AttachOutcome> Attach(const Pins& pins, const std::string& interface,
   return AttachOutcome{*mode, before.has_value(), NotesAbout(interface)};
 }
 
-Result<bool> Detach(const Pins& pins, const std::string& interface) {
+Result<bool> Detach(const BpfPins& pins, const std::string& interface) {
   RETURN_IF_ERROR(pins.Prepare());
   ASSIGN_OR_RETURN(const int lock_fd, pins.Lock());
-  const Descriptor lock(lock_fd);
+  const UniqueFd lock(lock_fd);
   std::error_code ignored;
   bool found = std::filesystem::exists(pins.Folder(interface), ignored);
   bool made_qdisc = false;
@@ -244,7 +250,7 @@ Result<bool> Detach(const Pins& pins, const std::string& interface) {
   return found;
 }
 
-InterfaceStatus StatusOf(const Pins& pins, const std::string& interface) {
+InterfaceStatus StatusOf(const BpfPins& pins, const std::string& interface) {
   InterfaceStatus status;
   status.interface = interface;
   const auto fill = [&]() -> Status {

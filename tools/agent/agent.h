@@ -1,5 +1,5 @@
-// What fairlead-agent does, without its command line. Each function is one whole operation: it
-// takes the lock on the pins, and leaves what was there in force when it fails.
+// The operations of fairlead-agent, without its command line. Attach and Detach hold the lock on
+// the BPF pins. If Attach cannot load or attach a program, the previous programs stay in force.
 #pragma once
 
 #include <array>
@@ -11,18 +11,18 @@
 #include "lib/base/result.h"
 #include "lib/encap/tunnel.h"
 #include "tools/agent/agent_shared.h"
-#include "tools/agent/pins.h"
+#include "tools/agent/bpf_pins.h"
 #include "tools/agent/prefix.h"
 
 namespace fairlead::agent {
 
 struct AttachOptions {
-  std::vector<Prefix> balancers;  // at least one
+  std::vector<SourcePrefix> balancers;  // at least one
   agent_hook hook = AGENT_HOOK_XDP;
   uint16_t gue_port = kDefaultGuePort;
   uint16_t clamp_mss = 0;
   bool strict = false;
-  std::vector<Prefix> peers;  // other backends; none: no second chance. Hook tc only
+  std::vector<SourcePrefix> peers;  // other backends; empty = no second chance. Hook tc only
 };
 
 struct AttachOutcome {
@@ -33,30 +33,30 @@ struct AttachOutcome {
 
 struct InterfaceStatus {
   std::string interface;
-  // Set when what is pinned cannot be read; the rest is then empty.
+  // Why the status cannot be read. The other fields do not count then. Empty = no problem.
   std::string problem;
-  bool attached = false;  // the pinned program is the one at the hook
+  bool attached = false;  // the program of the BPF pin is the one at the hook
   bool clamped = false;   // SYN-ACKs are clamped, or need not be
   std::string mode;
   uint32_t program_id = 0;
   agent_settings settings{};
-  std::vector<Prefix> balancers;
-  std::vector<Prefix> peers;
+  std::vector<SourcePrefix> balancers;
+  std::vector<SourcePrefix> peers;
   std::array<uint64_t, AGENT_COUNTERS> counters{};
 };
 
-// Root, a kernel with BPF: refused with what is missing.
+// Fails with what is missing: root, or a kernel that loads BPF programs.
 Status CheckHost();
 
-// Loads, pins and attaches; an older one on `interface` is replaced without a packet between the
-// two, with counters from zero.
-Result<AttachOutcome> Attach(const Pins& pins, const std::string& interface,
+// Loads the programs, makes their BPF pins and attaches them. Replaces the agent's older program on
+// `interface` in one step: no packet arrives between the two. Counters start at zero.
+Result<AttachOutcome> Attach(const BpfPins& pins, const std::string& interface,
                              const AttachOptions& options);
 
-// Detaches and removes everything of ours, also when pins or the interface are gone. False when
-// there was nothing.
-Result<bool> Detach(const Pins& pins, const std::string& interface);
+// Detaches and removes all that the agent made, even if the BPF pins or the interface are gone.
+// False if there was nothing.
+Result<bool> Detach(const BpfPins& pins, const std::string& interface);
 
-InterfaceStatus StatusOf(const Pins& pins, const std::string& interface);
+InterfaceStatus StatusOf(const BpfPins& pins, const std::string& interface);
 
 }  // namespace fairlead::agent

@@ -1,4 +1,4 @@
-/* What the BPF programs and fairlead-agent both know. Plain C: read by clang -target bpf too. */
+/* What the BPF programs and fairlead-agent share. Plain C, since clang -target bpf reads it too. */
 #pragma once
 
 #include <linux/types.h>
@@ -13,12 +13,12 @@ enum agent_counter {
 /* Read-only to the programs: the verifier drops the branches that a setting switches off. */
 struct agent_settings {
   __u32 interface_index; /* attached to */
-  __u16 gue_port;        /* host order; 0 = GUE is not ours */
-  __u16 clamp_mss;       /* 0 = SYN-ACKs are left alone */
-  __u8 strict;           /* 1 = IPIP of others is dropped */
+  __u16 gue_port;        /* host order; 0 = GUE is not decapsulated */
+  __u16 clamp_mss;       /* 0 = SYN-ACKs stay unchanged */
+  __u8 strict;           /* 1 = IPIP from sources that are no balancers is dropped */
   __u8 hook;             /* enum agent_hook */
-  __u8 made_qdisc;       /* 1 = clsact was put there by the agent */
-  __u8 second_chance;    /* 1 = lists of candidates count, and so do packets of peers */
+  __u8 made_qdisc;       /* 1 = the agent made the clsact qdisc */
+  __u8 second_chance;    /* 1 = use candidate lists, and accept packets from peers */
 };
 
 enum agent_hook { AGENT_HOOK_XDP = 0, AGENT_HOOK_TC = 1 };
@@ -33,7 +33,7 @@ struct agent_prefix6 {
   __u8 address[16];
 };
 
-/* A frontend's address that a balancer's packet was for; IPv4: the last twelve bytes zero. */
+/* A frontend's address: the destination of an inner packet. IPv4: the last 12 bytes are zero. */
 struct agent_address {
   __u8 version;
   __u8 reserved[3];

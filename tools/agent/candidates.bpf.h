@@ -1,18 +1,19 @@
-/* The second chance: a balancer that cannot know whether a flow is older than a change of its slot
- * sends along whom else the flow may belong to; a backend that does not know the flow sends it on.
+/* The second chance. A balancer may not know whether a flow is older than a change of its slot. It
+ * then adds a list of the other backends that the flow may belong to. A backend that does not know
+ * the flow sends the packet on to the next backend of the list.
  *
  * The list is GUE private data (docs/second-chance.md):
  *
  *   0     1          2     3          4          8
- *   0xfa  ver|6|cnt  next  0          epoch      count addresses of 4 or 16 bytes, newest owner first
+ *   0xfa  ver|6|cnt  next  0          generation      count addresses of 4 or 16 bytes, newest owner first
  *
- * `next` says how many of them were tried. Each backend that sends a packet on raises it, so no packet
- * travels further than the list is long, and never to one that it was at: whoever listed the packet's
- * first backend, or this one, is passed over.
+ * `next` is the number of addresses that were tried. Each backend that sends a packet on raises it,
+ * so a packet is sent on at most as often as the list is long. The balancer does not list the
+ * backend that it sends the packet to. A backend skips an entry that is its own address.
  *
- * The packet is ours when it opens a connection (SYN), when a socket here knows it, when it carries
- * what only we could have given out (the ACK of a SYN cookie), when it is no TCP, or when nobody is
- * left to try.
+ * A packet belongs to this backend if it opens a connection (SYN), if a local socket knows it, if
+ * it is the ACK of a SYN cookie that this host gave out, if it is not TCP, or if no candidate is
+ * left.
  */
 #pragma once
 
@@ -31,18 +32,18 @@ struct candidate_list {
   __u8 shape; /* version << 4 | LIST_IPV6 | count */
   __u8 next;
   __u8 reserved;
-  __be32 epoch;
+  __be32 generation;
 };
 
-/* Where the list is, as judge() has found it. */
+/* Where judge() found the list. */
 struct candidates {
-  __u32 offset; /* from the frame's begin; 0 = there is none */
+  __u32 offset; /* from the frame's first byte; 0 = no list */
   __u8 count;
   __u8 next;
 };
 
-/* `data_bytes` of GUE private data. The addresses must be of the outer packet's family: a backend is
- * reached over one. */
+/* Reads the list from `data_bytes` of GUE private data. The addresses must be of the outer packet's
+ * family, because a backend is reached over one family only. */
 static __always_inline void read_candidates(void* begin, const struct candidate_list* list,
                                             void* end, __u32 data_bytes, __u8 outer_version,
                                             struct candidates* found) {

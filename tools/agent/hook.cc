@@ -18,7 +18,8 @@
 namespace fairlead::agent {
 namespace {
 
-// Low, so that other ingress filters see the inner packet; not 1, which people take by hand.
+// A low number, so that other ingress filters see the inner packet. Not 1, which people often use
+// for filters that they add by hand.
 constexpr uint32_t kPriority = 10;
 constexpr uint32_t kHandle = 1;
 
@@ -31,7 +32,7 @@ int CollectMessage(libbpf_print_level level, const char* format, va_list argumen
   if (level == LIBBPF_DEBUG) return 0;
   std::array<char, 512> line{};
   const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
-  // The verifier's log can be long; its beginning says what is wrong.
+  // The verifier's log can be long. Its beginning says what is wrong.
   if (length > 0 && KernelMessages().size() < 4096) KernelMessages() += line.data();
   return 0;
 }
@@ -39,8 +40,9 @@ int CollectMessage(libbpf_print_level level, const char* format, va_list argumen
 std::string ErrorText(int error) { return std::strerror(error < 0 ? -error : error); }
 
 Status Refused(const std::string& what, int error) {
-  std::string words = TakeKernelMessages();
-  return Unavailable(what + ": " + ErrorText(error) + (words.empty() ? "" : " (" + words + ")"));
+  const std::string messages = TakeKernelMessages();
+  return Unavailable(what + ": " + ErrorText(error) +
+                     (messages.empty() ? "" : " (" + messages + ")"));
 }
 
 const char* ModeName(uint8_t attach_mode) {
@@ -78,13 +80,13 @@ bpf_tc_hook TcHook(int index, Direction direction) {
   return hook;
 }
 
-// NLMSG_OK without its comparison of an int with an unsigned, which clang takes for a mistake.
+// NLMSG_OK without its comparison of an int with an unsigned, about which clang warns.
 bool HasMessage(const nlmsghdr* header, int left) {
   return left >= static_cast<int>(sizeof(nlmsghdr)) && header->nlmsg_len >= sizeof(nlmsghdr) &&
          header->nlmsg_len <= static_cast<uint32_t>(left);
 }
 
-// Whether any filter hangs at this side of clsact. Asks the kernel for a dump and counts.
+// Whether this direction of clsact has any filter. Dumps the filters from the kernel.
 Result<bool> HasFilters(int index, Direction direction) {
   const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (fd < 0) return Unavailable("cannot open a netlink socket: " + ErrorText(errno));
@@ -128,9 +130,10 @@ Result<Attached> DescribeProgram(uint32_t program_id) {
   const ProgramHandle program(program_id);
   bpf_prog_info info{};
   uint32_t info_bytes = sizeof(info);
-  if (program.fd() < 0) return Refused("cannot open BPF program", errno);
+  if (program.fd() < 0)
+    return Refused("cannot open BPF program " + std::to_string(program_id), errno);
   if (int error = bpf_obj_get_info_by_fd(program.fd(), &info, &info_bytes); error != 0)
-    return Refused("cannot read about a BPF program", error);
+    return Refused("cannot read the name of BPF program " + std::to_string(program_id), error);
   return Attached{program_id, info.name, ""};
 }
 
@@ -140,7 +143,7 @@ Result<Attached> Hook::QueryXdp() const {
     return Refused("cannot query " + interface_ + "'s XDP program", error);
   if (options.attach_mode == XDP_ATTACHED_NONE) return Attached{};
   if (options.attach_mode == XDP_ATTACHED_MULTI) {
-    // Several at once: name the one that the kernel runs first.
+    // Several are attached. Describe the one that the kernel runs first.
     options.prog_id = options.drv_prog_id != 0 ? options.drv_prog_id : options.skb_prog_id;
   }
   ASSIGN_OR_RETURN(Attached attached, DescribeProgram(options.prog_id));
@@ -168,11 +171,11 @@ Result<std::string> Hook::AttachXdp(int program_fd) const {
   int error = bpf_xdp_attach(index_, program_fd, XDP_FLAGS_DRV_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST,
                              &options);
   if (error == 0) return std::string("native");
-  const std::string native_words = TakeKernelMessages();
+  const std::string native_messages = TakeKernelMessages();
   error = bpf_xdp_attach(index_, program_fd, XDP_FLAGS_SKB_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST,
                          &options);
   if (error == 0) return std::string("generic");
-  return Refused("cannot attach to " + interface_ + " at XDP, neither native (" + native_words +
+  return Refused("cannot attach to " + interface_ + " at XDP, neither native (" + native_messages +
                      ") nor generic",
                  error);
 }
@@ -219,7 +222,7 @@ Status Hook::AttachTc(Direction direction, const char* own_name, int program_fd)
   if (present.program_id != 0 && present.name != own_name)
     return FailedPrecondition(interface_ + " has another TC filter ('" + present.name +
                               "') at priority " + std::to_string(kPriority) +
-                              ", which is the agent's place");
+                              ", which the agent needs; move that filter to another priority");
   const bpf_tc_hook hook = TcHook(index_, direction);
   LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd,
               .flags = present.program_id != 0 ? static_cast<uint32_t>(BPF_TC_F_REPLACE) : 0,

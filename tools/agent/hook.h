@@ -1,5 +1,6 @@
-// Attaching, replacing and detaching the agent's programs at an interface's hooks. A program is
-// ours when its name says so: folders of pins can be lost (a private mount namespace), names stay.
+// Attaches, replaces and detaches the agent's programs at an interface's hooks. A program is the
+// agent's if it has the agent's name. BPF pins can be lost (in a private mount namespace), names
+// stay.
 #pragma once
 
 #include <cstdint>
@@ -30,17 +31,17 @@ class Hook {
   const std::string& interface() const { return interface_; }
 
   Result<Attached> QueryXdp() const;
-  // Native, or generic when the driver cannot. Replaces our own program in one step and in its
-  // mode; refuses where another's is. Returns the mode.
+  // Attaches in native mode, or in generic mode if the driver cannot. Replaces the agent's own
+  // program in one step and keeps its mode. Fails if another program is there. Returns the mode.
   Result<std::string> AttachXdp(int program_fd) const;
-  Status DetachXdp() const;  // nothing, and no error, when ours is not there
+  Status DetachXdp() const;  // no error if the agent's program is not there
 
   // TC: a direct-action filter of fixed handle and priority at clsact.
   Result<Attached> QueryTc(Direction direction) const;
-  Result<bool> MakeQdisc() const;  // true: made now, false: was there
+  Result<bool> MakeQdisc() const;  // true: made now, false: it existed
   Status AttachTc(Direction direction, const char* own_name, int program_fd) const;
   Status DetachTc(Direction direction, const char* own_name) const;
-  // Removes clsact, with both directions, unless somebody's filter hangs there.
+  // Removes clsact, with both directions, unless a filter is left in it.
   Status RemoveQdiscIfUnused() const;
 
  private:
@@ -48,8 +49,8 @@ class Hook {
   std::string interface_;
 };
 
-// The kernel's and libbpf's own words about the failures since the last call, for error messages.
-// InstallKernelMessages() once, before anything else here.
+// What the kernel and libbpf said about the failures since the last call, for error messages. Call
+// InstallKernelMessages() once, before any other function here.
 void InstallKernelMessages();
 std::string TakeKernelMessages();
 

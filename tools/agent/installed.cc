@@ -12,38 +12,39 @@
 namespace fairlead::agent {
 namespace {
 
-agent_prefix4 Key4(const Prefix& prefix) {
+agent_prefix4 Key4(const SourcePrefix& prefix) {
   agent_prefix4 key{};
   key.length_bits = prefix.length_bits;
   std::memcpy(key.address, prefix.address.bytes().data(), sizeof(key.address));
   return key;
 }
 
-agent_prefix6 Key6(const Prefix& prefix) {
+agent_prefix6 Key6(const SourcePrefix& prefix) {
   agent_prefix6 key{};
   key.length_bits = prefix.length_bits;
   std::memcpy(key.address, prefix.address.bytes().data(), sizeof(key.address));
   return key;
 }
 
-Prefix PrefixOf(const agent_prefix4& key) {
+SourcePrefix PrefixOf(const agent_prefix4& key) {
   return {IpAddress::FromV4(key.address), static_cast<uint8_t>(key.length_bits)};
 }
 
-Prefix PrefixOf(const agent_prefix6& key) {
+SourcePrefix PrefixOf(const agent_prefix6& key) {
   return {IpAddress::FromV6(key.address), static_cast<uint8_t>(key.length_bits)};
 }
 
 template <typename Key>
-Status CollectKeys(int map_fd, std::vector<Prefix>& prefixes) {
+Status CollectKeys(int map_fd, std::vector<SourcePrefix>& prefixes) {
   Key key{};
   Key next{};
   const Key* previous = nullptr;
-  // A trie that changes meanwhile may begin again; no more steps than it can have entries.
+  // If the trie changes meanwhile, the kernel may start over. So there are at most as many steps as
+  // the trie can have entries.
   for (int step = 0; step < AGENT_MAX_BALANCERS; ++step) {
     if (bpf_map_get_next_key(map_fd, previous, &next) != 0) {
       if (errno == ENOENT) return {};
-      return Internal(std::string("cannot read the balancers: ") + std::strerror(errno));
+      return Internal(std::string("cannot read the balancers or peers: ") + std::strerror(errno));
     }
     prefixes.push_back(PrefixOf(next));
     key = next;
@@ -52,8 +53,8 @@ Status CollectKeys(int map_fd, std::vector<Prefix>& prefixes) {
   return {};
 }
 
-Result<std::vector<Prefix>> Collect(int prefixes4_fd, int prefixes6_fd) {
-  std::vector<Prefix> prefixes;
+Result<std::vector<SourcePrefix>> Collect(int prefixes4_fd, int prefixes6_fd) {
+  std::vector<SourcePrefix> prefixes;
   RETURN_IF_ERROR(CollectKeys<agent_prefix4>(prefixes4_fd, prefixes));
   RETURN_IF_ERROR(CollectKeys<agent_prefix6>(prefixes6_fd, prefixes));
   std::sort(prefixes.begin(), prefixes.end());
@@ -62,39 +63,28 @@ Result<std::vector<Prefix>> Collect(int prefixes4_fd, int prefixes6_fd) {
 }
 
 template <typename Key>
-Result<bool> Erase(int map_fd, const Key& key, const Prefix& prefix) {
+Result<bool> Erase(int map_fd, const Key& key, const SourcePrefix& prefix) {
   if (bpf_map_delete_elem(map_fd, &key) == 0) return true;
   if (errno == ENOENT) return false;
   return Internal("cannot remove balancer " + prefix.ToString() + ": " + std::strerror(errno));
 }
 
-Result<Descriptor> OpenMap(const std::filesystem::path& path, uint32_t value_bytes,
-                           uint32_t max_entries) {
-  Descriptor fd(bpf_obj_get(path.c_str()));
+Result<UniqueFd> OpenMap(const std::filesystem::path& path, uint32_t value_bytes,
+                         uint32_t max_entries) {
+  UniqueFd fd(bpf_obj_get(path.c_str()));
   bpf_map_info info{};
   uint32_t info_bytes = sizeof(info);
   if (fd.get() < 0 || bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes) != 0)
     return FailedPrecondition("cannot open " + path.string() + ": " + std::strerror(errno));
   if (info.value_size != value_bytes || info.max_entries != max_entries)
     return FailedPrecondition(path.string() +
-                              " is of another version of fairlead-agent; attach again");
+                              " was made by another version of fairlead-agent; attach again");
   return fd;
 }
 
 }  // namespace
 
-Descriptor::Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) close(fd_);
-}
-
-Result<bool> AddBalancer(int balancers4_fd, int balancers6_fd, const Prefix& prefix) {
+Result<bool> AddPrefix(int balancers4_fd, int balancers6_fd, const SourcePrefix& prefix) {
   const uint8_t value = 1;
   const agent_prefix4 key4 = Key4(prefix);
   const agent_prefix6 key6 = Key6(prefix);
@@ -104,9 +94,10 @@ Result<bool> AddBalancer(int balancers4_fd, int balancers6_fd, const Prefix& pre
   if (bpf_map_update_elem(fd, key, &value, BPF_NOEXIST) == 0) return true;
   if (errno == EEXIST) return false;
   if (errno == ENOSPC)
-    return ResourceExhausted("no room for balancer " + prefix.ToString() + ": at most " +
-                             std::to_string(AGENT_MAX_BALANCERS) + " of a family");
-  return Internal("cannot add balancer " + prefix.ToString() + ": " + std::strerror(errno));
+    return ResourceExhausted("cannot add " + prefix.ToString() + ": the list has its maximum of " +
+                             std::to_string(AGENT_MAX_BALANCERS) +
+                             " prefixes of this address family; use shorter prefixes");
+  return Internal("cannot add " + prefix.ToString() + ": " + std::strerror(errno));
 }
 
 Result<Installed> Installed::Open(const std::filesystem::path& folder,
@@ -115,7 +106,7 @@ Result<Installed> Installed::Open(const std::filesystem::path& folder,
   if (!std::filesystem::is_directory(folder, ignored))
     return NotFound("fairlead-agent is not attached to " + interface);
   Installed installed;
-  ASSIGN_OR_RETURN(const Descriptor settings,
+  ASSIGN_OR_RETURN(const UniqueFd settings,
                    OpenMap(folder / "settings", sizeof(agent_settings), 1));
   const uint32_t zero = 0;
   if (bpf_map_lookup_elem(settings.get(), &zero, &installed.settings_) != 0)
@@ -126,7 +117,7 @@ Result<Installed> Installed::Open(const std::filesystem::path& folder,
   ASSIGN_OR_RETURN(installed.peers6_, OpenMap(folder / "peers6", 1, AGENT_MAX_BALANCERS));
   ASSIGN_OR_RETURN(installed.counters_,
                    OpenMap(folder / "counters", sizeof(uint64_t), AGENT_COUNTERS));
-  const Descriptor ingress(bpf_obj_get((folder / "ingress").c_str()));
+  const UniqueFd ingress(bpf_obj_get((folder / "ingress").c_str()));
   bpf_prog_info info{};
   uint32_t info_bytes = sizeof(info);
   if (ingress.get() < 0 || bpf_obj_get_info_by_fd(ingress.get(), &info, &info_bytes) != 0)
@@ -134,7 +125,7 @@ Result<Installed> Installed::Open(const std::filesystem::path& folder,
                               std::strerror(errno));
   installed.ingress_id_ = info.id;
   if (installed.settings_.clamp_mss != 0) {
-    installed.clamp_ = Descriptor(bpf_obj_get((folder / "clamp").c_str()));
+    installed.clamp_ = UniqueFd(bpf_obj_get((folder / "clamp").c_str()));
     bpf_prog_info clamp{};
     uint32_t clamp_bytes = sizeof(clamp);
     if (installed.clamp_.get() < 0 ||
@@ -146,20 +137,20 @@ Result<Installed> Installed::Open(const std::filesystem::path& folder,
   return installed;
 }
 
-Result<bool> Installed::Add(const Prefix& prefix) const {
-  return AddBalancer(balancers4_.get(), balancers6_.get(), prefix);
+Result<bool> Installed::Add(const SourcePrefix& prefix) const {
+  return AddPrefix(balancers4_.get(), balancers6_.get(), prefix);
 }
 
-Result<bool> Installed::Remove(const Prefix& prefix) const {
+Result<bool> Installed::Remove(const SourcePrefix& prefix) const {
   return prefix.address.is_v4() ? Erase(balancers4_.get(), Key4(prefix), prefix)
                                 : Erase(balancers6_.get(), Key6(prefix), prefix);
 }
 
-Result<std::vector<Prefix>> Installed::Balancers() const {
+Result<std::vector<SourcePrefix>> Installed::Balancers() const {
   return Collect(balancers4_.get(), balancers6_.get());
 }
 
-Result<std::vector<Prefix>> Installed::Peers() const {
+Result<std::vector<SourcePrefix>> Installed::Peers() const {
   return Collect(peers4_.get(), peers6_.get());
 }
 

@@ -16,8 +16,8 @@ namespace {
 
 enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
 
-struct Arguments {
-  std::string pins = kDefaultPins;
+struct AgentArguments {
+  std::string pins = kDefaultBpfPins;
   std::vector<std::string> interfaces;
   std::vector<std::string> balancers;
   std::vector<std::string> peers;
@@ -35,26 +35,26 @@ int Fail(const Status& status) {
   return kExitFailed;
 }
 
-Result<std::vector<Prefix>> ParsePrefixes(const std::vector<std::string>& texts) {
-  std::vector<Prefix> prefixes;
+Result<std::vector<SourcePrefix>> ParsePrefixes(const std::vector<std::string>& texts) {
+  std::vector<SourcePrefix> prefixes;
   for (const std::string& text : texts) {
-    ASSIGN_OR_RETURN(const Prefix prefix, Prefix::Parse(text));
+    ASSIGN_OR_RETURN(const SourcePrefix prefix, SourcePrefix::Parse(text));
     prefixes.push_back(prefix);
   }
   return prefixes;
 }
 
 // The interfaces named, or all that the agent is attached to.
-std::vector<std::string> Chosen(const Arguments& arguments, const Pins& pins) {
+std::vector<std::string> Chosen(const AgentArguments& arguments, const BpfPins& pins) {
   return arguments.interfaces.empty() ? pins.Interfaces() : arguments.interfaces;
 }
 
-int RunAttach(const Arguments& arguments, const Pins& pins) {
+int RunAttach(const AgentArguments& arguments, const BpfPins& pins) {
   AttachOptions options;
-  Result<std::vector<Prefix>> prefixes = ParsePrefixes(arguments.balancers);
+  Result<std::vector<SourcePrefix>> prefixes = ParsePrefixes(arguments.balancers);
   if (!prefixes.ok()) return Fail(prefixes.status());
   options.balancers = std::move(prefixes).value();
-  Result<std::vector<Prefix>> peers = ParsePrefixes(arguments.peers);
+  Result<std::vector<SourcePrefix>> peers = ParsePrefixes(arguments.peers);
   if (!peers.ok()) return Fail(peers.status());
   options.peers = std::move(peers).value();
   options.hook = arguments.hook == "tc" ? AGENT_HOOK_TC : AGENT_HOOK_XDP;
@@ -72,7 +72,7 @@ int RunAttach(const Arguments& arguments, const Pins& pins) {
   return kExitOk;
 }
 
-int RunDetach(const Arguments& arguments, const Pins& pins) {
+int RunDetach(const AgentArguments& arguments, const BpfPins& pins) {
   for (const std::string& interface : arguments.interfaces) {
     const Result<bool> found = Detach(pins, interface);
     if (!found.ok()) return Fail(found.status());
@@ -81,7 +81,7 @@ int RunDetach(const Arguments& arguments, const Pins& pins) {
   return kExitOk;
 }
 
-int RunStatus(const Arguments& arguments, const Pins& pins) {
+int RunStatus(const AgentArguments& arguments, const BpfPins& pins) {
   std::vector<InterfaceStatus> all;
   for (const std::string& interface : Chosen(arguments, pins)) {
     all.push_back(StatusOf(pins, interface));
@@ -89,23 +89,23 @@ int RunStatus(const Arguments& arguments, const Pins& pins) {
   Say(arguments.json ? StatusJson(all) : StatusText(all));
   const bool sound = std::ranges::all_of(
       all, [](const InterfaceStatus& status) { return status.attached && status.clamped; });
-  // None: nobody has attached it since the host was started.
+  // An empty list is a failure too: the agent was not attached since the host started.
   return sound && !all.empty() ? kExitOk : kExitFailed;
 }
 
-int RunListBalancers(const Arguments& arguments, const Pins& pins) {
+int RunListBalancers(const AgentArguments& arguments, const BpfPins& pins) {
   for (const std::string& interface : Chosen(arguments, pins)) {
     const Result<Installed> installed = Installed::Open(pins.Folder(interface), interface);
     if (!installed.ok()) return Fail(installed.status());
-    const Result<std::vector<Prefix>> balancers = installed->Balancers();
+    const Result<std::vector<SourcePrefix>> balancers = installed->Balancers();
     if (!balancers.ok()) return Fail(balancers.status());
-    for (const Prefix& prefix : *balancers) Say(interface + " " + prefix.ToString() + "\n");
+    for (const SourcePrefix& prefix : *balancers) Say(interface + " " + prefix.ToString() + "\n");
   }
   return kExitOk;
 }
 
-int RunChangeBalancers(const Arguments& arguments, const Pins& pins, bool add) {
-  const Result<std::vector<Prefix>> prefixes = ParsePrefixes(arguments.balancers);
+int RunChangeBalancers(const AgentArguments& arguments, const BpfPins& pins, bool add) {
+  const Result<std::vector<SourcePrefix>> prefixes = ParsePrefixes(arguments.balancers);
   if (!prefixes.ok()) return Fail(prefixes.status());
   const std::vector<std::string> interfaces = Chosen(arguments, pins);
   if (interfaces.empty())
@@ -113,7 +113,7 @@ int RunChangeBalancers(const Arguments& arguments, const Pins& pins, bool add) {
   for (const std::string& interface : interfaces) {
     const Result<Installed> installed = Installed::Open(pins.Folder(interface), interface);
     if (!installed.ok()) return Fail(installed.status());
-    for (const Prefix& prefix : *prefixes) {
+    for (const SourcePrefix& prefix : *prefixes) {
       const Result<bool> changed = add ? installed->Add(prefix) : installed->Remove(prefix);
       if (!changed.ok()) return Fail(changed.status());
       const char* outcome = add ? (*changed ? "added" : "was there already")
@@ -124,18 +124,18 @@ int RunChangeBalancers(const Arguments& arguments, const Pins& pins, bool add) {
   return kExitOk;
 }
 
-void DescribeAttach(CLI::App& command, Arguments& arguments) {
+void DescribeAttach(CLI::App& command, AgentArguments& arguments) {
   command.add_option("interface", arguments.interfaces, "where tunnelled packets arrive")
       ->required();
   command
       .add_option("--balancer", arguments.balancers,
-                  "source address or prefix of a balancer, again for each")
+                  "source address or prefix of a balancer; may be repeated")
       ->required();
   command.add_option("--peer", arguments.peers,
-                     "address or prefix of the other backends, again for each: packets that no "
-                     "socket here knows are sent on to the next candidate, and taken from them "
-                     "(GUE, --hook tc)");
-  command.add_option("--hook", arguments.hook, "xdp (native, else generic) or tc")
+                     "address or prefix of other backends; may be repeated. Packets that no local "
+                     "socket knows are sent on to the next candidate, and packets sent on by peers "
+                     "are accepted (GUE, --hook tc)");
+  command.add_option("--hook", arguments.hook, "xdp (native, or generic if not possible) or tc")
       ->check(CLI::IsMember({"xdp", "tc"}))
       ->capture_default_str();
   command.add_option("--gue-port", arguments.gue_port, "UDP port of GUE; 0: no GUE")
@@ -144,24 +144,27 @@ void DescribeAttach(CLI::App& command, Arguments& arguments) {
       .add_option("--clamp-mss", arguments.clamp_mss,
                   "lower the MSS of frontends' SYN-ACKs to this (TC egress)")
       ->check(CLI::Range(536, 65495));
-  command.add_flag("--strict", arguments.strict, "drop IPIP of others too");
+  command.add_flag("--strict", arguments.strict,
+                   "drop IPIP from sources that are not balancers, too");
 }
 
 int Run(int argc, char** argv) {
-  Arguments arguments;
+  AgentArguments arguments;
   CLI::App app("Decapsulates what Fairlead's balancers send to this backend (IPIP, GUE).",
                "fairlead-agent");
   app.require_subcommand(1);
   app.add_option("--pins", arguments.pins, "folder in a BPF file system that keeps the programs")
       ->capture_default_str();
-  CLI::App* attach = app.add_subcommand("attach", "start decapsulating; replaces an older one");
+  CLI::App* attach =
+      app.add_subcommand("attach", "start decapsulating; replaces an attached agent");
   DescribeAttach(*attach, arguments);
-  CLI::App* detach = app.add_subcommand("detach", "stop, and remove everything");
+  CLI::App* detach = app.add_subcommand("detach", "stop, and remove all that attach made");
   detach->add_option("interface", arguments.interfaces)->required();
   CLI::App* status = app.add_subcommand("status", "what is attached, and its counters");
   status->add_option("interface", arguments.interfaces, "default: all");
   status->add_flag("--json", arguments.json);
-  CLI::App* balancers = app.add_subcommand("balancers", "whose packets are taken");
+  CLI::App* balancers =
+      app.add_subcommand("balancers", "the sources whose packets are decapsulated");
   balancers->require_subcommand(1);
   balancers->add_option("--interface", arguments.interfaces, "default: all that are attached");
   CLI::App* list = balancers->add_subcommand("list");
@@ -178,7 +181,7 @@ int Run(int argc, char** argv) {
 
   InstallKernelMessages();
   if (Status host = CheckHost(); !host.ok()) return Fail(host);
-  const Pins pins(arguments.pins);
+  const BpfPins pins(arguments.pins);
   if (*attach) return RunAttach(arguments, pins);
   if (*detach) return RunDetach(arguments, pins);
   if (*status) return RunStatus(arguments, pins);

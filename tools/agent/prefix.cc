@@ -16,7 +16,7 @@ IpAddress WithoutHostBits(const IpAddress& address, unsigned length_bits) {
 
 }  // namespace
 
-Result<Prefix> Prefix::Parse(std::string_view text) {
+Result<SourcePrefix> SourcePrefix::Parse(std::string_view text) {
   const size_t slash = text.find('/');
   ASSIGN_OR_RETURN(const IpAddress address, IpAddress::Parse(text.substr(0, slash)));
   const unsigned whole = address.is_v4() ? 32 : 128;
@@ -26,19 +26,19 @@ Result<Prefix> Prefix::Parse(std::string_view text) {
     const std::string_view digits = text.substr(slash + 1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
     if (error != std::errc() || end != digits.data() + digits.size() || length > whole)
-      return InvalidArgument("balancer " + quoted + ": the prefix length must be a number up to " +
+      return InvalidArgument("prefix " + quoted + ": the length must be a number up to " +
                              std::to_string(whole));
   }
   if (length == 0)
-    return InvalidArgument("balancer " + quoted + ": length 0 would accept packets from anybody");
-  Prefix prefix{WithoutHostBits(address, length), static_cast<uint8_t>(length)};
+    return InvalidArgument("prefix " + quoted + ": length 0 would accept packets from any source");
+  SourcePrefix prefix{WithoutHostBits(address, length), static_cast<uint8_t>(length)};
   if (prefix.address != address)
-    return InvalidArgument("balancer " + quoted + " has bits set behind its prefix; write " +
-                           prefix.ToString() + " or " + address.ToString());
+    return InvalidArgument("prefix " + quoted + " has host bits set; write " + prefix.ToString() +
+                           " or " + address.ToString());
   return prefix;
 }
 
-std::string Prefix::ToString() const {
+std::string SourcePrefix::ToString() const {
   const unsigned whole = address.is_v4() ? 32 : 128;
   return address.ToString() + (length_bits == whole ? "" : "/" + std::to_string(length_bits));
 }

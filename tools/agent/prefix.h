@@ -1,4 +1,5 @@
-// Balancers' source addresses as prefixes: "10.0.0.1" (/32), "10.9.0.0/16", "2001:db8::/64".
+// Source addresses of balancers and peers as prefixes: "10.0.0.1" (/32), "10.9.0.0/16",
+// "2001:db8::/64".
 #pragma once
 
 #include <compare>
@@ -11,15 +12,15 @@
 
 namespace fairlead::agent {
 
-struct Prefix {
+struct SourcePrefix {
   IpAddress address;  // host bits are zero
   uint8_t length_bits = 32;
 
-  // Refuses host bits that are set (probably a slip: which address was meant?) and length 0, which
-  // would let anybody in.
-  static Result<Prefix> Parse(std::string_view text);
+  // Refuses host bits that are set, which are probably a mistake, and length 0, which would accept
+  // any source.
+  static Result<SourcePrefix> Parse(std::string_view text);
   std::string ToString() const;  // single addresses without their length
-  friend auto operator<=>(const Prefix&, const Prefix&) = default;
+  friend auto operator<=>(const SourcePrefix&, const SourcePrefix&) = default;
 };
 
 }  // namespace fairlead::agent

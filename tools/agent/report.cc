@@ -38,26 +38,26 @@ std::string OneInterface(const InterfaceStatus& status) {
                        status.program_id);
   else
     text = fmt::format(
-        "{}: NOT attached: the interface was made anew, or somebody removed the "
-        "program; attach again\n",
+        "{}: NOT attached: the interface was created again, or the program was "
+        "removed; attach again\n",
         status.interface);
   std::string names;
-  for (const Prefix& prefix : status.balancers) names += " " + prefix.ToString();
+  for (const SourcePrefix& prefix : status.balancers) names += " " + prefix.ToString();
   text += fmt::format("  balancers {}\n", names.empty() ? " none: nothing is decapsulated" : names);
   if (status.settings.second_chance != 0) {
     std::string peers;
-    for (const Prefix& prefix : status.peers) peers += " " + prefix.ToString();
+    for (const SourcePrefix& prefix : status.peers) peers += " " + prefix.ToString();
     text += fmt::format("  peers      {}\n", peers);
   }
   text += status.settings.gue_port != 0 ? fmt::format("  gue port   {}\n", status.settings.gue_port)
                                         : "  gue port   none\n";
-  text += fmt::format("  others' IPIP {}\n",
+  text += fmt::format("  IPIP from other sources {}\n",
                       status.settings.strict ? "is dropped (--strict)" : "goes to the kernel");
   if (status.settings.clamp_mss != 0)
-    text += fmt::format("  SYN-ACKs' MSS at most {}{}\n", status.settings.clamp_mss,
+    text += fmt::format("  MSS of SYN-ACKs at most {}{}\n", status.settings.clamp_mss,
                         status.clamped ? ""
-                                       : ": NOT attached, somebody removed the program at TC "
-                                         "egress; attach again");
+                                       : ": NOT attached, the program at TC egress was removed; "
+                                         "attach again");
   for (size_t i = 0; i < kCounters.size(); ++i)
     text += fmt::format("  {:<8} {:<16} {:>14}  {}\n", kCounters[i].kind, kCounters[i].name,
                         status.counters[i], kCounters[i].description);
@@ -84,9 +84,9 @@ std::string StatusJson(const std::vector<InterfaceStatus>& interfaces) {
     for (size_t i = 0; i < kCounters.size(); ++i)
       counters[std::string(kCounters[i].name)] = status.counters[i];
     nlohmann::ordered_json balancers = nlohmann::ordered_json::array();
-    for (const Prefix& prefix : status.balancers) balancers.push_back(prefix.ToString());
+    for (const SourcePrefix& prefix : status.balancers) balancers.push_back(prefix.ToString());
     nlohmann::ordered_json peers = nlohmann::ordered_json::array();
-    for (const Prefix& prefix : status.peers) peers.push_back(prefix.ToString());
+    for (const SourcePrefix& prefix : status.peers) peers.push_back(prefix.ToString());
     list.push_back({{"interface", status.interface},
                     {"attached", status.attached},
                     {"hook", HookName(status.settings)},

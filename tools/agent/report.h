@@ -1,4 +1,4 @@
-// How fairlead-agent shows what is attached: for people and as JSON.
+// What `fairlead-agent status` prints: for people and as JSON.
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@ namespace fairlead::agent {
 std::string StatusText(const std::vector<InterfaceStatus>& interfaces);
 
 // {"interfaces": [{"interface", "attached", "hook", "mode", "program_id", "gue_port", "strict",
-//   "clamp_mss", "balancers": [..], "counters": {name: n}} | {"interface", "problem"}]}
+//   "clamp_mss", "clamped", "balancers": [..], "peers": [..], "counters": {name: n}}
+//   | {"interface", "problem"}]}
 std::string StatusJson(const std::vector<InterfaceStatus>& interfaces);
 
 }  // namespace fairlead::agent

@@ -1,10 +1,11 @@
-/* What the TC program does with a packet that has candidates left: is it ours, and if not, off to the
- * next one. TC, because there the kernel finds the neighbour (bpf_redirect_neigh). */
+/* What the TC program does with a packet that has candidates left. It delivers the packet if it
+ * belongs to this backend, and else sends it on to the next candidate. Only at TC can the kernel
+ * look up the neighbour (bpf_redirect_neigh). */
 #pragma once
 
 enum { TCP_STATE_LISTEN = 10 };
 
-/* True when a socket of this host knows the packet. */
+/* True if a socket of this host knows the packet. */
 static __always_inline int socket_knows(struct __sk_buff* skb, struct bpf_sock_tuple* tuple,
                                         __u32 tuple_bytes, void* ip, __u32 ip_bytes,
                                         struct tcphdr* tcp) {
@@ -16,7 +17,8 @@ static __always_inline int socket_knows(struct __sk_buff* skb, struct bpf_sock_t
   return knows;
 }
 
-/* What is no TCP, and what cannot be read, is ours: nobody else knows more of it. */
+/* True if the packet belongs to this backend. So does a packet that is not TCP or cannot be read:
+ * no other backend knows more about it. */
 static __always_inline int is_ours4(struct __sk_buff* skb, __u32 at) {
   struct iphdr ip;
   struct tcphdr tcp;
@@ -47,7 +49,8 @@ static __always_inline int is_ours6(struct __sk_buff* skb, __u32 at) {
   return socket_knows(skb, &tuple, sizeof(tuple.ipv6), &ip, sizeof(ip), &tcp);
 }
 
-/* The outer header from us to the candidate; 0 on success, 1 when that is ourselves, else negative. */
+/* Rewrites the outer header: source is this backend, destination the candidate. Returns 0 on
+ * success, 1 if the candidate is this backend, a negative number on failure. */
 static __always_inline int readdress4(struct __sk_buff* skb, __u32 l2_bytes, __u32 candidate_at) {
   struct iphdr ip;
   __be32 candidate;
@@ -93,17 +96,18 @@ static __always_inline enum chance second_chance(struct __sk_buff* skb,
   if (judgement->inner_version == 4 ? is_ours4(skb, inner_at) : is_ours6(skb, inner_at))
     return CHANCE_ours;
   __u32 address_bytes = judgement->outer_version == 6 ? 16 : 4;
-  int refused = 1;
+  int result = 1; /* as of readdress4 */
   __u8 next = list->next;
-  for (int i = 0; i < LIST_MAX && refused == 1; ++i) {
+  for (int i = 0; i < LIST_MAX && result == 1; ++i) {
     if (next >= list->count) return CHANCE_ours;
     __u32 candidate_at = list->offset + LIST_HEADER_BYTES + next * address_bytes;
     ++next;
-    refused = judgement->outer_version == 4 ? readdress4(skb, judgement->l2_bytes, candidate_at)
-                                            : readdress6(skb, judgement->l2_bytes, candidate_at);
+    result = judgement->outer_version == 4 ? readdress4(skb, judgement->l2_bytes, candidate_at)
+                                           : readdress6(skb, judgement->l2_bytes, candidate_at);
   }
-  if (refused != 0) return refused == 1 ? CHANCE_ours : CHANCE_failed;
-  /* A sum over what has just changed; zero is none, on both families (RFC 6935). */
+  if (result != 0) return result == 1 ? CHANCE_ours : CHANCE_failed;
+  /* The UDP checksum covers what has just changed. Zero = no checksum, for both families (RFC
+   * 6935). */
   __be16 no_checksum = 0;
   __u32 udp_at = judgement->l2_bytes +
                  (judgement->outer_version == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));

@@ -1,14 +1,14 @@
-/* Judges one frame: is it a tunnel packet from a balancer, is it sound, and where does the inner
- * packet begin? Shared by the XDP and the TC program, which only differ in how they take bytes off.
+/* Judges one frame: is it a tunnel packet from a balancer, is it valid, and where does the inner
+ * packet begin? The XDP and the TC program share this. They differ in how they remove bytes.
  *
  * A worked packet, GUE over IPv4 around IPv6 (bytes):
  *   0  Ethernet 14 | 14 IPv4 20, protocol 17 | 34 UDP 8, to 6080 | 42 GUE 4 | 46 IPv6 ...
- * gives AGENT_gue_delivered, l2_bytes 14, strip_bytes 32, inner version 6: bytes 14 to 45 go, and
- * the Ethernet header's type becomes 0x86dd.
+ * gives AGENT_gue_delivered, l2_bytes 14, strip_bytes 32, inner version 6: bytes 14 to 45 are
+ * removed, and the Ethernet header's type becomes 0x86dd.
  *
- * The frame is examined in this order, and the first answer stands: not a tunnel; a source that is
- * no balancer; the outer header's soundness; GUE's; the inner packet's; ECN. So nothing of a frame
- * is looked at deeper than a stranger may make us.
+ * The checks have this order, and the first that fails decides: is it a tunnel packet; is its
+ * source a balancer; the outer header; the GUE header; the inner packet; ECN. So a sender that is
+ * no balancer cannot make the agent read GUE and inner headers.
  */
 #pragma once
 
@@ -63,7 +63,7 @@ struct {
   __type(value, __u8);
 } balancers6 SEC(".maps");
 
-/* Backends whose forwarded packets are taken (second chance). */
+/* Backends whose forwarded packets are accepted (second chance). */
 struct {
   __uint(type, BPF_MAP_TYPE_LPM_TRIE);
   __uint(max_entries, AGENT_MAX_BALANCERS);
@@ -80,8 +80,8 @@ struct {
   __type(value, __u8);
 } peers6 SEC(".maps");
 
-/* Addresses that tunnelled packets were for, so that the SYN-ACK program knows whose to clamp.
- * Balancers alone can put something here. */
+/* Destinations of inner packets. The SYN-ACK program clamps packets from these addresses. Only
+ * packets from balancers and peers add entries. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, AGENT_MAX_FRONTENDS);
@@ -91,7 +91,7 @@ struct {
 
 const volatile struct agent_settings settings;
 
-/* Is the source in these prefixes? REQUIRES a whole outer header, which judge() has seen to. */
+/* Is the source in these prefixes? REQUIRES a whole outer header, which judge() checks. */
 static __always_inline int from_one_of(const struct outer* outer, void* prefixes4,
                                        void* prefixes6) {
   if (outer->version == 4) {
@@ -108,7 +108,7 @@ static __always_inline __u8 ecn_of6(const struct ipv6hdr* ip) {
   return (((const __u8*)ip)[1] >> 4) & ECN_MASK;
 }
 
-/* RFC 1071 over a header without options; 0 when the header's own checksum is right. */
+/* RFC 1071 over a header without options; 0 if the header's own checksum is right. */
 static __always_inline __u16 header_sum(const struct iphdr* ip) {
   const __u16* words = (const __u16*)ip;
   __u32 sum = 0;
@@ -123,13 +123,14 @@ static __always_inline int is_ipip(__u8 protocol) {
   return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
 }
 
-/* False for what cannot be a tunnel packet of ours. */
+/* False if the packet cannot be one that the agent decapsulates. */
 static __always_inline int may_be_tunnel(__u8 protocol) {
   return is_ipip(protocol) || (settings.gue_port != 0 && protocol == IPPROTO_UDP);
 }
 
-/* REQUIRES a whole header at `ip`. `room_bytes` = from `ip` to the frame's end. */
-static __always_inline void read_outer4(struct iphdr* ip, __u32 room_bytes, struct outer* outer) {
+/* REQUIRES a whole header at `ip`. `remaining_bytes`: from `ip` to the frame's end. */
+static __always_inline void read_outer4(struct iphdr* ip, __u32 remaining_bytes,
+                                        struct outer* outer) {
   __u32 total_bytes = bpf_ntohs(ip->tot_len);
   outer->version = 4;
   outer->network = ip;
@@ -140,10 +141,10 @@ static __always_inline void read_outer4(struct iphdr* ip, __u32 room_bytes, stru
   outer->payload = ip + 1;
   outer->payload_bytes = total_bytes - sizeof(*ip);
   outer->malformed = ip->version != 4 || ip->ihl < 5 || total_bytes < sizeof(*ip) ||
-                     total_bytes > room_bytes || (ip->ihl == 5 && header_sum(ip) != 0);
+                     total_bytes > remaining_bytes || (ip->ihl == 5 && header_sum(ip) != 0);
 }
 
-static __always_inline void read_outer6(struct ipv6hdr* ip, __u32 room_bytes, void* end,
+static __always_inline void read_outer6(struct ipv6hdr* ip, __u32 remaining_bytes, void* end,
                                         struct outer* outer) {
   outer->version = 6;
   outer->network = ip;
@@ -151,7 +152,7 @@ static __always_inline void read_outer6(struct ipv6hdr* ip, __u32 room_bytes, vo
   outer->ecn = ecn_of6(ip);
   outer->payload = ip + 1;
   outer->payload_bytes = bpf_ntohs(ip->payload_len);
-  outer->malformed = ip->version != 6 || outer->payload_bytes + sizeof(*ip) > room_bytes;
+  outer->malformed = ip->version != 6 || outer->payload_bytes + sizeof(*ip) > remaining_bytes;
   /* RFC 8200, 4.5: the fragment header's first byte is the protocol that it carries. */
   const __u8* fragmented = (const __u8*)(ip + 1);
   if (ip->nexthdr == IPPROTO_FRAGMENT && (void*)(fragmented + 1) <= end) {
@@ -160,9 +161,9 @@ static __always_inline void read_outer6(struct ipv6hdr* ip, __u32 room_bytes, vo
   }
 }
 
-/* What the outer packet is, before anything in it is believed: the counter of a final answer, or
- * AGENT_ipip_delivered / AGENT_gue_delivered for "go on as that". The host's other UDP traffic pays
- * for a look at the port, not for a prefix lookup. */
+/* Classifies the outer packet. Returns the counter of a final answer, or AGENT_ipip_delivered or
+ * AGENT_gue_delivered for "continue as that". The host's other UDP traffic costs a comparison of
+ * the port, not a prefix lookup. */
 static __always_inline enum agent_counter classify(struct outer* outer, void* end) {
   const struct udphdr* udp = outer->payload;
   enum agent_counter as_tunnel = AGENT_ipip_delivered;
@@ -170,7 +171,8 @@ static __always_inline enum agent_counter classify(struct outer* outer, void* en
   if (!is_ipip(outer->protocol)) {
     as_tunnel = AGENT_gue_delivered;
     if (outer->fragment || outer->options) {
-      /* The port is not where it seems. Others' stay the kernel's business. */
+      /* The UDP port is not at its usual offset, so it is not known whether this is GUE. The kernel
+       * gets it, unless it is from a balancer. */
       as_foreign = AGENT_not_a_tunnel;
     } else {
       if ((void*)(udp + 1) > end || udp->dest != bpf_htons(settings.gue_port))
@@ -189,9 +191,9 @@ static __always_inline enum agent_counter classify(struct outer* outer, void* en
   return outer->options ? AGENT_outer_options : as_tunnel;
 }
 
-/* Steps over UDP and GUE to the inner packet. Returns AGENT_gue_delivered or the reason why not.
- * hlen's bytes behind the base header are private data here, since no flag that would claim them is
- * accepted: that is where the second chance's candidate list is (candidates.bpf.h). */
+/* Steps over UDP and GUE to the inner packet. Returns AGENT_gue_delivered or the counter that says
+ * why not. The bytes after the base header (hlen) are private data, because the agent accepts no
+ * flag that would use them. They hold the candidate list of second chance (candidates.bpf.h). */
 static __always_inline enum agent_counter step_over_gue(struct outer* outer, void* end) {
   const struct udphdr* udp = outer->payload;
   const __u8* gue = (const __u8*)(udp + 1);
@@ -232,7 +234,8 @@ static __always_inline void remember_frontend(__u8 version, const void* address)
     bpf_map_update_elem(&seen_frontends, &key, &value, BPF_ANY);
 }
 
-/* These two return `delivered`, or the reason why not; they write nothing but the ECN field. */
+/* These two return `delivered`, or the counter that says why not. In the packet they write only the
+ * ECN field, and the checksum that covers it. */
 static __always_inline enum agent_counter accept_inner4(struct iphdr* ip, const struct outer* outer,
                                                         void* end, enum agent_counter delivered) {
   if ((void*)(ip + 1) > end || outer->payload_bytes < sizeof(*ip)) return AGENT_inner_malformed;
@@ -243,7 +246,7 @@ static __always_inline enum agent_counter accept_inner4(struct iphdr* ip, const 
   int ecn = merge_ecn(outer->ecn, ip->tos & ECN_MASK);
   if (ecn < 0) return AGENT_ecn_illegal;
   if (ecn != (ip->tos & ECN_MASK)) {
-    /* RFC 1624, equation 3, on the word that holds version, IHL and TOS. */
+    /* RFC 1624, equation 3, on the 16 bits that hold version, IHL and TOS. */
     __u16* word = (__u16*)ip;
     __u32 sum = (__u16)~ip->check + (__u32)(__u16) ~*word;
     ip->tos = (ip->tos & ~ECN_MASK) | (__u8)ecn;
@@ -270,8 +273,8 @@ static __always_inline enum agent_counter accept_inner6(struct ipv6hdr* ip,
   return delivered;
 }
 
-/* Where the network header is, and its ethertype; NULL when the frame is cut before it or carries
- * more than one tag. */
+/* Returns the network header, after one VLAN tag at most, and its ethertype. Returns NULL if the
+ * frame ends before it. After a second tag judge() finds no tunnel. */
 static __always_inline void* skip_ethernet(void* begin, void* end, __be16* ethertype) {
   struct ethhdr* ethernet = begin;
   if ((void*)(ethernet + 1) > end) return NULL;
@@ -284,7 +287,7 @@ static __always_inline void* skip_ethernet(void* begin, void* end, __be16* ether
   return tag + 2;
 }
 
-/* `frame_bytes` may exceed end - begin where the rest lies in fragments of an skb. */
+/* `frame_bytes` exceeds end - begin if the rest of the frame is in fragments of an skb. */
 static __always_inline enum agent_counter judge(void* begin, void* end, __u32 frame_bytes,
                                                 struct judgement* judgement) {
   struct outer outer = {};
@@ -292,15 +295,15 @@ static __always_inline enum agent_counter judge(void* begin, void* end, __u32 fr
   void* network = skip_ethernet(begin, end, &ethertype);
   if (!network) return AGENT_not_a_tunnel;
   judgement->l2_bytes = (__u32)(network - begin);
-  __u32 room_bytes = frame_bytes - judgement->l2_bytes;
+  __u32 remaining_bytes = frame_bytes - judgement->l2_bytes;
   if (ethertype == bpf_htons(ETH_P_IP)) {
     struct iphdr* ip = network;
     if ((void*)(ip + 1) > end || !may_be_tunnel(ip->protocol)) return AGENT_not_a_tunnel;
-    read_outer4(ip, room_bytes, &outer);
+    read_outer4(ip, remaining_bytes, &outer);
   } else if (ethertype == bpf_htons(ETH_P_IPV6)) {
     struct ipv6hdr* ip = network;
     if ((void*)(ip + 1) > end) return AGENT_not_a_tunnel;
-    read_outer6(ip, room_bytes, end, &outer);
+    read_outer6(ip, remaining_bytes, end, &outer);
     if (!may_be_tunnel(outer.protocol)) return AGENT_not_a_tunnel;
   } else {
     return AGENT_not_a_tunnel;
@@ -311,7 +314,7 @@ static __always_inline enum agent_counter judge(void* begin, void* end, __u32 fr
   if (settings.second_chance && answer == AGENT_gue_delivered)
     read_candidates(begin, outer.data, end, outer.data_bytes, outer.version,
                     &judgement->candidates);
-  /* A peer sends on what a balancer gave it, and says so in the list; nothing of its own. */
+  /* A peer only sends on packets of balancers. In such a packet `next` is at least 1. */
   if (outer.by_peer && judgement->candidates.next == 0) return AGENT_not_a_balancer;
   judgement->outer_version = outer.version;
   judgement->inner_version = outer.protocol == IPPROTO_IPIP ? 4 : 6;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Fairlead at work, in about a minute: real TCP stacks, real nginx, no NIC. Started by tools/demo.sh.
+"""Demonstrates Fairlead in about a minute: real TCP stacks, real nginx, no NIC. Started by tools/demo.sh.
 
-Each act measures what it claims; the demo fails (status 1, with the reason) when a claim does not hold.
+Each step measures what it claims. If a claim does not hold, the demo fails with status 1 and the reason.
 """
 import argparse
 import os
@@ -22,26 +22,26 @@ class Demo:
         self.claims = []  # (text, held)
         self.peak_pps = 0
         self._load = None
-        self._lingerers = []
+        self._long_loads = []
         self._ended = []  # final figures of loads that have ended
         self.vips = [f"{lab.vip4}:80", f"[{lab.vip6}]:80"]
 
     def claim(self, text, held):
         self.claims.append((text, held))
-        say(f"  {'ok:' if held else 'NOT SO:'} {text}")
+        say(f"  {'ok:' if held else 'FAILED:'} {text}")
 
     def fairctl(self, *words, show=True):
-        """Runs the operator's command, shows it with what it printed."""
+        """Runs fairctl, and shows the command with its output."""
         result = self.lab.fairctl(*words, timeout_s=90)
         if show:
             command("fairctl " + " ".join(words), result.stdout)
         return result.stdout
 
     def packets(self):
-        """Packets that the balancer has sent, None while nobody can tell."""
+        """Packets that the balancer has sent; None while fairleadd does not answer."""
         try:
             return self.lab.control.get("/v1/stats")["totals"]["tx"]
-        except Exception:  # the control plane is being killed in one of the acts
+        except Exception:  # one step kills the control plane
             return None
 
     def names(self):
@@ -52,12 +52,12 @@ class Demo:
         self._load = self.lab.start_load(targets=self.vips, keep=80, interval_ms=50, new_per_second=300, udp=40,
                                          udp_interval_ms=200, report_ms=200)
 
-    def start_lingerers(self):
+    def start_long_loads(self):
         """More long-lived connections, in groups that can be ended one by one."""
-        self._lingerers = [self.lab.start_load(targets=self.vips, keep=40, interval_ms=200) for _ in range(3)]
+        self._long_loads = [self.lab.start_load(targets=self.vips, keep=40, interval_ms=200) for _ in range(3)]
 
     def watch(self, seconds, extra=None):
-        """Lets the load run for so long, a line a second. Returns answers by backend in that time."""
+        """Lets the load run for `seconds`, and prints a line each second. Returns the answers by backend meanwhile."""
         before = self._load.latest()
         with Ticker(self._load, self.packets, self.names) as ticker:
             ticker.extra = extra
@@ -70,7 +70,7 @@ class Demo:
     def failed(self):
         return self._load.latest()["failed"]
 
-    # ---- the acts -------------------------------------------------------------------------------------------------
+    # ---- the steps ------------------------------------------------------------------------------------------------
 
     def set_up(self):
         heading("The network: 1 client, 1 balancer, 4 backends, each a namespace with its own TCP stack")
@@ -92,21 +92,23 @@ class Demo:
         self.fairctl("backend", "list", "web")
 
     def start_dataplane(self):
-        """On AF_XDP where this kernel and these rights allow it: only the dataplane itself can tell."""
+        """Uses AF_XDP if this kernel and these rights allow it. Only a start of the dataplane can tell."""
         process = self.lab.start_dataplane(device="af_xdp:eth0", wait=False)
         if self.lab.comes_up(process):
-            say("  the balancer's port: AF_XDP. Our XDP program on its eth0 takes what is for a frontend, the kernel keeps the rest")
+            say("  the balancer's port: AF_XDP. An XDP program on its eth0 takes packets for frontends, the kernel "
+                "gets all others")
             return
         reason = process.errors().strip().splitlines()[-1].removeprefix("fairlead-dataplane: port wan: ")
         self.lab.start_dataplane(device="af_packet:eth0")
-        say("  the balancer's port: AF_PACKET, a packet socket, which every kernel has. Not AF_XDP, as")
+        say("  the balancer's port: AF_PACKET, a packet socket, which every kernel has. AF_XDP cannot be used:")
         say(f"    {reason}")
 
     def spread(self):
         heading("1. Requests spread over the backends")
-        say("  200 long-lived connections, 300 new ones a second, 40 UDP flows; IPv4 and IPv6. Bars: where new connections go")
+        say("  200 long-lived connections, 300 new ones a second, 40 UDP flows; IPv4 and IPv6. Bars: backends of new "
+            "connections")
         self.start_load()
-        self.start_lingerers()
+        self.start_long_loads()
         self.watch(7)
         counts = self._load.latest()["tcp_new"]["flows_by_backend"]
         total = sum(counts.values())
@@ -121,7 +123,8 @@ class Demo:
         asked = time.monotonic()
         self.fairctl("backend", "add", "web", new.address4)
         self.lab.wait_healthy("web", BACKENDS + 1)
-        say(f"  its first health check passed and it is in force {1000 * (time.monotonic() - asked):.0f} ms after the command")
+        taken_ms = 1000 * (time.monotonic() - asked)
+        say(f"  its first health check passed and it is in force {taken_ms:.0f} ms after the command")
         self.watch(7)
         after = self._load.latest()["tcp_new"]["flows_by_backend"]
         counts = {name: after.get(name, 0) - before.get(name, 0) for name in self.names()}
@@ -132,19 +135,20 @@ class Demo:
         leaving = self.lab.backends[1]
         heading(f"3. {leaving.name} is drained under load, then stopped")
         words = ["backend", "drain", "web", leaving.address4, "--timeout", "40s", "--wait"]
-        say("  Its long-lived connections are ended by their clients, group by group; what is left is counted down:")
+        say("  Clients end its long-lived connections, group by group. The number of flows that remain is shown:")
         command("fairctl " + " ".join(words))
         wait = self.lab.start_fairctl(*words)
-        # A connection that is opened before the drain is in force is one of those that it waits for.
-        wait_until(lambda: self.lab.backends_of("web")[leaving.address4]["state"] != "healthy" and self.lab.in_force(), 10,
-                   lambda: f"the drain does not begin\n{wait.tail()}")
-        leaving_loads = [self._load, *self._lingerers]  # what was there before the drain
-        self.start_load()                               # and clients that come after it
+        # The drain also waits for connections that are opened before it is in force.
+        wait_until(lambda: self.lab.backends_of("web")[leaving.address4]["state"] != "healthy" and self.lab.in_force(),
+                   10, lambda: f"the drain does not begin\n{wait.tail()}")
+        leaving_loads = [self._load, *self._long_loads]  # clients from before the drain
+        self.start_load()                                # clients that come after it
         with Ticker(self._load, self.packets, self.names) as ticker:
             self._follow(wait, leaving_loads)
         self.peak_pps = max(self.peak_pps, ticker.peak_pps)
-        self.claim("`drain --wait` returned 0: no flow is left on it", wait.returncode == 0 and "no flows remain" in wait.output())
-        say(f"  so {leaving.name}'s nginx may go:")
+        self.claim("`drain --wait` returned 0: no flow is left on it",
+                   wait.returncode == 0 and "no flows remain" in wait.output())
+        say(f"  {leaving.name}'s nginx is stopped:")
         leaving.nginx.kill()
         leaving.nginx = None
         self.watch(3)
@@ -187,7 +191,7 @@ class Demo:
                    f"{status['services']} services", status["generation"] >= generation and status["services"] == 2)
 
     def speed(self):
-        heading("5. As fast as these namespaces go")
+        heading("5. The highest rate of these namespaces")
         self._ended.append(self._load.stop())
         self._load = self.lab.start_load(targets=[f"{self.lab.vip4}:80"], keep=64, interval_ms=0, report_ms=200,
                                          duration_s=5)
@@ -195,13 +199,13 @@ class Demo:
         result = self._load.wait(20)
         rate = result["ok"] / result["elapsed_s"]
         latency = result["tcp_keep"]["latency_us"]
-        say(f"  {rate:,.0f} requests/s over 64 connections, p50 {latency['p50']} us, p99 {latency['p99']} us; client, balancer, "
-            f"backends and every kernel share {os.cpu_count()} cores")
+        say(f"  {rate:,.0f} requests/s over 64 connections, p50 {latency['p50']} us, p99 {latency['p99']} us; client, "
+            f"balancer, backends and all network stacks share {os.cpu_count()} CPUs")
 
     def conservation(self):
         heading("6. Every packet is accounted for")
         self.fairctl("stats")
-        time.sleep(1.2)  # the statistics' own age
+        time.sleep(1.2)  # statistics are up to a second old
         totals = self.lab.control.get("/v1/stats")["totals"]
         left = totals["rx"] + totals["generated"]
         right = totals["tx"] + sum(totals["drops"].values()) + totals["to_kernel"]
@@ -223,7 +227,7 @@ class Demo:
             say(f"  {'yes' if held else 'NO '}  {text}")
         flows = sum(load["ok"] for load in self._ended)
         lost = sum(load["failed"] for load in self._ended)
-        say(f"  {flows:,} requests while backends and control plane came and went, {lost} failed; "
+        say(f"  {flows:,} requests while backends were changed and the control plane was restarted, {lost} failed; "
             f"peak {self.peak_pps:,.0f} packets/s through the balancer; {time.monotonic() - started:.0f} s")
         return 0 if lost == 0 and all(held for _, held in self.claims) else 1
 
@@ -263,7 +267,7 @@ def main():
                 demo.run()
                 status = demo.summary(started)
             except LabError as error:
-                say(f"\n{BOLD}The demo could not go on:{RESET} {error}")
+                say(f"\n{BOLD}The demo failed:{RESET} {error}")
                 say(lab.tails())
                 return 1
             if options.keep:

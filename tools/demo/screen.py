@@ -1,4 +1,4 @@
-"""What the demo prints: headings, commands with their output, and one line a second while load runs."""
+"""Prints for the demo: headings, commands with their output, and one line a second while load runs."""
 import sys
 import threading
 import time
@@ -44,12 +44,12 @@ class Ticker:
 
     def __init__(self, load, packets, names):
         self._load = load
-        self._packets = packets  # () -> packets sent by the balancer so far, None when unknown
+        self._packets = packets  # () -> packets that the balancer has sent so far, None if unknown
         self._names = names      # () -> the backends to show
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._before = None
-        self.extra = None        # () -> text behind the line
+        self.extra = None        # () -> text at the end of the line
         self.peak_pps = 0
 
     def __enter__(self):
@@ -86,7 +86,7 @@ class Ticker:
 
 
 def destinations(report):
-    """New connections by backend; requests, of a load that makes none."""
+    """New connections by backend. Requests by backend, if the load makes no new connections."""
     return dict(report["tcp_new"]["flows_by_backend"]) or answers(report)
 
 

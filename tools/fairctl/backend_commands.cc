@@ -16,7 +16,7 @@ namespace {
 struct BackendOptions {
   std::string service;
   std::vector<std::string> endpoints;
-  Json settings = Json::object();  // by the table of fields
+  Json settings = Json::object();  // by field name
 };
 
 std::string NextHopText(const Json& next_hop) {
@@ -81,7 +81,7 @@ struct Target {
   std::string backend;
 };
 
-// Sends a change of one backend and says `done` ("removed from").
+// Sends a change of one backend and prints `done` (" removed").
 int Change(Context* context, const Target& target, const char* method, const char* below,
            const std::optional<Json>& body, const std::string& done) {
   const Result<Endpoint> endpoint = Endpoint::Parse(target.backend);
@@ -131,7 +131,7 @@ int Set(Context* context, const Target& target, const SetOptions& options) {
   Json patch = options.settings;
   if (options.no_mac) patch.update({{"mac", nullptr}, {"vlan", nullptr}});
   if (patch.empty()) {
-    return context->FailUsage("nothing to set: say " + OptionNames(BackendFields()) +
+    return context->FailUsage("nothing to set: give " + OptionNames(BackendFields()) +
                               " or --no-mac");
   }
   return Change(context, target, "PATCH", "", patch, " changed");
@@ -151,7 +151,7 @@ void AddSetCommand(CLI::App* backend, Context* context) {
 void AddDrainCommands(CLI::App* backend, Context* context) {
   auto options = std::make_shared<DrainOptions>();
   CLI::App* drain = backend->add_subcommand(
-      "drain", "Give a backend no new flow, so that it can be stopped once its flows have ended");
+      "drain", "Give a backend no new flows, so that it can be stopped when its flows have ended");
   drain->add_option("service", options->service, "the service")->required();
   drain->add_option("backend", options->backend, "ADDRESS or ADDRESS:PORT")->required();
   AddFieldOptions(drain, DrainFields(), &options->request);
@@ -225,7 +225,7 @@ std::string InForceText(const Json& reply) {
     left_out += "\nfrontend " + TextOf(Member(frontend, "frontend")) + " " +
                 TextOf(Member(frontend, "message"));
   }
-  if (!left_out.empty()) return number + ", in force but for what cannot be used)" + left_out;
+  if (!left_out.empty()) return number + ", in force except what cannot be used)" + left_out;
   return number + ", stored but not in force: `fairctl status` says why)";
 }
 
@@ -256,7 +256,7 @@ void AddBackendCommands(CLI::App* app, Context* context) {
   });
 
   CLI::App* remove =
-      backend->add_subcommand("remove", "Remove a backend at once; drain it first to spare flows");
+      backend->add_subcommand("remove", "Remove a backend at once; drain it first to keep flows");
   auto removed = AddTarget(remove);
   remove->callback([=] {
     context->action = [=] {

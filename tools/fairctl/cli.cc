@@ -19,7 +19,7 @@ void Declare(CLI::App* app, Context* context) {
   app->set_version_flag("--version", std::string("fairctl ") + FAIRLEAD_VERSION);
   app->footer(kExitCodeHelp);
   app->require_subcommand(1);
-  app->fallthrough();  // global options may stand behind the command too
+  app->fallthrough();  // global options are allowed after the command too
   app->add_option("--socket", context->socket_path, "fairleadd's control socket")
       ->envname("FAIRLEAD_SOCKET")
       ->capture_default_str();
@@ -41,7 +41,7 @@ void Declare(CLI::App* app, Context* context) {
   AddSnapshotCommands(app, context);
 }
 
-// CLI11 calls a mistyped command a missing one: name the word instead.
+// CLI11 says of a mistyped command that a command is missing. This message names the word instead.
 std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
   const bool wants_command = std::string_view(error.what()).find("subcommand") != std::string::npos;
@@ -55,7 +55,7 @@ int RunFairctl(std::vector<std::string> arguments, Environment* environment) {
   Context context(environment);
   CLI::App app("Operates the Fairlead load balancer.", "fairctl");
   Declare(&app, &context);
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 reads them from the end
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::Success& success) {  // --help, --version
@@ -63,7 +63,7 @@ int RunFairctl(std::vector<std::string> arguments, Environment* environment) {
     return kExitOk;
   } catch (const CLI::ParseError& error) {
     context.err() << "fairctl: " << UsageMessage(app, error)
-                  << "\nRun with --help for what it takes.\n";
+                  << "\nRun with --help for commands and options.\n";
     return kExitUsage;
   }
   const int exit_code = context.action();

@@ -17,22 +17,22 @@ void AddStatusCommands(CLI::App* app, Context* context);
 void AddExplainCommand(CLI::App* app, Context* context);
 void AddSnapshotCommands(CLI::App* app, Context* context);
 
-// `backend drain` with all its waiting (drain.cc).
+// `backend drain`, including --wait (drain.cc).
 struct DrainOptions {
   std::string service;
   std::string backend;
-  Json request = Json::object();  // by the table of fields
+  Json request = Json::object();  // by field name
   bool wait = false;
 };
 int Drain(Context* context, const DrainOptions& options);
 
-// "... (generation 18, in force)" for the reply to a change.
+// " (generation 18, in force)" for the reply to a change.
 std::string InForceText(const Json& reply);
 
-// The reply's warnings, to standard error.
+// Prints the reply's warnings to standard error.
 void PrintWarnings(Context* context, const Json& reply);
 
-// The backends of one service, as a table.
+// Prints the backends of one service as a table.
 void PrintBackends(Context* context, const Json& backends);
 
 }  // namespace fairlead::fairctl

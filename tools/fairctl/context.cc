@@ -62,7 +62,7 @@ Result<Json> Context::Call(const std::string& method, const std::string& target,
 
 int Context::Fail(const Status& status) {
   if (json) {
-    err() << Json{{"error", {{"code", ErrorWord(status.code())}, {"message", status.message()}}}}
+    err() << Json{{"error", {{"code", ApiErrorName(status.code())}, {"message", status.message()}}}}
                  .dump(2)
           << '\n';
   } else {

@@ -1,5 +1,5 @@
-// What every command works with: the world outside (replaced in tests), the global options, and the
-// exchange with fairleadd.
+// What every command works with: output and time (replaced in tests), the global options, and the
+// requests to fairleadd.
 #pragma once
 
 #include <chrono>
@@ -30,7 +30,9 @@ struct Environment {
   bool colour = false;
   std::function<std::unique_ptr<Transport>(const std::string& socket,
                                            std::chrono::milliseconds timeout)>
-      connect = MakeUnixTransport;
+      connect = [](const std::string& socket, std::chrono::milliseconds timeout) {
+        return MakeUnixTransport(socket, timeout);
+      };
   std::function<void(std::chrono::milliseconds)> sleep;
   std::function<int64_t()> now_ms;  // since 1970, UTC
 };
@@ -44,7 +46,7 @@ class Context {
   std::string request_timeout = "10s";
   bool json = false;
 
-  // The chosen command; run once the command line is complete.
+  // The chosen command. It runs after the command line is parsed.
   std::function<int()> action;
 
   Environment& environment() { return *environment_; }
@@ -52,20 +54,20 @@ class Context {
   std::ostream& err() { return *environment_->err; }
   bool colour() const { return environment_->colour; }
 
-  // One request. The reply's JSON, or fairleadd's error as Status. Of a reply without a body what its
-  // headers say of the change: generation and in_force; null when they do not.
+  // Sends one request. Returns the reply's JSON, or fairleadd's error as Status. For a reply
+  // without a body: generation and in_force from its headers, or null if it has no such headers.
   Result<Json> Call(const std::string& method, const std::string& target,
                     const std::optional<Json>& body = std::nullopt);
 
-  // The body of a reply that is no JSON.
+  // Requests a body that is not JSON.
   Result<std::string> Fetch(const std::string& target);
 
   // As FollowWatch.
   Status Watch(const std::string& from, const WatchEvent& event);
 
-  // Prints why it failed, for people or as JSON; returns the exit code for it.
+  // Prints the error, for people or as JSON. Returns the exit code for it.
   int Fail(const Status& status);
-  // The command line is wrong in a way that the parser did not see.
+  // For errors of the command line that the parser does not find.
   int FailUsage(const std::string& message);
   // With --json: prints `value` and returns true.
   bool PrintJson(const Json& value);
@@ -79,7 +81,7 @@ class Context {
   std::unique_ptr<Transport> transport_;
 };
 
-// "/v1/services/NAME" and what lies below it; names and endpoints are escaped.
+// "/v1/services/NAME", "/v1/services/NAME/backends/ENDPOINT"; names and endpoints are escaped.
 std::string ServicePath(const std::string& service);
 std::string BackendPath(const std::string& service, const Endpoint& endpoint);
 

@@ -14,10 +14,12 @@ namespace fairlead::fairctl {
 namespace {
 
 constexpr std::chrono::milliseconds kPollInterval{250};
-// What fairleadd may need behind the deadline to sweep, decide and publish, or to be restarted.
-constexpr int64_t kGraceMs = 30'000;
+// How long the wait goes on after the deadline. fairleadd may need this time for the last sweep and
+// to publish, or to restart.
+constexpr int64_t kExtraWaitMs = 30'000;
 
-// The line that counts down: rewritten on a terminal, one line a change elsewhere.
+// The line that counts down. On a terminal it is rewritten, elsewhere each change prints a new
+// line.
 class Countdown {
  public:
   explicit Countdown(Context* context) : context_(*context) {}
@@ -50,18 +52,19 @@ std::string DrainText(const std::string& backend, const Json& drain) {
   const std::string unseen = TextOf(Member(drain, "unseen_until"));
   return backend + ": " + state + ", " + Shown(remaining) +
          (one ? " flow remains" : " flows remain") +
-         (unseen.empty() ? "" : ", silent ones may live until " + unseen);
+         (unseen.empty() ? "" : ", idle flows may live until " + unseen);
 }
 
 bool IsDrained(const Json& drain) { return TextOf(Member(drain, "state")) == "drained"; }
 
-// Some time behind the deadline that fairleadd set, and not before `started_ms` and that time; what
-// was asked for counts when the reply has no deadline.
-int64_t GiveUpMs(const Json& drain, const std::string& asked, int64_t started_ms) {
+// When to stop waiting: kExtraWaitMs after the deadline that fairleadd set or after `started_ms`,
+// whichever is later. If the reply has no deadline, the timeout that was asked for counts, or the
+// longest that may be asked for (1 h).
+int64_t WaitLimitMs(const Json& drain, const std::string& asked, int64_t started_ms) {
   const std::optional<int64_t> deadline_ms = ParseRfc3339Ms(TextOf(Member(drain, "deadline")));
-  if (deadline_ms) return std::max(started_ms, *deadline_ms) + kGraceMs;
+  if (deadline_ms) return std::max(started_ms, *deadline_ms) + kExtraWaitMs;
   const Result<uint32_t> timeout = ParseDurationMs(asked);
-  return started_ms + (timeout.ok() ? *timeout : 3'600'000) + kGraceMs;
+  return started_ms + (timeout.ok() ? *timeout : 3'600'000) + kExtraWaitMs;
 }
 
 class Waiter {
@@ -69,14 +72,14 @@ class Waiter {
   Waiter(Context* context, std::string path, std::string backend)
       : context_(*context), path_(std::move(path)), backend_(std::move(backend)) {}
 
-  // `timeout`: as it was asked for.
+  // `timeout`: as it was asked for; "" = the service's.
   int Wait(Json drain, const std::string& timeout) {
     Countdown countdown(&context_);
     const int64_t started_ms = context_.environment().now_ms();
-    int64_t give_up_ms = GiveUpMs(drain, timeout, started_ms);
+    int64_t limit_ms = WaitLimitMs(drain, timeout, started_ms);
     countdown.Show(DrainText(backend_, drain));
     while (!IsDrained(drain) || !IsTrue(Member(drain, "in_force"))) {
-      if (context_.environment().now_ms() > give_up_ms) {
+      if (context_.environment().now_ms() > limit_ms) {
         countdown.End();
         return TimedOut(drain);
       }
@@ -85,8 +88,8 @@ class Waiter {
       if (next.ok()) {
         drain = *next;
         unreachable_since_ms_ = 0;
-        // Somebody may have moved the deadline. Behind it, the time that is left stays as it is.
-        if (!IsDrained(drain)) give_up_ms = GiveUpMs(drain, timeout, started_ms);
+        // Another client may have moved the deadline. Once drained, the limit stays as it is.
+        if (!IsDrained(drain)) limit_ms = WaitLimitMs(drain, timeout, started_ms);
       } else if (!MayRetry(next.status())) {
         countdown.End();
         return context_.Fail(Explained(next.status()));
@@ -97,13 +100,13 @@ class Waiter {
     context_.PrintJson(drain);
     if (!IsTrue(Member(drain, "flows_kept"))) return kExitOk;
     context_.err() << "fairctl: " << backend_
-                   << " has flows that stay on it (on_deadline: keep): to stop it now cuts them.\n";
+                   << " still has flows (on_deadline: keep); stopping it now breaks them.\n";
     return kExitWaitTimeout;
   }
 
  private:
-  // fairleadd may be restarted while we wait, or have as many clients as it takes (a refusal, to
-  // Context): the drain is durable.
+  // fairleadd may restart during the wait, or refuse the request because it has its maximum of
+  // clients. The drain is durable, so the wait goes on.
   bool MayRetry(const Status& status) {
     if (status.code() != ErrorCode::kUnavailable &&
         status.code() != ErrorCode::kFailedPrecondition) {
@@ -111,13 +114,13 @@ class Waiter {
     }
     const int64_t now_ms = context_.environment().now_ms();
     if (unreachable_since_ms_ == 0) unreachable_since_ms_ = now_ms;
-    return now_ms - unreachable_since_ms_ < kGraceMs;
+    return now_ms - unreachable_since_ms_ < kExtraWaitMs;
   }
 
   Status Explained(const Status& status) const {
     if (status.code() != ErrorCode::kNotFound) return status;
     return NotFound("the drain of " + backend_ +
-                    " was ended by somebody else (undrained or removed): " + status.message());
+                    " was ended by another client (undrained or removed): " + status.message());
   }
 
   int TimedOut(const Json& drain) {
@@ -126,9 +129,9 @@ class Waiter {
         << "fairctl: " << DrainText(backend_, drain)
         << (IsDrained(drain)
                 ? "; but the dataplane has not confirmed it and may still send new flows "
-                  "there: do not stop it. `fairctl status` says why.\n"
-                : "; gave up waiting behind the deadline. It goes on draining; `fairctl "
-                  "status` says whether the dataplane is connected.\n");
+                  "there: do not stop the backend. `fairctl status` says why.\n"
+                : "; timed out after the deadline; still draining. `fairctl status` says whether "
+                  "the dataplane is connected.\n");
     return kExitWaitTimeout;
   }
 

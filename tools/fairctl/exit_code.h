@@ -9,7 +9,7 @@ enum ExitCode : int {
   kExitOk = 0,
   kExitFailed = 1,       // refused by fairleadd, or failed
   kExitUsage = 2,        // the command line is wrong
-  kExitUnreachable = 3,  // fairleadd does not answer
+  kExitUnreachable = 3,  // no connection to fairleadd, or no answer
   kExitNotFound = 4,     // no such service or backend
   kExitWaitTimeout = 5,  // drain --wait: the backend is not safe to stop
 };

@@ -29,21 +29,23 @@ struct Flow {
   Endpoint destination;
 };
 
-Result<Endpoint> ParseEnd(const std::string& text) {
-  ASSIGN_OR_RETURN(const Endpoint end, Endpoint::Parse(text));
-  if (end.port == 0) {
+Result<Endpoint> ParseWithPort(const std::string& text) {
+  ASSIGN_OR_RETURN(const Endpoint endpoint, Endpoint::Parse(text));
+  if (endpoint.port == 0) {
     return InvalidArgument("\"" + text +
                            "\" has no port: write ADDRESS:PORT, such as 198.51.100.7:40000");
   }
-  return end;
+  return endpoint;
 }
 
 Result<Flow> ParseFlow(const ExplainOptions& options) {
   ASSIGN_OR_RETURN(const Protocol protocol, ParseProtocol(options.protocol));
-  ASSIGN_OR_RETURN(const Endpoint source, ParseEnd(options.source));
-  ASSIGN_OR_RETURN(const Endpoint destination, ParseEnd(options.destination));
+  ASSIGN_OR_RETURN(const Endpoint source, ParseWithPort(options.source));
+  ASSIGN_OR_RETURN(const Endpoint destination, ParseWithPort(options.destination));
   if (source.address.family() != destination.address.family()) {
-    return InvalidArgument("source and destination are of two address families");
+    return InvalidArgument(
+        "source and destination have different address families: give two IPv4 or two IPv6 "
+        "addresses");
   }
   return Flow{protocol, source, destination};
 }
@@ -77,7 +79,8 @@ std::string NextHopText(const Json& next_hop) {
 std::string RecordText(const Json& record) {
   std::string text = "backend " + Shown(Member(record, "backend")) + ", last packet " +
                      Shown(Member(record, "age_ms")) + " ms ago";
-  for (const char* flag : {"pinned", "confirmed", "closing"}) {
+  if (TextOf(Member(record, "class")) == "old") text += ", class old";
+  for (const char* flag : {"confirmed", "closing"}) {
     if (IsTrue(Member(record, flag))) text.append(", ").append(flag);
   }
   return text;
@@ -127,13 +130,13 @@ int Explain(Context* context, const ExplainOptions& options) {
 void AddExplainCommand(CLI::App* app, Context* context) {
   auto options = std::make_shared<ExplainOptions>();
   CLI::App* explain =
-      app->add_subcommand("explain", "Which backend would this packet get, and why");
+      app->add_subcommand("explain", "Show which backend a packet would get, and why");
   explain->add_option("protocol", options->protocol, "tcp | udp")->required();
   explain->add_option("source", options->source, "ADDRESS:PORT of the client")->required();
   explain->add_option("destination", options->destination, "ADDRESS:PORT of the frontend")
       ->required();
   explain->add_option("--snapshot", options->snapshot,
-                      "judge by this snapshot image instead of asking fairleadd");
+                      "use this snapshot image instead of asking fairleadd");
   explain->callback([=] { context->action = [=] { return Explain(context, *options); }; });
 }
 

@@ -8,7 +8,7 @@
 namespace fairlead::fairctl {
 namespace {
 
-// "nat: lower the MSS ... (default false)", "release | keep: what becomes of ... (default release)".
+// "nat: lower the MSS ... (default false)", "release | keep: what happens to ... (default release)".
 std::string HelpText(const FieldDescription& field) {
   std::string text;
   if (field.info.setting.has_value()) {
@@ -20,11 +20,11 @@ std::string HelpText(const FieldDescription& field) {
   return text;
 }
 
-void AddOption(CLI::App* command, const FieldDescription& field, Json* said) {
+void AddOption(CLI::App* command, const FieldDescription& field, Json* given) {
   const FieldInfo& info = field.info;
   const std::string option(info.option);
-  const auto set = [said, name = std::string(info.name)](Json value) {
-    (*said)[name] = std::move(value);
+  const auto set = [given, name = std::string(info.name)](Json value) {
+    (*given)[name] = std::move(value);
   };
   switch (info.kind) {
     case FieldKind::kNumber:
@@ -49,9 +49,9 @@ void AddOption(CLI::App* command, const FieldDescription& field, Json* said) {
 
 }  // namespace
 
-void AddFieldOptions(CLI::App* command, const std::vector<FieldDescription>& fields, Json* said) {
+void AddFieldOptions(CLI::App* command, const std::vector<FieldDescription>& fields, Json* given) {
   for (const FieldDescription& field : fields) {
-    if (!field.info.option.empty()) AddOption(command, field, said);
+    if (!field.info.option.empty()) AddOption(command, field, given);
   }
 }
 

@@ -1,4 +1,4 @@
-// Options of commands, made from a table of fields (lib/intent/field.h).
+// Command line options made from a table of fields (lib/intent/field.h).
 #pragma once
 
 #include <vector>
@@ -10,8 +10,9 @@
 
 namespace fairlead::fairctl {
 
-// Adds an option for each field that has one. What is said on the command line goes into the JSON
-// object `said`, which must outlive the command: so what is not said stays, or is fairleadd's default.
-void AddFieldOptions(CLI::App* command, const std::vector<FieldDescription>& fields, Json* said);
+// Adds an option for each field that has one. Options on the command line set members of the JSON
+// object `given`, which must outlive the command. Fields without a member keep their value, or get
+// fairleadd's default.
+void AddFieldOptions(CLI::App* command, const std::vector<FieldDescription>& fields, Json* given);
 
 }  // namespace fairlead::fairctl

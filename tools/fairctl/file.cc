@@ -21,7 +21,7 @@ struct CloseFile {
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
 
-// 0, or errno.
+// Returns 0, or errno.
 int WriteAndSync(std::FILE* file, std::string_view content) {
   if (std::fwrite(content.data(), 1, content.size(), file) != content.size()) return errno;
   if (std::fflush(file) != 0 || fsync(fileno(file)) != 0) return errno;
@@ -49,12 +49,12 @@ Result<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
 Status WriteFile(const std::string& path, std::string_view content) {
   const std::string beside = path + ".new";
   std::remove(beside.c_str());
-  // O_EXCL: never through a link that somebody else left there.
-  const int descriptor = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (descriptor < 0) return SystemError(beside, errno);
+  // O_EXCL: never writes through a link that another user left there.
+  const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return SystemError(beside, errno);
   int error = 0;
   {
-    const File file(fdopen(descriptor, "wb"));
+    const File file(fdopen(fd, "wb"));
     error = file == nullptr ? errno : WriteAndSync(file.get(), content);
   }
   if (error == 0 && std::rename(beside.c_str(), path.c_str()) != 0) error = errno;

@@ -1,4 +1,4 @@
-// Whole files.
+// Reads and writes whole files.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace fairlead::fairctl {
 
-// Fails with the system's reason, or when the file is longer than `max_bytes`.
+// Fails with the system's reason, or if the file is longer than `max_bytes`.
 Result<std::string> ReadFile(const std::string& path, uint64_t max_bytes);
 
-// Readers of `path` see the old content or the new, never a part: written beside it, then renamed.
+// Writes a file beside `path` and renames it, so readers of `path` see the old content or the new.
 Status WriteFile(const std::string& path, std::string_view content);
 
 }  // namespace fairlead::fairctl

@@ -30,8 +30,8 @@ int SetSeed(Context* context, uint64_t seed) {
 void AddSeedCommands(CLI::App* app, Context* context) {
   CLI::App* seed = app->add_subcommand("seed", "The group's hash seed: show, set");
   seed->require_subcommand(1);
-  CLI::App* show =
-      seed->add_subcommand("show", "The seed; balancers with the same one choose alike");
+  CLI::App* show = seed->add_subcommand(
+      "show", "Show the seed; balancers with the same seed choose the same backends");
   show->callback([=] { context->action = [=] { return ShowSeed(context); }; });
   auto value = std::make_shared<uint64_t>(0);
   CLI::App* set = seed->add_subcommand("set", "Change the seed: nearly all flows change backends");

@@ -20,7 +20,7 @@ struct ServiceOptions {
   std::string name;
   std::vector<std::string> frontends;
   std::vector<std::string> backends;
-  Json settings = Json::object();  // by the table of fields
+  Json settings = Json::object();  // by field name
   std::string check_type;
   std::string check_interval;
   std::string check_timeout;
@@ -28,7 +28,7 @@ struct ServiceOptions {
   int fall = 0;
   int check_port = 0;
   std::string check_ports;
-  // Settings that single types of checks have, by name, and what was said.
+  // Settings that only some check types have, by name, with the text from the command line.
   std::map<std::string, std::pair<const CheckField*, std::string>> check_settings;
 };
 
@@ -40,13 +40,13 @@ void SetNumber(const char* field, int value, Json* json) {
   if (value != 0) (*json)[field] = value;
 }
 
-// As its kind wants it; what it cannot be is left to fairleadd to refuse.
+// Converts a setting to the JSON type of its kind. fairleadd refuses values of a wrong type.
 Json CheckSettingToJson(const CheckField& field, const std::string& text) {
   const bool is_json = field.kind != CheckField::Kind::kText && Json::accept(text);
   return is_json ? Json::parse(text) : Json(text);
 }
 
-// Only what was said: the rest is fairleadd's defaults, or stays.
+// Only the settings on the command line. Others keep their value, or get fairleadd's default.
 Json SettingsToJson(const ServiceOptions& options) {
   Json json = options.settings;
   if (!options.frontends.empty()) json["frontends"] = options.frontends;
@@ -96,7 +96,7 @@ int Add(Context* context, const ServiceOptions& options) {
 int Set(Context* context, const ServiceOptions& options) {
   const Json settings = SettingsToJson(options);
   if (settings.empty()) {
-    return context->FailUsage("nothing to set: say what to change, such as --drain-timeout 60s");
+    return context->FailUsage("nothing to set: give an option, such as --drain-timeout 60s");
   }
   const Result<Json> reply = context->Call("PATCH", ServicePath(options.name), settings);
   if (!reply.ok()) return context->Fail(reply.status());
@@ -168,7 +168,7 @@ int Show(Context* context, const std::string& name) {
       << "slots          " << SlotsText(Member(service, "slots")) << '\n'
       << "health check   " << CheckText(Member(service, "health_check")) << '\n'
       << "all down       "
-      << (fails_open ? "use them all the same (fail open)" : "as without a backend") << '\n'
+      << (fails_open ? "send to all of them (fail open)" : "same as no backend") << '\n'
       << "no backend     "
       << (TextOf(Member(service, "on_no_backend")) == "reset"
               ? "refuse clients (TCP reset, ICMP port unreachable)"
@@ -214,7 +214,7 @@ void DescribeCheck(CLI::App* command, ServiceOptions* options) {
   }
 }
 
-// The name, and every setting.
+// Declares the name and every setting.
 std::shared_ptr<ServiceOptions> Describe(CLI::App* command) {
   auto options = std::make_shared<ServiceOptions>();
   command->add_option("name", options->name, "a-z 0-9 . _ -")->required();
@@ -241,7 +241,7 @@ void AddAddCommand(CLI::App* service, Context* context) {
 
 void AddSetCommand(CLI::App* service, Context* context) {
   CLI::App* set = service->add_subcommand(
-      "set", "Change settings of a service; what is not said stays, and so do its backends");
+      "set", "Change settings of a service; its other settings and its backends stay");
   const auto options = Describe(set);
   set->callback([=] { context->action = [=] { return Set(context, *options); }; });
 }

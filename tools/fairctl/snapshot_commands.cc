@@ -59,7 +59,7 @@ Json BackendsToJson(const SnapshotView& view, const ServiceRecord& service) {
   return backends;
 }
 
-// What is not so in every mode.
+// Settings that differ between modes.
 void AddModeSettings(const ServiceRecord& record, Json* service) {
   if (record.gue_port != 0) (*service)["gue_port"] = record.gue_port;
   for (const ModeSetting& setting : kModeSettings) {
@@ -140,8 +140,8 @@ Result<SnapshotImage> ImageOf(const BuildOptions& options) {
   const Result<IntentSpec> intent = IntentFromJson(*json);
   if (!intent.ok()) return located(intent.status());
   for (const ServiceSpec& service : intent->services) {
-    const Status judged = ValidateNewService(service, "service " + service.name + ": ");
-    if (!judged.ok()) return located(judged);
+    const Status valid = ValidateNewService(service, "service " + service.name + ": ");
+    if (!valid.ok()) return located(valid);
   }
   return BuildSnapshot(DeriveSnapshot(*intent, options.generation, OfflineObservations(*intent)));
 }
@@ -176,7 +176,7 @@ void AddSnapshotCommands(CLI::App* app, Context* context) {
 
   auto options = std::make_shared<BuildOptions>();
   CLI::App* build = snapshot->add_subcommand(
-      "build", "Make an image of services.yaml, all backends taken as healthy");
+      "build", "Make an image from services.yaml, with all backends healthy");
   build->add_option("services", options->services, "services.yaml")->required();
   build->add_option("-o,--output", options->image, "the image's file")->required();
   build->add_option("--generation", options->generation, "written into the image")

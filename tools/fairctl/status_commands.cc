@@ -31,7 +31,7 @@ std::string CountsText(const Json& counts) {
   return text.empty() ? "none" : text;
 }
 
-// `version`: fairleadd's; the dataplane's release is of interest where it is another one.
+// `version`: fairleadd's. The dataplane's release is shown only if it is a different one.
 std::string DataplaneText(const Json& dataplane, const Json& generation, const Json& version) {
   const std::string error = TextOf(Member(dataplane, "error"));
   if (!IsTrue(Member(dataplane, "connected"))) {
@@ -109,27 +109,27 @@ int ShowStatus(Context* context) {
   PrintLeftOut(context, status);
   if (const std::string error = TextOf(Member(status, "store_error")); !error.empty()) {
     context->out() << "store       "
-                   << Coloured("what is observed is not stored: " + error, Colour::kRed,
+                   << Coloured("cannot store what was observed: " + error, Colour::kRed,
                                context->colour())
                    << '\n';
   }
   return kExitOk;
 }
 
-// Rates of counters between two answers; "-" at the first.
+// Rates of counters between two replies; "-" for the first reply.
 class Rates {
  public:
-  // Call before the figures of a new answer are asked for.
+  // Call once for each reply, before Of().
   void Begin(int64_t now_ms) {
     elapsed_s_ = then_ms_ ? static_cast<double>(now_ms - *then_ms_) / 1000 : 0;
     then_ms_ = now_ms;
   }
-  // Per second since the last time that `name` was asked for.
+  // The counter's rate per second since the last call for `name`.
   std::string Of(const std::string& name, uint64_t value) {
     const auto [entry, first] = last_.try_emplace(name, value);
     const uint64_t before = entry->second;
     entry->second = value;
-    // Below what it was: the dataplane was restarted.
+    // A counter that fell means that the dataplane was restarted.
     if (first || elapsed_s_ <= 0 || value < before) return "-";
     return FormatRate(static_cast<double>(value - before) / elapsed_s_);
   }
@@ -140,7 +140,7 @@ class Rates {
   std::map<std::string, uint64_t> last_;
 };
 
-// "1.5 ms, 0.3 ms": by worker.
+// "1.5 ms, 0.3 ms": one for each worker.
 std::string PausesText(const Json& pauses_us) {
   std::string text;
   for (const Json& pause_us : List(pauses_us)) {
@@ -176,15 +176,15 @@ void PrintTotals(Context* context, const Json& stats, Rates* rates) {
     add_port("steering", "to_kernel", "steered to the kernel");
     add_port("steering", "no_socket", "steered to a queue without a worker");
     add_port("kernel_path", "delivered", "TAP, delivered to the kernel");
-    add_port("kernel_path", "lost", "TAP, lost on the way to the kernel");
+    add_port("kernel_path", "lost", "TAP, not delivered to the kernel");
     add_port("kernel_path", "sent", "TAP, sent for the kernel");
-    add_port("kernel_path", "unsent", "TAP, of the kernel and not sent");
+    add_port("kernel_path", "unsent", "TAP, not sent for the kernel");
   }
   table.Print(context->out(), context->colour());
   const Json& flows = Member(stats, "flows");
   context->out() << "\nflows: " << Shown(Member(flows, "records")) << " recorded of at most "
                  << Shown(Member(flows, "capacity")) << " (" << Shown(Member(flows, "pins"))
-                 << " pinned to another than their slot's owner), since start "
+                 << " pinned to a backend that is not their slot's owner), since start "
                  << Shown(Member(flows, "new")) << " new, " << Shown(Member(flows, "old"))
                  << " older than a change, " << Shown(Member(flows, "evicted")) << " evicted, "
                  << Shown(Member(flows, "untracked")) << " packets untracked\n";
@@ -255,14 +255,14 @@ int ShowStats(Context* context, const StatsOptions& options) {
 }  // namespace
 
 void AddStatusCommands(CLI::App* app, Context* context) {
-  CLI::App* status = app->add_subcommand("status", "Is everything running, and what is in force");
+  CLI::App* status = app->add_subcommand("status", "Show what is running and what is in force");
   status->callback([=] { context->action = [=] { return ShowStatus(context); }; });
 
   auto options = std::make_shared<StatsOptions>();
   CLI::App* stats = app->add_subcommand("stats", "Packets, drops and flows");
   CLI::Option* watch =
-      stats->add_flag("--watch", options->watch, "again and again, with rates, until Ctrl-C");
-  stats->add_option("--interval", options->interval, "between two rounds of --watch")
+      stats->add_flag("--watch", options->watch, "repeat, with rates, until Ctrl-C");
+  stats->add_option("--interval", options->interval, "time between two rounds of --watch")
       ->capture_default_str()
       ->needs(watch);
   stats->add_option("--count", options->count, "end --watch after this many rounds")

@@ -27,8 +27,9 @@ void AddStoreCommands(CLI::App* app, Context* context) {
   auto path = std::make_shared<std::string>();
   CLI::App* backup = store->add_subcommand(
       "backup",
-      "Write a copy of all that is acknowledged; docs/operations.md says how to restore it");
-  backup->add_option("file", *path, "the file to write; one that is there is replaced")->required();
+      "Write a copy of the store, with all acknowledged changes; docs/operations.md says how to "
+      "restore it");
+  backup->add_option("file", *path, "the file to write; an existing one is replaced")->required();
   backup->callback([=] { context->action = [=] { return BackUp(context, *path); }; });
 }
 

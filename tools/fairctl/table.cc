@@ -27,7 +27,7 @@ const char* EscapeOf(Colour colour) {
   return "";
 }
 
-// Code points: bytes that do not continue one.
+// Counts code points: bytes that do not continue one.
 size_t WidthOf(const std::string& text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;

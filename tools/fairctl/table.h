@@ -13,14 +13,14 @@ struct Cell {
   Cell(std::string cell_text, Colour cell_colour = Colour::kNone)  // NOLINT: implicit
       : text(std::move(cell_text)), colour(cell_colour) {}
   Cell(const char* cell_text) : text(cell_text) {}  // NOLINT: implicit
-  std::string text;                                 // printable; one column a code point
+  std::string text;                                 // printable; each code point takes one column
   Colour colour = Colour::kNone;
 };
 
 enum class Align { kLeft, kRight };
 
-// A heading line, then one line a row; columns as wide as their widest cell, two spaces between
-// them, no space at a line's end.
+// Prints a heading line, then one line for each row. Columns are as wide as their widest cell, with
+// two spaces between them and none at the end of a line.
 class Table {
  public:
   struct Column {
@@ -29,7 +29,7 @@ class Table {
   };
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
-  // REQUIRES one cell a column.
+  // REQUIRES one cell for each column.
   void Add(std::vector<Cell> cells);
   bool empty() const { return rows_.empty(); }
   void Print(std::ostream& out, bool colour) const;
@@ -39,7 +39,7 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
-// `text` in `colour`'s escape sequences, or as it is.
+// `text` within the escape sequences of `colour` if `enabled`, else unchanged.
 std::string Coloured(const std::string& text, Colour colour, bool enabled);
 
 }  // namespace fairlead::fairctl

@@ -1,4 +1,4 @@
-// `fairctl watch`: what changes, as it comes.
+// `fairctl watch`: prints changes as they happen.
 #include <map>
 #include <memory>
 #include <ostream>
@@ -11,7 +11,7 @@
 namespace fairlead::fairctl {
 namespace {
 
-// "weight 1 -> 7", for each field that differs and is shown as one word.
+// "weight 1 -> 7", for each field that differs. A drain is shown without its fields.
 std::string DifferenceText(const Json& before, const Json& after) {
   std::string text;
   const auto add = [&](const std::string& piece) { text += (text.empty() ? "" : ", ") + piece; };
@@ -35,7 +35,7 @@ std::string DifferenceText(const Json& before, const Json& after) {
   return text;
 }
 
-// What the change is about: "web", "web 10.0.0.11"; of a resource that fairctl knows nothing of, its
+// What the change is about: "web", "web 10.0.0.11". For a resource that fairctl does not know, its
 // kind and name: "note a".
 std::string SubjectText(const Json& change) {
   if (change.contains("service")) {
@@ -66,7 +66,7 @@ class Printer {
  public:
   explicit Printer(Context* context) : context_(context) {}
 
-  // False: nobody reads on, as with `fairctl watch | head`.
+  // False: nothing reads the output any more, as with `fairctl watch | head`.
   bool Print(const Json& event, const std::string& line) {
     if (context_->json) {
       context_->out() << line << '\n';
@@ -85,7 +85,7 @@ class Printer {
     if (type == "dataplane") return PrintDataplane(json);
     if (type == "restart") {
       context_->err() << "fairctl: " << TextOf(Member(json, "message"))
-                      << "; what happened meanwhile is left out\n";
+                      << "; events in between are not shown\n";
     }
   }
 
@@ -116,8 +116,8 @@ class Printer {
     const std::string subject = TextOf(Member(json, "service")) + " " + EndpointText(backend);
     const std::string state = TextOf(Member(backend, "state"));
     const std::string reason = TextOf(Member(backend, "reason"));
-    // Counts of a drain come several times a second.
-    if (std::exchange(told_[subject], state + reason) == state + reason) return;
+    // While a backend drains, its count of flows arrives several times a second.
+    if (std::exchange(shown_[subject], state + reason) == state + reason) return;
     Begin() << subject << ": " << Coloured(state, ColourOfState(state), context_->colour()) << ", "
             << reason << '\n';
   }
@@ -138,7 +138,7 @@ class Printer {
   }
 
   Context* context_;
-  std::map<std::string, std::string> told_;
+  std::map<std::string, std::string> shown_;
 };
 
 int Watch(Context* context, const std::string& from) {
@@ -147,7 +147,8 @@ int Watch(Context* context, const std::string& from) {
       from, [&](const Json& event, const std::string& line) { return printer.Print(event, line); });
   if (!status.ok()) return context->Fail(status);
   if (!context->out().good()) return kExitOk;
-  return context->Fail(Unavailable("fairleadd has ended the watch; is it stopping?"));
+  return context->Fail(
+      Unavailable("fairleadd ended the watch; it may be stopping: see `fairctl status`"));
 }
 
 }  // namespace
@@ -155,9 +156,9 @@ int Watch(Context* context, const std::string& from) {
 void AddWatchCommand(CLI::App* app, Context* context) {
   auto from = std::make_shared<std::string>();
   CLI::App* watch = app->add_subcommand(
-      "watch", "Show changes of configuration and status as they come; ends with Ctrl-C");
+      "watch", "Show changes of configuration and status as they happen; ends with Ctrl-C");
   watch->add_option("--from", *from,
-                    "begin with what came after this revision (status tells the present one)");
+                    "start after this revision (`fairctl status --json` shows the current one)");
   watch->callback([=] { context->action = [=] { return Watch(context, *from); }; });
 }
 

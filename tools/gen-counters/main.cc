@@ -1,4 +1,4 @@
-// fairlead-gen-counters: prints docs/counters.md, from the list that also generates the code.
+// fairlead-gen-counters: prints docs/counters.md from counters.def, which also generates the code.
 #include <cstdio>
 
 namespace {
@@ -6,24 +6,25 @@ namespace {
 constexpr char kHead[] =
     R"(# Counters
 
-Written by `fairlead-gen-counters` from [counters.def](../lib/counters/counters.def): change that, then
+Written by `fairlead-gen-counters` from [counters.def](../lib/counters/counters.def). To change it,
+edit that file or `tools/gen-counters/main.cc`, then
 
 ```
 ninja -C build tools/gen-counters/fairlead-gen-counters
 build/tools/gen-counters/fairlead-gen-counters > docs/counters.md
 ```
 
-Every packet ends in exactly one verdict, and one of these counts it:
+Every packet has exactly one verdict, and one of these counters counts it:
 
 | counter | what it counts |
 |---|---|
 | `rx` | packets received |
-| `generated` | packets that Fairlead made: answers, errors, announcements, and the extra pieces of a packet that was cut |
+| `generated` | packets that Fairlead made: answers, errors, announcements, further pieces of a cut packet |
 | `tx` | packets given to a transmit queue |
 | `to_kernel` | packets that are not for a frontend, whether or not the port has a path to the kernel |
-| `drops` | packets dropped, one counter a reason |
+| `drops` | packets dropped, one counter for each reason |
 
-Exact whenever the workers are quiet:
+This sum is exact while the workers are idle:
 
 ```
 rx + generated = tx + sum(drops) + to_kernel
@@ -31,56 +32,64 @@ rx + generated = tx + sum(drops) + to_kernel
 
 ## Reasons for drops
 
-A packet with several faults is counted under the first that is met; [parse.h](../lib/net/parse.h) has the order.
+A packet with several faults is counted under the first one. [parse.h](../lib/net/parse.h) gives
+the order.
 )";
 
 constexpr char kTail[] =
     R"(
 ## Ports
 
-Frames beside the pipeline: none of these counters is part of the sums above. `/v1/stats` has them in `ports`, `/metrics` under the
-names below with the labels `port` and `outcome`, telemetry in `/fairlead/ports,NAME`.
+These counters count frames outside the pipeline. None of them is part of the sum above.
+`/v1/stats` has them in `ports`, `/metrics` under the names below with the labels `port` and
+`outcome`, telemetry in `/fairlead/ports,NAME`.
 
-`fairlead_steered_frames_total`: what the XDP program of an AF_XDP port did with all that arrived at its interface, the kernel's own
-traffic too. `fairlead_steering_attached` is 1 while the program is there.
+`fairlead_steered_frames_total`: what the XDP program of an AF_XDP port did with every frame that
+arrived at its interface, including the kernel's traffic. `fairlead_steering_attached` is 1 while
+the program is attached.
 
 | outcome | what it counts |
 |---|---|
-| `to_dataplane` | frames about a frontend or from a nat backend: the `rx` of the port's workers |
+| `to_dataplane` | frames for a frontend or from a nat backend: the `rx` of the port's workers |
 | `to_kernel` | all others |
-| `no_socket` | the former, on a queue that no worker has: the kernel got them; give the NIC as many queues as there are workers |
+| `no_socket` | as `to_dataplane`, but on a queue without a worker; sent to the kernel |
 
-`fairlead_kernel_path_frames_total`: what went through the TAP of a port with `kernel: tap:NAME`. Over all such ports `delivered + lost =
-to_kernel`, and `received = sent + unsent`.
+If `no_socket` counts, give the NIC as many queues as there are workers.
+
+`fairlead_kernel_path_frames_total`: frames through the TAP of a port with `kernel: tap:NAME`. Over
+all such ports `delivered + lost = to_kernel`, and `received = sent + unsent`.
 
 | outcome | what it counts |
 |---|---|
 | `delivered` | frames handed to the kernel |
-| `lost` | frames that the TAP did not take: it is down, or the kernel is slower than what comes in |
+| `lost` | frames that the TAP did not accept: it is down, or the kernel is too slow |
 | `received` | frames that the kernel sent |
 | `sent` | of these, those given to the port's transmit queue |
-| `unsent` | of these, those that the queue did not take |
+| `unsent` | of these, those that the queue did not accept |
 
 ## Workers
 
-`fairlead_worker_longest_pause_seconds`: the longest time between two polls of a worker since it started, by `worker`. A pause that has
-not ended counts too. `/v1/stats` has the figures in `dataplane.longest_pauses_us`.
+`fairlead_worker_longest_pause_seconds`: the longest time between two polls of a worker since it
+started, by `worker`. A pause that has not ended counts too. `/v1/stats` has the values in
+`dataplane.longest_pauses_us`.
 
-| a pause of | says |
+| a pause of | means |
 |---|---|
-| up to 0.3 ms | nothing: a worker with nothing to do sleeps for 0.2 ms at a time |
+| up to 0.3 ms | normal: an idle worker sleeps for 0.2 ms at a time |
 | some milliseconds | another program ran on the worker's CPU, or a batch took long; packets waited in the queue |
-| seconds | the worker had no CPU. Queues overflowed, and flows that looked silent meanwhile may have lost their records |
+| seconds | the worker had no CPU; queues overflowed, and flows that seemed silent may have lost their records |
 
-Give each worker a CPU of its own (`cores` in dataplane.yaml, and `isolcpus` or a cpuset that keeps others away).
+Give each worker its own CPU: `cores` in dataplane.yaml, and `isolcpus` or a cpuset that keeps other
+programs away.
 )";
 
 }  // namespace
 
 int main() {
   std::fputs(kHead, stdout);
-#define DROP_GROUP(title) \
-  std::fputs("\n### " title "\n\n| reason | what came, and what to look at |\n|---|---|\n", stdout);
+#define DROP_GROUP(title)                                                                      \
+  std::fputs("\n### " title "\n\n| reason | what arrived, and what to look at |\n|---|---|\n", \
+             stdout);
 #define DROP(name, text) std::fputs("| `" #name "` | " text " |\n", stdout);
 #include "lib/counters/counters.def"
 #undef DROP

@@ -1,6 +1,6 @@
-// fairlead-gen-fields PAGE: prints docs/api.md with its tables of fields made anew, from the tables that
-// the decoder and fairctl read too. A table stands between these lines, where KIND is services, backends
-// or drains:
+// fairlead-gen-fields PAGE: prints PAGE (docs/api.md) with its tables of fields rewritten. They come
+// from the tables that the decoder and fairctl use too. Each table is between these two lines, where
+// KIND is services, backends or drains:
 //   <!-- fields of KIND, by fairlead-gen-fields -->
 //   <!-- end of fields -->
 #include <cstdio>
@@ -61,7 +61,7 @@ const Kind* KindOf(const std::string& line) {
   return nullptr;
 }
 
-// False: a table has no end.
+// False if a table has no end line.
 bool PrintPage(std::istream& page) {
   const Kind* open = nullptr;
   for (std::string line; std::getline(page, line);) {
@@ -84,7 +84,10 @@ int main(int argc, char** argv) {
     return 1;
   }
   if (!fairlead::PrintPage(page)) {
-    std::fputs("fairlead-gen-fields: a table of fields has no '<!-- end of fields -->'\n", stderr);
+    std::fputs(
+        "fairlead-gen-fields: a table of fields has no end; add the line '<!-- end of fields "
+        "-->'\n",
+        stderr);
     return 1;
   }
   return std::cout.flush().good() ? 0 : 1;

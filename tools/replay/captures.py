@@ -1,4 +1,4 @@
-"""Reads captures (pcap of either byte order and resolution, pcapng) and writes pcap. Nothing but the standard library."""
+"""Reads captures (pcap of either byte order and resolution, pcapng) and writes pcap. Uses only the standard library."""
 import struct
 
 ETHERNET = 1
@@ -8,11 +8,11 @@ _BYTE_ORDER = 0x1A2B3C4D
 
 
 class CaptureError(Exception):
-    """Not a capture of Ethernet frames that can be read; the message says why."""
+    """The file is not a readable capture of Ethernet frames. The message says why."""
 
 
 def read(path):
-    """The frames of a capture, as far as they were captured. The file may end within a frame, which is left out then."""
+    """The captured bytes of each frame. If the file ends within a frame, that frame is left out."""
     data = path.read_bytes()
     if data[:4] in _PCAP:
         return _read_pcap(data, _PCAP[data[:4]])
@@ -23,7 +23,7 @@ def read(path):
 
 def _read_pcap(data, order):
     if len(data) < 24:
-        raise CaptureError("cut within the file's header")
+        raise CaptureError("the file ends within its header")
     link = struct.unpack_from(order + "I", data, 20)[0] & 0x0FFFFFFF
     if link != ETHERNET:
         raise CaptureError(f"link type {link} is not Ethernet (1)")
@@ -60,7 +60,7 @@ def _read_pcapng(data):
 
 
 def _pcapng_frame(kind, body, order, links, skipped):
-    """The frame in a block, or None: it has none, or one of another link type (added to `skipped`)."""
+    """The frame in a block. None if it has none, or if its link type is not Ethernet, which is added to `skipped`."""
     if kind in (_ENHANCED, _PACKET) and len(body) >= 20:
         interface = struct.unpack_from(order + ("I" if kind == _ENHANCED else "H"), body)[0]
         captured, at = struct.unpack_from(order + "I", body, 12)[0], 20

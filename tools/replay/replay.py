@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""The body of tools/replay.sh: captures through the real dataplane by net_pcap, in every mode.
+"""The implementation of tools/replay.sh: runs captures through the real dataplane by net_pcap, in every mode.
 
-What is held against each run, whatever is in the capture:
+Checks for each run, whatever the capture contains:
     the process ends by itself, with status 0 and one JSON line (else: crash or hang)
-    rx = the frames that were given to it
+    rx = the number of frames in its input
     rx + generated = tx + sum(drops) + to_kernel
     mbufs_in_use = 0
     tx = the frames in the output file, none of which has an IP packet larger than the port's MTU
@@ -28,11 +28,11 @@ _numbers = itertools.count(1)
 
 
 class Violation(Exception):
-    """What a run did that it must not do."""
+    """A run broke one of the rules. The message says which."""
 
 
 def files_of(names):
-    """Every capture named, or below a folder named; ends with a message when there is none."""
+    """All captures that are named, or are in a named folder. Exits with a message if there are none."""
     found = []
     for name in map(pathlib.Path, names):
         if name.is_dir():
@@ -47,14 +47,14 @@ def files_of(names):
 
 
 def mutate(frames, generator):
-    """A damaged copy: flipped bits, cut ends, bytes put in or taken out, frames twice or in another order."""
+    """A damaged copy: flipped bits, truncated frames, bytes inserted or removed, frames repeated or reordered."""
     made = []
     for frame in frames:
         data = bytearray(frame)
         for _ in range(generator.choice((0, 1, 1, 2, 5))):
             if not data:
                 break
-            # Headers are where the decisions are.
+            # Most damage goes into headers, since they decide what happens to a packet.
             at = generator.randrange(min(len(data), generator.choice((64, 128, len(data)))))
             what = generator.randrange(5)
             if what == 0:
@@ -76,7 +76,7 @@ def mutate(frames, generator):
 
 
 def prepared(frames, mode):
-    """The frames as they go in: to frontends, and for nat also from backends. The longest that a buffer's length can say is 65,535."""
+    """The frames to send: to frontends, and for nat also from backends. A buffer's length is at most 65,535."""
     frames = [frame[:65535] for frame in frames if frame]
     made = [rewrite.to_frontend(frame) for frame in frames]
     if mode == "nat":
@@ -85,7 +85,7 @@ def prepared(frames, mode):
 
 
 def ip_length(frame):
-    """Of the IP packet in a frame that left; 0 when it is none."""
+    """Length of the IP packet in a frame that was sent; 0 if it is not IP."""
     at = 12
     while frame[at:at + 2] in (b"\x81\x00", b"\x88\xa8"):
         at += 4
@@ -109,12 +109,12 @@ class Replayer:
             result = subprocess.run([self._build / "tools/fairctl/fairctl", "snapshot", "build", services, "-o", image],
                                     capture_output=True, text=True, check=False)
             if result.returncode != 0:
-                sys.exit(f"replay.sh: fairctl refuses the configuration of mode {mode}: {result.stderr}")
+                sys.exit(f"replay.sh: fairctl refused the configuration of mode {mode}: {result.stderr}")
             self._images[mode] = image
         return self._images[mode]
 
     def run(self, mode, frames):
-        """The report of one run; raises Violation."""
+        """Returns the report of one run. Raises Violation."""
         number = next(_numbers)
         source, sink, config = (self._folder / f"{number}.{name}" for name in ("in.pcap", "out.pcap", "yaml"))
         captures.write(source, frames)
@@ -123,8 +123,8 @@ class Replayer:
                    "--exit-when-idle", "100ms", "--", "--no-huge", "--no-pci", "--no-telemetry",
                    f"--file-prefix=flreplay-{os.getpid()}-{number}"]
         try:
-            result = subprocess.run(list(map(str, command)), capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S,
-                                    check=False)
+            result = subprocess.run(list(map(str, command)), capture_output=True, text=True, errors="replace",
+                                    timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired:
             raise Violation(f"still running after {_TIMEOUT_S} s; the input: {self._keep(source)}") from None
         try:
@@ -137,7 +137,7 @@ class Replayer:
 
     @staticmethod
     def _keep(source):
-        """Where the input of a bad run stays when the temporary folder goes."""
+        """Copies the input of a bad run out of the temporary folder. Returns the copy's name."""
         handle, name = tempfile.mkstemp(prefix="fairlead-replay-", suffix=".pcap")
         os.close(handle)
         pathlib.Path(name).write_bytes(source.read_bytes())
@@ -169,27 +169,30 @@ class Replayer:
 def line_of(name, mode, report):
     reasons = sorted(((count, reason) for reason, count in report["drops"].items() if count), reverse=True)
     drops = " ".join(f"{reason} {count}" for count, reason in reasons)
-    return (f"{name:<32} {mode:<6} {report['rx']:>8} {report['tx']:>8} {report['generated']:>9} {report['to_kernel']:>9} "
-            f"{report['dropped']:>8} {report['balance']:>4} {report['mbufs_in_use']:>5}  {drops}")
+    return (f"{name:<32} {mode:<6} {report['rx']:>8} {report['tx']:>8} {report['generated']:>9} "
+            f"{report['to_kernel']:>9} {report['dropped']:>8} {report['balance']:>4} {report['mbufs_in_use']:>5}"
+            f"  {drops}")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="replay.sh", description="Replays captures through the dataplane in every forwarding mode.")
+    parser = argparse.ArgumentParser(prog="replay.sh",
+                                     description="Replays captures through the dataplane in every forwarding mode.")
     parser.add_argument("captures", nargs="+", metavar="DIR-or-PCAP")
-    parser.add_argument("--modes", default=",".join(modes.MODES), help="which, by commas (default: all)")
-    parser.add_argument("--mutations", type=int, default=0, metavar="N", help="also replay N damaged copies of each capture")
-    parser.add_argument("--seed", type=int, default=1, help="of the damage (default 1)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a run instead of the table")
+    parser.add_argument("--modes", default=",".join(modes.MODES), help="modes, separated by commas (default: all)")
+    parser.add_argument("--mutations", type=int, default=0, metavar="N",
+                        help="also replay N damaged copies of each capture")
+    parser.add_argument("--seed", type=int, default=1, help="random seed of the damage (default 1)")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each run instead of the table")
     options = parser.parse_args()
     options.modes = options.modes.split(",")
     for mode in options.modes:
         if mode not in modes.MODES:
-            parser.error(f"--modes: {mode} is none of {', '.join(modes.MODES)}")
+            parser.error(f"--modes: unknown mode '{mode}'; choose from {', '.join(modes.MODES)}")
     return options
 
 
 def copies(path, options):
-    """(name, frames) of a capture and of its damaged copies; the same ones for the same seed, whatever else is replayed."""
+    """(name, frames) of a capture and of its damaged copies. The same seed always gives the same copies."""
     frames = captures.read(path)
     yield path.name, frames
     for number in range(1, options.mutations + 1):
@@ -198,7 +201,7 @@ def copies(path, options):
 
 
 def replay(replayer, options):
-    """(runs, violations) over everything that was asked for; prints as it goes."""
+    """Replays all captures in all modes, and prints each run. Returns the numbers of runs and of violations."""
     runs = violations = 0
     for path in files_of(options.captures):
         try:
@@ -223,7 +226,8 @@ def main():
     if not options.json:
         if options.mutations:
             print(f"{options.mutations} damaged copies of each capture, seed {options.seed}")
-        print(f"{'file':<32} {'mode':<6} {'rx':>8} {'tx':>8} {'generated':>9} {'to_kernel':>9} {'drops':>8} {'sum':>4} {'mbufs':>5}")
+        print(f"{'file':<32} {'mode':<6} {'rx':>8} {'tx':>8} {'generated':>9} {'to_kernel':>9} {'drops':>8} {'sum':>4} "
+              f"{'mbufs':>5}")
     with tempfile.TemporaryDirectory(prefix="fairlead-replay-") as folder:
         runs, violations = replay(Replayer(os.environ["FAIRLEAD_BUILD"], folder), options)
     if not options.json:

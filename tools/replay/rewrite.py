@@ -1,5 +1,6 @@
-"""Turns a captured frame into one for a frontend (or, for nat, from a backend): addresses change, checksums follow by the difference
-(RFC 1624), so that a packet stays as right or as wrong as it was. What cannot be read stays as it is."""
+"""Turns a captured frame into one to a frontend (or, for nat, from a backend). Replaces addresses, and updates
+checksums by the difference (RFC 1624): a right checksum stays right, a wrong one stays wrong. Frames that cannot be
+read stay unchanged."""
 import struct
 import zlib
 
@@ -23,13 +24,13 @@ class _Frame:
         self.network = at + 2
 
     def replace(self, at, new, checksums):
-        """`checksums`: (offset, is UDP's) of those that cover these bytes."""
+        """Replaces the bytes at `at`. `checksums`: (offset, is UDP's) of each checksum that covers them."""
         before = bytes(self.data[at:at + len(new)])
         self.data[at:at + len(new)] = new
         for place, udp in checksums:
-            self.follow(place, before, new, udp)
+            self.update_checksum(place, before, new, udp)
 
-    def follow(self, place, before, after, udp):
+    def update_checksum(self, place, before, after, udp):
         if place + 2 > len(self.data):
             return
         old = int.from_bytes(self.data[place:place + 2], "big")
@@ -45,7 +46,7 @@ class _Frame:
 
 
 def _transport(data, at):
-    """(offset, protocol) behind the IP header at `at`, or (None, 0) where nothing more is there: cut, or a later fragment."""
+    """(offset, protocol) after the IP header at `at`. (None, 0) if nothing follows: truncated, or a later fragment."""
     if data[at] >> 4 == 4:
         if int.from_bytes(data[at + 6:at + 8], "big") & 0x1FFF:
             return None, 0
@@ -67,7 +68,7 @@ def _transport(data, at):
 
 
 def _checksums(data, at):
-    """Those that cover the addresses of the IP packet at `at`."""
+    """The checksums that cover the addresses of the IP packet at `at`."""
     found = [(at + 10, False)] if data[at] >> 4 == 4 else []
     place, protocol = _transport(data, at)
     if place is not None and protocol in _CHECKSUM_AT and not (protocol == 58 and data[at] >> 4 == 4):
@@ -75,8 +76,8 @@ def _checksums(data, at):
     return found
 
 
-def _ends(data, at):
-    """(size of an address, where the source lies, where the destination) of the IP packet at `at`, or None."""
+def _addresses(data, at):
+    """(bytes of an address, offset of the source, offset of the destination) of the IP packet at `at`, or None."""
     version = data[at] >> 4 if at < len(data) else 0
     if version == 4 and at + 20 <= len(data):
         return 4, at + 12, at + 16
@@ -86,12 +87,12 @@ def _ends(data, at):
 
 
 def _pick(choices, address):
-    """The same for the same address, so that flows and datagrams stay together."""
+    """Chooses one of `choices`. The same address gives the same choice, so that flows and datagrams stay together."""
     return choices[zlib.crc32(bytes(address)) % len(choices)]
 
 
 def _quote_at(data, place, family):
-    """Where the packet begins that the ICMP message at `place` quotes; None when it is no error."""
+    """Offset of the packet that the ICMP error at `place` quotes; None if it is no error."""
     errors = (3, 4, 5, 11, 12) if family == 4 else (1, 2, 3, 4)
     if place is None or place + 8 >= len(data) or data[place] not in errors:
         return None
@@ -99,7 +100,7 @@ def _quote_at(data, place, family):
 
 
 def to_frontend(frame):
-    """The frame as somebody would send it to a frontend through our port."""
+    """The frame as a client would send it to a frontend through the port."""
     made = _Frame(frame)
     data = made.data
     if len(data) >= 6 and not data[0] & 1:
@@ -108,10 +109,10 @@ def to_frontend(frame):
         data[made.network + 24:made.network + 28] = _pick(_FRONTENDS[4], data[made.network + 24:made.network + 28])
     if made.ether_type not in (0x0800, 0x86DD):
         return bytes(data)
-    ends = _ends(data, made.network)
-    if ends is None or (ends[0] == 16 and data[ends[2]] == 0xFF):
-        return bytes(data)  # multicast, as neighbour discovery has it, stays
-    size, _, destination = ends
+    addresses = _addresses(data, made.network)
+    if addresses is None or (addresses[0] == 16 and data[addresses[2]] == 0xFF):
+        return bytes(data)  # multicast, such as neighbour discovery, stays
+    size, _, destination = addresses
     frontend = _pick(_FRONTENDS[size], data[destination:destination + size])
     _rewrite_quote(made, frontend, "source")
     made.replace(destination, frontend, _checksums(data, made.network))
@@ -119,16 +120,16 @@ def to_frontend(frame):
 
 
 def from_backend(frame):
-    """The frame as a backend would send it to a client: through nat a reply. None where it is not IP."""
+    """The frame as a backend would send it to a client: a reply that nat translates. None if it is not IP."""
     made = _Frame(frame)
     data = made.data
     if made.ether_type not in (0x0800, 0x86DD) or len(data) < 14 or data[0] & 1:
         return None
-    ends = _ends(data, made.network)
-    if ends is None:
+    addresses = _addresses(data, made.network)
+    if addresses is None:
         return None
     data[0:6] = _MAC
-    size, source, _ = ends
+    size, source, _ = addresses
     chosen = _pick(_BACKENDS[size], data[source:source + size])
     _rewrite_quote(made, chosen, "destination")
     made.replace(source, chosen, _checksums(data, made.network))
@@ -136,21 +137,22 @@ def from_backend(frame):
 
 
 def _rewrite_quote(made, address, side):
-    """In an ICMP error the quoted packet's end changes too: it is about the frontend (or the backend). Its ICMP checksum follows."""
+    """Changes the quoted packet of an ICMP error too, because it is about the frontend (or the backend). Updates the
+    ICMP checksum."""
     data = made.data
     place, protocol = _transport(data, made.network)
     family = 4 if data[made.network] >> 4 == 4 else 6
     if protocol != (1 if family == 4 else 58):
         return
     quote = _quote_at(data, place, family)
-    ends = _ends(data, quote) if quote is not None else None
-    if ends is None or ends[0] != len(address):
+    addresses = _addresses(data, quote) if quote is not None else None
+    if addresses is None or addresses[0] != len(address):
         return
-    at = ends[1] if side == "source" else ends[2]
+    at = addresses[1] if side == "source" else addresses[2]
     before = bytes(data[quote:])
     made.replace(at, address, _checksums(data, quote))
     after = bytes(data[quote:])
     if len(before) % 2:
         before, after = before + b"\0", after + b"\0"
     if place + 4 <= len(data):
-        made.follow(place + 2, before, after, False)
+        made.update_checksum(place + 2, before, after, False)

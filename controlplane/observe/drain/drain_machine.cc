@@ -19,7 +19,7 @@ void DrainMachine::OnCount(const FlowCount& count) {
 
 DrainEnd DrainMachine::End(SteadyTime now) const {
   if (in_force_at_.has_value() && records_ == Records::kNone) return DrainEnd::kNoRecords;
-  if (remaining_ == uint64_t{0} && !unseen()) return DrainEnd::kNoFlowsRemain;
+  if (remaining_ == uint64_t{0} && !may_have_unseen_flows()) return DrainEnd::kNoFlowsRemain;
   if (now >= deadline_) return DrainEnd::kDeadlinePassed;
   return DrainEnd::kNotYet;
 }

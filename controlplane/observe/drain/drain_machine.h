@@ -1,17 +1,18 @@
-// When a drain is over, apart from sockets and clocks. Pure; one thread.
+// Decides when a drain ends. No sockets, no clocks; one thread.
 //
 //   draining --- a sweep of the flow table that ended after the drain was in force counts 0, and
-//            |   (tracking adaptive) no slot shifts any more whose old owner the backend is
+//            |   (tracking adaptive) no slot shifts away from the backend any more
 //            \-- the deadline passes, whatever is known of flows           --> drained
 //
-// Under adaptive tracking a flow that has sent nothing since the drain began has no record: the
-// count is what was seen. As long as slots shift, such flows may yet come; when they no longer do,
-// the idle timeout has passed since the drain began, and who was silent that long is gone.
+// Under adaptive tracking, a flow that has been silent since the drain began has no record, so it
+// is not in the count. While slots shift away from the backend, such flows may still send. When
+// none does any more, the idle timeout has passed since the drain began, and flows that were silent
+// for so long count as ended.
 //
-// Counts from before the drain was in force say nothing: a new flow may have come since. (The
-// dataplane begins its sweep anew with every snapshot, so one that ends after the snapshot is in
-// force has seen nothing older.) Nor do counts of a dataplane that has not confirmed the drain (it
-// was restarted, or the link is down): the drain then stays until its deadline.
+// Counts from before the drain was in force are ignored, because a new flow may have come later.
+// (The dataplane restarts its sweep with every snapshot. So a sweep that ends after the snapshot is
+// in force has counted nothing older.) Counts of a dataplane that has not confirmed the drain (it
+// was restarted, or the link is down) are ignored too: the drain then lasts until its deadline.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +23,11 @@
 
 namespace fairlead {
 
-// Flows of the backend as one statistics answer told them.
+// The backend's flows in one answer with statistics.
 struct FlowCount {
   SteadyTime counted_at;  // never later than the moment the sweep ended
   uint64_t flows = 0;
-  uint64_t shifting_slots = 0;  // that lead flows without a record to it
+  uint64_t shifting_slots = 0;  // that still give flows without a record to the backend
 };
 
 // Which of a service's flows have records.
@@ -34,7 +35,7 @@ enum class Records : uint8_t { kNone, kOfSeenFlows, kOfAllFlows };
 
 class DrainMachine {
  public:
-  // `revision`: the first of the intent that holds the drain.
+  // `revision`: the first revision of the intent with the drain.
   DrainMachine(uint64_t revision, SteadyTime deadline, Records records)
       : revision_(revision), deadline_(deadline), records_(records) {}
 
@@ -43,16 +44,17 @@ class DrainMachine {
   void set_records(Records records) { records_ = records; }
   SteadyTime deadline() const { return deadline_; }
 
-  // The dataplane forwards by the intent of `revision`.
+  // The dataplane has the intent of `revision` in force.
   void OnInForce(uint64_t revision, SteadyTime now);
-  // The dataplane is gone, or another one is there: what it confirmed counts no more.
+  // The dataplane disconnected, or another one connected. Its confirmation and counts no longer
+  // apply.
   void OnDisconnect();
   void OnCount(const FlowCount& count);
 
-  // Known from a count that means something.
+  // The flows in the last valid count; nullopt: there was none.
   std::optional<uint64_t> remaining() const { return remaining_; }
-  // True while flows may live that remaining() does not know of.
-  bool unseen() const {
+  // True while there may be live flows that remaining() does not count.
+  bool may_have_unseen_flows() const {
     return records_ == Records::kOfSeenFlows && (!remaining_.has_value() || shifting_slots_ != 0);
   }
 

@@ -23,53 +23,58 @@ Records RecordsOf(const ServiceSpec& service) {
 
 }  // namespace
 
-Drains::Drains(boost::asio::any_io_executor executor, StatusBoard* board, const Clock* clock,
-               std::function<void()> on_deadline)
+DrainController::DrainController(boost::asio::any_io_executor executor, StatusBoard* board,
+                                 const Clock* clock, std::function<void()> on_deadline)
     : board_(board),
       clock_(clock),
-      on_deadline_(std::move(on_deadline)),
+      trigger_reconcile_(std::move(on_deadline)),
       timer_(executor),
       view_(std::make_shared<Intent>()) {}
 
-SteadyTime Drains::ToSteady(int64_t wall_ms) const {
+SteadyTime DrainController::ToSteady(int64_t wall_ms) const {
   return clock_->Steady() + std::chrono::milliseconds(wall_ms - clock_->WallMs());
 }
 
-void Drains::Reconcile(const IntentView& view) {
+void DrainController::Reconcile(const IntentView& view) {
   for (const IntentDifference::Service& service : Compare(*view_, *view).services) {
     const bool settings_differ = service.before != nullptr && service.after != nullptr &&
                                  service.before->settings != service.after->settings;
     for (const BackendDifference& each : CompareBackends(service.before, service.after)) {
       const bool stays =
           each.before != nullptr && each.after != nullptr && each.before->id == each.after->id;
-      if (each.before != nullptr && !stays) Follow(nullptr, *each.before);
-      if (each.after != nullptr) Follow(service.after, *each.after);
+      if (each.before != nullptr && !stays) Forget(*each.before);
+      if (each.after != nullptr) Follow(*service.after, *each.after);
     }
     if (!settings_differ) continue;
-    for (const auto& backend : service.after->backends) Follow(service.after, *backend);
+    for (const auto& backend : service.after->backends) Follow(*service.after, *backend);
   }
   view_ = view;
-  HearDataplane();
+  UpdateFromDataplane();
   Report();
   SetTimer();
 }
 
-void Drains::Follow(const ServiceIntent* service, const BackendIntent& backend) {
+void DrainController::Forget(const BackendIntent& backend) {
+  running_.erase(backend.id);
+  keeps_flows_.erase(backend.id);
   const BackendStatus* status = board_->Find(backend.id);
-  if (service == nullptr || !backend.drain.has_value() || status == nullptr) {
-    running_.erase(backend.id);
-    keeps_flows_.erase(backend.id);
-    if (status == nullptr || status->drain.drain_revision == 0) return;
-    board_->SetDrain(backend.id, {});
-    Log(LogLevel::kInfo, "drain_removed",
-        {{"service", status->service}, {"backend", backend.spec.endpoint.ToString()}});
+  if (status == nullptr || status->drain.drain_revision == 0) return;
+  board_->SetDrain(backend.id, {});
+  Log(LogLevel::kInfo, "drain_removed",
+      {{"service", status->service}, {"backend", backend.spec.endpoint.ToString()}});
+}
+
+void DrainController::Follow(const ServiceIntent& service, const BackendIntent& backend) {
+  const BackendStatus* status = board_->Find(backend.id);
+  if (!backend.drain.has_value() || status == nullptr) {
+    Forget(backend);
     return;
   }
   const DrainIntent& drain = *backend.drain;
   const bool is_known = status->drain.drain_revision == drain.revision;
   if (is_known && status->drain.finished()) return;
   const SteadyTime deadline = ToSteady(drain.deadline_ms);
-  const Records records = RecordsOf(service->settings);
+  const Records records = RecordsOf(service.settings);
   const auto running = running_.find(backend.id);
   if (running == running_.end() || running->second.revision() != drain.revision) {
     running_.insert_or_assign(backend.id, DrainMachine(drain.revision, deadline, records));
@@ -77,16 +82,16 @@ void Drains::Follow(const ServiceIntent* service, const BackendIntent& backend) 
     running->second.set_deadline(deadline);
     running->second.set_records(records);
   }
-  keeps_flows_[backend.id] = service->settings.on_deadline == FlowPolicy::kKeep;
+  keeps_flows_[backend.id] = service.settings.on_deadline == FlowPolicy::kKeep;
   if (is_known) return;
   board_->SetDrain(backend.id, {.drain_revision = drain.revision});
   Log(LogLevel::kInfo, "drain_started",
-      {{"service", service->name()},
+      {{"service", service.name()},
        {"backend", backend.spec.endpoint.ToString()},
        {"deadline", FormatRfc3339(drain.deadline_ms)}});
 }
 
-void Drains::HearDataplane() {
+void DrainController::UpdateFromDataplane() {
   const DataplaneStatus& dataplane = board_->dataplane();
   const bool is_another = std::exchange(session_, dataplane.session) != dataplane.session;
   for (auto& [id, machine] : running_) {
@@ -97,9 +102,9 @@ void Drains::HearDataplane() {
   }
 }
 
-void Drains::OnStats(const DataplaneStats& stats, SteadyTime asked_at) {
+void DrainController::OnStats(const DataplaneStats& stats, SteadyTime asked_at) {
   if (running_.empty()) return;
-  // One more: the age is rounded down.
+  // One millisecond more, because the age is rounded down.
   const SteadyTime counted_at =
       asked_at - std::chrono::milliseconds(stats.flows.swept_at_ms_ago + 1);
   for (const BackendStats& backend : stats.backends) {
@@ -111,14 +116,14 @@ void Drains::OnStats(const DataplaneStats& stats, SteadyTime asked_at) {
   Report();
 }
 
-void Drains::Report() {
+void DrainController::Report() {
   const SteadyTime now = clock_->Steady();
   std::vector<uint32_t> over;
   for (const auto& [id, machine] : running_) {
     DrainProgress progress{.drain_revision = machine.revision(),
                            .end = machine.End(now),
                            .remaining_flows = machine.remaining(),
-                           .unseen_flows = machine.unseen()};
+                           .unseen_flows = machine.may_have_unseen_flows()};
     if (progress.finished()) {
       progress.finished_ms = clock_->WallMs();
       progress.flows_kept = progress.end == DrainEnd::kDeadlinePassed && keeps_flows_.at(id);
@@ -140,14 +145,14 @@ void Drains::Report() {
   }
 }
 
-void Drains::SetTimer() {
+void DrainController::SetTimer() {
   timer_.cancel();
   if (running_.empty()) return;
   const auto next = std::ranges::min_element(
       running_, {}, [](const auto& entry) { return entry.second.deadline(); });
   timer_.expires_at(next->second.deadline());
   timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) on_deadline_();
+    if (!error) trigger_reconcile_();
   });
 }
 

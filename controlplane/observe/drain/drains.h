@@ -1,6 +1,6 @@
-// The controller of drains: keeps one DrainMachine for each drain that the intent asks for and that
-// has not ended, feeds it with what the dataplane confirms and counts, and tells the board how far it
-// is. It is the writer of StatusBoard's drain progress. One thread (the executor's).
+// The controller of drains. Keeps one DrainMachine for each running drain of the intent, gives it
+// the dataplane's confirmations and counts, and writes its progress to the board. It is the writer
+// of StatusBoard's drain progress. One thread (the executor's).
 #pragma once
 
 #include <functional>
@@ -17,40 +17,43 @@
 
 namespace fairlead {
 
-class Drains {
+class DrainController {
  public:
-  // `on_deadline`: the deadline of some drain has come, and Reconcile() should be called.
-  Drains(boost::asio::any_io_executor executor, StatusBoard* board, const Clock* clock,
-         std::function<void()> on_deadline);
+  // `on_deadline`: called when a drain's deadline passes. Reconcile() should be called then.
+  DrainController(boost::asio::any_io_executor executor, StatusBoard* board, const Clock* clock,
+                  std::function<void()> on_deadline);
 
-  // Takes up the drains that `view` asks for and forgets others, hears what is in force, and ends
-  // what is over.
+  // Starts the drains that `view` asks for, removes others, reads what the dataplane has in force,
+  // and ends finished drains.
   void Reconcile(const IntentView& view);
-  // `asked_at`: when the statistics were asked for, so that a count is never taken as younger than
-  // it is.
+  // `asked_at`: when the statistics were asked for. The counts may be older, so their age is
+  // counted back from that time.
   void OnStats(const DataplaneStats& stats, SteadyTime asked_at);
   void Stop() { timer_.cancel(); }
 
  private:
-  void Follow(const ServiceIntent* service, const BackendIntent& backend);
-  void HearDataplane();
-  // Tells the board, and forgets what is over.
+  // The backend's drain, if the intent has one, runs or has ended as the intent says.
+  void Follow(const ServiceIntent& service, const BackendIntent& backend);
+  // The backend drains no more, or is gone.
+  void Forget(const BackendIntent& backend);
+  void UpdateFromDataplane();
+  // Writes the progress to the board, and removes finished drains.
   void Report();
   void SetTimer();
   SteadyTime ToSteady(int64_t wall_ms) const;
 
   StatusBoard* board_;
   const Clock* clock_;
-  std::function<void()> on_deadline_;
+  std::function<void()> trigger_reconcile_;
   boost::asio::steady_timer timer_;
   IntentView view_;
   uint64_t session_ = 0;
   std::map<uint32_t, DrainMachine> running_;  // by backend id
-  std::map<uint32_t, bool> keeps_flows_;      // of the running ones: on_deadline is keep
+  std::map<uint32_t, bool> keeps_flows_;      // of running drains: on_deadline is keep
 };
 
-// Until when (wall time) flows may live that the progress does not count, since they have sent nothing
-// yet. Nothing when it counts all.
+// The wall time until which there may be live flows that the progress does not count, because they
+// have sent nothing since the drain began. nullopt if it counts all flows.
 std::optional<int64_t> UnseenUntilMs(const ServiceSpec& settings, const BackendIntent& backend,
                                      const DrainProgress& progress);
 

@@ -1,12 +1,12 @@
-// One check's state, apart from sockets and time: counts verdicts in a row and says when the state
-// changes. Pure; one thread.
+// The state of one check: counts equal results in a row, and decides when the state changes. No
+// sockets, no clocks; one thread.
 //
 //   initial     first pass -> healthy; `fall` failures in a row -> unhealthy
 //   healthy     `fall` failures in a row -> unhealthy
 //   unhealthy   `rise` passes in a row -> healthy
 //
-// Each probe has a number; only the newest one's answer counts, and only once. So an answer that
-// comes after its probe was given up, or after the next one began, changes nothing.
+// Each probe has a number. Only the answer to the newest probe counts, and only once. So a late
+// answer to an abandoned or older probe changes nothing.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace fairlead {
 
 class CheckMachine {
  public:
-  // `state`: where an earlier process left it.
+  // `state`: the state to start from.
   CheckMachine(uint32_t rise, uint32_t fall, HealthState state)
       : rise_(rise), fall_(fall), state_(state) {}
 
@@ -29,11 +29,10 @@ class CheckMachine {
     return ++probe_;
   }
 
-  // True when the state changed. A probe that is not the newest, or was finished already, is
-  // ignored.
+  // True if the state changed. Ignores a probe that is not the newest, or is finished already.
   bool Finish(uint64_t probe, bool passed);
 
-  // Takes over what is known of the same endpoint from elsewhere; only while nothing is known here.
+  // Adopts a state that is known from elsewhere, while this check has none.
   void TakeUp(HealthState state) {
     if (state_ == HealthState::kInitial) state_ = state;
   }

@@ -18,16 +18,17 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// A new backend is tried at once, or nearly so: a batch of a thousand spreads over this long.
+// The first probes of new backends are spread over this time, so that a thousand new backends are
+// not probed at once.
 constexpr uint32_t kFirstProbeSpreadMs = 50;
-constexpr std::chrono::minutes kSkippedPeriod{1};
+constexpr std::chrono::minutes kSkippedPeriod{1};  // between two log lines
 
 uint32_t RandomBelow(uint32_t limit) {
   static std::minstd_rand generator{std::random_device{}()};
   return limit == 0 ? 0 : static_cast<uint32_t>(generator() % limit);
 }
 
-// Nine tenths to eleven tenths of the interval, so that checks of one second do not stay in step.
+// 90% to 110% of the interval, so that checks that started together do not stay in step.
 milliseconds Jittered(uint32_t interval_ms) {
   const uint32_t tenth = interval_ms / 10;
   return milliseconds(interval_ms - tenth + RandomBelow(2 * tenth + 1));
@@ -43,11 +44,11 @@ struct HealthChecks::Check {
   CheckMachine machine;
   asio::steady_timer timer;
   std::set<uint32_t> backends;
-  CheckVerdict verdict;  // that led to the present state
+  CheckResult verdict;  // the check result that led to the present state
   bool ended = false;
 };
 
-// What a backend is checked by.
+// The checks of one backend.
 struct HealthChecks::Plan {
   std::vector<std::shared_ptr<Check>> checks;
   bool several() const { return checks.size() > 1; }
@@ -71,7 +72,7 @@ void HealthChecks::Stop() {
 }
 
 void HealthChecks::Reconcile(const IntentView& view) {
-  ChecksToJudge touched;
+  ChecksToReport touched;
   for (const IntentDifference::Service& service : Compare(*view_, *view).services) {
     const bool checks_differ =
         service.before != nullptr && service.after != nullptr &&
@@ -91,7 +92,7 @@ void HealthChecks::Reconcile(const IntentView& view) {
 }
 
 void HealthChecks::Follow(const ServiceIntent* service, const BackendIntent& backend,
-                          ChecksToJudge* touched) {
+                          ChecksToReport* touched) {
   std::vector<CheckKey> wanted;
   if (service != nullptr && service->settings.health_check.type->probes) {
     const HealthCheck& check = service->settings.health_check;
@@ -119,7 +120,7 @@ void HealthChecks::Follow(const ServiceIntent* service, const BackendIntent& bac
   plans_[backend.id] = std::move(plan);
 }
 
-// From the checks that are not wanted any more.
+// Removes the backend from checks that are not in `wanted`.
 void HealthChecks::Detach(uint32_t backend_id, const std::vector<CheckKey>& wanted) {
   const auto plan = plans_.find(backend_id);
   if (plan == plans_.end()) return;
@@ -134,22 +135,24 @@ void HealthChecks::Detach(uint32_t backend_id, const std::vector<CheckKey>& want
 }
 
 void HealthChecks::Attach(uint32_t backend_id, const CheckKey& key, bool several,
-                          ChecksToJudge* touched) {
+                          ChecksToReport* touched) {
   std::shared_ptr<Check>& check = checks_[key];
   const bool is_new = check == nullptr;
   if (is_new) check = std::make_shared<Check>(key, executor_);
   check->backends.insert(backend_id);
   touched->insert(check);
   const BackendStatus* backend = board_->Find(backend_id);
-  // Which of several checks a backend failed is not known.
-  const bool tells =
+  // The backend's last health is the state of each of its checks, unless it has several and is
+  // unhealthy: then it is not known which check failed.
+  const bool is_known =
       backend != nullptr && (several ? backend->health.state == HealthState::kHealthy
                                      : backend->health.state != HealthState::kInitial);
-  if (check->machine.state() == HealthState::kInitial && tells) {
+  if (check->machine.state() == HealthState::kInitial && is_known) {
     check->machine.TakeUp(backend->health.state);
     check->verdict = backend->health.verdict;
   }
   if (!is_new) return;
+  // A check whose state is known is not urgent. The only check probes at once.
   const bool known = check->machine.state() != HealthState::kInitial;
   const uint32_t spread = known ? key.interval_ms : std::min(kFirstProbeSpreadMs, key.interval_ms);
   check->timer.expires_after(milliseconds(RandomBelow(checks_.size() == 1 ? 1 : spread)));
@@ -176,7 +179,7 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     const bool changed = check->machine.Finish(probe, passed);
     const auto failures =
         static_cast<uint16_t>(std::min<uint32_t>(check->machine.failures_in_row(), UINT16_MAX));
-    const CheckVerdict verdict{answer.outcome, answer.detail, key.port, failures, key.type->number};
+    const CheckResult verdict{answer.outcome, answer.detail, key.port, failures, key.type->number};
     for (const uint32_t id : check->backends) board_->SetProbe(id, verdict);
     if (!changed) continue;
     check->verdict = verdict;
@@ -187,24 +190,24 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
 void HealthChecks::ProbeSkipped(const std::string& reason) {
   ++skipped_;
   const SteadyTime now = std::chrono::steady_clock::now();
-  if (skipped_told_ != SteadyTime{} && now < skipped_told_ + kSkippedPeriod) return;
+  if (skipped_logged_at_ != SteadyTime{} && now < skipped_logged_at_ + kSkippedPeriod) return;
   Log(LogLevel::kError, "probes_skipped",
       {{"count", std::exchange(skipped_, 0)}, {"reason", reason}});
-  skipped_told_ = now;
+  skipped_logged_at_ = now;
 }
 
 void HealthChecks::Report(const Check& check) {
   for (const uint32_t id : check.backends) {
     const auto plan = plans_.find(id);
     if (plan != plans_.end() && plan->second.several()) {
-      JudgeBySeveral(id, plan->second);
+      AssignFromSeveral(id, plan->second);
     } else if (check.machine.state() != HealthState::kInitial) {
       Assign(id, check.machine.state(), check.verdict);
     }
   }
 }
 
-void HealthChecks::JudgeBySeveral(uint32_t backend_id, const Plan& plan) {
+void HealthChecks::AssignFromSeveral(uint32_t backend_id, const Plan& plan) {
   const auto has_state = [&](HealthState state) {
     return [state](const auto& check) { return check->machine.state() == state; };
   };
@@ -216,7 +219,7 @@ void HealthChecks::JudgeBySeveral(uint32_t backend_id, const Plan& plan) {
   }
 }
 
-void HealthChecks::Assign(uint32_t backend_id, HealthState state, const CheckVerdict& verdict) {
+void HealthChecks::Assign(uint32_t backend_id, HealthState state, const CheckResult& verdict) {
   const BackendStatus* backend = board_->Find(backend_id);
   if (backend == nullptr) return;
   const bool changed = backend->health.state != state;
@@ -227,7 +230,7 @@ void HealthChecks::Assign(uint32_t backend_id, HealthState state, const CheckVer
       healthy ? "backend_healthy" : "backend_unhealthy",
       {{"service", backend->service},
        {"backend", backend->endpoint.ToString()},
-       {"reason", VerdictText(verdict)}});
+       {"reason", CheckResultText(verdict)}});
 }
 
 }  // namespace fairlead

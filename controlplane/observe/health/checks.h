@@ -1,8 +1,9 @@
-// The controller of health: runs the checks, one per (type, address, port, parameters), however many
-// backends of however many services share it. Types are in lib/intent/checks/ and probers.h. It is the writer of StatusBoard's health and probes.
+// The controller of health checks. Runs one check per (type, address, port, parameters). Backends
+// of several services can share a check. The check types are in lib/intent/checks/ and probers.h.
+// This controller is the writer of StatusBoard's health and probes.
 //
-// A check ends with its last backend, so no probe that is still under way can revive a backend that
-// was removed: its answer finds no check. One thread (the executor's).
+// A check ends with its last backend. The answer of a probe that is still running is then ignored,
+// so it cannot revive a removed backend. One thread (the executor's).
 #pragma once
 
 #include <map>
@@ -23,7 +24,7 @@
 
 namespace fairlead {
 
-// What a shared check has in common.
+// Backends with equal keys share a check.
 struct CheckKey {
   const CheckType* type = nullptr;
   IpAddress address;
@@ -41,8 +42,8 @@ class HealthChecks {
   HealthChecks(boost::asio::any_io_executor executor, StatusBoard* board, Probers probers);
   ~HealthChecks();
 
-  // Starts the checks that `view` asks for, and ends all others. Work for what differs from the view
-  // of the last call.
+  // Starts the checks that `view` asks for, and ends all others. The cost depends on the
+  // differences from the view of the last call.
   void Reconcile(const IntentView& view);
   void Stop();
   size_t check_count() const { return checks_.size(); }
@@ -50,20 +51,23 @@ class HealthChecks {
  private:
   struct Check;
   struct Plan;
-  using ChecksToJudge = std::set<std::shared_ptr<Check>>;
+  using ChecksToReport = std::set<std::shared_ptr<Check>>;
 
-  // What is asked for a backend, begun or ended: null stands for a backend that is gone.
-  void Follow(const ServiceIntent* service, const BackendIntent& backend, ChecksToJudge* touched);
+  // Attaches the backend to the checks that its service asks for, and detaches it from others.
+  // `service` null: the backend is gone. Adds the backend's checks to `touched`.
+  void Follow(const ServiceIntent* service, const BackendIntent& backend, ChecksToReport* touched);
   void Detach(uint32_t backend_id, const std::vector<CheckKey>& wanted);
-  void Attach(uint32_t backend_id, const CheckKey& key, bool several, ChecksToJudge* touched);
+  // `several`: the backend has more than one check.
+  void Attach(uint32_t backend_id, const CheckKey& key, bool several, ChecksToReport* touched);
   boost::asio::awaitable<void> Run(std::shared_ptr<Check> check);
+  // Counts a probe that was not made, and logs the count at most once a minute.
   void ProbeSkipped(const std::string& reason);
-  // Brings what the check says, where it says something, to its backends.
+  // Sets the health of the check's backends, unless the check has no result yet.
   void Report(const Check& check);
-  // Brings what all checks of a backend say to the board: unhealthy where one of them is, healthy
-  // where all are; else it stays as it is.
-  void JudgeBySeveral(uint32_t backend_id, const Plan& plan);
-  void Assign(uint32_t backend_id, HealthState state, const CheckVerdict& verdict);
+  // Sets the health of a backend with several checks: unhealthy if one check is, healthy if all
+  // are. In other cases the health stays as it is.
+  void AssignFromSeveral(uint32_t backend_id, const Plan& plan);
+  void Assign(uint32_t backend_id, HealthState state, const CheckResult& verdict);
 
   boost::asio::any_io_executor executor_;
   StatusBoard* board_;
@@ -71,8 +75,8 @@ class HealthChecks {
   IntentView view_;
   std::map<CheckKey, std::shared_ptr<Check>> checks_;
   std::unordered_map<uint32_t, Plan> plans_;  // by backend id
-  SteadyTime skipped_told_{};
-  uint64_t skipped_ = 0;  // since it was told of
+  SteadyTime skipped_logged_at_{};
+  uint64_t skipped_ = 0;  // probes since skipped_logged_at_
 };
 
 }  // namespace fairlead

@@ -1,4 +1,5 @@
-// One attempt to find out whether a backend works. How it is made is the business of the check's type.
+// A probe: one attempt to find out whether a backend works. The check's type defines how it is
+// made.
 #pragma once
 
 #include <chrono>
@@ -23,9 +24,9 @@ struct ProbeTarget {
 
 struct ProbeAnswer {
   CheckOutcome outcome = CheckOutcome::kFailed;
-  int32_t detail = 0;  // CheckVerdict
-  // This host had no descriptor, port or memory for it, and this is why: that says nothing about the
-  // backend. Empty: the probe was made.
+  int32_t detail = 0;  // CheckResult::detail
+  // Why the probe was not made: this host had no file descriptor, port or memory for it. A skipped
+  // probe says nothing about the backend. Empty: the probe was made.
   std::string skipped = {};
 };
 

@@ -20,22 +20,32 @@ struct TypedProber {
 };
 constexpr TypedProber kProbers[] = {{&kTcpCheck, ProbeTcp}};
 
-// For the API's connections, the link, the store, netlink.
-constexpr size_t kOtherDescriptors = 512;
+// Reserved for the API's connections, the link, the store and netlink.
+constexpr size_t kOtherFileDescriptors = 512;
 constexpr size_t kFewestProbes = 16;
+
+// Counts a probe while it exists, also when the probe throws or its coroutine is destroyed.
+class CountedProbe {
+ public:
+  explicit CountedProbe(size_t* count) : count_(count) { ++*count_; }
+  CountedProbe(const CountedProbe&) = delete;
+  CountedProbe& operator=(const CountedProbe&) = delete;
+  ~CountedProbe() { --*count_; }
+
+ private:
+  size_t* count_;
+};
 
 asio::awaitable<ProbeAnswer> ProbeWithin(std::shared_ptr<size_t> under_way, size_t most_at_once,
                                          Prober prober, ProbeTarget target) {
   if (*under_way >= most_at_once) {
     co_return ProbeAnswer{
-        .skipped = fmt::format("{} checks are under way, as many as there are descriptors for",
+        .skipped = fmt::format("{} checks are running, all that the file descriptor limit allows",
                                most_at_once)};
   }
-  ++*under_way;
+  const CountedProbe counted(under_way.get());
   asio::awaitable<ProbeAnswer> probe = prober(std::move(target));
-  ProbeAnswer answer = co_await std::move(probe);
-  --*under_way;
-  co_return answer;
+  co_return co_await std::move(probe);
 }
 
 }  // namespace
@@ -54,8 +64,8 @@ Probers MakeProbers(size_t most_at_once) {
 
 size_t MostProbesAtOnce() {
   rlimit limit{};
-  const size_t descriptors = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
-  return std::max(descriptors, kOtherDescriptors + kFewestProbes) - kOtherDescriptors;
+  const size_t file_descriptors = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+  return std::max(file_descriptors, kOtherFileDescriptors + kFewestProbes) - kOtherFileDescriptors;
 }
 
 }  // namespace fairlead

@@ -1,4 +1,4 @@
-// How each type of check probes: the list of all (probers.cc), and the limit that they share.
+// The probe of each check type (the list is in probers.cc), and the limit that they share.
 #pragma once
 
 #include <cstddef>
@@ -10,9 +10,10 @@ namespace fairlead {
 
 using Probers = std::map<const CheckType*, Prober>;
 
-// One for each type that probes. Attempts beyond `most_at_once`, of all types together, are not made.
+// One prober for each type that probes. All types together run at most `most_at_once` probes;
+// probes beyond that are skipped.
 Probers MakeProbers(size_t most_at_once);
-// As many as leave descriptors for everything else that the process does, under its present limit.
+// The process's present limit of file descriptors, less those that other parts of the process need.
 size_t MostProbesAtOnce();
 
 }  // namespace fairlead

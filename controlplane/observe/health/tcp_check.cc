@@ -26,7 +26,8 @@ asio::ip::address ToAsio(const IpAddress& address) {
   return asio::ip::address_v6(bytes);
 }
 
-bool OfThisHost(const boost::system::error_code& error) {
+// Whether this host, not the backend, caused the error.
+bool IsLocalError(const boost::system::error_code& error) {
   constexpr std::array kLocal = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL};
   return error.category() == boost::system::system_category() &&
          std::ranges::find(kLocal, error.value()) != kLocal.end();
@@ -36,7 +37,7 @@ bool OfThisHost(const boost::system::error_code& error) {
 
 asio::awaitable<ProbeAnswer> ProbeTcp(ProbeTarget target) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  // Shared with the timer's handler, which may run after this coroutine has gone on.
+  // Shared with the timer's handler, which may run after this coroutine has ended.
   const auto socket = std::make_shared<asio::ip::tcp::socket>(executor);
   const auto timed_out = std::make_shared<bool>(false);
   asio::steady_timer timer(executor);
@@ -58,7 +59,7 @@ asio::awaitable<ProbeAnswer> ProbeTcp(ProbeTarget target) {
     answer = {CheckOutcome::kTimedOut, static_cast<int32_t>(target.timeout.count())};
   } else if (error) {
     answer = {CheckOutcome::kFailed, error.value()};
-    if (OfThisHost(error)) answer.skipped = error.message();
+    if (IsLocalError(error)) answer.skipped = error.message();
   } else {
     answer.outcome = CheckOutcome::kPassed;
   }

@@ -1,4 +1,4 @@
-// The probe of `tcp`: a connection to the port opens, and is closed at once.
+// The probe of the check type `tcp`: opens a connection to the port and closes it at once.
 #pragma once
 
 #include "controlplane/observe/health/probe.h"

@@ -37,10 +37,11 @@ constexpr int kUsableStates =
     NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
 constexpr int kEventBufferBytes = 4 << 20;
 constexpr uint16_t kDiscardPort = 9;
-// Looked up to find the default route, in this order; nothing is ever sent there. They are reserved
-// and in nobody's routing table but as a filter (192.88.99.0/24 and 198.18.0.0/15: RFC 6890;
-// 2000::/16 is not allocated). Several, because a filter takes away the ones that it covers. 0.0.0.0
-// would not do: the kernel takes it for itself.
+// The default route is found by looking up the routes to these addresses, in this order. Nothing is
+// ever sent to them. They are reserved (192.88.99.0/24 and 198.18.0.0/15: RFC 6890; 2000::/16 is
+// not allocated), so routing tables contain them only as filters. There are several, because a
+// filter makes the addresses that it covers useless. 0.0.0.0 does not work: the kernel treats it as
+// its own address.
 constexpr const char* kFarAway4[] = {"192.88.99.1", "198.18.0.1", "240.0.0.1"};
 constexpr const char* kFarAway6[] = {"2000::1", "100::1", "fc00::1"};
 
@@ -110,7 +111,7 @@ int TakeMessage(nl_msg* message, void* argument) {
   return NL_OK;
 }
 
-// By the first of several next hops.
+// Uses the first of several next hops.
 RouteAnswer AnswerOf(rtnl_route* route, const IpAddress& destination) {
   rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
   RouteAnswer answer;
@@ -127,8 +128,8 @@ int TakeRoute(nl_msg* message, void* argument) {
   return NL_OK;
 }
 
-// The entry of the routing table that `destination` falls under, with its prefix, which
-// rtnl_route_lookup does not tell. Null when there is none.
+// The entry of the routing table that matches `destination`, with its prefix. rtnl_route_lookup
+// does not return the prefix. Null if there is none.
 rtnl_route* AskForEntry(nl_sock* socket, nl_addr* destination) {
   const MessagePtr message(nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_REQUEST));
   const CallbacksPtr own(nl_socket_get_cb(socket));  // one more reference
@@ -145,13 +146,14 @@ rtnl_route* AskForEntry(nl_sock* socket, nl_addr* destination) {
   rtnl_route* route = nullptr;
   nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, TakeRoute, &route);
   if (nl_send_auto(socket, message.get()) < 0) return nullptr;
-  // A refusal is the only answer; an entry has an acknowledgement behind it.
+  // The kernel answers with an error alone, or with an entry followed by an acknowledgement.
   if (nl_recvmsgs(socket, callbacks.get()) < 0) return nullptr;
   nl_wait_for_ack(socket);
   return route;
 }
 
-// Where the kernel does not let us ask for resolution, a datagram that nobody expects does.
+// Makes the kernel resolve the neighbour by sending a datagram to the discard port. Used if the
+// kernel refuses a netlink request to resolve it.
 void SendDiscardDatagram(const IpAddress& address, int interface_index) {
   const UniqueFd socket(
       ::socket(address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -182,14 +184,14 @@ void SendDiscardDatagram(const IpAddress& address, int interface_index) {
 
 void KernelNetwork::FreeSocket::operator()(nl_sock* socket) const { nl_socket_free(socket); }
 
-KernelNetwork::KernelNetwork() : questions_(nl_socket_alloc()), events_(nl_socket_alloc()) {}
+KernelNetwork::KernelNetwork() : requests_(nl_socket_alloc()), events_(nl_socket_alloc()) {}
 KernelNetwork::~KernelNetwork() = default;
 
 Result<std::unique_ptr<KernelNetwork>> KernelNetwork::Open() {
   std::unique_ptr<KernelNetwork> kernel(new KernelNetwork);
   nl_sock* events = kernel->events_.get();
-  if (kernel->questions_ == nullptr || events == nullptr) return Internal("netlink: no memory");
-  if (const int code = nl_connect(kernel->questions_.get(), NETLINK_ROUTE); code < 0) {
+  if (kernel->requests_ == nullptr || events == nullptr) return Internal("netlink: no memory");
+  if (const int code = nl_connect(kernel->requests_.get(), NETLINK_ROUTE); code < 0) {
     return NetlinkFailure("netlink socket", code);
   }
   nl_socket_disable_seq_check(events);
@@ -215,8 +217,8 @@ Result<RouteAnswer> KernelNetwork::FindRoute(const IpAddress& destination) {
   const AddressPtr address = ToNetlink(destination);
   nl_object* raw = nullptr;
   const int code =
-      rtnl_route_lookup(questions_.get(), address.get(), reinterpret_cast<rtnl_route**>(&raw));
-  const ObjectPtr owner(raw);
+      rtnl_route_lookup(requests_.get(), address.get(), reinterpret_cast<rtnl_route**>(&raw));
+  const ObjectPtr object(raw);
   if (code < 0 || raw == nullptr) {
     return NotFound("no route to " + destination.ToString() + ": " + nl_geterror(code));
   }
@@ -232,7 +234,7 @@ Result<RouteAnswer> KernelNetwork::FindDefaultRoute(Family family) {
   for (const char* text : family == Family::kIpv4 ? kFarAway4 : kFarAway6) {
     ASSIGN_OR_RETURN(const IpAddress far_away, IpAddress::Parse(text));
     const AddressPtr address = ToNetlink(far_away);
-    const RoutePtr route(AskForEntry(questions_.get(), address.get()));
+    const RoutePtr route(AskForEntry(requests_.get(), address.get()));
     if (route == nullptr || rtnl_route_get_type(route.get()) != RTN_UNICAST ||
         nl_addr_get_prefixlen(rtnl_route_get_dst(route.get())) != 0 ||
         rtnl_route_get_nnexthops(route.get()) < 1) {
@@ -247,10 +249,10 @@ Result<RouteAnswer> KernelNetwork::FindDefaultRoute(Family family) {
 
 Result<LinkAnswer> KernelNetwork::FindLink(int interface_index) {
   LinkAnswer answer;
-  // A tag of a tag is beyond what a next hop can say.
+  // A next hop has at most one VLAN tag.
   for (int depth = 0; depth < 2; ++depth) {
     rtnl_link* raw = nullptr;
-    const int code = rtnl_link_get_kernel(questions_.get(), interface_index, nullptr, &raw);
+    const int code = rtnl_link_get_kernel(requests_.get(), interface_index, nullptr, &raw);
     const LinkPtr link(raw);
     if (code < 0) return NetlinkFailure("link " + std::to_string(interface_index), code);
     answer.interface = rtnl_link_get_name(raw);
@@ -263,7 +265,7 @@ Result<LinkAnswer> KernelNetwork::FindLink(int interface_index) {
 
 Status KernelNetwork::ListNeighbours(const std::function<void(const NeighbourEvent&)>& visit) {
   nl_cache* raw = nullptr;
-  if (const int code = rtnl_neigh_alloc_cache(questions_.get(), &raw); code < 0) {
+  if (const int code = rtnl_neigh_alloc_cache(requests_.get(), &raw); code < 0) {
     return NetlinkFailure("list of neighbours", code);
   }
   const CachePtr cache(raw);
@@ -277,12 +279,12 @@ Status KernelNetwork::ListNeighbours(const std::function<void(const NeighbourEve
 Status KernelNetwork::ListAddresses(
     const std::function<void(const IpAddress&, const std::string&)>& visit) {
   nl_cache* raw_links = nullptr;
-  if (const int code = rtnl_link_alloc_cache(questions_.get(), AF_UNSPEC, &raw_links); code < 0) {
+  if (const int code = rtnl_link_alloc_cache(requests_.get(), AF_UNSPEC, &raw_links); code < 0) {
     return NetlinkFailure("list of links", code);
   }
   const CachePtr links(raw_links);
   nl_cache* raw = nullptr;
-  if (const int code = rtnl_addr_alloc_cache(questions_.get(), &raw); code < 0) {
+  if (const int code = rtnl_addr_alloc_cache(requests_.get(), &raw); code < 0) {
     return NetlinkFailure("list of addresses", code);
   }
   const CachePtr cache(raw);
@@ -304,7 +306,7 @@ void KernelNetwork::TriggerResolution(const RouteAnswer& route) {
   rtnl_neigh_set_dst(neighbour.get(), address.get());
   rtnl_neigh_set_flags(neighbour.get(), NTF_USE);
   rtnl_neigh_set_state(neighbour.get(), NUD_NONE);
-  const int code = rtnl_neigh_add(questions_.get(), neighbour.get(), NLM_F_CREATE | NLM_F_REPLACE);
+  const int code = rtnl_neigh_add(requests_.get(), neighbour.get(), NLM_F_CREATE | NLM_F_REPLACE);
   if (code < 0) SendDiscardDatagram(route.neighbour, route.interface_index);
 }
 

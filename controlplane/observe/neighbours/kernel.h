@@ -1,6 +1,5 @@
-// What the kernel knows about reaching an address, asked over netlink (libnl-route): the route, the
-// neighbour, the link. Questions are answered by the kernel at once, so they are plain calls.
-// One thread.
+// Asks the kernel over netlink (libnl-route) how to reach an address: route, neighbour, link. The
+// kernel answers at once, so the functions are synchronous. One thread.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +22,7 @@ struct RouteAnswer {
   friend bool operator==(const RouteAnswer&, const RouteAnswer&) = default;
 };
 
-// A link as packets leave by it: a VLAN interface is its parent plus a tag.
+// The link by which packets leave. A VLAN interface is given as its parent plus a tag.
 struct LinkAnswer {
   std::string interface;
   uint16_t vlan = 0;
@@ -32,7 +31,7 @@ struct LinkAnswer {
 struct NeighbourEvent {
   int interface_index = 0;
   IpAddress address;
-  std::optional<MacAddress> mac;  // nullopt: none known, or no longer
+  std::optional<MacAddress> mac;  // nullopt: not known, or no longer
 };
 
 class KernelNetwork {
@@ -40,29 +39,29 @@ class KernelNetwork {
   static Result<std::unique_ptr<KernelNetwork>> Open();
   ~KernelNetwork();
 
-  // kNotFound when there is no route, or only a local, blackhole or unreachable one.
+  // kNotFound if there is no route, or only a local, blackhole or unreachable one.
   Result<RouteAnswer> FindRoute(const IpAddress& destination);
-  // The default route (prefix length 0) that this host would use. kNotFound when there is none, or
-  // none with a gateway.
+  // The default route (prefix length 0) that this host would use. kNotFound if there is none, or if
+  // it has no gateway.
   Result<RouteAnswer> FindDefaultRoute(Family family);
   Result<LinkAnswer> FindLink(int interface_index);
   // Calls `visit` for every neighbour with a usable MAC.
   Status ListNeighbours(const std::function<void(const NeighbourEvent&)>& visit);
-  // Calls `visit` for every address of this host, but for those of the loopback interface.
+  // Calls `visit` for every address of this host, except those of the loopback interface.
   Status ListAddresses(
       const std::function<void(const IpAddress& address, const std::string& interface)>& visit);
-  // Makes the kernel resolve, or confirm, the neighbour.
+  // Makes the kernel resolve or confirm the neighbour.
   void TriggerResolution(const RouteAnswer& route);
 
-  // Becomes readable when something changed. Non-blocking.
+  // This file descriptor becomes readable when something changed. Non-blocking.
   int event_fd() const;
   struct Callbacks {
     std::function<void(const NeighbourEvent&)> on_neighbour;
     std::function<void()> on_routes_or_links;
     std::function<void()> on_addresses;  // of this host
   };
-  // Reads all events that are there. Fails with kDataLoss when the kernel had to drop some: the
-  // caller asks for everything anew.
+  // Reads all pending events. Fails with kDataLoss if the kernel dropped some. The caller must then
+  // reload everything.
   Status ReadEvents(const Callbacks& callbacks);
 
  private:
@@ -71,7 +70,7 @@ class KernelNetwork {
   };
   KernelNetwork();
 
-  std::unique_ptr<nl_sock, FreeSocket> questions_;
+  std::unique_ptr<nl_sock, FreeSocket> requests_;
   std::unique_ptr<nl_sock, FreeSocket> events_;
 };
 

@@ -1,6 +1,6 @@
-// The controller of next hops: has NextHops follow the addresses of all backends that need one (those
-// without a static MAC) and the clients' default routes where nat's replies take them, and brings what
-// it finds to the board. It is the writer of StatusBoard's next hops.
+// The controller of next hops. Makes NextHops follow the addresses of all backends without a static
+// MAC, and the default routes if nat's replies need them. Writes the next hops to the board. It is
+// the writer of StatusBoard's next hops.
 //
 // One thread.
 #pragma once
@@ -18,7 +18,7 @@ class NextHopController {
  public:
   NextHopController(NextHops* next_hops, StatusBoard* board);
 
-  // Work for what differs from the view of the last call, and for next hops that changed.
+  // The cost depends on the differences from the view of the last call, and on changed next hops.
   void Reconcile(const IntentView& view);
 
  private:
@@ -31,7 +31,7 @@ class NextHopController {
   StatusBoard* board_;
   IntentView view_;
   std::map<IpAddress, std::set<uint32_t>> backends_;  // ids by address
-  std::map<IpAddress, size_t> frontends_;             // how many have the address
+  std::map<IpAddress, size_t> frontends_;             // number of frontends with the address
 };
 
 }  // namespace fairlead

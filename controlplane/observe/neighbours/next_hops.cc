@@ -15,10 +15,11 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// Route changes come in bursts (a BGP session that starts); they are looked at together.
-constexpr milliseconds kRouteSettle{50};
-// An unresolved neighbour is asked for again this often, a known one confirmed that often, so that
-// a backend that moved to another MAC without announcing it is found.
+// Route changes come in groups (a BGP session that starts). They are handled together after this
+// delay.
+constexpr milliseconds kRouteDebounce{50};
+// How often an unresolved neighbour is asked for again, and how often a known one is confirmed. The
+// confirmation finds a backend that moved to another MAC without announcing it.
 constexpr milliseconds kRetryUnresolved{500};
 constexpr milliseconds kConfirm{15'000};
 
@@ -40,7 +41,7 @@ Status NextHops::Start() {
   ASSIGN_OR_RETURN(kernel_, KernelNetwork::Open());
   ReloadNeighbours();
   ReloadHostAddresses();
-  // The descriptor stays libnl's: Stop() releases it before libnl closes it.
+  // libnl owns the file descriptor: Stop() releases it here before libnl closes it.
   events_ = std::make_unique<asio::posix::stream_descriptor>(executor_, kernel_->event_fd());
   SpawnLoop(executor_, "netlink", [this] { return ReadLoop(); });
   SpawnLoop(executor_, "next_hops", [this] { return RefreshLoop(); });
@@ -75,7 +76,7 @@ void NextHops::SetFrontends(std::set<IpAddress> frontends) {
   if (kernel_ == nullptr) return;
   bool unresolved = false;
   for (auto& [address, entry] : entries_) {
-    if (!OtherWith(frontends_, entry)) continue;
+    if (!DiffersWith(frontends_, entry)) continue;
     if (Route(address, &entry)) Changed(address);
     unresolved |= !entry.next_hop.has_value();
   }
@@ -87,9 +88,11 @@ std::optional<SnapshotNextHop> NextHops::Find(const IpAddress& address) const {
   return entry == entries_.end() ? std::nullopt : entry->second.next_hop;
 }
 
-std::string NextHops::Missing(const IpAddress& address) const {
+std::string NextHops::MissingReason(const IpAddress& address) const {
   const auto entry = entries_.find(address);
-  if (entry == entries_.end()) return "neighbours are not followed here; give the backend a mac";
+  if (entry == entries_.end()) {
+    return "fairleadd does not follow neighbours on this host; give the backend a mac";
+  }
   return entry->second.missing;
 }
 
@@ -98,7 +101,7 @@ bool NextHops::Waiting(const IpAddress& address) const {
   return entry != entries_.end() && entry->second.route && !entry->second.next_hop;
 }
 
-bool NextHops::OtherWith(const std::set<IpAddress>& frontends, const Entry& entry) const {
+bool NextHops::DiffersWith(const std::set<IpAddress>& frontends, const Entry& entry) const {
   if (entry.leads_back_to.has_value()) return !frontends.contains(*entry.leads_back_to);
   return entry.route.has_value() && frontends.contains(entry.route->neighbour);
 }
@@ -123,7 +126,7 @@ bool NextHops::Route(const IpAddress& address, Entry* entry) {
   entry->leads_back_to.reset();
   const bool moved = entry->route.has_value() && *entry->route != *route;
   entry->route = *route;
-  // Another way: the old next hop would send packets where the kernel no longer does.
+  // The route changed: the kernel no longer uses the old next hop, so packets must not either.
   const bool lost = moved && entry->next_hop.has_value();
   if (moved) entry->next_hop.reset();
   return Resolve(address, entry) || lost;
@@ -233,7 +236,7 @@ asio::awaitable<void> NextHops::ReadLoop() {
 }
 
 asio::awaitable<void> NextHops::RefreshLoop() {
-  asio::steady_timer settle(executor_);
+  asio::steady_timer delay(executor_);
   SteadyTime next_confirm = Now() + kConfirm;
   SteadyTime next_retry = Now() + kRetryUnresolved;
   while (!stopped_) {
@@ -244,7 +247,7 @@ asio::awaitable<void> NextHops::RefreshLoop() {
     }
     if (stopped_) co_return;
     if (routes_changed_) {
-      co_await SleepUntil(&settle, Now() + kRouteSettle);
+      co_await SleepUntil(&delay, Now() + kRouteDebounce);
       if (stopped_) co_return;
       routes_changed_ = false;
       RouteAll(false);

@@ -1,11 +1,11 @@
-// Keeps the next hop (MAC, interface, VLAN) of every address that backends have, as the kernel
-// routes it, and that of the default routes, which nat's replies to clients take. The kernel is the
-// authority: each address has its route asked for, its neighbour resolved by the kernel, and both
-// are followed by netlink events.
+// Keeps the next hop (MAC, interface, VLAN) of every followed address: those of backends, and the
+// default routes, which nat's replies to clients use. The kernel is the authority. NextHops asks it
+// for each address's route, makes it resolve the neighbour, and follows changes of both by netlink
+// events.
 //
-// A MAC that the kernel forgets (its neighbour entries are garbage collected) stays in use until
-// another one is known or the route goes elsewhere; whether the backend answers is the health
-// check's business. One thread (the executor's).
+// The kernel garbage-collects neighbour entries. A MAC that it forgets stays in use until another
+// MAC is known or the route changes. The health check finds out whether the backend answers. One
+// thread (the executor's).
 #pragma once
 
 #include <functional>
@@ -32,30 +32,31 @@ IpAddress UnspecifiedAddress(Family family);
 
 class NextHops {
  public:
-  // `on_change`: the next hop of some address changed.
+  // `on_change`: called when the next hop of an address, or a host address, changed.
   NextHops(boost::asio::any_io_executor executor, std::function<void()> on_change);
   ~NextHops();
 
-  // Without netlink (kUnavailable) only static next hops work.
+  // If netlink is not available (kUnavailable), only static next hops work.
   Status Start();
   void Stop();
 
-  // Follows the address from now on. When the kernel has resolved it already, it is known when this
-  // returns. An unspecified address (0.0.0.0, ::) stands for its family's default route.
+  // Follows the address from now on. If the kernel has already resolved it, its next hop is known
+  // when this returns. An unspecified address (0.0.0.0, ::) stands for its family's default route.
   void Follow(const IpAddress& address);
   void Forget(const IpAddress& address);
-  // What is routed by way of one of these has no next hop: its packets would come back here.
+  // An address whose route leads to one of these has no next hop: its packets would come back to
+  // this host.
   void SetFrontends(std::set<IpAddress> frontends);
-  // The followed addresses whose next hop changed since the last call, or is new.
+  // The followed addresses whose next hop is new or has changed since the last call.
   std::set<IpAddress> TakeChanged() { return std::exchange(changed_, {}); }
   std::optional<SnapshotNextHop> Find(const IpAddress& address) const;
-  // Why Find() has nothing: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
+  // Why Find() returns nullopt: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
   // eth1".
-  std::string Missing(const IpAddress& address) const;
-  // This host's addresses, but for those of the loopback interface, and the interfaces that have them.
-  // `on_change` tells of changes.
+  std::string MissingReason(const IpAddress& address) const;
+  // This host's addresses, except those of the loopback interface, with their interfaces.
+  // `on_change` is called when they change.
   const std::map<IpAddress, std::string>& host_addresses() const { return host_addresses_; }
-  // True when there is a route but nobody has told the MAC yet.
+  // True if the route is known but the MAC is not.
   bool Waiting(const IpAddress& address) const;
 
  private:
@@ -64,7 +65,7 @@ class NextHops {
     std::optional<RouteAnswer> route;
     std::optional<SnapshotNextHop> next_hop;
     std::string missing;
-    std::optional<IpAddress> leads_back_to = {};  // a frontend; then there is no `route`
+    std::optional<IpAddress> leads_back_to = {};  // the gateway is this frontend; `route` is empty
   };
 
   boost::asio::awaitable<void> ReadLoop();
@@ -75,11 +76,11 @@ class NextHops {
   bool ReloadHostAddresses();
   // True when the entry's next hop changed.
   bool Route(const IpAddress& address, Entry* entry);
-  // Whether Route() would say something else for this set of frontends.
-  bool OtherWith(const std::set<IpAddress>& frontends, const Entry& entry) const;
+  // Whether Route() would give another result for this set of frontends.
+  bool DiffersWith(const std::set<IpAddress>& frontends, const Entry& entry) const;
   bool Resolve(const IpAddress& address, Entry* entry);
   void RouteAll(bool only_missing);
-  // What Find() says of the address is not what it said.
+  // The result of Find() for this address has changed.
   void Changed(const IpAddress& address) { changed_.insert(address); }
 
   boost::asio::any_io_executor executor_;
@@ -93,7 +94,7 @@ class NextHops {
   std::set<IpAddress> frontends_;
   std::set<IpAddress> changed_;
   std::map<IpAddress, std::string> host_addresses_;
-  std::map<NeighbourKey, MacAddress> neighbours_;  // all that the kernel has, by last event
+  std::map<NeighbourKey, MacAddress> neighbours_;  // all of the kernel's, by the last event
 };
 
 }  // namespace fairlead

@@ -12,17 +12,17 @@ std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& 
   for (const Frontend& frontend : service.frontends) {
     if (frontend.is_any_port()) continue;
     if (!service.health_check.all_ports) return {frontend.port};
-    // A check by TCP says nothing about a UDP port.
+    // A TCP check cannot check a UDP port.
     if (frontend.protocol == Protocol::kTcp) ports.insert(frontend.port);
   }
   return {ports.begin(), ports.end()};
 }
 
-Status JudgeCheckPort(const ServiceSpec& service, std::string_view path) {
+Status ValidateCheckPort(const ServiceSpec& service, std::string_view path) {
   if (service.health_check.port != 0 || service.frontends.front().port != 0) return {};
   return InvalidArgument(std::string(path) + "health_check.port: missing: the first frontend, " +
                          service.frontends.front().ToString() +
-                         ", is for any port and so names none to check");
+                         ", is for any port; set the port to check");
 }
 
 }  // namespace fairlead

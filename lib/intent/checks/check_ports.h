@@ -1,4 +1,4 @@
-// Which ports a check connects to: what types that probe a TCP port have in common.
+// The ports that a check connects to. Shared by check types that probe a TCP port.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 
 namespace fairlead {
 
-// The ports that `service` checks `backend` on: the check's, else the backend's, else the first
-// frontend's that names one; with `ports: all` those of all TCP frontends. Of a range its first port
-// is checked. Ascending; empty: there is none.
+// The ports on which `service` checks `backend`: the check's port, else the backend's, else that of
+// the first frontend that is not for any port. With `ports: all`, instead of the last, those of all
+// TCP frontends. A range counts as its first port. Ascending; empty: there is none.
 std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& backend);
 
-// The check must have a port where the first frontend names none. As CheckType::judge.
-Status JudgeCheckPort(const ServiceSpec& service, std::string_view path);
+// Fails if the check has no port and the first frontend is for any port. For CheckType::validate.
+Status ValidateCheckPort(const ServiceSpec& service, std::string_view path);
 
 }  // namespace fairlead

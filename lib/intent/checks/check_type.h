@@ -1,7 +1,7 @@
-// The types of health checks: one descriptor each, in a file of its own (tcp_check.cc), and one list
-// of them (check_types.cc). A descriptor is what the intent and its texts need of a type: name,
-// settings, rules, ports. How a probe is made is in controlplane/observe/health/, in a file of the
-// same name.
+// The types of health checks: one descriptor each, in its own file (tcp_check.cc), and one list of
+// them (check_types.cc). A descriptor is what the intent and its texts need to know of a type:
+// name, settings, rules, ports. The probe is in controlplane/observe/health/, in a file of the same
+// name.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace fairlead {
 struct BackendSpec;
 struct ServiceSpec;
 
-// The value of a setting that one type of check has alone.
+// The value of a setting that only one check type has.
 using CheckValue = std::variant<bool, uint64_t, std::string>;
 // In the order of CheckType::fields.
 using CheckSettings = std::vector<CheckValue>;
@@ -26,30 +26,32 @@ using CheckSettings = std::vector<CheckValue>;
 struct CheckField {
   enum class Kind : uint8_t { kFlag, kNumber, kText };
   std::string_view name;  // in JSON; fairctl's option is --check-NAME
-  std::string_view help;  // of that option
+  std::string_view help;  // the option's help
   Kind kind = Kind::kText;
-  std::string_view default_text = {};  // of kText
-  uint64_t default_number = 0;         // of kNumber; of kFlag: 0 or 1
-  uint64_t min = 0;                    // of kNumber
+  std::string_view default_text = {};  // for kText
+  uint64_t default_number = 0;         // for kNumber; for kFlag: 0 or 1
+  uint64_t min = 0;                    // for kNumber
   uint64_t max = 0;
-  // Of kText: why the value is refused, such as "is not a path"; empty: it is not. Null: any will do.
+  // For kText: why the value is refused, such as "is not a path"; empty: it is allowed. Null: every
+  // value is allowed.
   std::string_view (*refusal)(std::string_view text) = nullptr;
 };
 
 struct CheckType {
   std::string_view name;  // in JSON, and in sentences: "3 tcp checks of port 80 failed in a row"
-  // Stored with verdicts: a number stays its type's for ever. 0 is tcp's.
+  // Stored with verdicts, so a type's number never changes and is never used again. 0 is tcp.
   uint8_t number;
   bool probes = true;                       // false: backends are not checked, and count as healthy
-  std::span<const CheckField> fields = {};  // beside those that every check has
-  // Rules beyond those of the fields. `path` goes before the field's name in messages, as in
-  // ValidateServiceAt and ValidateNewService (model.h). Null: none.
-  Status (*judge)(const ServiceSpec& service, std::string_view path) = nullptr;
-  Status (*judge_new)(const ServiceSpec& service, std::string_view path) = nullptr;
-  // The ports to probe, ascending, each by a probe of its own; all must pass. {0}: one probe that
-  // needs no port. Empty: there is none to probe, and the backend counts as healthy.
+  std::span<const CheckField> fields = {};  // in addition to those that every check has
+  // Rules in addition to those of the fields. In messages, `path` is put before the field's name,
+  // as in ValidateServiceAt and ValidateNewService (model.h). Null: none.
+  Status (*validate)(const ServiceSpec& service, std::string_view path) = nullptr;
+  Status (*validate_new)(const ServiceSpec& service, std::string_view path) = nullptr;
+  // The ports to probe, ascending, each with its own probe; all must pass. {0}: one probe that
+  // needs no port. Empty: no port to probe, so the backend counts as healthy.
   std::vector<uint16_t> (*ports)(const ServiceSpec& service, const BackendSpec& backend) = nullptr;
-  // Of a failed probe's `detail` (CheckVerdict): why, for people, and whether nobody listens there.
+  // For a failed probe's `detail` (CheckResult): the reason as text, and whether the connection
+  // was refused because no server listens there.
   std::string (*failure_text)(int32_t detail) = nullptr;
   bool (*is_refused)(int32_t detail) = nullptr;
 };
@@ -59,7 +61,7 @@ extern const CheckType kNoneCheck;
 
 // In the order in which messages list them.
 std::span<const CheckType* const> CheckTypes();
-// Null: there is none.
+// Null: there is no such type.
 const CheckType* FindCheckType(std::string_view name);
 const CheckType* FindCheckType(uint8_t number);
 

@@ -6,7 +6,7 @@
 namespace fairlead {
 namespace {
 
-// All that a service may have.
+// All check types that a service may have.
 constexpr const CheckType* kCheckTypes[] = {&kTcpCheck, &kNoneCheck};
 
 std::vector<const CheckType*>& List() {
@@ -30,7 +30,7 @@ Status ValidateSetting(const CheckField& field, const CheckValue& value,
                        const std::string& prefix) {
   const std::string path = prefix + std::string(field.name) + ": ";
   if (value.index() != DefaultOf(field).index()) {
-    return InvalidArgument(path + "is of another kind than the setting");
+    return InvalidArgument(path + "the value has another type than the setting");
   }
   const auto* number = std::get_if<uint64_t>(&value);
   if (number != nullptr && (*number < field.min || *number > field.max)) {
@@ -73,7 +73,7 @@ Status ValidateCheckSettings(const CheckType& type, const CheckSettings& setting
                              const std::string& prefix) {
   if (settings.size() != type.fields.size()) {
     return InvalidArgument(prefix + "type: " + std::string(type.name) + " has " +
-                           std::to_string(type.fields.size()) + " settings of its own, not " +
+                           std::to_string(type.fields.size()) + " own settings, not " +
                            std::to_string(settings.size()));
   }
   for (size_t i = 0; i < settings.size(); ++i) {

@@ -1,12 +1,12 @@
-// A type of check that a test brings along. Only tests include this (tests/lint.py).
+// A check type that a test defines. Only tests include this file (tests/lint.py).
 #pragma once
 
 #include "lib/intent/checks/check_type.h"
 
 namespace fairlead {
 
-// The type is in CheckTypes() while this lives. REQUIRES that no other thread uses the list at its begin
-// and end.
+// Adds the type to CheckTypes() for its lifetime. REQUIRES that no other thread uses the list
+// during construction and destruction.
 class ScopedCheckType {
  public:
   explicit ScopedCheckType(const CheckType* type);

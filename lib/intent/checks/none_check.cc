@@ -1,4 +1,4 @@
-// `none`: backends are taken to be healthy.
+// `none`: backends always count as healthy.
 #include "lib/intent/checks/check_type.h"
 
 namespace fairlead {

@@ -1,4 +1,4 @@
-// `tcp`: a connection to the port opens. A failed probe's detail is an errno.
+// `tcp`: passes if a connection to the port can be opened. A failed probe's detail is an errno.
 #include <cerrno>
 #include <cstring>
 
@@ -8,12 +8,12 @@
 namespace fairlead {
 namespace {
 
-// What is stored may be otherwise.
+// A stored service may break this rule, which is newer than the store.
 Status JudgeNew(const ServiceSpec& service, std::string_view path) {
   if (service.health_check.port != 0 || !IsUdpOnly(service)) return {};
   return InvalidArgument(std::string(path) +
                          "health_check.port: missing: a TCP check of a service with UDP frontends "
-                         "only needs the port of a TCP server beside it");
+                         "only needs the port of a TCP server on the backends");
 }
 
 std::string FailureText(int32_t detail) { return std::strerror(detail); }
@@ -24,8 +24,8 @@ bool IsRefused(int32_t detail) { return detail == ECONNREFUSED; }
 
 constinit const CheckType kTcpCheck = {.name = "tcp",
                                        .number = 0,
-                                       .judge = JudgeCheckPort,
-                                       .judge_new = JudgeNew,
+                                       .validate = ValidateCheckPort,
+                                       .validate_new = JudgeNew,
                                        .ports = CheckPorts,
                                        .failure_text = FailureText,
                                        .is_refused = IsRefused};

@@ -77,7 +77,7 @@ void Figures::Opened(Group group) {
 
 void Figures::Closed(Group group) { --groups_[static_cast<size_t>(group)].open; }
 
-void Figures::Decided(Group group, int64_t started_us, int backend) {
+void Figures::FirstOutcome(Group group, int64_t started_us, int backend) {
   if (backend != kNoBackend) ++groups_[static_cast<size_t>(group)].flows_by_backend[backend];
   if (events_ == nullptr) return;
   const bool tcp = group == Group::kTcpKeep || group == Group::kTcpNew;

@@ -1,14 +1,13 @@
-// What the load generator counts, and its JSON.
+// The load generator's counts, and their JSON.
 //
 //   {"elapsed_s": 10.0, "ok": 5210, "failed": 0, "details": [],
-//    "tcp_keep": {"flows": 50, "open": 50, "ok": 5000, "failed": 0, "failures": {}, "by_backend":
-//    {"backend1": 2500, ...},
-//                 "flows_by_backend": {...}, "failures_by_backend": {}, "latency_us": {"p50":,
-//                 "p99":, "max":}},
+//    "tcp_keep": {"flows": 50, "open": 50, "ok": 5000, "failed": 0, "failures": {},
+//                 "by_backend": {"backend1": 2500, ...}, "flows_by_backend": {...},
+//                 "failures_by_backend": {}, "latency_us": {"p50":, "p99":, "max":}},
 //    "tcp_new": {...}, "udp_keep": {...}, "udp_new": {...}}
 //
-// `flows` were opened, `ok` and `failed` count requests (a connection that could not be opened is a
-// failed request). A failure's backend is the one that its flow had met before, "" when none.
+// `flows` counts opened flows. `ok` and `failed` count requests. A connection that cannot be opened
+// is a failed request. A failure's backend is the one that answered its flow before, "" if none.
 #pragma once
 
 #include <array>
@@ -31,7 +30,7 @@ std::string_view FailureName(Failure failure);
 
 inline constexpr int kNoBackend = -1;
 
-// Counts of microseconds, exact below 1024, within 1.6 % above.
+// A histogram of microseconds: exact below 1024, within 1.6 % above.
 class Histogram {
  public:
   void Add(int64_t us);
@@ -50,16 +49,16 @@ class Histogram {
 
 class Figures {
  public:
-  // `events`: where every flow that was decided is written as "<start us> tcp|udp <backend or ->",
-  // or null.
+  // `events`: gets a line "<start us> tcp|udp <backend or ->" for each flow with a first reply or
+  // failure. May be null.
   Figures(int64_t start_us, std::FILE* events) : start_us_(start_us), events_(events) {}
 
-  int BackendNumber(std::string_view name);  // a number for the name, the same each time
+  int BackendNumber(std::string_view name);  // the number of this name; assigns one if it is new
 
   void Opened(Group group);
   void Closed(Group group);
-  // The flow's first answer (or its failure before any): `backend` kNoBackend = failed.
-  void Decided(Group group, int64_t started_us, int backend);
+  // Call it at the flow's first reply or at a failure before it (then `backend` is kNoBackend).
+  void FirstOutcome(Group group, int64_t started_us, int backend);
   void Ok(Group group, int backend, int64_t latency_us);
   void Failed(Group group, int backend, Failure failure, const std::string& detail);
 

@@ -28,7 +28,7 @@ std::string ToText(const SocketAddress& address) {
   return std::string(text.data()) + " port " + std::to_string(port);
 }
 
-// The value of a header line, or an empty view. `name` with the colon, in any case.
+// The value of a header line, or an empty view. `name` includes the colon; its case is ignored.
 std::string_view HeaderValue(std::string_view head, std::string_view name) {
   for (size_t line = head.find('\n'); line != std::string_view::npos;
        line = head.find('\n', line + 1)) {
@@ -78,7 +78,7 @@ bool Flow::OpenSocket() {
   if (fd_ < 0) return false;
   setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  // The port is chosen at connect(), so that each source has all ports for each target.
+  // The kernel chooses the port at connect(), so that each source has all ports for each target.
   setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
   where_ = "to " + ToText(target);
   if (has_source) {
@@ -187,7 +187,7 @@ void Flow::ReadTcp() {
     return;
   }
   if (state_ != State::kWaiting) {
-    Fail(Failure::kBadReply, "bytes that nobody asked for");
+    Fail(Failure::kBadReply, "bytes without a request");
     return;
   }
   if (body_left_ < 0) {
@@ -197,7 +197,7 @@ void Flow::ReadTcp() {
     body_left_ -= got;
   }
   if (body_left_ < 0) {
-    Fail(Failure::kBadReply, "longer than it said");
+    Fail(Failure::kBadReply, "longer than its Content-Length");
   } else if (body_left_ == 0) {
     OnAnswer(backend_name_);
   }
@@ -217,7 +217,7 @@ bool Flow::ParseReply() {
   }
   const int64_t body = static_cast<int64_t>(input_.size() - end - 4);
   if (body > bytes) {
-    Fail(Failure::kBadReply, "longer than it said");
+    Fail(Failure::kBadReply, "longer than its Content-Length");
     return false;
   }
   body_left_ = bytes - body;
@@ -237,7 +237,7 @@ void Flow::ReadUdp() {
     Fail(Failure::kBadReply, std::string(reply));
     return;
   }
-  // An answer to an earlier question was counted as failed already.
+  // A reply to an earlier request: that request was counted as failed.
   if (state_ != State::kWaiting || reply.substr(space + 1) != std::to_string(sequence_)) return;
   OnAnswer(reply.substr(0, space));
 }
@@ -265,7 +265,7 @@ void Flow::OnAnswer(std::string_view name) {
 }
 
 void Flow::Decide(int backend) {
-  if (!decided_) env_->figures->Decided(group_, started_us_, backend);
+  if (!decided_) env_->figures->FirstOutcome(group_, started_us_, backend);
   decided_ = true;
 }
 
@@ -273,7 +273,7 @@ void Flow::Fail(Failure failure, const std::string& detail) {
   Decide(kNoBackend);
   env_->figures->Failed(group_, backend_, failure, detail + " " + where_);
   if (!tcp() && stays() && failure == Failure::kTimeout && !env_->stopping) {
-    // One datagram was lost; the flow is still the same flow.
+    // Only a datagram was lost. The flow goes on with its socket.
     state_ = State::kPausing;
     env_->loop->SetTimer(this, NowUs());
     return;

@@ -1,11 +1,10 @@
-// One TCP connection or UDP flow that asks and counts what comes of it.
+// One TCP connection or UDP flow that sends requests and counts the replies and failures.
 //
-//   TCP   closed -> connecting -> waiting <-> pausing        a request is sent in `waiting`
+//   TCP   closed -> connecting -> waiting <-> pausing        enters `waiting` by sending a request
 //   UDP   closed -> waiting <-> pausing
 //
-// A flow that stays (Group kTcpKeep, kUdpKeep) starts anew 100 ms after a failure of its
-// connection. Any other ends after its first answer, or failure, and may be started again for
-// another.
+// A long-lived flow (Group kTcpKeep, kUdpKeep) starts again 100 ms after its connection failed. Any
+// other flow ends after its first reply or failure. Its object may be started again.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +20,11 @@ struct Environment {
   const Options* options;
   Loop* loop;
   Figures* figures;
-  bool stopping = false;  // finish what was asked, ask nothing more
+  bool stopping = false;  // wait for replies, send no more requests
   size_t next_target = 0;
   size_t next_source = 0;
 
-  // The next target and a source of its family, by turns.
+  // The next target and the next source of its family, round robin.
   void NextPair(SocketAddress* target, SocketAddress* source, bool* has_source);
 };
 
@@ -35,10 +34,10 @@ class Flow : public Handler {
   ~Flow() override;
 
   void Start();
-  // True while it neither has a socket nor waits to start anew.
+  // True while it has no socket and no timer to start again.
   bool done() const { return state_ == State::kClosed; }
   bool connecting() const { return state_ == State::kConnecting; }
-  // Environment::stopping was just set.
+  // Must be called once when Environment::stopping was set.
   void OnStopping();
 
   void OnSocket(uint32_t epoll_events) override;
@@ -78,7 +77,7 @@ class Flow : public Handler {
   std::string where_;  // source and target, for failures
   std::string input_;  // head of the reply
   std::string backend_name_;
-  int64_t body_left_ = -1;  // bytes of the reply's body still to come; -1: still in its head
+  int64_t body_left_ = -1;  // missing bytes of the reply's body; -1: its head is not complete
 };
 
 }  // namespace fairlead::loadgen

@@ -1,4 +1,4 @@
-// One thread's event loop: sockets by epoll, timers by a heap.
+// An event loop for one thread: sockets by epoll, timers in a heap.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace fairlead::loadgen {
 
 int64_t NowUs();  // CLOCK_MONOTONIC
 
-// Something with a socket and at most one timer. The loop does not own it.
+// An object with a socket and at most one timer. The loop does not own it.
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -18,7 +18,7 @@ class Handler {
 
  private:
   friend class Loop;
-  uint64_t timer_ = 0;  // the number of the timer that counts; others have been replaced
+  uint64_t timer_ = 0;  // number of the current timer, 0 = none; older timers are ignored
 };
 
 class Loop {
@@ -30,12 +30,12 @@ class Loop {
 
   void Watch(int fd, uint32_t events, Handler* handler);
   void Change(int fd, uint32_t events, Handler* handler);
-  // Replaces the handler's timer. Handlers must outlive their timers: they are never freed while
-  // the loop runs, but used again.
+  // Replaces the handler's timer. REQUIRES: the handler outlives its timers. Handlers are reused,
+  // not freed, while the loop runs.
   void SetTimer(Handler* handler, int64_t when_us);
   void ClearTimer(Handler* handler) { handler->timer_ = 0; }
 
-  // One round: waits until something happens, at most until `until_us`.
+  // One round: waits for events, at most until `until_us`, and handles them.
   void Run(int64_t until_us);
 
  private:

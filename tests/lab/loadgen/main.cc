@@ -1,5 +1,5 @@
-// fairlead-loadgen: keeps connections and UDP flows at work and opens new ones at a steady rate,
-// and counts every failure (figures.h). A test says "no failed request" by what this prints.
+// fairlead-loadgen: sends requests on long-lived connections and UDP flows, opens new ones at a
+// steady rate, and counts every failure (figures.h). Tests read the figures that it prints.
 #include <algorithm>
 #include <csignal>
 #include <iostream>
@@ -14,11 +14,11 @@ namespace {
 
 volatile std::sig_atomic_t stop_asked = 0;
 
-// The flows of one group that are opened at a rate (or as fast as `concurrency` allows), one
-// request each.
-class Opener {
+// The flows of one group with one request each. It opens them at a rate, or as fast as
+// `concurrency` allows.
+class ShortFlows {
  public:
-  Opener(Environment* environment, Group group, uint32_t per_second, uint64_t count)
+  ShortFlows(Environment* environment, Group group, uint32_t per_second, uint64_t count)
       : env_(environment),
         group_(group),
         per_second_(per_second),
@@ -29,7 +29,7 @@ class Opener {
   bool active() const { return per_second_ > 0 || !endless_; }
   bool exhausted() const { return !endless_ && left_ == 0; }
 
-  // Opens what is due; returns when the next is.
+  // Opens the flows that are due. Returns when the next one is due.
   int64_t OpenDue(int64_t now_us) {
     Collect();
     while (active() && !exhausted() && !env_->stopping && next_us_ <= now_us) {
@@ -82,10 +82,10 @@ class Opener {
   std::vector<Flow*> busy_;
 };
 
-// The flows that stay: opened a few at a time, then they look after themselves.
-class Keepers {
+// The long-lived flows of one group. It opens a few at a time.
+class LongFlows {
  public:
-  Keepers(Environment* environment, Group group, uint32_t count) : env_(environment) {
+  LongFlows(Environment* environment, Group group, uint32_t count) : env_(environment) {
     for (uint32_t i = 0; i < count; ++i) {
       flows_.push_back(std::make_unique<Flow>(environment, group));
     }
@@ -168,10 +168,10 @@ class Driver {
   Loop loop_;
   Figures figures_;
   Environment env_;
-  Opener tcp_;
-  Opener udp_;
-  Keepers tcp_keep_;
-  Keepers udp_keep_;
+  ShortFlows tcp_;
+  ShortFlows udp_;
+  LongFlows tcp_keep_;
+  LongFlows udp_keep_;
 };
 
 int Main(int argc, char** argv) {
@@ -188,7 +188,7 @@ int Main(int argc, char** argv) {
   if (!options.events.empty()) {
     events = std::fopen(options.events.c_str(), "w");
     if (events == nullptr) {
-      std::cerr << "cannot write " << options.events << "\n";
+      std::cerr << "--events: cannot write " << options.events << "\n";
       return 2;
     }
   }

@@ -37,7 +37,7 @@ bool ParseTarget(const std::string& text, SocketAddress* address) {
   return port > 0 && port < 65536 && ParseAddress(host, static_cast<uint16_t>(port), address);
 }
 
-// "198.51.100.0/26": every address of it but the first and the last; without a length, the one.
+// "198.51.100.0/26": all addresses except the first and the last. "198.51.100.7": that address.
 bool AddSources(const std::string& text, Options* options) {
   const size_t slash = text.find('/');
   SocketAddress first;
@@ -49,7 +49,7 @@ bool AddSources(const std::string& text, Options* options) {
     return true;
   }
   const int host_bits = (v4 ? 32 : 128) - std::atoi(text.c_str() + slash + 1);
-  if (host_bits < 2 || host_bits > 8) return false;  // within the last byte
+  if (host_bits < 2 || host_bits > 8) return false;  // only the last byte varies
   uint8_t* last = v4 ? reinterpret_cast<uint8_t*>(&first.v4.sin_addr) + 3
                      : reinterpret_cast<uint8_t*>(&first.v6.sin6_addr) + 15;
   const uint32_t base = *last & ~((1U << host_bits) - 1);
@@ -65,14 +65,15 @@ bool ParseAll(const std::vector<std::string>& targets, const std::vector<std::st
   for (const std::string& text : targets) {
     SocketAddress address;
     if (!ParseTarget(text, &address)) {
-      std::cerr << "--target " << text << ": not ADDRESS:PORT\n";
+      std::cerr << "--target " << text << ": write ADDRESS:PORT\n";
       return false;
     }
     options->targets.push_back(address);
   }
   for (const std::string& text : sources) {
     if (!AddSources(text, options)) {
-      std::cerr << "--source " << text << ": not ADDRESS or ADDRESS/LENGTH of 4 to 256 addresses\n";
+      std::cerr << "--source " << text
+                << ": write ADDRESS, or ADDRESS/LENGTH with 4 to 256 addresses\n";
       return false;
     }
   }
@@ -83,8 +84,9 @@ bool ParseAll(const std::vector<std::string>& targets, const std::vector<std::st
 
 bool ParseOptions(int argc, char** argv, Options* options, int* status) {
   CLI::App app{
-      "Loads a frontend with HTTP connections and UDP flows, and counts every single failure.\n"
-      "Ends by --duration-s, by --count, or by SIGINT or SIGTERM; prints its figures as JSON."};
+      "Loads frontends with HTTP connections and UDP flows, and counts every failure.\n"
+      "Ends after --duration-s, after --count, or by SIGINT or SIGTERM. Prints its figures as "
+      "JSON."};
   std::vector<std::string> targets;
   std::vector<std::string> sources;
   double duration_s = 0;
@@ -92,29 +94,32 @@ bool ParseOptions(int argc, char** argv, Options* options, int* status) {
   double udp_interval_ms = 100;
   int64_t timeout_ms = 2000;
   int64_t report_ms = 0;
-  app.add_option("--target", targets, "ADDRESS:PORT, may be repeated: flows take turns")
+  app.add_option("--target", targets, "ADDRESS:PORT, may be repeated; flows use targets in turn")
       ->required();
-  app.add_option("--source", sources, "client addresses (prefix), may be repeated");
-  app.add_option("--keep", options->keep, "connections that stay and ask every --interval-ms");
-  app.add_option("--interval-ms", interval_ms, "0: as soon as the answer is there");
+  app.add_option("--source", sources, "client address or prefix, may be repeated");
+  app.add_option("--keep", options->keep,
+                 "long-lived connections, with a request every --interval-ms");
+  app.add_option("--interval-ms", interval_ms, "0: next request as soon as the reply arrives");
   app.add_option("--new-per-second", options->new_per_second,
-                 "connections opened for one request each");
+                 "connections per second, with one request each");
   app.add_option("--count", options->count,
-                 "end after this many of them (without a rate: --concurrency at a time)");
-  app.add_option("--concurrency", options->concurrency, "connections being opened at once");
-  app.add_option("--udp", options->udp, "UDP flows that stay and ask every --udp-interval-ms");
-  app.add_option("--udp-interval-ms", udp_interval_ms, "0: as soon as the answer is there");
+                 "end after this many such connections (without a rate: --concurrency at a time)");
+  app.add_option("--concurrency", options->concurrency, "how many connections open at once");
+  app.add_option("--udp", options->udp,
+                 "long-lived UDP flows, with a request every --udp-interval-ms");
+  app.add_option("--udp-interval-ms", udp_interval_ms,
+                 "0: next request as soon as the reply arrives");
   app.add_option("--udp-new-per-second", options->udp_new_per_second,
-                 "UDP flows of one request each");
-  app.add_option("--udp-count", options->udp_count, "end after this many of them");
-  app.add_option("--udp-port", options->udp_port, "of the targets");
+                 "UDP flows per second, with one request each");
+  app.add_option("--udp-count", options->udp_count, "end after this many such UDP flows");
+  app.add_option("--udp-port", options->udp_port, "UDP port of the targets");
   app.add_option("--first-port", options->first_port,
-                 "each source's first port, then upwards: the same flows in every run");
-  app.add_option("--duration-s", duration_s);
-  app.add_option("--timeout-ms", timeout_ms, "of connecting and of each request");
-  app.add_option("--path", options->path, "what is asked for");
-  app.add_option("--events", options->events, "file for one line a flow");
-  app.add_option("--report-ms", report_ms, "print the figures so far this often");
+                 "first port of each source, then ascending; gives the same flows in every run");
+  app.add_option("--duration-s", duration_s, "end after this time");
+  app.add_option("--timeout-ms", timeout_ms, "timeout of connecting and of each request");
+  app.add_option("--path", options->path, "HTTP path of the requests");
+  app.add_option("--events", options->events, "file that gets one line per flow");
+  app.add_option("--report-ms", report_ms, "print the figures at this interval");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

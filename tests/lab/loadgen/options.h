@@ -30,16 +30,16 @@ struct Options {
   int64_t udp_interval_us = 100'000;
   uint32_t udp_new_per_second = 0;
   uint64_t udp_count = 0;
-  int64_t duration_us = 0;  // 0 = until a signal or the counts are up
+  int64_t duration_us = 0;  // 0 = until a signal, or until `count` and `udp_count` are reached
   int64_t timeout_us = 2'000'000;
   int64_t report_us = 0;
   std::string path = "/";
   std::string events;
   uint16_t udp_port = 7;
-  uint16_t first_port = 0;  // of the sources, then upwards; 0 = the kernel chooses
+  uint16_t first_port = 0;  // first port of each source, then ascending; 0 = the kernel chooses
 };
 
-// False when the program shall end with `*status` (help, or a bad argument, which was printed).
+// False if the program must exit with `*status`: help or an error message was printed.
 bool ParseOptions(int argc, char** argv, Options* options, int* status);
 
 }  // namespace fairlead::loadgen

@@ -19,14 +19,14 @@ class AnnouncerTest : public ::testing::Test {
   void Make(std::vector<Announcer::Port> ports, uint32_t per_second = 100) {
     announcer_.emplace(std::move(ports), per_second,
                        [this](uint16_t port, std::span<const uint8_t> frame) {
-                         if (room_ == 0) return false;
-                         --room_;
-                         sent_.push_back(std::to_string(port) + " " + What(frame));
+                         if (frames_accepted_ == 0) return false;
+                         --frames_accepted_;
+                         sent_.push_back(std::to_string(port) + " " + Describe(frame));
                          return true;
                        });
   }
   // "203.0.113.1", "2001:db8::1" or "report ff02::1:ff00:1".
-  static std::string What(std::span<const uint8_t> frame) {
+  static std::string Describe(std::span<const uint8_t> frame) {
     if (frame[12] == 8) return IpAddress::FromV4(frame.subspan<28, 4>()).ToString();
     if (frame.size() == 90) {
       return "report " + IpAddress::FromV6(frame.subspan<74, 16>()).ToString();
@@ -38,7 +38,8 @@ class AnnouncerTest : public ::testing::Test {
     for (const char* text : texts) addresses.insert(IpAddress::Parse(text).value());
     return addresses;
   }
-  // What is sent from `from` to `to`, both in seconds, the announcer being called when it asks.
+  // Returns what is sent from `from` to `to`, in seconds. Calls Step when the announcer asks for
+  // it.
   std::vector<std::string> Sent(double from, double to) {
     sent_.clear();
     auto now = static_cast<uint64_t>(from * kSecond);
@@ -53,10 +54,11 @@ class AnnouncerTest : public ::testing::Test {
 
   std::optional<Announcer> announcer_;
   std::vector<std::string> sent_;
-  size_t room_ = SIZE_MAX;
+  // How many more frames the ports accept.
+  size_t frames_accepted_ = SIZE_MAX;
 };
 
-TEST_F(AnnouncerTest, SaysAnAddressThreeTimesInTwoSeconds) {
+TEST_F(AnnouncerTest, AnnouncesAnAddressThreeTimesInTwoSeconds) {
   Make({{}});
   EXPECT_THAT(Sent(0, 10), IsEmpty());
   announcer_->Follow(Addresses({"203.0.113.1"}), 10 * kSecond);
@@ -66,7 +68,7 @@ TEST_F(AnnouncerTest, SaysAnAddressThreeTimesInTwoSeconds) {
   EXPECT_THAT(Sent(12.5, 1000), IsEmpty());
 }
 
-TEST_F(AnnouncerTest, SaysNewAddressesOnlyAndForgetsThoseThatGo) {
+TEST_F(AnnouncerTest, AnnouncesOnlyNewAddressesAndForgetsRemovedOnes) {
   Make({{}});
   announcer_->Follow(Addresses({"203.0.113.1", "203.0.113.2"}), 0);
   EXPECT_THAT(Sent(0, 5), ::testing::SizeIs(6));
@@ -75,30 +77,30 @@ TEST_F(AnnouncerTest, SaysNewAddressesOnlyAndForgetsThoseThatGo) {
   announcer_->Follow(Addresses({"203.0.113.2"}), 6 * kSecond - 1);
   EXPECT_THAT(Sent(6, 100), IsEmpty());
   announcer_->Follow(Addresses({"203.0.113.2", "203.0.113.3"}), 100 * kSecond);
-  EXPECT_THAT(Sent(100, 110), ::testing::SizeIs(3)) << "back again";
+  EXPECT_THAT(Sent(100, 110), ::testing::SizeIs(3)) << "an address that returns is new";
 }
 
-TEST_F(AnnouncerTest, SaysAllAgainByAPortWhoseLinkComesUp) {
+TEST_F(AnnouncerTest, AnnouncesAllAddressesAgainOnAPortWhoseLinkComesUp) {
   Make({{}, {}});
   announcer_->Follow(Addresses({"203.0.113.1", "2001:db8::1"}), 0);
   EXPECT_THAT(Sent(0, 10), ::testing::SizeIs(12));
   announcer_->LinkUp(1, 10 * kSecond);
   EXPECT_THAT(Sent(10, 10.5), ElementsAre("1 203.0.113.1", "1 2001:db8::1"));
-  // Again before the three are out: they begin anew, and are not doubled.
+  // The link comes up again before all three are sent. They start again, and are not doubled.
   announcer_->LinkUp(1, 10 * kSecond + kSecond / 2);
   EXPECT_THAT(Sent(10.5, 20), ::testing::SizeIs(6));
 }
 
-TEST_F(AnnouncerTest, IsSilentWhereAPortDoesNotAnnounce) {
+TEST_F(AnnouncerTest, AnnouncesNothingWhereAPortDoesNotAnnounceOrTheRateIsZero) {
   Make({{.announces = false}, {}});
   announcer_->Follow(Addresses({"203.0.113.1"}), 0);
   EXPECT_THAT(Sent(0, 10), ElementsAre("1 203.0.113.1", "1 203.0.113.1", "1 203.0.113.1"));
   Make({{.reports_groups = true}}, 0);
   announcer_->Follow(Addresses({"203.0.113.1", "2001:db8::1"}), 0);
-  EXPECT_THAT(Sent(0, 10), IsEmpty()) << "a rate of 0";
+  EXPECT_THAT(Sent(0, 10), IsEmpty()) << "the rate is 0";
 }
 
-TEST_F(AnnouncerTest, ReportsMembershipsFirstAndKeepsThem) {
+TEST_F(AnnouncerTest, ReportsGroupMembershipsFirstAndRepeatsThem) {
   Make({{.announces = true, .reports_groups = true}, {.announces = false, .reports_groups = true}});
   announcer_->Follow(Addresses({"203.0.113.1", "2001:db8::1"}), 0);
   EXPECT_THAT(Sent(0, 0.5), ElementsAre("0 203.0.113.1", "0 report ff02::1:ff00:1", "0 2001:db8::1",
@@ -108,7 +110,7 @@ TEST_F(AnnouncerTest, ReportsMembershipsFirstAndKeepsThem) {
   EXPECT_THAT(Sent(23, 123), ::testing::SizeIs(10));
 }
 
-TEST_F(AnnouncerTest, KeepsToTheRateAndLeavesNoneOut) {
+TEST_F(AnnouncerTest, KeepsToTheRateAndOmitsNoAddress) {
   std::set<IpAddress> many;
   for (int i = 1; i <= 200; ++i) {
     many.insert(IpAddress::Parse("203.0.113." + std::to_string(i)).value());
@@ -121,12 +123,12 @@ TEST_F(AnnouncerTest, KeepsToTheRateAndLeavesNoneOut) {
   EXPECT_EQ(sent, 2U * 200 * 3);
 }
 
-TEST_F(AnnouncerTest, OffersAgainWhatFoundNoRoom) {
+TEST_F(AnnouncerTest, RetriesFramesThatThePortDidNotAccept) {
   Make({{.reports_groups = true}});
-  room_ = 1;
+  frames_accepted_ = 1;
   announcer_->Follow(Addresses({"2001:db8::1"}), 0);
   EXPECT_THAT(Sent(0, 0.5), ElementsAre("0 report ff02::1:ff00:1"));
-  room_ = SIZE_MAX;
+  frames_accepted_ = SIZE_MAX;
   EXPECT_THAT(Sent(0.5, 3), ::testing::Contains("0 2001:db8::1").Times(3));
 }
 

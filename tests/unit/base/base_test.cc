@@ -48,7 +48,7 @@ TEST(Endian, ReadsBackEveryPort) {
   }
 }
 
-TEST(Endian, RawIsTheBytesInMemory) {
+TEST(Endian, RawKeepsTheBytesAsInMemory) {
   const Be16 word{{0xaa, 0xbb}};
   const uint16_t raw = word.raw();
   EXPECT_EQ(std::memcmp(&raw, word.bytes, 2), 0);
@@ -94,7 +94,7 @@ TEST(Result, PropagatesTheInnerError) {
   EXPECT_EQ(CheckEven(5).message(), "value 5 is odd");
 }
 
-TEST(Result, HoldsWhatCanOnlyBeMoved) {
+TEST(Result, HoldsAMoveOnlyType) {
   Result<std::unique_ptr<int>> result(std::make_unique<int>(5));
   const std::unique_ptr<int> value = *std::move(result);
   EXPECT_EQ(*value, 5);
@@ -110,7 +110,7 @@ TEST(Result, AnErrorWithoutACodeAborts) {
   EXPECT_DEATH(static_cast<void>(Result<int>(Status())), "CHECK failed");
 }
 
-TEST(Status, EachMakerSetsItsCode) {
+TEST(Status, EachFactoryFunctionSetsItsCode) {
   EXPECT_EQ(NotFound("").code(), ErrorCode::kNotFound);
   EXPECT_EQ(AlreadyExists("").code(), ErrorCode::kAlreadyExists);
   EXPECT_EQ(FailedPrecondition("").code(), ErrorCode::kFailedPrecondition);

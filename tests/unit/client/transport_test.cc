@@ -1,4 +1,4 @@
-// The exchange over a real Unix socket.
+// Sends requests over a real Unix socket.
 #include "controlplane/client/transport.h"
 
 #include <unistd.h>
@@ -22,7 +22,7 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr milliseconds kPatience{10'000};
+constexpr milliseconds kTimeout{10'000};
 
 class UnixTransport : public ::testing::Test {
  protected:
@@ -46,7 +46,8 @@ class UnixTransport : public ::testing::Test {
     ASSERT_EQ(listen(listener_, 1), 0);
   }
 
-  // Takes one connection, reads up to the end of `until`, answers, closes. Gives back what it read.
+  // Accepts one connection, reads up to the end of `until`, answers and closes. Returns what it
+  // read.
   std::string ServeOnce(const std::string& until, const std::string& answer) const {
     const int peer = accept(listener_, nullptr, nullptr);
     std::string request;
@@ -57,8 +58,8 @@ class UnixTransport : public ::testing::Test {
     return request;
   }
 
-  Result<ControlReply> Get(milliseconds patience = kPatience) const {
-    return MakeUnixTransport(path_, patience)->Send("GET", "/v1/status", "");
+  Result<ControlReply> Get(milliseconds timeout = kTimeout) const {
+    return MakeUnixTransport(path_, timeout)->Send("GET", "/v1/status", "");
   }
 
   std::string folder_;
@@ -73,7 +74,7 @@ TEST_F(UnixTransport, SendsOneRequestAndReadsTheReply) {
     request = ServeOnce("{\"a\":1}", "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}");
   });
   const Result<ControlReply> reply =
-      MakeUnixTransport(path_, kPatience)->Send("POST", "/v1/services", "{\"a\":1}");
+      MakeUnixTransport(path_, kTimeout)->Send("POST", "/v1/services", "{\"a\":1}");
   server.join();
   ASSERT_TRUE(reply.ok()) << reply.status().message();
   EXPECT_EQ(reply->status, 201U);
@@ -106,39 +107,39 @@ TEST_F(UnixTransport, SaysHowToStartFairleadd) {
                                   ": no such file); start it with: fairleadd --socket " + path_);
 }
 
-TEST_F(UnixTransport, TellsAStaleSocketFromNone) {
+TEST_F(UnixTransport, DistinguishesAStaleSocketFromAMissingOne) {
   Listen();
   close(listener_);
   listener_ = -1;
-  EXPECT_THAT(Get().status().message(), HasSubstr("nobody listens on this socket any more"));
+  EXPECT_THAT(Get().status().message(), HasSubstr("no process listens on this socket"));
 }
 
-TEST_F(UnixTransport, EndsWhenNoAnswerComes) {
-  Listen();  // the kernel takes the connection, nobody reads it
+TEST_F(UnixTransport, TimesOutWhenNoAnswerComes) {
+  Listen();  // the kernel accepts the connection, but no process reads from it
   const Status status = Get(milliseconds(50)).status();
   EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
   EXPECT_THAT(status.message(), HasSubstr("did not answer within 50 ms"));
 }
 
-TEST_F(UnixTransport, RefusesACutReply) {
+TEST_F(UnixTransport, RejectsATruncatedReply) {
   Listen();
   std::thread server(
       [&] { ServeOnce("\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"); });
   const Status status = Get().status();
   server.join();
   EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
-  EXPECT_THAT(status.message(), HasSubstr("broke off the exchange"));
+  EXPECT_THAT(status.message(), HasSubstr("the connection to fairleadd failed"));
 }
 
-TEST_F(UnixTransport, RefusesWhatIsNotHttp) {
+TEST_F(UnixTransport, RejectsAReplyThatIsNotHttp) {
   Listen();
   std::thread server([&] { ServeOnce("\r\n\r\n", "220 mail.example ESMTP\r\n\r\n"); });
   EXPECT_FALSE(Get().ok());
   server.join();
 }
 
-TEST_F(UnixTransport, RefusesAPathThatNoSocketCanHave) {
-  const Status status = MakeUnixTransport("/" + std::string(200, 'x'), kPatience)
+TEST_F(UnixTransport, RejectsAPathThatIsTooLongForASocket) {
+  const Status status = MakeUnixTransport("/" + std::string(200, 'x'), kTimeout)
                             ->Send("GET", "/v1/status", "")
                             .status();
   EXPECT_EQ(status.code(), ErrorCode::kInvalidArgument);
@@ -155,7 +156,7 @@ TEST_F(UnixTransport, FollowsAStreamLineByLine) {
   });
   std::vector<std::string> lines;
   const Result<ControlReply> reply =
-      MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "42", [&](const std::string& line) {
+      MakeUnixTransport(path_, kTimeout)->Follow("/v1/watch", "42", [&](const std::string& line) {
         lines.push_back(line);
         return true;
       });
@@ -165,7 +166,7 @@ TEST_F(UnixTransport, FollowsAStreamLineByLine) {
   EXPECT_THAT(request, HasSubstr("Fairlead-From: 42\r\n"));
 }
 
-TEST_F(UnixTransport, EndsAStreamWhenTheReaderHasEnough) {
+TEST_F(UnixTransport, EndsAStreamWhenTheCallbackReturnsFalse) {
   Listen();
   std::thread server([&] {
     ServeOnce("\r\n\r\n",
@@ -173,7 +174,7 @@ TEST_F(UnixTransport, EndsAStreamWhenTheReaderHasEnough) {
   });
   std::vector<std::string> lines;
   const Result<ControlReply> reply =
-      MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "", [&](const std::string& line) {
+      MakeUnixTransport(path_, kTimeout)->Follow("/v1/watch", "", [&](const std::string& line) {
         lines.push_back(line);
         return false;
       });
@@ -182,13 +183,35 @@ TEST_F(UnixTransport, EndsAStreamWhenTheReaderHasEnough) {
   EXPECT_EQ(lines, std::vector<std::string>{"one"});
 }
 
-TEST_F(UnixTransport, GivesTheBodyOfAStreamThatIsRefused) {
+TEST_F(UnixTransport, EndsAStreamThatIsSilentForTooLong) {
+  Listen();
+  std::thread server([&] {
+    const int peer = accept(listener_, nullptr, nullptr);
+    const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n";
+    EXPECT_EQ(write(peer, head.data(), head.size()), static_cast<ssize_t>(head.size()));
+    char byte = 0;
+    while (read(peer, &byte, 1) > 0) continue;  // until the client closes
+    close(peer);
+  });
+  std::vector<std::string> lines;
+  const Result<ControlReply> reply = MakeUnixTransport(path_, kTimeout, milliseconds(100))
+                                         ->Follow("/v1/watch", "", [&](const std::string& line) {
+                                           lines.push_back(line);
+                                           return true;
+                                         });
+  server.join();
+  EXPECT_EQ(lines, std::vector<std::string>{"one"});
+  EXPECT_EQ(reply.status().code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(reply.status().message(), StartsWith("fairleadd sent nothing for 100 ms"));
+}
+
+TEST_F(UnixTransport, ReturnsTheBodyWhenTheStreamIsRefused) {
   Listen();
   std::thread server(
       [&] { ServeOnce("\r\n\r\n", "HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone"); });
   const Result<ControlReply> reply =
-      MakeUnixTransport(path_, kPatience)->Follow("/v1/watch", "1", [](const std::string&) {
-        ADD_FAILURE() << "it is no line";
+      MakeUnixTransport(path_, kTimeout)->Follow("/v1/watch", "1", [](const std::string&) {
+        ADD_FAILURE() << "the body of an error is not a line of the stream";
         return true;
       });
   server.join();

@@ -1,4 +1,4 @@
-// The watch over a transport that plays streams from a script.
+// Watches over a transport that plays scripted streams.
 #include "controlplane/client/watch.h"
 
 #include <deque>
@@ -28,7 +28,7 @@ class ScriptedTransport final : public Transport {
   Result<ControlReply> Follow(const std::string& target, const std::string& from,
                               const std::function<bool(const std::string&)>& line) override {
     asked.push_back(target + " " + from);
-    if (streams_.empty()) return Unavailable("nobody there");
+    if (streams_.empty()) return Unavailable("the script has no stream left");
     const Stream stream = std::move(streams_.front());
     streams_.pop_front();
     for (const std::string& each : stream.lines) {
@@ -43,7 +43,7 @@ class ScriptedTransport final : public Transport {
   std::deque<Stream> streams_;
 };
 
-TEST(FollowWatch, BeginsAnewWhereItIsToldTo) {
+TEST(FollowWatch, StartsAgainAfterARestartEvent) {
   ScriptedTransport transport({{{R"({"type":"intent"})", R"({"type":"restart"})", "not seen"}},
                                {{R"({"type":"status"})"}}});
   std::vector<std::string> types;
@@ -58,7 +58,7 @@ TEST(FollowWatch, BeginsAnewWhereItIsToldTo) {
   EXPECT_THAT(transport.asked, ElementsAre("/v1/watch 7", "/v1/watch "));
 }
 
-TEST(FollowWatch, EndsWhenTheReaderHasEnough) {
+TEST(FollowWatch, EndsWhenTheCallbackReturnsFalse) {
   ScriptedTransport transport({{{R"({"n":1})", R"({"n":2})"}}});
   int events = 0;
   const Status status = FollowWatch(&transport, "", [&](const nlohmann::json&, const std::string&) {
@@ -69,7 +69,7 @@ TEST(FollowWatch, EndsWhenTheReaderHasEnough) {
   EXPECT_EQ(events, 1);
 }
 
-TEST(FollowWatch, SaysWhyItIsRefused) {
+TEST(FollowWatch, ReportsWhyTheWatchIsRefused) {
   ScriptedTransport transport(
       {{{}, {410, R"({"error": {"code": "history_gone", "message": "not kept"}})"}}});
   const auto event = [](const nlohmann::json&, const std::string&) { return true; };

@@ -1,4 +1,4 @@
-// The port settings of dataplane.yaml that the forwarding modes need, and their refusals.
+// The port settings of dataplane.yaml that the forwarding modes need, and which values are refused.
 #include "dataplane/config/config.h"
 
 #include <string>
@@ -22,7 +22,7 @@ std::string ManyAddresses() {
   return text;
 }
 
-TEST(ParseConfig, ReadsWhatTheModesNeedOfAPort) {
+TEST(ParseConfig, ReadsThePortSettingsThatTheModesNeed) {
   const Result<DataplaneConfig> config = ParseConfig(
       Port("addresses: [192.0.2.1, 2001:db8:f::1], mtu: 1400, gateway: 02:00:00:00:00:fe, "
            "ipip_source: [192.0.2.128/25, 2001:db8:f:1::/64], announce: false") +
@@ -43,7 +43,7 @@ TEST(ParseConfig, ReadsWhatTheModesNeedOfAPort) {
   EXPECT_FALSE(port.announce);
 }
 
-TEST(ParseConfig, TakesOneIpipSourceWithoutAList) {
+TEST(ParseConfig, AcceptsOneIpipSourceWithoutAList) {
   const Result<DataplaneConfig> config = ParseConfig(Port("ipip_source: 10.9.0.0/16"), "test");
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->ports.at(0).ipip_sources.at(0).bits, 16);
@@ -51,14 +51,14 @@ TEST(ParseConfig, TakesOneIpipSourceWithoutAList) {
   EXPECT_EQ(config->icmp_errors_per_second, 1000U);
 }
 
-TEST(ParseConfig, RefusesPortSettingsThatNobodyCanHave) {
+TEST(ParseConfig, RejectsInvalidPortSettings) {
   const struct {
     std::string settings;
     const char* message;
   } rows[] = {
       {"addresses: [127.0.0.1]", "port wan: addresses: 127.0.0.1 is not a usable unicast address"},
       {"addresses: [web]", "ports[0].addresses[0]: address"},
-      {"ipip_source: 192.0.2.1/25", "has bits behind its length set"},
+      {"ipip_source: 192.0.2.1/25", "has bits after its length set"},
       {"ipip_source: 192.0.2.1/32",
        "port wan: ipip_source: 192.0.2.1/32 is not a unicast prefix of"},
       {"ipip_source: 10.0.0.0/7", "10.0.0.0/7 is not a unicast prefix of 8 to 31"},
@@ -68,8 +68,9 @@ TEST(ParseConfig, RefusesPortSettingsThatNobodyCanHave) {
        "port wan: gateway: 01:00:00:00:00:fe cannot be a station's"},
       {"gateway: 192.0.2.254", "ports[0].gateway: MAC"},
       {"announce: no", "ports[0].announce: 'no' is neither true nor false"},
-      {"addresses: [" + ManyAddresses() + "]", "port wan: addresses: more than 192 over all ports"},
-      {"gateways: []", "ports[0].gateways: this key is not known"},
+      {"addresses: [" + ManyAddresses() + "]",
+       "port wan: addresses: all ports together have more than 192"},
+      {"gateways: []", "ports[0].gateways: unknown key"},
   };
   for (const auto& row : rows) {
     const Result<DataplaneConfig> config = ParseConfig(Port(row.settings), "test");

@@ -1,4 +1,4 @@
-// The API over its real socket, with a dataplane that the test plays.
+// The API over its real socket, with a fake dataplane.
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -61,7 +61,7 @@ TEST_F(ApiTest, ServiceIsCreatedShownListedReplacedAndRemoved) {
   const Answer created = Call("POST", "/v1/services", kWeb);
   EXPECT_EQ(created.status, 201);
   EXPECT_EQ(created.json()["generation"], 1);
-  EXPECT_EQ(created.json()["in_force"], false) << "no dataplane is there";
+  EXPECT_EQ(created.json()["in_force"], false) << "no dataplane is connected";
   EXPECT_EQ(Call("GET", "/v1/services/web").json()["backends"].size(), 2U);
   EXPECT_EQ(Call("GET", "/v1/services").json()["services"][0]["name"], "web");
   const Answer replaced = Call("PUT", "/v1/services/web", R"({"name": "web", "hash": "source-ip",
@@ -139,7 +139,8 @@ TEST_F(ApiTest, ErrorsNameCodeFieldAndValue) {
     EXPECT_EQ(answer.json()["error"].value("field", ""), row.field);
     EXPECT_FALSE(answer.json()["error"]["message"].get<std::string>().empty());
   }
-  EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 1) << "nothing of it changed anything";
+  EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 1)
+      << "a refused request must change nothing";
 }
 
 TEST_F(ApiTest, MalformedJsonIsRefused) {
@@ -170,7 +171,7 @@ TEST_F(ApiTest, BatchIsAllOrNothing) {
   EXPECT_EQ(added.json()["generation"], 2);
 }
 
-TEST_F(ApiTest, BackendsAreNamedAsPeopleNameThem) {
+TEST_F(ApiTest, BackendsAreFoundByAnySpellingOfTheirEndpoint) {
   Start();
   ASSERT_EQ(Call("POST", "/v1/services", R"({"name": "six", "health_check": {"type": "none"},
       "frontends": ["[2001:db8::10]:80/tcp"], "backends": ["2001:db8:1::11"]})")
@@ -203,18 +204,18 @@ TEST_F(ApiTest, ChangeIsAcknowledgedWhenItIsInForce) {
 TEST_F(ApiTest, RefusedSnapshotIsReportedAndTheChangeStays) {
   StartWithDataplane();
   AddWeb();
-  dataplane_->SetRefusal("no room");
+  dataplane_->SetRefusal("no space left");
   const Answer added = Call("POST", "/v1/services/web/backends", R"("10.0.0.3")");
   EXPECT_EQ(added.status, 201);
   EXPECT_EQ(added.json()["in_force"], false);
-  EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["error"], "no room");
+  EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["error"], "no space left");
   dataplane_->SetRefusal("");
-  EXPECT_TRUE(dataplane_->WaitForGeneration(2)) << "it is tried again";
+  EXPECT_TRUE(dataplane_->WaitForGeneration(2)) << "the refused snapshot must be published again";
   EXPECT_TRUE(AskUntil(socket_, "/v1/status",
                        [](const json& status) { return status["dataplane"]["error"] == ""; }));
 }
 
-TEST_F(ApiTest, DrainCountsDownToDrainedAndUndrainTakesItBack) {
+TEST_F(ApiTest, DrainCountsDownToDrainedAndUndrainEndsIt) {
   StartWithDataplane();
   AddWeb();
   dataplane_->SetFlows(4);
@@ -359,7 +360,7 @@ services:
   EXPECT_EQ(Call("GET", "/v1/services").json()["services"].size(), 0U);
 }
 
-TEST_F(ApiTest, AStartThatIsRefusedForItsSocketImportsNothing) {
+TEST_F(ApiTest, ADaemonWhoseSocketIsInUseImportsNothing) {
   Start();
   std::ofstream(directory_.File("services.yaml"))
       << "services: [{name: web, frontends: ['203.0.113.10:80/tcp']}]";
@@ -373,7 +374,7 @@ TEST_F(ApiTest, AStartThatIsRefusedForItsSocketImportsNothing) {
   EXPECT_EQ((*(*Store::Open(options.store_path))->Load()).intent.revision, 0U);
 }
 
-TEST_F(ApiTest, PatchOfAServiceChangesWhatItNamesAndNothingElse) {
+TEST_F(ApiTest, PatchOfAServiceChangesOnlyTheFieldsThatItNames) {
   Start();
   AddWeb();
   const json before = Call("GET", "/v1/services/web").json();
@@ -403,7 +404,7 @@ TEST_F(ApiTest, PatchOfAServiceChangesWhatItNamesAndNothingElse) {
   EXPECT_EQ(Call("PATCH", "/v1/services/none", R"({"hash": "3-tuple"})").status, 404U);
 }
 
-TEST_F(ApiTest, MethodsThatNobodyKnowsAreCountedAsOne) {
+TEST_F(ApiTest, UnknownMethodsAreCountedAsOther) {
   Start();
   for (const char* method : {"FANCY", "FANCIER"}) {
     EXPECT_GE(Call(method, "/v1/status").status, 400U);
@@ -427,7 +428,7 @@ TEST_F(ApiTest, BadServicesFileStopsTheStartAndLeavesTheStoreUnconfigured) {
   EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 0);
 }
 
-TEST_F(ApiTest, WhatWasAcknowledgedSurvivesKill) {
+TEST_F(ApiTest, AcknowledgedChangesSurviveAKill) {
   Start();
   AddWeb();
   ASSERT_EQ(Call("PUT", "/v1/services/web/backends/10.0.0.2/drain").status, 200);
@@ -441,7 +442,7 @@ TEST_F(ApiTest, WhatWasAcknowledgedSurvivesKill) {
   EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 3);
 }
 
-TEST_F(ApiTest, SecondDaemonIsRefusedAndTheFirstGoesOn) {
+TEST_F(ApiTest, SecondDaemonIsRefusedAndTheFirstContinues) {
   Start();
   const RunningDaemon second(Options());
   EXPECT_EQ(second.start_status().code(), ErrorCode::kFailedPrecondition);
@@ -454,8 +455,8 @@ TEST_F(ApiTest, StopRemovesTheSocket) {
   EXPECT_FALSE(std::filesystem::exists(socket_));
 }
 
-// A TCP check would call every UDP server dead.
-TEST_F(ApiTest, AUdpServiceHasNoCheckByDefaultAndSaysSo) {
+// A TCP check would report every UDP server as unhealthy.
+TEST_F(ApiTest, AUdpServiceHasNoCheckByDefaultAndAWarning) {
   StartWithDataplane();
   const Answer added = Call("POST", "/v1/services", R"({"name": "dns",
       "frontends": ["203.0.113.10:53/udp"], "backends": ["10.0.0.1"]})");
@@ -466,7 +467,7 @@ TEST_F(ApiTest, AUdpServiceHasNoCheckByDefaultAndSaysSo) {
   ASSERT_EQ(service["warnings"].size(), 1U);
   EXPECT_THAT(std::string(service["warnings"][0]), HasSubstr("no health check"));
   EXPECT_EQ(dataplane_->StateOf("10.0.0.1"), BackendState::kActive);
-  // Who asks for none is not warned, nor is who has TCP as well.
+  // No warning if the request asks for no check, or if the service has a TCP frontend too.
   EXPECT_EQ(Call("PUT", "/v1/services/dns", R"({"name": "dns",
       "frontends": ["203.0.113.10:53/udp"], "health_check": {"type": "none"}})")
                 .json()["warnings"],

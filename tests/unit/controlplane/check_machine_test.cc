@@ -34,7 +34,7 @@ TEST(CheckMachine, FallAndRiseAreExactForEveryValue) {
   }
 }
 
-TEST(CheckMachine, OnePassBetweenFailuresStartsTheCountAnew) {
+TEST(CheckMachine, OnePassBetweenFailuresRestartsTheCount) {
   CheckMachine machine(2, 3, HealthState::kHealthy);
   Probe(&machine, false);
   Probe(&machine, false);
@@ -44,7 +44,7 @@ TEST(CheckMachine, OnePassBetweenFailuresStartsTheCountAnew) {
   EXPECT_TRUE(Probe(&machine, false));
 }
 
-TEST(CheckMachine, OneFailureBetweenPassesStartsTheCountAnew) {
+TEST(CheckMachine, OneFailureBetweenPassesRestartsTheCount) {
   CheckMachine machine(3, 3, HealthState::kUnhealthy);
   Probe(&machine, true);
   Probe(&machine, true);
@@ -71,14 +71,14 @@ TEST(CheckMachine, SecondAnswerOfTheSameProbeIsIgnored) {
   EXPECT_EQ(machine.state(), HealthState::kUnhealthy);
 }
 
-TEST(CheckMachine, StateOfAnEarlierProcessStandsUntilFallFailures) {
+TEST(CheckMachine, StateOfAnEarlierProcessStaysUntilFallFailures) {
   CheckMachine machine(2, 2, HealthState::kHealthy);
   EXPECT_FALSE(Probe(&machine, false));
   EXPECT_EQ(machine.state(), HealthState::kHealthy);
   EXPECT_TRUE(Probe(&machine, false));
 }
 
-TEST(CheckMachine, TakesUpForeignKnowledgeOnlyWhileItHasNone) {
+TEST(CheckMachine, TakesOverTheStateOfAnotherCheckOnlyWhileInitial) {
   CheckMachine machine(2, 2, HealthState::kInitial);
   machine.TakeUp(HealthState::kUnhealthy);
   EXPECT_EQ(machine.state(), HealthState::kUnhealthy);

@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <gmock/gmock.h>
@@ -64,7 +66,8 @@ class ChecksTest : public CoreTest {
   }
   void Close() override {
     checks_.reset();
-    // Coroutines that wait go with their context, before what they wait for.
+    // The context destroys the coroutines that wait. It must go before the events that they wait
+    // for.
     log_.reset();
     store_.reset();
     context_.reset();
@@ -77,7 +80,7 @@ class ChecksTest : public CoreTest {
   }
 
   void Change(Mutation mutation) {
-    const Result<Applied> applied = Apply(std::move(mutation));
+    const Result<Committed> applied = Apply(std::move(mutation));
     ASSERT_TRUE(applied.ok()) << applied.status().message();
     checks_->Reconcile(View());
   }
@@ -86,7 +89,7 @@ class ChecksTest : public CoreTest {
     return StatusOf(service, endpoint).health.state;
   }
   std::string Reason(const std::string& service, const std::string& endpoint) {
-    return VerdictText(StatusOf(service, endpoint).health.verdict);
+    return CheckResultText(StatusOf(service, endpoint).health.verdict);
   }
   // How often the health of a backend changed.
   int HealthChanges() {
@@ -97,7 +100,7 @@ class ChecksTest : public CoreTest {
     return count;
   }
 
-  // Answers at once, by the port.
+  // Answers at once. Fails for failing_port_, passes for all other ports.
   Prober PortProber() {
     return [this](ProbeTarget target) -> asio::awaitable<ProbeAnswer> {
       ProbeAnswer answer{CheckOutcome::kPassed};
@@ -119,7 +122,7 @@ TEST_F(ChecksTest, BackendWithoutACheckIsHealthyAtOnce) {
   EXPECT_EQ(checks_->check_count(), 0U);
 }
 
-TEST_F(ChecksTest, NewBackendIsInitialUntilItsFirstVerdict) {
+TEST_F(ChecksTest, NewBackendIsInitialUntilItsFirstProbePasses) {
   Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
   ASSERT_TRUE(RunUntil([&] { return probes_->targets.size() == 1; }));
   EXPECT_EQ(probes_->targets[0], "10.0.0.1:80");
@@ -146,7 +149,7 @@ TEST_F(ChecksTest, AllPortsMustPass) {
   EXPECT_EQ(HealthChanges(), 0);
 }
 
-TEST_F(ChecksTest, OneFailingPortOfSeveralMakesItUnhealthy) {
+TEST_F(ChecksTest, OneFailingPortOfSeveralMakesABackendUnhealthy) {
   failing_port_ = 443;
   UseProber(PortProber());
   Add(R"({"name": "a", "backends": ["10.0.0.1"], "health_check": {"ports": "all", "interval": "100ms",
@@ -187,7 +190,7 @@ TEST_F(ChecksTest, ServicesThatShareABackendShareOneCheck) {
   }
 }
 
-TEST_F(ChecksTest, OtherParametersOrPortsAreChecksOfTheirOwn) {
+TEST_F(ChecksTest, OtherParametersOrPortsGetSeparateChecks) {
   Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
   Add(R"({"name": "b", "frontends": ["203.0.113.2:80/tcp"], "backends": ["10.0.0.1"],
           "health_check": {"fall": 5}})");
@@ -196,7 +199,7 @@ TEST_F(ChecksTest, OtherParametersOrPortsAreChecksOfTheirOwn) {
   EXPECT_EQ(checks_->check_count(), 3U);
 }
 
-TEST_F(ChecksTest, BackendThatJoinsAKnownEndpointHasItsVerdictAtOnce) {
+TEST_F(ChecksTest, NewBackendOnACheckedEndpointHasItsStateAtOnce) {
   Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
   ASSERT_TRUE(RunUntil([&] { return !probes_->targets.empty(); }));
   probes_->Answer(true);
@@ -205,11 +208,11 @@ TEST_F(ChecksTest, BackendThatJoinsAKnownEndpointHasItsVerdictAtOnce) {
   EXPECT_EQ(State("b", "10.0.0.1"), HealthState::kHealthy);
 }
 
-TEST_F(ChecksTest, ProbeUnderWayDoesNotReviveARemovedBackend) {
+TEST_F(ChecksTest, RunningProbeDoesNotCountForABackendThatWasRemovedAndAddedAgain) {
   Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
   ASSERT_TRUE(RunUntil([&] { return !probes_->targets.empty(); }));
   Change(RemoveBackend("a", ParseEndpoint("10.0.0.1")));
-  // The same endpoint again, while the old probe is still out: it starts anew.
+  // Add the same endpoint again while the old probe still runs. The backend must start as initial.
   Change(AddBackends("a", {ParseBackendSpec(R"("10.0.0.1")")}));
   probes_->Answer(true);  // the old probe's answer
   context_->restart();
@@ -227,10 +230,10 @@ TEST_F(ChecksTest, KnownBackendKeepsItsStateWhenParametersChange) {
       R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"],
           "backends": ["10.0.0.1"], "health_check": {"fall": 7}})")));
   EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kHealthy);
-  EXPECT_EQ(HealthChanges(), 1) << "nothing to publish";
+  EXPECT_EQ(HealthChanges(), 1) << "a state that did not change must not be published";
 }
 
-TEST_F(ChecksTest, UnhealthyReasonSaysHowManyFailedAndWhy) {
+TEST_F(ChecksTest, UnhealthyReasonNamesTheError) {
   Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"],
           "health_check": {"fall": 1}})");
   ASSERT_TRUE(RunUntil([&] { return !probes_->targets.empty(); }));
@@ -240,7 +243,7 @@ TEST_F(ChecksTest, UnhealthyReasonSaysHowManyFailedAndWhy) {
   EXPECT_THAT(Reason("a", "10.0.0.1"), HasSubstr("Connection refused"));
 }
 
-TEST_F(ChecksTest, ProbesThatThisHostCouldNotMakeAreNoVerdict) {
+TEST_F(ChecksTest, SkippedProbesDoNotChangeTheState) {
   Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"],
           "health_check": {"fall": 1, "interval": "100ms", "timeout": "50ms"}})");
   for (size_t i = 1; i <= 3; ++i) {
@@ -255,14 +258,14 @@ TEST_F(ChecksTest, ProbesThatThisHostCouldNotMakeAreNoVerdict) {
   EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kUnhealthy);
 }
 
-TEST(MakeProbers, HasOneForEachTypeThatProbes) {
+TEST(MakeProbers, HasAProberForEachTypeThatProbes) {
   const Probers probers = MakeProbers(1);
   for (const CheckType* type : CheckTypes()) {
     EXPECT_EQ(probers.contains(type), type->probes) << type->name;
   }
 }
 
-TEST(CheckPorts, IsTheChecksElseTheBackendsElseTheFirstFrontends) {
+TEST(CheckPorts, UsesTheCheckThenTheBackendThenTheFirstFrontend) {
   ServiceSpec service;
   BackendSpec backend;
   service.frontends = {*Frontend::Parse("203.0.113.1:443/tcp")};
@@ -290,29 +293,48 @@ class TcpProberTest : public testing::Test {
   asio::io_context context_;
 };
 
-TEST_F(TcpProberTest, PassesWhereSomebodyListens) {
+TEST_F(TcpProberTest, PassesWhereAServerListens) {
   asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
   EXPECT_EQ(Probe(acceptor.local_endpoint().port(), milliseconds(5000)).outcome,
             CheckOutcome::kPassed);
 }
 
-TEST_F(TcpProberTest, SaysThatItWasNotMadeWhereThisHostHasNothingLeft) {
+TEST_F(TcpProberTest, ForgetsAProbeThatDidNotEnd) {
+  const Probers probers = MakeProbers(1);
+  asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
+  const ProbeTarget target{*IpAddress::Parse("127.0.0.1"), acceptor.local_endpoint().port(),
+                           milliseconds(5000)};
+  {
+    asio::io_context abandoned;
+    asio::co_spawn(abandoned, probers.at(&kTcpCheck)(target), asio::detached);
+    abandoned.poll_one();
+    ASSERT_FALSE(abandoned.stopped()) << "the probe must still run";
+  }
+  ProbeAnswer answer;
+  asio::co_spawn(context_, probers.at(&kTcpCheck)(target),
+                 [&](std::exception_ptr, ProbeAnswer result) { answer = std::move(result); });
+  context_.run();
+  EXPECT_EQ(answer.outcome, CheckOutcome::kPassed);
+  EXPECT_EQ(answer.skipped, "");
+}
+
+TEST_F(TcpProberTest, SkipsTheProbeWhenFileDescriptorsRunOut) {
   asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
   const uint16_t port = acceptor.local_endpoint().port();
   const ProbeAnswer one_too_many = Probe(port, milliseconds(5000), 0);
-  EXPECT_THAT(one_too_many.skipped, HasSubstr("as many as there are descriptors for"));
+  EXPECT_THAT(one_too_many.skipped, HasSubstr("all that the file descriptor limit allows"));
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   rlimit none = before;
   none.rlim_cur = 0;
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const ProbeAnswer without_descriptors = Probe(port, milliseconds(5000));
+  const ProbeAnswer without_file_descriptors = Probe(port, milliseconds(5000));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_NE(without_descriptors.skipped, "");
+  EXPECT_NE(without_file_descriptors.skipped, "");
 }
 
-TEST_F(TcpProberTest, FailsWhereNobodyListens) {
-  // The port is kept, so that nobody else of this machine begins to listen on it.
+TEST_F(TcpProberTest, FailsWhereNoServerListens) {
+  // Holds the port, so that no other process can listen on it.
   asio::ip::tcp::acceptor holder(context_);
   holder.open(asio::ip::tcp::v4());
   holder.bind({asio::ip::address_v4::loopback(), 0});
@@ -335,7 +357,7 @@ TEST_F(TcpProberTest, HungConnectTimesOut) {
     (void)::connect(fillers.back().get(), endpoint.data(), static_cast<socklen_t>(endpoint.size()));
   }
   pollfd full = {acceptor.native_handle(), POLLIN, 0};
-  ASSERT_EQ(::poll(&full, 1, 10'000), 1) << "none of them waits to be accepted";
+  ASSERT_EQ(::poll(&full, 1, 10'000), 1) << "no connection waits to be accepted";
   const ProbeAnswer answer = Probe(acceptor.local_endpoint().port(), milliseconds(100));
   EXPECT_EQ(answer.outcome, CheckOutcome::kTimedOut);
   EXPECT_EQ(answer.detail, 100);

@@ -1,5 +1,5 @@
-// A type of check that only this file knows: it tosses a coin. It shows what a new type needs: a
-// descriptor and a probe. Nothing else in the tree names it.
+// A check type that exists only in this file: it tosses a coin. It shows what a new type needs: a
+// descriptor and a probe. No other file names it.
 #include <atomic>
 #include <memory>
 #include <string>
@@ -21,7 +21,7 @@ namespace asio = boost::asio;
 using nlohmann::json;
 using testing::HasSubstr;
 
-// What lib/ knows of it.
+// The descriptor, for lib/.
 
 enum Side : int { kHeads, kTails };
 
@@ -31,7 +31,7 @@ std::string_view RefuseSide(std::string_view text) {
 
 Status JudgeCoin(const ServiceSpec& service, std::string_view path) {
   if (service.health_check.port == 0) return {};
-  return InvalidArgument(std::string(path) + "health_check.port: a coin has none");
+  return InvalidArgument(std::string(path) + "health_check.port: a coin has no port");
 }
 
 std::vector<uint16_t> CoinPorts(const ServiceSpec&, const BackendSpec&) { return {0}; }
@@ -52,11 +52,11 @@ constexpr CheckField kCoinFields[] = {
 constinit const CheckType kCoinCheck = {.name = "coin",
                                         .number = 200,
                                         .fields = kCoinFields,
-                                        .judge = JudgeCoin,
+                                        .validate = JudgeCoin,
                                         .ports = CoinPorts,
                                         .failure_text = CoinText};
 
-// How it is probed: every coin shows `shown`.
+// The probe. Every coin shows `shown`.
 
 std::atomic<int> shown;
 
@@ -84,7 +84,7 @@ std::string Service(const std::string& name, int address, const std::string& che
 
 Status ErrorOf(const std::string& service) { return ServiceFromJson(*ParseJson(service)).status(); }
 
-TEST(CoinCheck, IsNoTypeOutsideThisTest) {
+TEST(CoinCheck, IsUnknownOutsideThisTest) {
   EXPECT_EQ(ErrorOf(Service("web", 1, "")).message(),
             R"(health_check.type: "coin" is not one of tcp | none)");
 }
@@ -103,8 +103,8 @@ TEST(CoinCheck, HasItsOwnSettingsAndRules) {
       {R"(, "wins": "edge")", "health_check.wins: edge is neither heads nor tails"},
       {R"(, "wins": 1)", "health_check.wins: 1 is not text"},
       {R"(, "tosses": 10)", "health_check.tosses: 10 is not within 1..9"},
-      {R"(, "port": 80)", "health_check.port: a coin has none"},
-      {R"(, "side": "heads")", R"(health_check.side: "heads" belongs to no known field)"},
+      {R"(, "port": 80)", "health_check.port: a coin has no port"},
+      {R"(, "side": "heads")", R"(health_check.side: "heads" belongs to an unknown field)"},
   };
   for (const auto& [settings, message] : refused) {
     EXPECT_THAT(ErrorOf(Service("web", 1, settings)).message(), HasSubstr(message));
@@ -142,7 +142,7 @@ class CoinDaemonTest : public testing::Test {
                     [&](const json& backend) { return backend["state"] == state; });
   }
   json Show(const std::string& target) { return Ask(socket_, "GET", target).json(); }
-  // Of the backend of `web`.
+  // The reason of the backend of `web`.
   std::string Reason() { return Show(Backend("web"))["reason"].get<std::string>(); }
   static std::string Backend(const std::string& service) {
     return "/v1/services/" + service + "/backends/10.0.0.1";
@@ -167,7 +167,7 @@ TEST_F(CoinDaemonTest, DecidesWhichBackendsTheDataplaneGets) {
   EXPECT_TRUE(dataplane_.WaitForState("10.0.0.1", BackendState::kDown));
 }
 
-TEST_F(CoinDaemonTest, ServicesWithOtherSettingsAreCheckedApart) {
+TEST_F(CoinDaemonTest, ServicesWithOtherSettingsAreCheckedSeparately) {
   Add(Service("heads", 1, R"(, "wins": "heads")"));
   Add(Service("tails", 2, R"(, "wins": "tails")"));
   EXPECT_TRUE(Becomes("heads", "healthy"));
@@ -180,14 +180,15 @@ TEST_F(CoinDaemonTest, SurvivesARestart) {
   ASSERT_TRUE(Becomes("web", "unhealthy"));
   Start();
   const json backend = Show(Backend("web"));
-  EXPECT_EQ(backend["state"], "unhealthy") << "as stored, or as checked again";
+  EXPECT_EQ(backend["state"], "unhealthy")
+      << "the state must come from the store or from a new check";
   EXPECT_THAT(Reason(), HasSubstr("the coin shows tails"));
   EXPECT_EQ(Show("/v1/services/web")["health_check"]["tosses"], 3);
   shown = kHeads;
   EXPECT_TRUE(Becomes("web", "healthy"));
 }
 
-TEST_F(CoinDaemonTest, GivesWayToAnotherTypeWithItsSettings) {
+TEST_F(CoinDaemonTest, ItsSettingsGoWhenTheCheckTypeChanges) {
   Add(Service("web", 1, ""));
   const Answer changed =
       Ask(socket_, "PATCH", "/v1/services/web", R"({"health_check": {"type": "none"}})");
@@ -201,9 +202,9 @@ class CoinStatusTest : public CoreTest {
   const ScopedCheckType coin_{&kCoinCheck};
 };
 
-TEST_F(CoinStatusTest, AVerdictIsStoredWithItsType) {
+TEST_F(CoinStatusTest, TheResultOfACheckIsStoredWithItsType) {
   ASSERT_TRUE(Apply(AddService(ParseServiceSpec(Service("web", 1, "")))).ok());
-  const CheckVerdict verdict{CheckOutcome::kFailed, kTails, 0, 2, kCoinCheck.number};
+  const CheckResult verdict{CheckOutcome::kFailed, kTails, 0, 2, kCoinCheck.number};
   board_->SetHealth(Backend("web", "10.0.0.1")->id, HealthState::kUnhealthy, verdict);
   WriteStatus();
   Open();

@@ -1,4 +1,4 @@
-// The store that release 0.1.0's fairleadd wrote.
+// Starts fairleadd with a store that fairleadd 0.1.0 wrote.
 #include <filesystem>
 #include <fstream>
 
@@ -39,7 +39,8 @@ class RecordedStore : public testing::Test {
   std::unique_ptr<RunningDaemon> daemon_;
 };
 
-// What was observed, which changes by itself, and what the reply of release 0.1.0 had no field for.
+// Erases what was observed, because it changes without a request, and what is not part of the
+// service.
 void EraseObserved(json* service) {
   for (const char* name : {"slots", "generation", "in_force", "revision"}) service->erase(name);
   for (json& backend : (*service)["backends"]) {
@@ -67,7 +68,7 @@ void ExpectKept(const json& then, const json& now, const std::string& path) {
   }
 }
 
-TEST_F(RecordedStore, MeansWhatItMeant) {
+TEST_F(RecordedStore, KeepsEveryFieldOfItsServices) {
   ASSERT_EQ(views_["services"].size(), 6U);
   for (auto& [name, then] : views_["services"].items()) {
     EraseObserved(&then);
@@ -76,8 +77,8 @@ TEST_F(RecordedStore, MeansWhatItMeant) {
   EXPECT_EQ(Get("/v1/services")["services"].size(), 6U);
 }
 
-TEST_F(RecordedStore, HasItsOldDefaultsWrittenDown) {
-  // It was added without a word about its check. Today such a service has none.
+TEST_F(RecordedStore, GetsTheDefaultsOfRelease010WrittenIntoIt) {
+  // The service was added without health_check. Today the default for it is no check.
   EXPECT_EQ(Get("/v1/services/dns")["health_check"]["type"], "tcp");
   for (const auto& [name, then] : views_["services"].items()) {
     const json now = Get("/v1/services/" + name);
@@ -90,7 +91,8 @@ TEST_F(RecordedStore, HasItsOldDefaultsWrittenDown) {
 }
 
 TEST_F(RecordedStore, KeepsItsDrains) {
-  // It ran then. Its deadline has passed since, and its service keeps what flows remain.
+  // The drain was running. Its deadline has passed since, and the service keeps the remaining
+  // flows.
   const std::string path = "/v1/services/web/backends/10.0.0.12/drain";
   EXPECT_TRUE(AskUntil(socket_, path, [](const json& now) { return now["state"] == "drained"; }));
   const json drain = Get(path);
@@ -101,7 +103,7 @@ TEST_F(RecordedStore, KeepsItsDrains) {
   EXPECT_EQ(Get("/v1/services/echo/backends/10.0.0.12/drain")["state"], "drained");
 }
 
-TEST_F(RecordedStore, LeavesNatWithAnAnyPortFrontendOutAndKeepsIt) {
+TEST_F(RecordedStore, LeavesOutAnAnyPortFrontendOfNatButKeepsItConfigured) {
   const json any = Get("/v1/services/any");
   EXPECT_EQ(any["frontends"][0], "203.0.113.20:0/tcp");
   ASSERT_EQ(any["left_out_frontends"].size(), 1U);
@@ -121,7 +123,7 @@ TEST_F(RecordedStore, LeavesNatWithAnAnyPortFrontendOutAndKeepsIt) {
       "source": "198.51.100.7:40000", "destination": "203.0.113.20:4711"})");
   EXPECT_THAT(std::string(why.json()["why"]),
               testing::HasSubstr("203.0.113.20:0/tcp of service any"));
-  // It is back as soon as it may be.
+  // The frontend is used again as soon as its port is allowed.
   EXPECT_EQ(Ask(socket_, "PATCH", "/v1/services/any", R"({"frontends": ["203.0.113.20:80/tcp"]})")
                 .json()["left_out_frontends"]
                 .size(),
@@ -129,7 +131,7 @@ TEST_F(RecordedStore, LeavesNatWithAnAnyPortFrontendOutAndKeepsIt) {
   EXPECT_EQ(dataplane.FrontendsInForce().size(), 7U);
 }
 
-TEST_F(RecordedStore, IsKeptBesideTheNewOne) {
+TEST_F(RecordedStore, IsCopiedBeforeItsMigration) {
   EXPECT_EQ(testing_recorded::Read("store.db").size(),
             std::filesystem::file_size(store_ + ".schema-1"));
 }

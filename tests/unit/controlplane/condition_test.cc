@@ -9,7 +9,7 @@ namespace {
 
 class ConditionTest : public CoreTest {
  protected:
-  ConditionCounts::Counts FromNothing() {
+  ConditionCounts::Counts FullCount() {
     ConditionCounts::Counts counts = {};
     for (const auto& service : View()->services) {
       for (const auto& backend : service->backends) {
@@ -21,7 +21,7 @@ class ConditionTest : public CoreTest {
   }
 };
 
-TEST_F(ConditionTest, CountsStepByStepWhatIsThere) {
+TEST_F(ConditionTest, StepwiseCountsEqualAFullCount) {
   constexpr uint32_t kSeed = 20261130;
   SCOPED_TRACE("seed " + std::to_string(kSeed));
   std::mt19937 random(kSeed);
@@ -58,7 +58,7 @@ TEST_F(ConditionTest, CountsStepByStepWhatIsThere) {
         }
     }
     if (pick(3) == 0) {
-      ASSERT_EQ(counts.Of(View()), FromNothing()) << "step " << step;
+      ASSERT_EQ(counts.Of(View()), FullCount()) << "step " << step;
     }
   }
 }

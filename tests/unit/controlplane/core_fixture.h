@@ -1,5 +1,5 @@
-// The control plane's core on a store of the test's own, without the daemon around it: changes are
-// applied and followed at once, and a restart of the process is one call.
+// Runs the core of the control plane without the daemon, on a store of the test. The status board
+// follows each change at once. Open() restarts the core as a new process would.
 #pragma once
 
 #include <memory>
@@ -32,7 +32,7 @@ class CoreTest : public testing::Test {
   }
   void TearDown() override { Close(); }
 
-  // As after a start of the process.
+  // Starts the core as a new process does.
   virtual void Open() {
     Close();
     context_ = std::make_unique<boost::asio::io_context>();
@@ -54,7 +54,7 @@ class CoreTest : public testing::Test {
     writer_ = std::make_unique<StatusWriter>(executor, store_.get(), board_.get(), &generations_);
     log_->Start();
   }
-  // As when it is killed.
+  // Ends the core as a kill of the process does.
   virtual void Close() {
     writer_.reset();
     deriver_.reset();
@@ -66,16 +66,16 @@ class CoreTest : public testing::Test {
 
   IntentView View() const { return log_->View(); }
 
-  // Runs handlers until the change is answered, and brings it to the board.
-  Result<Applied> Apply(Mutation mutation, Author author = Author("test"),
-                        std::optional<uint64_t> expected_revision = std::nullopt) {
-    Result<Applied> answer =
+  // Runs handlers until the change is answered, then passes the new view to the board.
+  Result<Committed> Apply(Mutation mutation, Author author = Author("test"),
+                          std::optional<uint64_t> expected_revision = std::nullopt) {
+    Result<Committed> answer =
         Await(log_->Apply(std::move(mutation), std::move(author), expected_revision));
     board_->Follow(View());
     return answer;
   }
 
-  // Writes what was observed, as a process that stops does.
+  // Writes the status to the store, as a process that stops does.
   void WriteStatus() {
     Await(Finished(writer_->Stop()));
     EXPECT_EQ(writer_->error(), "");
@@ -98,7 +98,7 @@ class CoreTest : public testing::Test {
     co_return true;
   }
 
-  // Runs handlers until `done`, at most some seconds (then the test has failed).
+  // Runs handlers until `done` returns true. Returns false after 20 s.
   template <typename Condition>
   bool RunUntil(Condition&& done) {
     const SteadyTime limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -120,7 +120,7 @@ class CoreTest : public testing::Test {
                  CheckOutcome outcome = CheckOutcome::kPassed) {
     board_->SetHealth(Backend(service, endpoint)->id, state, {.outcome = outcome});
   }
-  // The image of the present state, without a generation. It is valid.
+  // Returns the image of the present state, with generation 0. Fails the test if it is not valid.
   SnapshotImage Derive() {
     deriver_->Update(View());
     deriver_->Assemble(0);

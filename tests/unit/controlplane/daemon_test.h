@@ -1,4 +1,4 @@
-// A fairleadd in this process, with its API, and a place for a dataplane to listen.
+// Runs fairleadd in the test process, with its API. A fake dataplane can listen at link_.
 #pragma once
 
 #include <functional>
@@ -35,7 +35,7 @@ class DaemonTest : public testing::Test {
   Answer Call(const std::string& method, const std::string& target, const std::string& body = {}) {
     return Ask(socket_, method, target, body);
   }
-  // Until /v1/status has a `dataplane` that is as wanted; false: it does not come.
+  // Waits until `done` accepts the `dataplane` of /v1/status. Returns false after 20 s.
   bool WaitForStatus(const std::function<bool(const nlohmann::json& dataplane)>& done) {
     return AskUntil(socket_, "/v1/status",
                     [&](const nlohmann::json& status) { return done(status["dataplane"]); });

@@ -23,7 +23,7 @@ class DeriverTest : public CoreTest {
     SetHealth("web", "10.0.0.1", HealthState::kHealthy);
     SetHealth("web", "10.0.0.2", HealthState::kUnhealthy);
   }
-  // What the drain's controller says at its end.
+  // Writes what the drain controller writes when the drain ends.
   void EndDrain(const std::string& endpoint) {
     const BackendIntent* backend = Backend("web", endpoint);
     board_->SetDrain(backend->id, {.drain_revision = backend->drain->revision,
@@ -32,7 +32,7 @@ class DeriverTest : public CoreTest {
   }
 };
 
-TEST_F(DeriverTest, KeepsAnUnhealthyBackendsFlowsForAsLongAsTheServiceSays) {
+TEST_F(DeriverTest, KeepsAnUnhealthyBackendsFlowsForTheTimeOfTheService) {
   AddKeeping(std::chrono::seconds(30));
   EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDraining);
   EXPECT_EQ(deriver_->next_expiry(), clock_.Steady() + std::chrono::seconds(30));
@@ -42,15 +42,15 @@ TEST_F(DeriverTest, KeepsAnUnhealthyBackendsFlowsForAsLongAsTheServiceSays) {
   clock_.Advance(std::chrono::milliseconds(1));
   EXPECT_TRUE(deriver_->Update(View()));
   EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDown);
-  EXPECT_FALSE(deriver_->Update(View()));  // once
+  EXPECT_FALSE(deriver_->Update(View()));  // it is reported once
   EXPECT_EQ(deriver_->next_expiry(), std::nullopt);
 }
 
-// Time goes on while a snapshot is derived: what runs out meanwhile is not forgotten.
-TEST_F(DeriverTest, ReleasesWhateverRunsOutWhileItWorks) {
-  class HurryingClock : public Clock {
+// The clock advances while a snapshot is derived. Timeouts that end meanwhile must not be lost.
+TEST_F(DeriverTest, ReleasesFlowsWhoseTimeEndsDuringDerivation) {
+  class AdvancingClock : public Clock {
    public:
-    explicit HurryingClock(const FakeClock* start) : now_(start->Steady()) {}
+    explicit AdvancingClock(const FakeClock* start) : now_(start->Steady()) {}
     SteadyTime Steady() const override { return now_ += std::chrono::milliseconds(7); }
     int64_t WallMs() const override { return 0; }
 
@@ -67,7 +67,7 @@ TEST_F(DeriverTest, ReleasesWhateverRunsOutWhileItWorks) {
     SetHealth("web", "10.0.0." + std::to_string(i), HealthState::kUnhealthy);
     clock_.Advance(std::chrono::milliseconds(3));
   }
-  const HurryingClock clock(&clock_);
+  const AdvancingClock clock(&clock_);
   SnapshotDeriver deriver(board_.get(), &clock);
   deriver.Update(View());
   while (deriver.next_expiry().has_value()) deriver.Update(View());
@@ -77,7 +77,7 @@ TEST_F(DeriverTest, ReleasesWhateverRunsOutWhileItWorks) {
   }
 }
 
-TEST_F(DeriverTest, KeepsThemWhateverIsDoneToTheHostsClock) {
+TEST_F(DeriverTest, KeepsAnUnhealthyBackendsFlowsWhenTheWallClockIsSet) {
   AddKeeping(std::chrono::seconds(30));
   for (const auto by : {std::chrono::hours(24), std::chrono::hours(-48)}) {
     clock_.SetWall(by);
@@ -96,7 +96,7 @@ TEST_F(DeriverTest, ReleasesAnUnhealthyBackendsFlowsByDefault) {
   EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDown);
 }
 
-TEST_F(DeriverTest, InitialBackendsGetNothingEvenWhereTheServiceFailsOpen) {
+TEST_F(DeriverTest, InitialBackendsGetNoFlowsEvenWhereTheServiceFailsOpen) {
   AddWeb();
   EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDown);
   EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kDown);
@@ -129,10 +129,10 @@ TEST_F(DeriverTest, DrainingKeepsFlowsAndDrainedReleasesThem) {
   EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kActive);
   ASSERT_TRUE(Apply(DrainBackend("web", endpoint, 1000)).ok());
   EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDraining)
-      << "the end of the earlier drain says nothing about this one";
+      << "the end of the earlier drain must not count for this one";
 }
 
-TEST_F(DeriverTest, LeavesOutAFrontendWhoseAddressIsThisHosts) {
+TEST_F(DeriverTest, LeavesOutAFrontendOnAnAddressOfThisHost) {
   AddWeb();
   const auto frontends = [&] { return SnapshotView(Derive().bytes()).frontends().size(); };
   EXPECT_EQ(frontends(), 1U);
@@ -142,9 +142,9 @@ TEST_F(DeriverTest, LeavesOutAFrontendWhoseAddressIsThisHosts) {
   EXPECT_EQ(frontends(), 1U);
 }
 
-// Whatever the order of changes and observations, what is derived step by step is what is derived from
-// nothing.
-TEST_F(DeriverTest, StepByStepIsAsFromNothing) {
+// For any order of changes and observations, stepwise derivation gives the same image as derivation
+// from scratch.
+TEST_F(DeriverTest, StepwiseDerivationEqualsDerivationFromScratch) {
   constexpr uint32_t kSeed = 20261130;
   SCOPED_TRACE("seed " + std::to_string(kSeed));
   std::mt19937 random(kSeed);

@@ -17,13 +17,13 @@ class DrainMachineTest : public testing::Test {
   DrainMachine machine_{kRevision, start_ + milliseconds(60'000), Records::kOfAllFlows};
 };
 
-TEST_F(DrainMachineTest, NothingIsKnownBeforeTheFirstCount) {
+TEST_F(DrainMachineTest, RemainingFlowsAreUnknownBeforeTheFirstCount) {
   machine_.OnInForce(kRevision, At(10));
   EXPECT_EQ(machine_.remaining(), std::nullopt);
   EXPECT_EQ(machine_.End(At(59'999)), DrainEnd::kNotYet);
 }
 
-TEST_F(DrainMachineTest, CountFromBeforeItWasInForceIsNotBelieved) {
+TEST_F(DrainMachineTest, IgnoresCountsFromBeforeTheDrainWasInForce) {
   machine_.OnCount({At(5), 0});
   machine_.OnInForce(kRevision, At(10));
   machine_.OnCount({At(9), 0});
@@ -31,13 +31,13 @@ TEST_F(DrainMachineTest, CountFromBeforeItWasInForceIsNotBelieved) {
   EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
 }
 
-TEST_F(DrainMachineTest, OlderRevisionInForceIsNotEnough) {
+TEST_F(DrainMachineTest, IgnoresCountsWhileAnOlderRevisionIsInForce) {
   machine_.OnInForce(kRevision - 1, At(10));
   machine_.OnCount({At(20), 0});
   EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
 }
 
-TEST_F(DrainMachineTest, LaterRevisionHoldsTheDrainToo) {
+TEST_F(DrainMachineTest, CountsWhileALaterRevisionIsInForce) {
   machine_.OnInForce(kRevision + 3, At(10));
   machine_.OnCount({At(20), 0});
   EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNoFlowsRemain);
@@ -59,7 +59,7 @@ TEST_F(DrainMachineTest, EndsAtTheDeadlineWhateverRemains) {
   EXPECT_EQ(machine_.End(At(60'000)), DrainEnd::kDeadlinePassed);
 }
 
-TEST_F(DrainMachineTest, WithoutDataplaneItStaysUntilTheDeadline) {
+TEST_F(DrainMachineTest, WithoutADataplaneTheDrainEndsAtTheDeadline) {
   EXPECT_EQ(machine_.End(At(59'999)), DrainEnd::kNotYet);
   EXPECT_EQ(machine_.End(At(60'000)), DrainEnd::kDeadlinePassed);
 }
@@ -70,7 +70,7 @@ TEST_F(DrainMachineTest, CountsOfALostDataplaneAreForgotten) {
   machine_.OnDisconnect();
   EXPECT_EQ(machine_.remaining(), std::nullopt);
   EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
-  machine_.OnInForce(kRevision - 1, At(200));  // the next one has not heard of the drain yet
+  machine_.OnInForce(kRevision - 1, At(200));  // the next dataplane does not have the drain yet
   machine_.OnCount({At(300), 0});
   EXPECT_EQ(machine_.End(At(301)), DrainEnd::kNotYet);
   machine_.OnInForce(kRevision, At(400));
@@ -80,7 +80,7 @@ TEST_F(DrainMachineTest, CountsOfALostDataplaneAreForgotten) {
   EXPECT_EQ(machine_.End(At(501)), DrainEnd::kNoFlowsRemain);
 }
 
-TEST_F(DrainMachineTest, ServiceWithoutRecordsIsDrainedOnceInForce) {
+TEST_F(DrainMachineTest, ServiceWithoutRecordsIsDrainedAsSoonAsTheDrainIsInForce) {
   DrainMachine machine(kRevision, At(60'000), Records::kNone);
   EXPECT_EQ(machine.End(At(1)), DrainEnd::kNotYet);
   machine.OnInForce(kRevision, At(10));
@@ -93,32 +93,32 @@ class AdaptiveDrainMachineTest : public DrainMachineTest {
   DrainMachine machine_{kRevision, start_ + milliseconds(60'000), Records::kOfSeenFlows};
 };
 
-TEST_F(AdaptiveDrainMachineTest, NoRecordIsNotNoFlowWhileSlotsShift) {
-  EXPECT_TRUE(machine_.unseen());
+TEST_F(AdaptiveDrainMachineTest, ZeroRecordsDoNotEndTheDrainWhileSlotsShift) {
+  EXPECT_TRUE(machine_.may_have_unseen_flows());
   machine_.OnCount({At(20), 0, 5});
   EXPECT_EQ(machine_.remaining(), 0U);
-  EXPECT_TRUE(machine_.unseen());
+  EXPECT_TRUE(machine_.may_have_unseen_flows());
   EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
   machine_.OnCount({At(200), 0, 0});
-  EXPECT_FALSE(machine_.unseen());
+  EXPECT_FALSE(machine_.may_have_unseen_flows());
   EXPECT_EQ(machine_.End(At(201)), DrainEnd::kNoFlowsRemain);
 }
 
-TEST_F(AdaptiveDrainMachineTest, RecordedFlowsOutliveTheShift) {
+TEST_F(AdaptiveDrainMachineTest, RecordedFlowsKeepTheDrainRunningAfterTheShift) {
   machine_.OnCount({At(20), 3, 0});
-  EXPECT_FALSE(machine_.unseen());
+  EXPECT_FALSE(machine_.may_have_unseen_flows());
   EXPECT_EQ(machine_.End(At(100)), DrainEnd::kNotYet);
 }
 
-TEST_F(AdaptiveDrainMachineTest, TheDeadlineEndsTheShiftToo) {
+TEST_F(AdaptiveDrainMachineTest, TheDeadlineEndsTheDrainWhileSlotsShift) {
   machine_.OnCount({At(20), 0, 5});
   EXPECT_EQ(machine_.End(At(60'000)), DrainEnd::kDeadlinePassed);
 }
 
-TEST_F(DrainMachineTest, WhoRecordsAllFlowsNeedNotWaitForTheShift) {
+TEST_F(DrainMachineTest, DoesNotWaitForShiftingSlotsWhereAllFlowsAreRecorded) {
   machine_.OnInForce(kRevision, At(10));
   machine_.OnCount({At(20), 0, 5});
-  EXPECT_FALSE(machine_.unseen());
+  EXPECT_FALSE(machine_.may_have_unseen_flows());
   EXPECT_EQ(machine_.End(At(21)), DrainEnd::kNoFlowsRemain);
 }
 

@@ -19,7 +19,8 @@ class DrainsTest : public CoreTest {
   }
   void Open() override {
     CoreTest::Open();
-    drains_ = std::make_unique<Drains>(context_->get_executor(), board_.get(), &clock_, [] {});
+    drains_ =
+        std::make_unique<DrainController>(context_->get_executor(), board_.get(), &clock_, [] {});
     drains_->Reconcile(View());
   }
   void Close() override {
@@ -35,17 +36,18 @@ class DrainsTest : public CoreTest {
     return StatusOf("web", endpoint).drain;
   }
   void Start(std::optional<uint32_t> timeout_ms, const std::string& endpoint = "10.0.0.1") {
-    const Result<Applied> applied = Apply(DrainBackend("web", ParseEndpoint(endpoint), timeout_ms));
+    const Result<Committed> applied =
+        Apply(DrainBackend("web", ParseEndpoint(endpoint), timeout_ms));
     ASSERT_TRUE(applied.ok()) << applied.status().message();
     drains_->Reconcile(View());
   }
   Status Undrain() {
-    const Result<Applied> applied = Apply(UndrainBackend("web", ParseEndpoint("10.0.0.1")));
+    const Result<Committed> applied = Apply(UndrainBackend("web", ParseEndpoint("10.0.0.1")));
     drains_->Reconcile(View());
     return applied.status();
   }
   void Tick() { drains_->Reconcile(View()); }
-  // Statistics asked for now, swept at this moment.
+  // Delivers statistics that were requested now and swept `swept_ms_ago` earlier.
   void Count(uint64_t flows, uint64_t swept_ms_ago = 0, uint64_t shifting_slots = 0) {
     DataplaneStats stats;
     stats.flows.swept_at_ms_ago = swept_ms_ago;
@@ -68,10 +70,10 @@ class DrainsTest : public CoreTest {
     return UnseenUntilMs(View()->Find("web")->settings, *TheBackend(), Progress());
   }
 
-  std::unique_ptr<Drains> drains_;
+  std::unique_ptr<DrainController> drains_;
 };
 
-TEST_F(DrainsTest, TakesTheServicesTimeoutWhenNoneIsGiven) {
+TEST_F(DrainsTest, UsesTheServicesTimeoutWhenNoneIsGiven) {
   Start(std::nullopt);
   EXPECT_EQ(Drain()->deadline_ms - Drain()->started_ms, 300'000);
 }
@@ -93,8 +95,8 @@ TEST_F(DrainsTest, CountsDownToDrained) {
   EXPECT_FALSE((board_->running_drains() != 0));
 }
 
-// A TCP service tracks adaptively unless told otherwise.
-TEST_F(DrainsTest, SaysUntilWhenFlowsMayLiveThatItHasNotSeen) {
+// The default tracking of TCP is adaptive.
+TEST_F(DrainsTest, ReportsUntilWhenUnseenFlowsCanExist) {
   Start(600'000);
   Confirm();
   clock_.Advance(milliseconds(200));
@@ -108,7 +110,7 @@ TEST_F(DrainsTest, SaysUntilWhenFlowsMayLiveThatItHasNotSeen) {
   EXPECT_EQ(EndText(), "no flows remain");
 }
 
-TEST_F(DrainsTest, DoesNotWaitForSlotsWhereEveryFlowIsRecorded) {
+TEST_F(DrainsTest, DoesNotWaitForShiftingSlotsWhereEveryFlowIsRecorded) {
   ServiceSpec service = View()->Find("web")->Spec();
   service.tracking = Tracking::kAll;
   ASSERT_TRUE(Apply(ReplaceService(service)).ok());
@@ -121,12 +123,12 @@ TEST_F(DrainsTest, DoesNotWaitForSlotsWhereEveryFlowIsRecorded) {
   EXPECT_EQ(EndText(), "no flows remain");
 }
 
-TEST_F(DrainsTest, StaleSweepDoesNotEndIt) {
+TEST_F(DrainsTest, ASweepBeforeTheConfirmationDoesNotEndTheDrain) {
   Start(60'000);
   clock_.Advance(milliseconds(100));
   Confirm();
   clock_.Advance(milliseconds(50));
-  Count(0, /*swept_ms_ago=*/50);  // rounded down: may have been before the confirmation
+  Count(0, /*swept_ms_ago=*/50);  // rounded down, so the sweep may be older than the confirmation
   Tick();
   EXPECT_FALSE(Progress().finished());
   EXPECT_EQ(Progress().remaining_flows, std::nullopt);
@@ -135,7 +137,7 @@ TEST_F(DrainsTest, StaleSweepDoesNotEndIt) {
   EXPECT_TRUE(Progress().finished());
 }
 
-TEST_F(DrainsTest, DeadlineReleasesWhatRemains) {
+TEST_F(DrainsTest, DeadlineReleasesTheRemainingFlows) {
   Start(1000);
   Confirm();
   clock_.Advance(milliseconds(999));
@@ -148,7 +150,7 @@ TEST_F(DrainsTest, DeadlineReleasesWhatRemains) {
   EXPECT_EQ(Progress().finished_ms, clock_.WallMs());
 }
 
-TEST_F(DrainsTest, DeadlineLeavesWhatRemainsWhereTheServiceSaysSo) {
+TEST_F(DrainsTest, DeadlineKeepsTheRemainingFlowsWhereTheServiceSaysSo) {
   for (const FlowPolicy policy : {FlowPolicy::kKeep, FlowPolicy::kRelease}) {
     ServiceSpec service = View()->Find("web")->Spec();
     service.on_deadline = policy;
@@ -174,7 +176,7 @@ TEST_F(DrainsTest, DeadlinePassesWhileTheProcessIsDown) {
   EXPECT_EQ(EndText(), "deadline passed");
 }
 
-TEST_F(DrainsTest, RunningDrainGoesOnAfterARestart) {
+TEST_F(DrainsTest, RunningDrainContinuesAfterARestart) {
   Start(10'000);
   const int64_t deadline_ms = Drain()->deadline_ms;
   clock_.Advance(milliseconds(4000));
@@ -182,7 +184,7 @@ TEST_F(DrainsTest, RunningDrainGoesOnAfterARestart) {
   EXPECT_EQ(Drain()->deadline_ms, deadline_ms);
   Tick();
   EXPECT_FALSE(Progress().finished());
-  Count(0);  // nothing has confirmed the drain to this process yet
+  Count(0);  // no dataplane has confirmed the drain to this process yet
   Tick();
   EXPECT_FALSE(Progress().finished());
   clock_.Advance(milliseconds(6000));

@@ -16,8 +16,8 @@
 namespace fairlead {
 namespace {
 
-// Long enough for a loaded machine under a sanitizer; a test that waits this long has failed.
-constexpr std::chrono::seconds kPatience{20};
+// Long enough for a loaded machine under a sanitizer. A test that waits longer fails.
+constexpr std::chrono::seconds kWaitLimit{20};
 
 }  // namespace
 
@@ -87,9 +87,9 @@ HelloMessage FakeDataplane::Hello() const {
   return hello;
 }
 
-void FakeDataplane::Reply(int client, const DecodedMessage& question, const LinkMessage& answer,
+void FakeDataplane::Reply(int client, const DecodedMessage& request, const LinkMessage& answer,
                           int fd) {
-  (void)SendDatagram(client, EncodeLinkMessage(question.id, answer, question.version), fd);
+  (void)SendDatagram(client, EncodeLinkMessage(request.id, answer, request.version), fd);
 }
 
 bool FakeDataplane::Serve(int client) {
@@ -110,20 +110,20 @@ bool FakeDataplane::Serve(int client) {
   } else if (std::holds_alternative<ClientHelloMessage>(decoded->message)) {
     Reply(client, *decoded, Hello());
   } else {
-    ADD_FAILURE() << "a message that no control plane sends";
+    ADD_FAILURE() << "the control plane sent a message of an unexpected type";
   }
   changed_.notify_all();
   return true;
 }
 
-void FakeDataplane::Answer(int client, const DecodedMessage& question, int fd) {
-  const auto& message = std::get<PublishMessage>(question.message);
+void FakeDataplane::Answer(int client, const DecodedMessage& request, int fd) {
+  const auto& message = std::get<PublishMessage>(request.message);
   ++publish_count_;
   if (!behaviour_.answer_publish) return;
   PublishedMessage reply;
   reply.generation = message.generation;
   reply.apply_us = 250;
-  const Result<std::vector<std::byte>> bytes = ReadDescriptor(fd, message.image_bytes);
+  const Result<std::vector<std::byte>> bytes = ReadFileDescriptor(fd, message.image_bytes);
   Result<SnapshotImage> image =
       bytes.ok() ? LoadSnapshot(*bytes) : Result<SnapshotImage>(bytes.status());
   EXPECT_TRUE(image.ok()) << image.status().message();
@@ -132,7 +132,7 @@ void FakeDataplane::Answer(int client, const DecodedMessage& question, int fd) {
     EXPECT_EQ(SnapshotView(image->bytes()).header().version, behaviour_.hello.snapshot_version);
   }
   if (generation_ <= kMaxGeneration) {
-    EXPECT_GT(message.generation, generation_) << "generations rise";
+    EXPECT_GT(message.generation, generation_) << "a new generation must be higher than the last";
   }
   reply.reason = image.ok() ? behaviour_.refusal : image.status().message();
   reply.in_force = reply.reason.empty();
@@ -144,10 +144,10 @@ void FakeDataplane::Answer(int client, const DecodedMessage& question, int fd) {
       reply.left_out += LeftOutOf(backend) == LeftOut::kNo ? 0 : 1;
     }
   }
-  Reply(client, question, reply);
+  Reply(client, request, reply);
 }
 
-void FakeDataplane::AnswerStats(int client, const DecodedMessage& question) {
+void FakeDataplane::AnswerStats(int client, const DecodedMessage& request) {
   DataplaneStats stats = stats_;
   stats.generation = generation_;
   if (!image_.bytes().empty()) {
@@ -167,14 +167,14 @@ void FakeDataplane::AnswerStats(int client, const DecodedMessage& question) {
   const std::vector<std::byte> body =
       EncodeStats(stats, {}, is_release_0_1_0() ? kFirstStatsVersion : kStatsVersion);
   const UniqueFd memfd = MakeMemfd(body);
-  if (!memfd.valid()) return;  // a test that takes descriptors away takes them from all threads
-  Reply(client, question, StatsMessage{body.size()}, memfd.get());
+  if (!memfd.valid()) return;  // a test that limits file descriptors limits them for all threads
+  Reply(client, request, StatsMessage{body.size()}, memfd.get());
   ++stats_count_;
 }
 
 bool FakeDataplane::WaitUntil(const std::function<bool()>& condition) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kPatience, condition);
+  return changed_.wait_for(lock, kWaitLimit, condition);
 }
 
 bool FakeDataplane::WaitForGeneration(uint64_t generation) {
@@ -247,7 +247,7 @@ void FakeDataplane::SetStats(DataplaneStats stats) {
 bool FakeDataplane::WaitForStats(size_t count) {
   std::unique_lock lock(mutex_);
   const size_t target = stats_count_ + count;
-  return changed_.wait_for(lock, kPatience, [&] { return stats_count_ >= target; });
+  return changed_.wait_for(lock, kWaitLimit, [&] { return stats_count_ >= target; });
 }
 
 }  // namespace fairlead

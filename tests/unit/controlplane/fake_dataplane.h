@@ -1,5 +1,6 @@
-// A dataplane as the control plane sees it: speaks the link protocol on a socket, in a thread of
-// its own, and remembers what was published. With `hello.snapshot_version` 2 it is one of release 0.1.0.
+// A fake dataplane for tests of the control plane. Its thread speaks the link protocol on a socket
+// and keeps the snapshot that was published last. With `hello.snapshot_version` 2 it behaves as
+// release 0.1.0.
 #pragma once
 
 #include <condition_variable>
@@ -29,50 +30,51 @@ class FakeDataplane {
                           .own_addresses = {},
                           .release = {}};
     bool answer_publish = true;
-    std::string refusal;                   // empty: takes every good image
+    std::string refusal;                   // empty: accepts every valid image
     std::optional<std::string> raw_hello;  // sent in place of Hello
     FlowMessage flow;
   };
 
   FakeDataplane(std::string path, Behaviour behaviour);
   explicit FakeDataplane(std::string path) : FakeDataplane(std::move(path), Behaviour{}) {}
-  // As when the process dies: the socket's file stays.
+  // Leaves the socket's file, as a process that dies does.
   ~FakeDataplane();
 
-  // Waits (bounded) until `condition`, which is asked with the lock held, is true.
+  // Calls `condition` with the lock held until it returns true. Returns false after 20 s.
   bool WaitUntil(const std::function<bool()>& condition);
   bool WaitForGeneration(uint64_t generation);
   bool WaitForState(const std::string& address, BackendState state);
 
-  // The state of a backend in the image in force; nullopt: it is not in there.
+  // The state of a backend in the image in force, or nullopt if the image does not have it.
   std::optional<BackendState> StateOf(const std::string& address);
   uint64_t generation();
-  // Of the image in force: "203.0.113.10:80/tcp", in its order.
+  // The frontends of the image in force, such as "203.0.113.10:80/tcp", in its order.
   std::vector<std::string> FrontendsInForce();
-  // How many images were received, good or not.
+  // How many images were received, valid or not.
   size_t publish_count();
 
   void SetRefusal(std::string refusal);
-  // From the next image on; kNo: it is in use again.
+  // Reports the backend as left out from the next image on. kNo: as used again.
   void SetLeftOut(const std::string& address, LeftOut reason);
-  // `flows`: what every backend in force has; swept at the moment of each question.
+  // Every backend in force has `flows` flows. Each reply says that they were swept just now.
   void SetFlows(uint64_t flows);
-  // What the next questions are told; `flows`, generation and the image's services go before it.
+  // Sets what the next replies contain. The generation, and the services and backends of the image
+  // in force, are filled in.
   void SetStats(DataplaneStats stats);
-  // Until `count` more questions for statistics have been answered.
+  // Waits until `count` more requests for statistics were answered.
   bool WaitForStats(size_t count);
 
  private:
   void Run();
   void Accept();
-  // False: the client is gone.
+  // Returns false if the client is gone.
   bool Serve(int client);
   HelloMessage Hello() const;
   bool is_release_0_1_0() const { return behaviour_.hello.snapshot_version == 2; }
-  // In the version that was asked in.
-  void Reply(int client, const DecodedMessage& question, const LinkMessage& answer, int fd = -1);
-  void Answer(int client, const DecodedMessage& question, int fd);
-  void AnswerStats(int client, const DecodedMessage& question);
+  // Replies in the version of the request.
+  void Reply(int client, const DecodedMessage& request, const LinkMessage& answer, int fd = -1);
+  void Answer(int client, const DecodedMessage& request, int fd);
+  void AnswerStats(int client, const DecodedMessage& request);
   std::optional<BackendState> StateInForce(const std::string& address);
   LeftOut LeftOutOf(const BackendRecord& backend) const;
 

@@ -13,7 +13,7 @@
 namespace fairlead {
 namespace {
 
-constexpr int kPatienceSeconds = 20;
+constexpr int kTimeoutSeconds = 20;
 
 size_t ContentLength(const std::string& headers) {
   const size_t begin = headers.find("Content-Length: ");
@@ -27,9 +27,9 @@ HttpConnection::HttpConnection(const std::string& path) {
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, path.size());
   socket_ = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval patience{kPatienceSeconds, 0};
-  ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+  const timeval timeout{kTimeoutSeconds, 0};
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
   if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     socket_.Reset();
   }
@@ -46,7 +46,7 @@ bool HttpConnection::Send(const std::string& bytes) {
   return true;
 }
 
-bool HttpConnection::SendWithDescriptor(const std::string& bytes, int fd) {
+bool HttpConnection::SendWithFileDescriptor(const std::string& bytes, int fd) {
   return SendDatagram(socket_.get(), std::as_bytes(std::span(bytes)), fd).ok();
 }
 
@@ -103,7 +103,7 @@ Answer Ask(const std::string& path, const std::string& method, const std::string
 
 bool AskUntil(const std::string& path, const std::string& target,
               const std::function<bool(const nlohmann::json&)>& done) {
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(kPatienceSeconds);
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(kTimeoutSeconds);
   while (std::chrono::steady_clock::now() < limit) {
     if (done(Ask(path, "GET", target).json())) return true;
     std::this_thread::yield();

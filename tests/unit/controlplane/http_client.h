@@ -1,5 +1,5 @@
-// A blocking HTTP client that also sends what no decent client would, and a fairleadd that runs in
-// the test's process.
+// A blocking HTTP client that can also send malformed requests, and a fairleadd that runs in the
+// test process.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@
 namespace fairlead {
 
 struct Answer {
-  int status = 0;  // 0: the connection was closed without one
+  int status = 0;  // 0: the connection was closed without an answer
   std::string headers;
   std::string body;
   nlohmann::json json() const { return nlohmann::json::parse(body, nullptr, false); }
@@ -27,14 +27,15 @@ class HttpConnection {
   explicit HttpConnection(const std::string& path);
 
   bool connected() const { return socket_.valid(); }
-  // False when the server has closed.
+  // Returns false if the server has closed the connection.
   bool Send(const std::string& bytes);
-  bool SendWithDescriptor(const std::string& bytes, int fd);
+  bool SendWithFileDescriptor(const std::string& bytes, int fd);
   // Waits for one whole answer.
   Answer Receive();
-  // What comes until `text` has come, of a body without an end; all that came where it does not.
+  // Reads a body without an end until `text` has arrived. Returns all that arrived, also if `text`
+  // did not.
   std::string ReceiveUntil(const std::string& text);
-  // True when the server closes without sending anything more.
+  // Returns true if the server closes the connection without sending more.
   bool WaitForClose();
 
  private:
@@ -45,15 +46,15 @@ class HttpConnection {
 std::string RequestText(const std::string& method, const std::string& target,
                         const std::string& body = {});
 
-// One request on a connection of its own.
+// Sends one request on a new connection.
 Answer Ask(const std::string& path, const std::string& method, const std::string& target,
            const std::string& body = {});
 
-// Asks until `done`; false after much patience.
+// Repeats GET until `done` returns true. Returns false after 20 s.
 bool AskUntil(const std::string& path, const std::string& target,
               const std::function<bool(const nlohmann::json&)>& done);
 
-// A daemon in a thread of its own; stopped, and its socket removed, at the end.
+// A daemon in its own thread. The destructor stops it and removes its socket.
 class RunningDaemon {
  public:
   explicit RunningDaemon(DaemonOptions options);
@@ -61,7 +62,7 @@ class RunningDaemon {
 
   const Status& start_status() const { return start_status_; }
   void Stop();
-  // As kill -9: nothing is finished or flushed.
+  // Ends the daemon as kill -9 does: it finishes and flushes nothing.
   void Abandon();
 
  private:

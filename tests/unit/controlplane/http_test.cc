@@ -1,5 +1,5 @@
-// Clients that send too much, too slowly, or nonsense: each gets its 4xx or is closed, and the
-// others are served.
+// Clients that send too much, too slowly, or malformed requests. Each gets a 4xx or is closed, and
+// all other clients are served.
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -14,8 +14,8 @@ namespace {
 using std::chrono::milliseconds;
 using testing::HasSubstr;
 
-// A request whose two bytes of body are held back: once its 100 has come, the server is known to
-// be busy with it.
+// A request without its two bytes of body. After the reply 100, the server is busy with the
+// request.
 constexpr char kBodyToCome[] =
     "POST /v1/explain HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
 
@@ -26,7 +26,7 @@ class HttpTest : public testing::Test {
     DaemonOptions options;
     options.socket_path = socket_;
     options.store_path = directory_.File("store.db");
-    options.link_path = directory_.File("nobody.sock");
+    options.link_path = directory_.File("dataplane.sock");
     options.follow_neighbours = false;
     options.http = limits;
     daemon_ = std::make_unique<RunningDaemon>(options);
@@ -65,7 +65,7 @@ TEST_F(HttpTest, AnswersPipelinedRequestsInOrder) {
   for (const int status : {200, 404, 400, 200}) EXPECT_EQ(connection.Receive().status, status);
 }
 
-TEST_F(HttpTest, RequestSentByteByByteIsUnderstood) {
+TEST_F(HttpTest, ReadsARequestSentByteByByte) {
   Start();
   HttpConnection connection(socket_);
   for (const char c : RequestText("POST", "/v1/explain", "{}")) {
@@ -74,7 +74,7 @@ TEST_F(HttpTest, RequestSentByteByByteIsUnderstood) {
   EXPECT_EQ(connection.Receive().status, 400);
 }
 
-TEST_F(HttpTest, HandsOnAfterExpectContinue) {
+TEST_F(HttpTest, AnswersExpectContinueAndReadsTheBody) {
   Start();
   HttpConnection connection(socket_);
   ASSERT_TRUE(
@@ -85,7 +85,7 @@ TEST_F(HttpTest, HandsOnAfterExpectContinue) {
   EXPECT_EQ(connection.Receive().status, 400);
 }
 
-TEST_F(HttpTest, RefusesWhatIsNotHttp) {
+TEST_F(HttpTest, RejectsMalformedRequests) {
   Start();
   for (const std::string& bytes :
        {std::string("hello\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
@@ -116,7 +116,7 @@ TEST_F(HttpTest, RefusesAnOversizedBodyBeforeItIsSent) {
   ExpectServed();
 }
 
-TEST_F(HttpTest, RefusesAnOversizedBodyThatComesInChunksOrAllTheSame) {
+TEST_F(HttpTest, RefusesAnOversizedBodyThatIsSentAnyway) {
   Start();
   const std::string body(2 << 20, ' ');
   EXPECT_EQ(Raw("POST /v1/services HTTP/1.1\r\nContent-Length: 2097152\r\n\r\n" + body).status,
@@ -128,15 +128,15 @@ TEST_F(HttpTest, RefusesAnOversizedBodyThatComesInChunksOrAllTheSame) {
   ExpectServed();
 }
 
-TEST_F(HttpTest, BodyOfTheLargestSizeIsRead) {
+TEST_F(HttpTest, ReadsABodyOfTheLargestSize) {
   Start();
   const Answer answer = Ask(socket_, "POST", "/v1/services", std::string(1 << 20, ' '));
-  EXPECT_EQ(answer.status, 400) << "it is no JSON, but it was read";
+  EXPECT_EQ(answer.status, 400) << "the body must be read, although it is not JSON";
 }
 
-TEST_F(HttpTest, ClosesSlowClientsAndServesOthersMeanwhile) {
+TEST_F(HttpTest, ClosesSlowClientsAndServesOthers) {
   HttpLimits limits;
-  limits.request = milliseconds(1000);  // also of those who shall be served
+  limits.request = milliseconds(1000);  // also for the clients that must be served
   Start(limits);
   HttpConnection in_header(socket_);
   HttpConnection in_body(socket_);
@@ -159,16 +159,16 @@ TEST_F(HttpTest, ClosesAClientThatDoesNotReadItsReplies) {
   HttpLimits limits;
   limits.reply = milliseconds(200);
   Start(limits);
-  HttpConnection deaf(socket_);
+  HttpConnection not_reading(socket_);
   std::string requests;
   for (int i = 0; i < 100; ++i) requests += RequestText("GET", "/metrics");
   bool open = true;
-  for (int i = 0; i < 1000 && open; ++i) open = deaf.Send(requests);
+  for (int i = 0; i < 1000 && open; ++i) open = not_reading.Send(requests);
   EXPECT_FALSE(open);
   ExpectServed();
 }
 
-TEST_F(HttpTest, NewConnectionTakesTheLongestIdleOnesPlace) {
+TEST_F(HttpTest, NewConnectionReplacesTheOneIdleForLongest) {
   HttpLimits limits;
   limits.connections = 3;
   Start(limits);
@@ -199,11 +199,11 @@ TEST_F(HttpTest, TooManyBusyConnectionsGet503) {
   EXPECT_EQ(answer.json()["error"]["code"], "unavailable");
   for (HttpConnection* busy : {&one, &two}) {
     ASSERT_TRUE(busy->Send("{}"));
-    EXPECT_EQ(busy->Receive().status, 400) << "a busy connection gave way";
+    EXPECT_EQ(busy->Receive().status, 400) << "a busy connection must not be closed";
   }
 }
 
-TEST_F(HttpTest, DescriptorsThatNobodyAskedForAreClosed) {
+TEST_F(HttpTest, ClosesFileDescriptorsThatAClientSends) {
   Start();
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
@@ -211,14 +211,14 @@ TEST_F(HttpTest, DescriptorsThatNobodyAskedForAreClosed) {
   HttpConnection connection(socket_);
   {
     UniqueFd writer(ends[1]);
-    ASSERT_TRUE(connection.SendWithDescriptor(RequestText("GET", "/v1/status"), writer.get()));
+    ASSERT_TRUE(connection.SendWithFileDescriptor(RequestText("GET", "/v1/status"), writer.get()));
   }
   EXPECT_EQ(connection.Receive().status, 200);
   char byte = 0;
-  EXPECT_EQ(::read(reader.get(), &byte, 1), 0) << "the other end is open somewhere";
+  EXPECT_EQ(::read(reader.get(), &byte, 1), 0) << "fairleadd did not close the file descriptor";
 }
 
-TEST_F(HttpTest, StopFinishesTheReplyUnderWay) {
+TEST_F(HttpTest, StopFinishesTheReplyInProgress) {
   Start();
   HttpConnection connection(socket_);
   ASSERT_TRUE(connection.Send(kBodyToCome));

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
+#include "controlplane/core/known_changes.h"
 #include "tests/unit/controlplane/core_fixture.h"
 
 namespace fairlead {
@@ -49,19 +50,19 @@ TEST_F(IntentLogTest, IdsDoNotDependOnTheOrderOfChanges) {
   EXPECT_EQ(Web("10.0.0.1")->id, id);
 }
 
-TEST_F(IntentLogTest, EachChangeHasARevisionAndAGenerationOfItsOwn) {
+TEST_F(IntentLogTest, EachChangeGetsANewRevisionAndGeneration) {
   AddWeb();
-  const Result<Applied> second = Apply(AddBackends("web", {ParseBackendSpec(R"("10.0.0.3")")}));
+  const Result<Committed> second = Apply(AddBackends("web", {ParseBackendSpec(R"("10.0.0.3")")}));
   ASSERT_TRUE(second.ok());
   EXPECT_EQ(second->revision, 2U);
   EXPECT_EQ(second->generation, 2U);
-  const Result<Applied> third = Apply(RemoveBackend("web", ParseEndpoint("10.0.0.3")));
+  const Result<Committed> third = Apply(RemoveBackend("web", ParseEndpoint("10.0.0.3")));
   ASSERT_TRUE(third.ok());
   EXPECT_EQ(third->revision, 3U);
   EXPECT_EQ(third->generation, 3U);
 }
 
-TEST_F(IntentLogTest, WhatDoesNotChangeIsSharedBetweenRevisions) {
+TEST_F(IntentLogTest, RevisionsShareUnchangedServicesAndBackends) {
   AddWeb();
   ASSERT_TRUE(Apply(AddService(ParseServiceSpec(
                         R"({"name": "mail", "frontends": ["203.0.113.20:25/tcp"],
@@ -78,42 +79,42 @@ TEST_F(IntentLogTest, WhatDoesNotChangeIsSharedBetweenRevisions) {
   EXPECT_NE(before->Find("web"), View()->Find("web"));
   EXPECT_EQ(before->Find("web")->FindExact(ParseEndpoint("10.0.0.2")), Web("10.0.0.2"));
   EXPECT_EQ(before->Find("web")->FindExact(ParseEndpoint("10.0.0.1"))->spec.weight, 1U)
-      << "a view never changes";
+      << "a view must never change";
 }
 
-TEST_F(IntentLogTest, AChangeThatChangesNothingMakesNoRevision) {
+TEST_F(IntentLogTest, AChangeWithoutEffectMakesNoRevision) {
   AddWeb();
   const IntentView before = View();
-  const Result<Applied> same = Apply(ReplaceService(ParseServiceSpec(kWeb)));
+  const Result<Committed> same = Apply(ReplaceService(ParseServiceSpec(kWeb)));
   ASSERT_TRUE(same.ok()) << same.status().message();
   EXPECT_EQ(same->revision, 1U);
   EXPECT_EQ(View(), before);
 }
 
-TEST_F(IntentLogTest, RefusesAChangeOfAStaleRevision) {
+TEST_F(IntentLogTest, RefusesAChangeThatExpectsAnOlderRevision) {
   AddWeb();
   const auto add = [](const char* endpoint) {
     return AddBackends("web", {ParseBackendSpec(endpoint)});
   };
   EXPECT_TRUE(Apply(add(R"("10.0.0.3")"), Author(), 1).ok());
   const IntentView before = View();
-  const Result<Applied> stale = Apply(add(R"("10.0.0.4")"), Author(), 1);
+  const Result<Committed> stale = Apply(add(R"("10.0.0.4")"), Author(), 1);
   EXPECT_EQ(stale.status().code(), ErrorCode::kStaleRevision);
   EXPECT_THAT(stale.status().message(), HasSubstr("at revision 2, not 1"));
   EXPECT_EQ(View(), before);
 }
 
-TEST_F(IntentLogTest, ChangesThatComeAtOnceHaveRevisionsInTheirOrder) {
+TEST_F(IntentLogTest, ConcurrentChangesGetRevisionsInOrder) {
   AddWeb();
   std::vector<uint64_t> revisions;
   int refused = 0;
   const auto apply = [&](Mutation mutation) -> boost::asio::awaitable<void> {
-    const Result<Applied> result = co_await log_->Apply(std::move(mutation), Author());
+    const Result<Committed> result = co_await log_->Apply(std::move(mutation), Author());
     if (result.ok()) revisions.push_back(result->revision);
     if (!result.ok()) ++refused;
   };
   for (int i = 10; i < 30; ++i) {
-    // Each third is one that is there already.
+    // Each third backend exists already.
     const std::string endpoint = "\"10.0.0." + std::to_string(i % 3 == 0 ? 1 : i) + "\"";
     boost::asio::co_spawn(*context_, apply(AddBackends("web", {ParseBackendSpec(endpoint)})),
                           boost::asio::detached);
@@ -131,7 +132,7 @@ TEST_F(IntentLogTest, ChangesThatComeAtOnceHaveRevisionsInTheirOrder) {
 TEST_F(IntentLogTest, BatchWithOneBadBackendChangesNothing) {
   AddWeb();
   const IntentView before = View();
-  const Result<Applied> result = Apply(AddBackends(
+  const Result<Committed> result = Apply(AddBackends(
       "web", {ParseBackendSpec(R"("10.0.0.3")"), ParseBackendSpec(R"("203.0.113.10")")}));
   EXPECT_EQ(result.status().code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(result.status().message(), HasSubstr("backends[1]"));
@@ -141,11 +142,11 @@ TEST_F(IntentLogTest, BatchWithOneBadBackendChangesNothing) {
   EXPECT_EQ(View()->Spec(), before->Spec());
 }
 
-TEST_F(IntentLogTest, BatchThatNamesABackendThatIsThereChangesNothing) {
+TEST_F(IntentLogTest, BatchWithAnExistingBackendChangesNothing) {
   AddWeb();
   const IntentView before = View();
   // 10.0.0.1:80 is the same backend as 10.0.0.1: 80 is the frontend's port.
-  const Result<Applied> result = Apply(AddBackends(
+  const Result<Committed> result = Apply(AddBackends(
       "web", {ParseBackendSpec(R"("10.0.0.3")"), ParseBackendSpec(R"("10.0.0.1:80")")}));
   EXPECT_EQ(result.status().code(), ErrorCode::kAlreadyExists);
   EXPECT_EQ(View(), before);
@@ -153,7 +154,7 @@ TEST_F(IntentLogTest, BatchThatNamesABackendThatIsThereChangesNothing) {
 
 TEST_F(IntentLogTest, RefusesAFrontendThatAnotherServiceHas) {
   AddWeb();
-  const Result<Applied> result = Apply(
+  const Result<Committed> result = Apply(
       AddService(ParseServiceSpec(R"({"name": "other", "frontends": ["203.0.113.10:80/tcp"]})")));
   EXPECT_EQ(result.status().code(), ErrorCode::kAlreadyExists);
   EXPECT_THAT(result.status().message(), HasSubstr("web"));
@@ -161,7 +162,7 @@ TEST_F(IntentLogTest, RefusesAFrontendThatAnotherServiceHas) {
 
 TEST_F(IntentLogTest, RefusesAFrontendOnAnAddressOfThisHost) {
   board_->SetFrontends({{*IpAddress::Parse("10.0.0.2"), "interface eth0"}}, {});
-  const Result<Applied> result = Apply(AddService(ParseServiceSpec(
+  const Result<Committed> result = Apply(AddService(ParseServiceSpec(
       R"({"name": "own", "frontends": ["203.0.113.10:80/tcp", "10.0.0.2:80/tcp"]})")));
   EXPECT_EQ(result.status().code(), ErrorCode::kFailedPrecondition);
   EXPECT_THAT(
@@ -172,7 +173,7 @@ TEST_F(IntentLogTest, RefusesAFrontendOnAnAddressOfThisHost) {
 TEST_F(IntentLogTest, ChangesAServiceThatHasAFrontendOnAnAddressOfThisHost) {
   AddWeb();
   board_->SetFrontends({{*IpAddress::Parse("203.0.113.10"), "interface eth0"}}, {});
-  // Whatever else of the service changes is no reason to refuse it.
+  // Other changes of the service must not be refused.
   ServiceSpec service = View()->Spec().services[0];
   service.drain_timeout_ms = 1000;
   EXPECT_TRUE(Apply(ReplaceService(service)).ok());
@@ -198,7 +199,7 @@ TEST_F(IntentLogTest, ReplacingAServiceKeepsIdHealthAndDrainOfBackendsThatStay) 
   EXPECT_EQ(StatusOf("web", "10.0.0.7").health.state, HealthState::kInitial);
 }
 
-TEST_F(IntentLogTest, ChangesOfOneServiceLeaveTheOthersAsTheyAre) {
+TEST_F(IntentLogTest, ChangesOfOneServiceDoNotAffectOthers) {
   const auto add = [&](const char* name, const char* frontend, const char* backend) {
     EXPECT_TRUE(Apply(AddService(ParseServiceSpec(std::string(R"({"name": ")") + name +
                                                   R"(", "frontends": [")" + frontend +
@@ -236,7 +237,7 @@ TEST_F(IntentLogTest, ChangesOfOneServiceLeaveTheOthersAsTheyAre) {
   EXPECT_EQ(before.size(), 5U);  // web with two backends, zone with one
 }
 
-TEST_F(IntentLogTest, BackendThatWasRemovedAndAddedAgainStartsAnew) {
+TEST_F(IntentLogTest, BackendThatWasRemovedAndAddedAgainStartsWithoutStatus) {
   AddWeb();
   SetHealth("web", "10.0.0.1", HealthState::kHealthy);
   ASSERT_TRUE(Apply(DrainBackend("web", ParseEndpoint("10.0.0.1"), 1000)).ok());
@@ -253,7 +254,7 @@ TEST_F(IntentLogTest, BackendThatWasRemovedAndAddedAgainStartsAnew) {
 TEST_F(IntentLogTest, HealthAndDrainsSurviveARestart) {
   AddWeb();
   SetHealth("web", "10.0.0.1", HealthState::kHealthy);
-  const CheckVerdict refused{CheckOutcome::kFailed, ECONNREFUSED, 80, 3};
+  const CheckResult refused{CheckOutcome::kFailed, ECONNREFUSED, 80, 3};
   board_->SetHealth(Web("10.0.0.2")->id, HealthState::kUnhealthy, refused);
   ASSERT_TRUE(Apply(DrainBackend("web", ParseEndpoint("10.0.0.2"), 1000)).ok());
   const DrainIntent drain = *Web("10.0.0.2")->drain;
@@ -271,7 +272,7 @@ TEST_F(IntentLogTest, HealthAndDrainsSurviveARestart) {
   EXPECT_EQ(StatusOf("web", "10.0.0.2").drain, progress);
 }
 
-TEST_F(IntentLogTest, RemovedBackendsLateHealthIsNotStored) {
+TEST_F(IntentLogTest, HealthOfARemovedBackendIsNotRestored) {
   AddWeb();
   const uint32_t id = Web("10.0.0.1")->id;
   ASSERT_TRUE(Apply(RemoveBackend("web", ParseEndpoint("10.0.0.1"))).ok());
@@ -285,7 +286,7 @@ TEST_F(IntentLogTest, RemovedBackendsLateHealthIsNotStored) {
   EXPECT_EQ(Web("10.0.0.1"), nullptr);
 }
 
-TEST_F(IntentLogTest, AGenerationThatOnlyObservationsRaisedIsStored) {
+TEST_F(IntentLogTest, StoresAGenerationThatOnlyObservationsRaised) {
   AddWeb();
   generations_.Raise(9);
   WriteStatus();
@@ -297,21 +298,21 @@ TEST_F(IntentLogTest, ImportIsTheFirstRevision) {
   IntentSpec intent;
   intent.hash_seed = 77;
   intent.services.push_back(ParseServiceSpec(kWeb));
-  ASSERT_TRUE(log_->ApplyHere(ImportIntent(intent), Author()).ok());
+  ASSERT_TRUE(log_->ApplyBeforeStart(ImportIntent(intent), Author()).ok());
   EXPECT_EQ(View()->hash_seed, 77U);
   ASSERT_TRUE(Apply(RemoveService("web")).ok());
   Open();
   EXPECT_EQ(View()->hash_seed, 77U);
-  EXPECT_TRUE(log_->ever_configured()) << "what an operator removed does not come back";
+  EXPECT_TRUE(log_->ever_configured()) << "what an operator removed must not be imported again";
 }
 
-TEST_F(IntentLogTest, AnEmptyImportConfiguresToo) {
-  ASSERT_TRUE(log_->ApplyHere(ImportIntent({}), Author()).ok());
+TEST_F(IntentLogTest, AnEmptyImportCountsAsConfiguration) {
+  ASSERT_TRUE(log_->ApplyBeforeStart(ImportIntent({}), Author()).ok());
   Open();
   EXPECT_TRUE(log_->ever_configured());
 }
 
-TEST_F(IntentLogTest, ASeedAloneConfiguresNothing) {
+TEST_F(IntentLogTest, ASeedAloneDoesNotCountAsConfiguration) {
   ASSERT_TRUE(Apply(SetHashSeed(5)).ok());
   EXPECT_EQ(View()->hash_seed, 5U);
   Open();
@@ -321,7 +322,7 @@ TEST_F(IntentLogTest, ASeedAloneConfiguresNothing) {
   EXPECT_EQ(Apply(SetHashSeed(6))->revision, 2U);
 }
 
-TEST_F(IntentLogTest, HistorySaysWhoChangedWhat) {
+TEST_F(IntentLogTest, HistoryRecordsWhoChangedWhat) {
   AddWeb();
   clock_.Advance(std::chrono::seconds(5));
   ASSERT_TRUE(Apply(AddBackends("web", {ParseBackendSpec(R"("10.0.0.3")")}), Author("root")).ok());
@@ -339,18 +340,18 @@ TEST_F(IntentLogTest, HistorySaysWhoChangedWhat) {
   EXPECT_EQ(nlohmann::json::parse(entries[0].changes).size(), 3U) << "a service and two backends";
 }
 
-TEST_F(IntentLogTest, HistoryNamesTheRevisionsThatItHas) {
+TEST_F(IntentLogTest, HistoryRefusesAnUnknownRevisionAndNamesItsOwn) {
   AddWeb();
   EXPECT_EQ(History(0).size(), 1U);
   EXPECT_TRUE(History(1).empty());
-  EXPECT_TRUE(history_status_.ok()) << "the next one is yet to come";
+  EXPECT_TRUE(history_status_.ok()) << "revision 2 does not exist yet, which is no error";
   EXPECT_TRUE(History(2).empty());
   EXPECT_EQ(history_status_.code(), ErrorCode::kHistoryGone);
-  EXPECT_THAT(history_status_.message(), HasSubstr("after revision 2 is not in the history"));
+  EXPECT_THAT(history_status_.message(), HasSubstr("after revision 2 are not in the history"));
   EXPECT_THAT(history_status_.message(), HasSubstr("1 to 1"));
 }
 
-TEST_F(IntentLogTest, OthersBackendsAreTheirOwnersToChange) {
+TEST_F(IntentLogTest, OnlyTheOwnerMayChangeABackend) {
   AddWeb();
   const Author scaler("", "scaler");
   const Author people("root");
@@ -365,7 +366,7 @@ TEST_F(IntentLogTest, OthersBackendsAreTheirOwnersToChange) {
       return spec;
     });
   };
-  const Result<Applied> refused = Apply(weight(5), people);
+  const Result<Committed> refused = Apply(weight(5), people);
   EXPECT_EQ(refused.status().code(), ErrorCode::kWrongOwner);
   EXPECT_THAT(refused.status().message(), HasSubstr("belongs to scaler"));
   EXPECT_EQ(Apply(RemoveBackend("web", owned), people).status().code(), ErrorCode::kWrongOwner);
@@ -374,15 +375,23 @@ TEST_F(IntentLogTest, OthersBackendsAreTheirOwnersToChange) {
   EXPECT_EQ(Apply(ReplaceService(without), people).status().code(), ErrorCode::kWrongOwner);
   EXPECT_EQ(Apply(RemoveBackend("web", ParseEndpoint("10.0.0.1")), scaler).status().code(),
             ErrorCode::kWrongOwner)
-      << "nor may it change what is people's";
-  // People may always stop new flows, and let them come again.
+      << "a program must not change a backend of people";
+  // People may always stop new flows and allow them again.
   EXPECT_TRUE(Apply(weight(0), people).ok());
   EXPECT_TRUE(Apply(DrainBackend("web", owned, 1000), people).ok());
   EXPECT_TRUE(Apply(UndrainBackend("web", owned), people).ok());
   EXPECT_TRUE(Apply(weight(5), scaler).ok());
   EXPECT_TRUE(Apply(weight(6), forced).ok());
   Open();
-  EXPECT_EQ(Web("10.0.0.3")->owner, "scaler") << "still";
+  EXPECT_EQ(Web("10.0.0.3")->owner, "scaler") << "a forced change must not change the owner";
+}
+
+TEST(KnownChanges, KnowsOnlyTheCommittedChangeOfAGeneration) {
+  KnownChanges changes;
+  changes.Add(5, 111);
+  changes.Add(5, 222);  // the first one was refused by the disk
+  EXPECT_TRUE(changes.Knows(222, 5));
+  EXPECT_FALSE(changes.Knows(111, 5));
 }
 
 }  // namespace

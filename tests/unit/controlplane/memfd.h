@@ -1,4 +1,5 @@
-// A memfd with some bytes, as a dataplane sends it; not valid where this process has no descriptor for it.
+// Returns a memfd with `bytes`, such as a dataplane sends. It is not valid if the process has no
+// file descriptor left.
 #pragma once
 
 #include <unistd.h>

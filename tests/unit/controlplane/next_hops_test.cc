@@ -1,5 +1,5 @@
-// Next hops against a real kernel: a veth pair, a VLAN and a gateway in a network namespace of the
-// test's own. Skipped where the user may not make one.
+// Tests next hops with a real kernel: a veth pair, a VLAN and a gateway in a new network namespace.
+// Skipped if the user may not create a namespace.
 #include "controlplane/observe/neighbours/next_hops.h"
 
 #include <sched.h>
@@ -20,11 +20,11 @@ using testing::HasSubstr;
 
 class NextHopsTest : public testing::Test {
  protected:
-  // The namespace belongs to a thread, so that the other tests keep theirs.
+  // Runs `body` in a thread with its own namespace, so that other tests keep theirs.
   void InNamespace(const std::function<void()>& body) {
     std::thread thread([&] {
       if (::unshare(CLONE_NEWNET) != 0) {
-        missing_ = "may not make a network namespace";
+        missing_ = "this user may not create a network namespace";
       } else {
         body();
       }
@@ -47,8 +47,8 @@ class NextHopsTest : public testing::Test {
     return text;
   }
 
-  // left has 10.0.0.1/24; right answers nothing by itself (no address), so neighbours are what the
-  // test says.
+  // left has 10.0.0.1/24. right has no address and answers nothing, so the test alone decides which
+  // neighbours exist.
   static void MakePair() {
     ASSERT_TRUE(ConfigureLog("text", "off").ok());
     Ip("link add left type veth peer name right");
@@ -66,7 +66,7 @@ class NextHopsTest : public testing::Test {
     return done();
   }
 
-  std::string missing_;  // what the test cannot be run without
+  std::string missing_;  // why the test cannot run
 };
 
 const IpAddress kBackend = *IpAddress::Parse("10.0.0.11");
@@ -75,7 +75,7 @@ SnapshotNextHop Hop(const std::string& mac, const std::string& interface, uint16
   return {*MacAddress::Parse(mac), vlan, interface};
 }
 
-TEST_F(NextHopsTest, KnowsAtOnceWhatTheKernelKnows) {
+TEST_F(NextHopsTest, FindsAKnownNeighbourAtOnce) {
   InNamespace([] {
     MakePair();
     Ip("neigh add 10.0.0.11 lladdr 02:00:00:00:00:11 dev left nud permanent");
@@ -96,7 +96,8 @@ TEST_F(NextHopsTest, FollowsANeighboursMac) {
     ASSERT_TRUE(hops.Start().ok());
     hops.Follow(kBackend);
     EXPECT_EQ(hops.Find(kBackend), std::nullopt);
-    EXPECT_THAT(hops.Missing(kBackend), HasSubstr("waiting for the MAC of 10.0.0.11 on left"));
+    EXPECT_THAT(hops.MissingReason(kBackend),
+                HasSubstr("waiting for the MAC of 10.0.0.11 on left"));
     Ip("neigh replace 10.0.0.11 lladdr 02:00:00:00:00:11 dev left nud reachable");
     EXPECT_TRUE(RunUntil(&context, [&] { return changes == 1; }));
     EXPECT_EQ(hops.Find(kBackend), Hop("02:00:00:00:00:11", "left"));
@@ -106,7 +107,7 @@ TEST_F(NextHopsTest, FollowsANeighboursMac) {
   });
 }
 
-TEST_F(NextHopsTest, MacThatTheKernelForgetsStaysInUse) {
+TEST_F(NextHopsTest, KeepsAMacThatTheKernelForgets) {
   InNamespace([] {
     MakePair();
     Ip("neigh add 10.0.0.11 lladdr 02:00:00:00:00:11 dev left nud permanent");
@@ -126,7 +127,7 @@ TEST_F(NextHopsTest, MacThatTheKernelForgetsStaysInUse) {
   });
 }
 
-TEST_F(NextHopsTest, AsksTheKernelToResolve) {
+TEST_F(NextHopsTest, AsksTheKernelToResolveAnUnknownNeighbour) {
   InNamespace([] {
     MakePair();
     boost::asio::io_context context;
@@ -134,13 +135,13 @@ TEST_F(NextHopsTest, AsksTheKernelToResolve) {
     ASSERT_TRUE(hops.Start().ok());
     EXPECT_EQ(Output("ip neigh show 10.0.0.11"), "");
     hops.Follow(kBackend);
-    // Nobody answers, but somebody was asked; after three seconds the kernel gives up.
+    // The kernel has sent a request, and gets no answer. It gives up after three seconds.
     EXPECT_THAT(Output("ip neigh show 10.0.0.11"),
                 AnyOf(HasSubstr("INCOMPLETE"), HasSubstr("FAILED")));
   });
 }
 
-TEST_F(NextHopsTest, GatewayAndItsChange) {
+TEST_F(NextHopsTest, FollowsAGatewayAndItsChange) {
   InNamespace([] {
     MakePair();
     Ip("neigh add 10.0.0.254 lladdr 02:00:00:00:00:fe dev left nud permanent");
@@ -157,11 +158,11 @@ TEST_F(NextHopsTest, GatewayAndItsChange) {
         RunUntil(&context, [&] { return hops.Find(routed) == Hop("02:00:00:00:00:fd", "left"); }));
     Ip("route del 192.0.2.0/24");
     EXPECT_TRUE(RunUntil(&context, [&] { return !hops.Find(routed).has_value(); }));
-    EXPECT_THAT(hops.Missing(routed), HasSubstr("no route to 192.0.2.77"));
+    EXPECT_THAT(hops.MissingReason(routed), HasSubstr("no route to 192.0.2.77"));
   });
 }
 
-TEST_F(NextHopsTest, DefaultRoutesAndTheirChange) {
+TEST_F(NextHopsTest, FollowsDefaultRoutesAndTheirChange) {
   InNamespace([] {
     MakePair();
     Ip("address add 2001:db8:a::1/64 dev left nodad");
@@ -176,8 +177,8 @@ TEST_F(NextHopsTest, DefaultRoutesAndTheirChange) {
     hops.Follow(four);
     hops.Follow(six);
     EXPECT_EQ(hops.Find(four), std::nullopt);
-    EXPECT_EQ(hops.Missing(four), "this host has no IPv4 default route");
-    EXPECT_EQ(hops.Missing(six), "this host has no IPv6 default route");
+    EXPECT_EQ(hops.MissingReason(four), "this host has no IPv4 default route");
+    EXPECT_EQ(hops.MissingReason(six), "this host has no IPv6 default route");
     EXPECT_FALSE(hops.Waiting(four));
     Ip("route add default via 10.0.0.254");
     Ip("-6 route add default via 2001:db8:a::fe");
@@ -187,7 +188,7 @@ TEST_F(NextHopsTest, DefaultRoutesAndTheirChange) {
     Ip("route replace default via 10.0.0.253");
     EXPECT_TRUE(
         RunUntil(&context, [&] { return hops.Find(four) == Hop("02:00:00:00:00:fd", "left"); }));
-    Ip("route replace default via 10.0.0.99");  // nobody answers there
+    Ip("route replace default via 10.0.0.99");  // no neighbour has this address
     EXPECT_TRUE(RunUntil(&context, [&] { return hops.Waiting(four); }));
     EXPECT_EQ(hops.Find(four), std::nullopt);
     Ip("route del default");
@@ -197,7 +198,7 @@ TEST_F(NextHopsTest, DefaultRoutesAndTheirChange) {
   });
 }
 
-TEST_F(NextHopsTest, DefaultRouteIsFoundBehindFiltersAndOnlyThat) {
+TEST_F(NextHopsTest, FindsTheDefaultRouteAmongOtherRoutes) {
   InNamespace([] {
     MakePair();
     Ip("neigh add 10.0.0.254 lladdr 02:00:00:00:00:fe dev left nud permanent");
@@ -208,11 +209,11 @@ TEST_F(NextHopsTest, DefaultRouteIsFoundBehindFiltersAndOnlyThat) {
     NextHops hops(context.get_executor(), [] {});
     ASSERT_TRUE(hops.Start().ok());
     hops.Follow(four);
-    EXPECT_EQ(hops.Missing(four), "this host has no IPv4 default route");
+    EXPECT_EQ(hops.MissingReason(four), "this host has no IPv4 default route");
     hops.Forget(four);
     Ip("route add default dev left");
     hops.Follow(four);
-    EXPECT_EQ(hops.Missing(four), "the IPv4 default route has no gateway");
+    EXPECT_EQ(hops.MissingReason(four), "the IPv4 default route has no gateway");
     hops.Forget(four);
     Ip("route replace default via 10.0.0.254");
     hops.Follow(four);
@@ -220,7 +221,7 @@ TEST_F(NextHopsTest, DefaultRouteIsFoundBehindFiltersAndOnlyThat) {
   });
 }
 
-TEST_F(NextHopsTest, RouteThatLeadsBackToAFrontendIsNoNextHop) {
+TEST_F(NextHopsTest, RefusesARouteThatLeadsBackToAFrontend) {
   InNamespace([] {
     MakePair();
     Ip("neigh add 10.0.0.254 lladdr 02:00:00:00:00:fe dev left nud permanent");
@@ -234,22 +235,22 @@ TEST_F(NextHopsTest, RouteThatLeadsBackToAFrontendIsNoNextHop) {
     hops.SetFrontends({frontend});
     hops.Follow(routed);
     EXPECT_EQ(hops.Find(routed), std::nullopt);
-    EXPECT_EQ(hops.Missing(routed),
+    EXPECT_EQ(hops.MissingReason(routed),
               "its route leads to 10.0.0.254, a frontend: packets would come back in a loop");
     hops.SetFrontends({});
-    EXPECT_EQ(hops.Find(routed), Hop("02:00:00:00:00:fe", "left")) << "the frontend is gone";
+    EXPECT_EQ(hops.Find(routed), Hop("02:00:00:00:00:fe", "left")) << "the frontend was removed";
     hops.SetFrontends({frontend});
-    EXPECT_EQ(hops.Find(routed), std::nullopt) << "it was added after the backend";
+    EXPECT_EQ(hops.Find(routed), std::nullopt) << "the frontend was added after the backend";
     Ip("route replace 192.0.2.0/24 via 10.0.0.253");
     EXPECT_TRUE(
         RunUntil(&context, [&] { return hops.Find(routed) == Hop("02:00:00:00:00:fd", "left"); }));
     Ip("route replace 192.0.2.0/24 via 10.0.0.254");
     EXPECT_TRUE(RunUntil(&context, [&] { return !hops.Find(routed).has_value(); }))
-        << "the route changed afterwards";
+        << "the route changed after the frontend was added";
   });
 }
 
-TEST_F(NextHopsTest, VlanInterfaceIsItsParentWithATag) {
+TEST_F(NextHopsTest, ReportsAVlanInterfaceAsItsParentWithATag) {
   InNamespace([this] {
     MakePair();
     if (std::system("ip link add link left name left.100 type vlan id 100 2>/dev/null") != 0) {
@@ -268,7 +269,7 @@ TEST_F(NextHopsTest, VlanInterfaceIsItsParentWithATag) {
   });
 }
 
-TEST_F(NextHopsTest, Ipv6Neighbour) {
+TEST_F(NextHopsTest, FindsAnIpv6Neighbour) {
   InNamespace([] {
     MakePair();
     Ip("address add 2001:db8:a::1/64 dev left nodad");
@@ -282,7 +283,7 @@ TEST_F(NextHopsTest, Ipv6Neighbour) {
   });
 }
 
-TEST_F(NextHopsTest, OwnAddressIsNoNextHop) {
+TEST_F(NextHopsTest, RefusesAnAddressOfThisHost) {
   InNamespace([] {
     MakePair();
     boost::asio::io_context context;
@@ -291,7 +292,7 @@ TEST_F(NextHopsTest, OwnAddressIsNoNextHop) {
     const IpAddress own = *IpAddress::Parse("10.0.0.1");
     hops.Follow(own);
     EXPECT_EQ(hops.Find(own), std::nullopt);
-    EXPECT_THAT(hops.Missing(own), HasSubstr("no unicast route"));
+    EXPECT_THAT(hops.MissingReason(own), HasSubstr("no unicast route"));
   });
 }
 

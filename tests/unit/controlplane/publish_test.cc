@@ -1,4 +1,4 @@
-// Publishing over the link: restarts of either side, refusals, dataplanes that misbehave.
+// Publishing over the link: restarts of either side, refusals, and dataplanes that misbehave.
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -16,7 +16,7 @@
 #include "tests/unit/controlplane/http_client.h"
 #include "tests/unit/controlplane/memfd.h"
 #include "tests/unit/controlplane/support.h"
-#include "tests/unit/no_more_descriptors.h"
+#include "tests/unit/no_free_file_descriptors.h"
 
 namespace fairlead {
 namespace {
@@ -30,7 +30,8 @@ class PublishTest : public DaemonTest {
   bool WaitForInForce(uint64_t generation) {
     return WaitForStatus([=](const json& view) { return view["generation"] == generation; });
   }
-  // What the store holds before the daemon starts: web with a TCP check nobody answers in time.
+  // Fills the store before the daemon starts: service web with a TCP check that gets no answer in
+  // time.
   void Seed(HealthState state) {
     const std::unique_ptr<Store> store = *Store::Open(store_);
     Result<StoredState> state_before = store->Load();
@@ -61,14 +62,14 @@ class PublishTest : public DaemonTest {
   }
 };
 
-TEST_F(PublishTest, NeverConfiguredControlPlaneReplacesNothing) {
+TEST_F(PublishTest, UnconfiguredControlPlaneDoesNotReplaceTables) {
   FakeDataplane dataplane(link_, Forwarding(50));
   Start();
   ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
   EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 0);
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
   EXPECT_TRUE(dataplane.WaitForGeneration(51));
-  EXPECT_EQ(dataplane.publish_count(), 1U) << "the service's image was the first of all";
+  EXPECT_EQ(dataplane.publish_count(), 1U) << "no image may be published before the service exists";
 }
 
 TEST_F(PublishTest, RestartedDataplaneGetsTheStateAgain) {
@@ -93,7 +94,7 @@ TEST_F(PublishTest, RestartedControlPlaneDoesNotPublishWhatIsInForce) {
   daemon_ = nullptr;
   Start();
   ASSERT_TRUE(WaitForInForce(1));
-  EXPECT_EQ(dataplane.publish_count(), 1U) << "by the first process";
+  EXPECT_EQ(dataplane.publish_count(), 1U) << "only the first process may publish";
   ASSERT_EQ(Call("DELETE", "/v1/services/web").status, 204);
   EXPECT_TRUE(dataplane.WaitForGeneration(2));
 }
@@ -106,10 +107,11 @@ TEST_F(PublishTest, GenerationRisesAboveADataplaneThatIsAhead) {
   EXPECT_TRUE(WaitForInForce(1001));
   daemon_ = nullptr;
   Start();
-  EXPECT_GE(Call("GET", "/v1/status").json()["generation"], 1001) << "it was stored";
+  EXPECT_GE(Call("GET", "/v1/status").json()["generation"], 1001)
+      << "the generation must be stored";
 }
 
-TEST_F(PublishTest, AGenerationBeyondAllThatAreMadeIsNoObstacle) {
+TEST_F(PublishTest, PublishesToADataplaneWithAnImpossibleGeneration) {
   FakeDataplane dataplane(link_, Forwarding(UINT64_MAX));
   Start();
   ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
@@ -118,13 +120,13 @@ TEST_F(PublishTest, AGenerationBeyondAllThatAreMadeIsNoObstacle) {
   EXPECT_EQ(created.json()["generation"], 1);
 }
 
-TEST_F(PublishTest, SameGenerationWithOtherContentIsPublishedAnew) {
+TEST_F(PublishTest, SameGenerationWithOtherContentIsPublishedAgain) {
   {
     Start();
     ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
     daemon_ = nullptr;
   }
-  FakeDataplane dataplane(link_, Forwarding(1));  // digest 0: not ours
+  FakeDataplane dataplane(link_, Forwarding(1));  // digest 0: other content
   Start();
   EXPECT_TRUE(dataplane.WaitForGeneration(2));
 }
@@ -146,12 +148,12 @@ TEST_F(PublishTest, RestartKeepsUnhealthyBackendsOutOfService) {
   EXPECT_EQ(dataplane.StateOf("192.0.2.1"), BackendState::kDown);
 }
 
-TEST_F(PublishTest, DataplaneThatForwardsKeepsItsTablesWhileVerdictsAreMissing) {
+TEST_F(PublishTest, ForwardingDataplaneKeepsItsTablesUntilHealthIsKnownOrTheGraceEnds) {
   Seed(HealthState::kInitial);
   FakeDataplane dataplane(link_, Forwarding(7));
   const SteadyTime start = std::chrono::steady_clock::now();
   Start();
-  ASSERT_TRUE(dataplane.WaitForGeneration(8)) << "but not for ever";
+  ASSERT_TRUE(dataplane.WaitForGeneration(8)) << "the wait must end";
   EXPECT_GE(std::chrono::steady_clock::now() - start, kStartGrace);
 }
 
@@ -163,7 +165,7 @@ TEST_F(PublishTest, EmptyDataplaneGetsTheStateAtOnce) {
   EXPECT_EQ(dataplane.StateOf("192.0.2.1"), BackendState::kDown);
 }
 
-TEST_F(PublishTest, ReplyDoesNotWaitLongForADataplaneThatHangs) {
+TEST_F(PublishTest, ReplyWaitsOnlyBrieflyForADataplaneThatHangs) {
   FakeDataplane::Behaviour behaviour;
   behaviour.answer_publish = false;
   FakeDataplane dataplane(link_, behaviour);
@@ -175,12 +177,13 @@ TEST_F(PublishTest, ReplyDoesNotWaitLongForADataplaneThatHangs) {
   EXPECT_EQ(created.json()["in_force"], false);
   EXPECT_GE(std::chrono::steady_clock::now() - start, kInForceWait);
   EXPECT_LT(std::chrono::steady_clock::now() - start, 4 * kInForceWait);
-  EXPECT_EQ(Call("GET", "/v1/services/web").status, 200) << "durable all the same";
+  EXPECT_EQ(Call("GET", "/v1/services/web").status, 200)
+      << "the change must be stored although it is not in force";
 }
 
-TEST_F(PublishTest, NonsenseFromTheDataplaneEndsTheConnectionOnly) {
+TEST_F(PublishTest, MalformedMessageFromTheDataplaneEndsOnlyTheConnection) {
   FakeDataplane::Behaviour behaviour;
-  behaviour.raw_hello = "this is no link message";
+  behaviour.raw_hello = "this is not a link message";
   auto dataplane = std::make_unique<FakeDataplane>(link_, behaviour);
   Start();
   ASSERT_TRUE(WaitForStatus([](const json& view) {
@@ -192,16 +195,16 @@ TEST_F(PublishTest, NonsenseFromTheDataplaneEndsTheConnectionOnly) {
   EXPECT_TRUE(dataplane->WaitForGeneration(1));
 }
 
-// Nothing that failed waits for the next change.
-TEST_F(PublishTest, AMomentWithoutDescriptorsDelaysAChangeAndNoMore) {
+// What failed is retried without waiting for the next change.
+TEST_F(PublishTest, AChangeWithoutFreeFileDescriptorsIsOnlyDelayed) {
   FakeDataplane dataplane(link_);
   Start();
   ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
   HttpConnection connection(socket_);
   ASSERT_TRUE(connection.Send(RequestText("GET", "/v1/status")));
-  ASSERT_EQ(connection.Receive().status, 200) << "it is accepted";
+  ASSERT_EQ(connection.Receive().status, 200) << "the connection must be accepted";
   {
-    const NoMoreDescriptors none;
+    const NoFreeFileDescriptors none;
     ASSERT_TRUE(connection.Send(RequestText("POST", "/v1/services", kWeb)));
     const Answer changed = connection.Receive();
     ASSERT_EQ(changed.status, 201) << changed.body;
@@ -214,7 +217,7 @@ TEST_F(PublishTest, AMomentWithoutDescriptorsDelaysAChangeAndNoMore) {
   EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["error"], "");
 }
 
-TEST_F(PublishTest, ChangesWhileOneIsRefusedAreTriedAtOnce) {
+TEST_F(PublishTest, AChangeAfterARefusedOneIsPublishedAtOnce) {
   FakeDataplane::Behaviour behaviour;
   behaviour.refusal = "not this one";
   FakeDataplane dataplane(link_, behaviour);
@@ -225,40 +228,41 @@ TEST_F(PublishTest, ChangesWhileOneIsRefusedAreTriedAtOnce) {
   EXPECT_EQ(Call("POST", "/v1/services/web/backends", R"("10.0.0.2")").json()["in_force"], true);
 }
 
-// Files of this process may not grow beyond a size while it lives.
-class NoRoom {
+// While an object of this class lives, no file of this process can grow beyond `bytes`.
+class FileSizeLimit {
  public:
-  explicit NoRoom(rlim_t bytes) {
+  explicit FileSizeLimit(rlim_t bytes) {
     std::signal(SIGXFSZ, SIG_IGN);
     ::getrlimit(RLIMIT_FSIZE, &before_);
     rlimit none = before_;
     none.rlim_cur = bytes;
     ::setrlimit(RLIMIT_FSIZE, &none);
   }
-  ~NoRoom() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-  NoRoom(const NoRoom&) = delete;
-  NoRoom& operator=(const NoRoom&) = delete;
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
 
  private:
   rlimit before_{};
 };
 
-TEST_F(PublishTest, AStoreThatCannotBeWrittenHoldsForwardingUpNotAtAll) {
+TEST_F(PublishTest, AStoreThatCannotBeWrittenDoesNotDelayPublishing) {
   Start();
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
   EXPECT_EQ(Call("GET", "/v1/status").json()["store_error"], "");
   std::unique_ptr<FakeDataplane> dataplane;
   {
-    const NoRoom no_room(std::filesystem::file_size(store_ + "-wal"));
-    // The generation must rise above the dataplane's, which is to be stored.
+    const FileSizeLimit limit(std::filesystem::file_size(store_ + "-wal"));
+    // The generation must rise above the dataplane's, and the new one must be stored.
     dataplane = std::make_unique<FakeDataplane>(link_, Forwarding(1000));
     EXPECT_TRUE(dataplane->WaitForGeneration(1001));
     EXPECT_TRUE(WaitForInForce(1001));
-    // The store has a thread of its own: its failure comes when it comes.
+    // The store has its own thread, so its error can appear later.
     EXPECT_TRUE(AskUntil(socket_, "/v1/status",
                          [](const json& status) { return status["store_error"] != ""; }));
     EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["error"], "");
-    EXPECT_GE(Call("DELETE", "/v1/services/web").status, 500U) << "what cannot be kept is refused";
+    EXPECT_GE(Call("DELETE", "/v1/services/web").status, 500U)
+        << "a change that cannot be stored must be refused";
   }
   EXPECT_TRUE(AskUntil(socket_, "/v1/status",
                        [](const json& status) { return status["store_error"] == ""; }));
@@ -269,8 +273,8 @@ TEST_F(PublishTest, AStoreThatCannotBeWrittenHoldsForwardingUpNotAtAll) {
   EXPECT_EQ(dataplane->publish_count(), 1U);
 }
 
-// Its content must not replace what a newer one has put in force.
-TEST_F(PublishTest, AStoreThatIsOlderThanWhatIsInForceIsNotPublished) {
+// An older store must not replace what a newer one has put in force.
+TEST_F(PublishTest, AStoreOlderThanTheDataplanesTablesIsNotPublished) {
   Start();
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
   daemon_ = nullptr;
@@ -283,7 +287,8 @@ TEST_F(PublishTest, AStoreThatIsOlderThanWhatIsInForceIsNotPublished) {
   const size_t published = dataplane.publish_count();
   daemon_ = nullptr;
   std::filesystem::rename(store_ + ".old", store_);
-  std::filesystem::remove(store_ + ".acknowledged");  // the dataplane alone tells
+  // Now only the dataplane shows that the store is older.
+  std::filesystem::remove(store_ + ".acknowledged");
 
   Start();
   ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
@@ -292,7 +297,8 @@ TEST_F(PublishTest, AStoreThatIsOlderThanWhatIsInForceIsNotPublished) {
   const Answer changed = Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})");
   EXPECT_EQ(changed.json()["in_force"], false);
   EXPECT_EQ(dataplane.generation(), 2U);
-  EXPECT_EQ(dataplane.StateOf("10.0.0.1"), BackendState::kDraining) << "as it was";
+  EXPECT_EQ(dataplane.StateOf("10.0.0.1"), BackendState::kDraining)
+      << "the drain must stay in force";
   EXPECT_EQ(dataplane.publish_count(), published);
   daemon_ = nullptr;
 
@@ -302,7 +308,7 @@ TEST_F(PublishTest, AStoreThatIsOlderThanWhatIsInForceIsNotPublished) {
   EXPECT_EQ(dataplane.StateOf("10.0.0.1"), BackendState::kActive);
 }
 
-TEST_F(PublishTest, AnotherStoreIsNotPublishedEither) {
+TEST_F(PublishTest, AnUnrelatedStoreIsNotPublished) {
   Start();
   FakeDataplane dataplane(link_);
   ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
@@ -322,8 +328,8 @@ TEST_F(PublishTest, AnotherStoreIsNotPublishedEither) {
   EXPECT_EQ(dataplane.publish_count(), 1U);
 }
 
-// A dataplane that ends when it is sent an image, twice: it is not sent a third time.
-TEST_F(PublishTest, AChangeThatEndsTheDataplaneTwiceIsHeldBack) {
+// The dataplane dies twice when it receives an image. The image is not sent a third time.
+TEST_F(PublishTest, AChangeThatKillsTheDataplaneTwiceIsHeldBack) {
   Start();
   {
     FakeDataplane dataplane(link_);
@@ -334,11 +340,11 @@ TEST_F(PublishTest, AChangeThatEndsTheDataplaneTwiceIsHeldBack) {
   const auto last = Forwarding(1);
   for (uint64_t instance = 1; instance <= 2; ++instance) {
     FakeDataplane::Behaviour dying = last;
-    dying.hello.instance = instance;  // with the same pid: in PID namespaces of their own
+    dying.hello.instance = instance;  // with the same pid, as in separate PID namespaces
     dying.answer_publish = false;
     FakeDataplane dataplane(link_, dying);
-    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (dataplane.publish_count() == 0 && std::chrono::steady_clock::now() < patience) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (dataplane.publish_count() == 0 && std::chrono::steady_clock::now() < limit) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     ASSERT_EQ(dataplane.publish_count(), 1U);
@@ -352,11 +358,11 @@ TEST_F(PublishTest, AChangeThatEndsTheDataplaneTwiceIsHeldBack) {
   }));
   EXPECT_EQ(dataplane.publish_count(), 0U);
   const Answer other = Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 6})");
-  EXPECT_EQ(other.json()["in_force"], true) << "the next change is tried";
+  EXPECT_EQ(other.json()["in_force"], true) << "the next change must be published";
   EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["error"], "");
 }
 
-TEST_F(PublishTest, ABackupRestoresWhatWasThere) {
+TEST_F(PublishTest, ABackupRestoresTheConfiguration) {
   Start();
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
   const Answer backup = Call("GET", "/v1/store/backup");
@@ -366,14 +372,14 @@ TEST_F(PublishTest, ABackupRestoresWhatWasThere) {
   daemon_ = nullptr;
   std::filesystem::remove(store_);
   std::ofstream(store_, std::ios::binary) << backup.body;
-  accept_older_store_ = true;  // it is, by one change
+  accept_older_store_ = true;  // the backup is older by one change
   Start();
   EXPECT_EQ(Call("GET", "/v1/services/web").status, 200);
 }
 
-TEST_F(PublishTest, ADataplaneOfAnotherVersionIsToldOfOnce) {
+TEST_F(PublishTest, ADataplaneOfAnotherVersionIsLoggedOnce) {
   FakeDataplane::Behaviour behaviour;
-  behaviour.raw_hello = "this is no link message";
+  behaviour.raw_hello = "this is not a link message";
   FakeDataplane dataplane(link_, behaviour);
   testing::internal::CaptureStderr();
   ASSERT_TRUE(ConfigureLog("json", "warning").ok());
@@ -387,7 +393,7 @@ TEST_F(PublishTest, ADataplaneOfAnotherVersionIsToldOfOnce) {
   EXPECT_EQ(log.find("dataplane_disconnected", first + 1), std::string::npos) << log;
 }
 
-TEST_F(PublishTest, TellsOnceThatAnotherStationAnnouncesAFrontendsAddress) {
+TEST_F(PublishTest, LogsOnceThatAnotherStationAnnouncesAFrontendsAddress) {
   FakeDataplane dataplane(link_);
   const auto announce = [&](uint64_t total) {
     DataplaneStats stats;
@@ -396,19 +402,19 @@ TEST_F(PublishTest, TellsOnceThatAnotherStationAnnouncesAFrontendsAddress) {
   };
   testing::internal::CaptureStderr();
   ASSERT_TRUE(ConfigureLog("json", "warning").ok());
-  // Answers that come too late are not looked at: until one with this total was.
-  const auto looked_at = [&](uint64_t total) {
+  // Waits until statistics with this total arrived, since answers that are too late are ignored.
+  const auto seen = [&](uint64_t total) {
     return AskUntil(socket_, "/v1/stats", [=](const json& stats) {
       return stats["totals"]["drops"].value("address_conflict", uint64_t{0}) == total;
     });
   };
   announce(1);
   Start();
-  EXPECT_TRUE(looked_at(1));
+  EXPECT_TRUE(seen(1));
   announce(4);
-  EXPECT_TRUE(looked_at(4));
+  EXPECT_TRUE(seen(4));
   announce(9);
-  EXPECT_TRUE(looked_at(9));
+  EXPECT_TRUE(seen(9));
   daemon_ = nullptr;
   const std::string log = testing::internal::GetCapturedStderr();
   const size_t event = log.find(R"("event":"address_conflict")");
@@ -417,16 +423,16 @@ TEST_F(PublishTest, TellsOnceThatAnotherStationAnnouncesAFrontendsAddress) {
   EXPECT_EQ(log.find("address_conflict", event + 30), std::string::npos) << log;
 }
 
-TEST(Seqpacket, ReadsAMemfdOfTheSizeThatItsMessageSays) {
+TEST(Seqpacket, ReadsAMemfdOfTheSizeInItsMessage) {
   const std::vector<std::byte> bytes(100, std::byte{7});
   const UniqueFd memfd = MakeMemfd(bytes);
-  EXPECT_EQ(*ReadDescriptor(memfd.get(), 100), bytes);
-  EXPECT_EQ(*ReadDescriptor(memfd.get(), 100, std::vector<std::byte>(500)), bytes);
-  EXPECT_EQ(ReadDescriptor(memfd.get(), 101).status().code(), ErrorCode::kDataLoss);
+  EXPECT_EQ(*ReadFileDescriptor(memfd.get(), 100), bytes);
+  EXPECT_EQ(*ReadFileDescriptor(memfd.get(), 100, std::vector<std::byte>(500)), bytes);
+  EXPECT_EQ(ReadFileDescriptor(memfd.get(), 101).status().code(), ErrorCode::kDataLoss);
 }
 
-// One backend that the dataplane cannot use: it is told of wherever one looks, and holds nothing up.
-TEST_F(PublishTest, ABackendThatIsLeftOutIsToldAndHoldsNothingUp) {
+// The dataplane cannot use one backend. All views report it, and everything else takes effect.
+TEST_F(PublishTest, ALeftOutBackendIsReportedAndDelaysNothing) {
   FakeDataplane dataplane(link_);
   dataplane.SetLeftOut("10.0.0.2", LeftOut::k_interface_no_port);
   Start();
@@ -438,12 +444,12 @@ TEST_F(PublishTest, ABackendThatIsLeftOutIsToldAndHoldsNothingUp) {
   const Answer added = Call("POST", "/v1/services/web/backends",
                             R"({"address": "10.0.0.2", "mac": "02:00:00:00:00:02"})");
   EXPECT_EQ(added.status, 201);
-  EXPECT_EQ(added.json()["in_force"], false) << "it is not, whatever else is";
+  EXPECT_EQ(added.json()["in_force"], false) << "a left out backend is not in force";
   EXPECT_THAT(added.headers, HasSubstr("Fairlead-In-Force: false"));
   const json backend = added.json()["backends"][0];
   EXPECT_EQ(backend["state"], "unused");
   EXPECT_EQ(backend["left_out"]["code"], "interface_no_port");
-  EXPECT_THAT(std::string(backend["reason"]), HasSubstr("left out: its next hop leaves by"));
+  EXPECT_THAT(std::string(backend["reason"]), HasSubstr("left out: its next hop is on"));
   EXPECT_THAT(Call("GET", "/metrics").body,
               HasSubstr("fairlead_backends_left_out{reason=\"interface_no_port\"} 1"));
   const json status = Call("GET", "/v1/status").json();
@@ -453,18 +459,18 @@ TEST_F(PublishTest, ABackendThatIsLeftOutIsToldAndHoldsNothingUp) {
   const Answer why = Call("POST", "/v1/explain", R"({"protocol": "tcp",
       "source": "198.51.100.7:40000", "destination": "203.0.113.10:80"})");
   EXPECT_EQ(why.json()["backend"], "10.0.0.1");
-  EXPECT_THAT(std::string(why.json()["why"]), HasSubstr("Left out is backend 10.0.0.2"));
+  EXPECT_THAT(std::string(why.json()["why"]), HasSubstr("Backend 10.0.0.2 is left out"));
 
-  // What concerns others is in force.
+  // Changes of other backends are in force.
   EXPECT_EQ(
       Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})").json()["in_force"],
       true);
-  // It mends itself with the next image.
+  // With the next image, the dataplane can use the backend again.
   dataplane.SetLeftOut("10.0.0.2", LeftOut::kNo);
-  const Answer mended = Call("PATCH", "/v1/services/web/backends/10.0.0.2", R"({"weight": 7})");
-  EXPECT_EQ(mended.json()["in_force"], true);
-  EXPECT_EQ(mended.json()["state"], "unchecked");
-  EXPECT_EQ(mended.json()["left_out"], nullptr);
+  const Answer used_again = Call("PATCH", "/v1/services/web/backends/10.0.0.2", R"({"weight": 7})");
+  EXPECT_EQ(used_again.json()["in_force"], true);
+  EXPECT_EQ(used_again.json()["state"], "unchecked");
+  EXPECT_EQ(used_again.json()["left_out"], nullptr);
 }
 
 TEST_F(PublishTest, AFrontendOnAnAddressOfDataplaneYamlIsRefusedOrLeftOut) {
@@ -490,7 +496,7 @@ TEST_F(PublishTest, AFrontendOnAnAddressOfDataplaneYamlIsRefusedOrLeftOut) {
   EXPECT_EQ(status["left_out_frontends"][0]["frontend"], "203.0.113.10:80/tcp");
   const Answer web = Call("PATCH", "/v1/services/web", R"({"fail_open": false})");
   EXPECT_EQ(web.status, 200);
-  EXPECT_EQ(web.json()["in_force"], false) << "no client is served";
+  EXPECT_EQ(web.json()["in_force"], false) << "the only frontend is left out";
   EXPECT_EQ(web.json()["left_out_frontends"][0]["code"], "own_address");
   EXPECT_THAT(Call("GET", "/metrics").body, HasSubstr("fairlead_frontends_left_out 1"));
   const Answer why = Call("POST", "/v1/explain", R"({"protocol": "tcp",
@@ -499,7 +505,7 @@ TEST_F(PublishTest, AFrontendOnAnAddressOfDataplaneYamlIsRefusedOrLeftOut) {
               HasSubstr("Frontend 203.0.113.10:80/tcp of service web is left out"));
 }
 
-// Whoever connects to a dataplane that has the very image learns of it as well.
+// A control plane that connects to a dataplane with the same image also learns what is left out.
 TEST_F(PublishTest, ARestartedControlPlaneLearnsWhatIsLeftOut) {
   FakeDataplane dataplane(link_);
   dataplane.SetLeftOut("10.0.0.1", LeftOut::k_mtu_too_small);
@@ -511,10 +517,10 @@ TEST_F(PublishTest, ARestartedControlPlaneLearnsWhatIsLeftOut) {
   daemon_.reset();
   Start();
   EXPECT_TRUE(AskUntil(socket_, "/v1/status", count));
-  EXPECT_EQ(dataplane.publish_count(), published) << "it has that image already";
+  EXPECT_EQ(dataplane.publish_count(), published) << "the dataplane has that image already";
 }
 
-// Two stores that were never one: with the same seed and services they choose alike.
+// Two unrelated stores with the same seed and services select the same backends.
 TEST_F(PublishTest, TheSameSeedGivesTheSameTable) {
   FakeDataplane dataplane(link_);
   const auto begin = [&](const std::string& store) {
@@ -537,15 +543,16 @@ TEST_F(PublishTest, TheSameSeedGivesTheSameTable) {
   EXPECT_EQ(changed["in_force"], true);
   EXPECT_THAT(std::string(changed["warnings"][0]), HasSubstr("all slots change"));
   EXPECT_EQ(Call("GET", "/v1/status").json()["table_digest"], first["table_digest"]);
-  EXPECT_EQ(Call("PUT", "/v1/seed", seed).json()["warnings"], json::array()) << "nothing changes";
+  EXPECT_EQ(Call("PUT", "/v1/seed", seed).json()["warnings"], json::array())
+      << "the same seed changes no slot";
   for (const char* bad : {R"({"hash_seed": 0})", R"({"hash_seed": -1})", R"({"hash_seed": "1"})",
                           R"({"seed": 1})", "{}"}) {
     EXPECT_EQ(Call("PUT", "/v1/seed", bad).status, 400) << bad;
   }
 }
 
-// The seed of a store without services configures nothing: the dataplane keeps what it has.
-TEST_F(PublishTest, ASeedAloneReplacesNothing) {
+// A seed without services does not count as configuration. The dataplane keeps its tables.
+TEST_F(PublishTest, ASeedAloneDoesNotReplaceTables) {
   FakeDataplane dataplane(link_, Forwarding(50));
   Start();
   ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
@@ -553,7 +560,7 @@ TEST_F(PublishTest, ASeedAloneReplacesNothing) {
   EXPECT_EQ(Call("GET", "/v1/status").json()["hash_seed"], 42);
   daemon_.reset();
   Start();
-  EXPECT_EQ(Call("GET", "/v1/status").json()["hash_seed"], 42) << "it is stored";
+  EXPECT_EQ(Call("GET", "/v1/status").json()["hash_seed"], 42) << "the seed must be stored";
   EXPECT_EQ(dataplane.publish_count(), 0U);
 }
 

@@ -1,4 +1,4 @@
-// A resource of the test's own: what it takes to add one is in this file alone.
+// A resource that exists only in this file. The file has all that a new resource needs.
 #include "controlplane/core/resource.h"
 
 #include <map>
@@ -130,7 +130,7 @@ void Describe(const IntentChange& change, json* changes) {
   }
 }
 
-Status Judge(RuleBook*, const IntentView&, const IntentView& after) {
+Status Validate(RuleBook*, const IntentView&, const IntentView& after) {
   for (const auto& [name, note] : after->Content<Notes>()) {
     if (after->Find(name) == nullptr) continue;
     return AlreadyExists("note '" + name + "': a service has that name; choose another");
@@ -140,7 +140,7 @@ Status Judge(RuleBook*, const IntentView&, const IntentView& after) {
 
 asio::awaitable<HttpReply> ChangeNote(Api* api, const HttpRequest& request, json view,
                                       Mutation mutation) {
-  const Result<Applied> applied = co_await ApplyChange(api, request, std::move(mutation));
+  const Result<Committed> applied = co_await ApplyChange(api, request, std::move(mutation));
   if (!applied.ok()) co_return ErrorReply(applied.status());
   const bool in_force = co_await api->publisher->WaitInForce(applied->revision, kInForceWait);
   const unsigned status = view.is_null() ? 204 : 200;
@@ -187,7 +187,7 @@ constinit const Resource kNotes = {.name = "notes",
                                    .save = Save,
                                    .load = Load,
                                    .describe = Describe,
-                                   .judge = Judge,
+                                   .validate = Validate,
                                    .add_routes = AddNoteRoutes};
 
 // ---- The tests.
@@ -234,7 +234,7 @@ class ResourceTest : public testing::Test {
   std::unique_ptr<RunningDaemon> daemon_;
 };
 
-TEST_F(ResourceTest, IsChangedOverHttpAtTheRevisionThatTheCallerKnows) {
+TEST_F(ResourceTest, IsChangedOverHttpOnlyAtTheRevisionThatTheCallerExpects) {
   StartWithNotes();
   const Answer put = Call("PUT", "/v1/notes/hello", R"({"text": "one"})");
   EXPECT_EQ(put.status, 200) << put.body;
@@ -253,7 +253,7 @@ TEST_F(ResourceTest, IsChangedOverHttpAtTheRevisionThatTheCallerKnows) {
   EXPECT_EQ(Call("GET", "/v1/notes").json()["notes"], json::object());
 }
 
-TEST_F(ResourceTest, IsRefusedByItsFieldsAndByItsOwnRule) {
+TEST_F(ResourceTest, IsRefusedByItsFieldsAndByItsRule) {
   StartWithNotes();
   const Answer field = Call("PUT", "/v1/notes/a", R"({"text": "x", "priority": 10})");
   EXPECT_EQ(field.status, 400);
@@ -261,7 +261,7 @@ TEST_F(ResourceTest, IsRefusedByItsFieldsAndByItsOwnRule) {
   EXPECT_EQ(field.json()["error"]["message"], "priority: 10 is not within 0..9");
   ASSERT_EQ(Call("POST", "/v1/services", Service("web")).status, 201);
   ASSERT_EQ(Call("PUT", "/v1/notes/dns", R"({"text": "x"})").status, 200);
-  // From either side.
+  // The rule refuses changes of either resource.
   const Answer note = Call("PUT", "/v1/notes/web", R"({"text": "x"})");
   EXPECT_EQ(note.status, 409);
   EXPECT_EQ(note.json()["error"]["message"], "note 'web': a service has that name; choose another");
@@ -271,7 +271,7 @@ TEST_F(ResourceTest, IsRefusedByItsFieldsAndByItsOwnRule) {
   EXPECT_EQ(Call("GET", "/v1/services").json()["services"].size(), 1U);
 }
 
-TEST_F(ResourceTest, SurvivesARestartAlsoInAStoreThatHadNoTableForIt) {
+TEST_F(ResourceTest, SurvivesARestartAlsoInAStoreThatLackedItsTable) {
   ASSERT_TRUE(Start(BuiltInResources()).ok());
   ASSERT_EQ(Call("POST", "/v1/services", Service("web")).status, 201);
   StartWithNotes();
@@ -284,14 +284,14 @@ TEST_F(ResourceTest, SurvivesARestartAlsoInAStoreThatHadNoTableForIt) {
   EXPECT_EQ(Call("GET", "/v1/services").json()["services"].size(), 1U);
 }
 
-TEST_F(ResourceTest, IsInTheHistoryAndToldToWatchers) {
+TEST_F(ResourceTest, IsInTheHistoryAndInTheWatch) {
   StartWithNotes();
   ASSERT_EQ(Call("PUT", "/v1/notes/a", R"({"text": "one"})").status, 200);
   HttpConnection watcher(socket_);
   std::string request = RequestText("GET", "/v1/watch");
   request.insert(request.find("\r\n") + 2, "Fairlead-From: 0\r\n");
   watcher.Send(request);
-  // Of the history, and as it comes.
+  // First an event from the history, then one of a new change.
   EXPECT_THAT(
       watcher.ReceiveUntil("\"synced\""),
       HasSubstr(R"("changes":[{"after":{"priority":3,"text":"one"},"before":null,"note":"a"}])"));
@@ -301,7 +301,7 @@ TEST_F(ResourceTest, IsInTheHistoryAndToldToWatchers) {
       HasSubstr(R"("after":{"priority":3,"text":"two"},"before":{"priority":3,"text":"one"})"));
 }
 
-TEST_F(ResourceTest, ADamagedRowIsRefused) {
+TEST_F(ResourceTest, AMissingRowIsRefused) {
   StartWithNotes();
   ASSERT_EQ(Call("PUT", "/v1/notes/a", R"({"text": "one"})").status, 200);
   daemon_.reset();
@@ -315,7 +315,7 @@ TEST_F(ResourceTest, ADamagedRowIsRefused) {
   EXPECT_THAT(started.message(), HasSubstr("the digest of all rows"));
 }
 
-TEST_F(ResourceTest, IsInNoProgramThatDoesNotListIt) {
+TEST_F(ResourceTest, IsUnknownToAProgramThatDoesNotListIt) {
   ASSERT_TRUE(Start(BuiltInResources()).ok());
   EXPECT_EQ(Call("GET", "/v1/notes").status, 404);
   StartWithNotes();
@@ -323,7 +323,7 @@ TEST_F(ResourceTest, IsInNoProgramThatDoesNotListIt) {
   const Status refused = Start(BuiltInResources());
   EXPECT_EQ(refused.code(), ErrorCode::kFailedPrecondition);
   EXPECT_THAT(refused.message(), HasSubstr("a table 'notes', which this fairleadd does not know"));
-  // Without rows it is no obstacle.
+  // A table without rows is accepted.
   StartWithNotes();
   ASSERT_EQ(Call("DELETE", "/v1/notes/a").status, 204);
   EXPECT_TRUE(Start(BuiltInResources()).ok());

@@ -20,14 +20,14 @@ std::vector<std::string> Split(std::string_view target) {
   return segments.ok() ? *std::move(segments) : std::vector<std::string>();
 }
 
-TEST(SplitTarget, DecodesEachSegmentByItself) {
+TEST(SplitTarget, DecodesEachSegmentSeparately) {
   EXPECT_THAT(Split("/v1/services/web"), ElementsAre("v1", "services", "web"));
   EXPECT_THAT(Split("/a%2Fb/%5B2001:db8::1%5D:80"), ElementsAre("a/b", "[2001:db8::1]:80"));
   EXPECT_THAT(Split("/a/"), ElementsAre("a", ""));
   EXPECT_THAT(Split("/"), ElementsAre(""));
 }
 
-TEST(SplitTarget, RefusesWhatIsNoPlainPath) {
+TEST(SplitTarget, RejectsATargetThatIsNotAPlainPath) {
   for (const char* target : {"", "v1", "*", "http://x/v1", "/a%", "/a%2", "/a%zz", "/a%00b",
                              "/a%0a", "/a%7F", "/v1/status?verbose=1", "/a?"}) {
     EXPECT_FALSE(SplitTarget(target).ok()) << target;
@@ -69,7 +69,7 @@ class RouterTest : public testing::Test {
   std::string pattern_;
 };
 
-TEST_F(RouterTest, FindsByMethodAndPathAndGivesParameters) {
+TEST_F(RouterTest, FindsAHandlerByMethodAndPathAndReturnsParameters) {
   EXPECT_EQ(Ask("GET", "/things").body, "list");
   EXPECT_EQ(Ask("GET", "/things/a%20b").body, "show thing=a b");
   EXPECT_EQ(pattern_, "/things/{thing}");
@@ -83,7 +83,7 @@ TEST_F(RouterTest, UnknownPathIs404) {
   EXPECT_EQ(pattern_, "");
 }
 
-TEST_F(RouterTest, WrongMethodIs405AndSaysWhichAreRight) {
+TEST_F(RouterTest, WrongMethodIs405AndNamesTheAllowedOnes) {
   const HttpReply reply = Ask("PUT", "/things/x");
   EXPECT_EQ(reply.status, 405U);
   EXPECT_THAT(reply.headers, testing::Contains(testing::Pair("Allow", "GET, DELETE")));
@@ -91,7 +91,7 @@ TEST_F(RouterTest, WrongMethodIs405AndSaysWhichAreRight) {
 
 TEST_F(RouterTest, BadTargetIs400) { EXPECT_EQ(Ask("GET", "/things/%zz").status, 400U); }
 
-TEST(ErrorReply, NamesTheFieldOfADecodersMessage) {
+TEST(ErrorReply, NamesTheFieldOfADecodeError) {
   const HttpReply reply =
       ErrorReply(InvalidArgument("backends[1].weight: 2000 is not within 0..1000"));
   EXPECT_EQ(reply.status, 400U);
@@ -106,7 +106,7 @@ TEST(FormatRfc3339, IsUtcWithMilliseconds) {
   EXPECT_EQ(FormatRfc3339(-1), "1969-12-31T23:59:59.999Z");
 }
 
-TEST(Log, TextQuotesWhatWouldBreakTheLine) {
+TEST(Log, TextQuotesValuesThatWouldBreakTheLine) {
   EXPECT_EQ(FormatLogLine(false, "T", LogLevel::kInfo, "event",
                           {{"plain", "10.0.0.1:80"},
                            {"blank", "a b"},
@@ -118,7 +118,7 @@ TEST(Log, TextQuotesWhatWouldBreakTheLine) {
             R"(quote="say \"x\"" count=3)");
 }
 
-TEST(Log, JsonIsOneObjectALine) {
+TEST(Log, JsonIsOneObjectPerLine) {
   const std::string line = FormatLogLine(true, "T", LogLevel::kError, "event",
                                          {{"reason", "bad \xff byte\nand line"}, {"count", 3}});
   EXPECT_EQ(line.find('\n'), std::string::npos);

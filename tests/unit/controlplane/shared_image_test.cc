@@ -17,18 +17,18 @@ using Writes = SnapshotAssembler::Writes;
 
 class SharedImageTest : public ::testing::Test {
  protected:
-  Bytes Content(int fd, size_t size) { return ReadDescriptor(fd, size).value(); }
+  Bytes Content(int fd, size_t size) { return ReadFileDescriptor(fd, size).value(); }
   SharedImage shared_;
 };
 
-TEST_F(SharedImageTest, TakesOverWhatWasWrittenAndNothingElse) {
+TEST_F(SharedImageTest, CopiesOnlyTheReportedRanges) {
   Bytes image(10'000, std::byte{1});
   const int fd = shared_.Update(image, {.all = true}).value();
   EXPECT_EQ(Content(fd, image.size()), image);
   image[17] = image[18] = image[9'999] = std::byte{7};
-  Bytes untold = image;
-  untold[5'000] = std::byte{9};  // nobody said so
-  ASSERT_EQ(shared_.Update(untold, {.ranges = {{17, 2}, {9'999, 1}}}).value(), fd);
+  Bytes unreported = image;
+  unreported[5'000] = std::byte{9};  // no range reports this byte
+  ASSERT_EQ(shared_.Update(unreported, {.ranges = {{17, 2}, {9'999, 1}}}).value(), fd);
   EXPECT_EQ(Content(fd, image.size()), image);
 }
 
@@ -41,19 +41,20 @@ TEST_F(SharedImageTest, HasExactlyTheImagesLength) {
   }
 }
 
-// The dataplane maps it: a file that shrank under a mapping would end it.
+// The dataplane maps the file. If a mapped file shrank, the dataplane would crash.
 TEST_F(SharedImageTest, CannotShrink) {
   const Bytes image(8192, std::byte{3});
   const int fd = shared_.Update(image, {.all = true}).value();
   EXPECT_NE(::ftruncate(fd, 0), 0);
 }
 
-TEST_F(SharedImageTest, WhatIsForgottenIsLeftAsItIs) {
+TEST_F(SharedImageTest, DoesNotChangeAForgottenFile) {
   const Bytes image(100, std::byte{3});
   const UniqueFd held(::dup(shared_.Update(image, {.all = true}).value()));
   shared_.Forget();
   const Bytes next(100, std::byte{4});
-  EXPECT_EQ(Content(shared_.Update(next, {}).value(), 100), next) << "all of it";
+  EXPECT_EQ(Content(shared_.Update(next, {}).value(), 100), next)
+      << "after Forget, the whole image must be written";
   EXPECT_EQ(Content(held.get(), 100), image);
 }
 

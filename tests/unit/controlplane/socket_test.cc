@@ -48,13 +48,13 @@ TEST_F(SocketTest, ReplacesAStaleSocket) {
   EXPECT_TRUE(Connects());
 }
 
-TEST_F(SocketTest, RefusesALiveOneAndLeavesItAlone) {
+TEST_F(SocketTest, RefusesASocketInUseAndDoesNotChangeIt) {
   const Result<ListeningSocket> first = ListenUnix(path_);
   ASSERT_TRUE(first.ok());
   const Result<ListeningSocket> second = ListenUnix(path_);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), ErrorCode::kFailedPrecondition);
-  EXPECT_THAT(second.status().message(), HasSubstr("another fairleadd listens"));
+  EXPECT_THAT(second.status().message(), HasSubstr("another fairleadd already listens"));
   EXPECT_TRUE(Connects());
 }
 
@@ -67,7 +67,7 @@ TEST_F(SocketTest, NeverFollowsASymbolicLink) {
     std::filesystem::create_symlink(to, path_);
     const Result<ListeningSocket> socket = ListenUnix(path_);
     EXPECT_EQ(socket.status().code(), ErrorCode::kFailedPrecondition) << to;
-    EXPECT_TRUE(std::filesystem::is_symlink(path_)) << "it is left for its owner to remove";
+    EXPECT_TRUE(std::filesystem::is_symlink(path_)) << "the link must not be removed";
     std::filesystem::remove(path_);
   }
   EXPECT_FALSE(std::filesystem::exists(directory_.File("missing")));
@@ -85,7 +85,7 @@ TEST_F(SocketTest, RefusesAPathThatIsTooLong) {
             ErrorCode::kInvalidArgument);
 }
 
-TEST_F(SocketTest, RemovesOnlyItsOwn) {
+TEST_F(SocketTest, RemovesOnlyTheSocketThatItCreated) {
   const Result<ListeningSocket> first = ListenUnix(path_);
   ASSERT_TRUE(first.ok());
   std::filesystem::rename(path_, path_ + ".moved");

@@ -16,7 +16,7 @@ class StatusBoardTest : public CoreTest {
   }
 };
 
-TEST_F(StatusBoardTest, SinceStaysWhenOnlyTheVerdictChanges) {
+TEST_F(StatusBoardTest, SinceStaysWhenTheHealthStateStays) {
   SetHealth("web", "10.0.0.1", HealthState::kHealthy);
   const int64_t since = StatusOf("web", "10.0.0.1").health.since_ms;
   clock_.Advance(std::chrono::seconds(5));
@@ -26,30 +26,30 @@ TEST_F(StatusBoardTest, SinceStaysWhenOnlyTheVerdictChanges) {
   EXPECT_EQ(StatusOf("web", "10.0.0.1").health.since_ms, since + 5000);
 }
 
-TEST_F(StatusBoardTest, IsSettledWhenEveryBackendHasAVerdictAndANextHop) {
-  EXPECT_FALSE(board_->settled());
+TEST_F(StatusBoardTest, IsCompleteWhenEveryBackendHasAHealthStateAndANextHop) {
+  EXPECT_FALSE(board_->complete());
   const SnapshotNextHop hop{*MacAddress::Parse("02:00:00:00:00:01"), 0, "eth0"};
   for (const char* endpoint : {"10.0.0.1", "10.0.0.2"}) {
     SetHealth("web", endpoint, HealthState::kUnhealthy);
-    EXPECT_FALSE(board_->settled());
+    EXPECT_FALSE(board_->complete());
     board_->SetNextHop(Backend("web", endpoint)->id, hop);
   }
-  EXPECT_TRUE(board_->settled());
+  EXPECT_TRUE(board_->complete());
   board_->SetClientNextHop(Family::kIpv4, std::nullopt, /*waiting=*/true);
-  EXPECT_FALSE(board_->settled());
+  EXPECT_FALSE(board_->complete());
   board_->SetClientNextHop(Family::kIpv4, std::nullopt, /*waiting=*/false);
-  EXPECT_TRUE(board_->settled());
+  EXPECT_TRUE(board_->complete());
   board_->SetNextHop(Backend("web", "10.0.0.1")->id, std::nullopt);
-  EXPECT_FALSE(board_->settled());
+  EXPECT_FALSE(board_->complete());
   ASSERT_TRUE(Apply(RemoveBackend("web", ParseEndpoint("10.0.0.1"))).ok());
-  EXPECT_TRUE(board_->settled()) << "what is gone is waited for no more";
+  EXPECT_TRUE(board_->complete()) << "a removed backend must not count";
 }
 
-TEST_F(StatusBoardTest, TellsWhatChangedSince) {
+TEST_F(StatusBoardTest, ReportsTheChangesSinceAPosition) {
   const uint64_t start = board_->next_change();
   const uint32_t id = Backend("web", "10.0.0.1")->id;
   SetHealth("web", "10.0.0.1", HealthState::kHealthy);
-  SetHealth("web", "10.0.0.1", HealthState::kHealthy);  // says nothing new
+  SetHealth("web", "10.0.0.1", HealthState::kHealthy);  // no change
   board_->SetDrain(id, {.drain_revision = 2});
   board_->SetDrain(id, {.drain_revision = 2, .remaining_flows = 7});
   std::vector<StatusBoard::Facet> facets;
@@ -63,10 +63,11 @@ TEST_F(StatusBoardTest, TellsWhatChangedSince) {
   for (int i = 0; i < 70'000; ++i) {
     board_->SetHealth(id, i % 2 == 0 ? HealthState::kUnhealthy : HealthState::kHealthy, {});
   }
-  EXPECT_FALSE(board_->VisitChangesSince(start, [](const auto&) {})) << "not remembered any more";
+  EXPECT_FALSE(board_->VisitChangesSince(start, [](const auto&) {}))
+      << "changes that old are no longer kept";
 }
 
-TEST_F(StatusBoardTest, TheDataplanesVerdictsReplaceEarlierOnes) {
+TEST_F(StatusBoardTest, ANewListOfLeftOutBackendsReplacesTheLastOne) {
   const uint32_t first = Backend("web", "10.0.0.1")->id;
   const uint32_t second = Backend("web", "10.0.0.2")->id;
   EXPECT_EQ(board_->SetLeftOut({{first, LeftOut::k_interface_no_port}}), std::vector{first});

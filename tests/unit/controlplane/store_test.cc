@@ -44,7 +44,7 @@ class StoreTest : public testing::Test {
     return store.ok() ? *std::move(store) : nullptr;
   }
 
-  // 10.0.0.N for id 100 + N.
+  // Backend 10.0.0.N has id 100 + N.
   static BackendIntent BackendWithWeight(uint32_t id, uint16_t weight) {
     BackendIntent backend;
     backend.id = id;
@@ -54,7 +54,7 @@ class StoreTest : public testing::Test {
     return backend;
   }
 
-  // One service, three backends, a drain and a health verdict, at generation 3.
+  // Writes one service, three backends, a drain and one health state, at generation 3.
   static void Fill(Store* store) {
     const ServiceSpec service = ParseServiceSpec(
         R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"], "drain_timeout": "60s"})");
@@ -95,7 +95,7 @@ class StoreTest : public testing::Test {
     EXPECT_EQ(service.backends[2]->owner, "scaler");
   }
 
-  // The store's files as they are now, under another name.
+  // Copies the store's files as they are now to another name.
   void CopyAs(const std::string& name) {
     for (const std::string suffix : {"", "-wal", ".acknowledged"}) {
       WriteAll(directory_.File(name + suffix), ReadAll(directory_.File("store.db" + suffix)));
@@ -122,14 +122,14 @@ TEST_F(StoreTest, NewStoreIsEmptyWithARandomSeed) {
   EXPECT_NE(one->intent.hash_seed, two->intent.hash_seed);
 }
 
-TEST_F(StoreTest, GivesBackWhatWasCommittedAfterReopening) {
+TEST_F(StoreTest, LoadsCommittedContentAfterReopening) {
   Fill(Open().get());
   const Result<StoredState> state = Open()->Load();
   ASSERT_TRUE(state.ok()) << state.status().message();
   ExpectFilled(*state);
 }
 
-TEST_F(StoreTest, TransactionThatIsNotCommittedLeavesNothing) {
+TEST_F(StoreTest, TransactionWithoutACommitChangesNothing) {
   Fill(Open().get());
   const std::unique_ptr<Store> store = Open();
   {
@@ -143,7 +143,7 @@ TEST_F(StoreTest, TransactionThatIsNotCommittedLeavesNothing) {
   ExpectFilled(*state);
 }
 
-TEST_F(StoreTest, DeletedBackendTakesItsDrainAndHealthAlong) {
+TEST_F(StoreTest, DeletingABackendDeletesItsDrainAndHealth) {
   const std::unique_ptr<Store> store = Open();
   Fill(store.get());
   Result<Store::Transaction> transaction = store->Begin();
@@ -154,8 +154,8 @@ TEST_F(StoreTest, DeletedBackendTakesItsDrainAndHealthAlong) {
   EXPECT_TRUE(state->intent.services.empty());
 }
 
-// What kill -9 leaves: the files as they are at some moment, with the log not folded in.
-TEST_F(StoreTest, CopyTakenWhileOpenHoldsAllThatWasCommitted) {
+// kill -9 leaves the files as they are, with the write-ahead log not yet in the database.
+TEST_F(StoreTest, CopyOfAnOpenStoreHasAllCommittedContent) {
   const std::unique_ptr<Store> store = Open();
   Fill(store.get());
   Result<Store::Transaction> open_transaction = store->Begin();
@@ -167,8 +167,8 @@ TEST_F(StoreTest, CopyTakenWhileOpenHoldsAllThatWasCommitted) {
   ExpectFilled(*state);
 }
 
-// A log that was cut inside frames that nobody was told of holds none of them, and all before.
-TEST_F(StoreTest, LogCutInsideATransactionLosesThatTransactionWhole) {
+// If the log is cut inside a transaction, that transaction is lost. All earlier ones are kept.
+TEST_F(StoreTest, LogCutInsideATransactionLosesOnlyThatTransaction) {
   const std::unique_ptr<Store> store = Open();
   Fill(store.get());
   const size_t committed = ReadAll(directory_.File("store.db-wal")).size();
@@ -190,8 +190,8 @@ TEST_F(StoreTest, LogCutInsideATransactionLosesThatTransactionWhole) {
   }
 }
 
-// SQLite reads a damaged log up to the damage, without a word.
-TEST_F(StoreTest, RefusesWhatADamagedLogHasUndone) {
+// SQLite reads a damaged log up to the damage and reports no error.
+TEST_F(StoreTest, RefusesAStoreThatADamagedLogSetBack) {
   const std::unique_ptr<Store> store = Open();
   Fill(store.get());
   for (uint64_t generation = 4; generation <= 8; ++generation) {
@@ -226,10 +226,10 @@ TEST_F(StoreTest, RefusesWhatADamagedLogHasUndone) {
     EXPECT_EQ(state->generation, 8U);
   }
   EXPECT_GT(refused, 100);
-  // With a person's word it is taken as it is, and from then on.
+  // If the operator accepts the older store, it opens, and later opens without that option.
   CopyAs("copy.db");
   WriteAll(directory_.File("copy.db-wal"), log.substr(0, log.size() / 2));
-  EXPECT_THAT(LoadError("copy.db").message(), HasSubstr("generation 8) is not in it"));
+  EXPECT_THAT(LoadError("copy.db").message(), HasSubstr("generation 8) is missing"));
   for (const bool accept : {true, false}) {
     Result<std::unique_ptr<Store>> opened = Store::Open(directory_.File("copy.db"), accept);
     ASSERT_TRUE(opened.ok()) << opened.status().message();
@@ -237,7 +237,7 @@ TEST_F(StoreTest, RefusesWhatADamagedLogHasUndone) {
   }
 }
 
-TEST_F(StoreTest, ADamagedNoteOfTheLastChangeIsNoObstacle) {
+TEST_F(StoreTest, IgnoresADamagedAcknowledgedFile) {
   {
     const std::unique_ptr<Store> store = Open();
     Fill(store.get());
@@ -254,8 +254,8 @@ TEST_F(StoreTest, ADamagedNoteOfTheLastChangeIsNoObstacle) {
   }
 }
 
-// A page of an earlier moment, with rows that are right in themselves.
-TEST_F(StoreTest, RefusesAPageOfAnEarlierMoment) {
+// One page is from an earlier time. Its rows have correct checksums.
+TEST_F(StoreTest, RefusesAPageFromAnEarlierTime) {
   Fill(Open().get());
   const std::string before = ReadAll(directory_.File("store.db"));
   {
@@ -286,14 +286,14 @@ TEST_F(StoreTest, RefusesAnEmptyFile) {
   WriteAll(directory_.File("empty.db"), "");
   const Status status = LoadError("empty.db");
   EXPECT_EQ(status.code(), ErrorCode::kDataLoss);
-  EXPECT_THAT(status.message(), HasSubstr("is empty, which no store ever is"));
+  EXPECT_THAT(status.message(), HasSubstr("is empty, so it is not a store"));
 }
 
-TEST_F(StoreTest, LeavesAloneWhatIsNoFileOfOurs) {
+TEST_F(StoreTest, RefusesLinksAndFifos) {
   for (const std::string suffix : {"", "-journal", "-wal", "-shm"}) {
     const std::string path = directory_.File("planted.db" + suffix);
     ASSERT_EQ(::mkfifo(path.c_str(), 0666), 0);
-    EXPECT_THAT(LoadError("planted.db").message(), HasSubstr("is no regular file")) << suffix;
+    EXPECT_THAT(LoadError("planted.db").message(), HasSubstr("is not a regular file")) << suffix;
     std::filesystem::remove(path);
     std::filesystem::create_symlink(directory_.File("nowhere"), path);
     EXPECT_THAT(LoadError("planted.db").message(), HasSubstr("is a symbolic link")) << suffix;
@@ -302,7 +302,7 @@ TEST_F(StoreTest, LeavesAloneWhatIsNoFileOfOurs) {
   EXPECT_FALSE(std::filesystem::exists(directory_.File("nowhere")));
 }
 
-TEST_F(StoreTest, HasItsModeWhateverTheUmaskIs) {
+TEST_F(StoreTest, HasMode0640WhateverTheUmaskIs) {
   const mode_t old = ::umask(0);
   Fill(Open().get());
   ::umask(old);
@@ -311,7 +311,7 @@ TEST_F(StoreTest, HasItsModeWhateverTheUmaskIs) {
   EXPECT_FALSE(std::filesystem::exists(directory_.File("store.db.new")));
 }
 
-TEST_F(StoreTest, RemembersChangesAndNoOthers) {
+TEST_F(StoreTest, KnowsItsRecentChangesAndNoOthers) {
   {
     const std::unique_ptr<Store> store = Open();
     Fill(store.get());
@@ -324,12 +324,12 @@ TEST_F(StoreTest, RemembersChangesAndNoOthers) {
   const std::unique_ptr<Store> store = Open();
   EXPECT_EQ(store->Load()->intent.change_id, 1'010'005U);
   EXPECT_TRUE(*store->KnowsChange(1'000'006, 6));
-  EXPECT_FALSE(*store->KnowsChange(77, 6)) << "of another store";
-  EXPECT_TRUE(*store->KnowsChange(1'000'001, 1)) << "older than what is remembered";
+  EXPECT_FALSE(*store->KnowsChange(77, 6)) << "this change is of another store";
+  EXPECT_TRUE(*store->KnowsChange(1'000'001, 1)) << "changes too old to be kept count as known";
 }
 
-// As the programs that had that schema wrote it: web with a drain that has ended, one that runs, and a
-// health verdict.
+// Writes a store as the programs with that schema did: service web with a drain that has ended, a
+// running drain, and one health state.
 class OldStoreTest : public StoreTest, public testing::WithParamInterface<int> {
  protected:
   // A checksum is XXH3-64 of the columns, each with its length before it.
@@ -427,7 +427,7 @@ TEST_P(OldStoreTest, IsMigratedAndACopyIsKept) {
     EXPECT_EQ(state->status.at(103).health.state, HealthState::kUnhealthy);
     EXPECT_EQ(state->intent.change_id, GetParam() == 2 ? 1007U : 0U);
   }
-  // The copy is such a store as was there, and is migrated as well.
+  // The copy is the old store. It can be migrated too.
   const std::string copy = "store.db.schema-" + std::to_string(GetParam());
   ASSERT_TRUE(std::filesystem::exists(directory_.File(copy)));
   EXPECT_EQ(Open(copy)->Load()->generation, 9U);
@@ -445,7 +445,7 @@ TEST_P(OldStoreTest, IsRefusedWhereARowIsMissingOrDamaged) {
     ASSERT_TRUE(database.ok() && database->Execute(sql).ok());
     database = Internal("closed");
     EXPECT_EQ(LoadError("damaged.db").code(), ErrorCode::kDataLoss) << sql;
-    // It is left as it was.
+    // The refused store is not changed.
     Result<SqliteDatabase> again = SqliteDatabase::Open(directory_.File("damaged.db"));
     EXPECT_EQ(*again->QueryInteger("PRAGMA user_version"), GetParam());
   }
@@ -454,7 +454,7 @@ TEST_P(OldStoreTest, IsRefusedWhereARowIsMissingOrDamaged) {
 INSTANTIATE_TEST_SUITE_P(Schemas, OldStoreTest, testing::Values(1, 2),
                          [](const auto& row) { return "Schema" + std::to_string(row.param); });
 
-TEST_F(StoreTest, ForgetsTheOldestHistoryFirst) {
+TEST_F(StoreTest, DeletesTheOldestHistoryFirst) {
   const std::unique_ptr<Store> store = Open();
   const auto add = [&](uint64_t revision, size_t bytes) {
     Result<Store::Transaction> transaction = store->Begin();
@@ -463,9 +463,9 @@ TEST_F(StoreTest, ForgetsTheOldestHistoryFirst) {
     ASSERT_TRUE(transaction->Commit().ok());
   };
   for (uint64_t revision = 1; revision <= 40; ++revision) add(revision, 1 << 20);
-  EXPECT_EQ(*store->OldestRevision(), 9U) << "32 MiB";
+  EXPECT_EQ(*store->OldestRevision(), 9U) << "at most 32 MiB must be kept";
   add(41, 40 << 20);
-  EXPECT_EQ(*store->OldestRevision(), 41U) << "the newest stays, however large it is";
+  EXPECT_EQ(*store->OldestRevision(), 41U) << "the newest entry must stay, however large it is";
   Result<std::vector<HistoryEntry>> entries = store->History(1, 10);
   ASSERT_TRUE(entries.ok());
   ASSERT_EQ(entries->size(), 1U);
@@ -482,7 +482,7 @@ TEST_F(StoreTest, AnEarlierGenerationDoesNotReplaceALaterOne) {
   EXPECT_EQ(store->Load()->generation, 5U);
 }
 
-TEST_F(StoreTest, ABackupIsAStore) {
+TEST_F(StoreTest, ABackupCanBeOpenedAsAStore) {
   const std::unique_ptr<Store> store = Open();
   Fill(store.get());
   const Result<std::string> bytes = store->Backup();
@@ -503,7 +503,7 @@ TEST_F(StoreTest, RefusesATruncatedFile) {
   }
 }
 
-// Every flip is refused, or lies where nothing of ours is and changes nothing.
+// Each flipped bit is refused, or is in bytes that the store does not use.
 TEST_F(StoreTest, NeverLoadsDifferentContentFromABitFlippedFile) {
   Fill(Open().get());
   const std::string bytes = ReadAll(directory_.File("store.db"));
@@ -590,7 +590,7 @@ TEST_F(StoreTest, SecondProcessOnTheSameStoreIsRefused) {
   EXPECT_EQ(LoadError("store.db").code(), ErrorCode::kFailedPrecondition);
 }
 
-TEST_F(StoreTest, FileIsNotForEverybodysEyes) {
+TEST_F(StoreTest, OtherUsersCannotReadTheFile) {
   Fill(Open().get());
   const auto mode = std::filesystem::status(directory_.File("store.db")).permissions();
   EXPECT_EQ(mode & std::filesystem::perms::others_all, std::filesystem::perms::none);

@@ -1,4 +1,5 @@
-// What the control plane's tests share: a directory of their own, a clock that stands still, specs.
+// Shared by the tests of the control plane: a temporary directory, a fake clock, and parsers of
+// specs.
 #pragma once
 
 #include <unistd.h>
@@ -32,7 +33,7 @@ class TempDir {
   std::string path_;
 };
 
-// Moves only when told to.
+// Changes only when a test changes it.
 class FakeClock : public Clock {
  public:
   SteadyTime Steady() const override { return steady_; }
@@ -41,7 +42,7 @@ class FakeClock : public Clock {
     steady_ += by;
     wall_ms_ += by.count();
   }
-  // As when somebody sets the host's clock.
+  // Changes the wall clock only, as an operator who sets the host's clock does.
   void SetWall(std::chrono::milliseconds by) { wall_ms_ += by.count(); }
 
  private:

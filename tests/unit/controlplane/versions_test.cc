@@ -1,4 +1,4 @@
-// A dataplane of another release than this control plane.
+// The dataplane is of another release than the control plane.
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -15,7 +15,7 @@ using testing::HasSubstr;
 
 class VersionsTest : public DaemonTest {
  protected:
-  // What explain says of a packet to that port of 203.0.113.10.
+  // Returns what explain says about a packet to `port` of 203.0.113.10.
   std::string Why(const std::string& port) {
     return Call("POST", "/v1/explain",
                 R"({"protocol": "tcp", "source": "198.51.100.7:40000",
@@ -30,7 +30,7 @@ class VersionsTest : public DaemonTest {
   }
 };
 
-TEST_F(VersionsTest, ADataplaneOfRelease010GetsWhatItReadsAndIsUnderstood) {
+TEST_F(VersionsTest, ADataplaneOfRelease010GetsAndSendsItsOwnFormats) {
   FakeDataplane dataplane(link_, Release010());
   Start();
   ASSERT_TRUE(WaitConnected());
@@ -51,7 +51,7 @@ TEST_F(VersionsTest, ADataplaneOfRelease010GetsWhatItReadsAndIsUnderstood) {
   EXPECT_EQ(why.json()["backend"], "10.0.0.1");
 }
 
-TEST_F(VersionsTest, ARestartPublishesNothingThatAnOldDataplaneHas) {
+TEST_F(VersionsTest, ARestartDoesNotPublishWhatAnOldDataplaneHas) {
   FakeDataplane dataplane(link_, Release010());
   Start();
   ASSERT_TRUE(WaitConnected());
@@ -60,10 +60,10 @@ TEST_F(VersionsTest, ARestartPublishesNothingThatAnOldDataplaneHas) {
   daemon_ = nullptr;
   Start();
   ASSERT_TRUE(WaitForStatus([](const json& view) { return view["generation"] == 1; }));
-  EXPECT_EQ(dataplane.publish_count(), 1U) << "by the first process";
+  EXPECT_EQ(dataplane.publish_count(), 1U) << "only the first process may publish";
 }
 
-TEST_F(VersionsTest, WhatAnOldDataplaneDoesNotKnowIsLeftOutAndNamed) {
+TEST_F(VersionsTest, LeavesOutAndNamesWhatAnOldDataplaneDoesNotKnow) {
   auto dataplane = std::make_unique<FakeDataplane>(link_, Release010());
   Start();
   ASSERT_TRUE(WaitConnected());
@@ -73,7 +73,7 @@ TEST_F(VersionsTest, WhatAnOldDataplaneDoesNotKnowIsLeftOutAndNamed) {
                                 "health_check": {"type": "none"},
                                 "backends": [{"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})");
   ASSERT_EQ(added.status, 201);
-  EXPECT_EQ(added.json()["in_force"], false) << "one frontend is not";
+  EXPECT_EQ(added.json()["in_force"], false) << "one frontend is left out";
   EXPECT_THAT(dataplane->FrontendsInForce(), ElementsAre("203.0.113.10:80/tcp"));
   const json status = Call("GET", "/v1/status").json();
   ASSERT_EQ(status["left_out_frontends"].size(), 1U);
@@ -86,7 +86,7 @@ TEST_F(VersionsTest, WhatAnOldDataplaneDoesNotKnowIsLeftOutAndNamed) {
   EXPECT_EQ(Call("GET", "/v1/services/web").json()["left_out_frontends"][0]["code"],
             "older_dataplane");
   EXPECT_THAT(Call("GET", "/metrics").body, HasSubstr("fairlead_frontends_left_out 1"));
-  EXPECT_THAT(Why("8001"), HasSubstr("is left out: it is a range of ports"));
+  EXPECT_THAT(Why("8001"), HasSubstr("is left out: it is a port range"));
   EXPECT_THAT(Why("80"), testing::Not(HasSubstr("is left out")));
   EXPECT_THAT(Why("9000"), testing::Not(HasSubstr("is left out")));
 
@@ -100,8 +100,8 @@ TEST_F(VersionsTest, WhatAnOldDataplaneDoesNotKnowIsLeftOutAndNamed) {
   EXPECT_TRUE(Call("GET", "/v1/status").json()["left_out_frontends"].empty());
 }
 
-// Its clients are another service's then.
-TEST_F(VersionsTest, ExplainSaysThatALeftOutRangeIsAnotherServicesNow) {
+// While the range is left out, another service gets its clients.
+TEST_F(VersionsTest, ExplainNamesALeftOutRangeThatAnotherServiceGetsNow) {
   FakeDataplane dataplane(link_, Release010());
   Start();
   ASSERT_TRUE(WaitConnected());
@@ -119,7 +119,7 @@ TEST_F(VersionsTest, ExplainSaysThatALeftOutRangeIsAnotherServicesNow) {
   EXPECT_THAT(Why("443"), testing::Not(HasSubstr("is left out")));
 }
 
-TEST_F(VersionsTest, NothingIsSaidOfADataplaneThatIsGone) {
+TEST_F(VersionsTest, LeftOutFrontendsAreForgottenWithTheDataplane) {
   auto dataplane = std::make_unique<FakeDataplane>(link_, Release010());
   Start();
   ASSERT_TRUE(WaitConnected());
@@ -133,8 +133,8 @@ TEST_F(VersionsTest, NothingIsSaidOfADataplaneThatIsGone) {
   EXPECT_TRUE(Call("GET", "/v1/status").json()["left_out_frontends"].empty());
 }
 
-// It tells no change, but which generation it has.
-TEST_F(VersionsTest, AnOldDataplaneThatLostItsLinkAndHasTheChangeHasNotDied) {
+// An old dataplane does not report its change id, only its generation.
+TEST_F(VersionsTest, AnOldDataplaneThatOnlyLostItsLinkDoesNotCountAsDead) {
   Start();
   {
     FakeDataplane dataplane(link_, Release010());
@@ -145,11 +145,11 @@ TEST_F(VersionsTest, AnOldDataplaneThatLostItsLinkAndHasTheChangeHasNotDied) {
   for (uint64_t round = 0; round < 3; ++round) {
     FakeDataplane::Behaviour silent = Release010();
     silent.hello.pid = 100 + round;
-    silent.hello.generation = 2 + round;  // what the one before was sent
+    silent.hello.generation = 2 + round;  // the generation that the dataplane before it received
     silent.answer_publish = false;
     FakeDataplane dataplane(link_, silent);
-    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (dataplane.publish_count() == 0 && std::chrono::steady_clock::now() < patience) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (dataplane.publish_count() == 0 && std::chrono::steady_clock::now() < limit) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     ASSERT_EQ(dataplane.publish_count(), 1U) << "in round " << round;

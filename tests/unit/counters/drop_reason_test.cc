@@ -35,11 +35,11 @@ TEST(DropReason, NamesAreUniqueAndFitForMetrics) {
     const std::string name(DropReasonName(static_cast<DropReason>(i)));
     EXPECT_FALSE(name.empty());
     for (const char c : name) EXPECT_TRUE(islower(c) != 0 || c == '_') << name;
-    EXPECT_TRUE(names.insert(name).second) << name << " is there twice";
+    EXPECT_TRUE(names.insert(name).second) << name << " is used twice";
   }
 }
 
-TEST(DropReason, EachHasASentence) {
+TEST(DropReason, EachHasATextOfOneSentence) {
   for (size_t i = 0; i < kDropReasonCount; ++i) {
     const std::string text(DropReasonText(static_cast<DropReason>(i)));
     ASSERT_GT(text.size(), 10U);
@@ -63,7 +63,8 @@ TEST(CountersPage, IsWhatTheGeneratorPrints) {
   const std::string committed = FileText(FAIRLEAD_COUNTERS_PAGE);
   const std::string generated = OutputOf(FAIRLEAD_GEN_COUNTERS);
   ASSERT_GT(generated.size(), 1000U);
-  EXPECT_EQ(committed, generated) << "docs/counters.md is stale: it says how to write it anew";
+  EXPECT_EQ(committed, generated)
+      << "docs/counters.md is stale; its first lines say how to generate it";
 }
 
 }  // namespace

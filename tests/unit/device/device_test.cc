@@ -14,7 +14,7 @@ std::string MemifArguments(std::string_view text) {
   return device.ok() ? VdevArguments(*device, {.queue_count = 1, .frame_bytes = 1518}) : "";
 }
 
-TEST(ParseDevice, GivesMemifWhatItsWordsSay) {
+TEST(ParseDevice, PassesMemifOptionsToTheDriver) {
   EXPECT_EQ(MemifArguments("memif:/run/a.sock"),
             "socket=/run/a.sock,socket-abstract=no,id=0,role=server");
   EXPECT_EQ(MemifArguments("memif:/run/a.sock,role=client,id=7"),
@@ -23,18 +23,18 @@ TEST(ParseDevice, GivesMemifWhatItsWordsSay) {
             "socket=/run/a.sock,socket-abstract=no,id=0,role=client,rsize=12");
 }
 
-TEST(ParseDevice, RefusesWhatMemifCannotBe) {
+TEST(ParseDevice, RejectsInvalidMemifOptions) {
   const struct {
     const char* text;
     const char* reason;
   } rows[] = {
       {"memif:", "the socket's path is missing"},
       {"memif:/a,id=x", "id is not a number: 'id=x'"},
-      {"memif:/a,ring=1000", "ring is not a power of two within 2..16384: 'ring=1000'"},
+      {"memif:/a,ring=1000", "ring is not a power of two from 2 to 16384: 'ring=1000'"},
       {"memif:/a,ring=1", "ring is not a power of two"},
       {"memif:/a,ring=32768", "ring is not a power of two"},
       {"memif:/a,ring=", "ring is not a power of two"},
-      {"memif:/a,size=2", "'size=2' is neither role=server"},
+      {"memif:/a,size=2", "'size=2' is not a setting; write role=server"},
   };
   for (const auto& row : rows) {
     const Result<DeviceSpec> device = ParseDevice(row.text);
@@ -43,7 +43,7 @@ TEST(ParseDevice, RefusesWhatMemifCannotBe) {
   }
 }
 
-TEST(ParseDevice, KnowsEachKind) {
+TEST(ParseDevice, ReadsEachKindOfDevice) {
   const struct {
     const char* text;
     const DeviceKind* kind;
@@ -81,18 +81,18 @@ TEST(ParseDevice, KnowsEachKind) {
   }
 }
 
-TEST(ParseDevice, SaysWhatItMayBe) {
+TEST(ParseDevice, ListsTheValidFormsForAnUnknownDevice) {
   for (const char* text : {"", "eth1", "null:", "ring:1", "af_xdp", "wire:eth1", "3b:00.8"}) {
     EXPECT_EQ(ParseDevice(text).status().message(),
-              "device '" + std::string(text) +
-                  "' is not known; write a PCI address (0000:3b:00.0), af_xdp:IF, af_packet:IF, "
+              "unknown device '" + std::string(text) +
+                  "'; write a PCI address (0000:3b:00.0), af_xdp:IF, af_packet:IF, "
                   "tap:NAME, memif:PATH, pcap:IN,OUT, null, ring or vdev:NAME");
   }
   EXPECT_EQ(ParseDevice("vdev:").status().message(), "device 'vdev:': the name is missing");
   EXPECT_EQ(ParseDevice("tap:a/b").status().message(),
-            "device 'tap:a/b': 'a/b' is no interface name");
+            "device 'tap:a/b': 'a/b' is not an interface name");
   EXPECT_EQ(ParseDevice("pcap:,").status().message(),
-            "device 'pcap:,': two files are needed, pcap:IN,OUT; one of them may be empty");
+            "device 'pcap:,': write pcap:IN,OUT; one of the two files may be empty");
 }
 
 }  // namespace

@@ -25,13 +25,13 @@ Bytes Rewritten(Bytes frame) {
   FlowKey key;
   const auto length = static_cast<uint32_t>(frame.size());
   ParseFrame(frame.data(), length, length, &packet, &key);
-  uint8_t backend[8] = {0, 0, 0, 0, 0, 0, 0xee, 0xee};  // what lies behind must not matter
+  uint8_t backend[8] = {0, 0, 0, 0, 0, 0, 0xee, 0xee};  // the bytes after the MAC must not matter
   std::memcpy(backend, Mac(kBackendMac).bytes.data(), 6);
   RewriteDsr(frame.data(), packet, backend, SourceMac::Of(Mac(kEgressMac).bytes.data()));
   return frame;
 }
 
-testing::EthernetFields OnTheWayOut(const std::vector<uint32_t>& tags = {}) {
+testing::EthernetFields EgressFields(const std::vector<uint32_t>& tags = {}) {
   return {.destination = kBackendMac, .source = kEgressMac, .tags = tags};
 }
 
@@ -40,9 +40,9 @@ Bytes HeaderOf(const Bytes& frame) { return {frame.begin() + 14, frame.begin() +
 TEST(RewriteDsr, ChangesMacsTtlAndChecksumAndNothingElse) {
   const Bytes tcp = Tcp({}, Bytes(100, 0x5a));
   EXPECT_EQ(Rewritten(Ethernet(0x0800, Ipv4(tcp, {.ttl = 64}))),
-            Ethernet(0x0800, Ipv4(tcp, {.ttl = 63}), OnTheWayOut()));
+            Ethernet(0x0800, Ipv4(tcp, {.ttl = 63}), EgressFields()));
   EXPECT_EQ(Rewritten(Ethernet(0x86dd, Ipv6(tcp, {.hop_limit = 64}))),
-            Ethernet(0x86dd, Ipv6(tcp, {.hop_limit = 63}), OnTheWayOut()));
+            Ethernet(0x86dd, Ipv6(tcp, {.hop_limit = 63}), EgressFields()));
 }
 
 TEST(RewriteDsr, KeepsTagsOptionsAndPadding) {
@@ -53,7 +53,7 @@ TEST(RewriteDsr, KeepsTagsOptionsAndPadding) {
   EXPECT_EQ(
       Rewritten(
           Ethernet(0x0800, Ipv4(Tcp(), {.ttl = 2, .options = options}) + padding, {.tags = tags})),
-      Ethernet(0x0800, Ipv4(Tcp(), {.ttl = 1, .options = options}) + padding, OnTheWayOut(tags)));
+      Ethernet(0x0800, Ipv4(Tcp(), {.ttl = 1, .options = options}) + padding, EgressFields(tags)));
 }
 
 TEST(RewriteDsr, ChecksumEqualsAFullSumForEveryTtlAndEveryId) {
@@ -61,19 +61,19 @@ TEST(RewriteDsr, ChecksumEqualsAFullSumForEveryTtlAndEveryId) {
     const auto before = static_cast<uint8_t>(ttl);
     const auto after = static_cast<uint8_t>(ttl - 1);
     ASSERT_EQ(Rewritten(Ethernet(0x0800, Ipv4(Tcp(), {.ttl = before}))),
-              Ethernet(0x0800, Ipv4(Tcp(), {.ttl = after}), OnTheWayOut()));
+              Ethernet(0x0800, Ipv4(Tcp(), {.ttl = after}), EgressFields()));
   }
-  // The id moves the sum through all its values, 0x0000, 0x0001, 0xfffe and 0xffff included.
+  // The id gives the sum every value, including 0x0000, 0x0001, 0xfffe and 0xffff.
   for (uint32_t id = 0; id <= 0xffff; ++id) {
     ASSERT_EQ(Rewritten(Ethernet(0x0800, Ipv4(Tcp(), {.ttl = 64, .id = id}))),
-              Ethernet(0x0800, Ipv4(Tcp(), {.ttl = 63, .id = id}), OnTheWayOut()))
+              Ethernet(0x0800, Ipv4(Tcp(), {.ttl = 63, .id = id}), EgressFields()))
         << "id " << id;
   }
 }
 
-// A checksum field of 0xffff is the other way to write 0x0000 (RFC 1624, 3): it is right, and what
-// leaves must be right as well.
-TEST(RewriteDsr, TakesBothFormsOfZeroForRight) {
+// A checksum field of 0xffff means the same as 0x0000 (RFC 1624, 3). Both are correct, and the
+// rewritten checksum must be correct too.
+TEST(RewriteDsr, AcceptsBothFormsOfAZeroChecksum) {
   Bytes frame = Ethernet(0x0800, Ipv4(Tcp()));
   const uint32_t to_zero = Get16(frame, 14 + 10);  // added to the id, the sum becomes 0xffff
   Put16(&frame, 14 + 4, Get16(frame, 14 + 4) + to_zero);

@@ -40,7 +40,7 @@ Bytes Forward(Bytes frame, const NatEndpoint& backend) {
   const auto length = static_cast<uint32_t>(frame.size());
   ParseFrame(frame.data(), length, length, &packet, &key);
   EXPECT_EQ(packet.defect, DropReason::kNone);
-  RewriteNatForward(frame.data(), packet, backend, kNextHop, kPort);
+  RewriteNatToBackend(frame.data(), packet, backend, kNextHop, kPort);
   return frame;
 }
 Bytes Reverse(Bytes frame, const NatEndpoint& frontend) {
@@ -49,7 +49,7 @@ Bytes Reverse(Bytes frame, const NatEndpoint& frontend) {
   const auto length = static_cast<uint32_t>(frame.size());
   ParseFrame(frame.data(), length, length, &packet, &key);
   EXPECT_EQ(packet.defect, DropReason::kNone);
-  RewriteNatReverse(frame.data(), packet, frontend, kNextHop, kPort);
+  RewriteNatToClient(frame.data(), packet, frontend, kNextHop, kPort);
   return frame;
 }
 
@@ -81,19 +81,19 @@ const Bytes kOut4 = kMacs + Bytes{8, 0};
 const Bytes kIn6 = slow::Ethernet(0x86dd);
 const Bytes kOut6 = kMacs + Bytes{0x86, 0xdd};
 
-TEST(Nat, RewritesTcpOverIpv4BothWays) {
+TEST(Nat, RewritesTcpOverIpv4InBothDirections) {
   EXPECT_EQ(Forward(kIn4 + Tcp4(kClient4, kFrontend4, 40000, 80, 64), Endpoint4(kBackend4, 8080)),
             kOut4 + Tcp4(kClient4, kBackend4, 40000, 8080, 63));
   EXPECT_EQ(Reverse(kIn4 + Tcp4(kBackend4, kClient4, 8080, 40000, 2), Endpoint4(kFrontend4, 80)),
             kOut4 + Tcp4(kFrontend4, kClient4, 80, 40000, 1));
 }
 
-TEST(Nat, KeepsThePortWhenNoneIsGiven) {
+TEST(Nat, KeepsThePortWhenTheBackendHasNone) {
   EXPECT_EQ(Forward(kIn4 + Tcp4(kClient4, kFrontend4, 40000, 80, 64), Endpoint4(kBackend4, 0)),
             kOut4 + Tcp4(kClient4, kBackend4, 40000, 80, 63));
 }
 
-TEST(Nat, StepsOverIpv4OptionsAndTags) {
+TEST(Nat, SkipsIpv4OptionsAndVlanTags) {
   const Bytes options = {7, 7, 4, 0, 0, 0, 0, 0};  // record route, empty
   EXPECT_EQ(Forward(kIn4 + Tcp4(kClient4, kFrontend4, 40000, 80, 64, options),
                     Endpoint4(kBackend4, 8080)),
@@ -105,14 +105,14 @@ TEST(Nat, StepsOverIpv4OptionsAndTags) {
             kMacs + tags + Udp4(kClient4, kBackend4, 40000, 5353, 63));
 }
 
-TEST(Nat, RewritesUdpOverIpv6BothWays) {
+TEST(Nat, RewritesUdpOverIpv6InBothDirections) {
   EXPECT_EQ(Forward(kIn6 + Udp6(kClient6, kFrontend6, 40000, 53, 64), Endpoint6(kBackend6, 5353)),
             kOut6 + Udp6(kClient6, kBackend6, 40000, 5353, 63));
   EXPECT_EQ(Reverse(kIn6 + Udp6(kBackend6, kClient6, 5353, 40000, 64), Endpoint6(kFrontend6, 53)),
             kOut6 + Udp6(kFrontend6, kClient6, 53, 40000, 63));
 }
 
-TEST(Nat, StepsOverIpv6ExtensionHeaders) {
+TEST(Nat, SkipsIpv6ExtensionHeaders) {
   const Bytes extensions = {60, 0, 1, 4, 0, 0, 0, 0,   // hop-by-hop, PadN
                             6,  0, 1, 4, 0, 0, 0, 0};  // destination options, PadN
   const auto make = [&](const Bytes& destination, uint16_t port, uint8_t hop_limit) {
@@ -132,8 +132,8 @@ TEST(Nat, LeavesAZeroUdpChecksumZero) {
   EXPECT_EQ(Forward(kIn4 + in, Endpoint4(kBackend4, 5353)), kOut4 + out);
 }
 
-// The payload's last word is chosen so that the rewritten datagram sums to zero.
-TEST(Nat, SendsAComputedZeroAsAllOnes) {
+// The last 16 bits of the payload make the rewritten datagram sum to zero.
+TEST(Nat, SendsAComputedZeroChecksumAsAllOnes) {
   const auto datagram = [](const Bytes& destination, uint16_t port, uint16_t word) {
     Bytes payload(4);
     slow::Put16(&payload, 2, word);
@@ -147,7 +147,7 @@ TEST(Nat, SendsAComputedZeroAsAllOnes) {
             kOut4 + expected);
 }
 
-TEST(Nat, TakesAnAllOnesChecksumForZero) {
+TEST(Nat, TreatsAnAllOnesChecksumAsZero) {
   const auto datagram = [](const Bytes& destination, uint16_t port, uint16_t word) {
     Bytes payload(4);
     slow::Put16(&payload, 2, word);
@@ -160,7 +160,7 @@ TEST(Nat, TakesAnAllOnesChecksumForZero) {
             kOut4 + datagram(kBackend4, 5353, word));
 }
 
-TEST(Nat, WrongChecksumsStayWrongByTheSame) {
+TEST(Nat, WrongChecksumsStayWrongByTheSameAmount) {
   Bytes in = Tcp4(kClient4, kFrontend4, 40000, 80, 64);
   slow::Put16(&in, 10, slow::Get16(in, 10) ^ 0x0100U);
   slow::Put16(&in, 36, slow::Get16(in, 36) ^ 0x0001U);
@@ -175,7 +175,7 @@ TEST(Nat, WrongChecksumsStayWrongByTheSame) {
   EXPECT_EQ(wrong(slow::Slice(out, 14, out.size() - 14)), wrong(in));
 }
 
-// A datagram of 24 bytes in two fragments; whoever puts the pieces together finds the checksum right.
+// A datagram with 24 bytes of payload in two fragments. After reassembly its checksum is correct.
 TEST(Nat, RewritesBothFragmentsOfADatagram) {
   const auto fragment = [](const Bytes& destination, uint16_t port, bool first, uint8_t ttl) {
     const Bytes whole = slow::MakeUdp(kClient4, destination, slow::Payload(24), 40000, port);
@@ -204,7 +204,7 @@ TEST(Nat, RewritesBothIpv6FragmentsOfADatagram) {
   }
 }
 
-TEST(Nat, ChecksumsOfRandomPacketsEqualThoseComputedAnew) {
+TEST(Nat, ChecksumsOfRandomPacketsEqualAFullComputation) {
   const uint32_t seed = 7;
   SCOPED_TRACE(seed);
   std::mt19937 random(seed);
@@ -285,7 +285,7 @@ TEST(Nat, ClampReadsNoFurtherThanTheContiguousBytes) {
   }
 }
 
-TEST(Nat, MssLeavesRoomForHeadersOfBothFamilies) {
+TEST(Nat, MssLeavesSpaceForHeadersOfBothFamilies) {
   EXPECT_EQ(MssFor(1500, Family::kIpv4), 1460);
   EXPECT_EQ(MssFor(1500, Family::kIpv6), 1440);
   EXPECT_EQ(MssFor(40, Family::kIpv4), 0);

@@ -42,7 +42,7 @@ TunnelTemplate Make(TunnelKind kind, Family outer, uint8_t prefix_bits = 0) {
   return MakeTunnelTemplate(settings).value();
 }
 
-// A frame with exactly `headroom` bytes before it, so that the sanitizers see a step too far.
+// A frame with exactly `headroom` bytes before it. The sanitizers detect an access beyond them.
 struct Buffer {
   Buffer(const Bytes& frame, uint32_t headroom) : bytes(Bytes(headroom, 0xee) + frame) {
     headroom_bytes = headroom;
@@ -52,7 +52,7 @@ struct Buffer {
     EXPECT_EQ(packet.defect, DropReason::kNone);
   }
 
-  // The encapsulated frame, or nothing when refused.
+  // Returns the encapsulated frame, or nothing if Encapsulate refuses it.
   Bytes Encapsulate(const TunnelTemplate& tunnel, uint64_t entropy, const Bytes& data = {}) {
     const uint32_t prepended =
         fairlead::Encapsulate(tunnel, bytes.data() + headroom_bytes, headroom_bytes, packet,
@@ -76,7 +76,7 @@ Bytes Inner6(uint8_t traffic_class = 0, size_t payload = 20) {
   return slow::MakeIp6(ip, slow::MakeUdp(ip.source, ip.destination, slow::Payload(payload)));
 }
 
-// RFC 2003 by hand.
+// The outer headers as RFC 2003 defines them, built without lib/encap.
 Bytes Outer4(uint8_t protocol, uint8_t tos, const Bytes& source, const Bytes& payload) {
   const slow::Ip4 ip{.source = source,
                      .destination = kBackend4,
@@ -112,37 +112,37 @@ TEST(Tunnel, OverheadsAreExact) {
   EXPECT_EQ(TunnelOverhead(TunnelKind::kGue, Family::kIpv6), 52U);
 }
 
-TEST(Tunnel, PutsIpv4IntoIpv4) {
+TEST(Tunnel, EncapsulatesIpv4InIpv4) {
   Buffer buffer(slow::Ethernet(0x0800) + Inner4(), 20);
   EXPECT_EQ(buffer.Encapsulate(Make(TunnelKind::kIpip, Family::kIpv4), 1),
             kEthernet4 + Outer4(4, 0, kOwn4, Inner4()));
 }
 
-TEST(Tunnel, PutsIpv6IntoIpv4) {
+TEST(Tunnel, EncapsulatesIpv6InIpv4) {
   Buffer buffer(slow::Ethernet(0x86dd) + Inner6(), 20);
   EXPECT_EQ(buffer.Encapsulate(Make(TunnelKind::kIpip, Family::kIpv4), 1),
             kEthernet4 + Outer4(41, 0, kOwn4, Inner6()));
 }
 
-TEST(Tunnel, PutsIpv4IntoIpv6) {
+TEST(Tunnel, EncapsulatesIpv4InIpv6) {
   Buffer buffer(slow::Ethernet(0x0800) + Inner4(), 40);
   EXPECT_EQ(buffer.Encapsulate(Make(TunnelKind::kIpip, Family::kIpv6), uint64_t{0x12345} << 44),
             kEthernet6 + Outer6(4, 0, 0x12345, Inner4()));
 }
 
-TEST(Tunnel, PutsIpv6IntoIpv6) {
+TEST(Tunnel, EncapsulatesIpv6InIpv6) {
   Buffer buffer(slow::Ethernet(0x86dd) + Inner6(), 40);
   EXPECT_EQ(buffer.Encapsulate(Make(TunnelKind::kIpip, Family::kIpv6), ~uint64_t{0}),
             kEthernet6 + Outer6(41, 0, 0xfffff, Inner6()));
 }
 
-TEST(Tunnel, GivesIpv6FlowLabelOneWhenTheEntropyHasNone) {
+TEST(Tunnel, SetsIpv6FlowLabelOneWhenTheEntropyGivesZero) {
   Buffer buffer(slow::Ethernet(0x86dd) + Inner6(), 40);
   EXPECT_EQ(buffer.Encapsulate(Make(TunnelKind::kIpip, Family::kIpv6), 0xfffffffffff),
             kEthernet6 + Outer6(41, 0, 1, Inner6()));
 }
 
-TEST(Tunnel, PutsBothFamiliesIntoGueOverIpv4) {
+TEST(Tunnel, EncapsulatesBothFamiliesInGueOverIpv4) {
   const TunnelTemplate tunnel = Make(TunnelKind::kGue, Family::kIpv4);
   Buffer v4(slow::Ethernet(0x0800) + Inner4(), 32);
   EXPECT_EQ(v4.Encapsulate(tunnel, 0), kEthernet4 + Outer4(17, 0, kOwn4, Gue(49152, 4, Inner4())));
@@ -151,7 +151,7 @@ TEST(Tunnel, PutsBothFamiliesIntoGueOverIpv4) {
             kEthernet4 + Outer4(17, 0, kOwn4, Gue(65535, 41, Inner6())));
 }
 
-TEST(Tunnel, PutsBothFamiliesIntoGueOverIpv6) {
+TEST(Tunnel, EncapsulatesBothFamiliesInGueOverIpv6) {
   const TunnelTemplate tunnel = Make(TunnelKind::kGue, Family::kIpv6);
   const uint64_t entropy = uint64_t{0x2a} << 50;
   const auto label = static_cast<uint32_t>(entropy >> 44);
@@ -178,7 +178,7 @@ TEST(Tunnel, CopiesDscpAndEcnOfEveryValue) {
   }
 }
 
-TEST(Tunnel, KeepsOneTagAndTwo) {
+TEST(Tunnel, KeepsOneOrTwoVlanTags) {
   for (const TunnelKind kind : {TunnelKind::kIpip, TunnelKind::kGue}) {
     const TunnelTemplate tunnel = Make(kind, Family::kIpv6);
     Buffer plain(slow::Ethernet(0x0800) + Inner4(), 52);
@@ -207,7 +207,7 @@ TEST(Tunnel, RefusesWhenOneByteOfHeadroomIsMissing) {
   }
 }
 
-TEST(Tunnel, LeavesPaddingBehindTheFrame) {
+TEST(Tunnel, DoesNotEncapsulatePadding) {
   Buffer buffer(slow::Ethernet(0x0800) + Inner4(0, 1) + Bytes(17, 0xdd), 20);
   EXPECT_EQ(buffer.Encapsulate(Make(TunnelKind::kIpip, Family::kIpv4), 1),
             kEthernet4 + Outer4(4, 0, kOwn4, Inner4(0, 1)));
@@ -294,10 +294,10 @@ struct RefusedRow {
   uint8_t prefix_bits;
   const char* destination;
   uint16_t gue_port;
-  const char* sentence;
+  const char* message;
 };
 
-TEST(Tunnel, RefusesSettingsThatCannotWork) {
+TEST(Tunnel, RejectsSettingsThatCannotWork) {
   const RefusedRow rows[] = {
       {"families", TunnelKind::kIpip, "192.0.2.1", 0, "2001:db8::1", 6080, "families differ"},
       {"no source", TunnelKind::kIpip, "0.0.0.0", 0, "10.0.0.1", 6080, "tunnel source 0.0.0.0"},
@@ -319,7 +319,7 @@ TEST(Tunnel, RefusesSettingsThatCannotWork) {
     const auto result = MakeTunnelTemplate(settings);
     ASSERT_FALSE(result.ok()) << row.what;
     EXPECT_EQ(result.status().code(), ErrorCode::kInvalidArgument) << row.what;
-    EXPECT_THAT(result.status().message(), HasSubstr(row.sentence)) << row.what;
+    EXPECT_THAT(result.status().message(), HasSubstr(row.message)) << row.what;
   }
 }
 

@@ -1,4 +1,4 @@
-// lib/table/explain.h: a folder of its own, since it needs whole snapshots.
+// Tests lib/table/explain.h. They have their own folder because they need whole snapshots.
 #include "lib/table/explain.h"
 
 #include <array>
@@ -75,23 +75,23 @@ TEST(Explain, NamesTheOwnerOfTheFlowsSlot) {
   EXPECT_THAT(explanation.why, HasSubstr("backend " + explanation.backend->ToString()));
 }
 
-// The reduced snapshot that the explainer builds must give the slots of the whole one.
+// The explainer builds a reduced snapshot. Its slots must be those of the whole snapshot.
 TEST(Explain, AgreesWithTheTablesOfTheWholeSnapshot) {
   const SnapshotImage image = BuildSnapshot(Input()).value();
   const SnapshotView view(image.bytes());
   const EgressPort ports[] = {{"eth1", {}}};
-  CounterSlots backend_slots(64);
-  CounterSlots service_slots(64);
+  CounterIndices backend_indices(64);
+  CounterIndices service_indices(64);
   ForwardingTables::BuildStats stats;
   const auto tables =
-      ForwardingTables::Build(view, {}, ports, &backend_slots, &service_slots, &stats).value();
+      ForwardingTables::Build(view, {}, ports, &backend_indices, &service_indices, &stats).value();
   for (uint16_t port = 1; port <= 200; ++port) {
     FlowKey key = FlowKey::Make(MakeEndpoint("198.51.100.7").address, port,
                                 MakeEndpoint("203.0.113.11").address, 4711, 6);
     const ServiceEntry& service = tables->services()[tables->frontends().FindDestination(key)];
     const Selection selection =
-        ExplainBackend(*tables, service, SlotWord(service, HashFlow(key, 99))->load(),
-                       {6, 0x02, false}, 0, nullptr);
+        ChooseWithoutRecording(*tables, service, SlotAddress(service, HashFlow(key, 99))->load(),
+                               {6, 0x02, false}, 0, nullptr);
     const BackendEntry& expected = tables->backends()[selection.backend_index];
     const Explanation explanation = Explainer::Make(view, key)->Explain({}, {});
     EXPECT_EQ(explanation.service, "other");
@@ -99,7 +99,7 @@ TEST(Explain, AgreesWithTheTablesOfTheWholeSnapshot) {
   }
 }
 
-TEST(Explain, FollowsTheRecordWhateverTheSlot) {
+TEST(Explain, FollowsTheRecordWhateverTheSlotsOwner) {
   for (uint32_t id = 1; id <= 4; ++id) {
     const Explanation explanation = Explain(Input(), kWebFlow, ExplainRecord{id, 1000, 0});
     EXPECT_EQ(explanation.reason, SelectReason::kRecorded);
@@ -108,21 +108,21 @@ TEST(Explain, FollowsTheRecordWhateverTheSlot) {
   }
 }
 
-TEST(Explain, TakesARecordThatIsTooOldAsNone) {
+TEST(Explain, IgnoresAnExpiredRecord) {
   const Explanation fresh = Explain(Input(), kWebFlow);
   const Explanation old = Explain(Input(), kWebFlow, ExplainRecord{1, 351'000, 0});
   EXPECT_EQ(old.reason, SelectReason::kReplaced);
   EXPECT_EQ(old.backend, fresh.backend);
 }
 
-TEST(Explain, ARecordOfADeletedBackendIsOfNoUse) {
+TEST(Explain, IgnoresARecordOfADeletedBackend) {
   const Explanation explanation = Explain(Input(), kWebFlow, ExplainRecord{42, 0, 0});
   EXPECT_EQ(explanation.reason, SelectReason::kReplaced);
   EXPECT_EQ(explanation.recorded_backend, std::nullopt);
   EXPECT_TRUE(explanation.backend.has_value());
 }
 
-TEST(Explain, ADrainingBackendKeepsItsRecordedFlowAndGetsNoNewOne) {
+TEST(Explain, ADrainingBackendKeepsItsRecordedFlowAndGetsNoNewFlow) {
   SnapshotInput input = Input();
   const uint32_t owner = Explain(input, kWebFlow).backend->address.bytes()[3];
   input.services[0].backends[owner - 1].state = BackendState::kDraining;
@@ -137,7 +137,7 @@ SnapshotInput AdaptiveInput() {
   return input;
 }
 
-TEST(Explain, LooksAtNoRecordWhereTheSlotIsSettled) {
+TEST(Explain, IgnoresTheRecordWhereTheSlotIsSettled) {
   const Explanation fresh = Explain(AdaptiveInput(), kWebFlow);
   for (uint32_t id = 1; id <= 4; ++id) {
     const Explanation recorded = Explain(AdaptiveInput(), kWebFlow, ExplainRecord{id, 1000, 0});
@@ -146,20 +146,20 @@ TEST(Explain, LooksAtNoRecordWhereTheSlotIsSettled) {
   }
 }
 
-TEST(Explain, FollowsTheSlotThatTheDataplaneHas) {
+TEST(Explain, UsesTheSlotStateOfTheDataplane) {
   const ExplainSlot slot{SlotState::kShifting, 2, 3};
   const Explanation fresh = Explain(AdaptiveInput(), kWebFlow, std::nullopt, slot);
   EXPECT_EQ(fresh.backend->address.bytes()[3], 2);
   EXPECT_EQ(fresh.slot_state, SlotState::kShifting);
   const Explanation recorded = Explain(AdaptiveInput(), kWebFlow, ExplainRecord{4, 1000, 0}, slot);
   EXPECT_EQ(recorded.backend->address.bytes()[3], 4);
-  // One whose record has expired is older than the change.
+  // A flow whose record has expired is older than the change.
   const Explanation old = Explain(AdaptiveInput(), kWebFlow, ExplainRecord{4, 351'000, 0}, slot);
   EXPECT_EQ(old.reason, SelectReason::kStable);
   EXPECT_EQ(old.backend->address.bytes()[3], 3);
 }
 
-TEST(Explain, SaysThatNoBackendMayServe) {
+TEST(Explain, ExplainsADropForLackOfABackend) {
   SnapshotInput input = Input();
   for (SnapshotBackend& backend : input.services[0].backends) backend.weight = 0;
   const Explanation explanation = Explain(input, kWebFlow);
@@ -167,12 +167,11 @@ TEST(Explain, SaysThatNoBackendMayServe) {
   EXPECT_EQ(explanation.drop_reason, DropReason::k_no_backend);
   EXPECT_THAT(explanation.why, ::testing::Not(::testing::HasSubstr("on_no_backend")));
   input.services[0].flags = kServiceResetNoBackend;
-  EXPECT_THAT(Explain(input, kWebFlow).why,
-              ::testing::HasSubstr("The client is told, by a TCP reset"));
+  EXPECT_THAT(Explain(input, kWebFlow).why, ::testing::HasSubstr("The client gets a TCP reset"));
   EXPECT_EQ(explanation.backend, std::nullopt);
 }
 
-TEST(Explain, SaysThatTheNextHopIsNotKnown) {
+TEST(Explain, ExplainsADropForLackOfANextHop) {
   SnapshotInput input = Input();
   for (SnapshotBackend& backend : input.services[0].backends) backend.next_hop.reset();
   const Explanation explanation = Explain(input, kWebFlow);
@@ -182,7 +181,7 @@ TEST(Explain, SaysThatTheNextHopIsNotKnown) {
   EXPECT_THAT(explanation.why, HasSubstr("next-hop MAC is not known"));
 }
 
-TEST(Explain, TellsAFrontendsAddressFromAnyOther) {
+TEST(Explain, DistinguishesAFrontendsAddressFromOthers) {
   const Explanation other_port = Explain(Input(), Key("198.51.100.7:1", "203.0.113.10:81"));
   EXPECT_EQ(other_port.verdict, Verdict::kDrop);
   EXPECT_EQ(other_port.drop_reason, DropReason::k_no_frontend);
@@ -201,7 +200,8 @@ TEST(Explainer, HasARecordKeyOnlyWhereFlowsAreRecorded) {
   EXPECT_FALSE(Explainer::Make(view, elsewhere)->record_key().has_value());
 }
 
-// The salt follows the service: under source-ip the slots may be one, the records are not.
+// Each service salts its records. With source-ip, the flows of one client to two services can have
+// the same slot, but not the same record.
 TEST(Explainer, RecordKeysOfTwoServicesDiffer) {
   SnapshotInput input = Input();
   for (SnapshotService& service : input.services) service.hash_policy = HashPolicy::kSourceIp;
@@ -223,13 +223,14 @@ TEST(ExplanationToJson, HasTheFieldsOfTheApi) {
   EXPECT_EQ(json["drop_reason"], nullptr);
   EXPECT_EQ(json["record"]["backend"], "10.0.0.2");
   EXPECT_EQ(json["record"]["age_ms"], 1500);
+  EXPECT_EQ(json["record"]["class"], "new");
   EXPECT_EQ(json["record"]["confirmed"], true);
   EXPECT_EQ(json["record"]["closing"], false);
   EXPECT_EQ(json["next_hop"]["mac"], "02:00:00:00:00:02");
   EXPECT_EQ(json["hash"].get<std::string>().size(), 34U);
 }
 
-// web in that mode.
+// Input(), but with service web in `mode`.
 SnapshotInput InMode(ForwardingMode mode) {
   SnapshotInput input = Input();
   SnapshotService& web = input.services[0];
@@ -265,7 +266,7 @@ TEST(Explain, SaysWhatTheModeDoesToThePacket) {
   EXPECT_EQ(ExplanationToJson(Explain(Input(), kWebFlow))["forwarding"], "dsr");
 }
 
-TEST(Explain, KnowsRepliesThroughNat) {
+TEST(Explain, ExplainsRepliesThroughNat) {
   const Explanation reply =
       Explain(InMode(ForwardingMode::kNat), Key("10.0.0.3:8080", "198.51.100.7:40000"));
   EXPECT_EQ(reply.verdict, Verdict::kForward);
@@ -276,7 +277,7 @@ TEST(Explain, KnowsRepliesThroughNat) {
   EXPECT_EQ(json["forwarding"], "nat");
   EXPECT_TRUE(json["slot"].is_null());
   EXPECT_TRUE(json["hash"].is_null());
-  // Another port, or another mode: nobody's frontend, and so the kernel's.
+  // With another port or mode, the packet is no reply. It goes to no frontend, so to the kernel.
   for (const Explanation& other :
        {Explain(InMode(ForwardingMode::kNat), Key("10.0.0.3:8081", "198.51.100.7:40000")),
         Explain(Input(), Key("10.0.0.3:80", "198.51.100.7:40000"))}) {

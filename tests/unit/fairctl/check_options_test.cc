@@ -1,4 +1,4 @@
-// The options of a type of check that only this test knows.
+// The options of a check type that exists only in this test.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ constexpr CheckField kFields[] = {
     {.name = "fair", .help = "true | false", .kind = CheckField::Kind::kFlag}};
 constinit const CheckType kCoinCheck = {.name = "coin", .number = 200, .fields = kFields};
 
-TEST(CheckOptions, FollowFromTheTypesFields) {
+TEST(CheckOptions, AreMadeFromTheFieldsOfTheCheckType) {
   const ScopedCheckType coin(&kCoinCheck);
   Harness fairctl;
   fairctl.Answer(200, "{}");
@@ -35,7 +35,7 @@ TEST(CheckOptions, FollowFromTheTypesFields) {
   EXPECT_THAT(help.out(), HasSubstr("tcp | none | coin (default: tcp"));
 }
 
-TEST(CheckOptions, AreNoneOfOtherTypes) {
+TEST(CheckOptions, DoNotExistWithoutTheCheckType) {
   Harness fairctl;
   EXPECT_EQ(fairctl.Run({"service", "set", "web", "--check-wins", "tails"}), kExitUsage);
 }

@@ -23,14 +23,14 @@ struct BadUsage {
 };
 
 const BadUsage kBadUsage[] = {
-    {"Nothing", {}, "A subcommand is required"},
+    {"NoArguments", {}, "A subcommand is required"},
     {"UnknownCommand", {"servce"}, "no such command: servce"},
     {"UnknownCommandOfAGroup", {"backend", "lst", "web"}, "no such command: lst"},
     {"GroupAlone", {"backend"}, "A subcommand is required"},
     {"UnknownOption", {"status", "--jsn"}, "--jsn"},
     {"MissingService", {"service", "show"}, "name is required"},
     {"MissingFrontend", {"service", "add", "web"}, "--frontend is required"},
-    {"TooManyWords", {"service", "show", "web", "api"}, "api"},
+    {"TooManyArguments", {"service", "show", "web", "api"}, "api"},
     {"WeightTooLarge", {"backend", "weight", "web", "10.0.0.1", "1001"}, "1001"},
     {"WeightIsNoNumber", {"backend", "weight", "web", "10.0.0.1", "two"}, "two"},
     {"VlanTooLarge", {"backend", "add", "web", "10.0.0.1", "--vlan", "4095"}, "4095"},
@@ -41,7 +41,7 @@ const BadUsage kBadUsage[] = {
      "--timeout: \"60\" is not a duration: write a number and ms, s, m or h"},
     {"ServiceSetWithoutASetting", {"service", "set", "web"}, "nothing to set"},
     {"BackendSetWithoutASetting", {"backend", "set", "web", "10.0.0.1"}, "nothing to set"},
-    {"BackendSetBothWays",
+    {"BackendSetWithConflictingOptions",
      {"backend", "set", "web", "10.0.0.1", "--mac", "02:00:00:00:00:01", "--no-mac"},
      "excludes"},
     {"IntervalWithoutWatch", {"stats", "--interval", "1s"}, "--interval requires --watch"},
@@ -50,13 +50,13 @@ const BadUsage kBadUsage[] = {
     {"ExplainProtocol", {"explain", "icmp", "198.51.100.7:1", "203.0.113.10:80"}, "icmp"},
     {"ExplainTwoFamilies",
      {"explain", "tcp", "198.51.100.7:1", "[2001:db8::1]:80"},
-     "source and destination are of two address families"},
+     "source and destination have different address families"},
     {"SnapshotWithoutOutput", {"snapshot", "build", "services.yaml"}, "--output is required"},
 };
 
 class UsageErrors : public ::testing::TestWithParam<BadUsage> {};
 
-TEST_P(UsageErrors, ExitWithTwoAndAskNobody) {
+TEST_P(UsageErrors, ExitWithTwoAndSendNoRequest) {
   Harness fairctl;
   EXPECT_EQ(fairctl.Run(GetParam().words), kExitUsage);
   EXPECT_THAT(fairctl.err(), HasSubstr(GetParam().message));
@@ -73,7 +73,7 @@ TEST(Fairctl, HelpListsTheExitCodes) {
   EXPECT_THAT(fairctl.out(), HasSubstr("3 fairleadd not reachable"));
 }
 
-TEST(Fairctl, TakesGlobalOptionsBeforeAndBehindTheCommand) {
+TEST(Fairctl, AcceptsGlobalOptionsBeforeAndAfterTheCommand) {
   for (const Words& words : {Words{"--json", "--socket", "/tmp/x", "status"},
                              Words{"status", "--socket", "/tmp/x", "--json"}}) {
     Harness fairctl;
@@ -109,7 +109,7 @@ const Failure kFailures[] = {
 
 class Failures : public ::testing::TestWithParam<Failure> {};
 
-TEST_P(Failures, HaveAnExitCodeAndOneSentence) {
+TEST_P(Failures, HaveAnExitCodeAndOneMessage) {
   Harness fairctl;
   fairctl.Answer(GetParam().status, GetParam().body);
   EXPECT_EQ(fairctl.Run({"service", "show", "web"}), GetParam().exit_code);
@@ -120,13 +120,13 @@ TEST_P(Failures, HaveAnExitCodeAndOneSentence) {
 INSTANTIATE_TEST_SUITE_P(All, Failures, ::testing::ValuesIn(kFailures),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(Fairctl, ExitsWithThreeWhenNobodyAnswers) {
+TEST(Fairctl, ExitsWithThreeWhenFairleaddDoesNotAnswer) {
   Harness fairctl;
-  EXPECT_EQ(fairctl.Silence("fairleadd is not running").Run({"status"}), kExitUnreachable);
+  EXPECT_EQ(fairctl.FailToConnect("fairleadd is not running").Run({"status"}), kExitUnreachable);
   EXPECT_EQ(fairctl.err(), "fairctl: fairleadd is not running\n");
 }
 
-TEST(Fairctl, GivesErrorsAsJsonToPrograms) {
+TEST(Fairctl, PrintsErrorsAsJsonWhenAsked) {
   Harness fairctl;
   fairctl.Answer(404, R"({"error":{"code":"not_found","message":"gone"}})");
   EXPECT_EQ(fairctl.Run({"--json", "service", "show", "web"}), kExitNotFound);
@@ -139,7 +139,7 @@ struct Request {
   Words words;
   const char* request;  // method, target, body
   const char* reply;
-  const char* said;
+  const char* output;
 };
 
 const Request kRequests[] = {
@@ -258,18 +258,18 @@ const Request kRequests[] = {
 
 class Requests : public ::testing::TestWithParam<Request> {};
 
-TEST_P(Requests, AreSentAsTheApiHasThemAndReported) {
+TEST_P(Requests, AreSentAsTheApiDefinesAndReported) {
   Harness fairctl;
   fairctl.Answer(200, GetParam().reply);
   EXPECT_EQ(fairctl.Run(GetParam().words), kExitOk) << fairctl.err();
   EXPECT_THAT(fairctl.requests(), ElementsAre(GetParam().request));
-  EXPECT_EQ(fairctl.out(), GetParam().said);
+  EXPECT_EQ(fairctl.out(), GetParam().output);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Requests, ::testing::ValuesIn(kRequests),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(ServiceAdd, SaysWhatToDoNextWithoutBackends) {
+TEST(ServiceAdd, SuggestsTheNextCommandWithoutBackends) {
   Harness fairctl;
   fairctl.Answer(201, "{}");
   fairctl.Run({"service", "add", "web", "--frontend", "203.0.113.10:80/tcp"});
@@ -284,7 +284,7 @@ constexpr const char* kBackends = R"({"backends":[
    "flows":9,"packets":1,"bytes":60,"next_hop":null,"reason":"being drained",
    "drain":{"remaining_flows":3}}]})";
 
-TEST(BackendList, IsATable) {
+TEST(BackendList, PrintsATable) {
   Harness fairctl;
   EXPECT_EQ(fairctl.Answer(200, kBackends).Run({"backend", "list", "web"}), kExitOk);
   EXPECT_EQ(fairctl.out(),
@@ -296,7 +296,7 @@ TEST(BackendList, IsATable) {
             "being drained\n");
 }
 
-TEST(BackendList, SaysWhatToDoWhenThereAreNone) {
+TEST(BackendList, SuggestsTheNextCommandWithoutBackends) {
   Harness fairctl;
   fairctl.Answer(200, R"({"backends":[]})").Run({"backend", "list", "web"});
   EXPECT_EQ(fairctl.out(),
@@ -313,12 +313,12 @@ TEST(ServiceList, CountsHealthyBackends) {
             "web   203.0.113.10:80/tcp  dsr         5-tuple  1/2 healthy\n");
 }
 
-TEST(Status, SaysWhatIsNotStored) {
+TEST(Status, SaysThatObservationsAreNotStored) {
   const std::string status =
       R"({"dataplane":{"connected":true},"services":1,"store_error":"disk is full"})";
   Harness full;
   EXPECT_EQ(full.Answer(200, status).Run({"status"}), kExitOk);
-  EXPECT_THAT(full.out(), HasSubstr("store       what is observed is not stored: disk is full\n"));
+  EXPECT_THAT(full.out(), HasSubstr("store       cannot store what was observed: disk is full\n"));
   Harness well;
   EXPECT_EQ(well.Answer(200, R"({"dataplane":{},"store_error":""})").Run({"status"}), kExitOk);
   EXPECT_EQ(well.out().find("store  "), std::string::npos) << well.out();
@@ -341,7 +341,7 @@ TEST(Status, SaysWhatIsNotInForceAndWhy) {
             "backends    2 healthy, 1 unhealthy\n");
 }
 
-TEST(Status, NamesADataplaneOfAnotherReleaseAndWhatItDoesOtherwise) {
+TEST(Status, NamesADataplaneOfAnotherReleaseAndWhatItLacks) {
   Harness fairctl;
   fairctl.Answer(200, R"({"version":"0.2.0","generation":9,
     "dataplane":{"connected":true,"generation":9,"pid":8,"workers":2,"release":"0.1.0",
@@ -377,7 +377,7 @@ TEST(Stats, WatchShowsRatesFromTheSecondRoundOn) {
   EXPECT_THAT(fairctl.out(), HasSubstr("dropped: no_frontend      4           0\n"));
 }
 
-TEST(Stats, ShowsWhatPortsCountBesideThePipeline) {
+TEST(Stats, ShowsThePortCountersOutsideThePipeline) {
   Harness fairctl;
   Json reply = Json::parse(StatsReply(10));
   reply["ports"] = Json::parse(R"([
@@ -388,8 +388,8 @@ TEST(Stats, ShowsWhatPortsCountBesideThePipeline) {
   for (const char* row :
        {"wan: steered to the dataplane +60 ", "wan: steered to the kernel +30 ",
         "wan: steered to a queue without a worker +2 ", "lan: TAP, delivered to the kernel +5 ",
-        "lan: TAP, lost on the way to the kernel +1 ", "lan: TAP, sent for the kernel +8 ",
-        "lan: TAP, of the kernel and not sent +1 "}) {
+        "lan: TAP, not delivered to the kernel +1 ", "lan: TAP, sent for the kernel +8 ",
+        "lan: TAP, not sent for the kernel +1 "}) {
     EXPECT_THAT(fairctl.out(), ContainsRegex(row));
   }
 }
@@ -407,17 +407,17 @@ TEST(Stats, ShowsTheLongestPauseOfEachWorker) {
               HasSubstr("workers: longest pause between two polls since start 1.5 ms, 250.4 ms\n"));
 }
 
-TEST(Stats, WatchAsJsonIsOneObjectALine) {
+TEST(Stats, WatchAsJsonPrintsOneObjectPerLine) {
   Harness fairctl;
   fairctl.Answer(200, R"({"a":1})").Answer(200, R"({"a":2})");
   EXPECT_EQ(fairctl.Run({"--json", "stats", "--watch", "--count", "2"}), kExitOk);
   EXPECT_EQ(fairctl.out(), "{\"a\":1}\n{\"a\":2}\n");
 }
 
-TEST(Explain, AsksFairleaddAndShowsTheWhy) {
+TEST(Explain, AsksFairleaddAndPrintsTheReason) {
   Harness fairctl;
   fairctl.Answer(200, R"({"verdict":"forward","service":"web","slot":7,"hash":"0x1",
-    "backend":"10.0.0.1","record":{"backend":"10.0.0.1","age_ms":12,"confirmed":true},
+    "backend":"10.0.0.1","record":{"backend":"10.0.0.1","age_ms":12,"class":"old","pinned":true,"confirmed":true},
     "next_hop":{"mac":"02:00:00:00:00:01","vlan":5,"interface":"eth1"},"why":"Because."})");
   EXPECT_EQ(fairctl.Run({"explain", "tcp", "198.51.100.7:40000", "203.0.113.10:80"}), kExitOk);
   EXPECT_THAT(
@@ -429,7 +429,7 @@ TEST(Explain, AsksFairleaddAndShowsTheWhy) {
             "verdict   forward\n"
             "service   web\n"
             "slot      7, hash 0x1\n"
-            "record    backend 10.0.0.1, last packet 12 ms ago, confirmed\n"
+            "record    backend 10.0.0.1, last packet 12 ms ago, class old, confirmed\n"
             "backend   10.0.0.1\n"
             "next hop  02:00:00:00:00:01 vlan 5 on eth1\n"
             "why       Because.\n");

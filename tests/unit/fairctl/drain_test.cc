@@ -21,7 +21,7 @@ constexpr const char* kDrained =
     R"({"state":"drained","remaining_flows":0,"in_force":true,"flows_kept":false,
         "reason":"no flows remain"})";
 
-TEST(DrainWait, CountsDownOneLineAChangeAndReturnsZeroAtDrained) {
+TEST(DrainWait, PrintsOneLineForEachChangeAndReturnsZeroWhenDrained) {
   Harness fairctl;
   fairctl.Answer(200, Draining("null")).Answer(200, Draining("2")).Answer(200, Draining("2"));
   fairctl.Answer(200, Draining("1")).Answer(200, kDrained);
@@ -59,50 +59,50 @@ TEST(DrainWait, ReturnsAtOnceWhenDrainedAlready) {
   EXPECT_EQ(fairctl.sleeps(), 0);
 }
 
-TEST(DrainWait, OutlivesARestartOfFairleadd) {
+TEST(DrainWait, ContinuesWhenFairleaddRestarts) {
   Harness fairctl;
   fairctl.Answer(200, Draining("2"));
-  for (int i = 0; i < 100; ++i) fairctl.Silence();
+  for (int i = 0; i < 100; ++i) fairctl.FailToConnect();
   fairctl.Answer(200, kDrained);
   EXPECT_EQ(fairctl.Run(kDrainAndWait), kExitOk);
 }
 
-TEST(DrainWait, GivesUpOnAFairleaddThatStaysAway) {
+TEST(DrainWait, GivesUpWhenFairleaddStaysUnreachable) {
   Harness fairctl;
   fairctl.Answer(200, Draining("2"));
-  for (int i = 0; i < 200; ++i) fairctl.Silence("fairleadd is not running");
+  for (int i = 0; i < 200; ++i) fairctl.FailToConnect("fairleadd is not running");
   EXPECT_EQ(fairctl.Run(kDrainAndWait), kExitUnreachable);
   EXPECT_THAT(fairctl.err(), HasSubstr("fairleadd is not running"));
   EXPECT_GT(fairctl.unused_answers(), 50U);
 }
 
-TEST(DrainWait, SaysThatSomebodyElseEndedTheDrain) {
+TEST(DrainWait, SaysThatAnotherClientEndedTheDrain) {
   Harness fairctl;
   fairctl.Answer(200, Draining("2"));
   fairctl.Answer(404, R"({"error":{"code":"not_found","message":"it is not being drained"}})");
   EXPECT_EQ(fairctl.Run(kDrainAndWait), kExitNotFound);
-  EXPECT_THAT(fairctl.err(), HasSubstr("was ended by somebody else"));
+  EXPECT_THAT(fairctl.err(), HasSubstr("was ended by another client"));
 }
 
-TEST(DrainWait, ExitsWithFiveWhenTheDeadlineHasPassedAndNothingHappens) {
+TEST(DrainWait, ExitsWithFiveWhenFlowsRemainAfterTheDeadline) {
   Harness fairctl;
   for (int i = 0; i < 1000; ++i) fairctl.Answer(200, Draining("2"));
   EXPECT_EQ(fairctl.Run(kDrainAndWait), kExitWaitTimeout);
-  EXPECT_THAT(fairctl.err(), HasSubstr("2 flows remain; gave up waiting behind the deadline"));
-  // 60 s and the grace of 30 s, asked four times a second.
+  EXPECT_THAT(fairctl.err(), HasSubstr("2 flows remain; timed out after the deadline"));
+  // 60 s and 30 s more, with four requests a second.
   EXPECT_EQ(fairctl.sleeps(), 361);
 }
 
-TEST(DrainWait, TakesTheDeadlineThatFairleaddSet) {
+TEST(DrainWait, UsesTheDeadlineThatFairleaddSet) {
   Harness fairctl;
   const std::string reply =
       R"({"state":"draining","remaining_flows":2,"deadline":"1970-01-01T00:16:50Z"})";
   for (int i = 0; i < 1000; ++i) fairctl.Answer(200, reply);
   EXPECT_EQ(fairctl.Run({"backend", "drain", "web", "10.0.0.1", "--wait"}), kExitWaitTimeout);
-  EXPECT_EQ(fairctl.sleeps(), 161);  // 10 s to the deadline and the grace
+  EXPECT_EQ(fairctl.sleeps(), 161);  // 10 s to the deadline and 30 s more
 }
 
-TEST(DrainWait, DrainedIsNotSafeBeforeTheDataplaneHasConfirmedIt) {
+TEST(DrainWait, WaitsUntilTheDataplaneHasConfirmedTheDrain) {
   const std::string unconfirmed =
       R"({"state":"drained","in_force":false,"flows_kept":false,"reason":"deadline passed"})";
   Harness confirmed;
@@ -112,19 +112,19 @@ TEST(DrainWait, DrainedIsNotSafeBeforeTheDataplaneHasConfirmedIt) {
   Harness never;
   for (int i = 0; i < 1000; ++i) never.Answer(200, unconfirmed);
   EXPECT_EQ(never.Run(kDrainAndWait), kExitWaitTimeout);
-  EXPECT_THAT(never.err(), HasSubstr("may still send new flows there: do not stop it"));
+  EXPECT_THAT(never.err(), HasSubstr("may still send new flows there: do not stop the backend"));
 }
 
-TEST(DrainWait, FlowsThatAreKeptBehindTheDeadlineAreNotSafeToCut) {
+TEST(DrainWait, WarnsWhenFlowsAreKeptAfterTheDeadline) {
   Harness fairctl;
   fairctl.Answer(200, Draining("2"));
   fairctl.Answer(200, R"({"state":"drained","in_force":true,"flows_kept":true,
                           "reason":"deadline passed; flows that remain are kept"})");
   EXPECT_EQ(fairctl.Run(kDrainAndWait), kExitWaitTimeout);
-  EXPECT_THAT(fairctl.err(), HasSubstr("to stop it now cuts them"));
+  EXPECT_THAT(fairctl.err(), HasSubstr("stopping it now breaks them"));
 }
 
-TEST(DrainWait, OutlivesABusyFairleadd) {
+TEST(DrainWait, RetriesWhenFairleaddIsBusy) {
   Harness fairctl;
   fairctl.Answer(200, Draining("2"));
   fairctl.Answer(503, R"({"error":{"code":"unavailable","message":"too many at once"}})");
@@ -132,7 +132,7 @@ TEST(DrainWait, OutlivesABusyFairleadd) {
   EXPECT_EQ(fairctl.Run(kDrainAndWait), kExitOk);
 }
 
-TEST(DrainWait, FollowsADeadlineThatSomebodyMoves) {
+TEST(DrainWait, FollowsADeadlineThatAnotherClientMoves) {
   Harness fairctl;
   fairctl.Answer(200,
                  R"({"state":"draining","remaining_flows":2,"deadline":"1970-01-01T00:16:50Z"})");
@@ -141,10 +141,10 @@ TEST(DrainWait, FollowsADeadlineThatSomebodyMoves) {
                    R"({"state":"draining","remaining_flows":2,"deadline":"1970-01-01T00:17:50Z"})");
   }
   EXPECT_EQ(fairctl.Run({"backend", "drain", "web", "10.0.0.1", "--wait"}), kExitWaitTimeout);
-  EXPECT_EQ(fairctl.sleeps(), 401);  // 70 s to the later deadline and the grace
+  EXPECT_EQ(fairctl.sleeps(), 401);  // 70 s to the later deadline and 30 s more
 }
 
-TEST(Drain, DoesNotSayWhatIsNotInForce) {
+TEST(Drain, DoesNotClaimThatNewFlowsStopBeforeTheDrainIsInForce) {
   Harness fairctl;
   fairctl.Answer(200, R"({"state":"draining","generation":5,"in_force":false})");
   EXPECT_EQ(fairctl.Run({"backend", "drain", "web", "10.0.0.1"}), kExitOk);

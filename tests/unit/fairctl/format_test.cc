@@ -28,7 +28,7 @@ TEST(Table, AlignsColumnsToTheirWidestCell) {
             "longer-name  12345  y\n");
 }
 
-TEST(Table, LeavesNoSpaceAtALinesEnd) {
+TEST(Table, LeavesNoSpaceAtTheEndOfALine) {
   Table table({{"A"}, {"B"}, {"C", Align::kRight}});
   table.Add({"1", "2", "3"});
   table.Add({"1", "", ""});
@@ -56,7 +56,7 @@ TEST(Table, ColourTakesNoWidth) {
 
 TEST(Table, ShowsItsHeadingEvenWithoutRows) { EXPECT_EQ(Printed(Table({{"A"}, {"B"}})), "A  B\n"); }
 
-TEST(Format, Bytes) {
+TEST(Format, FormatsBytes) {
   EXPECT_EQ(FormatBytes(0), "0 B");
   EXPECT_EQ(FormatBytes(1023), "1023 B");
   EXPECT_EQ(FormatBytes(1536), "1.5 KiB");
@@ -64,7 +64,7 @@ TEST(Format, Bytes) {
   EXPECT_EQ(FormatBytes(~uint64_t{0}), "16384.0 PiB");
 }
 
-TEST(Format, Duration) {
+TEST(Format, FormatsDurations) {
   EXPECT_EQ(FormatDuration(0), "0s");
   EXPECT_EQ(FormatDuration(59), "59s");
   EXPECT_EQ(FormatDuration(192), "3m12s");
@@ -72,7 +72,7 @@ TEST(Format, Duration) {
   EXPECT_EQ(FormatDuration(3 * 86400 + 4 * 3600), "3d04h");
 }
 
-TEST(Format, Rate) {
+TEST(Format, FormatsRates) {
   EXPECT_EQ(FormatRate(0), "0");
   EXPECT_EQ(FormatRate(950), "950");
   EXPECT_EQ(FormatRate(12'345), "12.3k");
@@ -89,13 +89,13 @@ TEST(Format, ReadsTimes) {
   }
 }
 
-TEST(Format, Age) {
+TEST(Format, FormatsAges) {
   EXPECT_EQ(FormatAge("1970-01-01T00:00:10Z", 70'999), "1m00s");
-  EXPECT_EQ(FormatAge("1970-01-01T00:00:10Z", 5'000), "0s");  // clocks differ a little
+  EXPECT_EQ(FormatAge("1970-01-01T00:00:10Z", 5'000), "0s");  // the two clocks can differ slightly
   EXPECT_EQ(FormatAge("", 5'000), "-");
 }
 
-TEST(Format, ReadsWhatIsMissingAsNothing) {
+TEST(Format, TreatsMissingFieldsAsEmpty) {
   const Json json = {{"text", "x"}, {"number", 7}, {"negative", -7}};
   EXPECT_EQ(Shown(Member(json, "nothing")), "-");
   EXPECT_EQ(Shown(Member(Member(json, "text"), "deeper")), "-");
@@ -106,7 +106,7 @@ TEST(Format, ReadsWhatIsMissingAsNothing) {
   EXPECT_TRUE(List(Member(json, "text")).empty());
 }
 
-TEST(Format, NamesABackend) {
+TEST(Format, WritesABackendsEndpoint) {
   EXPECT_EQ(EndpointText({{"address", "10.0.0.1"}}), "10.0.0.1");
   EXPECT_EQ(EndpointText({{"address", "10.0.0.1"}, {"port", 80}}), "10.0.0.1:80");
   EXPECT_EQ(EndpointText({{"address", "2001:db8::1"}}), "2001:db8::1");

@@ -1,5 +1,5 @@
-// fairctl run in the process, against a fairleadd that answers from a script, under a clock that
-// only `sleep` moves.
+// Runs fairctl inside the test process. A script has the answers of fairleadd. Only `sleep`
+// advances the clock.
 #pragma once
 
 #include <deque>
@@ -27,12 +27,13 @@ class Harness {
     environment_.now_ms = [this] { return now_ms_; };
   }
 
-  // What fairleadd answers to the next request.
+  // Adds an answer to the script. Each request takes the first answer that is left.
   Harness& Answer(unsigned status, const std::string& body = "") {
     answers_.emplace_back(ControlReply{status, body});
     return *this;
   }
-  Harness& Silence(const std::string& message = "nobody there") {
+  // Adds a failure to connect to the script.
+  Harness& FailToConnect(const std::string& message = "fairleadd does not answer") {
     answers_.emplace_back(Unavailable(message));
     return *this;
   }
@@ -66,7 +67,7 @@ class Harness {
       return answer;
     }
 
-    // Each answer of the script is a stream: its lines, and its end.
+    // Takes the next answer as a stream: passes its lines to `line`, then returns its status.
     Result<ControlReply> Follow(const std::string& target, const std::string& from,
                                 const std::function<bool(const std::string&)>& line) override {
       Result<ControlReply> answer = Send("GET", target + (from.empty() ? "" : " from " + from), "");

@@ -46,7 +46,7 @@ services:
   std::string folder_;
 };
 
-TEST_F(SnapshotCommands, BuildAndShow) {
+TEST_F(SnapshotCommands, BuildWritesAnImageThatShowPrints) {
   Harness build;
   ASSERT_EQ(Build(&build, "image"), kExitOk) << build.err();
   EXPECT_EQ(build.out(), Path("image") + ": generation 1, 1 service(s), 2 backend(s), 336 bytes\n");
@@ -112,7 +112,7 @@ TEST_F(SnapshotCommands, ShowRefusesADamagedImage) {
   EXPECT_THAT(fairctl.err(), HasSubstr("snapshot: digest: the content is damaged"));
 }
 
-TEST_F(SnapshotCommands, ExplainByAnImageAsksNobody) {
+TEST_F(SnapshotCommands, ExplainWithAnImageSendsNoRequest) {
   Harness build;
   Build(&build, "image");
   Harness fairctl;

@@ -25,7 +25,7 @@ std::string StatusLine(const std::string& state, const std::string& reason) {
          R"(","reason":")" + reason + "\"}}\n";
 }
 
-TEST(WatchCommand, SaysEachChangeInALine) {
+TEST(WatchCommand, PrintsOneLineForEachChange) {
   Harness fairctl;
   EXPECT_EQ(fairctl.Answer(200, kIntent).Run({"watch"}), kExitUnreachable);
   EXPECT_EQ(fairctl.out(),
@@ -38,7 +38,7 @@ TEST(WatchCommand, SaysEachChangeInALine) {
   EXPECT_THAT(fairctl.requests(), ElementsAre("GET /v1/watch"));
 }
 
-TEST(WatchCommand, SaysAStatusOnceWhereOnlyCountsDiffer) {
+TEST(WatchCommand, PrintsAStatusOnceWhereOnlyCountsDiffer) {
   Harness fairctl;
   const std::string lines = StatusLine("draining", "flows remain") +
                             StatusLine("draining", "flows remain") +
@@ -49,7 +49,7 @@ TEST(WatchCommand, SaysAStatusOnceWhereOnlyCountsDiffer) {
             "00:16:40  web 10.0.0.1: drained, no flows remain\n");
 }
 
-TEST(WatchCommand, SaysWhatIsInForce) {
+TEST(WatchCommand, PrintsWhatIsInForce) {
   Harness fairctl;
   fairctl
       .Answer(200,
@@ -62,7 +62,7 @@ TEST(WatchCommand, SaysWhatIsInForce) {
             "00:16:40  in force: revision 3, generation 5\n");
 }
 
-TEST(WatchCommand, StartsAgainWhereItIsToldTo) {
+TEST(WatchCommand, StartsAgainAfterARestartEvent) {
   Harness fairctl;
   fairctl.Answer(200, "{\"type\":\"restart\",\"message\":\"too much\"}\n").Answer(200, kIntent);
   EXPECT_EQ(fairctl.Run({"watch", "--from", "7"}), kExitUnreachable);
@@ -71,13 +71,13 @@ TEST(WatchCommand, StartsAgainWhereItIsToldTo) {
   EXPECT_THAT(fairctl.out(), HasSubstr("revision 8"));
 }
 
-TEST(WatchCommand, PrintsLinesAsTheyAreForPrograms) {
+TEST(WatchCommand, PrintsEventsUnchangedAsJson) {
   Harness fairctl;
   fairctl.Answer(200, kIntent).Run({"--json", "watch"});
   EXPECT_EQ(fairctl.out(), kIntent);
 }
 
-TEST(WatchCommand, SaysWhyItIsRefused) {
+TEST(WatchCommand, PrintsWhyTheWatchIsRefused) {
   Harness fairctl;
   fairctl.Answer(410, R"({"error": {"code": "history_gone", "message": "not kept"}})");
   EXPECT_EQ(fairctl.Run({"watch", "--from", "1"}), kExitFailed);

@@ -36,8 +36,8 @@ TEST(HashFlow, IsXxh3Of40BytesForIpv6) {
   EXPECT_EQ(HashFlow(V6Key(), kSeed), (FlowHash{0x0e9e11e77a58824c, 0x86cc0bf0b95d0834}));
 }
 
-// Every count, so that no lane is somebody else's; words of random bits and of edges.
-void ExpectAsHashFlow(HashIpv4Keys hash_keys) {
+// Tests every count, so that a mix-up of SIMD lanes shows. Key words are random or edge values.
+void ExpectEqualsHashFlow(HashIpv4Keys hash_keys) {
   std::mt19937_64 random(3);
   const uint64_t edges[] = {0, 1, ~uint64_t{0}, uint64_t{1} << 63, 0xffffffff, ~uint64_t{0} << 32};
   for (uint32_t round = 0; round < 300; ++round) {
@@ -58,24 +58,24 @@ void ExpectAsHashFlow(HashIpv4Keys hash_keys) {
   }
 }
 
-TEST(HashIpv4Keys, PlainIsHashFlow) { ExpectAsHashFlow(HashIpv4KeysPlain); }
+TEST(HashIpv4Keys, PlainEqualsHashFlow) { ExpectEqualsHashFlow(HashIpv4KeysPlain); }
 
-TEST(HashIpv4Keys, Avx512IsHashFlow) {
+TEST(HashIpv4Keys, Avx512EqualsHashFlow) {
   if (!HasAvx512()) GTEST_SKIP() << "this CPU has no AVX-512 (F, DQ, BW)";
-  ExpectAsHashFlow(HashIpv4KeysAvx512);
+  ExpectEqualsHashFlow(HashIpv4KeysAvx512);
 }
 
-TEST(HashIpv4Keys, FastestIsOneThatTheCpuHas) {
+TEST(HashIpv4Keys, FastestIsAvx512IfTheCpuHasIt) {
   EXPECT_EQ(FastestHashIpv4Keys(), HasAvx512() ? HashIpv4KeysAvx512 : HashIpv4KeysPlain);
 }
 
-TEST(HashFlow, IgnoresWhatLiesBehindAnIpv4Key) {
+TEST(HashFlow, IgnoresTheBytesBehindAnIpv4Key) {
   FlowKey key = V4Key();
   key.words[3] = 0xdead;
   EXPECT_EQ(HashFlow(key, kSeed), HashFlow(V4Key(), kSeed));
 }
 
-TEST(HashFlow, TakesTheSlotOfTheReducedKeyAndAllElseOfTheWholeOne) {
+TEST(HashFlow, TakesTheSlotFromTheReducedKeyAndTheRestFromTheWholeKey) {
   for (const FlowKey& key : {V4Key(), V6Key()}) {
     for (const HashPolicy policy :
          {HashPolicy::kFiveTuple, HashPolicy::kThreeTuple, HashPolicy::kSourceIp}) {
@@ -87,7 +87,7 @@ TEST(HashFlow, TakesTheSlotOfTheReducedKeyAndAllElseOfTheWholeOne) {
   }
 }
 
-TEST(HashFlow, TellsConnectionsOfOneClientApartUnderEveryPolicy) {
+TEST(HashFlow, DistinguishesConnectionsOfOneClientUnderEveryPolicy) {
   for (const HashPolicy policy : {HashPolicy::kThreeTuple, HashPolicy::kSourceIp}) {
     const FlowHash a = HashFlow(MakeKey("198.51.100.7", 1, "203.0.113.10", 80, 6), policy, kSeed);
     const FlowHash b = HashFlow(MakeKey("198.51.100.7", 2, "203.0.113.10", 80, 6), policy, kSeed);
@@ -97,32 +97,32 @@ TEST(HashFlow, TellsConnectionsOfOneClientApartUnderEveryPolicy) {
   }
 }
 
-TEST(ReduceKey, KeepsAllOfA5Tuple) {
+TEST(ReduceKey, KeepsTheWholeKeyFor5Tuple) {
   EXPECT_EQ(ReduceKey(V4Key(), HashPolicy::kFiveTuple), V4Key());
   EXPECT_EQ(ReduceKey(V6Key(), HashPolicy::kFiveTuple), V6Key());
 }
 
-TEST(ReduceKey, KeepsAddressesAndProtocolOfA3Tuple) {
+TEST(ReduceKey, KeepsAddressesAndProtocolFor3Tuple) {
   EXPECT_EQ(ReduceKey(V4Key(), HashPolicy::kThreeTuple),
             MakeKey("198.51.100.7", 0, "203.0.113.10", 0, 6));
   EXPECT_EQ(ReduceKey(V6Key(), HashPolicy::kThreeTuple),
             MakeKey("2001:db8::7", 0, "2001:db8::10", 0, 17));
 }
 
-TEST(ReduceKey, KeepsTheClientAddressOfSourceIp) {
+TEST(ReduceKey, KeepsOnlyTheClientAddressForSourceIp) {
   EXPECT_EQ(ReduceKey(V4Key(), HashPolicy::kSourceIp), MakeKey("198.51.100.7", 0, "0.0.0.0", 0, 0));
   EXPECT_EQ(ReduceKey(V6Key(), HashPolicy::kSourceIp), MakeKey("2001:db8::7", 0, "::", 0, 0));
 }
 
-TEST(SlotIndex, StaysBelowTheCountAtBothEndsOfTheHash) {
+TEST(SlotIndex, StaysBelowTheSlotCountForTheSmallestAndLargestHash) {
   for (const uint32_t slots : {2U, 251U, 65537U, 16777213U}) {
     EXPECT_EQ(SlotIndex({0, 0}, slots), 0U);
     EXPECT_EQ(SlotIndex({UINT64_MAX, 0}, slots), slots - 1);
   }
 }
 
-// Keys as real ones are: one client's ports, one subnet's hosts. Chi-squared over 251 slots must
-// lie within six standard deviations of its mean.
+// The keys resemble real ones: hosts of one subnet and consecutive ports. Chi-squared over 251
+// slots must lie within six standard deviations of its mean.
 TEST(SlotIndex, SpreadsConsecutiveFlowsEvenly) {
   constexpr uint32_t kSlots = 251;
   constexpr uint32_t kFlows = 251 * 400;

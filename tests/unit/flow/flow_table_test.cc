@@ -20,7 +20,7 @@ using InsertResult = FlowTable::InsertResult;
 constexpr uint32_t kNow = 1000;
 constexpr uint32_t kIdle = 400;
 
-// All of them in buckets 0 and 1.
+// A key whose candidate buckets are 0 and 1.
 RecordKey KeyInOnePair(uint64_t tag) { return {tag, uint64_t{1} << 32}; }
 
 struct Fixture {
@@ -57,32 +57,32 @@ TEST(FlowRecord, AgesAcrossTheWrapOfTheClock) {
   EXPECT_EQ(record.AgeTicks(uint32_t{3} + kTickMask + 1), 5U);
 }
 
-TEST(FlowRecord, SeenByAClockAheadIsOfAgeZero) {
+TEST(FlowRecord, HasAgeZeroIfSeenByAClockAhead) {
   EXPECT_EQ((FlowRecord{1, kNow + 1, 0}).AgeTicks(kNow), 0U);
   EXPECT_EQ((FlowRecord{1, kNow + kClockSlackTicks, 0}).AgeTicks(kNow), 0U);
   EXPECT_FALSE(IsExpired({1, kNow + 1, 0}, kNow, kIdle));
 }
 
-TEST(IsExpired, AfterTheIdleTimeoutAndNotBefore) {
+TEST(IsExpired, IsTrueAfterTheIdleTimeoutAndNotBefore) {
   const FlowRecord record{1, kNow, kRecordConfirmed};
   EXPECT_FALSE(IsExpired(record, kNow + kIdle, kIdle));
   EXPECT_TRUE(IsExpired(record, kNow + kIdle + 1, kIdle));
 }
 
-TEST(IsExpired, SoonerForAClosingFlow) {
+TEST(IsExpired, IsTrueSoonerForAClosingFlow) {
   const FlowRecord record{1, kNow, kRecordConfirmed | kRecordClosing};
   EXPECT_FALSE(IsExpired(record, kNow + kClosingTicks, kIdle));
   EXPECT_TRUE(IsExpired(record, kNow + kClosingTicks + 1, kIdle));
 }
 
-TEST(RecordKey, NeverTakesTheTagsOfFreeAndWrittenRecords) {
+TEST(RecordKey, NeverUsesTheReservedTags0And1) {
   const FlowHash salt{0x55, 0x66};
   EXPECT_EQ(RecordKey::Make({0x55, 0}, salt).tag, 2U);
   EXPECT_EQ(RecordKey::Make({0x54, 0}, salt).tag, 3U);
   EXPECT_EQ(RecordKey::Make({0x57, 0}, salt).tag, 2U);
 }
 
-TEST(RecordKey, GivesBackTheSlotThroughTheSalt) {
+TEST(RecordKey, GivesTheSlotWhenTheSaltIsRemoved) {
   const FlowHash salt = SaltOfService(7);
   std::mt19937_64 random(1);
   for (int i = 0; i < 1000; ++i) {
@@ -100,19 +100,19 @@ TEST(FlowTable, RoundsItsSizeUpToAPowerOfTwoOfBuckets) {
   EXPECT_EQ(Fixture(9).table.capacity_records(), 16U);
 }
 
-TEST(FlowTable, FindsWhatWasInsertedAndNothingElse) {
+TEST(FlowTable, FindsTheInsertedRecordAndNoOther) {
   Fixture f(64);
   const RecordKey key{77, 0x0000000300000001};
   FlowTable::Handle handle;
   EXPECT_FALSE(f.table.Find(key, &handle));
-  EXPECT_EQ(f.table.Insert(key, {5, kNow, kRecordPinned}, kIdle), InsertResult::kStored);
+  EXPECT_EQ(f.table.Insert(key, {5, kNow, kRecordOld}, kIdle), InsertResult::kStored);
   ASSERT_TRUE(f.table.Find(key, &handle));
-  EXPECT_EQ(handle.value, (FlowRecord{5, kNow, kRecordPinned}).Pack());
+  EXPECT_EQ(handle.value, (FlowRecord{5, kNow, kRecordOld}).Pack());
   EXPECT_FALSE(f.table.Find({78, key.buckets}, &handle));
   EXPECT_FALSE(f.table.Find({77, 0x0000000500000004}, &handle));
 }
 
-TEST(FlowTable, KeepsAFlowWhoseTwoHalvesNameOneBucket) {
+TEST(FlowTable, UsesTwoBucketsIfBothHalvesOfTheKeySelectTheSameOne) {
   Fixture f(64);
   const uint64_t buckets = 0x0000000600000006;
   for (uint64_t tag = 10; tag < 18; ++tag) {
@@ -147,7 +147,7 @@ TEST(FlowTable, MovesARecordToAnotherBackend) {
   EXPECT_EQ(f.Get(9).backend_id, 6U);
 }
 
-TEST(FlowTable, RefusesAnUpdateThroughAnOldValue) {
+TEST(FlowTable, RefusesAnUpdateWithAStaleValue) {
   Fixture f(8);
   FlowTable::Handle handle;
   ASSERT_EQ(f.table.Insert(KeyInOnePair(9), {5, kNow, 0}, kIdle), InsertResult::kStored);
@@ -158,8 +158,8 @@ TEST(FlowTable, RefusesAnUpdateThroughAnOldValue) {
   EXPECT_EQ(f.Get(9).Pack(), (FlowRecord{5, kNow + 1, 0}).Pack());
 }
 
-// The new holder has the very value that the handle was read with.
-TEST(FlowTable, RefusesAnUpdateOfARecordThatAnotherFlowHasTaken) {
+// The record belongs to another flow now, and has the same value as when the handle was read.
+TEST(FlowTable, RefusesAnUpdateOfARecordThatNowBelongsToAnotherFlow) {
   Fixture f(8);
   FlowTable::Handle handle;
   ASSERT_EQ(f.table.Insert(KeyInOnePair(9), {5, kNow, 0}, kIdle), InsertResult::kStored);
@@ -175,7 +175,7 @@ TEST(FlowTable, RefusesAnUpdateOfARecordThatAnotherFlowHasTaken) {
   EXPECT_EQ(f.Get(10).Pack(), (FlowRecord{5, kNow, 0}).Pack());
 }
 
-TEST(FlowTable, ErasesOnlyTheRecordThatWasJudged) {
+TEST(FlowTable, ErasesARecordOnlyIfTagAndValueAreUnchanged) {
   Fixture f(8);
   FlowTable::Handle handle;
   ASSERT_EQ(f.table.Insert(KeyInOnePair(9), {5, kNow, 0}, kIdle), InsertResult::kStored);
@@ -188,7 +188,7 @@ TEST(FlowTable, ErasesOnlyTheRecordThatWasJudged) {
   EXPECT_FALSE(f.table.Find(KeyInOnePair(9), &handle));
 }
 
-TEST(FlowTable, SweepsTheAskedBucketsAndStopsAtTheEnd) {
+TEST(FlowTable, SweepsTheRequestedBucketsAndStopsAtTheEnd) {
   Fixture f(64);  // 16 buckets
   for (uint64_t b = 0; b < 16; ++b) {
     ASSERT_EQ(f.table.Insert({100 + b, b | (b ^ 1) << 32}, {1, kNow, 0}, kIdle),
@@ -208,7 +208,7 @@ TEST(FlowTable, SweepsTheAskedBucketsAndStopsAtTheEnd) {
   EXPECT_TRUE(tags.empty());
 }
 
-TEST(FlowTable, IsHalfFullBeforeTheFirstLiveRecordGoes) {
+TEST(FlowTable, EvictsNoLiveRecordBeforeItIsNearlyHalfFull) {
   Fixture f(1U << 16);
   std::mt19937_64 random(7);
   uint64_t stored = 0;
@@ -218,10 +218,11 @@ TEST(FlowTable, IsHalfFullBeforeTheFirstLiveRecordGoes) {
   }
   const double share = static_cast<double>(stored) / static_cast<double>(1U << 16);
   std::printf("first eviction at %.1f %% full (seed 7)\n", share * 100);
-  EXPECT_GT(share, 0.45);  // taking the first bucket that has room would give 0.2
+  EXPECT_GT(share, 0.45);  // always taking the first bucket with a free record would give 0.2
 }
 
-// One row: eight records fill both buckets; a ninth flow comes at kNow; tag 100 + victim must go.
+// In each row, eight records fill both buckets. A ninth flow comes at kNow and must evict the
+// record with tag 100 + victim.
 struct EvictionRow {
   const char* name;
   FlowRecord records[8];
@@ -236,7 +237,7 @@ const EvictionRow kEvictionRows[] = {
      {{1, kNow - 9, kLive},
       {1, kNow, kLive | kRecordClosing},
       {1, kNow - kIdle - 1, kLive},
-      {1, kNow, kRecordPinned},
+      {1, kNow, kRecordOld},
       {1, kNow, 0},
       {1, kNow, kLive},
       {1, kNow, kLive},
@@ -245,7 +246,7 @@ const EvictionRow kEvictionRows[] = {
      InsertResult::kStored},
     {"ClosedLongEnoughIsExpired",
      {{1, kNow, kLive},
-      {1, kNow, kRecordPinned},
+      {1, kNow, kRecordOld},
       {1, kNow, 0},
       {1, kNow, kLive},
       {1, kNow - 1, kLive | kRecordClosing},
@@ -256,7 +257,7 @@ const EvictionRow kEvictionRows[] = {
      InsertResult::kStored},
     {"ClosingBeforeUnconfirmed",
      {{1, kNow - 99, kLive},
-      {1, kNow - 99, kRecordPinned},
+      {1, kNow - 99, kRecordOld},
       {1, kNow - 99, 0},
       {1, kNow - 1, kLive | kRecordClosing},
       {1, kNow, kLive | kRecordClosing},
@@ -265,10 +266,10 @@ const EvictionRow kEvictionRows[] = {
       {1, kNow, kLive}},
      3,
      InsertResult::kEvicted},
-    {"UnconfirmedBeforePinned",
+    {"UnconfirmedBeforeOldClass",
      {{1, kNow - 99, kLive},
-      {1, kNow - 99, kLive | kRecordPinned},
-      {1, kNow - 99, kRecordPinned},
+      {1, kNow - 99, kLive | kRecordOld},
+      {1, kNow - 99, kRecordOld},
       {1, kNow, kLive},
       {1, kNow, kLive},
       {1, kNow, 0},
@@ -276,13 +277,13 @@ const EvictionRow kEvictionRows[] = {
       {1, kNow, kLive}},
      6,
      InsertResult::kEvicted},
-    {"PinnedBeforeTheRest",
+    {"OldClassBeforeTheRest",
      {{1, kNow - 99, kLive},
       {1, kNow, kLive},
-      {1, kNow, kRecordPinned},
+      {1, kNow, kRecordOld},
       {1, kNow, kLive},
       {1, kNow, kLive},
-      {1, kNow - 1, kLive | kRecordPinned},
+      {1, kNow - 1, kLive | kRecordOld},
       {1, kNow, kLive},
       {1, kNow, kLive}},
      5,
@@ -313,7 +314,7 @@ const EvictionRow kEvictionRows[] = {
 
 class Eviction : public ::testing::TestWithParam<EvictionRow> {};
 
-TEST_P(Eviction, TakesTheRightRecord) {
+TEST_P(Eviction, EvictsTheExpectedRecord) {
   const EvictionRow& row = GetParam();
   Fixture f(8);
   for (uint64_t i = 0; i < 8; ++i) {
@@ -329,14 +330,14 @@ TEST_P(Eviction, TakesTheRightRecord) {
 INSTANTIATE_TEST_SUITE_P(Order, Eviction, ::testing::ValuesIn(kEvictionRows),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// A flood of single packets, ten times the table's size, over flows that talk.
-TEST(FlowTable, SynFloodDisplacesItselfAndNoConfirmedFlow) {
+// A flood of single packets, ten times the table's size, while there are confirmed flows.
+TEST(FlowTable, SynFloodEvictsNoConfirmedFlow) {
   Fixture f(1U << 12);
   std::mt19937_64 random(11);
-  std::vector<RecordKey> honest;
+  std::vector<RecordKey> confirmed;
   for (int i = 0; i < 1500; ++i) {
-    honest.push_back(RecordKey::Make({random(), random()}, {}));
-    ASSERT_EQ(f.table.Insert(honest.back(), {3, kNow, kRecordConfirmed}, kIdle),
+    confirmed.push_back(RecordKey::Make({random(), random()}, {}));
+    ASSERT_EQ(f.table.Insert(confirmed.back(), {3, kNow, kRecordConfirmed}, kIdle),
               InsertResult::kStored);
   }
   for (uint32_t i = 0; i < 10U << 12; ++i) {
@@ -344,11 +345,11 @@ TEST(FlowTable, SynFloodDisplacesItselfAndNoConfirmedFlow) {
   }
   uint32_t lost = 0;
   FlowTable::Handle handle;
-  for (const RecordKey& key : honest) lost += f.table.Find(key, &handle) ? 0 : 1;
+  for (const RecordKey& key : confirmed) lost += f.table.Find(key, &handle) ? 0 : 1;
   EXPECT_EQ(lost, 0U);
 }
 
-// The model: every record that must be in the table, and the bucket it lies in.
+// The model: every record that must be in the table, and its bucket.
 class Model {
  public:
   explicit Model(uint32_t buckets) : buckets_(buckets) {}
@@ -366,17 +367,17 @@ class Model {
     return {a, b};
   }
 
-  // (what goes first, how old): less goes first.
+  // (class, negative age): the smallest is evicted first.
   static std::tuple<int, int64_t> Order(const FlowRecord& record, uint32_t now, uint32_t idle) {
     const int64_t age = (now - record.last_seen_tick) & kTickMask;
     if (age > idle) return {0, -age};
     if (record.flags & kRecordClosing) return {age > kClosingTicks ? 0 : 1, -age};
-    if (record.flags & kRecordPinned) return {3, -age};
+    if (record.flags & kRecordOld) return {3, -age};
     if (!(record.flags & kRecordConfirmed)) return {2, -age};
     return {4, -age};
   }
 
-  // Checks what Insert did against what it may do, and follows it.
+  // Checks what Insert did against the rules, and does the same in the model.
   void Inserted(const RecordKey& key, const FlowRecord& record, uint32_t idle, InsertResult result,
                 const std::map<uint64_t, Entry>& table_after) {
     ASSERT_TRUE(table_after.contains(key.tag));
@@ -445,7 +446,7 @@ void RunAgainstModel(uint32_t seed) {
   Model model(static_cast<uint32_t>(buckets));
   std::vector<RecordKey> keys;
   for (uint64_t i = 0; i < buckets * 6; ++i) keys.push_back({random() | 2, random()});
-  uint32_t now = kTickMask - 500;  // the clock wraps on the way
+  uint32_t now = kTickMask - 500;  // the ticks wrap during the test
   for (int step = 0; step < 3000; ++step) {
     now = (now + static_cast<uint32_t>(random() % 3)) & kTickMask;
     const RecordKey& key = keys[random() % keys.size()];
@@ -483,7 +484,7 @@ constexpr size_t RecordOffset(uint64_t bucket, uint32_t index) {
   return 64 + bucket * 64 + index * 16;
 }
 
-TEST(FlowTableAttach, TakesUpWhatAnotherTableLeft) {
+TEST(FlowTableAttach, TakesOverTheRecordsOfAnEarlierTable) {
   Fixture f(64);
   const RecordKey key{77, 0x0000000300000001};
   ASSERT_EQ(f.table.Insert(key, {5, kNow, kRecordConfirmed}, kIdle), InsertResult::kStored);
@@ -503,12 +504,12 @@ TEST(FlowTableAttach, FreesRecordsThatWereBeingWritten) {
   Result<FlowTable> again = FlowTable::Attach(f.memory.bytes());
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(f.Get(9).backend_id, 5U);
-  for (uint64_t tag = 10; tag < 17; ++tag) {  // all seven other places are to be had
+  for (uint64_t tag = 10; tag < 17; ++tag) {  // all seven other records are free
     EXPECT_EQ(again->Insert(KeyInOnePair(tag), {5, kNow, 0}, kIdle), InsertResult::kStored);
   }
 }
 
-TEST(FlowTableAttach, LivesWithRecordsOfAnyBytes) {
+TEST(FlowTableAttach, AcceptsRecordsOfAnyBytes) {
   Fixture f(1024);
   std::mt19937_64 random(3);
   for (uint64_t b = 0; b < 256; ++b) {
@@ -536,13 +537,13 @@ TEST(FlowTableAttach, RefusesMemoryTooShortForAHeader) {
   EXPECT_EQ(again.status().code(), ErrorCode::kDataLoss);
 }
 
-TEST(FlowTableAttach, RefusesForeignMemory) {
+TEST(FlowTableAttach, RefusesMemoryWithoutTheMagic) {
   Fixture f(8);
   f.memory.Put<uint64_t>(kMagicOffset, 0);
   EXPECT_EQ(FlowTable::Attach(f.memory.bytes()).status().code(), ErrorCode::kDataLoss);
 }
 
-TEST(FlowTableAttach, RefusesAnotherLayoutVersionByName) {
+TEST(FlowTableAttach, RefusesAnotherLayoutVersionAndNamesIt) {
   Fixture f(8);
   f.memory.Put<uint32_t>(kVersionOffset, 2);
   const Result<FlowTable> again = FlowTable::Attach(f.memory.bytes());
@@ -563,7 +564,7 @@ TEST(FlowTableAttach, RefusesABucketCountThatDoesNotFit) {
   }
 }
 
-TEST(FlowTableAttach, RefusesACutMapping) {
+TEST(FlowTableAttach, RefusesATruncatedMapping) {
   Fixture f(64);
   const auto bytes = f.memory.bytes();
   EXPECT_FALSE(FlowTable::Attach(bytes.first(bytes.size() - 64)).ok());

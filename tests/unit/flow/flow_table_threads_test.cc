@@ -1,5 +1,5 @@
-// Workers and a sweeper on one small table, for ThreadSanitizer and for what only races can break:
-// a value must never be seen under, or end up under, another flow's tag.
+// Workers and a sweeper share one small table, under ThreadSanitizer. Checks what only races can
+// break: no value is ever read or stored under another flow's tag.
 #include <array>
 #include <atomic>
 #include <barrier>
@@ -20,17 +20,17 @@ using testing::TableMemory;
 
 constexpr uint32_t kWorkers = 3;
 constexpr uint32_t kFlowsPerWorker = 300'000;
-constexpr uint64_t kRecords = 64;  // so few that the workers meet all the time
+constexpr uint64_t kRecords = 64;  // few, so that workers often access the same bucket
 constexpr uint32_t kIdle = 1000;
 
-// Flow n has one of 16 backends that no other flow has: a value betrays its flow.
+// Each flow has 16 backend ids that no other flow uses, so a value tells its flow.
 uint32_t BackendOf(uint64_t flow, uint64_t choice) {
   return static_cast<uint32_t>(flow * 16 + choice % 16);
 }
 uint64_t FlowOf(const FlowRecord& record) { return record.backend_id / 16; }
 
 RecordKey KeyOf(uint64_t flow) {
-  // Any mixing will do; the tag must give back the flow.
+  // Any mixing of the bucket choice works. The tag must tell the flow.
   uint64_t mixed = flow * 0x9e3779b97f4a7c15;
   mixed ^= mixed >> 29;
   return {flow + 2, mixed * 0xbf58476d1ce4e5b9};
@@ -45,10 +45,10 @@ struct Shared {
   std::atomic<uint64_t> updates{0};
   std::atomic<uint64_t> moves{0};
   std::atomic<bool> stop{false};
-  std::barrier<> start{kWorkers};  // none is done before the last has begun
+  std::barrier<> start{kWorkers};  // all workers start together
 };
 
-// Touches, moves or erases a recent flow of anybody's.
+// Updates, moves or erases a recent flow of any worker.
 void DisturbOne(Shared* shared, std::mt19937_64* random, uint32_t tick) {
   const uint64_t newest = shared->newest[(*random)() % kWorkers].load(std::memory_order_relaxed);
   const uint64_t back = (*random)() % 16 * kWorkers;
@@ -71,8 +71,8 @@ void DisturbOne(Shared* shared, std::mt19937_64* random, uint32_t tick) {
   }
 }
 
-// Each flow is inserted once, by one worker: a tag that has gone never comes back, so that every
-// value seen under a tag must be of that flow, without exception.
+// One worker inserts each flow, once. An erased tag never comes back, so every value that is read
+// under a tag must belong to that flow.
 void Work(Shared* shared, uint32_t worker) {
   std::mt19937_64 random(100 + worker);
   shared->start.arrive_and_wait();
@@ -99,7 +99,7 @@ void SweepUntilStopped(Shared* shared) {
   }
 }
 
-TEST(FlowTableThreads, NoFlowEverSeesAnothersRecord) {
+TEST(FlowTableThreads, NoFlowEverReadsAnotherFlowsRecord) {
   Shared shared;
   std::vector<std::thread> workers;
   std::thread sweeper(SweepUntilStopped, &shared);
@@ -114,14 +114,14 @@ TEST(FlowTableThreads, NoFlowEverSeesAnothersRecord) {
   shared.table.Sweep(0, shared.table.bucket_count(),
                      [&](uint32_t, uint32_t, uint64_t tag, const FlowRecord& record) {
                        EXPECT_EQ(FlowOf(record), FlowOfTag(tag));
-                       EXPECT_TRUE(tags.insert(tag).second) << "twice: " << tag;
+                       EXPECT_TRUE(tags.insert(tag).second) << "two records have tag " << tag;
                      });
   EXPECT_GT(tags.size(), kRecords / 2);
 }
 
-// All workers insert, move and erase the same few flows over and over. While they run a reader may
-// be misled (flow_table.h); once they are quiet every record must be of its flow, and none may be
-// stuck half-written.
+// All workers insert, move and erase the same few flows over and over. While they run, a reader may
+// get another flow's value (flow_table.h). After they stop, every record must hold its own flow's
+// value, and no record may be left half-written.
 void Churn(Shared* shared, uint32_t worker) {
   std::mt19937_64 random(200 + worker);
   shared->start.arrive_and_wait();
@@ -140,7 +140,7 @@ void Churn(Shared* shared, uint32_t worker) {
   }
 }
 
-TEST(FlowTableThreads, LeavesEveryRecordWholeAfterAllFoughtForTheSameFlows) {
+TEST(FlowTableThreads, LeavesEveryRecordCompleteAfterAllWorkersChangedTheSameFlows) {
   Shared shared;
   std::vector<std::thread> workers;
   for (uint32_t w = 0; w < kWorkers; ++w) workers.emplace_back(Churn, &shared, w);
@@ -152,17 +152,17 @@ TEST(FlowTableThreads, LeavesEveryRecordWholeAfterAllFoughtForTheSameFlows) {
                        EXPECT_EQ(FlowOf(record), FlowOfTag(tag));
                      });
   EXPECT_GT(seen, 0U);
-  // A record that was never released would keep its place for ever.
+  // A record that was left half-written would never become free.
   for (uint64_t flow = 1000; flow < 1000 + 4 * kRecords; ++flow) {
     EXPECT_NE(shared.table.Insert(KeyOf(flow), {BackendOf(flow, 0), 1U << 20, 0}, kIdle),
               FlowTable::InsertResult::kContended);
   }
-  std::set<uint64_t> places;
+  std::set<uint64_t> positions;
   shared.table.Sweep(0, shared.table.bucket_count(),
                      [&](uint32_t bucket, uint32_t index, uint64_t, const FlowRecord&) {
-                       places.insert(uint64_t{bucket} << 32 | index);
+                       positions.insert(uint64_t{bucket} << 32 | index);
                      });
-  EXPECT_EQ(places.size(), kRecords);
+  EXPECT_EQ(positions.size(), kRecords);
 }
 
 }  // namespace

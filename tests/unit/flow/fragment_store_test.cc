@@ -18,7 +18,7 @@ constexpr uint64_t kSeed = 42;
 
 FlowHash Datagram(uint64_t n) { return {n * 0x9e3779b97f4a7c15U + 1, n}; }
 
-// `high` chooses the bucket, so these share one in every table.
+// `high` selects the bucket, so all of these share one bucket in every table.
 FlowHash SameBucket(uint64_t n) { return {n + 100, 0}; }
 
 std::vector<FragmentStore::Released> TakeAll(FragmentStore* store) {
@@ -30,10 +30,10 @@ std::vector<FragmentStore::Released> TakeAll(FragmentStore* store) {
 
 Outcome Hold(FragmentStore* store, const FlowHash& datagram, uint64_t handle, uint32_t tick = 0) {
   uint64_t where = 0;
-  return store->Later(datagram, handle, tick, &where);
+  return store->AddLater(datagram, handle, tick, &where);
 }
 
-TEST(FragmentMap, RemembersForItsLifetimeAndNoLonger) {
+TEST(FragmentMap, RemembersADecisionForItsLifetimeOnly) {
   FragmentMap map(100, kSeed, 60);
   EXPECT_EQ(map.Find(Datagram(1), 10), 0U);
   EXPECT_EQ(map.Remember(Datagram(1), 7, 10), 7U);
@@ -48,37 +48,37 @@ TEST(FragmentMap, ASecondFirstFragmentChangesNothing) {
   map.Remember(Datagram(1), 7, 10);
   EXPECT_EQ(map.Remember(Datagram(1), 3, 50), 7U);
   EXPECT_EQ(map.Find(Datagram(1), 69), 7U);
-  EXPECT_EQ(map.Find(Datagram(1), 70), 0U);  // nor is it prolonged
+  EXPECT_EQ(map.Find(Datagram(1), 70), 0U);  // the lifetime is not prolonged
   EXPECT_EQ(map.Remember(Datagram(1), 3, 70), 3U);
   EXPECT_EQ(map.Find(Datagram(1), 70), 3U);
 }
 
-TEST(FragmentMap, TicksComeRound) {
+TEST(FragmentMap, CountsTheLifetimeAcrossTheWrapOfTheTicks) {
   FragmentMap map(100, kSeed, 60);
   map.Remember(Datagram(1), 7, kTickMask);
   EXPECT_EQ(map.Find(Datagram(1), 58), 7U);
   EXPECT_EQ(map.Find(Datagram(1), 59), 0U);
 }
 
-TEST(FragmentMap, AWorkerWhoseClockIsATickBehindFindsIt) {
+TEST(FragmentMap, FindsADecisionOfAWorkerWhoseClockIsATickAhead) {
   FragmentMap map(100, kSeed, 60);
   map.Remember(Datagram(1), 7, 10);
   EXPECT_EQ(map.Find(Datagram(1), 9), 7U);
 }
 
-TEST(FragmentMap, AFullBucketGivesUpTheDeadThenTheOldest) {
+TEST(FragmentMap, AFullBucketReplacesExpiredEntriesThenTheOldest) {
   FragmentMap map(1000, kSeed, 60);
   for (uint32_t i = 0; i < 5; ++i) map.Remember(SameBucket(i), 100 + i, 10 + i);
   for (uint32_t i = 0; i < 5; ++i) EXPECT_EQ(map.Find(SameBucket(i), 20), 100 + i);
   map.Remember(SameBucket(5), 105, 20);
   EXPECT_EQ(map.Find(SameBucket(0), 20), 0U);
   for (uint32_t i = 1; i < 6; ++i) EXPECT_EQ(map.Find(SameBucket(i), 20), 100 + i);
-  map.Remember(SameBucket(6), 106, 72);  // 1 and 2 are dead now
+  map.Remember(SameBucket(6), 106, 72);  // 1 and 2 have expired
   map.Remember(SameBucket(7), 107, 72);
   for (uint32_t i = 3; i < 8; ++i) EXPECT_EQ(map.Find(SameBucket(i), 72), 100 + i);
 }
 
-TEST(FragmentMap, AHashOfZeroIsADatagramLikeOthers) {
+TEST(FragmentMap, StoresADatagramWhoseHashIsZero) {
   FragmentMap map(100, kSeed, 60);
   EXPECT_EQ(map.Find({0, 0}, 0), 0U);
   map.Remember({0, 0}, 9, 0);
@@ -93,15 +93,15 @@ TEST(FragmentMap, AnotherSeedGivesOtherIdentities) {
 TEST(FragmentStore, LaterFragmentsFollowTheFirst) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {});
-  EXPECT_EQ(store.First(Datagram(1), 7, 0), 7U);
+  EXPECT_EQ(store.RecordFirst(Datagram(1), 7, 0), 7U);
   uint64_t where = 0;
-  EXPECT_EQ(store.Later(Datagram(1), 1, 0, &where), Outcome::kForward);
+  EXPECT_EQ(store.AddLater(Datagram(1), 1, 0, &where), Outcome::kForward);
   EXPECT_EQ(where, 7U);
   EXPECT_EQ(store.waiting(), 0U);
   EXPECT_TRUE(TakeAll(&store).empty());
 }
 
-TEST(FragmentStore, EarlyOnesLeaveInOrderWhenTheFirstComes) {
+TEST(FragmentStore, EarlyFragmentsLeaveInOrderWhenTheFirstComes) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {});
   for (uint64_t handle = 1; handle <= 5; ++handle) {
@@ -110,30 +110,30 @@ TEST(FragmentStore, EarlyOnesLeaveInOrderWhenTheFirstComes) {
   EXPECT_EQ(Hold(&store, Datagram(2), 99), Outcome::kHeld);
   store.Advance(0);
   EXPECT_TRUE(TakeAll(&store).empty());
-  EXPECT_EQ(store.First(Datagram(1), 7, 0), 7U);
+  EXPECT_EQ(store.RecordFirst(Datagram(1), 7, 0), 7U);
   const auto released = TakeAll(&store);
   ASSERT_EQ(released.size(), 5U);
   for (uint64_t i = 0; i < 5; ++i) {
     EXPECT_EQ(released[i].handle, i + 1);
-    EXPECT_EQ(released[i].where, 7U);
+    EXPECT_EQ(released[i].decision, 7U);
     EXPECT_EQ(released[i].reason, DropReason::kNone);
   }
   EXPECT_EQ(store.waiting(), 1U);
   EXPECT_EQ(store.waiting_datagrams(), 1U);
 }
 
-TEST(FragmentStore, ASecondFirstFragmentFollowsTheOneBefore) {
+TEST(FragmentStore, ASecondFirstFragmentGetsTheEarlierDecision) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {});
-  EXPECT_EQ(store.First(Datagram(1), 7, 0), 7U);
-  EXPECT_EQ(store.First(Datagram(1), 3, 1), 7U);
+  EXPECT_EQ(store.RecordFirst(Datagram(1), 7, 0), 7U);
+  EXPECT_EQ(store.RecordFirst(Datagram(1), 3, 1), 7U);
 }
 
-TEST(FragmentStore, EarlyOnesAreTimedOut) {
+TEST(FragmentStore, EarlyFragmentsTimeOut) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {.wait_ticks = 8});
   Hold(&store, Datagram(1), 1, 10);
-  Hold(&store, Datagram(1), 2, 17);  // does not prolong
+  Hold(&store, Datagram(1), 2, 17);  // does not prolong the wait
   Hold(&store, Datagram(2), 3, 17);
   store.Advance(17);
   EXPECT_TRUE(TakeAll(&store).empty());
@@ -141,53 +141,53 @@ TEST(FragmentStore, EarlyOnesAreTimedOut) {
   const auto released = TakeAll(&store);
   ASSERT_EQ(released.size(), 2U);
   for (const auto& fragment : released) {
-    EXPECT_EQ(fragment.where, 0U);
+    EXPECT_EQ(fragment.decision, 0U);
     EXPECT_EQ(fragment.reason, DropReason::k_fragment_timeout);
   }
   EXPECT_EQ(store.waiting(), 1U);
 }
 
-TEST(FragmentStore, AFirstFragmentAtAnotherWorkerReleasesThoseThatWaitHere) {
+TEST(FragmentStore, AFirstFragmentAtAnotherWorkerReleasesTheFragmentsThatWaitHere) {
   FragmentMap map(100, kSeed);
   FragmentStore here(&map, {});
   FragmentStore there(&map, {});
   for (uint64_t n = 1; n <= 9; ++n) Hold(&here, Datagram(n), n);
-  there.First(Datagram(9), 7, 0);
+  there.RecordFirst(Datagram(9), 7, 0);
   std::vector<FragmentStore::Released> released;
-  for (int i = 0; i < 3; ++i) {  // 4 datagrams are asked for in each call
+  for (int i = 0; i < 3; ++i) {  // each call looks up 4 datagrams
     EXPECT_TRUE(released.empty());
     here.Advance(0);
     released = TakeAll(&here);
   }
   ASSERT_EQ(released.size(), 1U);
   EXPECT_EQ(released[0].handle, 9U);
-  EXPECT_EQ(released[0].where, 7U);
+  EXPECT_EQ(released[0].decision, 7U);
 }
 
-TEST(FragmentStore, ALaterFragmentNoticesThatTheFirstCameToAnotherWorker) {
+TEST(FragmentStore, ALaterFragmentReleasesWaitingOnesIfTheFirstCameToAnotherWorker) {
   FragmentMap map(100, kSeed);
   FragmentStore here(&map, {});
   FragmentStore there(&map, {});
   Hold(&here, Datagram(1), 1);
-  there.First(Datagram(1), 7, 0);
+  there.RecordFirst(Datagram(1), 7, 0);
   EXPECT_EQ(Hold(&here, Datagram(1), 2), Outcome::kForward);
   const auto released = TakeAll(&here);
   ASSERT_EQ(released.size(), 1U);
-  EXPECT_EQ(released[0].where, 7U);
+  EXPECT_EQ(released[0].decision, 7U);
 }
 
-TEST(FragmentStore, OneDatagramMayHoldOnlySoMany) {
+TEST(FragmentStore, RefusesFragmentsBeyondTheLimitOfADatagram) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {.max_per_datagram = 3});
   for (uint64_t handle = 1; handle <= 3; ++handle) {
     EXPECT_EQ(Hold(&store, Datagram(1), handle), Outcome::kHeld);
   }
   EXPECT_EQ(Hold(&store, Datagram(1), 4), Outcome::kRefused);
-  store.First(Datagram(1), 7, 0);
+  store.RecordFirst(Datagram(1), 7, 0);
   EXPECT_EQ(TakeAll(&store).size(), 3U);
 }
 
-TEST(FragmentStore, AFullBucketPutsOutItsOldestDatagram) {
+TEST(FragmentStore, AFullBucketEvictsItsOldestDatagram) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {});
   for (uint64_t n = 0; n < 4; ++n) {
@@ -204,7 +204,7 @@ TEST(FragmentStore, AFullBucketPutsOutItsOldestDatagram) {
   EXPECT_EQ(store.waiting_datagrams(), 4U);
 }
 
-TEST(FragmentStore, AFullStorePutsOutTheOldestDatagram) {
+TEST(FragmentStore, AFullStoreEvictsTheOldestDatagram) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {.max_waiting = 4});
   Hold(&store, Datagram(1), 1);
@@ -215,7 +215,7 @@ TEST(FragmentStore, AFullStorePutsOutTheOldestDatagram) {
   EXPECT_EQ(TakeAll(&store).size(), 2U);
   EXPECT_EQ(store.waiting(), 3U);
   EXPECT_EQ(Hold(&store, Datagram(2), 6), Outcome::kHeld);
-  EXPECT_EQ(Hold(&store, Datagram(2), 7), Outcome::kHeld);  // its own elders make room
+  EXPECT_EQ(Hold(&store, Datagram(2), 7), Outcome::kHeld);  // its own datagram is the oldest
   const auto released = TakeAll(&store);
   ASSERT_EQ(released.size(), 2U);
   EXPECT_EQ(released[0].handle, 3U);
@@ -223,7 +223,7 @@ TEST(FragmentStore, AFullStorePutsOutTheOldestDatagram) {
   EXPECT_EQ(store.waiting(), 3U);
 }
 
-TEST(FragmentStore, RefusesNewcomersWhileNobodyFetchesTheReleased) {
+TEST(FragmentStore, RefusesNewFragmentsWhileEvictedOnesAreNotFetched) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {.max_waiting = 4});
   uint64_t held = 0;
@@ -233,7 +233,7 @@ TEST(FragmentStore, RefusesNewcomersWhileNobodyFetchesTheReleased) {
   EXPECT_EQ(Hold(&store, Datagram(1000), 1000), Outcome::kHeld);
 }
 
-TEST(FragmentStore, TimesEverythingOutAtExit) {
+TEST(FragmentStore, TimesOutAllFragmentsAtExit) {
   FragmentMap map(100, kSeed);
   FragmentStore store(&map, {});
   for (uint64_t n = 0; n < 50; ++n) Hold(&store, Datagram(n % 7), n);
@@ -247,8 +247,8 @@ TEST(FragmentStore, TimesEverythingOutAtExit) {
   EXPECT_EQ(store.waiting_datagrams(), 0U);
 }
 
-// A worker looks at a whole batch before it fetches what had to make room.
-TEST(FragmentStore, TakesABatchOfNewcomersWhenItIsFull) {
+// A worker passes a whole batch to the store before it fetches evicted fragments.
+TEST(FragmentStore, HoldsABatchOfNewFragmentsWhenItIsFull) {
   constexpr uint32_t kFull = 300;
   FragmentMap map(1000, kSeed);
   const FragmentStoreSettings settings{.max_datagrams = 1024, .max_waiting = kFull};
@@ -266,7 +266,8 @@ TEST(FragmentStore, TakesABatchOfNewcomersWhenItIsFull) {
   }
 }
 
-// Two workers, random arrivals. The model knows who holds what, and what the first fragments said.
+// Two workers get fragments in random order. The model knows which worker holds which fragments,
+// and the decisions of the first fragments.
 struct Model {
   static constexpr uint32_t kLifetime = 40;
   struct Mapping {
@@ -303,10 +304,10 @@ TEST(FragmentStore, AgreesWithAModelOverRandomArrivals) {
     if (random() % 8 == 0) {
       const uint64_t where = random() % 1000 + 1;
       if (known == 0) model.mappings[n] = {where, now};
-      ASSERT_EQ(store.First(Datagram(n), where, now), known != 0 ? known : where);
+      ASSERT_EQ(store.RecordFirst(Datagram(n), where, now), known != 0 ? known : where);
     } else {
       uint64_t where = 0;
-      const Outcome outcome = store.Later(Datagram(n), next_handle, now, &where);
+      const Outcome outcome = store.AddLater(Datagram(n), next_handle, now, &where);
       ASSERT_EQ(outcome == Outcome::kForward, known != 0);
       ASSERT_EQ(where, known);
       if (outcome == Outcome::kHeld) model.held[worker][next_handle] = n;
@@ -316,8 +317,8 @@ TEST(FragmentStore, AgreesWithAModelOverRandomArrivals) {
     for (const auto& released : TakeAll(&store)) {
       const auto holder = model.held[worker].find(released.handle);
       ASSERT_NE(holder, model.held[worker].end());
-      if (released.where != 0) {
-        ASSERT_EQ(released.where, model.Find(holder->second, now));
+      if (released.decision != 0) {
+        ASSERT_EQ(released.decision, model.Find(holder->second, now));
         ++forwarded;
       } else {
         ASSERT_NE(released.reason, DropReason::kNone);

@@ -15,7 +15,7 @@ class TableMemory {
   explicit TableMemory(size_t bytes) : lines_((bytes + sizeof(Line) - 1) / sizeof(Line)) {}
 
   std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(lines_)); }
-  // By offset from the start of the layout in flow_table.h.
+  // Writes `value` at a byte offset from the start of the table (layout: flow_table.h).
   template <typename T>
   void Put(size_t offset, T value) {
     std::memcpy(bytes().data() + offset, &value, sizeof(value));

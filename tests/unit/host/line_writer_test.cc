@@ -16,9 +16,9 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::string SayLost(uint64_t lost) { return std::to_string(lost) + " are lost\n"; }
+std::string ReportLost(uint64_t lost) { return std::to_string(lost) + " are lost\n"; }
 
-// A descriptor to write to, and what has arrived at its other end. The writer's end blocks.
+// A socket or a pipe. The writer's end is in blocking mode. ReadAll reads from the other end.
 class Channel {
  public:
   explicit Channel(bool is_socket) {
@@ -45,9 +45,9 @@ class Channel {
 
 class LineWriterTest : public ::testing::TestWithParam<bool> {};
 
-TEST_P(LineWriterTest, WritesLinesAsTheyAre) {
+TEST_P(LineWriterTest, WritesLinesUnchanged) {
   Channel channel(GetParam());
-  LineWriter writer(channel.writer(), SayLost);
+  LineWriter writer(channel.writer(), ReportLost);
   writer.Write("one\n");
   writer.Write(std::string(10'000, 'x') + "\n");
   writer.Write("three\n");
@@ -55,10 +55,10 @@ TEST_P(LineWriterTest, WritesLinesAsTheyAre) {
   EXPECT_EQ(writer.dropped(), 0U);
 }
 
-// It would wait for ever if it waited at all.
-TEST_P(LineWriterTest, NeverWaitsForAReaderAndSaysWhatIsLost) {
+// The test does not read while it writes, so a writer that waits would wait forever.
+TEST_P(LineWriterTest, NeverWaitsForAReaderAndReportsHowManyLinesAreLost) {
   Channel channel(GetParam());
-  LineWriter writer(channel.writer(), SayLost);
+  LineWriter writer(channel.writer(), ReportLost);
   const std::string line(99, 'x');
   constexpr int kLines = 10'000;
   for (int i = 0; i < kLines; ++i) writer.Write(line + "\n");
@@ -70,8 +70,8 @@ TEST_P(LineWriterTest, NeverWaitsForAReaderAndSaysWhatIsLost) {
   EXPECT_THAT(second, HasSubstr(std::to_string(lost) + " are lost\n"));
   EXPECT_THAT(second, EndsWith("again\n"));
   writer.Write("and again\n");
-  EXPECT_EQ(channel.ReadAll(), "and again\n") << "it is said once";
-  // Whole lines, none of them twice.
+  EXPECT_EQ(channel.ReadAll(), "and again\n") << "the loss must be reported once";
+  // Each line arrived whole and once, or is counted as lost.
   const std::string all = first + second;
   size_t whole = 0;
   for (size_t at = 0; at < all.size(); at = all.find('\n', at) + 1) {
@@ -84,8 +84,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, LineWriterTest, ::testing::Bool(), [](const auto
   return std::string(row.param ? "Socket" : "Pipe");
 });
 
-TEST(LineWriter, DropsWhatNobodyCanTake) {
-  LineWriter writer(-1, SayLost);
+TEST(LineWriter, DropsLinesWithoutAFileDescriptor) {
+  LineWriter writer(-1, ReportLost);
   writer.Write("one\n");
   EXPECT_EQ(writer.dropped(), 1U);
 }

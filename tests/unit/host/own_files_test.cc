@@ -42,7 +42,7 @@ class OwnFilesTest : public ::testing::Test {
   }
 
   std::string folder_;
-  mode_t old_mask_ = umask(0);  // nothing may depend on it
+  mode_t old_mask_ = umask(0);  // no result may depend on it
 };
 
 TEST_F(OwnFilesTest, OpensARegularFileOfThisUser) {
@@ -53,8 +53,8 @@ TEST_F(OwnFilesTest, OpensARegularFileOfThisUser) {
   EXPECT_TRUE(CheckOwnFile(Path("none")).ok());
 }
 
-// It would wait at the FIFO for ever if it did.
-TEST_F(OwnFilesTest, LeavesAloneWhatIsNone) {
+// An open() that waits for the other end of the FIFO would wait forever.
+TEST_F(OwnFilesTest, RefusesLinksFifosAndFolders) {
   Write(Path("file"), "text");
   fs::create_symlink(Path("file"), Path("link"));
   fs::create_symlink(Path("nowhere"), Path("dangling"));
@@ -72,15 +72,15 @@ TEST_F(OwnFilesTest, LeavesAloneWhatIsNone) {
   EXPECT_FALSE(fs::exists(Path("nowhere")));
 }
 
-TEST_F(OwnFilesTest, LeavesAloneWhatIsAnotherUsers) {
-  if (geteuid() != 0) GTEST_SKIP() << "root alone can give files away";
+TEST_F(OwnFilesTest, RefusesAFileOfAnotherUser) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can change the owner of a file";
   Write(Path("file"), "planted");
-  if (chown(Path("file").c_str(), 65534, 65534) != 0) GTEST_SKIP() << "no other users here";
+  if (chown(Path("file").c_str(), 65534, 65534) != 0) GTEST_SKIP() << "cannot change the owner";
   EXPECT_THAT(OpenOwnFile(Path("file"), O_RDONLY).status().message(),
               HasSubstr("belongs to user 65534"));
 }
 
-TEST_F(OwnFilesTest, MakesFilesAnewWithTheirMode) {
+TEST_F(OwnFilesTest, ReplacesLinksAndFifosByNewFilesWithTheGivenMode) {
   Write(Path("precious"), "precious");
   fs::create_symlink(Path("precious"), Path("file"));
   EXPECT_TRUE(CreateOwnFile(Path("file"), 0640).ok());
@@ -91,13 +91,13 @@ TEST_F(OwnFilesTest, MakesFilesAnewWithTheirMode) {
   EXPECT_EQ(ModeOf(Path("fifo")), 0600);
 }
 
-TEST_F(OwnFilesTest, ReplacesInOneStepAndCleansUp) {
+TEST_F(OwnFilesTest, ReplacesAFileInOneStepAndCleansUp) {
   Write(Path("file"), "old");
   Write(Path("file.new"), "planted");
   ASSERT_EQ(chmod(Path("file.new").c_str(), 0666), 0);
   EXPECT_TRUE(ReplaceOwnFile(Path("file"), "new", 0600).ok());
   EXPECT_EQ(Read(Path("file")), "new");
-  EXPECT_EQ(ModeOf(Path("file")), 0600) << "not the planted one's";
+  EXPECT_EQ(ModeOf(Path("file")), 0600) << "the mode of the planted file must not remain";
   EXPECT_FALSE(fs::exists(Path("file.new")));
 
   const auto old = signal(SIGXFSZ, SIG_IGN);
@@ -109,11 +109,11 @@ TEST_F(OwnFilesTest, ReplacesInOneStepAndCleansUp) {
   setrlimit(RLIMIT_FSIZE, &before);
   signal(SIGXFSZ, old);
   EXPECT_THAT(full.message(), HasSubstr("cannot be written"));
-  EXPECT_EQ(Read(Path("file")), "new") << "as it was";
-  EXPECT_FALSE(fs::exists(Path("file.new"))) << "nothing is left";
+  EXPECT_EQ(Read(Path("file")), "new") << "the old content must remain";
+  EXPECT_FALSE(fs::exists(Path("file.new"))) << "no temporary file may remain";
 }
 
-TEST_F(OwnFilesTest, MakesFoldersWithTheirModeWhateverTheUmaskIs) {
+TEST_F(OwnFilesTest, MakesFoldersWithTheGivenModeWhateverTheUmaskIs) {
   for (const mode_t mask : {mode_t{0}, mode_t{077}}) {
     umask(mask);
     const std::string name = "run" + std::to_string(mask);
@@ -123,24 +123,25 @@ TEST_F(OwnFilesTest, MakesFoldersWithTheirModeWhateverTheUmaskIs) {
     EXPECT_TRUE(MakePrivateFolder(Path(name + "/private")).ok());
     EXPECT_EQ(ModeOf(Path(name + "/private")), 0700);
   }
-  EXPECT_TRUE(MakePrivateFolder(Path("run0/private")).ok()) << "it is there";
+  EXPECT_TRUE(MakePrivateFolder(Path("run0/private")).ok())
+      << "an existing folder must be accepted";
 }
 
-TEST_F(OwnFilesTest, ARuntimeFolderIsTheGroups) {
-  // A group that every system has stands for "fairlead".
-  if (geteuid() != 0) GTEST_SKIP() << "root alone can give folders to a group";
+TEST_F(OwnFilesTest, ARuntimeFolderBelongsToTheGroup) {
+  // The group "daemon" exists on every system. Here it stands for "fairlead".
+  if (geteuid() != 0) GTEST_SKIP() << "only root can change the group of a folder";
   ASSERT_TRUE(MakeRuntimeFolder(Path("fairlead"), "daemon").ok());
   EXPECT_EQ(ModeOf(Path("fairlead")), 0751);
   EXPECT_TRUE(MakeRuntimeFolder(Path("other"), "no-such-group").ok());
   EXPECT_EQ(ModeOf(Path("other")), 0750);
 }
 
-TEST_F(OwnFilesTest, ALinkIsNoPrivateFolder) {
+TEST_F(OwnFilesTest, RefusesALinkOrAFileAsAPrivateFolder) {
   fs::create_directory(Path("precious"));
   fs::create_directory_symlink(Path("precious"), Path("slots"));
   EXPECT_THAT(MakePrivateFolder(Path("slots")).message(), HasSubstr("is a symbolic link"));
   Write(Path("file"), "");
-  EXPECT_THAT(MakePrivateFolder(Path("file")).message(), HasSubstr("is no folder"));
+  EXPECT_THAT(MakePrivateFolder(Path("file")).message(), HasSubstr("is not a folder"));
 }
 
 }  // namespace

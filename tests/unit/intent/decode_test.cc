@@ -1,4 +1,4 @@
-// The decoders of json.h: what they read, what they refuse, and in which words.
+// The decoders of json.h: what they read, what they refuse, and their messages.
 #include <string>
 
 #include <gmock/gmock.h>
@@ -73,19 +73,19 @@ TEST(ServiceFromJson, FillsInTheDefaults) {
   EXPECT_TRUE(service.backends.empty());
 }
 
-TEST(ServiceFromJson, StoresABackendOnAFrontendsPortWithoutIt) {
+TEST(ServiceFromJson, OmitsABackendsPortThatIsTheFrontends) {
   const ServiceSpec service = ServiceFromJson(Parse(kFullService)).value();
   EXPECT_EQ(service.backends[2].endpoint.ToString(), "2001:db8:1::3");
 }
 
-TEST(ServiceToJson, IsReadBackAsTheSame) {
+TEST(ServiceToJson, CanBeReadBack) {
   const ServiceSpec service = ServiceFromJson(Parse(kFullService)).value();
   const Result<ServiceSpec> again = ServiceFromJson(ServiceToJson(service));
   ASSERT_TRUE(again.ok()) << again.status().message();
   EXPECT_TRUE(*again == service);
 }
 
-TEST(ServiceToJson, IsReadBackInEveryMode) {
+TEST(ServiceToJson, CanBeReadBackInEveryMode) {
   for (const char* fields : {R"({"forwarding": "ipip", "too_big": "drop"})",
                              R"({"forwarding": "gue", "gue_port": 7000, "gue_checksum": true})",
                              R"({"forwarding": "gue"})",
@@ -110,7 +110,7 @@ TEST(ServiceFromJson, FillsInThePortOfGue) {
   EXPECT_EQ(service.gue_port, 6080);
 }
 
-TEST(ServiceToJson, LeavesOutWhatWasNotSet) {
+TEST(ServiceToJson, OmitsFieldsThatWereNotSet) {
   const ServiceSpec service =
       ServiceFromJson(Parse(R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"]})")).value();
   const Json json = ServiceToJson(service);
@@ -119,7 +119,7 @@ TEST(ServiceToJson, LeavesOutWhatWasNotSet) {
   EXPECT_TRUE(ServiceFromJson(json).value() == service);
 }
 
-TEST(BackendFromJson, TakesTextAndObject) {
+TEST(BackendFromJson, ReadsTextAndObjects) {
   EXPECT_EQ(BackendFromJson("10.0.0.11").value().endpoint.ToString(), "10.0.0.11");
   EXPECT_EQ(BackendFromJson("[2001:db8::1]:80").value().endpoint.port, 80);
   EXPECT_EQ(BackendFromJson(Parse(R"({"address": "10.0.0.11", "weight": 7})")).value().weight, 7);
@@ -128,7 +128,7 @@ TEST(BackendFromJson, TakesTextAndObject) {
 struct BadValue {
   const char* name;
   const char* json;
-  const char* message;  // what the refusal begins with
+  const char* message;  // the beginning of the error
 };
 
 class BackendFromJsonRefuses : public ::testing::TestWithParam<BadValue> {};
@@ -143,14 +143,14 @@ const BadValue kBadBackends[] = {
     {"Number", "7", "value: 7 is not a backend such as 10.0.0.11"},
     {"Null", "null", "value: null is not a backend"},
     {"List", "[]", "value: [] is not a backend"},
-    {"Word", R"("web1")", R"(value: "web1" is not a backend)"},
+    {"Name", R"("web1")", R"(value: "web1" is not a backend)"},
     {"PortTooLarge", R"("10.0.0.1:65536")", R"(value: "10.0.0.1:65536" is not a backend)"},
     {"EmptyObject", "{}", "address: missing"},
     {"AddressWithPort", R"({"address": "10.0.0.1:80"})",
      R"(address: "10.0.0.1:80" is not an IP address)"},
     {"AddressNumber", R"({"address": 10})", "address: 10 is not an IP address"},
     {"UnknownField", R"({"address": "10.0.0.1", "wieght": 3})",
-     "wieght: 3 belongs to no known field; a backend has address port weight mac vlan"},
+     "wieght: 3 belongs to an unknown field; a backend has address port weight mac vlan"},
     {"PortZero", R"({"address": "10.0.0.1", "port": 0})", "port: 0 is not within 1..65535"},
     {"PortText", R"({"address": "10.0.0.1", "port": "80"})", R"(port: "80" is not an integer)"},
     {"WeightNegative", R"({"address": "10.0.0.1", "weight": -1})",
@@ -171,7 +171,7 @@ const BadValue kBadBackends[] = {
 INSTANTIATE_TEST_SUITE_P(Values, BackendFromJsonRefuses, ::testing::ValuesIn(kBadBackends),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// A service with one field changed or added.
+// kFullService with one field changed or added.
 class ServiceFromJsonRefuses : public ::testing::TestWithParam<BadValue> {};
 
 TEST_P(ServiceFromJsonRefuses, AndNamesTheField) {
@@ -184,14 +184,14 @@ TEST_P(ServiceFromJsonRefuses, AndNamesTheField) {
 
 const BadValue kBadServices[] = {
     {"UnknownField", R"({"colour": "red"})",
-     R"(colour: "red" belongs to no known field; a service has name frontends)"},
+     R"(colour: "red" belongs to an unknown field; a service has name frontends)"},
     {"SecondChanceText", R"({"second_chance": "yes"})",
      R"(second_chance: "yes" is neither true nor false)"},
     {"GuePortZero", R"({"forwarding": "gue", "gue_port": 0})",
      "gue_port: 0 is not within 1..65535"},
     {"MssClampText", R"({"mss_clamp": "yes"})", R"(mss_clamp: "yes" is neither true nor false)"},
     {"TooBigWord", R"({"too_big": "fragment"})", R"(too_big: "fragment" is not one of cut | drop)"},
-    {"UnprintableField", R"({"a\n": 1})", "(name): 1 belongs to no known field"},
+    {"UnprintableField", R"({"a\n": 1})", "(name): 1 belongs to an unknown field"},
     {"NameNumber", R"({"name": 7})", "name: 7 is not text"},
     {"NameUpperCase", R"({"name": "Web"})", "name: Web is not 1 to 63 of a-z"},
     {"NameEmpty", R"({"name": ""})", "name: (empty) is not 1 to 63"},
@@ -220,7 +220,7 @@ const BadValue kBadServices[] = {
     {"FailOpenText", R"({"fail_open": "yes"})", R"(fail_open: "yes" is neither true nor false)"},
     {"HealthCheckText", R"({"health_check": "tcp"})", R"(health_check: "tcp" is not an object)"},
     {"HealthCheckUnknownField", R"({"health_check": {"path": "/"}})",
-     R"(health_check.path: "/" belongs to no known field; health_check has type)"},
+     R"(health_check.path: "/" belongs to an unknown field; health_check has type)"},
     {"HealthCheckType", R"({"health_check": {"type": "http"}})",
      R"(health_check.type: "http" is not one of tcp | none)"},
     {"HealthCheckInterval", R"({"health_check": {"interval": "99ms", "timeout": "1ms"}})",
@@ -247,7 +247,7 @@ const BadValue kBadServices[] = {
 INSTANTIATE_TEST_SUITE_P(Values, ServiceFromJsonRefuses, ::testing::ValuesIn(kBadServices),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(ServiceFromJson, RefusesWhatIsNoObject) {
+TEST(ServiceFromJson, RejectsAValueThatIsNotAnObject) {
   for (const char* text : {"null", "[]", "\"web\"", "1"}) {
     EXPECT_THAT(ServiceFromJson(Parse(text)).status().message(),
                 StartsWith("value: " + std::string(text) + " is not an object"));
@@ -256,7 +256,7 @@ TEST(ServiceFromJson, RefusesWhatIsNoObject) {
   EXPECT_EQ(ServiceFromJson(Parse(R"({"name": "web"})")).status().message(), "frontends: missing");
 }
 
-TEST(IntentFromJson, NamesTheFieldByItsWholePath) {
+TEST(IntentFromJson, NamesTheFieldByItsFullPath) {
   Json service = Parse(kFullService);
   service["backends"] = Parse(R"(["10.0.0.1", {"address": "10.0.0.2", "weight": 1001}])");
   const Json intent = {{"services", {Parse(kFullService), service}}};
@@ -280,7 +280,7 @@ TEST(IntentFromJson, RefusesADocumentWithoutServices) {
   EXPECT_EQ(IntentFromJson(Parse(R"({"services": [], "hash_seed": -1})")).status().message(),
             "hash_seed: -1 is not within 0..18446744073709551615");
   EXPECT_THAT(IntentFromJson(Parse(R"({"services": [], "seed": 1})")).status().message(),
-              StartsWith("seed: 1 belongs to no known field; an intent has hash_seed services"));
+              StartsWith("seed: 1 belongs to an unknown field; an intent has hash_seed services"));
 }
 
 }  // namespace

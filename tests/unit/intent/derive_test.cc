@@ -22,7 +22,7 @@ constexpr BackendState kActive = BackendState::kActive;
 constexpr BackendState kDraining = BackendState::kDraining;
 constexpr BackendState kDown = BackendState::kDown;
 
-// A service "web" over 10.0.0.1, 10.0.0.2, ... each observed as told.
+// Service "web" with backends 10.0.0.1, 10.0.0.2, ..., each with the given observation.
 class Web {
  public:
   explicit Web(std::initializer_list<ObservedBackend> observed) {
@@ -72,18 +72,18 @@ ObservedBackend Observed(bool healthy, bool draining = false, bool released = fa
   return observed;
 }
 const ObservedBackend kHealthy = Observed(true);
-const ObservedBackend kSick = Observed(false);
+const ObservedBackend kUnhealthy = Observed(false);
 const ObservedBackend kKept = [] {
   ObservedBackend observed = Observed(false);
   observed.kept = true;
   return observed;
 }();
 const ObservedBackend kDrains = Observed(true, true);
-const ObservedBackend kSickDrains = Observed(false, true);
+const ObservedBackend kUnhealthyDrains = Observed(false, true);
 const ObservedBackend kReleased = Observed(true, true, true);
 
 TEST(DeriveSnapshot, PublishesHealthDrainAndReleaseAsStates) {
-  EXPECT_THAT(Web({kHealthy, kSick, kDrains, kReleased, kSickDrains}).States(),
+  EXPECT_THAT(Web({kHealthy, kUnhealthy, kDrains, kReleased, kUnhealthyDrains}).States(),
               ElementsAre(kActive, kDown, kDraining, kDown, kDown));
 }
 
@@ -91,46 +91,46 @@ TEST(DeriveSnapshot, AnUnhealthyBackendWhoseFlowsAreKeptDrains) {
   EXPECT_THAT(Web({kHealthy, kKept}).States(), ElementsAre(kActive, kDraining));
   ObservedBackend released = kKept;
   released.released = true;
-  // And is one of those that fail-open takes, when nobody else is left.
+  // Fail-open uses it too when no other backend is left.
   EXPECT_THAT(Web({kKept}).States(), ElementsAre(kActive));
   EXPECT_THAT(Web({kHealthy, released}).States(), ElementsAre(kActive, kDown));
 }
 
 TEST(DeriveSnapshot, FailsOpenWhenAllAreUnhealthy) {
-  EXPECT_THAT(Web({kSick, kSick}).States(), ElementsAre(kActive, kActive));
+  EXPECT_THAT(Web({kUnhealthy, kUnhealthy}).States(), ElementsAre(kActive, kActive));
 }
 
-TEST(DeriveSnapshot, FailsClosedWhereTheServiceAsksForIt) {
-  Web web({kSick, kSick});
+TEST(DeriveSnapshot, FailsClosedWhereTheServiceSaysSo) {
+  Web web({kUnhealthy, kUnhealthy});
   web.service().fail_open = false;
   EXPECT_THAT(web.States(), ElementsAre(kDown, kDown));
 }
 
-TEST(DeriveSnapshot, AHealthyBackendThatDrainsDoesNotHoldBackFailOpen) {
-  EXPECT_THAT(Web({kDrains, kSick}).States(), ElementsAre(kDraining, kActive));
+TEST(DeriveSnapshot, AHealthyBackendThatDrainsDoesNotPreventFailOpen) {
+  EXPECT_THAT(Web({kDrains, kUnhealthy}).States(), ElementsAre(kDraining, kActive));
 }
 
-TEST(DeriveSnapshot, AHealthyBackendOfWeightZeroDoesNotHoldBackFailOpen) {
-  Web web({kHealthy, kSick});
+TEST(DeriveSnapshot, AHealthyBackendOfWeightZeroDoesNotPreventFailOpen) {
+  Web web({kHealthy, kUnhealthy});
   web.backend(0).weight = 0;
   EXPECT_THAT(web.States(), ElementsAre(kActive, kActive));
   EXPECT_EQ(web.Derive().backends[0].weight, 0);
 }
 
-TEST(DeriveSnapshot, AHealthyBackendThatTheDataplaneLeavesOutDoesNotHoldBackFailOpen) {
+TEST(DeriveSnapshot, AHealthyBackendThatTheDataplaneLeavesOutDoesNotPreventFailOpen) {
   ObservedBackend left_out = kHealthy;
   left_out.usable = false;
-  EXPECT_THAT(Web({left_out, kSick}).States(), ElementsAre(kActive, kActive));
-  EXPECT_THAT(Web({left_out, kHealthy, kSick}).States(), ElementsAre(kActive, kActive, kDown));
+  EXPECT_THAT(Web({left_out, kUnhealthy}).States(), ElementsAre(kActive, kActive));
+  EXPECT_THAT(Web({left_out, kHealthy, kUnhealthy}).States(), ElementsAre(kActive, kActive, kDown));
 }
 
-TEST(DeriveSnapshot, FailOpenKeepsDrainsAsTheyAre) {
-  EXPECT_THAT(Web({kSick, kSickDrains, kReleased}).States(),
+TEST(DeriveSnapshot, FailOpenDoesNotChangeDrains) {
+  EXPECT_THAT(Web({kUnhealthy, kUnhealthyDrains, kReleased}).States(),
               ElementsAre(kActive, kDraining, kDown));
 }
 
 TEST(DeriveSnapshot, FailOpenNeverRaisesAWeight) {
-  Web web({kSick, kSick});
+  Web web({kUnhealthy, kUnhealthy});
   web.backend(0).weight = 0;
   web.backend(1).weight = 0;
   const SnapshotService service = web.Derive();
@@ -152,7 +152,7 @@ TEST(DeriveSnapshot, TracksTcpAdaptivelyAndAllOfUdpByDefault) {
   EXPECT_EQ(web.Derive().idle_timeout_udp_ms, 5000U);
 }
 
-TEST(DeriveSnapshot, AStaticMacGoesBeforeAnObservedNextHop) {
+TEST(DeriveSnapshot, AStaticMacOverridesAnObservedNextHop) {
   ObservedBackend seen = kHealthy;
   seen.next_hop = SnapshotNextHop{MacAddress::Parse("02:00:00:00:00:01").value(), 3, "eth1"};
   Web web({seen, seen, kHealthy, kHealthy});
@@ -169,7 +169,7 @@ TEST(DeriveSnapshot, AStaticMacGoesBeforeAnObservedNextHop) {
   EXPECT_EQ(service.backends[3].next_hop, std::nullopt);
 }
 
-TEST(DeriveSnapshot, TellsTheWayToClientsOnlyWhereNatNeedsIt) {
+TEST(DeriveSnapshot, HasTheNextHopToClientsOnlyWhereNatNeedsIt) {
   IntentSpec intent;
   Observations observations = OfflineObservations(intent);
   observations.client_next_hop_v4 =
@@ -194,7 +194,7 @@ TEST(DeriveSnapshot, TellsTheWayToClientsOnlyWhereNatNeedsIt) {
   EXPECT_EQ(derive().client_next_hop_v6, std::nullopt);
 }
 
-TEST(DeriveSnapshot, LeavesOutAFrontendsPortOfABackend) {
+TEST(DeriveSnapshot, OmitsABackendsPortThatIsTheFrontends) {
   Web web({kHealthy});
   EXPECT_EQ(web.Derive().id, 77U);
   IntentSpec intent;
@@ -243,7 +243,7 @@ TEST(OfflineObservations, GiveIdsThatAreUniqueAndIndependentOfTheOrder) {
   EXPECT_EQ(bytes(reversed), bytes(intent));
 }
 
-TEST(OfflineObservations, TakeEverythingAsHealthy) {
+TEST(OfflineObservations, TreatEverythingAsHealthy) {
   const IntentSpec intent = LargeIntent();
   const SnapshotInput input = DeriveSnapshot(intent, 1, OfflineObservations(intent));
   for (const SnapshotBackend& backend : input.services[0].backends) {
@@ -251,7 +251,7 @@ TEST(OfflineObservations, TakeEverythingAsHealthy) {
   }
 }
 
-TEST(DeriveSnapshot, TellsTheDataplaneWhatTheModeNeeds) {
+TEST(DeriveSnapshot, ContainsTheSettingsThatTheModeNeeds) {
   Web web({ObservedBackend{}});
   EXPECT_EQ(web.Derive().flags, 0U);
   EXPECT_EQ(web.Derive().gue_port, 0);

@@ -1,4 +1,4 @@
-// The tables of fields, as the page that documents them has them.
+// The field tables, and the page that documents them.
 #include "lib/intent/field.h"
 
 #include <cstdio>
@@ -35,7 +35,7 @@ std::string OutputOf(const std::string& command) {
   return output;
 }
 
-// What a field needs: the member and one row.
+// An example: each field needs a member and one row.
 struct Lamp {
   uint16_t brightness = 7;
   std::optional<uint32_t> fade_ms;
@@ -83,7 +83,7 @@ TEST(Fields, ARowReadsWritesChecksAndDescribesAMember) {
   EXPECT_EQ(FieldValuesText(fields[2].info), "off | on");
 }
 
-TEST(Fields, WhatIsRefusedNamesFieldValueAndRemedy) {
+TEST(Fields, ErrorsNameFieldValueAndRemedy) {
   const struct {
     const char* json;
     const char* message;
@@ -96,7 +96,7 @@ TEST(Fields, WhatIsRefusedNamesFieldValueAndRemedy) {
       {R"({"switch": "on", "fade": 2})",
        R"(lamps[3].fade: 2 is not a duration: write a number and ms, s, m or h, such as "30s")"},
       {R"({"switch": "on", "hue": 1})",
-       "lamps[3].hue: 1 belongs to no known field; a lamp has brightness fade switch"},
+       "lamps[3].hue: 1 belongs to an unknown field; a lamp has brightness fade switch"},
       {"{}", "lamps[3].switch: missing"},
       {"[]", "lamps[3]: [] is not an object"},
   };
@@ -106,16 +106,16 @@ TEST(Fields, WhatIsRefusedNamesFieldValueAndRemedy) {
   }
 }
 
-TEST(Fields, EachHasAHelpThatFitsIntoTheTables) {
+TEST(Fields, EachHasAHelpTextThatFitsIntoATable) {
   for (const auto* fields : {&ServiceFields(), &BackendFields(), &DrainFields()}) {
     std::set<std::string_view> names;
     std::set<std::string_view> options;
     for (const FieldDescription& field : *fields) {
-      EXPECT_TRUE(names.insert(field.info.name).second) << field.info.name << " is there twice";
+      EXPECT_TRUE(names.insert(field.info.name).second) << field.info.name << " is used twice";
       EXPECT_GT(field.info.help.size(), 5U) << field.info.name;
       EXPECT_FALSE(FieldValuesText(field.info).empty()) << field.info.name;
       EXPECT_EQ(field.info.help.find('|'), std::string::npos)
-          << "breaks the table: " << field.info.name;
+          << "would break the table of docs/api.md: " << field.info.name;
       EXPECT_TRUE(field.info.is_required || !field.default_text.empty()) << field.info.name;
       if (field.info.option.empty()) continue;
       EXPECT_TRUE(options.insert(field.info.option).second) << field.info.option;
@@ -129,7 +129,7 @@ TEST(FieldsPage, IsWhatTheGeneratorPrints) {
   const std::string generated = OutputOf(FAIRLEAD_GEN_FIELDS " " FAIRLEAD_API_PAGE);
   ASSERT_THAT(generated, HasSubstr("| `drain_timeout` | 0s..1h | `300s` |"));
   EXPECT_TRUE(committed == generated)
-      << "docs/api.md is stale: make it anew (HACKING.md, How to add a field)";
+      << "docs/api.md is stale; generate it again (HACKING.md, How to add a field)";
 }
 
 }  // namespace

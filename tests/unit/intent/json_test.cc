@@ -12,13 +12,13 @@ using Json = nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-TEST(ParseJson, ReadsWhatIsWellFormed) {
+TEST(ParseJson, ReadsWellFormedJson) {
   const Result<Json> json = ParseJson(R"({"a": [1, -2, 3.5, true, null, "text"], "b": {}})");
   ASSERT_TRUE(json.ok()) << json.status().message();
   EXPECT_EQ(json->dump(), R"({"a":[1,-2,3.5,true,null,"text"],"b":{}})");
 }
 
-TEST(ParseJson, TakesDepthUpToTheLimit) {
+TEST(ParseJson, AcceptsNestingUpToTheLimit) {
   const auto nested = [](size_t depth) {
     return std::string(depth, '[') + "1" + std::string(depth, ']');
   };
@@ -43,8 +43,8 @@ struct BadText {
 
 const BadText kBadJson[] = {
     {"Empty", "", "JSON: "},
-    {"Cut", R"({"a": 1)", "JSON: parse error at line 1, column 8"},
-    {"TextBehind", "{} x", "JSON: parse error"},
+    {"Truncated", R"({"a": 1)", "JSON: parse error at line 1, column 8"},
+    {"TextAfterTheValue", "{} x", "JSON: parse error"},
     {"TwoValues", "{} {}", "JSON: parse error"},
     {"DuplicateKey", R"({"a": 1, "a": 2})", R"(JSON: key "a" appears twice)"},
     {"DuplicateKeyDeepInside", R"([{"x": {"b": 1, "c": 2, "b": 1}}])", R"(key "b" appears twice)"},
@@ -81,7 +81,7 @@ TEST(ParseDurationMs, ReadsANumberAndAUnit) {
   EXPECT_EQ(ParseDurationMs("4294967295ms").value(), 4'294'967'295U);
 }
 
-TEST(ParseDurationMs, RefusesAllElse) {
+TEST(ParseDurationMs, RejectsAllOtherText) {
   for (const char* text : {"", "2", "s", "2 s", " 2s", "2s ", "-2s", "+2s", "1.5s", "2S", "2sec",
                            "2d", "0x2s", "4294967296ms", "1194h", "99999999999999999999999s"}) {
     const Result<uint32_t> duration = ParseDurationMs(text);
@@ -90,7 +90,7 @@ TEST(ParseDurationMs, RefusesAllElse) {
   }
 }
 
-TEST(FormatDurationMs, IsReadBackAsTheSame) {
+TEST(FormatDurationMs, CanBeReadBack) {
   for (const uint32_t ms : {0U, 1U, 100U, 999U, 1000U, 1500U, 60'000U, 350'000U, 3'600'000U,
                             86'400'000U, 4'294'967'295U}) {
     EXPECT_EQ(ParseDurationMs(FormatDurationMs(ms)).value(), ms) << FormatDurationMs(ms);
@@ -101,7 +101,7 @@ TEST(FormatDurationMs, IsReadBackAsTheSame) {
   EXPECT_EQ(FormatDurationMs(1500), "1500ms");
 }
 
-TEST(FieldOfMessage, IsThePathThatTheMessageStartsWith) {
+TEST(FieldOfMessage, IsThePathAtTheStartOfAMessage) {
   EXPECT_EQ(FieldOfMessage("services[0].backends[1].weight: 1001 is"),
             "services[0].backends[1].weight");
   EXPECT_EQ(FieldOfMessage("service web: frontends[0]: 0.0.0.0:80/tcp is"), "frontends[0]");

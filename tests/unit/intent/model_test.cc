@@ -77,7 +77,7 @@ const BadService kBadServices[] = {
        s->forwarding = ForwardingMode::kNat;
        s->backends[1] = MakeBackend("2001:db8:a::1");
      },
-     "service web: backends[1].address: 2001:db8:a::1 is not of frontend 203.0.113.10:80/tcp's "
+     "service web: backends[1].address: 2001:db8:a::1 and frontend 203.0.113.10:80/tcp differ in "
      "family"},
     {"NatTwoFrontendsOneBackendPort",
      [](ServiceSpec* s) {
@@ -103,13 +103,13 @@ const BadService kBadServices[] = {
      },
      "service web: backends[1].port: 8080 for frontend 203.0.113.10:80-89/tcp, which is for a "
      "range "
-     "of ports: replies could not be told apart"},
+     "of ports: replies would be ambiguous"},
     {"CheckOfAPortAndOfAll",
      [](ServiceSpec* s) {
        s->health_check.port = 80;
        s->health_check.all_ports = true;
      },
-     "service web: health_check.ports: all does not go with port 80"},
+     "service web: health_check.ports: all cannot be combined with port 80"},
     {"IdleTimeout", [](ServiceSpec* s) { s->idle_timeout_ms = 86'401'000; },
      "service web: idle_timeout: 86401s is not within 1s..24h"},
     {"CheckTimeoutZero", [](ServiceSpec* s) { s->health_check.timeout_ms = 0; },
@@ -130,7 +130,7 @@ const BadService kBadServices[] = {
      "service web: backends[1]: 10.0.0.11 appears twice"},
     {"BackendMacGroup",
      [](ServiceSpec* s) { s->backends[0].mac = MacAddress::Parse("01:00:5e:00:00:01").value(); },
-     "service web: backends[0].mac: 01:00:5e:00:00:01 is not one station's"},
+     "service web: backends[0].mac: 01:00:5e:00:00:01 is not a unicast MAC"},
     {"BackendVlanZero",
      [](ServiceSpec* s) {
        s->backends[0].mac = MacAddress::Parse("02:00:00:00:00:01").value();
@@ -138,7 +138,7 @@ const BadService kBadServices[] = {
      },
      "service web: backends[0].vlan: 0 is not within 1..4094"},
     {"BackendVlanWithoutMac", [](ServiceSpec* s) { s->backends[0].vlan = 5; },
-     "service web: backends[0].vlan: 5 needs mac beside it"},
+     "service web: backends[0].vlan: 5 needs mac, too"},
 };
 
 class ValidateServiceRefuses : public ::testing::TestWithParam<BadService> {};
@@ -156,7 +156,7 @@ TEST_P(ValidateServiceRefuses, AndNamesServiceFieldAndValue) {
 INSTANTIATE_TEST_SUITE_P(Services, ValidateServiceRefuses, ::testing::ValuesIn(kBadServices),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(ValidateService, AcceptsTheEdgesOfEveryRange) {
+TEST(ValidateService, AcceptsTheLimitsOfEveryRange) {
   ServiceSpec service = MakeService("0.a_b-c", "203.0.113.10:0/tcp");
   service.name += std::string(63 - service.name.size(), 'z');
   service.health_check.port = 1;
@@ -170,7 +170,7 @@ TEST(ValidateService, AcceptsTheEdgesOfEveryRange) {
   EXPECT_TRUE(ValidateService(service).ok());
 }
 
-TEST(ValidateService, DsrTakesABackendOfTheOtherFamily) {
+TEST(ValidateService, DsrAcceptsABackendOfTheOtherFamily) {
   ServiceSpec service = MakeService("web", "[2001:db8::10]:80/tcp");
   EXPECT_TRUE(ValidateService(service).ok());
 }
@@ -189,7 +189,7 @@ TEST(ValidateIntent, ServicesMayShareBackendsAndAddresses) {
   EXPECT_TRUE(ValidateIntent(intent).ok()) << ValidateIntent(intent).message();
 }
 
-TEST(ValidateIntent, RefusesTwoServicesOfOneName) {
+TEST(ValidateIntent, RefusesTwoServicesWithOneName) {
   IntentSpec intent = TwoServices();
   intent.services[1].name = "web";
   EXPECT_EQ(ValidateIntent(intent).code(), ErrorCode::kAlreadyExists);
@@ -201,7 +201,7 @@ TEST(ValidateIntent, RefusesAFrontendOfTwoServices) {
   intent.services[1].frontends.push_back(intent.services[0].frontends[0]);
   EXPECT_EQ(ValidateIntent(intent).code(), ErrorCode::kAlreadyExists);
   EXPECT_EQ(ValidateIntent(intent).message(),
-            "services[1].frontends[1]: 203.0.113.10:80/tcp belongs to service web already");
+            "services[1].frontends[1]: 203.0.113.10:80/tcp already belongs to service web");
 }
 
 TEST(ValidateIntent, RefusesABackendThatIsAFrontendOfAnotherService) {
@@ -213,14 +213,14 @@ TEST(ValidateIntent, RefusesABackendThatIsAFrontendOfAnotherService) {
                          "api: packets"));
 }
 
-TEST(ValidateIntent, NamesAServiceByItsPlace) {
+TEST(ValidateIntent, NamesAServiceByItsIndex) {
   IntentSpec intent = TwoServices();
   intent.services[1].backends[0].weight = 2000;
   EXPECT_EQ(ValidateIntent(intent).message(),
             "services[1].backends[0].weight: 2000 is not within 0..1000");
 }
 
-// web and api, both nat, with the frontends and the backend that a row says.
+// Services web and api, both nat, with the frontends and the backends of a row.
 struct NatPair {
   const char* name;
   const char* first_frontend;
@@ -234,7 +234,7 @@ const NatPair kNatPairs[] = {
     {"SamePortOfOneBackend", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:80/tcp", "10.0.0.11",
      "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to frontend "
      "203.0.113.11:80/tcp as well as to 203.0.113.10:80/tcp of service web"},
-    {"ThePortSaidAndUnsaid", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:81/tcp",
+    {"ExplicitAndImplicitPort", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:81/tcp",
      "10.0.0.11:80", "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to"},
     {"AnotherPort", "203.0.113.10:80/tcp", "10.0.0.11", "203.0.113.11:80/tcp", "10.0.0.11:8080",
      nullptr},
@@ -256,7 +256,7 @@ const NatPair kNatPairs[] = {
     {"RangeComesSecond", "203.0.113.11:85/tcp", "10.0.0.11", "203.0.113.10:80-90/tcp", "10.0.0.11",
      "services[1].backends[0]: replies from 10.0.0.11:85/tcp would belong to frontend "
      "203.0.113.10:80-90/tcp as well as to 203.0.113.11:85/tcp of service web"},
-    {"RangesOfTwoAddressesMeet", "203.0.113.11:70-80/tcp", "10.0.0.11", "203.0.113.10:80-90/tcp",
+    {"RangesOfTwoAddressesOverlap", "203.0.113.11:70-80/tcp", "10.0.0.11", "203.0.113.10:80-90/tcp",
      "10.0.0.11",
      "services[1].backends[0]: replies from 10.0.0.11:80/tcp would belong to frontend "
      "203.0.113.10:80-90/tcp as well as to 203.0.113.11:70-80/tcp of service web"},
@@ -278,7 +278,7 @@ const NatPair kNatPairs[] = {
 
 class NatBetweenServices : public ::testing::TestWithParam<NatPair> {};
 
-TEST_P(NatBetweenServices, GivesABackendsPortToOneFrontend) {
+TEST_P(NatBetweenServices, AllowsOneFrontendForEachBackendPort) {
   const NatPair& row = GetParam();
   IntentSpec intent;
   intent.services = {MakeService("web", row.first_frontend),
@@ -296,7 +296,7 @@ TEST_P(NatBetweenServices, GivesABackendsPortToOneFrontend) {
   }
   EXPECT_EQ(status.code(), ErrorCode::kAlreadyExists);
   EXPECT_THAT(status.message(), StartsWith(row.message));
-  // dsr has no such bound.
+  // ipip has no such restriction.
   for (ServiceSpec& service : intent.services) service.forwarding = ForwardingMode::kIpip;
   if (row.second_backend == std::string("10.0.0.11")) {
     EXPECT_TRUE(ValidateIntent(intent).ok());
@@ -318,8 +318,8 @@ const RangePair kRangePairs[] = {
     {"Within", "203.0.113.10:80-99/tcp", "203.0.113.10:85-89/tcp", true},
     {"SameBegin", "203.0.113.10:80-89/tcp", "203.0.113.10:80-99/tcp", true},
     {"SameEnd", "203.0.113.10:80-99/tcp", "203.0.113.10:90-99/tcp", true},
-    {"InPart", "203.0.113.10:80-90/tcp", "203.0.113.10:90-99/tcp", false},
-    {"InPartTheOtherWay", "203.0.113.10:90-99/tcp", "203.0.113.10:80-90/tcp", false},
+    {"PartialOverlap", "203.0.113.10:80-90/tcp", "203.0.113.10:90-99/tcp", false},
+    {"PartialOverlapReversed", "203.0.113.10:90-99/tcp", "203.0.113.10:80-90/tcp", false},
     {"OtherAddress", "203.0.113.10:80-90/tcp", "203.0.113.11:90-99/tcp", true},
     {"OtherProtocol", "203.0.113.10:80-90/tcp", "203.0.113.10:90-99/udp", true},
     {"ExactWithin", "203.0.113.10:80-90/tcp", "203.0.113.10:85/tcp", true},
@@ -346,29 +346,29 @@ TEST_P(PortRanges, NestOrAreApart) {
               ::testing::HasSubstr("203.0.113.10:90-99/tcp overlaps 203.0.113.10:80-90/tcp"));
   EXPECT_EQ(one.code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(one.message(),
-              ::testing::HasSubstr("of service web in part: ranges may nest, or be apart"));
+              ::testing::HasSubstr("of service web partly: ranges must nest or be disjoint"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Pairs, PortRanges, ::testing::ValuesIn(kRangePairs),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(ValidateNewService, RefusesAnyPortWithNatAndNamesRanges) {
+TEST(ValidateNewService, RefusesAnyPortWithNatAndSuggestsARange) {
   ServiceSpec service = MakeService("web", "203.0.113.10:0/tcp");
   service.health_check.port = 80;
   EXPECT_TRUE(ValidateNewService(service, "").ok());
   service.forwarding = ForwardingMode::kNat;
-  EXPECT_TRUE(ValidateService(service).ok()) << "a stored one stays";
+  EXPECT_TRUE(ValidateService(service).ok()) << "a stored service must stay valid";
   const Status status = ValidateNewService(service, "");
   EXPECT_EQ(status.code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(status.message(),
               StartsWith("frontends[0]: 203.0.113.10:0/tcp is for any port, which "
-                         "nat cannot have"));
+                         "nat does not support"));
   EXPECT_THAT(status.message(), ::testing::HasSubstr("a range such as 203.0.113.10:8000-8999/tcp"));
   service.frontends = {Frontend::Parse("203.0.113.10:1-65535/tcp").value()};
   EXPECT_TRUE(ValidateNewService(service, "").ok());
 }
 
-TEST(NormalizeEndpoint, DropsAFrontendsPortUnlessTheModeIsNat) {
+TEST(NormalizeEndpoint, RemovesAFrontendsPortUnlessTheModeIsNat) {
   ServiceSpec service = MakeService("web", "203.0.113.10:80/tcp");
   const Endpoint with_port = Endpoint::Parse("10.0.0.11:80").value();
   const Endpoint other_port = Endpoint::Parse("10.0.0.11:81").value();
@@ -378,7 +378,7 @@ TEST(NormalizeEndpoint, DropsAFrontendsPortUnlessTheModeIsNat) {
   EXPECT_EQ(NormalizeEndpoint(service, with_port), with_port);
 }
 
-TEST(FindBackend, TakesTheExactEndpointElseTheOneWithoutAFrontendsPort) {
+TEST(FindBackend, PrefersTheExactEndpointToTheOneWithoutAPort) {
   ServiceSpec service = MakeService("web", "203.0.113.10:80/tcp");
   const auto find = [&](const char* text) {
     return FindBackend(service, Endpoint::Parse(text).value());
@@ -407,7 +407,8 @@ TEST(ProposeIds, AreStableDistinctAndNeverZero) {
   EXPECT_EQ(ids.count(0), 0U);
 }
 
-// Flow records of running dataplanes hold these: another value would orphan them at an upgrade.
+// Flow records of running dataplanes contain these ids. With other ids, an upgrade would lose those
+// flows.
 TEST(ProposeIds, AreTheSameInEveryRelease) {
   EXPECT_EQ(ProposeBackendId("web", Endpoint::Parse("10.0.0.11").value(), 0), 998006909U);
   EXPECT_EQ(ProposeServiceId("web", 0), 3439954032U);

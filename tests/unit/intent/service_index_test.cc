@@ -1,5 +1,5 @@
-// A change is judged against an index of what is there; judged from nothing, the whole intent gets the
-// same verdict. A change that is refused leaves no trace.
+// A change is checked against an index of the present services. A check of the whole intent must
+// give the same result. A refused change must not change the index.
 #include "lib/intent/service_index.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class ServiceIndexTest : public ::testing::Test {
  protected:
   uint32_t Pick(uint32_t below) { return static_cast<uint32_t>(random_()) % below; }
 
-  // Few addresses and ports, so that they meet.
+  // Uses few addresses and ports, so that services conflict.
   ServiceSpec RandomService(uint32_t number) {
     ServiceSpec service;
     service.name = "s" + std::to_string(number);
@@ -66,7 +66,7 @@ class ServiceIndexTest : public ::testing::Test {
     return edit;
   }
 
-  // What one step makes of a service.
+  // Returns the service after one step, or nullopt if the step removes it.
   std::optional<ServiceSpec> Next(uint32_t number, const std::optional<ServiceSpec>& present) {
     if (present.has_value() && Pick(4) == 0) return std::nullopt;
     if (!present.has_value() || Pick(3) == 0) return RandomService(number);
@@ -85,14 +85,14 @@ class ServiceIndexTest : public ::testing::Test {
   ServiceIndex index_;
 };
 
-TEST_F(ServiceIndexTest, AChangeGetsTheVerdictOfTheWholeIntent) {
+TEST_F(ServiceIndexTest, AcceptsAChangeExactlyIfTheWholeIntentIsValid) {
   constexpr uint32_t kServices = 5;
   std::optional<ServiceSpec> services[kServices];
   uint32_t accepted = 0;
   uint32_t refused = 0;
   for (int step = 0; step < 20'000; ++step) {
     SCOPED_TRACE("seed " + std::to_string(kSeed) + ", step " + std::to_string(step));
-    // One service or, as a file's import does, two at once.
+    // Change one service, or two at once as the import of a file does.
     std::optional<ServiceSpec> next[kServices];
     std::ranges::copy(services, next);
     bool are_valid = true;
@@ -114,16 +114,16 @@ TEST_F(ServiceIndexTest, AChangeGetsTheVerdictOfTheWholeIntent) {
       if (service) whole.services.push_back(*service);
     }
     const Status expected = ValidateIntent(whole);
-    const Status judged = index_.Change(edits);
-    ASSERT_EQ(judged.ok(), expected.ok()) << judged.message() << "|" << expected.message();
-    ++(judged.ok() ? accepted : refused);
-    if (judged.ok()) std::ranges::copy(next, services);
+    const Status result = index_.Change(edits);
+    ASSERT_EQ(result.ok(), expected.ok()) << result.message() << "|" << expected.message();
+    ++(result.ok() ? accepted : refused);
+    if (result.ok()) std::ranges::copy(next, services);
   }
   EXPECT_GT(accepted, 1000U);
   EXPECT_GT(refused, 1000U);
 }
 
-TEST_F(ServiceIndexTest, NamesTheServiceWhoseBackendAFrontendWouldHit) {
+TEST_F(ServiceIndexTest, NamesTheServiceWhoseBackendHasTheFrontendsAddress) {
   ServiceSpec web;
   web.name = "web";
   web.frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};

@@ -41,7 +41,7 @@ TEST(YamlToJson, ReadsAWholeFile) {
   EXPECT_EQ(web.backends[1].mac->ToString(), "02:00:00:00:00:0c");
 }
 
-TEST(YamlToJson, MeansTheSameAsTheJsonOfIt) {
+TEST(YamlToJson, ReadsJsonAsTheJsonParserDoes) {
   const std::string json_text =
       ServiceToJson(IntentFromJson(YamlToJson(kServices).value()).value().services[0]).dump();
   EXPECT_EQ(YamlToJson(json_text).value(), ParseJson(json_text).value());
@@ -130,7 +130,7 @@ TEST(YamlToJson, RefusesTextLongerThanItsLimit) {
   EXPECT_EQ(status.code(), ErrorCode::kResourceExhausted);
 }
 
-TEST(YamlToJson, NeverThrowsWhateverTheText) {
+TEST(YamlToJson, NeverThrowsOnRandomlyChangedText) {
   constexpr uint64_t kSeed = 20250112;
   SCOPED_TRACE("seed " + std::to_string(kSeed));
   std::mt19937_64 random(kSeed);

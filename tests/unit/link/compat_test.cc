@@ -1,4 +1,4 @@
-// Messages and statistics that release 0.1.0's programs sent each other.
+// Messages, statistics and snapshots that the programs of release 0.1.0 sent each other.
 #include <cstring>
 #include <string>
 
@@ -18,7 +18,7 @@ using testing_recorded::Read;
 
 class RecordedMessages : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(RecordedMessages, AreReadAndWrittenToTheByte) {
+TEST_P(RecordedMessages, AreReadAndWrittenByteForByte) {
   const auto datagram = Bytes(Read(std::string(GetParam()) + ".message"));
   const Result<DecodedMessage> decoded = DecodeLinkMessage(datagram);
   ASSERT_TRUE(decoded.ok()) << decoded.status().message();
@@ -31,7 +31,7 @@ INSTANTIATE_TEST_SUITE_P(All, RecordedMessages,
                                            "find_flow", "flow"),
                          [](const auto& row) { return std::string(row.param); });
 
-TEST(RecordedMessages, SayWhatTheySaidThen) {
+TEST(RecordedMessages, HaveTheRecordedContent) {
   const auto decode = [](const char* name) {
     return DecodeLinkMessage(Bytes(Read(std::string(name) + ".message"))).value().message;
   };
@@ -58,10 +58,10 @@ TEST(RecordedStatistics, AreReadAndWritten) {
   EXPECT_EQ(stats->services.size(), 6U);
   EXPECT_EQ(stats->ports.size(), 1U);
   EXPECT_TRUE(stats->other_drops.empty()) << "this release still knows all reasons of 0.1.0";
-  uint64_t gone = stats->totals.tx_packets + stats->totals.to_kernel;
-  for (const uint64_t drops : stats->totals.drops) gone += drops;
-  EXPECT_LE(gone, stats->totals.rx_packets + stats->totals.generated);
-  // The number of workers is not kept, beside their figures.
+  uint64_t counted = stats->totals.tx_packets + stats->totals.to_kernel;
+  for (const uint64_t drops : stats->totals.drops) counted += drops;
+  EXPECT_LE(counted, stats->totals.rx_packets + stats->totals.generated);
+  // DecodeStats does not keep the number of workers of version 3, which has no records of workers.
   constexpr size_t kWorkerCountAt = 48;
   std::memset(&body[kWorkerCountAt], 0, sizeof(uint64_t));
   EXPECT_EQ(EncodeStats(*stats, {}, kFirstStatsVersion), body);

@@ -103,7 +103,7 @@ void SetHeader(const LinkHeader& header, std::vector<std::byte>* datagram) {
 
 class LinkMessages : public ::testing::TestWithParam<Row> {};
 
-TEST_P(LinkMessages, ComeBackAsTheyWereSent) {
+TEST_P(LinkMessages, AreDecodedAsTheyWereEncoded) {
   const auto datagram = Encode(77, GetParam());
   EXPECT_LE(datagram.size(), kMaxLinkMessageBytes);
   const Result<DecodedMessage> decoded = DecodeLinkMessage(datagram);
@@ -119,14 +119,14 @@ TEST_P(LinkMessages, ComeBackAsTheyWereSent) {
       GetParam().message);
 }
 
-TEST_P(LinkMessages, AreRefusedWhenCutAtAnyByte) {
+TEST_P(LinkMessages, AreRefusedWhenTruncatedAtAnyByte) {
   const auto datagram = Encode(1, GetParam());
   for (size_t length = 0; length < datagram.size(); ++length) {
     EXPECT_FALSE(DecodeLinkMessage(std::span(datagram).first(length)).ok()) << length;
   }
 }
 
-TEST_P(LinkMessages, AreRefusedWhenCutAtAnyByteWithAFittingLength) {
+TEST_P(LinkMessages, AreRefusedWhenTruncatedAtAnyByteWithAMatchingLength) {
   const auto datagram = Encode(1, GetParam());
   for (size_t length = sizeof(LinkHeader); length < datagram.size(); ++length) {
     std::vector<std::byte> cut(datagram.begin(),
@@ -138,14 +138,14 @@ TEST_P(LinkMessages, AreRefusedWhenCutAtAnyByteWithAFittingLength) {
   }
 }
 
-TEST_P(LinkMessages, AreRefusedWithBytesBehindThemThatTheHeaderDoesNotCount) {
+TEST_P(LinkMessages, AreRefusedWithExtraBytesThatTheHeaderDoesNotCount) {
   auto datagram = Encode(1, GetParam());
   datagram.push_back(std::byte{0});
   EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
 }
 
-// Version 2 has one release; from 4 on, later ones may add fields.
-TEST_P(LinkMessages, FieldsThatAreNotKnownAreSkippedFromVersion4On) {
+// Only release 0.1.0 speaks version 2. From version 4 on, later releases may add fields.
+TEST_P(LinkMessages, AreReadWithUnknownFieldsFromVersion4On) {
   auto datagram = Encode(1, GetParam());
   ASSERT_LT(datagram.size(), kMaxLinkMessageBytes);
   datagram.push_back(std::byte{1});
@@ -188,7 +188,7 @@ const BadHeader kBadHeaders[] = {
 
 class LinkHeaders : public ::testing::TestWithParam<BadHeader> {};
 
-TEST_P(LinkHeaders, AreRefusedByName) {
+TEST_P(LinkHeaders, AreRefusedWithTheNameOfTheField) {
   auto datagram = EncodeLinkMessage(1, PublishMessage{1, 2});
   LinkHeader header = HeaderOf(datagram);
   GetParam().change(&header);
@@ -205,13 +205,13 @@ TEST(DecodeLinkMessage, RefusesAFlagThatIsNeitherZeroNorOne) {
   EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
 }
 
-TEST(DecodeLinkMessage, RefusesAReleaseThatIsNotFitForALog) {
+TEST(DecodeLinkMessage, RefusesAReleaseWithAnUnprintableCharacter) {
   auto datagram = EncodeLinkMessage(1, ClientHelloMessage{3, 6, "0.2.0"});
   datagram.back() = std::byte{'\n'};
   EXPECT_FALSE(DecodeLinkMessage(datagram).ok());
 }
 
-TEST(EncodeLinkMessage, LeavesOutWhatVersion2HasNoPlaceFor) {
+TEST(EncodeLinkMessage, OmitsFieldsThatVersion2DoesNotHave) {
   const auto hello = DecodeLinkMessage(
       EncodeLinkMessage(1, Hello({*IpAddress::Parse("10.0.0.2")}), kFirstLinkVersion));
   ASSERT_TRUE(hello.ok()) << hello.status().message();
@@ -241,7 +241,7 @@ TEST(DecodeLinkMessage, RefusesADatagramAboveTheLimit) {
   EXPECT_THAT(DecodeLinkMessage(datagram).status().message(), HasSubstr("is longer than 4096"));
 }
 
-TEST(DecodeLinkMessage, TakesAnyBytesWithoutHarm) {
+TEST(DecodeLinkMessage, SurvivesRandomChanges) {
   constexpr uint64_t kSeed = 20250110;
   SCOPED_TRACE("seed " + std::to_string(kSeed));
   std::mt19937_64 random(kSeed);
@@ -254,7 +254,7 @@ TEST(DecodeLinkMessage, TakesAnyBytesWithoutHarm) {
     if (random() % 4 == 0) datagram.resize(random() % (datagram.size() + 8));
     if (DecodeLinkMessage(datagram).ok()) ++accepted;
   }
-  EXPECT_GT(accepted, 1000U);  // those of which nothing, or only a value, was changed
+  EXPECT_GT(accepted, 1000U);  // messages without a change, or with a changed value only
   EXPECT_LT(accepted, 49'000U);
 }
 

@@ -54,7 +54,7 @@ void Poke(size_t at, T value, std::vector<std::byte>* bytes) {
   std::memcpy(bytes->data() + at, &value, sizeof(value));
 }
 
-TEST(Stats, ComeBackAsTheyWereSent) {
+TEST(Stats, AreDecodedAsTheyWereEncoded) {
   const DataplaneStats sent = SampleStats();
   const Result<DataplaneStats> got = DecodeStats(EncodeStats(sent));
   ASSERT_TRUE(got.ok()) << got.status().message();
@@ -88,7 +88,7 @@ TEST(Stats, ComeBackAsTheyWereSent) {
   EXPECT_EQ(backend.left_out, LeftOut::k_mtu_too_small);
 }
 
-TEST(Stats, PortsComeBackAsTheyWereSent) {
+TEST(Stats, PortsAreDecodedAsTheyWereEncoded) {
   const DataplaneStats got = DecodeStats(EncodeStats(SampleStats())).value();
   ASSERT_EQ(got.ports.size(), 3U);
   EXPECT_EQ(got.ports[0].name, "wan");
@@ -109,7 +109,7 @@ TEST(Stats, PortsComeBackAsTheyWereSent) {
   EXPECT_FALSE(got.ports[2].steering.has_value() || got.ports[2].kernel_path.has_value());
 }
 
-TEST(Stats, NamesOfPortsAreCutAndMadeUtf8) {
+TEST(Stats, PortNamesAreTruncatedAndMadeUtf8) {
   const auto name_of = [](const std::string& name) {
     DataplaneStats stats;
     stats.ports = {{name, "eth0"}};
@@ -121,7 +121,7 @@ TEST(Stats, NamesOfPortsAreCutAndMadeUtf8) {
   EXPECT_EQ(name_of("w\xff\xc3n"), "w??n");
 }
 
-TEST(Stats, AreRefusedWhenCutAtAnyByte) {
+TEST(Stats, AreRefusedWhenTruncatedAtAnyByte) {
   for (const uint32_t version : {kFirstStatsVersion, kStatsVersion}) {
     const auto bytes = EncodeStats(SampleStats(), {}, version);
     for (size_t length = 0; length < bytes.size(); ++length) {
@@ -130,7 +130,7 @@ TEST(Stats, AreRefusedWhenCutAtAnyByte) {
   }
 }
 
-TEST(Stats, AreRefusedWithBytesBehindThem) {
+TEST(Stats, AreRefusedWithExtraBytes) {
   for (const uint32_t version : {kFirstStatsVersion, kStatsVersion}) {
     auto bytes = EncodeStats(SampleStats(), {}, version);
     bytes.push_back(std::byte{0});
@@ -138,8 +138,8 @@ TEST(Stats, AreRefusedWithBytesBehindThem) {
   }
 }
 
-// What a later release adds: fields at the end of the header and of records, sections behind all others,
-// reasons.
+// Encodes as a later release may: with more fields at the end of the header and of records, and
+// with more sections at the end.
 std::vector<std::byte> OfALaterRelease(const DataplaneStats& stats) {
   const auto bytes = EncodeStats(stats);
   std::vector<std::byte> later(bytes.begin(), bytes.begin() + kHeaderBytes);
@@ -162,14 +162,14 @@ std::vector<std::byte> OfALaterRelease(const DataplaneStats& stats) {
   return later;
 }
 
-TEST(Stats, FieldsAndSectionsThatAreNotKnownAreSkipped) {
+TEST(Stats, UnknownFieldsAndSectionsAreSkipped) {
   const DataplaneStats sent = SampleStats();
   const Result<DataplaneStats> got = DecodeStats(OfALaterRelease(sent));
   ASSERT_TRUE(got.ok()) << got.status().message();
   EXPECT_EQ(EncodeStats(*got), EncodeStats(sent));
 }
 
-TEST(Stats, LeftOutReasonsGoByName) {
+TEST(Stats, LeftOutReasonsAreIdentifiedByName) {
   auto bytes = EncodeStats(SampleStats());
   const std::string name(LeftOutName(LeftOut::k_mtu_too_small));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -181,7 +181,7 @@ TEST(Stats, LeftOutReasonsGoByName) {
   EXPECT_EQ(got->backends[0].left_out, LeftOut::k_unknown);
 }
 
-TEST(Stats, ReasonsOfDropsGoByNameAndAreKeptWhereTheyAreNotKnown) {
+TEST(Stats, DropReasonsAreIdentifiedByNameAndUnknownOnesAreKept) {
   auto bytes = EncodeStats(SampleStats());
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const size_t at = text.find("hairpin");
@@ -222,8 +222,8 @@ TEST(Stats, InVersion3KeepTheSumOfDrops) {
   EXPECT_TRUE(got->workers.empty());
 }
 
-// What its flags do not speak of may be of a later release.
-TEST(Stats, OfAPortOnlyWhatItsFlagsSayIsRead) {
+// Fields without a known flag may be of a later release.
+TEST(Stats, PortFieldsAreReadOnlyIfTheirFlagIsSet) {
   auto bytes = EncodeStats(SampleStats());
   const size_t last_port_at = bytes.size() - 3 * 8 - 200;
   Poke<uint64_t>(last_port_at + 128, 2 | 64, &bytes);
@@ -294,7 +294,7 @@ const BadField kBadFields[] = {
 
 class StatsFields : public ::testing::TestWithParam<BadField> {};
 
-TEST_P(StatsFields, AreRefusedByName) {
+TEST_P(StatsFields, AreRefusedWithTheNameOfTheField) {
   auto bytes = EncodeStats(SampleStats());
   GetParam().change(&bytes);
   EXPECT_THAT(DecodeStats(bytes).status().message(), HasSubstr(GetParam().message));
@@ -321,7 +321,7 @@ const BadField kBadFieldsOfVersion3[] = {
 
 class StatsFieldsOfVersion3 : public ::testing::TestWithParam<BadField> {};
 
-TEST_P(StatsFieldsOfVersion3, AreRefusedByName) {
+TEST_P(StatsFieldsOfVersion3, AreRefusedWithTheNameOfTheField) {
   auto bytes = EncodeStats(SampleStats(), {}, kFirstStatsVersion);
   GetParam().change(&bytes);
   EXPECT_THAT(DecodeStats(bytes).status().message(), HasSubstr(GetParam().message));
@@ -330,7 +330,7 @@ TEST_P(StatsFieldsOfVersion3, AreRefusedByName) {
 INSTANTIATE_TEST_SUITE_P(All, StatsFieldsOfVersion3, ::testing::ValuesIn(kBadFieldsOfVersion3),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(Stats, TakeAnyBytesWithoutHarm) {
+TEST(Stats, SurviveRandomChanges) {
   constexpr uint64_t kSeed = 20250111;
   SCOPED_TRACE("seed " + std::to_string(kSeed));
   std::mt19937_64 random(kSeed);

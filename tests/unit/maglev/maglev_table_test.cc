@@ -43,7 +43,7 @@ TEST(IsPrime, AgreesWithASieveUpToTenThousand) {
   }
 }
 
-TEST(IsPrime, KnowsLargePrimesAndTheirNeighbours) {
+TEST(IsPrime, IsRightForLargePrimesAndTheirNeighbours) {
   EXPECT_TRUE(IsPrime(65537));
   EXPECT_FALSE(IsPrime(65536));
   EXPECT_TRUE(IsPrime(16777213));    // the largest below 2^24
@@ -52,11 +52,11 @@ TEST(IsPrime, KnowsLargePrimesAndTheirNeighbours) {
   EXPECT_FALSE(IsPrime(65521U * 65521U));  // the square of a prime
 }
 
-TEST(BuildMaglev, GivesNobodyAnythingWithoutBackends) {
+TEST(BuildMaglev, LeavesAllSlotsWithoutOwnerIfThereAreNoBackends) {
   EXPECT_EQ(BuildMaglev({}, 251, kSeed), std::vector<uint16_t>(251, kNoOwner));
 }
 
-TEST(BuildMaglev, GivesNobodyAnythingWhenAllWeightsAreZero) {
+TEST(BuildMaglev, LeavesAllSlotsWithoutOwnerIfAllWeightsAreZero) {
   std::vector<MaglevBackend> backends = MakeBackends(5, 1);
   for (MaglevBackend& backend : backends) backend.weight = 0;
   EXPECT_EQ(BuildMaglev(backends, 251, kSeed), std::vector<uint16_t>(251, kNoOwner));
@@ -67,7 +67,7 @@ TEST(BuildMaglev, GivesAllSlotsToASingleBackend) {
   EXPECT_EQ(BuildMaglev({&only, 1}, 65537, kSeed), std::vector<uint16_t>(65537, 3));
 }
 
-TEST(BuildMaglev, GivesABackendOfWeightZeroNoSlotAndOthersWhatTheyHadWithoutIt) {
+TEST(BuildMaglev, GivesNoSlotToABackendOfWeightZeroAndDoesNotMoveOtherSlots) {
   std::vector<MaglevBackend> backends = MakeBackends(10, 2, 5);
   backends[4].weight = 0;
   const std::vector<uint16_t> with = BuildMaglev(backends, 65537, kSeed);
@@ -82,7 +82,7 @@ TEST(BuildMaglev, FillsTheSmallestTable) {
   EXPECT_EQ(std::set<uint16_t>(owners.begin(), owners.end()), (std::set<uint16_t>{0, 1}));
 }
 
-TEST(BuildMaglev, GivesOneSlotEachToAsManyBackendsAsThereAreSlots) {
+TEST(BuildMaglev, GivesOneSlotEachIfThereAreMoreBackendsThanSlots) {
   const std::vector<MaglevBackend> backends = MakeBackends(1000, 4);
   const std::vector<uint16_t> owners = BuildMaglev(backends, 251, kSeed);
   EXPECT_EQ(CountSlots(owners).size(), 251U);
@@ -104,7 +104,7 @@ TEST(BuildMaglev, DoesNotDependOnTheOrderOfTheInput) {
   }
 }
 
-// Only what is written into the slots changes with the indices, not whose they are.
+// Other indices change the values in the slots, but not which backend owns a slot.
 TEST(BuildMaglev, DoesNotDependOnTheIndices) {
   const std::vector<MaglevBackend> backends = MakeBackends(50, 7, 10);
   std::vector<MaglevBackend> renumbered = backends;
@@ -116,9 +116,10 @@ TEST(BuildMaglev, DoesNotDependOnTheIndices) {
   for (size_t i = 0; i < a.size(); ++i) ASSERT_EQ(a[i], 1000 - b[i]) << "slot " << i;
 }
 
-// Balancers of a group may run different builds: this table is part of the protocol between them.
-// If this value changes, a rolling upgrade moves flows. Computed in Python from the header's text.
-TEST(BuildMaglev, KeepsItsResultFromBuildToBuild) {
+// Balancers of a group may run different builds, so this table is part of the protocol between
+// them. If it changes, a rolling upgrade moves flows. The expected owners were computed in Python
+// from the description in maglev_table.h.
+TEST(BuildMaglev, GivesTheSameResultInEveryRelease) {
   std::vector<MaglevBackend> backends;
   for (uint16_t i = 0; i < 3; ++i) backends.push_back({i + 1U, i + 1U, i});
   const std::vector<uint16_t> owners = BuildMaglev(backends, 13, kSeed);
@@ -163,20 +164,20 @@ TEST(BuildMaglev, EqualsThePlainAlgorithmForOneHeavyBackendAmongLightOnes) {
   EXPECT_EQ(BuildMaglev(backends, 65537, kSeed), BuildMaglevPlain(backends, 65537, kSeed));
 }
 
-// The most that a service may have; most of them get nothing (weights of 1 in 1000), and it ends.
-TEST(BuildMaglev, EqualsThePlainAlgorithmForTheMostBackends) {
+// The maximum of backends, with weights from 1 to 1000. Most get no slot. The build must terminate.
+TEST(BuildMaglev, EqualsThePlainAlgorithmForTheMaximumOfBackends) {
   const std::vector<MaglevBackend> backends = MakeBackends(kMaxBackendsPerService, 9, kMaxWeight);
   EXPECT_EQ(BuildMaglev(backends, 4099, kSeed), BuildMaglevPlain(backends, 4099, kSeed));
 }
 
-TEST(BuildMaglev, SharesEquallyAmongEquals) {
+TEST(BuildMaglev, SharesSlotsEquallyAmongEqualWeights) {
   for (const auto& [_, count] : CountSlots(BuildMaglev(MakeBackends(100, 10), 65537, kSeed))) {
     EXPECT_GE(count, 65537U / 100);
     EXPECT_LE(count, 65537U / 100 + 1);
   }
 }
 
-TEST(BuildMaglev, SharesByWeight) {
+TEST(BuildMaglev, SharesSlotsByWeight) {
   const std::vector<MaglevBackend> backends = MakeBackends(50, 11, 100);
   double weights = 0;
   for (const MaglevBackend& backend : backends) weights += backend.weight;
@@ -184,14 +185,14 @@ TEST(BuildMaglev, SharesByWeight) {
   double worst = 0;
   for (const MaglevBackend& backend : backends) {
     const double expected = 65537 * backend.weight / weights;
-    // A turn more or less is the rounding; beyond it, the share must be exact to 1 %.
+    // Rounding may add or remove one turn. Beyond that, the share must be exact to 1 %.
     EXPECT_NEAR(count[backend.index], expected, 1 + expected * 0.01);
     worst = std::max(worst, std::abs(count[backend.index] / expected - 1));
   }
   std::printf("largest deviation from the weights: %.2f %%\n", worst * 100);
 }
 
-// Slots of `after` whose owner is another than in `before`, `gone` apart.
+// The share of slots with another owner in `after` than in `before`, without those of `gone`.
 double ShareMoved(const std::vector<uint16_t>& before, const std::vector<uint16_t>& after,
                   uint16_t gone) {
   uint32_t moved = 0;
@@ -203,7 +204,7 @@ double ShareMoved(const std::vector<uint16_t>& before, const std::vector<uint16_
   return static_cast<double>(moved) / (moved + kept);
 }
 
-TEST(BuildMaglev, MovesLittleElseWhenOneOfAHundredGoes) {
+TEST(BuildMaglev, MovesFewOtherSlotsWhenOneOfAHundredBackendsIsRemoved) {
   std::vector<MaglevBackend> backends = MakeBackends(100, 12);
   const std::vector<uint16_t> before = BuildMaglev(backends, 65537, kSeed);
   backends.erase(backends.begin() + 30);
@@ -213,7 +214,7 @@ TEST(BuildMaglev, MovesLittleElseWhenOneOfAHundredGoes) {
   EXPECT_GT(moved, 0.0);
 }
 
-TEST(BuildMaglev, MovesLittleElseWhenAWeightChanges) {
+TEST(BuildMaglev, MovesFewOtherSlotsWhenAWeightChanges) {
   std::vector<MaglevBackend> backends = MakeBackends(100, 13);
   for (MaglevBackend& backend : backends) backend.weight = 10;
   const std::vector<uint16_t> before = BuildMaglev(backends, 65537, kSeed);

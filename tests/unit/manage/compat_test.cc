@@ -1,4 +1,4 @@
-// What release 0.1.0 left behind, and what its control plane asks.
+// Reads the flow table and the slot states that the dataplane of release 0.1.0 left.
 #include <unistd.h>
 
 #include <cstring>
@@ -24,14 +24,14 @@ using testing_recorded::Unpack;
 constexpr size_t kEpochAt = 16;
 constexpr size_t kTableBytesAt = 24;
 
-uint64_t WordAt(const std::string& content, size_t at) {
-  uint64_t word = 0;
-  EXPECT_GE(content.size(), at + sizeof(word));
-  std::memcpy(&word, content.data() + at, sizeof(word));
-  return word;
+uint64_t NumberAt(const std::string& content, size_t at) {
+  uint64_t number = 0;
+  EXPECT_GE(content.size(), at + sizeof(number));
+  std::memcpy(&number, content.data() + at, sizeof(number));
+  return number;
 }
 
-TEST(RecordedFlowTable, IsTakenUp) {
+TEST(RecordedFlowTable, IsTakenOver) {
   const std::string content = Unpack("dataplane.flows.gz");
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / ("fairlead-compat-" + std::to_string(getpid()));
@@ -40,11 +40,11 @@ TEST(RecordedFlowTable, IsTakenUp) {
   const FlowMemory::Place place{.folder = folder.string(),
                                 .name = "dataplane.flows",
                                 .huge_name = folder.filename().string(),
-                                .epoch = WordAt(content, kEpochAt)};
-  Result<FlowMemory> memory = FlowMemory::Open(place, WordAt(content, kTableBytesAt));
+                                .epoch = NumberAt(content, kEpochAt)};
+  Result<FlowMemory> memory = FlowMemory::Open(place, NumberAt(content, kTableBytesAt));
   std::filesystem::remove_all(folder);
   ASSERT_TRUE(memory.ok()) << memory.status().message();
-  ASSERT_TRUE(memory->has_table()) << memory->story();
+  ASSERT_TRUE(memory->has_table()) << memory->placement_reason();
   ASSERT_TRUE(memory->MakePresent().ok());
   const Result<FlowTable> table = FlowTable::Attach(memory->bytes());
   ASSERT_TRUE(table.ok()) << table.status().message();
@@ -61,7 +61,7 @@ TEST(RecordedSlotStates, AreRead) {
   for (const auto& entry : std::filesystem::directory_iterator(testing_recorded::PathOf(""))) {
     const std::string name = entry.path().filename().string();
     if (!name.ends_with(".slots.gz")) continue;
-    const Result<SavedSlots> saved = DecodeSlots(Bytes(Unpack(name)), WordAt(flows, kEpochAt));
+    const Result<SavedSlots> saved = DecodeSlots(Bytes(Unpack(name)), NumberAt(flows, kEpochAt));
     ASSERT_TRUE(saved.ok()) << name << ": " << saved.status().message();
     EXPECT_EQ(saved->slot_count, 65537U);
     ++files;

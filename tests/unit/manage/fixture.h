@@ -24,10 +24,10 @@ class FakeGrace final : public GracePeriods {
   uint64_t Begin() override { return ++begun; }
   bool IsOver(uint64_t period) override { return period <= over_up_to; }
   uint64_t begun = 0;
-  uint64_t over_up_to = ~uint64_t{0};  // at once
+  uint64_t over_up_to = ~uint64_t{0};  // the default: each ends at once
 };
 
-// A folder that goes away with the test.
+// A folder that the destructor removes.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -46,7 +46,7 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-// A memfd with these bytes, closed with the test.
+// A memfd with these bytes. The destructor closes it.
 class Memfd {
  public:
   explicit Memfd(std::span<const std::byte> bytes) : fd_(memfd_create("test", MFD_CLOEXEC)) {
@@ -102,7 +102,7 @@ inline SnapshotImage WebImage(uint64_t generation, uint32_t backend_count) {
   return BuildSnapshot(WebInput(generation, backend_count)).value();
 }
 
-// One that no tables can be made of: replies through nat would belong to two frontends.
+// An image from which no tables can be built: replies through nat would belong to two frontends.
 inline SnapshotImage ImpossibleImage(uint64_t generation, const std::string& name = "web") {
   SnapshotInput input = WebInput(generation, 1);
   SnapshotService& service = input.services[0];

@@ -19,7 +19,7 @@ bool SameBytes(std::span<const std::byte> a, std::span<const std::byte> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
-TEST(ImageFile, LoadsWhatItStored) {
+TEST(ImageFile, LoadsAStoredImage) {
   const TemporaryFolder folder;
   const SnapshotImage image = WebImage(5, 3);
   ASSERT_TRUE(StoreImageFile(folder / "last", image.bytes()).ok());
@@ -28,7 +28,7 @@ TEST(ImageFile, LoadsWhatItStored) {
   EXPECT_TRUE(SameBytes(loaded->bytes(), image.bytes()));
 }
 
-TEST(ImageFile, ReplacesTheOldFileAndLeavesNoOther) {
+TEST(ImageFile, ReplacesTheOldFileAndLeavesNoTemporaryOne) {
   const TemporaryFolder folder;
   ASSERT_TRUE(StoreImageFile(folder / "last", WebImage(1, 3).bytes()).ok());
   ASSERT_TRUE(StoreImageFile(folder / "last", WebImage(2, 1).bytes()).ok());
@@ -51,19 +51,20 @@ TEST(ImageFile, SaysWhichFileIsMissingOrBad) {
   const TemporaryFolder folder;
   const Result<SnapshotImage> missing = LoadImageFile(folder / "none");
   EXPECT_EQ(missing.status().code(), ErrorCode::kNotFound);
-  std::ofstream(folder / "bad") << "this is no snapshot image at all, whatever its length may be";
+  std::ofstream(folder / "bad")
+      << "this file is not a snapshot image, but only some text of a test";
   const Result<SnapshotImage> bad = LoadImageFile(folder / "bad");
   ASSERT_FALSE(bad.ok());
   EXPECT_NE(bad.status().message().find(folder / "bad"), std::string::npos);
 }
 
-// The verdict of the image alone, which it must get behind another as well.
+// Loads the image alone, and after another image. Both must give the same result.
 Result<SnapshotImage> LoadFd(int fd, uint64_t bytes) {
   const SnapshotImage other = WebImage(4, 3);
   ImageBefore alone;
-  ImageBefore behind = {.image = other.bytes(), .memory = std::vector<uint64_t>(1000, 7)};
+  ImageBefore after_other = {.image = other.bytes(), .memory = std::vector<uint64_t>(1000, 7)};
   Result<SnapshotImage> loaded = LoadImageFd(fd, bytes, &alone);
-  const Result<SnapshotImage> again = LoadImageFd(fd, bytes, &behind);
+  const Result<SnapshotImage> again = LoadImageFd(fd, bytes, &after_other);
   EXPECT_EQ(loaded.ok(), again.ok());
   if (loaded.ok() && again.ok()) {
     EXPECT_TRUE(SameBytes(loaded->bytes(), again->bytes()));
@@ -88,7 +89,7 @@ TEST(ImageFd, RefusesAnotherSizeThanAnnounced) {
   }
 }
 
-TEST(ImageFd, RefusesWhatIsNoFile) {
+TEST(ImageFd, RefusesAFileDescriptorThatIsNotAFile) {
   int pair[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
   EXPECT_FALSE(LoadFd(pair[0], 128).ok());

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 
 #include "tests/unit/manage/fixture.h"
-#include "tests/unit/no_more_descriptors.h"
+#include "tests/unit/no_free_file_descriptors.h"
 #include "tests/unit/recorded.h"
 
 namespace fairlead {
@@ -26,7 +26,7 @@ using testing::TemporaryFolder;
 using testing_recorded::Bytes;
 using testing_recorded::Read;
 
-// Answers with what the test can recognise.
+// Answers with values that the tests recognise.
 class FakeHandler final : public LinkHandler {
  public:
   HelloMessage Hello() override {
@@ -60,7 +60,8 @@ class FakeHandler final : public LinkHandler {
   std::vector<uint64_t> published;
 };
 
-// A control plane, one message at a time. Unix sockets deliver at once: nothing waits.
+// A control plane that sends and receives one message at a time. Unix sockets deliver at once, so
+// no call waits.
 class Client {
  public:
   explicit Client(const std::string& path)
@@ -100,7 +101,8 @@ class Client {
     SendBytes(EncodeLinkMessage(id, message), fds);
   }
 
-  // The next message, none if there is none. Its descriptor, if any, is in received_fd().
+  // Returns the next message, or nullopt if there is none. received_fd() has its file descriptor,
+  // if any.
   std::optional<DecodedMessage> Receive() {
     std::byte bytes[kMaxLinkMessageBytes];
     iovec part = {bytes, sizeof(bytes)};
@@ -117,7 +119,7 @@ class Client {
     }
     return DecodeLinkMessage({bytes, static_cast<size_t>(count)}).value();
   }
-  // Of the statistics that come next; 0: something else comes.
+  // Receives statistics and returns their version. Returns 0 if another message comes.
   uint32_t ReceiveStatsVersion() {
     const std::optional<DecodedMessage> message = Receive();
     if (!message || !std::holds_alternative<StatsMessage>(message->message)) return 0;
@@ -138,7 +140,7 @@ class Client {
   int received_fd_ = -1;
 };
 
-size_t OpenDescriptors() {
+size_t OpenFileDescriptors() {
   size_t count = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     ++count;
@@ -156,7 +158,7 @@ class LinkServerTest : public ::testing::Test {
   LinkServer server_ = LinkServer::Listen(path_).value();
 };
 
-TEST_F(LinkServerTest, GreetsWhoeverConnects) {
+TEST_F(LinkServerTest, GreetsEachClient) {
   Client client(path_);
   ASSERT_TRUE(client.connected());
   Serve();
@@ -165,13 +167,14 @@ TEST_F(LinkServerTest, GreetsWhoeverConnects) {
   EXPECT_EQ(std::get<HelloMessage>(hello->message).generation, 17u);
 }
 
-TEST_F(LinkServerTest, GreetsInTheFirstVersionAndSaysAllToWhoSaysWhatItReads) {
+TEST_F(LinkServerTest, GreetsInTheFirstVersionAndSwitchesAfterTheClientsHello) {
   Client client(path_);
   Serve();
   const std::optional<DecodedMessage> greeting = client.Receive();
   ASSERT_TRUE(greeting);
   EXPECT_EQ(greeting->version, kFirstLinkVersion);
-  EXPECT_EQ(std::get<HelloMessage>(greeting->message).instance, 0u) << "it has no such field";
+  EXPECT_EQ(std::get<HelloMessage>(greeting->message).instance, 0u)
+      << "the first version has no such field";
   client.Send(3, ClientHelloMessage{3, kStatsVersion, "0.2.0"});
   client.Send(4, GetStatsMessage{});
   Serve();
@@ -183,7 +186,7 @@ TEST_F(LinkServerTest, GreetsInTheFirstVersionAndSaysAllToWhoSaysWhatItReads) {
   EXPECT_EQ(client.ReceiveStatsVersion(), kStatsVersion);
 }
 
-TEST_F(LinkServerTest, GivesOnlyWhatTheClientReads) {
+TEST_F(LinkServerTest, SendsStatisticsInAVersionThatTheClientReads) {
   handler_.stats.totals.drops[static_cast<size_t>(DropReason::k_hairpin)] = 3;
   for (const uint32_t version : {kFirstStatsVersion, kStatsVersion - 1, kStatsVersion + 1}) {
     Client client(path_);
@@ -198,7 +201,7 @@ TEST_F(LinkServerTest, GivesOnlyWhatTheClientReads) {
   }
 }
 
-// Release 0.1.0's fairleadd, whose very messages these are.
+// Sends the messages that fairleadd of release 0.1.0 sent.
 TEST_F(LinkServerTest, AnswersAControlPlaneOfRelease010InItsVersion) {
   Client client(path_);
   Serve();
@@ -245,28 +248,28 @@ TEST_F(LinkServerTest, AnswersEachRequestWithItsId) {
   EXPECT_EQ(DecodeStats(body).value().generation, 18u);
 }
 
-TEST_F(LinkServerTest, HandsThePublishedDescriptorOverAndClosesIt) {
+TEST_F(LinkServerTest, PassesThePublishedFileDescriptorOnAndClosesIt) {
   Client client(path_);
   Serve();
   client.Receive();
   const std::vector<std::byte> bytes(123);
   const Memfd image(bytes);
-  const size_t before = OpenDescriptors();
+  const size_t before = OpenFileDescriptors();
   client.Send(1, PublishMessage{.generation = 4, .image_bytes = 123}, {image.get()});
   Serve();
   EXPECT_EQ(handler_.received_bytes, 123u);
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(OpenFileDescriptors(), before);
   const std::optional<DecodedMessage> reply = client.Receive();
   ASSERT_TRUE(reply);
   EXPECT_TRUE(std::get<PublishedMessage>(reply->message).in_force);
 }
 
-TEST_F(LinkServerTest, RefusesToPublishWithoutExactlyOneDescriptor) {
+TEST_F(LinkServerTest, RefusesToPublishWithoutExactlyOneFileDescriptor) {
   Client client(path_);
   Serve();
   client.Receive();
   const Memfd image({});
-  const size_t before = OpenDescriptors();
+  const size_t before = OpenFileDescriptors();
   client.Send(1, PublishMessage{.generation = 4, .image_bytes = 0});
   client.Send(2, PublishMessage{.generation = 4, .image_bytes = 0}, {image.get(), image.get()});
   Serve();
@@ -276,23 +279,23 @@ TEST_F(LinkServerTest, RefusesToPublishWithoutExactlyOneDescriptor) {
     EXPECT_FALSE(std::get<PublishedMessage>(reply->message).in_force);
     EXPECT_NE(std::get<PublishedMessage>(reply->message).reason, "");
   }
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(OpenFileDescriptors(), before);
 }
 
-// Who sends images faster than they can be looked at would keep everybody else waiting.
+// A client that sends images faster than they can be loaded must not delay other clients.
 TEST_F(LinkServerTest, PublishesTheNewestOfManyImages) {
   Client client(path_);
   Serve();
   client.Receive();
   const Memfd image({});
-  const size_t before = OpenDescriptors();
+  const size_t before = OpenFileDescriptors();
   for (uint32_t i = 1; i <= 10; ++i) {
     client.Send(i, PublishMessage{.generation = i, .image_bytes = 0}, {image.get()});
   }
   client.Send(11, FindFlowMessage{.tag = 7});
   Serve();
   EXPECT_EQ(handler_.published, std::vector<uint64_t>{10});
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(OpenFileDescriptors(), before);
   std::map<uint32_t, bool> in_force;
   for (int i = 0; i < 11; ++i) {
     const std::optional<DecodedMessage> reply = client.Receive();
@@ -305,7 +308,7 @@ TEST_F(LinkServerTest, PublishesTheNewestOfManyImages) {
   for (const auto& [id, in] : in_force) EXPECT_EQ(in, id == 10) << id;
 }
 
-TEST_F(LinkServerTest, MakesRoomForOneMoreByTheSilent) {
+TEST_F(LinkServerTest, DisconnectsTheOldestSilentClientForANewOne) {
   std::vector<std::unique_ptr<Client>> asking, silent;
   for (int i = 0; i < 2; ++i) {
     asking.push_back(std::make_unique<Client>(path_));
@@ -322,32 +325,32 @@ TEST_F(LinkServerTest, MakesRoomForOneMoreByTheSilent) {
   EXPECT_EQ(server_.client_count(), 16U);
   Client late(path_);
   Serve();
-  EXPECT_TRUE(late.Receive().has_value()) << "greeted";
+  EXPECT_TRUE(late.Receive().has_value()) << "the client must be greeted";
   EXPECT_EQ(server_.client_count(), 16U);
   silent[0]->Receive();
-  EXPECT_TRUE(silent[0]->IsDisconnected()) << "the oldest of those that never asked";
+  EXPECT_TRUE(silent[0]->IsDisconnected()) << "the oldest client without a request must go";
   for (const auto& client : asking) EXPECT_FALSE(client->IsDisconnected());
 }
 
-TEST_F(LinkServerTest, DoesNotSpinWithoutDescriptors) {
+TEST_F(LinkServerTest, DoesNotSpinWithoutFreeFileDescriptors) {
   std::vector<pollfd> fds;
   {
     const Client waiting(path_);
-    const NoMoreDescriptors none;
+    const NoFreeFileDescriptors none;
     Serve();
     EXPECT_EQ(server_.client_count(), 0U);
     server_.AddPollFds(&fds);
-    EXPECT_TRUE(fds.empty()) << "who waits would wake it at once";
+    EXPECT_TRUE(fds.empty()) << "the waiting client would wake poll() at once";
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(250));
   server_.AddPollFds(&fds);
   EXPECT_EQ(fds.size(), 1U);
   Client client(path_);
   Serve();
-  EXPECT_TRUE(client.Receive().has_value()) << "greeted";
+  EXPECT_TRUE(client.Receive().has_value()) << "the client must be greeted";
 }
 
-TEST_F(LinkServerTest, TellsOfAnImageThatItHadNoDescriptorFor) {
+TEST_F(LinkServerTest, ReportsAnImageThatItHasNoFileDescriptorFor) {
   Client client(path_);
   Serve();
   client.Receive();
@@ -355,34 +358,34 @@ TEST_F(LinkServerTest, TellsOfAnImageThatItHadNoDescriptorFor) {
   client.Send(1, PublishMessage{.generation = 4, .image_bytes = 0}, {image.get()});
   client.Send(2, GetStatsMessage{});
   {
-    const NoMoreDescriptors none;
+    const NoFreeFileDescriptors none;
     Serve();
   }
   const std::optional<DecodedMessage> reply = client.Receive();
   ASSERT_TRUE(reply);
   EXPECT_EQ(std::get<PublishedMessage>(reply->message).reason,
-            "this process has too many files open to receive the image");
-  EXPECT_EQ(server_.client_count(), 1U) << "it asks again";
+            "the dataplane has too many open files to receive the image");
+  EXPECT_EQ(server_.client_count(), 1U) << "the client must stay connected";
   client.Send(3, PublishMessage{.generation = 4, .image_bytes = 0}, {image.get()});
   Serve();
   EXPECT_EQ(handler_.published, std::vector<uint64_t>{4});
 }
 
-TEST_F(LinkServerTest, ClosesDescriptorsThatNobodyAskedFor) {
+TEST_F(LinkServerTest, ClosesUnexpectedFileDescriptors) {
   Client client(path_);
   Serve();
   client.Receive();
-  // The descriptor of its answers stays.
+  // The file descriptor of the answers stays open.
   client.Send(1, GetStatsMessage{});
   Serve();
   const Memfd image({});
-  const size_t before = OpenDescriptors();
+  const size_t before = OpenFileDescriptors();
   client.Send(2, GetStatsMessage{}, {image.get(), image.get(), image.get()});
   Serve();
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(OpenFileDescriptors(), before);
 }
 
-TEST_F(LinkServerTest, DisconnectsWhoBreaksTheProtocolAndNobodyElse) {
+TEST_F(LinkServerTest, DisconnectsOnlyTheClientThatBreaksTheProtocol) {
   Client good(path_);
   Serve();
   good.Receive();
@@ -404,18 +407,18 @@ TEST_F(LinkServerTest, DisconnectsWhoBreaksTheProtocolAndNobodyElse) {
   EXPECT_EQ(server_.client_count(), 1u);
 }
 
-TEST_F(LinkServerTest, DisconnectsWhoDoesNotReadItsReplies) {
-  Client lazy(path_);
+TEST_F(LinkServerTest, DisconnectsAClientThatDoesNotReadItsReplies) {
+  Client not_reading(path_);
   Serve();
   // Far more than a socket buffer holds.
   for (int i = 0; i < 10'000 && server_.client_count() == 1; ++i) {
-    lazy.Send(1, FindFlowMessage{});
+    not_reading.Send(1, FindFlowMessage{});
     Serve();
   }
   EXPECT_EQ(server_.client_count(), 0u);
 }
 
-TEST_F(LinkServerTest, ForgetsWhoHasGone) {
+TEST_F(LinkServerTest, ForgetsAClientThatDisconnected) {
   {
     Client client(path_);
     Serve();
@@ -425,13 +428,13 @@ TEST_F(LinkServerTest, ForgetsWhoHasGone) {
   EXPECT_EQ(server_.client_count(), 0u);
 }
 
-TEST_F(LinkServerTest, ServesTheGroupButNotTheWorld) {
+TEST_F(LinkServerTest, SocketIsOpenToTheGroupButNotToOthers) {
   struct stat info = {};
   ASSERT_EQ(stat(path_.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0660u);
 }
 
-TEST_F(LinkServerTest, LeavesALiveSocketToItsOwner) {
+TEST_F(LinkServerTest, RefusesASocketInUse) {
   const Result<LinkServer> second = LinkServer::Listen(path_);
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.status().message().find("another fairlead-dataplane"), std::string::npos);
@@ -439,7 +442,7 @@ TEST_F(LinkServerTest, LeavesALiveSocketToItsOwner) {
   EXPECT_TRUE(client.connected());
 }
 
-TEST(LinkServerListen, ReplacesTheSocketOfAProcessThatIsNoMore) {
+TEST(LinkServerListen, ReplacesTheSocketOfADeadProcess) {
   const TemporaryFolder folder;
   const std::string path = folder / "link.sock";
   const int dead = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -454,7 +457,7 @@ TEST(LinkServerListen, ReplacesTheSocketOfAProcessThatIsNoMore) {
   EXPECT_TRUE(Client(path).connected());
 }
 
-TEST(LinkServerListen, LeavesLinksAndFilesAlone) {
+TEST(LinkServerListen, RefusesLinksAndFiles) {
   const TemporaryFolder folder;
   std::ofstream(folder / "file") << "precious";
   std::filesystem::create_symlink(folder / "file", folder / "link");
@@ -464,7 +467,7 @@ TEST(LinkServerListen, LeavesLinksAndFilesAlone) {
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
 }
 
-TEST(LinkServerListen, RefusesAPathThatNoAddressHolds) {
+TEST(LinkServerListen, RefusesAnEmptyOrTooLongPath) {
   EXPECT_FALSE(LinkServer::Listen("").ok());
   EXPECT_FALSE(LinkServer::Listen("/tmp/" + std::string(200, 'x')).ok());
 }

@@ -36,8 +36,8 @@ class ManagerTest : public ::testing::Test {
     environment.publisher.published = &published_;
     environment.publisher.grace = &grace_;
     environment.publisher.ports = {testing::Eth0()};
-    environment.publisher.reset_backend = [this](uint32_t slot) { counters_.backend(slot) = {}; };
-    environment.publisher.reset_service = [this](uint32_t slot) { counters_.service(slot) = {}; };
+    environment.publisher.reset_backend = [this](uint32_t index) { counters_.backend(index) = {}; };
+    environment.publisher.reset_service = [this](uint32_t index) { counters_.service(index) = {}; };
     environment.flows = &flows_;
     environment.workers = {&counters_};
     environment.longest_pause_us = [](size_t worker) { return 1500 + worker; };
@@ -51,7 +51,7 @@ class ManagerTest : public ::testing::Test {
     const Memfd fd(image.bytes());
     const PublishedMessage reply =
         manager_.Publish({.generation = generation, .image_bytes = image.bytes().size()}, fd.get());
-    manager_.KeepImage();
+    manager_.SaveImage();
     return reply;
   }
 
@@ -66,7 +66,7 @@ class ManagerTest : public ::testing::Test {
   Manager manager_{Environment()};
 };
 
-TEST_F(ManagerTest, BringsAPublishedImageIntoForceAndKeepsIt) {
+TEST_F(ManagerTest, PutsAPublishedImageIntoForceAndStoresIt) {
   EXPECT_EQ(manager_.Hello().generation, 0u);
   const PublishedMessage reply = Publish(WebImage(9, 2), 9);
   EXPECT_TRUE(reply.in_force) << reply.reason;
@@ -96,8 +96,8 @@ TEST_F(ManagerTest, RefusesABadImageWithAReasonAndChangesNothing) {
   EXPECT_EQ(SnapshotView(last->bytes()).header().generation, 1u);
 }
 
-// What a restart would begin with is said as it is, and nothing is left beside it.
-TEST_F(ManagerTest, SaysWhatARestartWouldBeginWithWhereThereIsNoRoom) {
+// The log says with which generation a restart would begin. No temporary file remains.
+TEST_F(ManagerTest, LogsWhatARestartWouldLoadWhenTheDiskIsFull) {
   std::ostringstream log;
   const auto before_logger = spdlog::default_logger();
   spdlog::set_default_logger(std::make_shared<spdlog::logger>(
@@ -105,38 +105,38 @@ TEST_F(ManagerTest, SaysWhatARestartWouldBeginWithWhereThereIsNoRoom) {
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   rlimit before = {};
   getrlimit(RLIMIT_FSIZE, &before);
-  const auto publish_without_room = [&](uint64_t generation) {
+  const auto publish_with_full_disk = [&](uint64_t generation) {
     const SnapshotImage image = WebImage(generation, 2);
     const Memfd fd(image.bytes());
     const rlimit none = {16, before.rlim_max};
     setrlimit(RLIMIT_FSIZE, &none);
     const PublishedMessage reply =
         manager_.Publish({.generation = generation, .image_bytes = image.bytes().size()}, fd.get());
-    manager_.KeepImage();
+    manager_.SaveImage();
     setrlimit(RLIMIT_FSIZE, &before);
     EXPECT_TRUE(reply.in_force) << reply.reason;
   };
-  publish_without_room(1);
-  EXPECT_THAT(log.str(), ::testing::HasSubstr("a restart would begin without a snapshot"));
+  publish_with_full_disk(1);
+  EXPECT_THAT(log.str(), ::testing::HasSubstr("a restart would start without a snapshot"));
   ASSERT_TRUE(Publish(WebImage(2, 2), 2).in_force);
-  publish_without_room(3);
+  publish_with_full_disk(3);
   spdlog::set_default_logger(before_logger);
   std::signal(SIGXFSZ, old_handler);
-  EXPECT_THAT(log.str(), ::testing::HasSubstr("generation 3 is in force, but not kept: "));
-  EXPECT_THAT(log.str(), ::testing::HasSubstr("would begin with the generation kept before"));
-  const Result<SnapshotImage> last = LoadKeptImage(folder_ / "dataplane.snapshot");
+  EXPECT_THAT(log.str(), ::testing::HasSubstr("generation 3 is in force, but not saved: "));
+  EXPECT_THAT(log.str(), ::testing::HasSubstr("would start with an older generation"));
+  const Result<SnapshotImage> last = LoadSavedImage(folder_ / "dataplane.snapshot");
   ASSERT_TRUE(last.ok());
   EXPECT_EQ(SnapshotView(last->bytes()).header().generation, 2U);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "dataplane.snapshot.new"));
 }
 
-TEST_F(ManagerTest, KeepsAReasonWithinWhatAMessageHolds) {
+TEST_F(ManagerTest, TruncatesAReasonToWhatAMessageHolds) {
   const PublishedMessage reply = Publish(ImpossibleImage(1, std::string(255, 'x')), 1);
   ASSERT_FALSE(reply.in_force);
   EXPECT_LE(reply.reason.size(), 1024u);
 }
 
-// What this host cannot reach is left out and counted; the rest is in force.
+// A backend that this host cannot reach is left out and counted. All others are in force.
 TEST_F(ManagerTest, LeavesOutABackendThatThisHostCannotReach) {
   SnapshotInput input = testing::WebInput(1, 2);
   input.services[0].backends[1].next_hop->interface = "nowhere";
@@ -161,9 +161,9 @@ TEST_F(ManagerTest, FindsAFlowsRecordAndItsAge) {
   EXPECT_FALSE(manager_.FindFlow({.tag = 78, .buckets = 5, .service_id = 0}).found);
 }
 
-// Neither its sweeps nor its answers take memory for a flow table that no worker needs; tables that
-// a worker needs it for have it before they are in force.
-TEST_F(ManagerTest, TakesNoFlowTableBeforeAChangeNeedsIt) {
+// Sweeps and answers allocate no memory for a flow table that no worker needs. When tables need it,
+// it has its memory before they are in force.
+TEST_F(ManagerTest, AllocatesTheFlowTableOnlyWhenAChangeNeedsIt) {
   constexpr uint64_t kRecords = 1U << 16;
   FlowMemory memory = FlowMemory::Allocate(FlowTable::BytesNeeded(kRecords)).value();
   FlowTable flows = OpenFlowTable(kRecords, &memory).value();
@@ -171,7 +171,7 @@ TEST_F(ManagerTest, TakesNoFlowTableBeforeAChangeNeedsIt) {
   Manager::Environment environment = Environment();
   environment.flows = &flows;
   environment.flow_memory = &memory;
-  environment.publisher.need_flows = [&] {
+  environment.publisher.make_flow_table = [&] {
     in_force_before = published_.load();
     return MakeFlowsPresent(kRecords, &memory);
   };
@@ -183,13 +183,13 @@ TEST_F(ManagerTest, TakesNoFlowTableBeforeAChangeNeedsIt) {
   };
   const int never = eventfd(0, EFD_CLOEXEC);
   ASSERT_TRUE(manager.Apply(image(1, 2)).ok());
-  const ForwardingTables* settled = published_.load();
+  const ForwardingTables* settled_tables = published_.load();
   idle_ms_ = 1;
   manager.Run(never, 1);  // sweeps
   EXPECT_FALSE(manager.FindFlow({.tag = 77, .buckets = 5, .service_id = 1}).found);
   EXPECT_EQ(PresentPages(memory.bytes()), 0U);
   ASSERT_TRUE(manager.Apply(image(2, 3)).ok());
-  EXPECT_EQ(in_force_before, settled);
+  EXPECT_EQ(in_force_before, settled_tables);
   EXPECT_EQ(PresentPages(memory.bytes()), PagesOf(memory.bytes()));
   EXPECT_EQ(flows.Insert({77, 5}, {3, now_tick_, 0}, 100), FlowTable::InsertResult::kStored);
   EXPECT_TRUE(manager.FindFlow({.tag = 77, .buckets = 5, .service_id = 1}).found);
@@ -197,7 +197,7 @@ TEST_F(ManagerTest, TakesNoFlowTableBeforeAChangeNeedsIt) {
   close(never);
 }
 
-// With a flow table that takes several slices of a sweep.
+// Uses a flow table whose sweep takes several slices.
 class LongSweepTest : public ManagerTest {
  protected:
   static constexpr uint64_t kSlices = 4;
@@ -208,15 +208,15 @@ class LongSweepTest : public ManagerTest {
     environment.flows = &long_flows_;
     return environment;
   }
-  static Result<Publisher::Outcome> Apply(Manager* manager, SnapshotImage image) {
+  static Result<TablePublisher::Outcome> Apply(Manager* manager, SnapshotImage image) {
     return manager->Apply(std::move(image));
   }
-  // A flow of backend 1.
+  // Records a flow of backend 1.
   void RecordOne() {
     ASSERT_EQ(long_flows_.Insert({77, 5}, {1, now_tick_, kRecordConfirmed}, 100),
               FlowTable::InsertResult::kStored);
   }
-  // One turn of the management thread: a slice.
+  // Runs the management thread once. It sweeps one slice.
   void TurnOnce(Manager* manager) {
     idle_ms_ = 1;
     manager->Run(never_, 1);
@@ -228,7 +228,7 @@ class LongSweepTest : public ManagerTest {
   int never_ = eventfd(0, EFD_CLOEXEC);
 };
 
-TEST_F(LongSweepTest, ARefusedImageDoesNotBeginItAnew) {
+TEST_F(LongSweepTest, ARefusedImageDoesNotRestartTheSweep) {
   Manager manager(LongEnvironment());
   ASSERT_TRUE(Apply(&manager, WebImage(1, 2)).ok());
   RecordOne();
@@ -240,25 +240,25 @@ TEST_F(LongSweepTest, ARefusedImageDoesNotBeginItAnew) {
   EXPECT_EQ(manager.Stats().flows.records, 1U);
 }
 
-TEST_F(LongSweepTest, BeginsAnewWithNewTablesAlsoWhenAWorkerHasNotTakenThem) {
+TEST_F(LongSweepTest, RestartsWithNewTablesAlsoWhenAWorkerStillUsesTheOldOnes) {
   for (const bool taken : {true, false}) {
     SCOPED_TRACE(taken);
     Manager::Environment environment = LongEnvironment();
-    environment.publisher.patience_ms = 0;
+    environment.publisher.grace_timeout_ms = 0;
     Manager manager(std::move(environment));
     ASSERT_TRUE(Apply(&manager, WebImage(1, 2)).ok());
     for (uint64_t turn = 0; turn < kSlices - 1; ++turn) TurnOnce(&manager);
     grace_.over_up_to = taken ? ~uint64_t{0} : grace_.begun;
     EXPECT_EQ(Apply(&manager, WebImage(2, 2)).ok(), taken);
     if (taken) RecordOne();
-    TurnOnce(&manager);  // would have been the last of the old tables'
+    TurnOnce(&manager);  // would have been the last slice of the old sweep
     EXPECT_EQ(manager.Stats().flows.records, 0U);
     for (uint64_t turn = 0; turn < kSlices - 1; ++turn) TurnOnce(&manager);
     EXPECT_EQ(manager.Stats().flows.records, 1U);
   }
 }
 
-TEST_F(LongSweepTest, EndsBeforeTheNextChangeOnceItIsOverdue) {
+TEST_F(LongSweepTest, AnOverdueSweepEndsBeforeTheNextChange) {
   for (const bool overdue : {false, true}) {
     SCOPED_TRACE(overdue);
     Manager::Environment environment = LongEnvironment();
@@ -271,7 +271,7 @@ TEST_F(LongSweepTest, EndsBeforeTheNextChangeOnceItIsOverdue) {
   }
 }
 
-TEST_F(ManagerTest, SaysWhatTheSlotOfAFlowIs) {
+TEST_F(ManagerTest, ReportsTheSlotStateOfAFlow) {
   ASSERT_TRUE(Publish(WebImage(1, 1), 1).in_force);
   ASSERT_TRUE(Publish(WebImage(2, 2), 2).in_force);
   const ForwardingTables& tables = *published_.load();
@@ -297,9 +297,9 @@ TEST_F(ManagerTest, SaysWhatTheSlotOfAFlowIs) {
 
 TEST_F(ManagerTest, ReportsCountersByServiceAndBackend) {
   ASSERT_TRUE(Publish(WebImage(4, 2), 4).in_force);
-  const uint32_t slot = published_.load()->FindBackend(2)->counter_index;
-  Add(&counters_.backend(slot).packets, 10);
-  Add(&counters_.backend(slot).bytes, 400);
+  const uint32_t index = published_.load()->FindBackend(2)->counter_index;
+  Add(&counters_.backend(index).packets, 10);
+  Add(&counters_.backend(index).bytes, 400);
   Add(&counters_.totals.rx_packets, 12);
   Add(&counters_.totals.tx_packets, 10);
   Add(&counters_.totals.drops[static_cast<size_t>(DropReason::k_port_zero)], 2);
@@ -327,21 +327,21 @@ TEST_F(ManagerTest, ReportsWithoutTablesToo) {
   });
 }
 
-TEST_F(ManagerTest, ForgetsTheCountersOfADeletedBackend) {
+TEST_F(ManagerTest, ZeroesTheCountersOfADeletedBackend) {
   ASSERT_TRUE(Publish(WebImage(1, 2), 1).in_force);
-  const uint32_t slot = published_.load()->FindBackend(2)->counter_index;
-  Add(&counters_.backend(slot).packets, 10);
+  const uint32_t index = published_.load()->FindBackend(2)->counter_index;
+  Add(&counters_.backend(index).packets, 10);
   ASSERT_TRUE(Publish(WebImage(2, 1), 2).in_force);
-  EXPECT_EQ(counters_.backend(slot).packets, 0u);
+  EXPECT_EQ(counters_.backend(index).packets, 0u);
 }
 
-TEST_F(ManagerTest, EndsWhenASignalCame) {
+TEST_F(ManagerTest, EndsAfterASignal) {
   const int signal_fd = eventfd(1, EFD_CLOEXEC);
   manager_.Run(signal_fd, std::nullopt);
   close(signal_fd);
 }
 
-TEST_F(ManagerTest, EndsWhenNoPacketCameForTheGivenTime) {
+TEST_F(ManagerTest, EndsWhenNoPacketArrivesForTheGivenTime) {
   const int signal_fd = eventfd(0, EFD_CLOEXEC);
   idle_ms_ = 500;
   manager_.Run(signal_fd, 500);

@@ -42,7 +42,7 @@ uint64_t BlocksOf(const std::string& path) {
 
 class FlowFileTest : public ::testing::Test {
  protected:
-  // As a process that starts and gets tables that need flows.
+  // Starts as a process does that gets tables which need the flow table.
   void Start(uint64_t records = kRecords) {
     ASSERT_NO_FATAL_FAILURE(StartOnly(records));
     const Status present = MakeFlowsPresent(records, &*memory_);
@@ -78,7 +78,7 @@ class FlowFileTest : public ::testing::Test {
   static constexpr RecordKey kKey{77, 5};
 };
 
-TEST_F(FlowFileTest, OutlivesTheProcess) {
+TEST_F(FlowFileTest, SurvivesTheProcess) {
   Start();
   EXPECT_FALSE(memory_->has_table());
   Put(kKey);
@@ -88,16 +88,16 @@ TEST_F(FlowFileTest, OutlivesTheProcess) {
   EXPECT_EQ(table_->capacity_records(), kRecords);
 }
 
-TEST_F(FlowFileTest, StartsEmptyAndSaysWhyWhenTheFileIsOfNoUse) {
+TEST_F(FlowFileTest, StartsEmptyAndSaysWhyWhenTheFileCannotBeUsed) {
   struct Row {
     const char* name;
     std::streamoff at;
     uint8_t value;
     const char* why;
   };
-  for (const Row& row : {Row{"magic", 0, 0x13, "foreign magic"},
+  for (const Row& row : {Row{"magic", 0, 0x13, "wrong magic number"},
                          Row{"layout version", 8, 2, "layout version 2, not 1"},
-                         Row{"epoch", 16, 6, "before the host was booted"},
+                         Row{"epoch", 16, 6, "older than the host's last boot"},
                          Row{"table size", 24, 1, "another size"}}) {
     SCOPED_TRACE(row.name);
     Start();
@@ -106,9 +106,9 @@ TEST_F(FlowFileTest, StartsEmptyAndSaysWhyWhenTheFileIsOfNoUse) {
     Poke(row.at, row.value);
     Start();
     EXPECT_FALSE(memory_->has_table());
-    EXPECT_THAT(memory_->story(), HasSubstr(row.why));
+    EXPECT_THAT(memory_->placement_reason(), HasSubstr(row.why));
     EXPECT_FALSE(Has(kKey));
-    // And the next finds the new one.
+    // The next process finds the new table.
     Put(kKey);
     Start();
     EXPECT_TRUE(Has(kKey));
@@ -138,7 +138,7 @@ TEST_F(FlowFileTest, StartsEmptyWithAnotherSize) {
   }
 }
 
-TEST_F(FlowFileTest, TakesUpNoTableThatWasNeverFinished) {
+TEST_F(FlowFileTest, IgnoresATableThatWasNeverFinished) {
   Result<FlowMemory> memory = FlowMemory::Open(place_, FlowTable::BytesNeeded(kRecords));
   ASSERT_TRUE(memory.ok());
   // The process dies here.
@@ -147,19 +147,19 @@ TEST_F(FlowFileTest, TakesUpNoTableThatWasNeverFinished) {
   EXPECT_FALSE(memory_->has_table());
 }
 
-TEST_F(FlowFileTest, StaysOutOfAnotherProcessesTable) {
+TEST_F(FlowFileTest, DoesNotUseTheTableOfARunningProcess) {
   Start();
   Put(kKey);
   Result<FlowMemory> second = FlowMemory::Open(place_, FlowTable::BytesNeeded(kRecords));
   ASSERT_TRUE(second.ok());
   EXPECT_TRUE(second->path().empty());
-  EXPECT_THAT(second->story(), HasSubstr("another process's"));
+  EXPECT_THAT(second->placement_reason(), HasSubstr("in use by another process"));
   EXPECT_TRUE(OpenFlowTable(kRecords, &*second).ok());
   EXPECT_TRUE(MakeFlowsPresent(kRecords, &*second).ok());
   EXPECT_TRUE(Has(kKey));
 }
 
-TEST_F(FlowFileTest, TakesNoMemoryBeforeItIsNeededAndThenAllOfIt) {
+TEST_F(FlowFileTest, AllocatesNoMemoryBeforeItIsNeededAndThenAllOfIt) {
   constexpr uint64_t kMany = 1U << 18;  // 4 MiB
   StartOnly(kMany);
   EXPECT_FALSE(memory_->is_present());
@@ -169,7 +169,7 @@ TEST_F(FlowFileTest, TakesNoMemoryBeforeItIsNeededAndThenAllOfIt) {
   EXPECT_EQ(PresentPages(memory_->bytes()), PagesOf(memory_->bytes()));
   EXPECT_GE(BlocksOf(Path()) * 512, FlowTable::BytesNeeded(kMany));
   Put(kKey);
-  Start(kMany);  // taken up: at once
+  Start(kMany);  // an existing table is present at once
   EXPECT_TRUE(memory_->has_table());
   EXPECT_EQ(PresentPages(memory_->bytes()), PagesOf(memory_->bytes()));
   EXPECT_TRUE(Has(kKey));
@@ -179,15 +179,15 @@ TEST_F(FlowFileTest, IsNewAgainAfterAProcessThatDidNotNeedIt) {
   StartOnly();
   StartOnly();
   EXPECT_TRUE(memory_->is_new());
-  EXPECT_THAT(memory_->story(), HasSubstr("is new"));
+  EXPECT_THAT(memory_->placement_reason(), HasSubstr("is new"));
   ASSERT_TRUE(MakeFlowsPresent(kRecords, &*memory_).ok());
   Put(kKey);
   EXPECT_TRUE(Has(kKey));
 }
 
-TEST_F(FlowFileTest, IsPrivateWhereTheFolderHasNoRoomOnceItIsNeeded) {
+TEST_F(FlowFileTest, IsInPrivateMemoryWhereTheFolderIsFull) {
   StartOnly();
-  // A file that would have to grow beyond what this process may write stands for a full folder.
+  // A limit on the size of files stands for a full folder.
   std::filesystem::resize_file(Path(), 4096);
   const struct rlimit none = {4096, RLIM_INFINITY};
   struct rlimit before;
@@ -199,14 +199,14 @@ TEST_F(FlowFileTest, IsPrivateWhereTheFolderHasNoRoomOnceItIsNeeded) {
   std::signal(SIGXFSZ, handler);
   ASSERT_TRUE(present.ok()) << present.message();
   EXPECT_TRUE(memory_->path().empty());
-  EXPECT_THAT(memory_->story(), HasSubstr("there is no room"));
+  EXPECT_THAT(memory_->placement_reason(), HasSubstr("no space for"));
   EXPECT_FALSE(std::filesystem::exists(Path()));
   EXPECT_EQ(PresentPages(memory_->bytes()), PagesOf(memory_->bytes()));
   Put(kKey);
   EXPECT_TRUE(Has(kKey));
 }
 
-TEST(FlowMemory, PrivateMemoryIsTakenOnceItIsNeeded) {
+TEST(FlowMemory, PrivateMemoryIsAllocatedWhenItIsNeeded) {
   Result<FlowMemory> memory = FlowMemory::Allocate(size_t{4} << 20);
   ASSERT_TRUE(memory.ok());
   EXPECT_EQ(PresentPages(memory->bytes()), 0U);
@@ -214,7 +214,7 @@ TEST(FlowMemory, PrivateMemoryIsTakenOnceItIsNeeded) {
   EXPECT_EQ(PresentPages(memory->bytes()), PagesOf(memory->bytes()));
 }
 
-TEST_F(FlowFileTest, NeverKeepsAStartFromSucceeding) {
+TEST_F(FlowFileTest, NeverPreventsAStart) {
   std::filesystem::create_directory(Path());
   Start();
   EXPECT_TRUE(memory_->path().empty());
@@ -247,10 +247,10 @@ size_t HugeBytes(std::span<const std::byte> bytes) {
   return 0;
 }
 
-TEST_F(FlowFileTest, IsOnHugePagesWhereATmpfsGivesThemOnRequest) {
+TEST_F(FlowFileTest, IsOnHugePagesWhereATmpfsOffersThem) {
   constexpr uint64_t kRecordsOf4Mb = (uint64_t{4} << 20) / 16;
   bool mounted = false;
-  // The mount belongs to a thread and goes with it.
+  // The mount is in a namespace of the thread, and ends with it.
   std::thread thread([&] {
     mounted = unshare(CLONE_NEWNS) == 0 &&
               mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
@@ -264,7 +264,7 @@ TEST_F(FlowFileTest, IsOnHugePagesWhereATmpfsGivesThemOnRequest) {
     EXPECT_GE(HugeBytes(memory_->bytes()), kRecordsOf4Mb * 16);
   });
   thread.join();
-  if (!mounted) GTEST_SKIP() << "may not mount, or the kernel has no huge pages for files";
+  if (!mounted) GTEST_SKIP() << "cannot mount, or the kernel has no huge pages for files";
 }
 
 class SlotFilesTest : public testing::TablesFixture {
@@ -277,17 +277,17 @@ class SlotFilesTest : public testing::TablesFixture {
     Save();
   }
   std::vector<SavedSlots> Load() {
-    complaints_.clear();
-    return files_.Load([&](const std::string& why) { complaints_.push_back(why); });
+    errors_.clear();
+    return files_.Load([&](const std::string& why) { errors_.push_back(why); });
   }
 
   TemporaryFolder folder_;
   SlotFiles files_{folder_ / "dataplane.slots", 5};
   std::unique_ptr<ForwardingTables> previous_;
-  std::vector<std::string> complaints_;
+  std::vector<std::string> errors_;
 };
 
-TEST_F(SlotFilesTest, HaveAServiceFromItsFirstChangeUntilItHasSettled) {
+TEST_F(SlotFilesTest, ContainAServiceFromItsFirstChangeUntilAllItsSlotsAreSettled) {
   EXPECT_TRUE(Load().empty());
   Next(WebInput(1, 2));
   EXPECT_TRUE(Load().empty());
@@ -304,10 +304,10 @@ TEST_F(SlotFilesTest, HaveAServiceFromItsFirstChangeUntilItHasSettled) {
   ASSERT_TRUE(Service().slot_table->all_settled());
   files_.RemoveSettled(*tables_);
   EXPECT_TRUE(Load().empty());
-  EXPECT_TRUE(complaints_.empty());
+  EXPECT_TRUE(errors_.empty());
 }
 
-TEST_F(SlotFilesTest, ForgetAServiceThatIsGone) {
+TEST_F(SlotFilesTest, OmitARemovedService) {
   Next(WebInput(1, 2));
   Next(WebInput(2, 3));
   SnapshotInput none{.generation = 3, .hash_seed = 7, .services = {}};
@@ -315,23 +315,24 @@ TEST_F(SlotFilesTest, ForgetAServiceThatIsGone) {
   EXPECT_TRUE(Load().empty());
 }
 
-TEST_F(SlotFilesTest, IgnoreAndRemoveWhatIsOfNoUse) {
+TEST_F(SlotFilesTest, IgnoreAndRemoveFilesThatCannotBeUsed) {
   Next(WebInput(1, 2));
   Next(WebInput(2, 3));
   const std::string good = folder_ / "dataplane.slots/00000001.slots";
   ASSERT_TRUE(std::filesystem::exists(good));
-  std::filesystem::copy_file(good, folder_ / "dataplane.slots/00000002.slots");  // another's
+  // A file with the name of another service.
+  std::filesystem::copy_file(good, folder_ / "dataplane.slots/00000002.slots");
   std::ofstream(folder_ / "dataplane.slots/00000003.slots") << "nonsense";
   EXPECT_EQ(Load().size(), 1U);
-  EXPECT_EQ(complaints_.size(), 2U);
+  EXPECT_EQ(errors_.size(), 2U);
   EXPECT_EQ(Load().size(), 1U);
-  EXPECT_TRUE(complaints_.empty());
+  EXPECT_TRUE(errors_.empty());
   const SlotFiles other_boot(folder_ / "dataplane.slots", 6);
   EXPECT_TRUE(other_boot.Load([](const std::string&) {}).empty());
   EXPECT_FALSE(std::filesystem::exists(good));
 }
 
-TEST_F(SlotFilesTest, LeaveForeignFilesAlone) {
+TEST_F(SlotFilesTest, KeepForeignFiles) {
   Next(WebInput(1, 2));
   Next(WebInput(2, 3));
   const std::string folder = folder_ / "dataplane.slots/";
@@ -340,18 +341,18 @@ TEST_F(SlotFilesTest, LeaveForeignFilesAlone) {
   }
   ASSERT_EQ(mkfifo((folder + "00000009.slots").c_str(), 0666), 0);
   EXPECT_EQ(Load().size(), 1U);
-  EXPECT_EQ(complaints_.size(), 1U);
+  EXPECT_EQ(errors_.size(), 1U);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 6);
 }
 
-// Whoever plants one must not have the files of another folder removed.
+// A planted link must not make the dataplane remove files of another folder.
 TEST_F(SlotFilesTest, DoNotFollowALinkInTheFoldersPlace) {
   std::filesystem::create_directory(folder_ / "precious");
   std::ofstream(folder_ / "precious/00000001.slots") << "precious";
   std::filesystem::create_directory_symlink(folder_ / "precious", folder_ / "dataplane.slots");
   EXPECT_TRUE(Load().empty());
-  ASSERT_EQ(complaints_.size(), 1U);
-  EXPECT_THAT(complaints_[0], ::testing::HasSubstr("dataplane.slots is a symbolic link"));
+  ASSERT_EQ(errors_.size(), 1U);
+  EXPECT_THAT(errors_[0], ::testing::HasSubstr("dataplane.slots is a symbolic link"));
   tables_ = Build(WebInput(1, 2)).value();
   const std::unique_ptr<ForwardingTables> next = Build(WebInput(2, 3)).value();
   EXPECT_FALSE(files_.Save(*next, tables_.get()).ok());
@@ -367,7 +368,7 @@ TEST(StateFiles, AreNamedAfterTheLink) {
   EXPECT_NE(files.flows.epoch, 0U);
 }
 
-TEST(StateFiles, OfTwoLinksInOneFolderAreDifferentOnes) {
+TEST(StateFiles, OfTwoLinksInOneFolderDiffer) {
   const StateFiles one = StateFiles::Beside("/run/fairlead/one.sock");
   const StateFiles two = StateFiles::Beside("/run/fairlead/two.sock");
   EXPECT_NE(one.flows.name, two.flows.name);

@@ -1,6 +1,5 @@
-// A mode that does nothing but forward: the packet goes to the backend's MAC, and not even its TTL
-// changes. Known to this folder's program alone. This file and one line of modes.def are all that
-// it takes.
+// A mode that only forwards: the packet goes to the backend's MAC, and not even its TTL changes.
+// Only the program unit-mode-of-a-test has it. The mode needs this file and one line of modes.def.
 #include "dataplane/pipeline/fast_path.h"
 #include "lib/mode/mode.h"
 

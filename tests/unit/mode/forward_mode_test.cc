@@ -1,5 +1,5 @@
-// A mode that the product does not know (forward_mode.cc) goes all the way: JSON, rules, snapshot,
-// tables, lookup, select, rewrite on both paths, errors, explain.
+// Tests a mode that the product does not have (forward_mode.cc) in every step: JSON, rules,
+// snapshot, tables, lookup, select, rewrite on both paths, errors, explain.
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,14 +42,14 @@ TEST(ForwardModeIntent, IsReadAndWrittenByItsName) {
 }
 
 TEST(ForwardModeIntent, RefusesTheSettingsOfOtherModes) {
-  for (const auto& [field, value, owner] :
+  for (const auto& [field, value, mode] :
        {std::tuple<const char*, nlohmann::json, const char*>("gue_port", 6080, "gue"),
         {"second_chance", true, "gue"},
         {"mss_clamp", true, "nat"}}) {
     const auto service = ServiceFromJson(ServiceJson({{field, value}}));
     ASSERT_FALSE(service.ok());
     EXPECT_THAT(service.status().message(),
-                EndsWith("needs forwarding: " + std::string(owner) + ", but it is forward"));
+                EndsWith("needs forwarding: " + std::string(mode) + ", but it is forward"));
   }
 }
 
@@ -61,7 +61,8 @@ TEST(ForwardModeIntent, RefusesAnotherPort) {
 
 class ForwardModeTest : public PipelineFixture {
  protected:
-  // From JSON to the tables. `vlan`: of the next hop; with one, no packet takes the fast path.
+  // Makes the input of the tables from JSON. `vlan` is the VLAN of the next hop. With a VLAN, no
+  // packet takes the fast path.
   SnapshotInput Input(uint16_t vlan = 0) {
     IntentSpec intent;
     intent.services = {ServiceFromJson(ServiceJson()).value()};
@@ -77,13 +78,13 @@ class ForwardModeTest : public PipelineFixture {
   }
 };
 
-TEST_F(ForwardModeTest, IsHeldByAValidSnapshot) {
+TEST_F(ForwardModeTest, IsAcceptedInASnapshot) {
   const SnapshotImage image = BuildSnapshot(Input()).value();
   EXPECT_TRUE(ValidateSnapshot(image.bytes()).ok());
   EXPECT_EQ(&ModeOf(SnapshotView(image.bytes()).services()[0]), &ModeOf(kForward));
 }
 
-TEST_F(ForwardModeTest, ForwardsABurstOnTheFastPathAndChangesNothingButTheMacs) {
+TEST_F(ForwardModeTest, ForwardsABurstOnTheFastPathAndChangesOnlyTheMacs) {
   Use(Input());
   EXPECT_NE(tables_->backends()[0].fast_path, FastPath::kNone);
   std::vector<Bytes> frames;
@@ -95,7 +96,7 @@ TEST_F(ForwardModeTest, ForwardsABurstOnTheFastPathAndChangesNothingButTheMacs) 
                                 .client_port = static_cast<uint16_t>(1000 + i)}));
     buffers.emplace_back(frames.back());
   }
-  const std::vector<Fate> fates = Process(buffers);
+  const std::vector<PacketResult> fates = Process(buffers);
   for (uint32_t i = 0; i < kMaxBurst; ++i) {
     EXPECT_EQ(fates[i].verdict, Verdict::kForward);
     EXPECT_EQ(fates[i].frame, Expected(frames[i]));
@@ -103,35 +104,35 @@ TEST_F(ForwardModeTest, ForwardsABurstOnTheFastPathAndChangesNothingButTheMacs) 
   EXPECT_EQ(CountersOf("web").packets, kMaxBurst);
 }
 
-TEST_F(ForwardModeTest, MakesTheSameOfAPacketOnTheSlowPath) {
+TEST_F(ForwardModeTest, RewritesAPacketOnTheSlowPathInTheSameManner) {
   Use(Input(/*vlan=*/42));
   EXPECT_EQ(tables_->backends()[0].fast_path, FastPath::kNone);
   const Bytes frame = MakeFrame({.frontend = 30, .ttl = 1});
-  const Fate fate = Process(frame);
+  const PacketResult fate = Process(frame);
   EXPECT_EQ(fate.verdict, Verdict::kForward);
   const Bytes tag = {0x81, 0, 0, 42};
   EXPECT_EQ(fate.frame, slow::Slice(Expected(frame), 0, 12) + tag + Behind(frame, 12));
 }
 
-TEST_F(ForwardModeTest, TellsTheMtuOfTheEgressPort) {
+TEST_F(ForwardModeTest, ReportsTheMtuOfTheEgressPort) {
   Use(Input());
-  const Fate fate = Process(MakeFrame({.frontend = 30, .payload = 1500}));
+  const PacketResult fate = Process(MakeFrame({.frontend = 30, .payload = 1500}));
   EXPECT_EQ(fate.reason, DropReason::k_too_big);
   ASSERT_EQ(made_.size(), 1u);
   EXPECT_EQ(slow::Slice(made_[0].frame, 14 + 20 + 6, 2), (Bytes{0x05, 0xdc}));  // 1500
   EXPECT_EQ(CountersOf("web").drops, 1u);
 }
 
-TEST_F(ForwardModeTest, CutsWhatMayBeCut) {
+TEST_F(ForwardModeTest, FragmentsAPacketWithoutDf) {
   Use(Input());
-  const Fate fate = Process(MakeFrame({.frontend = 30, .payload = 1500, .fragment = 0}));
+  const PacketResult fate = Process(MakeFrame({.frontend = 30, .payload = 1500, .fragment = 0}));
   EXPECT_EQ(fate.verdict, Verdict::kForward);
   ASSERT_EQ(made_.size(), 1u);
   EXPECT_EQ(slow::Slice(made_[0].frame, 0, 12), slow::Slice(Expected(fate.frame), 0, 12));
   EXPECT_EQ(fate.frame[14 + 8], 64) << "the TTL";
 }
 
-TEST_F(ForwardModeTest, IsExplained) {
+TEST_F(ForwardModeTest, IsDescribedByExplain) {
   const SnapshotImage image = BuildSnapshot(Input()).value();
   const FlowKey key =
       FlowKey::Make(Address("198.51.100.7"), 40000, Address("203.0.113.30"), 80, kIpProtoTcp);

@@ -1,4 +1,4 @@
-// What holds for every mode of the list that the program is linked with.
+// Tests every mode of the list that the program is linked with.
 #include <set>
 #include <string>
 
@@ -41,11 +41,11 @@ TEST_P(EachMode, RewritesRepliesIfItTranslatesThem) {
   EXPECT_EQ(row().rewrite_reply != nullptr, mode().translates_replies);
 }
 
-TEST_P(EachMode, HasOverheadAndCarriesTheTtlAsItIsIfItIsATunnel) {
+TEST_P(EachMode, HasOverheadAndKeepsTheTtlIfItIsATunnel) {
   for (const Family outer : {Family::kIpv4, Family::kIpv6}) {
     EXPECT_EQ(mode().OverheadOf(outer, 0) != 0, mode().is_tunnel());
     // ServiceEntry::overhead_bytes has one byte.
-    EXPECT_LE(mode().OverheadOf(outer, mode().flags), UINT8_MAX);
+    EXPECT_LE(mode().OverheadOf(outer, mode().allowed_flags), UINT8_MAX);
   }
   EXPECT_FALSE(mode().is_tunnel() && mode().decrements_ttl);
 }
@@ -56,8 +56,8 @@ TEST_P(EachMode, AllowsOnlyFlagsThatAreSettings) {
     EXPECT_EQ(setting.flag & kCommonServiceFlags, 0u) << setting.name;
     settings |= setting.flag;
   }
-  EXPECT_EQ(mode().flags & ~settings, 0u);
-  EXPECT_EQ(mode().slow_flags & ~mode().flags, 0u);
+  EXPECT_EQ(mode().allowed_flags & ~settings, 0u);
+  EXPECT_EQ(mode().slow_flags & ~mode().allowed_flags, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, EachMode,
@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, EachMode,
                            return std::string(FindMode(row.param)->name);
                          });
 
-TEST(ModeTable, GivesEveryModeAFastPathOfItsOwn) {
+TEST(ModeTable, GivesEveryModeADistinctFastPath) {
   std::set<FastPath> seen = {FastPath::kNone};
   for (size_t number = 0; number < Modes().size(); ++number) {
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {

@@ -1,4 +1,4 @@
-// The product's list has no mode of a test.
+// The mode list of the product does not have the mode of the test.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 namespace fairlead {
 namespace {
 
-TEST(ProductModes, AreThese) { EXPECT_EQ(ModeNames(), "dsr | ipip | gue | nat"); }
+TEST(ProductModes, AreDsrIpipGueAndNat) { EXPECT_EQ(ModeNames(), "dsr | ipip | gue | nat"); }
 
 TEST(ProductModes, DoNotIncludeTheModeOfATest) {
   EXPECT_EQ(FindMode(4), nullptr);

@@ -78,7 +78,7 @@ TEST(IpAddress, KeepsIpv4InTheFirstFourBytes) {
   EXPECT_EQ(IpAddress().ToString(), "0.0.0.0");
 }
 
-TEST(IpAddress, RefusesWhatIsNoAddressAndNamesIt) {
+TEST(IpAddress, RefusesInvalidAddressesAndQuotesThem) {
   for (const std::string_view text : {"",
                                       "10.0.0",
                                       "10.0.0.256",
@@ -118,7 +118,7 @@ TEST(IpAddress, MessagesAreBoundedAndPrintable) {
   for (const char c : message) EXPECT_TRUE(c >= ' ' && c <= '~');
 }
 
-TEST(IpAddress, TellsWhatCannotBeAClientOrAFrontend) {
+TEST(IpAddress, RecognisesAddressesThatCannotBeAClientOrAFrontend) {
   for (const char* text : {"0.0.0.0", "0.255.255.255", "127.0.0.1", "127.255.255.255", "224.0.0.1",
                            "239.255.255.255", "240.0.0.1", "255.255.255.255", "::", "::1",
                            "ff00::", "ff02::1", "ffff::1", "::ffff:0.0.0.0", "::ffff:10.0.0.1"}) {
@@ -137,7 +137,7 @@ TEST(IpAddress, OrdersByFamilyThenBytes) {
   EXPECT_NE(*IpAddress::Parse("0.0.0.0"), *IpAddress::Parse("::"));
 }
 
-TEST(Protocol, ReadsBothWordsInAnyCase) {
+TEST(Protocol, ReadsBothNamesInAnyCase) {
   EXPECT_EQ(*ParseProtocol("tcp"), Protocol::kTcp);
   EXPECT_EQ(*ParseProtocol("UDP"), Protocol::kUdp);
   EXPECT_EQ(ProtocolName(Protocol::kTcp), "tcp");
@@ -154,7 +154,7 @@ TEST(MacAddress, ReadsAndWrites) {
   EXPECT_EQ(mac->ToString(), "02:ab:00:00:0f:ff");
 }
 
-TEST(MacAddress, TellsGroupAndZero) {
+TEST(MacAddress, RecognisesGroupAndZeroAddresses) {
   EXPECT_TRUE(MacAddress::Parse("ff:ff:ff:ff:ff:ff")->is_group());
   EXPECT_TRUE(MacAddress::Parse("01:00:5e:00:00:01")->is_group());
   EXPECT_FALSE(MacAddress::Parse("02:00:00:00:00:01")->is_group());
@@ -192,8 +192,8 @@ TEST(Prefix, RefusesBadInputAndSaysWhy) {
               {"192.0.2.0/300", "is not ADDRESS"},
               {"192.0.2.0/33", "is longer than 32"},
               {"2001:db8::/129", "is longer than 128"},
-              {"192.0.2.1/24", "has bits behind"},
-              {"2001:db8::1/64", "has bits behind"},
+              {"192.0.2.1/24", "has bits after"},
+              {"2001:db8::1/64", "has bits after"},
               {"web/24", "is neither IPv4"},
               {"", "is not ADDRESS/LENGTH"}};
   for (const auto& row : rows) {
@@ -281,7 +281,7 @@ TEST(Frontend, ReadsAndWrites) {
   EXPECT_EQ(Frontend::Parse("203.0.113.10:80/udp")->port, 80);
 }
 
-TEST(Frontend, KnowsItsPorts) {
+TEST(Frontend, HasOnlyItsPorts) {
   const Frontend one = Frontend::Parse("203.0.113.10:80/tcp").value();
   EXPECT_TRUE(one.HasPort(80));
   EXPECT_FALSE(one.HasPort(79));
@@ -314,7 +314,7 @@ TEST(Frontend, RefusesBadInputAndSaysWhatToWrite) {
       {"203.0.113.10:http/tcp", "port 'http'"},
       {"203.0.113.10:70000/tcp", "port '70000'"},
       {"/tcp", "''"},
-      {"203.0.113.10:90-80/tcp", "ports '90-80' in '203.0.113.10:90-80' are no range"},
+      {"203.0.113.10:90-80/tcp", "ports '90-80' in '203.0.113.10:90-80' are not a range"},
       {"203.0.113.10:80-80/tcp", "ports '80-80'"},
       {"203.0.113.10:0-80/tcp", "ports '0-80'"},
       {"203.0.113.10:0-0/tcp", "ports '0-0'"},

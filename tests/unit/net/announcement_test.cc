@@ -27,14 +27,14 @@ void ExpectRightSum(const Bytes& frame, size_t icmp_at) {
             0xffff);
 }
 
-TEST(Announcement, OfIpv4IsAnArpRequestForTheAddressByItself) {
+TEST(Announcement, Ipv4IsAGratuitousArpRequest) {
   const Bytes frontend = {203, 0, 113, 10};
   EXPECT_EQ(Made(MakeAnnouncement, "203.0.113.10"),
             (Bytes(6, 0xff) + kMacBytes + Bytes{8, 6, 0, 1, 8, 0, 6, 4, 0, 1} + kMacBytes +
              frontend + Bytes(6, 0) + frontend));
 }
 
-TEST(Announcement, OfIpv6IsAnAdvertisementToAllNodes) {
+TEST(Announcement, Ipv6IsAnUnsolicitedAdvertisementToAllNodes) {
   const Bytes frame = Made(MakeAnnouncement, "2001:db8::abcd:ef10");
   ASSERT_EQ(frame.size(), 86U);
   EXPECT_EQ(slow::Slice(frame, 0, 14),
@@ -48,7 +48,7 @@ TEST(Announcement, OfIpv6IsAnAdvertisementToAllNodes) {
   ExpectRightSum(frame, 54);
 }
 
-TEST(Announcement, ReportsTheSolicitedNodeGroup) {
+TEST(Announcement, MembershipReportNamesTheSolicitedNodeGroup) {
   const Bytes frame = Made(MakeMembershipReport, "2001:db8::abcd:ef10");
   const Bytes group = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xcd, 0xef, 0x10};
   ASSERT_EQ(frame.size(), 90U);

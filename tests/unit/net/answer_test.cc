@@ -68,22 +68,22 @@ NeighbourView ReadArp(const Bytes& frame) {
   return fairlead::ReadArp(frame.data(), static_cast<uint32_t>(frame.size()), Parse(frame));
 }
 
-TEST(ReadArp, SeesAQuestionAndWhoAsks) {
+TEST(ReadArp, ReadsTheTargetAndTheSenderOfARequest) {
   const NeighbourView view = ReadArp(ArpFrame({}));
-  EXPECT_EQ(view.kind, NeighbourKind::kQuestion);
+  EXPECT_EQ(view.kind, NeighbourKind::kRequest);
   EXPECT_TRUE(view.has_target);
   EXPECT_EQ(view.target, Address(kFrontend4));
   EXPECT_EQ(view.sender, Address(kClient4));
 }
 
-TEST(ReadArp, SeesAProbeFromNobodyAsAQuestion) {  // RFC 5227, 2.1.1
+TEST(ReadArp, ReadsAProbeWithoutSenderAddressAsARequest) {  // RFC 5227, 2.1.1
   const NeighbourView view = ReadArp(ArpFrame({.sender = "0.0.0.0"}));
-  EXPECT_EQ(view.kind, NeighbourKind::kQuestion);
+  EXPECT_EQ(view.kind, NeighbourKind::kRequest);
   EXPECT_EQ(view.target, Address(kFrontend4));
   EXPECT_EQ(view.sender, IpAddress());
 }
 
-TEST(ReadArp, SeesAnnouncementsBySender) {
+TEST(ReadArp, ReadsRepliesAndGratuitousRequestsAsAnnouncements) {
   const NeighbourView reply =
       ReadArp(ArpFrame({.operation = 2, .sender = kFrontend4, .target = kClient4}));
   EXPECT_EQ(reply.kind, NeighbourKind::kAnnouncement);
@@ -93,13 +93,13 @@ TEST(ReadArp, SeesAnnouncementsBySender) {
   EXPECT_EQ(gratuitous.target, Address(kFrontend4));
 }
 
-TEST(ReadArp, OtherOperationsAreNotOurs) {
+TEST(ReadArp, IgnoresOtherOperations) {
   for (const uint8_t operation : {uint8_t{0}, uint8_t{3}, uint8_t{8}, uint8_t{255}}) {
     EXPECT_EQ(ReadArp(ArpFrame({.operation = operation})).kind, NeighbourKind::kNone);
   }
 }
 
-TEST(ReadArp, MalformedKeepsItsTargetWhereItCanBeRead) {
+TEST(ReadArp, GivesTheTargetOfAMalformedMessageIfItCanBeRead) {
   const auto changed = [](size_t offset, uint8_t value) {
     Bytes frame = ArpFrame({});
     frame[14 + offset] = value;
@@ -118,7 +118,7 @@ TEST(ReadArp, MalformedKeepsItsTargetWhereItCanBeRead) {
   }
 }
 
-TEST(ReadArp, CutAtEveryByteIsMalformed) {
+TEST(ReadArp, AMessageCutAtAnyByteIsMalformed) {
   const Bytes whole = ArpFrame({});
   for (size_t length = 14; length < 42; ++length) {
     const NeighbourView view =
@@ -128,10 +128,10 @@ TEST(ReadArp, CutAtEveryByteIsMalformed) {
   }
 }
 
-TEST(MakeArpReply, SaysThatThePortHasTheTarget) {
+TEST(MakeArpReply, AnswersThatThePortHasTheTarget) {
   for (const std::vector<uint32_t>& tags :
        {std::vector<uint32_t>{}, {0x81000064}, {0x88a80064, 0x81000065}}) {
-    Bytes frame = ArpFrame({}, tags) + Bytes(18);  // padded to Ethernet's least
+    Bytes frame = ArpFrame({}, tags) + Bytes(18);  // padded to Ethernet's minimum
     const uint32_t length = MakeArpReply(frame.data(), static_cast<uint32_t>(frame.size()),
                                          Parse(frame), Mac(kPortMac));
     frame.resize(length);
@@ -173,26 +173,26 @@ NeighbourView ReadNeighbour(const Bytes& frame) {
   return fairlead::ReadNeighbour(frame.data(), static_cast<uint32_t>(frame.size()), Parse(frame));
 }
 
-TEST(ReadNeighbour, SeesASolicitation) {
+TEST(ReadNeighbour, ReadsASolicitation) {
   const NeighbourView view = ReadNeighbour(NeighbourFrame({}));
-  EXPECT_EQ(view.kind, NeighbourKind::kQuestion);
+  EXPECT_EQ(view.kind, NeighbourKind::kRequest);
   EXPECT_EQ(view.target, Address(kFrontend6));
   EXPECT_EQ(view.sender, Address(kClient6));
 }
 
-TEST(ReadNeighbour, SeesAUnicastSolicitation) {  // reachability, RFC 4861, 7.3.1
+TEST(ReadNeighbour, ReadsAUnicastSolicitation) {  // reachability, RFC 4861, 7.3.1
   EXPECT_EQ(ReadNeighbour(NeighbourFrame({.destination = kFrontend6, .options = Bytes{}})).kind,
-            NeighbourKind::kQuestion);
+            NeighbourKind::kRequest);
 }
 
-TEST(ReadNeighbour, SeesDuplicateAddressDetection) {
+TEST(ReadNeighbour, ReadsDuplicateAddressDetection) {
   const NeighbourView view =
       ReadNeighbour(NeighbourFrame({.source = "::", .options = Bytes{14, 1, 1, 2, 3, 4, 5, 6}}));
-  EXPECT_EQ(view.kind, NeighbourKind::kQuestion);
+  EXPECT_EQ(view.kind, NeighbourKind::kRequest);
   EXPECT_EQ(view.sender, Address("::"));
 }
 
-TEST(ReadNeighbour, SeesAnAdvertisementAsAnAnnouncement) {
+TEST(ReadNeighbour, ReadsAnAdvertisementAsAnAnnouncement) {
   const Bytes target_mac = Bytes{2, 1} + MacBytes(kClientMac);
   EXPECT_EQ(
       ReadNeighbour(
@@ -206,13 +206,13 @@ TEST(ReadNeighbour, SeesAnAdvertisementAsAnAnnouncement) {
   EXPECT_EQ(unsolicited.target, Address(kFrontend6));
 }
 
-TEST(ReadNeighbour, OtherMessagesAreNotNeighbours) {
+TEST(ReadNeighbour, IgnoresOtherMessages) {
   for (const uint8_t type : {uint8_t{1}, uint8_t{128}, uint8_t{133}, uint8_t{134}, uint8_t{137}}) {
     EXPECT_EQ(ReadNeighbour(NeighbourFrame({.type = type})).kind, NeighbourKind::kNone);
   }
 }
 
-TEST(ReadNeighbour, RefusesWhatRfc4861RefusesButNamesTheTarget) {
+TEST(ReadNeighbour, RefusesWhatRfc4861RefusesButGivesTheTarget) {
   const SolicitationFields rows[] = {
       {.hop_limit = 254},
       {.code = 1},
@@ -235,7 +235,7 @@ TEST(ReadNeighbour, RefusesWhatRfc4861RefusesButNamesTheTarget) {
   EXPECT_EQ(ReadNeighbour(NeighbourFrame({.target = "ff02::2"})).kind, NeighbourKind::kMalformed);
 }
 
-TEST(ReadNeighbour, RefusesABadChecksumInEveryBit) {
+TEST(ReadNeighbour, RefusesAMessageWithAnyBitFlipped) {
   const Bytes good = NeighbourFrame({});
   for (size_t bit = 54 * 8 + 16; bit < good.size() * 8; ++bit) {  // type and code stay
     Bytes frame = good;
@@ -244,8 +244,8 @@ TEST(ReadNeighbour, RefusesABadChecksumInEveryBit) {
   }
 }
 
-TEST(ReadNeighbour, CutAtEveryByteIsMalformedWithoutTarget) {
-  for (size_t left = 0; left < 16; ++left) {  // of the target, rightly summed
+TEST(ReadNeighbour, AMessageCutAtAnyByteIsMalformedWithoutTarget) {
+  for (size_t left = 0; left < 16; ++left) {  // bytes of the target; the checksum is right
     const Bytes icmp = Icmp6(135, 0, 0, Bytes(left), kClient6, kSolicitedNode);
     const NeighbourView view = ReadNeighbour(Ethernet(
         0x86dd, Ipv6(icmp, {.next_header = 58, .destination = kSolicitedNode, .hop_limit = 255})));
@@ -267,10 +267,10 @@ TEST(ReadNeighbour, RefusesFragments) {  // RFC 6980
                      {.next_header = 44, .destination = kSolicitedNode, .hop_limit = 255})));
   };
   EXPECT_EQ(view(0, true).kind, NeighbourKind::kMalformed);
-  EXPECT_EQ(view(8, false).kind, NeighbourKind::kNone) << "no ICMP header to look at";
+  EXPECT_EQ(view(8, false).kind, NeighbourKind::kNone) << "a later fragment has no ICMP header";
 }
 
-// The advertisement that must come out, built on its own.
+// The expected advertisement, built independently.
 Bytes Advertisement(std::string_view to, uint32_t flags, std::string_view to_mac,
                     const std::vector<uint32_t>& tags) {
   const Bytes options = Bytes{2, 1} + MacBytes(kPortMac);
@@ -290,33 +290,33 @@ Bytes Answer(Bytes frame) {
   return frame;
 }
 
-TEST(MakeNeighbourAdvertisement, AnswersTheAskerSolicitedWithOverride) {
+TEST(MakeNeighbourAdvertisement, AnswersTheSenderWithSolicitedAndOverrideSet) {
   const std::vector<uint32_t> no_tags;
   EXPECT_EQ(Answer(NeighbourFrame({})), Advertisement(kClient6, 0x60000000, kClientMac, no_tags));
   EXPECT_EQ(Answer(NeighbourFrame({.options = Bytes{}})),
             Advertisement(kClient6, 0x60000000, kClientMac, no_tags))
-      << "eight bytes longer than the question";
+      << "the advertisement is eight bytes longer than the solicitation";
   EXPECT_EQ(Answer(NeighbourFrame({.options = Bytes{14, 3} + Bytes(22)})),
             Advertisement(kClient6, 0x60000000, kClientMac, no_tags));
 }
 
-TEST(MakeNeighbourAdvertisement, KeepsTags) {
+TEST(MakeNeighbourAdvertisement, KeepsVlanTags) {
   const std::vector<uint32_t> tags = {0x88a80064, 0x81000065};
   EXPECT_EQ(Answer(NeighbourFrame({}, tags)),
             Advertisement(kClient6, 0x60000000, kClientMac, tags));
 }
 
-TEST(MakeNeighbourAdvertisement, TellsAllNodesWhenNobodyAsked) {  // RFC 4861, 7.2.4
+TEST(MakeNeighbourAdvertisement, AnswersDuplicateAddressDetectionToAllNodes) {  // RFC 4861, 7.2.4
   EXPECT_EQ(Answer(NeighbourFrame({.source = "::", .options = Bytes{}})),
             Advertisement("ff02::1", 0x20000000, "33:33:00:00:00:01", {}));
 }
 
-TEST(MakeNeighbourAdvertisement, DropsExtensionHeaders) {
+TEST(MakeNeighbourAdvertisement, OmitsExtensionHeaders) {
   const Bytes icmp = Icmp6(135, 0, 0, AddressBytes(kFrontend6), kClient6, kSolicitedNode);
   const Bytes frame =
       Ethernet(0x86dd, Ipv6(testing::Extension(58, 1) + icmp,
                             {.next_header = 60, .destination = kSolicitedNode, .hop_limit = 255}));
-  ASSERT_EQ(ReadNeighbour(frame).kind, NeighbourKind::kQuestion);
+  ASSERT_EQ(ReadNeighbour(frame).kind, NeighbourKind::kRequest);
   EXPECT_EQ(Answer(frame), Advertisement(kClient6, 0x60000000, kClientMac, {}));
 }
 
@@ -332,7 +332,7 @@ Bytes Echo6(const testing::Ipv6Fields& fields = {.next_header = 58}) {
   return Ethernet(0x86dd, Ipv6(Icmp6(128, 0, 0x00070001, Bytes(56, 0xa5)), fields));
 }
 
-TEST(IsEchoRequest, AcceptsWholeOnes) {
+TEST(IsEchoRequest, AcceptsWholeEchoRequests) {
   EXPECT_TRUE(IsEchoRequest(Echo4()));
   EXPECT_TRUE(IsEchoRequest(Echo4({.protocol = 1}, 0)));
   EXPECT_TRUE(IsEchoRequest(Echo4({.protocol = 1}, 1))) << "an odd length is summed with padding";
@@ -358,7 +358,7 @@ TEST(IsEchoRequest, RefusesOtherPackets) {
   EXPECT_FALSE(IsEchoRequest(Echo4({.protocol = 1, .source = "127.0.0.1"})));
 }
 
-TEST(IsEchoRequest, RefusesABadChecksumInEveryBit) {
+TEST(IsEchoRequest, RefusesARequestWithAnyBitFlipped) {
   for (const auto& [good, first] :
        {std::pair(Echo4(), size_t{34}), std::pair(Echo6(), size_t{54})}) {
     for (size_t bit = first * 8; bit < good.size() * 8; ++bit) {
@@ -398,7 +398,7 @@ Bytes Reply4(testing::Ipv4Fields fields, size_t payload = 56,
                   {.destination = kClientMac, .source = kPortMac, .tags = tags});
 }
 
-TEST(MakeEchoReply, TurnsIpv4Round) {
+TEST(MakeEchoReply, MakesAnIpv4Reply) {
   EXPECT_EQ(Reply(Echo4()), Reply4({}));
   EXPECT_EQ(Reply(Echo4({.protocol = 1}, 1)), Reply4({}, 1));
   EXPECT_EQ(Reply(Echo4({.protocol = 1, .tos = 0xb8, .ttl = 3, .id = 9, .flags_fragment = 0})),
@@ -408,9 +408,9 @@ TEST(MakeEchoReply, TurnsIpv4Round) {
       << "the reserved bit is not copied";
 }
 
-// The sum of nothing but zeros is 0, whose complement is 0xffff: a receiver refuses 0x0000 here. One
-// byte more, and the sum is what it is.
-TEST(MakeEchoReply, SumsNothingButZeros) {
+// If all bytes are zero, the sum is 0 and the checksum is its complement, 0xffff. Receivers refuse
+// 0x0000. With 0xffff in the data, the checksum is 0x0000.
+TEST(MakeEchoReply, HasTheRightChecksumIfAllBytesAreZero) {
   const auto echo = [](uint8_t type, const Bytes& data) { return Icmp4(type, 0, 0, data); };
   for (const Bytes& data : {Bytes(), Bytes(1, 0), Bytes(56, 0), Bytes{0, 0, 0xff, 0xff}}) {
     const Bytes reply = Reply(Ethernet(0x0800, Ipv4(echo(8, data), {.protocol = 1})));
@@ -430,7 +430,7 @@ TEST(MakeEchoReply, TrimsPaddingAndKeepsTags) {
   EXPECT_EQ(Reply(Ethernet(0x0800, ip + Bytes(12, 0xee), {.tags = tags})), Reply4({}, 2, tags));
 }
 
-TEST(MakeEchoReply, TurnsIpv6Round) {
+TEST(MakeEchoReply, MakesAnIpv6Reply) {
   const Bytes icmp = Icmp6(129, 0, 0x00070001, Bytes(56, 0xa5), kFrontend6, kClient6);
   const testing::EthernetFields ethernet = {.destination = kClientMac, .source = kPortMac};
   testing::Ipv6Fields ip = {.next_header = 58, .source = kFrontend6, .destination = kClient6};
@@ -438,7 +438,7 @@ TEST(MakeEchoReply, TurnsIpv6Round) {
   ip.version_class_flow = 0x6b800000;
   EXPECT_EQ(Reply(Echo6({.next_header = 58, .hop_limit = 7, .version_class_flow = 0x6b812345})),
             Ethernet(0x86dd, Ipv6(icmp, ip), ethernet))
-      << "traffic class kept, flow label not";
+      << "the traffic class is kept, the flow label is not";
 }
 
 TEST(MakeEchoReply, CopiesNoExtensionHeaders) {

@@ -19,12 +19,12 @@ using testing::SlowL4Checksum;
 
 uint16_t Raw(uint32_t host) { return Be16::FromHost(static_cast<uint16_t>(host)).raw(); }
 
-TEST(Checksum, OfTheExampleInRfc1071) {
+TEST(Checksum, MatchesTheExampleInRfc1071) {
   const Bytes data = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
   EXPECT_EQ(Checksum(data.data(), data.size()), Raw(0x220d));  // ~0xddf2, RFC 1071, 3
 }
 
-TEST(Checksum, OfNothingIsAllOnes) { EXPECT_EQ(Checksum(nullptr, 0), 0xffff); }
+TEST(Checksum, IsAllOnesForNoBytes) { EXPECT_EQ(Checksum(nullptr, 0), 0xffff); }
 
 TEST(Checksum, PadsAnOddByteWithZero) {
   const Bytes odd = {0x12, 0x34, 0x56};
@@ -32,7 +32,7 @@ TEST(Checksum, PadsAnOddByteWithZero) {
   EXPECT_EQ(Checksum(odd.data(), odd.size()), Checksum(even.data(), even.size()));
 }
 
-TEST(Checksum, OverDataWithItsChecksumIsZero) {
+TEST(Checksum, IsZeroOverDataWithItsChecksum) {
   Bytes ip = testing::Ipv4({}, {});
   EXPECT_EQ(Checksum(ip.data(), 20), 0);
   ip[8] ^= 1;
@@ -64,12 +64,12 @@ TEST(Checksum, AgreesWithASlowSumAtEveryLengthAndAlignment) {
   }
 }
 
-TEST(Checksum, OfTheLongestPacketOfOnes) {
+TEST(Checksum, IsRightForTheLongestPacketOfOnes) {
   const Bytes ones(65535, 0xff);
   EXPECT_EQ(Checksum(ones.data(), ones.size()), Raw(SlowChecksum(ones)));
 }
 
-TEST(Checksum, MayBeTakenInPieces) {
+TEST(Checksum, CanBeComputedInPieces) {
   Bytes data(1000);
   std::mt19937 random(7);
   for (auto& byte : data) byte = static_cast<uint8_t>(random());
@@ -78,7 +78,7 @@ TEST(Checksum, MayBeTakenInPieces) {
             Checksum(data.data(), data.size()));
 }
 
-TEST(Checksum, PseudoHeaderOfBothFamilies) {
+TEST(Checksum, CoversThePseudoHeaderOfBothFamilies) {
   const Bytes segment = {1, 2, 3, 4, 5, 6, 7, 8, 9};
   for (const auto& [source, destination] :
        {std::pair("198.51.100.7", "203.0.113.10"), std::pair("2001:db8:1::7", "2001:db8::10")}) {
@@ -92,7 +92,7 @@ TEST(Checksum, PseudoHeaderOfBothFamilies) {
   EXPECT_EQ(ChecksumFold(jumbo), Raw(0xffff - (0xa + 0xb + 0x1234 + 0x5678 + 17)));
 }
 
-TEST(ChecksumUpdate, OfTheExampleInRfc1624) {
+TEST(ChecksumUpdate, MatchesTheExampleInRfc1624) {
   // RFC 1624, 4: HC = DD2F, m = 5555, m' = 3285: the result is 0000, not FFFF.
   EXPECT_EQ(ChecksumUpdate16(Raw(0xdd2f), Raw(0x5555), Raw(0x3285)), Raw(0x0000));
   EXPECT_EQ(ChecksumUpdate32(Raw(0xdd2f), Raw(0x5555), Raw(0x3285)), Raw(0x0000));
@@ -115,10 +115,10 @@ TEST(ChecksumUpdate, EqualsAFullSumForRandomWords) {
   for (int round = 0; round < 200000; ++round) {
     Bytes data(8);
     for (auto& byte : data) byte = static_cast<uint8_t>(random());
-    // The interesting sums are at the ends.
+    // The edge cases are sums near 0 and 0xffff.
     if (round % 4 == 0) std::fill(data.begin(), data.begin() + 4, uint8_t{0});
     if (round % 4 == 1) std::fill(data.begin(), data.begin() + 4, uint8_t{0xff});
-    data[7] |= 1;  // a sum of nothing but zeros has two checksums
+    data[7] |= 1;  // a sum of only zeros has two checksums
     const uint16_t before = Raw(SlowChecksum(data));
     uint32_t from;
     std::memcpy(&from, data.data(), 4);
@@ -129,7 +129,7 @@ TEST(ChecksumUpdate, EqualsAFullSumForRandomWords) {
   }
 }
 
-TEST(ChecksumUpdate, LeavesAWrongChecksumWrongByTheSameAmount) {
+TEST(ChecksumUpdate, LeavesAWrongChecksumWrong) {
   Bytes data = {0x12, 0x34, 0x00, 0x00, 0x40, 0x06};
   const uint32_t right = SlowChecksum(data);
   for (uint32_t error = 1; error < 0xffff; ++error) {  // modulo 65535, so 0xffff is no error

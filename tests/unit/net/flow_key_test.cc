@@ -28,7 +28,7 @@ TEST(FlowKey, LaysIpv6OutInFiveWords) {
   EXPECT_EQ(key.words[4], 0x0000001100ff0100U);
 }
 
-TEST(FlowKey, GivesBackWhatItWasMadeOf) {
+TEST(FlowKey, ReturnsTheFieldsItWasMadeOf) {
   for (const auto& [source, destination] :
        {std::pair("198.51.100.7", "203.0.113.10"), std::pair("2001:db8:1::7", "2001:db8::10")}) {
     const FlowKey key = FlowKey::Make(Address(source), 40000, Address(destination), 80, 17);
@@ -40,7 +40,7 @@ TEST(FlowKey, GivesBackWhatItWasMadeOf) {
   }
 }
 
-TEST(FlowKey, ReadsAsPeopleWriteFlows) {
+TEST(FlowKey, PrintsFlowsInTheUsualNotation) {
   EXPECT_EQ(
       FlowKey::Make(Address("198.51.100.7"), 40000, Address("203.0.113.10"), 80, 6).ToString(),
       "tcp 198.51.100.7:40000 -> 203.0.113.10:80");
@@ -54,7 +54,7 @@ TEST(FlowKey, ReadsAsPeopleWriteFlows) {
             "protocol 47 10.0.0.1:0 -> 10.0.0.2:0");
 }
 
-TEST(FlowKey, DiffersInEveryFieldOfTheFlow) {
+TEST(FlowKey, DiffersIfAnyFieldOfTheFlowDiffers) {
   const FlowKey key = FlowKey::Make(Address("10.0.0.1"), 1, Address("10.0.0.2"), 2, 6);
   EXPECT_EQ(key, FlowKey::Make(Address("10.0.0.1"), 1, Address("10.0.0.2"), 2, 6));
   EXPECT_FALSE(key == FlowKey::Make(Address("10.0.0.3"), 1, Address("10.0.0.2"), 2, 6));
@@ -65,14 +65,14 @@ TEST(FlowKey, DiffersInEveryFieldOfTheFlow) {
   EXPECT_FALSE(key == FlowKey::Make(Address("::1"), 1, Address("::2"), 2, 6));
 }
 
-TEST(FlowKey, ComparesOnlyTheBytesThatCount) {
+TEST(FlowKey, ComparesOnlyTheBytesOfItsSize) {
   FlowKey reused = FlowKey::Make(Address("10.0.0.1"), 1, Address("10.0.0.2"), 2, 6);
   const FlowKey fresh = reused;
   reused.words[4] = 99;  // left by an IPv6 packet that the same key held before
   EXPECT_EQ(reused, fresh);
 }
 
-TEST(FlowKey, MixedFamiliesAbort) {
+TEST(FlowKey, AbortsOnMixedFamilies) {
   EXPECT_DEATH(static_cast<void>(FlowKey::Make(Address("10.0.0.1"), 1, Address("::1"), 2, 6)),
                "CHECK failed");
 }

@@ -35,7 +35,7 @@ Pieces Cut(const Bytes& packet, uint32_t mtu) {
   return pieces;
 }
 
-// RFC 791's reassembly, knowing nothing of how the pieces were made.
+// Reassembles as RFC 791 says, independently of FragmentCut.
 Bytes Reassemble(const std::vector<Bytes>& pieces, bool* more) {
   Bytes payload;
   for (size_t i = 0; i < pieces.size(); ++i) {
@@ -55,7 +55,7 @@ Bytes Reassemble(const std::vector<Bytes>& pieces, bool* more) {
   return payload;
 }
 
-TEST(FragmentCut, TheWorkedPacket) {
+TEST(FragmentCut, CutsTheWorkedExampleOfTheHeader) {
   const Bytes packet = slow::MakeIp4({}, slow::Payload(1480));
   const Pieces pieces = Cut(packet, 1000);
   ASSERT_EQ(pieces.packets.size(), 2U);
@@ -69,12 +69,12 @@ TEST(FragmentCut, APacketThatFitsStaysWhole) {
   EXPECT_EQ(Cut(packet, 1000).packets, std::vector<Bytes>{packet});
 }
 
-TEST(FragmentCut, RefusesWithDontFragment) {
+TEST(FragmentCut, RefusesAPacketWithDontFragment) {
   const Bytes packet = slow::MakeIp4({.flags_fragment = 0x4000}, slow::Payload(981));
   EXPECT_EQ(Cut(packet, 1000).verdict, DropReason::k_too_big);
 }
 
-TEST(FragmentCut, RefusesWhereNoPayloadFitsOrTooManyPiecesResult) {
+TEST(FragmentCut, RefusesIfNoPayloadFitsOrTooManyPiecesResult) {
   const Bytes options(40, 1);
   EXPECT_EQ(Cut(slow::MakeIp4({.options = options}, slow::Payload(100)), 67).verdict,
             DropReason::k_too_big);
@@ -86,7 +86,7 @@ TEST(FragmentCut, RefusesWhereNoPayloadFitsOrTooManyPiecesResult) {
             DropReason::k_too_big);
 }
 
-TEST(FragmentCut, LaterPiecesHaveTheOptionsThatAreCopiedOnly) {
+TEST(FragmentCut, LaterPiecesHaveOnlyTheOptionsThatMustBeCopied) {
   const Bytes source_route = {0x83, 7, 4, 10, 0, 0, 9};  // copied
   const Bytes record_route = {7, 7, 4, 0, 0, 0, 0};      // not copied
   const Bytes stream = {0x88, 4, 0, 5};                  // copied
@@ -102,7 +102,7 @@ TEST(FragmentCut, LaterPiecesHaveTheOptionsThatAreCopiedOnly) {
                           slow::Slice(payload, 160, 140)));
 }
 
-TEST(FragmentCut, MalformedOptionsEndTheCopying) {
+TEST(FragmentCut, CopiesNoOptionBehindAMalformedOne) {
   const Bytes payload = slow::Payload(300);
   for (const Bytes& bad :
        {Bytes{0x83, 0, 4, 4}, Bytes{0x83, 1, 4, 4}, Bytes{0x83, 9, 4, 4}, Bytes{1, 1, 1, 0x83}}) {
@@ -123,7 +123,7 @@ TEST(FragmentCut, CutsAFragmentAgain) {
             slow::MakeIp4({.flags_fragment = 0x2000 | 200}, slow::Slice(payload, 800, 600)));
 }
 
-TEST(FragmentCut, AWrongHeaderChecksumStaysWrongByTheSame) {
+TEST(FragmentCut, AWrongHeaderChecksumStaysWrongByTheSameAmount) {
   Bytes packet = slow::MakeIp4({}, slow::Payload(1480));
   slow::Put16(&packet, 10, slow::Get16(packet, 10) ^ 0x1234U);
   const uint16_t wrong = slow::Sum(slow::Slice(packet, 0, 20));
@@ -133,7 +133,7 @@ TEST(FragmentCut, AWrongHeaderChecksumStaysWrongByTheSame) {
   }
 }
 
-TEST(FragmentCut, EveryCutComesTogetherAgain) {
+TEST(FragmentCut, PiecesReassembleToTheOriginalPacket) {
   const uint32_t seed = 11;
   SCOPED_TRACE(seed);
   std::mt19937 random(seed);
@@ -156,7 +156,7 @@ TEST(FragmentCut, EveryCutComesTogetherAgain) {
     ASSERT_EQ(Reassemble(pieces.packets, &more), payload) << i;
     ASSERT_EQ(more, was_fragment) << i;
     for (const Bytes& piece : pieces.packets) ASSERT_LE(piece.size(), mtu) << i;
-    if (pieces.packets.size() > 1) {  // no piece is smaller than it need be
+    if (pieces.packets.size() > 1) {  // the first piece is as large as possible
       const Bytes& first = pieces.packets[0];
       ASSERT_GT(first.size() + 8, mtu) << i;
     }

@@ -31,8 +31,8 @@ Bytes Fragment4(slow::Ip4 ip, bool first) {
   return slow::Ethernet(0x0800) + slow::MakeIp4(ip, slow::Slice(udp, first ? 0 : 16, 16));
 }
 
-// `before`: extension headers before the fragment header, whose next header is 44; `type` names the
-// first of them.
+// `before`: the extension headers before the fragment header. The last one's next header is 44.
+// `type`: the type of the first one.
 Bytes Fragment6(uint32_t id, bool first, uint8_t type = 44, const Bytes& before = {},
                 uint8_t next = 17, const Bytes& behind = {}) {
   slow::Ip6 ip;
@@ -45,19 +45,19 @@ Bytes Fragment6(uint32_t id, bool first, uint8_t type = 44, const Bytes& before 
          slow::MakeIp6(ip, before + header + behind + slow::Slice(udp, first ? 0 : 16, 16));
 }
 
-TEST(Fragment, TheWorkedPacket) {
+TEST(Fragment, MakesTheKeyOfTheWorkedExample) {
   const FlowKey key = KeyOf(Fragment4(kIp4, false));
   EXPECT_EQ(key.size_bytes, 16U);
   EXPECT_EQ(key.words[0], 0x0a7100cb'076433c6U);
   EXPECT_EQ(key.words[1], 0x00000011'00003412U);
 }
 
-TEST(Fragment, FirstAndLaterOnesHaveOneKey) {
+TEST(Fragment, FirstAndLaterFragmentsHaveTheSameKey) {
   EXPECT_TRUE(KeyOf(Fragment4(kIp4, true)) == KeyOf(Fragment4(kIp4, false)));
   EXPECT_TRUE(KeyOf(Fragment6(0x01020304, true)) == KeyOf(Fragment6(0x01020304, false)));
 }
 
-TEST(Fragment, EveryPartOfAnIpv4IdentityCounts) {
+TEST(Fragment, TheKeyContainsEveryPartOfTheIpv4Identity) {
   const FlowKey key = KeyOf(Fragment4(kIp4, false));
   slow::Ip4 other = kIp4;
   other.id = 0x1235;
@@ -73,14 +73,14 @@ TEST(Fragment, EveryPartOfAnIpv4IdentityCounts) {
   EXPECT_FALSE(KeyOf(Fragment4(other, false)) == key);
 }
 
-TEST(Fragment, TheNextHeaderOfLaterIpv6FragmentsMeansNothing) {
+TEST(Fragment, TheKeyDoesNotContainTheNextHeaderOfIpv6Fragments) {
   const FlowKey key = KeyOf(Fragment6(0x01020304, true));
   EXPECT_TRUE(KeyOf(Fragment6(0x01020304, false, 44, {}, 59)) == key);
   EXPECT_FALSE(KeyOf(Fragment6(0x01020305, false)) == key);
   EXPECT_FALSE(KeyOf(Fragment6(0x81020304, false)) == key);
 }
 
-TEST(Fragment, FindsTheIpv6FragmentHeaderBetweenOthers) {
+TEST(Fragment, FindsTheIpv6FragmentHeaderBetweenOtherHeaders) {
   const FlowKey key = KeyOf(Fragment6(0x01020304, true));
   const Bytes hop_by_hop = {60, 0, 1, 4, 0, 0, 0, 0};
   const Bytes options = {43, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};

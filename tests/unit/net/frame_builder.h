@@ -1,6 +1,6 @@
-// Builds frames byte by byte for tests, benches and fuzzers' seeds. Everything is given or
-// defaulted to something valid; lengths and checksums are right unless overridden. Checksums are
-// taken here by a sum of its own, 16 bits at a time, so that they judge lib/net/checksum.h.
+// Builds frames byte by byte for tests, benches and fuzzers' seeds. Fields default to valid values.
+// Lengths and checksums are right unless overridden. Checksums are computed independently, 16 bits
+// at a time, so that they can test lib/net/checksum.h.
 #pragma once
 
 #include <cstdint>
@@ -81,7 +81,7 @@ struct UdpFields {
 };
 Bytes Udp(const UdpFields& fields = {}, const Bytes& payload = {});
 
-// ICMP with a right checksum; for version 6 over kClient6 -> kFrontend6 unless said otherwise.
+// ICMP with a right checksum. ICMPv6's is for kClient6 -> kFrontend6 by default.
 Bytes Icmp4(uint8_t type, uint8_t code, uint32_t rest, const Bytes& payload = {});
 Bytes Icmp6(uint8_t type, uint8_t code, uint32_t rest, const Bytes& payload = {},
             std::string_view source = kClient6, std::string_view destination = kFrontend6);

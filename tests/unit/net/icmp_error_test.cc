@@ -53,7 +53,7 @@ Bytes Error6(const Bytes& quote, uint8_t type = 2) {
 }
 
 DropReason Read(const Bytes& frame, IcmpError* error) {
-  // A buffer of the exact size, so that the sanitizers see a read too far.
+  // A buffer of the exact size, so that the sanitizers detect a read past the end.
   const Bytes exact(frame.begin(), frame.end());
   ParsedPacket packet;
   FlowKey key;
@@ -67,7 +67,7 @@ std::string Reason(const Bytes& frame) {
   return std::string(DropReasonName(Read(frame, &error)));
 }
 
-TEST(IcmpError, GivesTheClientsFlowForEveryTypePassedOn) {
+TEST(IcmpError, ReturnsTheClientsFlowForEverySupportedType) {
   for (const uint8_t type : std::initializer_list<uint8_t>{3, 11, 12}) {
     IcmpError error;
     ASSERT_EQ(Read(Error4(Quoted4(), type), &error), DropReason::kNone);
@@ -86,7 +86,7 @@ TEST(IcmpError, GivesTheClientsFlowForEveryTypePassedOn) {
   }
 }
 
-TEST(IcmpError, TheKeyIsThatOfThePacketItself) {
+TEST(IcmpError, TheKeyEqualsTheKeyOfTheFlowsOwnPackets) {
   const slow::Ip4 ip;
   const Bytes frame =
       slow::Ethernet(0x0800) + slow::MakeIp4(ip, slow::MakeUdp(ip.source, ip.destination, {}));
@@ -123,7 +123,7 @@ TEST(IcmpError, EightBytesOfL4AreEnoughAndSevenAreNot) {
   }
 }
 
-TEST(IcmpError, WalksQuotedOptions) {
+TEST(IcmpError, SkipsQuotedOptions) {
   const Bytes options = {7, 7, 4, 0, 0, 0, 0, 0};
   IcmpError error;
   ASSERT_EQ(Read(Error4(slow::Slice(Quoted4(6, options), 0, 36)), &error), DropReason::kNone);
@@ -132,13 +132,13 @@ TEST(IcmpError, WalksQuotedOptions) {
   EXPECT_EQ(Reason(Error4(slow::Slice(Quoted4(6, options), 0, 35))), "bad_embedded");
 }
 
-TEST(IcmpError, WalksOuterOptions) {
+TEST(IcmpError, SkipsOuterOptions) {
   IcmpError error;
   ASSERT_EQ(Read(Error4(Quoted4(), 11, 0, 0, {1, 1, 1, 0}), &error), DropReason::kNone);
   EXPECT_EQ(error.inner_l3_offset, 46);
 }
 
-TEST(IcmpError, WalksQuotedExtensionHeaders) {
+TEST(IcmpError, SkipsQuotedExtensionHeaders) {
   const Bytes hop_by_hop = {60, 0, 1, 4, 0, 0, 0, 0};
   const Bytes destination = {43, 0, 1, 4, 0, 0, 0, 0};
   const Bytes routing = {44, 0, 0, 0, 0, 0, 0, 0};
@@ -151,7 +151,7 @@ TEST(IcmpError, WalksQuotedExtensionHeaders) {
   EXPECT_EQ(error.key.ToString(), "tcp [2001:db8:1::7]:40000 -> [2001:db8::10]:80");
 }
 
-TEST(IcmpError, DropsQuotedChainsThatLeadNowhere) {
+TEST(IcmpError, DropsInvalidQuotedExtensionHeaders) {
   const Bytes later = {6, 0, 0, 8, 1, 2, 3, 4};
   EXPECT_EQ(Reason(Error6(Quoted6(44, later))), "bad_embedded");
   const Bytes routing = {6, 0, 0, 1, 0, 0, 0, 0};  // one segment left
@@ -174,10 +174,10 @@ TEST(IcmpError, DropsQuotedChainsThatLeadNowhere) {
 
 TEST(IcmpError, DropsAQuotedLaterFragment) {
   EXPECT_EQ(Reason(Error4(Quoted4(6, {}, 1))), "bad_embedded");
-  EXPECT_EQ(Reason(Error4(Quoted4(6, {}, 0x2000))), "none");  // a first one
+  EXPECT_EQ(Reason(Error4(Quoted4(6, {}, 0x2000))), "none");  // a first fragment
 }
 
-TEST(IcmpError, DropsABadChecksumOutsideAndInside) {
+TEST(IcmpError, DropsABadChecksumOfTheMessageOrTheQuotedHeader) {
   Bytes outside = Error4(Quoted4());
   outside[36] ^= 1;
   EXPECT_EQ(Reason(outside), "bad_icmp");
@@ -189,7 +189,7 @@ TEST(IcmpError, DropsABadChecksumOutsideAndInside) {
   EXPECT_EQ(Reason(Error4(quote)), "bad_embedded");
 }
 
-TEST(IcmpError, DropsQuotedHeadersThatCannotBe) {
+TEST(IcmpError, DropsInvalidQuotedHeaders) {
   Bytes version = Quoted4();
   version[0] = 0x65;
   EXPECT_EQ(Reason(Error4(version)), "bad_embedded");
@@ -233,7 +233,7 @@ TEST(IcmpError, DropsAFragmentedError) {
   EXPECT_EQ(Reason(Error4(Quoted4(), 3, 4, 0x2000)), "fragment");
 }
 
-TEST(IcmpError, CountsNoExtensionBytesAsQuotedL4) {
+TEST(IcmpError, DoesNotCountRfc4884PaddingAsQuotedL4) {
   const slow::Ip4 ip{.source = kFrontend4, .destination = kClient4};
   const Bytes quote = slow::MakeIp4(ip, slow::MakeUdp(kFrontend4, kClient4, {1}, 80, 40000));
   IcmpError error;
@@ -241,7 +241,7 @@ TEST(IcmpError, CountsNoExtensionBytesAsQuotedL4) {
   EXPECT_EQ(error.inner_l4_length, 9);
 }
 
-TEST(IcmpError, WantsTheMessageContiguous) {
+TEST(IcmpError, NeedsTheMessageContiguous) {
   const Bytes frame = Error4(Quoted4());
   ParsedPacket packet;
   FlowKey key;

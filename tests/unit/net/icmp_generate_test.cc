@@ -67,7 +67,7 @@ Bytes Head(const Bytes& bytes, size_t most) {
   return slow::Slice(bytes, 0, std::min(bytes.size(), most));
 }
 
-TEST(IcmpGenerate, TooBigQuotesUpTo576BytesOverIpv4) {
+TEST(IcmpGenerate, TooBigHasAtMost576BytesOverIpv4) {
   for (const size_t payload : {0U, 1U, 27U, 519U, 520U, 521U, 1472U}) {
     EXPECT_EQ(Make(IcmpErrorKind::kTooBig, slow::Ethernet(0x0800) + Packet4(payload)),
               (kMacs + Bytes{8, 0} + Expected4(3, 4, 1480, Head(Packet4(payload), 548))))
@@ -77,7 +77,7 @@ TEST(IcmpGenerate, TooBigQuotesUpTo576BytesOverIpv4) {
             14U + 576U);
 }
 
-TEST(IcmpGenerate, TooBigQuotesUpTo1280BytesOverIpv6) {
+TEST(IcmpGenerate, TooBigHasAtMost1280BytesOverIpv6) {
   for (const size_t payload : {0U, 1U, 1183U, 1184U, 1185U, 1452U}) {
     EXPECT_EQ(Make(IcmpErrorKind::kTooBig, slow::Ethernet(0x86dd) + Packet6(payload), 100000),
               (kMacs + Bytes{0x86, 0xdd} + Expected6(2, 100000, Head(Packet6(payload), 1232))))
@@ -87,14 +87,14 @@ TEST(IcmpGenerate, TooBigQuotesUpTo1280BytesOverIpv6) {
             14U + 1280U);
 }
 
-TEST(IcmpGenerate, TimeExceededOfBothFamilies) {
+TEST(IcmpGenerate, MakesTimeExceededForBothFamilies) {
   EXPECT_EQ(Make(IcmpErrorKind::kTimeExceeded, slow::Ethernet(0x0800) + Packet4(9)),
             (kMacs + Bytes{8, 0} + Expected4(11, 0, 0, Packet4(9))));
   EXPECT_EQ(Make(IcmpErrorKind::kTimeExceeded, slow::Ethernet(0x86dd) + Packet6(9)),
             (kMacs + Bytes{0x86, 0xdd} + Expected6(3, 0, Packet6(9))));
 }
 
-TEST(IcmpGenerate, ReturnsWithTheTagsThatThePacketCameWith) {
+TEST(IcmpGenerate, KeepsTheVlanTagsOfThePacket) {
   EXPECT_EQ(
       Make(IcmpErrorKind::kTimeExceeded,
            slow::Ethernet(0x0800, {{0x88a8, 7}, {0x8100, 0x6005}}) + Packet4(9)),
@@ -118,7 +118,7 @@ TEST(IcmpGenerate, LargestErrorFitsTheLargestFrame) {
   EXPECT_EQ(Make(IcmpErrorKind::kTooBig, frame, 1280, kMaxIcmpErrorFrame - 1), Bytes{});
 }
 
-TEST(IcmpGenerate, SaysNothingAboutIcmpErrors) {
+TEST(IcmpGenerate, MakesNoErrorAboutAnIcmpError) {
   const std::initializer_list<uint8_t> queries4 = {0, 8, 9, 10, 13, 14};
   for (uint32_t type = 0; type < 256; ++type) {
     const auto value = static_cast<uint8_t>(type);
@@ -133,7 +133,7 @@ TEST(IcmpGenerate, SaysNothingAboutIcmpErrors) {
   }
 }
 
-TEST(IcmpGenerate, SaysNothingAboutLaterFragments) {
+TEST(IcmpGenerate, MakesNoErrorAboutALaterFragment) {
   EXPECT_EQ(Make(IcmpErrorKind::kTimeExceeded, slow::Ethernet(0x0800) + Packet4(64, 1)), Bytes{});
   EXPECT_FALSE(
       Make(IcmpErrorKind::kTimeExceeded, slow::Ethernet(0x0800) + Packet4(64, 0x2000)).empty());
@@ -143,7 +143,7 @@ TEST(IcmpGenerate, SaysNothingAboutLaterFragments) {
             Bytes{});
 }
 
-TEST(IcmpGenerate, SaysNothingAboutWhatManyReceive) {
+TEST(IcmpGenerate, MakesNoErrorAboutMulticastOrBroadcast) {
   Bytes group_mac = slow::Ethernet(0x0800) + Packet4(9);
   group_mac[0] = 0x01;
   EXPECT_EQ(Make(IcmpErrorKind::kTimeExceeded, group_mac), Bytes{});
@@ -184,7 +184,7 @@ TEST(IcmpGenerate, PathMtuIsTheMtuLessTheExactOverhead) {
   EXPECT_EQ(PathMtu(20, 20), 0U);
 }
 
-TEST(IcmpGenerate, RefusesAnMtuThatLeavesClientsTooLittle) {
+TEST(IcmpGenerate, RefusesAnMtuThatLeavesClientsLessThanTheMinimum) {
   EXPECT_TRUE(CheckPathMtu(1332, 52, Family::kIpv6).ok());
   const Status status = CheckPathMtu(1331, 52, Family::kIpv6);
   EXPECT_EQ(status.code(), ErrorCode::kInvalidArgument);

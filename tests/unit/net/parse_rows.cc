@@ -10,7 +10,7 @@ constexpr uint8_t kUdp = 17;
 constexpr uint8_t kIcmp = 1;
 constexpr uint8_t kIcmp6 = 58;
 
-// Row makers for the two families: what is found, or the one defect.
+// These make rows for the two families, with the expected fields or the expected defect.
 ParseRow Good4(std::string name, const Bytes& ip, uint8_t protocol, uint16_t l4_offset = 34) {
   return {std::move(name), Ethernet(0x0800, ip), FrameKind::kIpv4, DropReason::kNone, protocol, 14,
           l4_offset};
@@ -48,7 +48,7 @@ std::vector<ParseRow> Ipv4SourceRows() {
 std::vector<ParseRow> Ipv4FragmentRows() {
   const Bytes tcp = Tcp({}, Bytes(20));
   return {
-      Good4("Ipv4FirstFragmentHasItsHeader", Ipv4(tcp, {.flags_fragment = 0x2000}), kTcp),
+      Good4("Ipv4FirstFragmentWithTheWholeTcpHeader", Ipv4(tcp, {.flags_fragment = 0x2000}), kTcp),
       Good4("Ipv4LaterFragment", Ipv4(Bytes(8), {.flags_fragment = 0x2001}), kTcp),
       Good4("Ipv4LastFragment", Ipv4(Bytes(1), {.flags_fragment = 0x0001}), kTcp),
       Good4("Ipv4LaterFragmentOfUdp", Ipv4(Bytes(3), {.protocol = kUdp, .flags_fragment = 0x0100}),
@@ -60,7 +60,7 @@ std::vector<ParseRow> Ipv4FragmentRows() {
             Ipv4(Tcp({.data_offset = 15}), {.flags_fragment = 0x2000}), kTcp),
       Bad4("Ipv4FirstFragmentCutInUdp",
            Ipv4(Bytes(7), {.protocol = kUdp, .flags_fragment = 0x2000}), DropReason::k_fragment),
-      Good4("Ipv4FirstFragmentUdpLengthIsTheWholeDatagrams",
+      Good4("Ipv4FirstFragmentUdpLengthCountsTheWholeDatagram",
             Ipv4(Udp({.length = 4000}, Bytes(16)), {.protocol = kUdp, .flags_fragment = 0x2000}),
             kUdp),
       Bad4("Ipv4FirstFragmentUdpLengthBelowHeader",
@@ -103,7 +103,7 @@ std::vector<ParseRow> TransportRows4() {
       Bad4("UdpLengthPastThePayload", udp({.length = 13}), bad_udp),
       Good4("UdpLengthBelowThePayload", udp({.length = 11}), kUdp),
       Good4("UdpEmpty", udp({}, 0), kUdp),
-      Good4("UdpZeroChecksumIsFineInIpv4", udp({.checksum = 0}), kUdp),
+      Good4("UdpZeroChecksumIsValidInIpv4", udp({.checksum = 0}), kUdp),
       Bad4("UdpSourcePortZero", udp({.source_port = 0}), DropReason::k_port_zero),
       Bad4("UdpDestinationPortZero", udp({.destination_port = 0}), DropReason::k_port_zero),
       Good4("Icmp", Ipv4(Icmp4(8, 0, 1), {.protocol = kIcmp}), kIcmp),
@@ -151,14 +151,14 @@ std::vector<ParseRow> ExtensionRows() {
                    AuthenticationHeader(60) + Extension(kTcp) + Tcp(),
                0),
             kTcp, 54 + 5 * 8 + 24),
-      Good6("EightHeaders", ip(eight, 60), kTcp, 54 + 64),
-      Bad6("NineHeaders", ip(Extension(60) + eight, 60), bad),
-      Good6("Bytes256", ip(Extension(kTcp, 31) + Tcp(), 60), kTcp, 54 + 256),
-      Bad6("Bytes264", ip(Extension(kTcp, 32) + Tcp(), 60), bad),
-      Good6("Bytes256InTwo", ip(Extension(60, 15) + Extension(kTcp, 15) + Tcp(), 60), kTcp,
-            54 + 256),
-      Bad6("Bytes264InTwo", ip(Extension(60, 15) + Extension(kTcp, 16) + Tcp(), 60), bad),
-      Bad6("ExtensionCutAtOnce", ip({}, 60), bad),
+      Good6("EightExtensionHeaders", ip(eight, 60), kTcp, 54 + 64),
+      Bad6("NineExtensionHeaders", ip(Extension(60) + eight, 60), bad),
+      Good6("ExtensionOf256Bytes", ip(Extension(kTcp, 31) + Tcp(), 60), kTcp, 54 + 256),
+      Bad6("ExtensionOf264Bytes", ip(Extension(kTcp, 32) + Tcp(), 60), bad),
+      Good6("TwoExtensionsOf256Bytes", ip(Extension(60, 15) + Extension(kTcp, 15) + Tcp(), 60),
+            kTcp, 54 + 256),
+      Bad6("TwoExtensionsOf264Bytes", ip(Extension(60, 15) + Extension(kTcp, 16) + Tcp(), 60), bad),
+      Bad6("ExtensionMissing", ip({}, 60), bad),
       Bad6("ExtensionCutInItsFirstBytes", ip(Bytes(7), 60), bad),
       Bad6("ExtensionCutInside", ip({kTcp, 1, 1, 12, 0, 0, 0, 0}, 60), bad),
       Good6("ExtensionThenEmptyUdp", ip(Extension(kUdp) + Udp(), 60), kUdp, 62),
@@ -180,7 +180,7 @@ std::vector<ParseRow> Ipv6FragmentRows() {
       Good6("Ipv6AtomicFragment", ip(FragmentHeader(kTcp, 0, false) + tcp), kTcp, 62),
       Good6("Ipv6FirstFragment", ip(FragmentHeader(kTcp, 0, true) + tcp), kTcp, 62),
       Good6("Ipv6LaterFragment", ip(FragmentHeader(kTcp, 1280, true) + Bytes(8)), kTcp, 62),
-      Good6("Ipv6LaterFragmentOfAnything", ip(FragmentHeader(59, 8, false) + Bytes(3)), 59, 62),
+      Good6("Ipv6LaterFragmentOfAnyProtocol", ip(FragmentHeader(59, 8, false) + Bytes(3)), 59, 62),
       Good6("Ipv6LaterFragmentStopsTheWalk", ip(FragmentHeader(60, 8, false) + Bytes(3, 0xff)), 60,
             62),
       Good6("Ipv6FirstFragmentWithExtensionBehind",
@@ -224,15 +224,15 @@ std::vector<ParseRow> Ipv6SourceRows() {
         std::pair("High", "::1:0:0:0:1"), std::pair("V4Compatible", "::198.51.100.7")}) {
     rows.push_back(Good6(std::string("Ipv6Source") + name, Ipv6(Tcp(), {.source = source}), kTcp));
   }
-  const auto from_nobody = [](const Bytes& icmp) {
+  const auto from_unspecified = [](const Bytes& icmp) {
     return Ipv6(icmp, {.next_header = kIcmp6, .source = "::", .hop_limit = 255});
   };
-  rows.push_back(
-      Good6("SolicitationFromUnspecified", from_nobody(Icmp6(135, 0, 0, Bytes(16), "::")), kIcmp6));
-  rows.push_back(Bad6("EchoFromUnspecified", from_nobody(Icmp6(128, 0, 0, Bytes(16), "::")),
+  rows.push_back(Good6("SolicitationFromUnspecified",
+                       from_unspecified(Icmp6(135, 0, 0, Bytes(16), "::")), kIcmp6));
+  rows.push_back(Bad6("EchoFromUnspecified", from_unspecified(Icmp6(128, 0, 0, Bytes(16), "::")),
                       DropReason::k_bad_source));
   rows.push_back(
-      Bad6("CutIcmpFromUnspecified", from_nobody({135, 0, 0}), DropReason::k_bad_source));
+      Bad6("CutIcmpFromUnspecified", from_unspecified({135, 0, 0}), DropReason::k_bad_source));
   return rows;
 }
 
@@ -293,7 +293,7 @@ std::vector<ParseRow> Ipv4Rows() {
       Good4("Ipv4UdpWithOptions", Ipv4(Udp(), {.protocol = kUdp, .options = Bytes(8, 1)}), kUdp,
             42),
       Good4("Ipv4Padded", Ipv4(tcp) + Bytes(6), kTcp),
-      Good4("Ipv4BadHeaderChecksumIsNotTheParsersBusiness", Ipv4(tcp, {.id = 1}), kTcp),
+      Good4("Ipv4BadHeaderChecksumIsNotChecked", Ipv4(tcp, {.id = 1}), kTcp),
       Bad4("Ipv4Version6", Ipv4(tcp, {.version_ihl = 0x65}), DropReason::k_bad_ip_version),
       Bad4("Ipv4Version0", Ipv4(tcp, {.version_ihl = 0x05}), DropReason::k_bad_ip_version),
       Bad4("Ipv4Ihl4", Ipv4(tcp, {.version_ihl = 0x44}), DropReason::k_bad_ip_header),
@@ -306,10 +306,10 @@ std::vector<ParseRow> Ipv4Rows() {
       Bad4("Ipv4TotalLengthBelowTheOptions",
            Ipv4(tcp, {.options = Bytes(4, 1), .total_length = 23}), DropReason::k_bad_ip_length),
       Bad4("Ipv4TotalLengthZero", Ipv4(tcp, {.total_length = 0}), DropReason::k_bad_ip_length),
-      Bad4("Ipv4PaddingIsNotTheTcpHeaders", Ipv4(tcp, {.total_length = 39}),
+      Bad4("Ipv4TcpHeaderPastTheTotalLength", Ipv4(tcp, {.total_length = 39}),
            DropReason::k_bad_tcp_header),
       Bad4("Ipv4TtlZero", Ipv4(tcp, {.ttl = 0}), DropReason::k_ttl_zero),
-      Good4("Ipv4TtlOneIsForTheRewrite", Ipv4(tcp, {.ttl = 1}), kTcp),
+      Good4("Ipv4TtlOneIsNoDefect", Ipv4(tcp, {.ttl = 1}), kTcp),
       Bad4("Ipv4LengthComesBeforeSource",
            Ipv4(tcp, {.source = "127.0.0.1", .ttl = 0, .total_length = 9}),
            DropReason::k_bad_ip_length),
@@ -344,9 +344,9 @@ std::vector<ParseRow> Ipv6Rows() {
       Bad6("Ipv6PayloadZero", Ipv6(tcp, {.payload_length = 0}), DropReason::k_bad_tcp_header),
       Bad6("Ipv6PayloadBelowTcp", Ipv6(tcp, {.payload_length = 19}), DropReason::k_bad_tcp_header),
       Bad6("Ipv6LongerThan65535", Ipv6(tcp + Bytes(65496 - 20)), DropReason::k_bad_ip_length),
-      Good6("Ipv6Of65535", Ipv6(tcp + Bytes(65495 - 20)), kTcp),
+      Good6("Ipv6Of65535Bytes", Ipv6(tcp + Bytes(65495 - 20)), kTcp),
       Bad6("Ipv6HopLimitZero", Ipv6(tcp, {.hop_limit = 0}), DropReason::k_ttl_zero),
-      Good6("Ipv6HopLimitOneIsForTheRewrite", Ipv6(tcp, {.hop_limit = 1}), kTcp),
+      Good6("Ipv6HopLimitOneIsNoDefect", Ipv6(tcp, {.hop_limit = 1}), kTcp),
       Bad6("Ipv6UdpZeroChecksum", udp({.checksum = 0}), DropReason::k_zero_udp_checksum),
       Bad6("Ipv6UdpLengthPastThePayload", udp({.length = 13}), DropReason::k_bad_udp_header),
       Bad6("Ipv6UdpLengthBelow8", udp({.length = 7}), DropReason::k_bad_udp_header),

@@ -1,5 +1,5 @@
-// The parsing rules as rows: a frame, and what is to be found in it. Used by the rule tests and, as
-// seeds, by the differential test.
+// The parsing rules as rows: a frame and the expected result. The rule tests check them. The
+// differential test and parse_fuzzer use them as seeds.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ struct ParseRow {
   Bytes frame;
   FrameKind kind;
   DropReason defect;
-  // What else is to be found; checked with no defect and for the kinds that have them.
+  // Protocol and l4_offset are checked only for IP packets without a defect.
   uint8_t protocol = 0;
   uint16_t l3_offset = 14;
   uint16_t l4_offset = 0;

@@ -49,15 +49,15 @@ struct Parsed {
   FlowKey key;
 };
 
-// Both parsers over an exact copy on the heap, so that a sanitizer sees a read past the end. They
-// must agree on everything; the key is compared where the contract says it is set.
+// Runs both parsers over a heap copy of the exact size, so that a sanitizer detects a read past the
+// end. They must agree on every field and on the key.
 Parsed Parse(const Bytes& frame, size_t linear_length) {
   const auto copy = std::make_unique<uint8_t[]>(linear_length);
   std::copy_n(frame.begin(), linear_length, copy.get());
   const auto linear = static_cast<uint32_t>(linear_length);
   const auto length = static_cast<uint32_t>(frame.size());
   Parsed fast;
-  fast.packet.l4_protocol = 0xee;  // what the caller left there must not shine through
+  fast.packet.l4_protocol = 0xee;  // the parser must overwrite old values
   fast.packet.has_ah = true;
   Parsed plain;
   ParseFrame(copy.get(), linear, length, &fast.packet, &fast.key);
@@ -71,7 +71,7 @@ Parsed Parse(const Bytes& frame) { return Parse(frame, frame.size()); }
 
 class ParseRule : public ::testing::TestWithParam<ParseRow> {};
 
-TEST_P(ParseRule, Holds) {
+TEST_P(ParseRule, GivesTheExpectedResult) {
   const ParseRow& row = GetParam();
   const auto [packet, key] = Parse(row.frame);
   EXPECT_EQ(packet.kind, row.kind);
@@ -88,7 +88,7 @@ TEST_P(ParseRule, Holds) {
     bare.kind = row.kind;
     bare.defect = row.defect;
     bare.l3_offset = row.l3_offset;
-    EXPECT_EQ(packet, bare) << "nothing behind a defect";
+    EXPECT_EQ(packet, bare) << "fields behind the defect must have their defaults";
     EXPECT_EQ(key.source_port() | key.destination_port() | key.protocol(), 0);
     return;
   }
@@ -99,7 +99,7 @@ TEST_P(ParseRule, Holds) {
 INSTANTIATE_TEST_SUITE_P(Rows, ParseRule, ::testing::ValuesIn(testing::AllParseRows()),
                          [](const auto& row) { return row.param.name; });
 
-TEST(ParseFrame, FillsTheKeyOfThePlainestPacket) {
+TEST(ParseFrame, FillsTheKeyOfIpv4Tcp) {
   const auto [packet, key] = Parse(Ethernet(0x0800, Ipv4(Tcp({.flags = kTcpSyn}))));
   EXPECT_EQ(key, FlowKey::Make(Address(testing::kClient4), 40000, Address(testing::kFrontend4), 80,
                                kIpProtoTcp));
@@ -108,7 +108,7 @@ TEST(ParseFrame, FillsTheKeyOfThePlainestPacket) {
   EXPECT_FALSE(packet.has_payload);
 }
 
-TEST(ParseFrame, FillsTheKeyOfIpv6) {
+TEST(ParseFrame, FillsTheKeyOfIpv6Udp) {
   const auto [packet, key] = Parse(Ethernet(0x86dd, Ipv6(Udp({}, Bytes(1)), {.next_header = 17})));
   EXPECT_EQ(key, FlowKey::Make(Address(testing::kClient6), 40000, Address(testing::kFrontend6), 53,
                                kIpProtoUdp));
@@ -125,7 +125,7 @@ TEST(ParseFrame, KeyOfIcmpAndLaterFragmentsHasNoPorts) {
             FlowKey::Make(Address(testing::kClient4), 0, Address(testing::kFrontend4), 0, 6));
 }
 
-TEST(ParseFrame, KeyStaysUntouchedWhenThereIsNoIp) {
+TEST(ParseFrame, LeavesTheKeyUnchangedIfThereIsNoReadableIp) {
   const FlowKey before = FlowKey::Make(Address("10.0.0.1"), 1, Address("10.0.0.2"), 2, 6);
   for (const Bytes& frame : {Ethernet(0x0806, Bytes(28)), Ethernet(0x88cc, Bytes(50)),
                              Ethernet(0x0800, Bytes(19)), Bytes(5)}) {
@@ -137,7 +137,7 @@ TEST(ParseFrame, KeyStaysUntouchedWhenThereIsNoIp) {
   }
 }
 
-TEST(ParseFrame, TellsGroupFrames) {
+TEST(ParseFrame, RecognisesGroupFrames) {
   for (const char* mac : {"ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "33:33:00:00:00:01"}) {
     EXPECT_TRUE(Parse(Ethernet(0x0800, Ipv4(Tcp()), {.destination = mac})).packet.group_mac);
     EXPECT_TRUE(Parse(Ethernet(0x86dd, Ipv6(Tcp()), {.destination = mac})).packet.group_mac);
@@ -145,7 +145,7 @@ TEST(ParseFrame, TellsGroupFrames) {
   }
 }
 
-TEST(ParseFrame, TellsWhetherThereIsPayload) {
+TEST(ParseFrame, RecognisesPayload) {
   const auto v4 = [](const Bytes& l4, uint8_t protocol, uint32_t flags_fragment = 0) {
     return Parse(Ethernet(
                      0x0800,
@@ -156,7 +156,8 @@ TEST(ParseFrame, TellsWhetherThereIsPayload) {
   EXPECT_TRUE(v4(Tcp({.options = Bytes(12)}, Bytes(1)), 6));
   EXPECT_FALSE(v4(Udp(), 17));
   EXPECT_TRUE(v4(Udp({}, Bytes(1)), 17));
-  EXPECT_FALSE(v4(Udp({.length = 8}, Bytes(4)), 17)) << "behind the UDP length lies no payload";
+  EXPECT_FALSE(v4(Udp({.length = 8}, Bytes(4)), 17))
+      << "bytes behind the UDP length are no payload";
   EXPECT_FALSE(v4(testing::Icmp4(8, 0, 1), 1));
   EXPECT_TRUE(v4(testing::Icmp4(8, 0, 1, Bytes(1)), 1));
   EXPECT_FALSE(v4(Udp({.length = 100}), 17, 0x2000)) << "the first fragment has only the header";
@@ -165,7 +166,7 @@ TEST(ParseFrame, TellsWhetherThereIsPayload) {
   EXPECT_FALSE(v4({}, 6, 0x0001));
 }
 
-TEST(ParseFrame, TellsFragments) {
+TEST(ParseFrame, RecognisesFragments) {
   const auto v6 = [](const Bytes& payload) {
     return Parse(Ethernet(0x86dd, Ipv6(payload, {.next_header = 44}))).packet;
   };
@@ -185,7 +186,7 @@ TEST(ParseFrame, TellsFragments) {
   EXPECT_TRUE(last6.is_fragment && last6.later_fragment);
 }
 
-TEST(ParseFrame, TellsAuthenticationHeaders) {
+TEST(ParseFrame, RecognisesAuthenticationHeaders) {
   EXPECT_TRUE(
       Parse(Ethernet(0x86dd, Ipv6(testing::AuthenticationHeader(6) + Tcp(), {.next_header = 51})))
           .packet.has_ah);
@@ -199,9 +200,9 @@ TEST(ParseFrame, NeedsOnlyHeadersToBeContiguous) {
   EXPECT_EQ(Parse(frame, 54).key, whole.key);
 }
 
-// Every form of header, cut at every byte: unreadable until the destination is there, a defect
-// until the last byte of the IP packet, and only then good.
-TEST(ParseFrameCut, IsGoodOnlyWithItsLastByte) {
+// Cuts every valid row at every byte. The frame is unreadable until the destination is complete,
+// and has a defect until the IP packet is complete.
+TEST(ParseFrameCut, HasADefectUntilItsLastByte) {
   for (const ParseRow& row : testing::AllParseRows()) {
     if (row.defect != DropReason::kNone || row.frame.size() > 2000) continue;
     const bool ip = row.kind == FrameKind::kIpv4 || row.kind == FrameKind::kIpv6;
@@ -223,9 +224,9 @@ TEST(ParseFrameCut, IsGoodOnlyWithItsLastByte) {
   }
 }
 
-// The same with only the first bytes contiguous: never more than what is there is believed, and
-// kMaxHeaderBytes are always enough.
-TEST(ParseFrameCut, BelievesOnlyContiguousBytes) {
+// The same with only the first bytes contiguous. The parser uses no other bytes, and
+// kMaxHeaderBytes contiguous bytes are always enough.
+TEST(ParseFrameCut, UsesOnlyContiguousBytes) {
   for (const ParseRow& row : testing::AllParseRows()) {
     const auto whole = Parse(row.frame);
     bool was_same = false;
@@ -235,15 +236,15 @@ TEST(ParseFrameCut, BelievesOnlyContiguousBytes) {
       const ParsedPacket packet = Parse(row.frame, linear).packet;
       const bool same = packet == whole.packet;
       EXPECT_TRUE(same || packet.defect == DropReason::k_truncated) << packet;
-      EXPECT_TRUE(same || !was_same) << "more bytes, less found";
+      EXPECT_TRUE(same || !was_same) << "with more contiguous bytes the parser found less";
       was_same = same;
     }
     EXPECT_TRUE(was_same) << row.name;
   }
 }
 
-// What a fuzzer would do, small and repeatable: random changes of known frames, with a liking for
-// the values that rules turn on.
+// A small, repeatable fuzzer: random changes of known frames, often to values that rules compare
+// with.
 TEST(ParseFrameDifferential, AgreesWithThePlainParserOnMutatedFrames) {
   constexpr uint32_t kSeed = 20240614;
   std::mt19937 random(kSeed);
@@ -253,8 +254,8 @@ TEST(ParseFrameDifferential, AgreesWithThePlainParserOnMutatedFrames) {
   for (const ParseRow& row : rows) {
     if (row.frame.size() < 600) seeds.push_back(row.frame);
   }
-  constexpr uint8_t kTelling[] = {0,  1,  2,  4,  5,  6,   7,    8,    17,   43,   44,  45,
-                                  50, 51, 58, 59, 60, 127, 0x20, 0x40, 0x60, 0x81, 224, 255};
+  constexpr uint8_t kComparedValues[] = {0,  1,  2,  4,  5,  6,   7,    8,    17,   43,   44,  45,
+                                         50, 51, 58, 59, 60, 127, 0x20, 0x40, 0x60, 0x81, 224, 255};
   size_t good = 0;
   constexpr int kRounds = 400000;
   for (int round = 0; round < kRounds; ++round) {
@@ -264,7 +265,7 @@ TEST(ParseFrameDifferential, AgreesWithThePlainParserOnMutatedFrames) {
           below(2) == 0 ? below(frame.size()) : below(std::min<size_t>(frame.size(), 64));
       switch (below(4)) {
         case 0:
-          frame[at] = kTelling[below(sizeof(kTelling))];
+          frame[at] = kComparedValues[below(sizeof(kComparedValues))];
           break;
         case 1:
           frame[at] = static_cast<uint8_t>(frame[at] ^ (1U << below(8)));

@@ -1,4 +1,4 @@
-// lib/net/port_nesting.h and lib/net/port_claims.h.
+// Tests lib/net/port_nesting.h and lib/net/port_claims.h.
 #include <map>
 #include <optional>
 #include <random>
@@ -12,7 +12,7 @@
 namespace fairlead {
 namespace {
 
-TEST(PortNesting, NamesTheRangeThatOverlapsInPart) {
+TEST(PortNesting, ReturnsTheRangeThatOverlapsInPart) {
   PortNesting nesting;
   EXPECT_FALSE(nesting.Add(1, 100, 0));
   EXPECT_FALSE(nesting.Add(10, 50, 1));
@@ -27,15 +27,15 @@ TEST(PortNesting, NamesTheRangeThatOverlapsInPart) {
 
 bool SameTens(int a, int b) { return a / 10 == b / 10; }
 
-TEST(PortClaims, TellsWhoIsInTheWayAndWhere) {
+TEST(PortClaims, ReportsTheConflictingRangeAndThePort) {
   PortClaims<int> claims;
   EXPECT_FALSE(claims.Add(8000, 8999, 10, SameTens));
-  EXPECT_FALSE(claims.Add(8100, 8199, 11, SameTens));  // leads to the same
+  EXPECT_FALSE(claims.Add(8100, 8199, 11, SameTens));  // leads to the same place
   const auto conflict = claims.Add(8999, 9100, 20, SameTens);
   ASSERT_TRUE(conflict);
   EXPECT_EQ(conflict->owner / 10, 1);
   EXPECT_EQ(conflict->port, 8999);
-  EXPECT_EQ(claims.Find(9000), nullptr) << "what was refused holds nothing";
+  EXPECT_EQ(claims.Find(9000), nullptr) << "a refused range holds no port";
   EXPECT_FALSE(claims.Add(9000, 9100, 20, SameTens));
   EXPECT_EQ(*claims.Find(9100) / 10, 2);
   EXPECT_EQ(*claims.Find(8000) / 10, 1);
@@ -43,7 +43,7 @@ TEST(PortClaims, TellsWhoIsInTheWayAndWhere) {
   EXPECT_EQ(claims.Find(9101), nullptr);
 }
 
-// Against an owner for each port, in a universe so small that all kinds of overlap happen.
+// Compares with a map that has a holder for each port. With few ports, all kinds of overlap occur.
 TEST(PortClaims, AgreesWithAPlainMapOnRandomRanges) {
   for (uint32_t seed = 1; seed <= 50; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -54,14 +54,14 @@ TEST(PortClaims, AgreesWithAPlainMapOnRandomRanges) {
       const auto first = static_cast<uint16_t>(random() % 60 + 1);
       const auto last = static_cast<uint16_t>(first + random() % 8);
       const int owner = static_cast<int>(random() % 3) * 10;
-      std::optional<uint16_t> in_the_way;
-      for (uint16_t port = first; port <= last && !in_the_way; ++port) {
-        if (holder.contains(port) && !SameTens(holder[port], owner)) in_the_way = port;
+      std::optional<uint16_t> conflicting_port;
+      for (uint16_t port = first; port <= last && !conflicting_port; ++port) {
+        if (holder.contains(port) && !SameTens(holder[port], owner)) conflicting_port = port;
       }
       const auto conflict = claims.Add(first, last, owner, SameTens);
-      ASSERT_EQ(conflict.has_value(), in_the_way.has_value()) << first << "-" << last;
+      ASSERT_EQ(conflict.has_value(), conflicting_port.has_value()) << first << "-" << last;
       if (conflict) {
-        EXPECT_EQ(conflict->port, *in_the_way);
+        EXPECT_EQ(conflict->port, *conflicting_port);
       } else {
         for (uint16_t port = first; port <= last; ++port) holder[port] = owner;
       }

@@ -38,14 +38,14 @@ struct Parsed {
   ParsedPacket packet;
 };
 
-bool May(const Bytes& frame, size_t cut = 0) {
+bool MayRefuseFrame(const Bytes& frame, size_t cut = 0) {
   return MayRefuse(frame.data(), static_cast<uint32_t>(frame.size() - cut), Parsed(frame).packet);
 }
 
-// The worked packet of the header.
+// The worked example in refusal.h.
 TEST(Refusal, ResetsASyn) {
   const Bytes frame = Segment(Syn());
-  ASSERT_TRUE(May(frame));
+  ASSERT_TRUE(MayRefuseFrame(frame));
   Bytes out(kMaxTcpResetFrame);
   out.resize(MakeTcpReset(frame.data(), Parsed(frame).packet, kPortMac, out.data()));
   ASSERT_EQ(out.size(), 54U);
@@ -59,12 +59,12 @@ TEST(Refusal, ResetsASyn) {
             (Bytes{static_cast<uint8_t>(sum >> 8), static_cast<uint8_t>(sum)}));
 }
 
-TEST(Refusal, IsSilentAboutWhatIsNotWholeOrNotRight) {
-  EXPECT_FALSE(May(Segment(Syn()), 1));
-  EXPECT_FALSE(May(Segment(Syn(4)))) << "a reset";
+TEST(Refusal, SendsNoResetForTruncatedOrCorruptSegmentsOrResets) {
+  EXPECT_FALSE(MayRefuseFrame(Segment(Syn()), 1));
+  EXPECT_FALSE(MayRefuseFrame(Segment(Syn(4)))) << "a reset";
   Bytes wrong = Syn();
   wrong[17] = static_cast<uint8_t>(wrong[17] ^ 1);
-  EXPECT_FALSE(May(Segment(wrong)));
+  EXPECT_FALSE(MayRefuseFrame(Segment(wrong)));
 }
 
 }  // namespace

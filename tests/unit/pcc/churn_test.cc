@@ -7,7 +7,7 @@
 namespace fairlead::pcc {
 namespace {
 
-TEST(Churn, MixedKeepsAsManyBackendsAsThereShouldBe) {
+TEST(Churn, MixedKeepsTheNumberOfBackends) {
   Fleet fleet;
   Churn churn({ChurnKind::kMixed, 100, 2'000, 30'000}, 1, &fleet);
   for (uint64_t ms = 0; ms <= 2'000'000; ms += 1000) {
@@ -35,7 +35,7 @@ TEST(Churn, ADrainingBackendServesUntilItsDeadline) {
   EXPECT_EQ(addresses, (std::set<uint32_t>{0x0a000004, 0x0a000005, 0x0a000006}));
 }
 
-TEST(Churn, AFlappingBackendComesBack) {
+TEST(Churn, AFlappingBackendReturns) {
   Fleet fleet;
   Churn churn({ChurnKind::kFlaps, 5, 100'000, 30'000}, 1, &fleet);
   churn.Advance(100'000);

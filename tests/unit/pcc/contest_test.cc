@@ -1,4 +1,4 @@
-// Small contests whose outcome can be told with a pencil.
+// Small contests whose result can be computed by hand.
 #include "bench/pcc/contest.h"
 
 #include <vector>
@@ -14,8 +14,9 @@ namespace {
 
 constexpr uint32_t kIdleTicks = 10 * kTicksPerSecond;
 
-// Two balancers, backends A and B; C comes. `moved`: a hash whose slot goes from A to C, and whose
-// router sends it to balancer 0 while both are there, to 1 when 0 is lost.
+// Two balancers with backends A and B, to which C is added. A *moved* hash is one whose slot goes
+// from A to C. Its router sends it to balancer 0 while there are two, and to balancer 1 when 0 is
+// lost.
 class ContestTest : public ::testing::Test {
  protected:
   ContestTest() {
@@ -24,8 +25,8 @@ class ContestTest : public ::testing::Test {
     contest_.Publish(tick_);
   }
 
-  // Brings C in and finds two flows' hashes of the kind above: the first may begin before, so the
-  // fleet is put back.
+  // Finds two moved hashes. Adds C to another fleet, because a test can begin a flow before it adds
+  // C to fleet_.
   std::vector<FlowHash> FindMoved() {
     Fleet other;
     other.Add(0x0a000001, 10);
@@ -61,7 +62,7 @@ class ContestTest : public ::testing::Test {
 
 using Counts = std::vector<uint64_t>;  // maglev, lru, fairlead, fairlead+agent
 
-TEST_F(ContestTest, OfOneBalancerOnlyMaglevBreaksWhatAChangeMoves) {
+TEST_F(ContestTest, WithOneBalancerOnlyMaglevBreaksAMovedFlow) {
   const std::vector<FlowHash> moved = FindMoved();
   Flow before{.hash = moved[0]};
   Send(&before, PacketKind::kSyn);
@@ -75,9 +76,9 @@ TEST_F(ContestTest, OfOneBalancerOnlyMaglevBreaksWhatAChangeMoves) {
   Send(&after, PacketKind::kData);
   EXPECT_EQ(Broken(), (Counts{1, 0, 0, 0}));
   Send(&before, PacketKind::kData);
-  EXPECT_EQ(Broken(), (Counts{1, 0, 0, 0})) << "a flow counts once";
-  // Fairlead asked its table for the three packets after the change of `before`, twice, and `after`,
-  // twice; the LRU for each.
+  EXPECT_EQ(Broken(), (Counts{1, 0, 0, 0})) << "a flow must count once";
+  // Fairlead looked up the four packets after the change: two of `before` and two of `after`. The
+  // LRU looked up all five packets.
   EXPECT_EQ(contest_.result().systems[kFairlead].lookups, 4U);
   EXPECT_EQ(contest_.result().systems[kLru].lookups, 5U);
   contest_.Sweep(tick_);
@@ -85,7 +86,7 @@ TEST_F(ContestTest, OfOneBalancerOnlyMaglevBreaksWhatAChangeMoves) {
   EXPECT_EQ(contest_.result().systems[kLru].peak_records, 2U);
 }
 
-TEST_F(ContestTest, AnotherBalancerKnowsTheOldFlowAndTheAgentFindsTheNewOne) {
+TEST_F(ContestTest, AnotherBalancerKeepsTheOldFlowAndTheAgentTheNewFlow) {
   const std::vector<FlowHash> moved = FindMoved();
   Flow before{.hash = moved[0]};
   Send(&before, PacketKind::kSyn);
@@ -95,7 +96,8 @@ TEST_F(ContestTest, AnotherBalancerKnowsTheOldFlowAndTheAgentFindsTheNewOne) {
   Send(&after, PacketKind::kSyn);
   contest_.Lose(0);
   ASSERT_EQ(contest_.BalancerOf(moved[0]), 1U);
-  // Balancer 1 has seen neither. LRU and Maglev say C, Fairlead A; with agents A passes on to C.
+  // Balancer 1 has seen neither flow. LRU and Maglev select C, Fairlead selects A. With agents, A
+  // passes the packet on to C.
   Send(&before, PacketKind::kData);
   EXPECT_EQ(Broken(), (Counts{1, 1, 0, 0}));
   Send(&after, PacketKind::kData);
@@ -103,7 +105,7 @@ TEST_F(ContestTest, AnotherBalancerKnowsTheOldFlowAndTheAgentFindsTheNewOne) {
   EXPECT_EQ(contest_.result().second_chances, 1U);
 }
 
-TEST_F(ContestTest, WithoutAListTheSecondChanceIsNone) {
+TEST_F(ContestTest, WithoutAListThereIsNoSecondChance) {
   setup_.second_chance = false;
   Contest contest(setup_, &fleet_);
   contest.Publish(tick_);
@@ -117,7 +119,7 @@ TEST_F(ContestTest, WithoutAListTheSecondChanceIsNone) {
   EXPECT_EQ(contest.result().systems[kAgent].broken, 1U);
 }
 
-TEST_F(ContestTest, AFlowWhoseBackendGoesIsLostForAllAndBrokenForNone) {
+TEST_F(ContestTest, AFlowWhoseBackendIsRemovedCountsAsLostAndNotAsBroken) {
   const std::vector<FlowHash> moved = FindMoved();
   Flow flow{.hash = moved[0]};
   Send(&flow, PacketKind::kSyn);
@@ -128,7 +130,7 @@ TEST_F(ContestTest, AFlowWhoseBackendGoesIsLostForAllAndBrokenForNone) {
   EXPECT_EQ(Broken(), (Counts{0, 0, 0, 0}));
 }
 
-TEST_F(ContestTest, ASilenceOfMoreThanTheIdleTimeoutBreaksAMovedFlowButForTheAgent) {
+TEST_F(ContestTest, AMovedFlowThatIsSilentForTooLongBreaksWithoutTheAgent) {
   const std::vector<FlowHash> moved = FindMoved();
   Flow flow{.hash = moved[0]};
   Send(&flow, PacketKind::kSyn);
@@ -136,12 +138,12 @@ TEST_F(ContestTest, ASilenceOfMoreThanTheIdleTimeoutBreaksAMovedFlowButForTheAge
   contest_.Publish(++tick_);
   tick_ += kIdleTicks + 1;
   contest_.Sweep(tick_);    // pinned
-  contest_.Sweep(++tick_);  // still: its former owner counts for 3 T
+  contest_.Sweep(++tick_);  // still pinned: its former owner counts for 3 T
   Send(&flow, PacketKind::kData);
   EXPECT_EQ(Broken(), (Counts{1, 0, 1, 0}));
 }
 
-TEST_F(ContestTest, ABalancerThatComesBackEmptyTakesTheCurrentOwnerForTheOldOne) {
+TEST_F(ContestTest, ABalancerThatReturnsEmptyBreaksAMovedFlow) {
   const std::vector<FlowHash> moved = FindMoved();
   Flow kept{.hash = moved[0]};
   Flow empty{.hash = moved[1]};
@@ -159,7 +161,7 @@ TEST_F(ContestTest, ABalancerThatComesBackEmptyTakesTheCurrentOwnerForTheOldOne)
   EXPECT_EQ(Broken(), (Counts{2, 1, 1, 1}));
 }
 
-TEST(Accepts, PassesOnUntilSomebodyHasTheSocketOrNobodyIsLeft) {
+TEST(Accepts, PassesOnUntilABackendHasTheSocketOrNoneIsLeft) {
   const std::vector<uint32_t> candidates{5, 6, 7};
   EXPECT_EQ(Accepts(4, candidates, 4), 4U);
   EXPECT_EQ(Accepts(4, candidates, 6), 6U);

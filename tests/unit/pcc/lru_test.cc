@@ -8,7 +8,7 @@ namespace {
 
 constexpr uint32_t kIdle = 100;
 
-TEST(LruTable, ForgetsWhoWasSilentLongest) {
+TEST(LruTable, EvictsTheFlowThatWasSilentForLongest) {
   LruTable table(2, kIdle);
   EXPECT_FALSE(table.Insert(11, 1, 0));
   EXPECT_FALSE(table.Insert(12, 2, 1));
@@ -19,7 +19,7 @@ TEST(LruTable, ForgetsWhoWasSilentLongest) {
   EXPECT_EQ(*table.Find(13, 4, false), 3U);
 }
 
-TEST(LruTable, TakesOutWhoHasEnded) {
+TEST(LruTable, RemovesAFlowThatHasEnded) {
   LruTable table(4, kIdle);
   table.Insert(11, 1, 0);
   table.Find(11, 5, true);
@@ -30,13 +30,14 @@ TEST(LruTable, TakesOutWhoHasEnded) {
   EXPECT_EQ(table.Find(11, 6 + kClosingTicks, false), nullptr);
 }
 
-TEST(LruTable, KeepsTheIdleButDoesNotCountThem) {
+TEST(LruTable, KeepsIdleFlowsButDoesNotCountThem) {
   LruTable table(2, kIdle);
   table.Insert(11, 1, 0);
   table.Insert(12, 2, 60);
   table.Expire(kIdle + 1);
   EXPECT_EQ(table.live(), 1U);
-  EXPECT_FALSE(table.Insert(13, 3, kIdle + 2)) << "the idle one goes first, and is no live one";
+  EXPECT_FALSE(table.Insert(13, 3, kIdle + 2))
+      << "the idle flow must go first, so no live flow is evicted";
   EXPECT_EQ(table.Find(11, kIdle + 3, false), nullptr);
   ASSERT_NE(table.Find(12, kIdle + 3, false), nullptr);
   EXPECT_EQ(table.live(), 2U);
@@ -51,7 +52,7 @@ TEST(LruTable, AnIdleFlowThatSendsAgainCountsAgain) {
   EXPECT_EQ(table.live(), 1U);
 }
 
-TEST(LruTable, StartsAnewAfterClear) {
+TEST(LruTable, IsEmptyAfterClear) {
   LruTable table(2, kIdle);
   table.Insert(11, 1, 0);
   table.Clear();

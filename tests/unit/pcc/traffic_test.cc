@@ -47,7 +47,7 @@ TEST(Traffic, FlowsBeginWithASynAndEndWithAFin) {
   EXPECT_GT(ended, 1000U);
 }
 
-TEST(Traffic, NobodyIsSilentForLongerThanItsKeepAlive) {
+TEST(Traffic, NoFlowIsSilentForLongerThanItsKeepAlive) {
   FlowModel model;
   model.arrivals_per_s = 20;
   model.idle_share = 0.3;
@@ -63,22 +63,22 @@ TEST(Traffic, NobodyIsSilentForLongerThanItsKeepAlive) {
   EXPECT_GT(gaps, 10'000U);
 }
 
-TEST(Traffic, LivesAsItsSourceSays) {
+TEST(Traffic, FlowsStartAndEndAtTheRatesOfTheModel) {
   FlowModel model;
   model.arrivals_per_s = 200;
   model.idle_share = 0;
   model.vanish_share = 0;
   size_t flows = 0;
-  size_t dragonflies = 0;
+  size_t short_flows = 0;
   for (const auto& [hash, seen] : Watch(model, 3, 30 * kStepsPerSecond)) {
     const uint32_t born = seen.packets.front().first;
     if (born > 20 * kStepsPerSecond) continue;
     ++flows;
     const bool ended = seen.packets.back().second == PacketKind::kFin;
-    dragonflies += ended && seen.packets.back().first - born < 2 * kStepsPerSecond ? 1 : 0;
+    short_flows += ended && seen.packets.back().first - born < 2 * kStepsPerSecond ? 1 : 0;
   }
   EXPECT_NEAR(static_cast<double>(flows), 4000, 200);
-  EXPECT_NEAR(static_cast<double>(dragonflies) / static_cast<double>(flows), 0.45, 0.03);
+  EXPECT_NEAR(static_cast<double>(short_flows) / static_cast<double>(flows), 0.45, 0.03);
 }
 
 TEST(Traffic, IsTheSameForTheSameSeed) {
@@ -95,19 +95,19 @@ TEST(Traffic, IsTheSameForTheSameSeed) {
   EXPECT_NE(packets(7), packets(8));
 }
 
-TEST(Traffic, TheStartPopulationIsAsLargeAsWhatTheModelLeadsTo) {
+TEST(Traffic, TheStartPopulationIsAsLargeAsTheOneThatTheModelReaches) {
   FlowModel model;
   model.arrivals_per_s = 50;
   model.duration_max_s = 300;
-  Traffic settled(model, 5);
+  Traffic started(model, 5);
   uint32_t admitted = 0;
-  settled.StartPopulation([&](Flow* flow) { admitted += flow->packets == 2 ? 1 : 0; });
+  started.StartPopulation([&](Flow* flow) { admitted += flow->packets == 2 ? 1 : 0; });
   Traffic grown(model, 6);
   for (uint32_t step = 0; step < 400 * kStepsPerSecond; ++step) {
     grown.Step([](Flow*, PacketKind) { return true; });
   }
-  EXPECT_EQ(settled.live(), admitted);
-  EXPECT_NEAR(settled.live(), grown.live(), grown.live() * 0.1);
+  EXPECT_EQ(started.live(), admitted);
+  EXPECT_NEAR(started.live(), grown.live(), grown.live() * 0.1);
 }
 
 std::vector<uint32_t> Picks(const Ecmp& ecmp) {
@@ -117,7 +117,7 @@ std::vector<uint32_t> Picks(const Ecmp& ecmp) {
   return picks;
 }
 
-TEST(Ecmp, ResilientMovesOnlyTheFlowsOfTheLost) {
+TEST(Ecmp, ResilientMovesOnlyTheFlowsOfTheLostBalancer) {
   Ecmp ecmp(4, false);
   const std::vector<uint32_t> before = Picks(ecmp);
   ecmp.SetAlive(2, false);
@@ -133,7 +133,7 @@ TEST(Ecmp, ResilientMovesOnlyTheFlowsOfTheLost) {
   EXPECT_EQ(Picks(ecmp), before);
 }
 
-TEST(Ecmp, FullRehashMovesNearlyAll) {
+TEST(Ecmp, FullRehashMovesMostFlows) {
   Ecmp ecmp(4, true);
   const std::vector<uint32_t> before = Picks(ecmp);
   ecmp.SetAlive(2, false);

@@ -4,11 +4,12 @@
 #include <cstdlib>
 #include <new>
 
-// clang's TSan links its own operator new, which cannot be replaced, but tells of each allocation.
+// clang's TSan links its own operator new. It cannot be replaced, but it calls a hook for each
+// allocation.
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
 #include <sanitizer/allocator_interface.h>
-#define FAIRLEAD_ALLOCATIONS_ARE_TOLD
+#define FAIRLEAD_HAS_ALLOCATION_HOOKS
 #endif
 #endif
 
@@ -16,7 +17,7 @@ namespace {
 std::atomic<uint64_t> allocation_count{0};
 }  // namespace
 
-#ifdef FAIRLEAD_ALLOCATIONS_ARE_TOLD
+#ifdef FAIRLEAD_HAS_ALLOCATION_HOOKS
 
 namespace fairlead::testing {
 

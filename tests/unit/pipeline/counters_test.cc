@@ -1,4 +1,4 @@
-// What is counted for whom, and that nothing is allocated on the way.
+// The counters of services and backends. Also checks that no packet allocates memory.
 #include <map>
 
 #include "tests/unit/pipeline/allocation_count.h"
@@ -10,9 +10,9 @@ namespace {
 using slow::Bytes;
 using slow::Ip4;
 using slow::operator+;
-using testing::Fate;
 using testing::MakeBackend;
 using testing::MakeService;
+using testing::PacketResult;
 using testing::PipelineFixture;
 
 constexpr uint32_t kBackends = 4;
@@ -42,7 +42,7 @@ class CountersTest : public PipelineFixture {
   }
 
   // The last byte of the MAC that the frame went to: the backend's id.
-  static uint32_t BackendOf(const Fate& fate) {
+  static uint32_t BackendOf(const PacketResult& fate) {
     EXPECT_EQ(fate.verdict, Verdict::kForward);
     return fate.frame[5];
   }
@@ -107,8 +107,8 @@ struct TrackingCase {
   Tracking tracking;
 };
 
-// Under every policy, connection by connection: what was there stays, what comes is new.
-TEST_F(CountersTest, KeepsFlowsWhereTheyAreWhenTheirSlotMoves) {
+// Under every policy, old connections stay on their backend and new ones get the new owner.
+TEST_F(CountersTest, KeepsFlowsOnTheirBackendWhenTheirSlotChangesItsOwner) {
   for (const TrackingCase& row : {TrackingCase{HashPolicy::kFiveTuple, Tracking::kAll},
                                   TrackingCase{HashPolicy::kFiveTuple, Tracking::kAdaptive},
                                   TrackingCase{HashPolicy::kThreeTuple, Tracking::kAdaptive},
@@ -128,7 +128,7 @@ TEST_F(CountersTest, KeepsFlowsWhereTheyAreWhenTheirSlotMoves) {
     input.services[0].backends[0].state = BackendState::kDraining;
     Use(input);
     for (int n = 0; n < 200; ++n) {
-      // New connections of the same clients in between, and one that ends.
+      // In between, the same client opens a new connection and closes it.
       EXPECT_NE(BackendOf(Process(Tcp(client(n), port(n + 200), kTcpSyn, frontend_))), 1u);
       EXPECT_NE(BackendOf(Process(Tcp(client(n), port(n + 200), kTcpFin, frontend_))), 1u);
       EXPECT_EQ(BackendOf(Process(Tcp(client(n), port(n), kTcpAck, frontend_))),
@@ -143,7 +143,7 @@ struct PolicyCase {
   bool frontend_matters;
 };
 
-TEST_F(CountersTest, ChoosesByWhatTheHashPolicyLooksAt) {
+TEST_F(CountersTest, SelectsByTheFieldsOfTheHashPolicy) {
   for (const PolicyCase& row : {PolicyCase{HashPolicy::kFiveTuple, true, true},
                                 PolicyCase{HashPolicy::kThreeTuple, false, true},
                                 PolicyCase{HashPolicy::kSourceIp, false, false}}) {
@@ -158,7 +158,7 @@ TEST_F(CountersTest, ChoosesByWhatTheHashPolicyLooksAt) {
       port_differs += BackendOf(Process(Tcp(client, 1000, kTcpSyn, frontend_, 443))) != first;
       frontend_differs += BackendOf(Process(Tcp(client, 1000, kTcpSyn, second_))) != first;
     }
-    // With four backends three of four differ where the policy looks.
+    // With four backends, three of four flows change the backend if the policy hashes the field.
     EXPECT_EQ(port_differs > 100, row.ports_matter) << port_differs;
     EXPECT_EQ(port_differs == 0, !row.ports_matter) << port_differs;
     EXPECT_EQ(frontend_differs > 50, row.frontend_matters) << frontend_differs;
@@ -190,11 +190,11 @@ TEST_F(CountersTest, AllocatesNothingPerPacket) {
         buffers.emplace_back(Tcp({198, 51, 100, static_cast<uint8_t>(i)}, i, 0, frontend_, i));
     }
   }
-  Process(buffers);  // fills burst_, and touches what is touched lazily
+  Process(buffers);  // fills burst_, and initialises what is initialised on first use
   const uint64_t before = testing::AllocationCount();
   ProcessBurst(context_, burst_);
   EXPECT_EQ(testing::AllocationCount(), before);
-  { const Bytes counted(1); }  // the count does count
+  { const Bytes counted(1); }  // the counter works
   EXPECT_EQ(testing::AllocationCount(), before + 1);
 }
 

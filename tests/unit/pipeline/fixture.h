@@ -1,7 +1,7 @@
-// Frames through the real stages, without DPDK: each in a heap block of exactly its size (so that
-// ASan sees a byte too far), with the conservation law asserted after every burst.
+// Sends frames through the real stages, without DPDK. Each frame's buffer is a heap block, so that
+// ASan detects an access outside it. The conservation law is checked after every burst.
 //
-// Port 0 "wan" is 02:00:00:00:00:01 (what slow::Ethernet sends to), has 192.0.2.1, 2001:db8:f::1 and
+// Port 0 "wan" is 02:00:00:00:00:01 (slow::Ethernet sends to it), has 192.0.2.1, 2001:db8:f::1 and
 // the gateway 02:00:00:00:00:fe; port 1 "lan" is 02:00:00:00:00:a1 with MTU 1400, 10.0.0.254 and
 // 2001:db8:a::fe. Backend 10.0.0.N (and 2001:db8:a::N) has MAC 02:00:00:00:01:N.
 #pragma once
@@ -50,8 +50,8 @@ struct Buffer {
   uint32_t length;
 };
 
-// What became of one packet.
-struct Fate {
+// The result of one packet.
+struct PacketResult {
   Verdict verdict;
   DropReason reason;
   uint16_t egress_port;
@@ -87,7 +87,7 @@ class PipelineFixture : public TablesFixture {
                                   uint16_t vlan = 0) {
     return ResolvedAt("10.0.0." + std::to_string(n), id, n, interface, vlan);
   }
-  // The same with whatever endpoint.
+  // The same with any endpoint.
   static SnapshotBackend ResolvedAt(const std::string& endpoint, uint32_t id, int n,
                                     const std::string& interface = "", uint16_t vlan = 0) {
     SnapshotBackend backend = MakeBackend(id, endpoint);
@@ -104,8 +104,8 @@ class PipelineFixture : public TablesFixture {
     context_.tables = tables_.get();
   }
 
-  // Up to kMaxBurst buffers as one burst that came in at `port`.
-  std::vector<Fate> Process(std::vector<Buffer>& buffers, uint16_t port = 0) {
+  // Processes up to kMaxBurst buffers as one burst that was received at `port`.
+  std::vector<PacketResult> Process(std::vector<Buffer>& buffers, uint16_t port = 0) {
     EXPECT_LE(buffers.size(), kMaxBurst);
     burst_.count = static_cast<uint32_t>(buffers.size());
     for (uint32_t i = 0; i < burst_.count; ++i) {
@@ -120,14 +120,14 @@ class PipelineFixture : public TablesFixture {
       burst_.handle[i] = buffer.tail.empty() ? nullptr : &buffer.tail;
     }
     ProcessBurst(context_, burst_);
-    return Judge();
+    return CollectResults();
   }
-  // Fragments that wait no longer, at most a burst of them.
-  std::vector<Fate> Release(bool all = false) {
+  // Processes fragments that no longer wait, at most one burst.
+  std::vector<PacketResult> Release(bool all = false) {
     held_ -= ReleaseFragments(context_, burst_, all);
-    return Judge();
+    return CollectResults();
   }
-  Fate Process(const Bytes& frame, uint16_t port = 0) {
+  PacketResult Process(const Bytes& frame, uint16_t port = 0) {
     std::vector<Buffer> buffers = {Buffer(frame)};
     return Process(buffers, port)[0];
   }
@@ -161,11 +161,11 @@ class PipelineFixture : public TablesFixture {
   uint64_t held_ = 0;     // fragments that wait
 
  private:
-  std::vector<Fate> Judge() {
-    std::vector<Fate> fates;
+  std::vector<PacketResult> CollectResults() {
+    std::vector<PacketResult> fates;
     for (uint32_t i = 0; i < burst_.count; ++i) {
       const Verdict verdict = burst_.verdict[i];
-      leaving_ += verdict == Verdict::kForward || verdict == Verdict::kReply ? 1 : 0;
+      leaving_ += verdict == Verdict::kForward || verdict == Verdict::kAnswer ? 1 : 0;
       held_ += verdict == Verdict::kHeld ? 1 : 0;
       EXPECT_EQ(verdict == Verdict::kDrop, burst_.reason[i] != DropReason::kNone);
       fates.push_back({verdict, burst_.reason[i], burst_.egress_port[i], WholeFrame(i)});
@@ -182,7 +182,7 @@ class PipelineFixture : public TablesFixture {
     return fates;
   }
 
-  // Over all segments, without what lies behind frame_length (TakeFrame cuts it off).
+  // All segments of the frame, without the bytes behind frame_length (TakeFrame removes them).
   Bytes WholeFrame(uint32_t i) const {
     Bytes frame(burst_.frame[i], burst_.frame[i] + burst_.linear_length[i]);
     if (burst_.frame_length[i] > frame.size()) {
@@ -192,7 +192,7 @@ class PipelineFixture : public TablesFixture {
     return frame;
   }
 
-  // rx + generated = tx + sum(drops) + to_kernel, and what waits
+  // rx + generated = tx + sum(drops) + to_kernel + waiting fragments
   void ExpectConservation() const {
     const PacketTotals& totals = counters_.totals;
     uint64_t drops = 0;

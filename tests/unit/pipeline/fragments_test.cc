@@ -1,4 +1,4 @@
-// All fragments of a datagram follow its first one, whenever they come.
+// All fragments of a datagram go where its first fragment goes, in whatever order they come.
 #include "tests/unit/pipeline/modes.h"
 
 namespace fairlead {
@@ -9,7 +9,6 @@ using slow::operator+;
 using testing::Backend4;
 using testing::Backend6;
 using testing::Behind;
-using testing::Fate;
 using testing::Frontend4;
 using testing::Frontend6;
 using testing::kClient4;
@@ -17,10 +16,11 @@ using testing::kClient6;
 using testing::kModeRows;
 using testing::ModeRow;
 using testing::ModesFixture;
+using testing::PacketResult;
 
 constexpr size_t kPart = 800;  // bytes of each fragment but the last
 
-// The UDP datagram in three fragments, Ethernet frames in order.
+// A UDP datagram in three fragments, as Ethernet frames in order.
 std::vector<Bytes> Fragments(bool v6, const Bytes& source, const Bytes& destination, uint32_t id,
                              uint16_t source_port = 40000, uint16_t destination_port = 80,
                              uint8_t ttl = 64) {
@@ -69,8 +69,8 @@ class FragmentsTest : public ModesFixture {
     ForEachMode([&](const ModeRow& row, bool v6) { check(row, v6, ++id); });
   }
 
-  // The inner packet is `frame`'s, but for what the mode changes in every fragment.
-  void ExpectPassed(const ModeRow& row, bool v6, const Fate& fate, const Bytes& frame) {
+  // Checks that the inner packet equals `frame`'s, except for what the mode changes.
+  void ExpectPassed(const ModeRow& row, bool v6, const PacketResult& fate, const Bytes& frame) {
     ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
     EXPECT_EQ(fate.frame[5], row.backend);
     const Bytes inner = Behind(fate.frame, 14 + row.overhead);
@@ -93,14 +93,14 @@ class FragmentsTest : public ModesFixture {
   }
 
   // GUE's source port, which all fragments share.
-  static uint16_t OuterPort(const ModeRow& row, const Fate& fate) {
+  static uint16_t OuterPort(const ModeRow& row, const PacketResult& fate) {
     return slow::Get16(fate.frame, 14 + row.overhead - 12);
   }
 };
 
-TEST_F(FragmentsTest, FollowTheFirstOne) {
+TEST_F(FragmentsTest, FollowTheFirstFragment) {
   ForEach([&](const ModeRow& row, bool v6, uint32_t id) {
-    std::vector<Fate> fates;
+    std::vector<PacketResult> fates;
     const std::vector<Bytes> frames = ToFrontend(row, v6, id);
     for (const Bytes& frame : frames) {
       fates.push_back(Process(frame));
@@ -110,57 +110,57 @@ TEST_F(FragmentsTest, FollowTheFirstOne) {
     EXPECT_EQ(OuterPort(row, fates[1]), OuterPort(row, fates[0]));
     EXPECT_EQ(OuterPort(row, fates[2]), OuterPort(row, fates[0]));
   });
-  EXPECT_TRUE(fragments_.idle());
+  EXPECT_TRUE(fragments_.empty());
 }
 
-TEST_F(FragmentsTest, WaitForTheFirstOne) {
+TEST_F(FragmentsTest, WaitForTheFirstFragment) {
   ForEach([&](const ModeRow& row, bool v6, uint32_t id) {
     const std::vector<Bytes> frames = ToFrontend(row, v6, id);
     EXPECT_EQ(Process(frames[2]).verdict, Verdict::kHeld);
     EXPECT_EQ(Process(frames[1]).verdict, Verdict::kHeld);
     EXPECT_TRUE(Release().empty());
     ExpectPassed(row, v6, Process(frames[0]), frames[0]);
-    const std::vector<Fate> released = Release();
+    const std::vector<PacketResult> released = Release();
     ASSERT_EQ(released.size(), 2u);
     ExpectPassed(row, v6, released[0], frames[2]);
     ExpectPassed(row, v6, released[1], frames[1]);
   });
-  EXPECT_TRUE(fragments_.idle());
-  EXPECT_EQ(counters_.totals.rx_packets, 3u * 12);  // each once
+  EXPECT_TRUE(fragments_.empty());
+  EXPECT_EQ(counters_.totals.rx_packets, 3u * 12);  // each fragment counts once
 }
 
-TEST_F(FragmentsTest, WaitWithinOneBurstToo) {
+TEST_F(FragmentsTest, FollowAFirstFragmentThatIsLaterInTheSameBurst) {
   const std::vector<Bytes> frames = ToFrontend(kModeRows[3], false, 7);
   std::vector<testing::Buffer> buffers;
   for (const size_t i : {2U, 0U, 1U}) buffers.emplace_back(frames[i]);
-  const std::vector<Fate> fates = Process(buffers);
-  // The first one's decision is there before any later one of its burst is looked at.
+  const std::vector<PacketResult> fates = Process(buffers);
+  // The first fragment's decision is recorded before its burst's later fragments are looked up.
   ExpectPassed(kModeRows[3], false, fates[0], frames[2]);
   ExpectPassed(kModeRows[3], false, fates[1], frames[0]);
   ExpectPassed(kModeRows[3], false, fates[2], frames[1]);
 }
 
-TEST_F(FragmentsTest, AreDroppedWhenTheFirstOneDoesNotCome) {
+TEST_F(FragmentsTest, AreDroppedIfTheFirstFragmentDoesNotCome) {
   const std::vector<Bytes> frames = ToFrontend(kModeRows[0], false, 7);
   EXPECT_EQ(Process(frames[1]).verdict, Verdict::kHeld);
   context_.now_tick += FragmentStoreSettings().wait_ticks;
-  const std::vector<Fate> fates = Release();
+  const std::vector<PacketResult> fates = Release();
   ASSERT_EQ(fates.size(), 1u);
   EXPECT_EQ(fates[0].reason, DropReason::k_fragment_timeout);
   EXPECT_EQ(held_, 0u);
 }
 
-TEST_F(FragmentsTest, AreDroppedAtTheEnd) {
+TEST_F(FragmentsTest, AreDroppedAtExit) {
   Process(ToFrontend(kModeRows[0], false, 7)[1]);
   Process(ToFrontend(kModeRows[0], true, 7)[2]);
-  const std::vector<Fate> fates = Release(true);
+  const std::vector<PacketResult> fates = Release(true);
   ASSERT_EQ(fates.size(), 2u);
-  for (const Fate& fate : fates) EXPECT_EQ(fate.reason, DropReason::k_fragment_timeout);
-  EXPECT_TRUE(fragments_.idle());
+  for (const PacketResult& fate : fates) EXPECT_EQ(fate.reason, DropReason::k_fragment_timeout);
+  EXPECT_TRUE(fragments_.empty());
 }
 
-TEST_F(FragmentsTest, OfOneDatagramGoWhereItsFirstFirstFragmentWent) {
-  // Four backends, so that other ports mostly mean another backend.
+TEST_F(FragmentsTest, FollowTheEarlierOfTwoFirstFragments) {
+  // Four backends, so that other ports usually select another backend.
   SnapshotInput input = Input();
   for (int n = 11; n < 14; ++n) {
     ServiceOf(&input, "dsr").backends.push_back(Resolved(static_cast<uint32_t>(n), n));
@@ -169,14 +169,14 @@ TEST_F(FragmentsTest, OfOneDatagramGoWhereItsFirstFirstFragmentWent) {
   for (uint16_t port = 1000; port < 1020; ++port) {
     const std::vector<Bytes> frames = ToFrontend(kModeRows[0], false, port, port);
     const uint8_t first = Process(frames[0]).frame[5];
-    // Another first fragment of the same datagram, with other ports, follows; it changes nothing.
+    // A second first fragment of the datagram, with other ports, changes nothing.
     EXPECT_EQ(Process(ToFrontend(kModeRows[0], false, port, 7)[0]).frame[5], first);
     EXPECT_EQ(Process(frames[1]).frame[5], first);
     EXPECT_EQ(Process(frames[2]).frame[5], first);
   }
 }
 
-TEST_F(FragmentsTest, OfADrainedAwayBackendAreDropped) {
+TEST_F(FragmentsTest, AreDroppedIfTheirBackendGoesDown) {
   const std::vector<Bytes> frames = ToFrontend(kModeRows[0], false, 7);
   Process(frames[0]);
   SnapshotInput input = Input();
@@ -185,7 +185,7 @@ TEST_F(FragmentsTest, OfADrainedAwayBackendAreDropped) {
   EXPECT_EQ(Process(frames[1]).reason, DropReason::k_no_backend);
 }
 
-TEST_F(FragmentsTest, FirstOnesOfADownBackendCountForTheirService) {
+TEST_F(FragmentsTest, AreCountedAsDropsOfTheirServiceIfTheirBackendIsDown) {
   SnapshotInput input = Input();
   ServiceOf(&input, "dsr").backends.push_back(Resolved(11, 11));
   Use(input);
@@ -195,28 +195,28 @@ TEST_F(FragmentsTest, FirstOnesOfADownBackendCountForTheirService) {
     if (backend.next_hop->mac.bytes[5] == chosen) backend.state = BackendState::kDown;
   }
   Use(input);
-  // The datagram's decision stands, though the flow has another backend now.
+  // The datagram's decision stays, although the flow now has another backend.
   EXPECT_EQ(Process(first).reason, DropReason::k_no_backend);
   EXPECT_EQ(CountersOf("dsr").drops, 1u);
 }
 
-TEST_F(FragmentsTest, AreJudgedByTtlWhereTheModeDecrementsIt) {
+TEST_F(FragmentsTest, AreDroppedAtTtl1IfTheModeDecrementsIt) {
   for (const ModeRow& row : {kModeRows[0], kModeRows[1], kModeRows[5]}) {
     SCOPED_TRACE(row.name);
     Process(ToFrontend(row, false, row.frontend)[0]);
     const Bytes later =
         Fragments(false, kClient4, testing::Frontend4(row.frontend), row.frontend, 40000, 80, 1)[1];
-    const Fate fate = Process(later);
+    const PacketResult fate = Process(later);
     if (row.overhead != 0) {
       EXPECT_EQ(fate.verdict, Verdict::kForward);
     } else {
       EXPECT_EQ(fate.reason, DropReason::k_ttl_expired);
-      EXPECT_TRUE(made_.empty());  // never about a later fragment
+      EXPECT_TRUE(made_.empty());  // no ICMP error about a later fragment
     }
   }
 }
 
-TEST_F(FragmentsTest, AFloodOfThemIsBoundedAndHarmsNobodyElse) {
+TEST_F(FragmentsTest, AFloodIsBoundedAndDoesNotAffectOtherPackets) {
   const uint32_t most = FragmentStoreSettings().max_waiting;
   for (uint32_t id = 0; id < 3 * most; ++id) {
     Process(ToFrontend(kModeRows[0], false, id)[1]);
@@ -228,7 +228,7 @@ TEST_F(FragmentsTest, AFloodOfThemIsBoundedAndHarmsNobodyElse) {
   EXPECT_EQ(held_, fragments_.waiting());
 }
 
-TEST_F(FragmentsTest, BeyondWhatOneDatagramMayKeepWaitingAreDropped) {
+TEST_F(FragmentsTest, AreDroppedBeyondTheLimitOfADatagram) {
   const Bytes later = ToFrontend(kModeRows[0], false, 7)[1];
   for (uint32_t n = 0; n < FragmentStoreSettings().max_per_datagram; ++n) {
     EXPECT_EQ(Process(later).verdict, Verdict::kHeld);
@@ -236,14 +236,14 @@ TEST_F(FragmentsTest, BeyondWhatOneDatagramMayKeepWaitingAreDropped) {
   EXPECT_EQ(Process(later).reason, DropReason::k_fragment_evicted);
 }
 
-// Replies of nat backends in fragments: the port is in the first one only.
+// Fragmented replies of nat backends. Only the first fragment has the port.
 class ReplyFragmentsTest : public FragmentsTest {
  protected:
   static std::vector<Bytes> FromBackend(bool v6, uint32_t id, uint16_t port = 8080) {
     return v6 ? Fragments(true, Backend6(7), kClient6, id, port, 40000)
               : Fragments(false, Backend4(6), kClient4, id, port, 40000);
   }
-  static void ExpectFromFrontend(bool v6, const Fate& fate, const Bytes& frame) {
+  static void ExpectFromFrontend(bool v6, const PacketResult& fate, const Bytes& frame) {
     ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
     EXPECT_EQ(slow::Slice(fate.frame, 0, 6), (Bytes{2, 0, 0, 0, 0, 0xfe}));
     EXPECT_EQ(slow::Slice(fate.frame, v6 ? 22 : 26, v6 ? 16 : 4),
@@ -260,24 +260,24 @@ TEST_F(ReplyFragmentsTest, AreTranslatedInOrderAndOutOfOrder) {
     const std::vector<Bytes> late = FromBackend(v6, 51);
     EXPECT_EQ(Process(late[1]).verdict, Verdict::kHeld);
     ExpectFromFrontend(v6, Process(late[0]), late[0]);
-    const std::vector<Fate> released = Release();
+    const std::vector<PacketResult> released = Release();
     ASSERT_EQ(released.size(), 1u);
     ExpectFromFrontend(v6, released[0], late[1]);
   }
 }
 
-TEST_F(ReplyFragmentsTest, OfOtherPortsAreTheKernels) {
+TEST_F(ReplyFragmentsTest, FromOtherPortsGoToTheKernel) {
   const std::vector<Bytes> frames = FromBackend(false, 60, 5353);
   for (const Bytes& frame : frames) EXPECT_EQ(Process(frame).verdict, Verdict::kToKernel);
-  // And those whose first one does not come.
+  // So do fragments whose first fragment does not come.
   EXPECT_EQ(Process(FromBackend(false, 61)[1]).verdict, Verdict::kHeld);
-  const std::vector<Fate> fates = Release(true);
+  const std::vector<PacketResult> fates = Release(true);
   ASSERT_EQ(fates.size(), 1u);
   EXPECT_EQ(fates[0].verdict, Verdict::kToKernel);
 }
 
-// Its datagram may be none of nat's: not ours to drop.
-TEST_F(ReplyFragmentsTest, ThatFindNoRoomAreTheKernels) {
+// The datagram may not belong to a nat service, so it must not be dropped.
+TEST_F(ReplyFragmentsTest, GoToTheKernelBeyondTheLimitOfADatagram) {
   const Bytes later = FromBackend(false, 62)[1];
   for (uint32_t n = 0; n < FragmentStoreSettings().max_per_datagram; ++n) {
     EXPECT_EQ(Process(later).verdict, Verdict::kHeld);

@@ -1,5 +1,5 @@
-// ICMP errors to frontends go to the backend of the flow that they are about, in every mode.
-// (nat_mode_test.cc has what nat changes in them.)
+// ICMP errors to frontends go to the backend of the quoted flow, in every mode. nat_mode_test.cc
+// tests how nat translates them.
 #include "tests/unit/pipeline/modes.h"
 
 namespace fairlead {
@@ -9,17 +9,17 @@ using slow::Bytes;
 using slow::operator+;
 using testing::Behind;
 using testing::Buffer;
-using testing::Fate;
 using testing::kClient4;
 using testing::kClient6;
 using testing::MakeFrame;
 using testing::ModeRow;
 using testing::ModesFixture;
+using testing::PacketResult;
 
 const Bytes kRouter4 = {192, 0, 2, 254};
 const Bytes kRouter6 = {0x20, 1, 0xd, 0xb8, 0, 0xf, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfd};
 
-// An error about a reply of the frontend's to the client's port, quoting `quoted_l4` bytes of TCP.
+// An error about a frontend's reply to `client_port`. It quotes `quoted_l4` bytes of TCP.
 Bytes ErrorPacket(bool v6, uint8_t frontend_n, uint16_t client_port, size_t quoted_l4 = 8,
                   uint8_t ttl = 64) {
   const Bytes frontend = v6 ? testing::Frontend6(frontend_n) : testing::Frontend4(frontend_n);
@@ -53,11 +53,11 @@ class IcmpErrorsTest : public ModesFixture {};
 
 TEST_F(IcmpErrorsTest, ReachTheBackendInEveryMode) {
   ForEachMode([&](const ModeRow& row, bool v6) {
-    const Fate fate = Process(ErrorFrame(v6, row.frontend, 40000));
+    const PacketResult fate = Process(ErrorFrame(v6, row.frontend, 40000));
     ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
     EXPECT_EQ(fate.frame[5], row.backend);
     if (row.mode == ForwardingMode::kNat) return;
-    // Tunnels leave it as it is; dsr takes one from the TTL.
+    // Tunnels do not change the error; dsr decrements its TTL.
     const uint8_t ttl = row.overhead == 0 ? 63 : 64;
     EXPECT_EQ(Behind(fate.frame, 14 + row.overhead), ErrorPacket(v6, row.frontend, 40000, 8, ttl));
   });
@@ -75,7 +75,7 @@ TEST_F(IcmpErrorsTest, FollowTheirFlowAndRecordNothing) {
     owners.push_back(
         Process(MakeFrame({.frontend = 10, .flags = kTcpSyn, .client_port = port})).frame[5]);
   }
-  // Most slots move; recorded flows stay, and so do the errors about them.
+  // Most slots change their owner. Recorded flows and errors about them stay on their backend.
   service.backends.erase(service.backends.begin() + 1);
   service.backends.push_back(Resolved(99, 20));
   for (SnapshotBackend& backend : service.backends) {
@@ -84,7 +84,7 @@ TEST_F(IcmpErrorsTest, FollowTheirFlowAndRecordNothing) {
   Use(input);
   const uint64_t recorded = counters_.new_flows;
   for (uint16_t port = 1000; port < 1040; ++port) {
-    const Fate error = Process(ErrorFrame(false, 10, port));
+    const PacketResult error = Process(ErrorFrame(false, 10, port));
     ASSERT_EQ(error.verdict, Verdict::kForward);
     if (owners[port - 1000] != 11) {
       EXPECT_EQ(error.frame[5], owners[port - 1000]);
@@ -92,12 +92,12 @@ TEST_F(IcmpErrorsTest, FollowTheirFlowAndRecordNothing) {
   }
   for (uint16_t port = 2000; port < 2040; ++port) Process(ErrorFrame(false, 10, port));
   EXPECT_EQ(counters_.new_flows, recorded);
-  // A flow that an error came for before its first packet is still new.
+  // A flow is still new if an error came before its first packet.
   Process(MakeFrame({.frontend = 10, .flags = kTcpSyn, .client_port = 2000}));
   EXPECT_EQ(counters_.new_flows, recorded + 1);
 }
 
-TEST_F(IcmpErrorsTest, AreDroppedByTheirDefect) {
+TEST_F(IcmpErrorsTest, AreDroppedIfTheyAreInvalid) {
   Bytes bad_sum = ErrorFrame(false, 10, 40000);
   bad_sum.back() ^= 1;
   Bytes other_port =
@@ -120,16 +120,16 @@ TEST_F(IcmpErrorsTest, AreDroppedByTheirDefect) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.description);
-    const Fate fate = Process(row.frame);
+    const PacketResult fate = Process(row.frame);
     EXPECT_EQ(DropReasonName(fate.reason), DropReasonName(row.reason));
-    EXPECT_TRUE(made_.empty());  // nobody is told about an error
+    EXPECT_TRUE(made_.empty());  // no ICMP error about an ICMP error
   }
 }
 
-TEST_F(IcmpErrorsTest, AreGatheredFromTheirSegments) {
+TEST_F(IcmpErrorsTest, AreReadFromSeveralSegments) {
   std::vector<Buffer> buffers = {Buffer::Split(ErrorFrame(false, 22, 40000, 500), 392),
                                  Buffer::Split(ErrorFrame(true, 24, 40000, 500), 392)};
-  const std::vector<Fate> fates = Process(buffers);
+  const std::vector<PacketResult> fates = Process(buffers);
   ASSERT_EQ(fates[0].verdict, Verdict::kForward) << DropReasonName(fates[0].reason);
   EXPECT_EQ(Behind(fates[0].frame, 14 + 32), ErrorPacket(false, 22, 40000, 500));
   buffers_.can_gather = false;

@@ -1,6 +1,6 @@
-// BufferSource over plain memory: each buffer is a heap block of exactly the bytes that were asked
-// for, so that AddressSanitizer sees one too far. A packet's handle is the bytes behind its
-// contiguous ones, or null when it is contiguous.
+// BufferSource over plain memory. Each buffer is a heap block of exactly the requested size, so
+// that AddressSanitizer detects an access outside it. A packet's handle points to the bytes behind
+// its contiguous ones, or is null if the packet is contiguous.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +31,7 @@ class MemoryBuffers final : public BufferSource {
   void Free(void* handle) override {
     const auto found = std::find_if(made_.begin(), made_.end(),
                                     [&](const auto& block) { return block.get() == handle; });
-    ASSERT_NE(found, made_.end()) << "freed twice, or another's";
+    ASSERT_NE(found, made_.end()) << "freed twice, or not from Allocate";
     made_.erase(found);
     ++left;
   }
@@ -60,14 +60,14 @@ class MemoryBuffers final : public BufferSource {
     burst->ingress_port[i] = packet.port;
   }
 
-  // Frees what the pipeline made; its frames are no more.
+  // Frees the buffers of all frames that the pipeline made.
   void TakeBack() {
     left += static_cast<uint32_t>(made_.size());
     made_.clear();
   }
   size_t in_use() const { return made_.size(); }
 
-  uint32_t left = 1000;  // buffers that Allocate may still give
+  uint32_t left = 1000;  // buffers that Allocate can still provide
   bool can_gather = true;
 
  private:
@@ -87,12 +87,12 @@ class MemoryBuffers final : public BufferSource {
   }
 
   void Place(const Tail& frame, Burst* burst, uint32_t i) {
-    constexpr uint16_t kRoom = 128;  // as an mbuf has
-    placed_.emplace_back(kRoom + frame.size());
-    std::copy(frame.begin(), frame.end(), placed_.back().begin() + kRoom);
-    burst->frame[i] = placed_.back().data() + kRoom;
+    constexpr uint16_t kHeadroom = 128;  // as an mbuf has
+    placed_.emplace_back(kHeadroom + frame.size());
+    std::copy(frame.begin(), frame.end(), placed_.back().begin() + kHeadroom);
+    burst->frame[i] = placed_.back().data() + kHeadroom;
     burst->linear_length[i] = burst->frame_length[i] = static_cast<uint32_t>(frame.size());
-    burst->headroom[i] = kRoom;
+    burst->headroom[i] = kHeadroom;
     burst->tailroom[i] = 0;
     burst->nic_bad_ip_checksum[i] = false;
     burst->handle[i] = nullptr;

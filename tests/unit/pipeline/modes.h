@@ -23,7 +23,7 @@ inline const Bytes kClient6 = {0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,
 inline const Bytes kWan4 = {192, 0, 2, 1};
 inline const Bytes kWan6 = {0x20, 1, 0xd, 0xb8, 0, 0xf, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 inline Bytes Frontend4(uint8_t n) { return {203, 0, 113, n}; }
-// 2001:db8::N, N in hexadecimal notation of the same digits (::20 is N = 20).
+// 2001:db8::N with N's decimal digits as hexadecimal digits: N = 20 gives ::20.
 inline Bytes Frontend6(uint8_t n) {
   const auto digits = static_cast<uint8_t>(n / 10 * 16 + n % 10);
   return {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, digits};
@@ -51,8 +51,8 @@ inline constexpr ModeRow kModeRows[] = {
     {"nat6", 25, 7, ForwardingMode::kNat, true, 0},
 };
 
-// What goes into a packet of the tests.
-struct Wish {
+// The fields of a test packet.
+struct TestPacketFields {
   bool v6 = false;
   uint8_t frontend = 10;
   uint8_t protocol = kIpProtoTcp;
@@ -65,7 +65,7 @@ struct Wish {
   Bytes tcp_options = {};
 };
 
-inline Bytes MakeL4(const Wish& wish, const Bytes& source, const Bytes& destination) {
+inline Bytes MakeL4(const TestPacketFields& wish, const Bytes& source, const Bytes& destination) {
   const Bytes payload = slow::Payload(wish.payload);
   if (wish.protocol == kIpProtoUdp) {
     return slow::MakeUdp(source, destination, payload, wish.client_port, 80);
@@ -75,7 +75,7 @@ inline Bytes MakeL4(const Wish& wish, const Bytes& source, const Bytes& destinat
 }
 
 // The IP packet from the client to the frontend.
-inline Bytes MakePacket(const Wish& wish) {
+inline Bytes MakePacket(const TestPacketFields& wish) {
   if (wish.v6) {
     const Bytes to = Frontend6(wish.frontend);
     return slow::MakeIp6({.source = kClient6,
@@ -95,7 +95,7 @@ inline Bytes MakePacket(const Wish& wish) {
                         .flags_fragment = wish.fragment},
                        MakeL4(wish, kClient4, to));
 }
-inline Bytes MakeFrame(const Wish& wish) {
+inline Bytes MakeFrame(const TestPacketFields& wish) {
   return slow::Ethernet(wish.v6 ? kEtherTypeIpv6 : kEtherTypeIpv4) + MakePacket(wish);
 }
 inline Bytes Behind(const Bytes& bytes, size_t at) {

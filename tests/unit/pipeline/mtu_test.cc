@@ -1,5 +1,5 @@
-// What is larger than the egress MTU, and what has no TTL left: told to the sender to the byte, or
-// cut.
+// Packets larger than the egress MTU are cut, or the sender gets an ICMP error with the exact MTU.
+// The sender of a packet whose TTL expires gets an ICMP error too.
 #include <algorithm>
 
 #include "tests/unit/pipeline/modes.h"
@@ -11,7 +11,6 @@ using slow::Bytes;
 using slow::operator+;
 using testing::Behind;
 using testing::Buffer;
-using testing::Fate;
 using testing::kClient4;
 using testing::kClient6;
 using testing::kModeRows;
@@ -20,24 +19,25 @@ using testing::MakeFrame;
 using testing::MakePacket;
 using testing::ModeRow;
 using testing::ModesFixture;
-using testing::Wish;
+using testing::PacketResult;
+using testing::TestPacketFields;
 
 constexpr uint32_t kMtu = 1500;
 
-// Of the TCP packet that has `total` bytes of IP.
+// The payload of a TCP packet whose IP packet has `total` bytes.
 size_t PayloadFor(bool v6, uint32_t total) { return total - (v6 ? 60 : 40); }
 
 class MtuTest : public ModesFixture {
  protected:
-  // The one frame made is an ICMP error about `cause`, with the MTU where it has one.
-  void ExpectTold(const Bytes& cause, bool v6, uint8_t type, uint8_t code, uint32_t mtu) {
+  // Checks that the only made frame is an ICMP error about `cause`. `mtu`: 0 if the type has none.
+  void ExpectIcmpError(const Bytes& cause, bool v6, uint8_t type, uint8_t code, uint32_t mtu) {
     ASSERT_EQ(made_.size(), 1u);
     const Bytes& frame = made_[0].frame;
     EXPECT_EQ(made_[0].egress_port, 0);
     EXPECT_EQ(slow::Slice(frame, 0, 12), (Bytes{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1}));
     const size_t headers = v6 ? 48 : 28;
-    const size_t room = (v6 ? 1280 : 576) - headers;
-    const Bytes quoted = slow::Slice(cause, 14, std::min(room, cause.size() - 14));
+    const size_t max_quoted_bytes = (v6 ? 1280 : 576) - headers;
+    const Bytes quoted = slow::Slice(cause, 14, std::min(max_quoted_bytes, cause.size() - 14));
     const Bytes expected =
         v6 ? slow::MakeIp6({.source = testing::kWan6, .destination = kClient6, .next_header = 58},
                            slow::MakeIcmp6(testing::kWan6, kClient6, type, code, mtu, quoted))
@@ -51,7 +51,7 @@ class MtuTest : public ModesFixture {
   }
 };
 
-TEST_F(MtuTest, TellsTheSenderTheMtuLessTheExactOverhead) {
+TEST_F(MtuTest, SendsTheMtuLessTheExactOverhead) {
   ForEachMode([&](const ModeRow& row, bool v6) {
     const uint32_t fits = kMtu - row.overhead;
     const Bytes largest =
@@ -61,36 +61,36 @@ TEST_F(MtuTest, TellsTheSenderTheMtuLessTheExactOverhead) {
     const Bytes larger =
         MakeFrame({.v6 = v6, .frontend = row.frontend, .payload = PayloadFor(v6, fits + 1)});
     EXPECT_EQ(Process(larger).reason, DropReason::k_too_big);
-    ExpectTold(larger, v6, v6 ? 2 : 3, v6 ? 0 : 4, fits);
+    ExpectIcmpError(larger, v6, v6 ? 2 : 3, v6 ? 0 : 4, fits);
   });
 }
 
-TEST_F(MtuTest, TellsTheSenderOfASegmentedPacketJustTheSame) {
+TEST_F(MtuTest, SendsTheMtuForAPacketOfSeveralSegmentsToo) {
   const Bytes larger = MakeFrame({.frontend = 22, .payload = PayloadFor(false, 1469)});
   std::vector<Buffer> buffers = {Buffer::Split(larger, kMaxHeaderBytes)};
   EXPECT_EQ(Process(buffers)[0].reason, DropReason::k_too_big);
-  ExpectTold(larger, false, 3, 4, 1468);
+  ExpectIcmpError(larger, false, 3, 4, 1468);
   const Bytes larger6 = MakeFrame({.v6 = true, .frontend = 22, .payload = PayloadFor(true, 1469)});
   buffers = {Buffer::Split(larger6, kMaxHeaderBytes)};
   EXPECT_EQ(Process(buffers)[0].reason, DropReason::k_too_big);
-  ExpectTold(larger6, true, 2, 0, 1468);
+  ExpectIcmpError(larger6, true, 2, 0, 1468);
 }
 
-TEST_F(MtuTest, TellsTheSenderThatTheTtlRanOutWhereThePacketItselfIsForwarded) {
+TEST_F(MtuTest, SendsTimeExceededInModesThatDecrementTheTtl) {
   ForEachMode([&](const ModeRow& row, bool v6) {
     const Bytes frame = MakeFrame({.v6 = v6, .frontend = row.frontend, .ttl = 1});
-    const Fate fate = Process(frame);
+    const PacketResult fate = Process(frame);
     if (row.overhead != 0) {
       EXPECT_EQ(fate.verdict, Verdict::kForward);
       EXPECT_TRUE(made_.empty());
       return;
     }
     EXPECT_EQ(fate.reason, DropReason::k_ttl_expired);
-    ExpectTold(frame, v6, v6 ? 3 : 11, 0, 0);
+    ExpectIcmpError(frame, v6, v6 ? 3 : 11, 0, 0);
   });
 }
 
-TEST_F(MtuTest, SpeaksForTheFrontendWhereThePortHasNoAddress) {
+TEST_F(MtuTest, SendsErrorsFromTheFrontendIfThePortHasNoAddress) {
   views_[0].address_v4.reset();
   Process(MakeFrame({.frontend = 10, .ttl = 1}));
   ASSERT_EQ(made_.size(), 1u);
@@ -111,14 +111,14 @@ TEST_F(MtuTest, LimitsTheRateOfIcmpErrors) {
   EXPECT_EQ(counters_.totals.generated, 3u);
 }
 
-TEST_F(MtuTest, IsSilentWithoutABuffer) {
+TEST_F(MtuTest, SendsNoErrorWithoutABuffer) {
   buffers_.left = 0;
   EXPECT_EQ(Process(MakeFrame({.frontend = 10, .ttl = 1})).reason, DropReason::k_ttl_expired);
   EXPECT_TRUE(made_.empty());
   EXPECT_EQ(counters_.totals.generated, 0u);
 }
 
-// Pieces of IPv4 packets (without outer headers), put together again; checks each one's header.
+// Reassembles the pieces of an IPv4 packet (without outer headers), and checks each piece's header.
 Bytes Reassemble(const std::vector<Bytes>& pieces, uint32_t mtu) {
   Bytes whole = slow::Slice(pieces.at(0), 0, 20);
   for (size_t i = 0; i < pieces.size(); ++i) {
@@ -141,14 +141,14 @@ Bytes Reassemble(const std::vector<Bytes>& pieces, uint32_t mtu) {
 class CutTest : public MtuTest {
  protected:
   // The packet's pieces without Ethernet and outer headers.
-  std::vector<Bytes> Pieces(const Fate& fate, const ModeRow& row) {
+  std::vector<Bytes> Pieces(const PacketResult& fate, const ModeRow& row) {
     std::vector<Bytes> pieces = {Behind(fate.frame, 14 + row.overhead)};
     for (const Made& made : made_) {
       EXPECT_EQ(made.egress_port, fate.egress_port);
       EXPECT_EQ(slow::Slice(made.frame, 0, 14), slow::Slice(fate.frame, 0, 14));
       pieces.push_back(Behind(made.frame, 14 + row.overhead));
       if (row.mode == ForwardingMode::kGue) {
-        // One entropy: the same source port and, over IPv6, flow label.
+        // All pieces have the same entropy: the source port and, over IPv6, the flow label.
         const size_t port = 14 + row.overhead - 12;
         EXPECT_EQ(slow::Get16(made.frame, port), slow::Get16(fate.frame, port));
       }
@@ -156,9 +156,9 @@ class CutTest : public MtuTest {
     return pieces;
   }
 
-  // What the client's packet is once it has been forwarded, uncut.
-  Bytes Whole(const ModeRow& row, const Wish& wish) {
-    Wish alone = wish;
+  // The client's packet as it would be forwarded uncut.
+  Bytes Whole(const ModeRow& row, const TestPacketFields& wish) {
+    TestPacketFields alone = wish;
     if (row.overhead == 0) alone.ttl = static_cast<uint8_t>(wish.ttl - 1);
     if (row.mode != ForwardingMode::kNat) return MakePacket(alone);
     return slow::MakeIp4({.source = kClient4,
@@ -176,7 +176,7 @@ TEST_F(CutTest, CutsIpv4WithoutDfSoThatEveryPieceFits) {
     if (FamiliesOf(row).front()) continue;  // nat6
     SCOPED_TRACE(row.name);
     for (const size_t payload : {1473U, 2953U, 8000U}) {
-      const Wish wish{
+      const TestPacketFields wish{
           .frontend = row.frontend, .protocol = kIpProtoUdp, .payload = payload, .fragment = 0};
       for (const bool split : {false, true}) {
         std::vector<Buffer> buffers;
@@ -186,7 +186,7 @@ TEST_F(CutTest, CutsIpv4WithoutDfSoThatEveryPieceFits) {
           buffers.emplace_back(MakeFrame(wish));
         }
         const uint64_t before = counters_.totals.generated;
-        const Fate fate = Process(buffers)[0];
+        const PacketResult fate = Process(buffers)[0];
         ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
         EXPECT_GE(made_.size(), (payload + 28) / (kMtu - row.overhead));
         EXPECT_EQ(counters_.totals.generated - before, made_.size());
@@ -196,7 +196,7 @@ TEST_F(CutTest, CutsIpv4WithoutDfSoThatEveryPieceFits) {
   }
 }
 
-TEST_F(CutTest, DropsWhatItWouldCutWhereThatIsConfigured) {
+TEST_F(CutTest, DropsInsteadOfCuttingIfConfigured) {
   SnapshotInput input = Input();
   for (SnapshotService& service : input.services) service.flags = kServiceDropTooBig;
   Use(input);
@@ -206,10 +206,10 @@ TEST_F(CutTest, DropsWhatItWouldCutWhereThatIsConfigured) {
   EXPECT_TRUE(made_.empty());  // "fragmentation needed and DF set" would not be true
   const Bytes with_df = MakeFrame({.frontend = 10, .protocol = kIpProtoUdp, .payload = 1473});
   EXPECT_EQ(Process(with_df).reason, DropReason::k_too_big);
-  ExpectTold(with_df, false, 3, 4, 1500);
+  ExpectIcmpError(with_df, false, 3, 4, 1500);
 }
 
-TEST_F(CutTest, DropsThePacketWhenBuffersRunOutAndGivesBackWhatItHad) {
+TEST_F(CutTest, DropsThePacketAndFreesItsBuffersIfBuffersRunOut) {
   const Bytes frame =
       MakeFrame({.frontend = 22, .protocol = kIpProtoUdp, .payload = 8000, .fragment = 0});
   buffers_.left = 4;  // one short
@@ -220,13 +220,13 @@ TEST_F(CutTest, DropsThePacketWhenBuffersRunOutAndGivesBackWhatItHad) {
   EXPECT_EQ(Process(frame).verdict, Verdict::kForward);
 }
 
-TEST_F(CutTest, DropsWhatWouldBeTooManyPiecesForOneBurst) {
+TEST_F(CutTest, DropsPacketsOnceABurstHasMadeTooManyPieces) {
   const Bytes frame =
       MakeFrame({.frontend = 10, .protocol = kIpProtoUdp, .payload = 15000, .fragment = 0});
   std::vector<Buffer> buffers;
   for (uint32_t i = 0; i < kMaxBurst; ++i) buffers.emplace_back(frame);
   uint32_t cut = 0;
-  for (const Fate& fate : Process(buffers)) {
+  for (const PacketResult& fate : Process(buffers)) {
     if (fate.verdict == Verdict::kForward) {
       ++cut;
     } else {
@@ -238,10 +238,10 @@ TEST_F(CutTest, DropsWhatWouldBeTooManyPiecesForOneBurst) {
 }
 
 TEST_F(CutTest, CutsFragmentsAgain) {
-  // The first fragment of a datagram: its last piece still says that more follows.
-  const Wish wish{
+  // The packet is a first fragment, so its last piece still has the more-fragments flag.
+  const TestPacketFields wish{
       .frontend = 20, .protocol = kIpProtoUdp, .payload = 1472, .fragment = kIpv4MoreFragments};
-  const Fate fate = Process(MakeFrame(wish));
+  const PacketResult fate = Process(MakeFrame(wish));
   ASSERT_EQ(fate.verdict, Verdict::kForward);
   ASSERT_EQ(made_.size(), 1u);
   const Bytes last = Behind(made_[0].frame, 14 + 20);

@@ -1,4 +1,4 @@
-// nat, both ways: addresses, ports and checksums, what is no reply, and ICMP errors.
+// nat in both directions: addresses, ports, checksums, other packets, and ICMP errors.
 #include "tests/unit/pipeline/modes.h"
 
 namespace fairlead {
@@ -10,19 +10,19 @@ using testing::Backend4;
 using testing::Backend6;
 using testing::Behind;
 using testing::Buffer;
-using testing::Fate;
 using testing::Frontend4;
 using testing::Frontend6;
 using testing::kClient4;
 using testing::kClient6;
 using testing::MakeFrame;
 using testing::ModesFixture;
-using testing::Wish;
+using testing::PacketResult;
+using testing::TestPacketFields;
 
 constexpr uint8_t kNat4 = 24;
 constexpr uint8_t kNat6 = 25;
 
-// A packet from nat's backend; what a row does not say is that of the service of its family.
+// A packet from a nat backend. By default it is a reply of its family's service.
 struct Reply {
   bool v6 = false;
   uint8_t protocol = kIpProtoTcp;
@@ -44,7 +44,7 @@ Bytes L4Of(const Reply& reply, const Bytes& source, const Bytes& destination) {
                        reply.source_port, 40000);
 }
 
-// As if sent from `source`.
+// The reply, with `source` as its source address.
 Bytes ReplyPacket(const Reply& reply, const Bytes& source) {
   const Bytes to = !reply.to.empty() ? reply.to : reply.v6 ? kClient6 : kClient4;
   const Bytes l4 = L4Of(reply, source, to);
@@ -66,7 +66,7 @@ Bytes ReplyFrame(const Reply& reply) {
   return slow::Ethernet(reply.v6 ? kEtherTypeIpv6 : kEtherTypeIpv4) +
          ReplyPacket(reply, reply.v6 ? Backend6(7) : Backend4(6));
 }
-// What the client gets for it: made anew under the frontend's name, checksums and all.
+// The packet that the client must get: built from scratch, with the frontend as its source.
 Bytes TranslatedReply(Reply reply) {
   reply.source_port = 80;
   reply.ttl = static_cast<uint8_t>(reply.ttl - 1);
@@ -75,8 +75,8 @@ Bytes TranslatedReply(Reply reply) {
 
 class NatModeTest : public ModesFixture {
  protected:
-  // What the backend must get for a packet of the client's.
-  static Bytes Translated(const Wish& wish) {
+  // The packet that the backend must get for a client's packet.
+  static Bytes Translated(const TestPacketFields& wish) {
     const Bytes to = wish.v6 ? Backend6(7) : Backend4(6);
     const Bytes from = wish.v6 ? kClient6 : kClient4;
     const Bytes payload = slow::Payload(wish.payload);
@@ -103,15 +103,15 @@ class NatModeTest : public ModesFixture {
                          l4);
   }
 
-  void ExpectToClient(const Fate& fate, const Bytes& packet) {
+  void ExpectToClient(const PacketResult& fate, const Bytes& packet) {
     ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
     EXPECT_EQ(fate.egress_port, 0);
     EXPECT_EQ(slow::Slice(fate.frame, 0, 12), (Bytes{2, 0, 0, 0, 0, 0xfe, 2, 0, 0, 0, 0, 1}));
     EXPECT_EQ(Behind(fate.frame, 14), packet);
   }
 
-  // Frames from backends come in at the lan port, and to its MAC.
-  Fate FromLan(Bytes frame) {
+  // Receives a backend's frame at the lan port, sent to its MAC.
+  PacketResult FromLan(Bytes frame) {
     frame[5] = 0xa1;
     return Process(frame, 1);
   }
@@ -121,12 +121,12 @@ TEST_F(NatModeTest, TranslatesRequestsToTheBackendsAddressAndPort) {
   for (const bool v6 : {false, true}) {
     for (const uint8_t protocol : {kIpProtoTcp, kIpProtoUdp}) {
       SCOPED_TRACE(std::string(v6 ? "v6 " : "v4 ") + std::to_string(protocol));
-      const Wish wish{.v6 = v6,
-                      .frontend = v6 ? kNat6 : kNat4,
-                      .protocol = protocol,
-                      .payload = 33,
-                      .tos = 0x2e};
-      const Fate fate = Process(MakeFrame(wish) + Bytes(4));
+      const TestPacketFields wish{.v6 = v6,
+                                  .frontend = v6 ? kNat6 : kNat4,
+                                  .protocol = protocol,
+                                  .payload = 33,
+                                  .tos = 0x2e};
+      const PacketResult fate = Process(MakeFrame(wish) + Bytes(4));
       ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
       const uint8_t mac = v6 ? 7 : 6;
       EXPECT_EQ(slow::Slice(fate.frame, 0, 12), (Bytes{2, 0, 0, 0, 1, mac, 2, 0, 0, 0, 0, 1}));
@@ -135,7 +135,7 @@ TEST_F(NatModeTest, TranslatesRequestsToTheBackendsAddressAndPort) {
   }
 }
 
-TEST_F(NatModeTest, TranslatesRepliesBackWithoutHavingSeenTheRequest) {
+TEST_F(NatModeTest, TranslatesRepliesWithoutHavingSeenTheRequest) {
   for (const bool v6 : {false, true}) {
     for (const uint8_t protocol : {kIpProtoTcp, kIpProtoUdp}) {
       const Reply reply{.v6 = v6, .protocol = protocol};
@@ -144,7 +144,7 @@ TEST_F(NatModeTest, TranslatesRepliesBackWithoutHavingSeenTheRequest) {
   }
 }
 
-TEST_F(NatModeTest, LeavesToTheKernelWhatIsNoReply) {
+TEST_F(NatModeTest, SendsPacketsThatAreNoRepliesToTheKernel) {
   Bytes group = ReplyFrame({});
   group[0] = 1;
   const struct {
@@ -164,7 +164,7 @@ TEST_F(NatModeTest, LeavesToTheKernelWhatIsNoReply) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.description);
-    const Fate fate = FromLan(row.frame);
+    const PacketResult fate = FromLan(row.frame);
     if (row.frame[0] == 1) {
       EXPECT_EQ(Process(row.frame).verdict, Verdict::kToKernel);
     } else {
@@ -173,7 +173,7 @@ TEST_F(NatModeTest, LeavesToTheKernelWhatIsNoReply) {
   }
 }
 
-TEST_F(NatModeTest, KeepsAReplysPortWhereTheFrontendIsForAnyPort) {
+TEST_F(NatModeTest, KeepsTheReplysPortIfTheFrontendIsForAnyPort) {
   SnapshotInput input = Input();
   SnapshotService& nat = ServiceOf(&input, "nat4");
   nat.frontends = {Frontend::Parse("203.0.113.24:0/tcp").value()};
@@ -186,14 +186,14 @@ TEST_F(NatModeTest, KeepsAReplysPortWhereTheFrontendIsForAnyPort) {
             Verdict::kToKernel);
 }
 
-TEST_F(NatModeTest, SendsRepliesWhereTheSnapshotSaysWithoutAGateway) {
+TEST_F(NatModeTest, SendsRepliesToTheSnapshotsNextHopIfNoPortHasAGateway) {
   ports_[0].gateway.reset();
   SnapshotInput input = Input();
   Use(input);
   EXPECT_EQ(FromLan(ReplyFrame({})).reason, DropReason::k_no_next_hop);
   input.client_next_hop_v4 = SnapshotNextHop{Mac("02:00:00:00:00:cc"), 12, "wan"};
   Use(input);
-  const Fate fate = FromLan(ReplyFrame({}));
+  const PacketResult fate = FromLan(ReplyFrame({}));
   ASSERT_EQ(fate.verdict, Verdict::kForward);
   EXPECT_EQ(fate.egress_port, 0);
   EXPECT_EQ(slow::Slice(fate.frame, 0, 16),
@@ -211,7 +211,7 @@ TEST_F(NatModeTest, LeavesAZeroUdpChecksumZero) {
   EXPECT_EQ(slow::Get16(FromLan(reply).frame, 14 + 20 + 6), 0);
 }
 
-TEST_F(NatModeTest, ForwardsBadChecksumsStillBad) {
+TEST_F(NatModeTest, LeavesBadChecksumsBad) {
   Bytes frame = MakeFrame({.frontend = kNat4, .payload = 9});
   frame.back() ^= 0x10;
   Bytes expected = Translated({.frontend = kNat4, .payload = 9});
@@ -232,24 +232,25 @@ TEST_F(NatModeTest, ClampsTheMssOfSynAndSynAckToThePortsMtu) {
   Use(input);
   for (const bool v6 : {false, true}) {
     const Bytes clamped = v6 ? mss1340 : mss1360;
-    Wish wish{.v6 = v6, .frontend = v6 ? kNat6 : kNat4, .flags = kTcpSyn, .tcp_options = mss1460};
-    const Fate syn = Process(MakeFrame(wish));
+    TestPacketFields wish{
+        .v6 = v6, .frontend = v6 ? kNat6 : kNat4, .flags = kTcpSyn, .tcp_options = mss1460};
+    const PacketResult syn = Process(MakeFrame(wish));
     wish.tcp_options = clamped;
     EXPECT_EQ(Behind(syn.frame, 14), Translated(wish));
     Reply reply{.v6 = v6, .flags = kTcpSyn | kTcpAck, .payload = 0, .tcp_options = mss1460};
-    const Fate syn_ack = FromLan(ReplyFrame(reply));
+    const PacketResult syn_ack = FromLan(ReplyFrame(reply));
     reply.tcp_options = clamped;
     ExpectToClient(syn_ack, TranslatedReply(reply));
   }
-  // Not without the option, and nothing but SYNs.
-  const Wish ack{.frontend = kNat4, .flags = kTcpAck, .tcp_options = mss1460};
+  // Segments other than SYNs are not clamped, nor are SYNs without the service's flag.
+  const TestPacketFields ack{.frontend = kNat4, .flags = kTcpAck, .tcp_options = mss1460};
   EXPECT_EQ(Behind(Process(MakeFrame(ack)).frame, 14), Translated(ack));
   Use(Input());
-  const Wish syn{.frontend = kNat4, .flags = kTcpSyn, .tcp_options = mss1460};
+  const TestPacketFields syn{.frontend = kNat4, .flags = kTcpSyn, .tcp_options = mss1460};
   EXPECT_EQ(Behind(Process(MakeFrame(syn)).frame, 14), Translated(syn));
 }
 
-TEST_F(NatModeTest, RefusesTheAuthenticationHeaderThatItWouldBreak) {
+TEST_F(NatModeTest, DropsPacketsWithAnAuthenticationHeader) {
   const Bytes to = Frontend6(kNat6);
   const Bytes ah = Bytes{kIpProtoTcp, 4, 0, 0} + slow::Payload(20);
   const Bytes packet =
@@ -259,7 +260,7 @@ TEST_F(NatModeTest, RefusesTheAuthenticationHeaderThatItWouldBreak) {
 }
 
 TEST_F(NatModeTest, TranslatesPacketsOfSeveralSegments) {
-  const Wish wish{.frontend = kNat4, .payload = 900};
+  const TestPacketFields wish{.frontend = kNat4, .payload = 900};
   std::vector<Buffer> buffers = {Buffer::Split(MakeFrame(wish), kMaxHeaderBytes)};
   EXPECT_EQ(Behind(Process(buffers)[0].frame, 14), Translated(wish));
   const Reply reply{.payload = 900};
@@ -267,14 +268,14 @@ TEST_F(NatModeTest, TranslatesPacketsOfSeveralSegments) {
   ExpectToClient(Process(buffers)[0], TranslatedReply(reply));
 }
 
-TEST_F(NatModeTest, TellsBackendsOfTheirExpiredAndTooBigReplies) {
-  const Fate expired = FromLan(ReplyFrame({.ttl = 1}));
+TEST_F(NatModeTest, SendsIcmpErrorsAboutExpiredAndTooBigRepliesToTheBackend) {
+  const PacketResult expired = FromLan(ReplyFrame({.ttl = 1}));
   EXPECT_EQ(expired.reason, DropReason::k_ttl_expired);
   ASSERT_EQ(made_.size(), 1u);
   EXPECT_EQ(made_[0].egress_port, 1);
   EXPECT_EQ(slow::Slice(made_[0].frame, 26, 8), (Bytes{10, 0, 0, 254} + Backend4(6)));
   EXPECT_EQ(made_[0].frame[34], 11);
-  const Fate too_big = FromLan(ReplyFrame({.payload = 1461}));
+  const PacketResult too_big = FromLan(ReplyFrame({.payload = 1461}));
   EXPECT_EQ(too_big.reason, DropReason::k_too_big);
   ASSERT_EQ(made_.size(), 1u);
   EXPECT_EQ(slow::Slice(made_[0].frame, 34, 2), (Bytes{3, 4}));
@@ -300,16 +301,17 @@ Bytes ErrorFrame(bool v6, const Bytes& router, const Bytes& to, const Bytes& quo
 const Bytes kRouter4 = {192, 0, 2, 254};
 const Bytes kRouter6 = {0x20, 1, 0xd, 0xb8, 0, 0xf, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfd};
 
-TEST_F(NatModeTest, TranslatesIcmpErrorsOnTheirWayToTheBackend) {
+TEST_F(NatModeTest, TranslatesIcmpErrorsToTheBackend) {
   for (const bool v6 : {false, true}) {
     const Bytes frontend = v6 ? Frontend6(kNat6) : Frontend4(kNat4);
     const Bytes backend = v6 ? Backend6(7) : Backend4(6);
     const Bytes router = v6 ? kRouter6 : kRouter4;
-    // The client's side has seen the reply under the frontend's name; the backend knows its own.
+    // The quote has the frontend's address. The backend must get its own address there.
     Reply sent{.v6 = v6, .payload = 40};
     Reply seen = sent;
     seen.source_port = 80;
-    const Fate fate = Process(ErrorFrame(v6, router, frontend, ReplyPacket(seen, frontend)));
+    const PacketResult fate =
+        Process(ErrorFrame(v6, router, frontend, ReplyPacket(seen, frontend)));
     ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
     EXPECT_EQ(fate.frame[5], v6 ? 7 : 6);
     EXPECT_EQ(Behind(fate.frame, 14),
@@ -317,26 +319,27 @@ TEST_F(NatModeTest, TranslatesIcmpErrorsOnTheirWayToTheBackend) {
   }
 }
 
-TEST_F(NatModeTest, TranslatesIcmpErrorsOnTheirWayToTheClient) {
+TEST_F(NatModeTest, TranslatesIcmpErrorsToTheClient) {
   for (const bool v6 : {false, true}) {
     const Bytes frontend = v6 ? Frontend6(kNat6) : Frontend4(kNat4);
     const Bytes backend = v6 ? Backend6(7) : Backend4(6);
     const Bytes client = v6 ? kClient6 : kClient4;
-    const Wish wish{.v6 = v6, .frontend = v6 ? kNat6 : kNat4, .payload = 40, .ttl = 63};
-    Wish original = wish;
+    const TestPacketFields wish{.v6 = v6, .frontend = v6 ? kNat6 : kNat4, .payload = 40, .ttl = 63};
+    TestPacketFields original = wish;
     const Bytes quoted = Translated({.v6 = v6, .frontend = wish.frontend, .payload = 40});
-    // From the backend: as from the frontend. From a router behind the balancer: its own address.
+    // The backend's error gets the frontend as its source. The error of a router behind the
+    // balancer keeps its source.
     for (const bool from_backend : {true, false}) {
       const Bytes sender = from_backend ? backend : v6 ? kRouter6 : kRouter4;
       const Bytes shown = from_backend ? frontend : sender;
-      const Fate fate = FromLan(ErrorFrame(v6, sender, client, quoted));
+      const PacketResult fate = FromLan(ErrorFrame(v6, sender, client, quoted));
       ExpectToClient(fate,
                      Behind(ErrorFrame(v6, shown, client, testing::MakePacket(original), 63), 14));
     }
   }
 }
 
-TEST_F(NatModeTest, LeavesIcmpErrorsAboutOthersToTheKernel) {
+TEST_F(NatModeTest, SendsOtherIcmpErrorsToTheKernel) {
   const Bytes other = slow::MakeIp4({.source = kClient4, .destination = Backend4(9), .protocol = 6},
                                     slow::MakeTcp(kClient4, Backend4(9), kTcpAck, {}, {}));
   EXPECT_EQ(FromLan(ErrorFrame(false, kRouter4, kClient4, other)).verdict, Verdict::kToKernel);

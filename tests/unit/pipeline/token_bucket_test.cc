@@ -25,14 +25,14 @@ TEST(TokenBucket, SavesNoMoreThanItsBurst) {
   EXPECT_EQ(TakeAll(&bucket, uint64_t{1} << 62), 5u);
 }
 
-TEST(TokenBucket, GivesNothingWhenTimeStandsOrGoesBack) {
+TEST(TokenBucket, GivesNothingIfTimeStandsStillOrGoesBack) {
   TokenBucket bucket(1'000'000, 1);
   EXPECT_TRUE(bucket.Take(500));
   EXPECT_FALSE(bucket.Take(500));
   EXPECT_FALSE(bucket.Take(10));
 }
 
-TEST(TokenBucket, OfRateZeroGivesNothing) {
+TEST(TokenBucket, GivesNothingAtRateZero) {
   TokenBucket bucket(0, 0);
   EXPECT_FALSE(bucket.Take(1));
   EXPECT_FALSE(bucket.Take(3'600'000'000));

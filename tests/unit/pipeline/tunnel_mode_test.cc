@@ -1,4 +1,4 @@
-// ipip and gue: what stands in front of the inner packet, and that nothing in it changes.
+// ipip and gue: checks the outer headers, and that the inner packet is unchanged.
 #include <set>
 
 #include "tests/unit/pipeline/modes.h"
@@ -10,15 +10,15 @@ using slow::Bytes;
 using slow::operator+;
 using testing::Behind;
 using testing::Buffer;
-using testing::Fate;
 using testing::kModeRows;
 using testing::MakeFrame;
 using testing::MakePacket;
 using testing::ModeRow;
 using testing::ModesFixture;
-using testing::Wish;
+using testing::PacketResult;
+using testing::TestPacketFields;
 
-// The outer headers that an inner packet of `length` bytes must have, but for what the flow decides.
+// The expected outer headers of `length` inner bytes, without what depends on the flow.
 Bytes ExpectedOuter(const ModeRow& row, bool inner_v6, size_t length, uint8_t tos) {
   const uint8_t inner_protocol = inner_v6 ? 41 : 4;
   Bytes in_between;
@@ -51,7 +51,7 @@ Bytes ExpectedOuter(const ModeRow& row, bool inner_v6, size_t length, uint8_t to
   return outer;
 }
 
-// Takes what the flow decides (flow label, source port) out of the outer headers and checks its range.
+// Clears what depends on the flow (flow label, source port), and checks its range.
 Bytes WithoutEntropy(Bytes outer, const ModeRow& row) {
   if (row.outer_v6) {
     EXPECT_NE(slow::Get16(outer, 2) | (outer[1] & 0xf), 0) << "no flow label";
@@ -68,8 +68,8 @@ Bytes WithoutEntropy(Bytes outer, const ModeRow& row) {
 
 class TunnelModeTest : public ModesFixture {
  protected:
-  void ExpectTunnelled(const ModeRow& row, const Fate& fate, const Bytes& inner, bool inner_v6,
-                       uint8_t tos, const std::string& tags = "") {
+  void ExpectTunnelled(const ModeRow& row, const PacketResult& fate, const Bytes& inner,
+                       bool inner_v6, uint8_t tos, const std::string& tags = "") {
     ASSERT_EQ(fate.verdict, Verdict::kForward) << DropReasonName(fate.reason);
     const size_t l3 = 14 + tags.size();
     ASSERT_EQ(fate.frame.size(), l3 + row.overhead + inner.size());
@@ -93,26 +93,27 @@ class TunnelModeTest : public ModesFixture {
   }
 };
 
-TEST_F(TunnelModeTest, CarriesTheInnerPacketUntouched) {
+TEST_F(TunnelModeTest, LeavesTheInnerPacketUnchanged) {
   ForEach([&](const ModeRow& row, bool v6) {
-    // DSCP and ECN are copied; TTL 1 is the backend's affair.
+    // DSCP and ECN are copied. The balancer does not decrement the inner TTL.
     for (const uint8_t ttl : {uint8_t{64}, uint8_t{1}}) {
-      const Wish wish{.v6 = v6, .frontend = row.frontend, .payload = 11, .ttl = ttl, .tos = 0xb9};
+      const TestPacketFields wish{
+          .v6 = v6, .frontend = row.frontend, .payload = 11, .ttl = ttl, .tos = 0xb9};
       ExpectTunnelled(row, Process(MakeFrame(wish)), MakePacket(wish), v6, 0xb9);
     }
   });
 }
 
-TEST_F(TunnelModeTest, LeavesPaddingBehind) {
+TEST_F(TunnelModeTest, RemovesPadding) {
   ForEach([&](const ModeRow& row, bool v6) {
-    const Wish wish{.v6 = v6, .frontend = row.frontend};
+    const TestPacketFields wish{.v6 = v6, .frontend = row.frontend};
     ExpectTunnelled(row, Process(MakeFrame(wish) + Bytes(6, 0xee)), MakePacket(wish), v6, 0);
   });
 }
 
-TEST_F(TunnelModeTest, KeepsTheTagsItCameWith) {
+TEST_F(TunnelModeTest, KeepsTheVlanTagsOfThePacket) {
   ForEach([&](const ModeRow& row, bool v6) {
-    const Wish wish{.v6 = v6, .frontend = row.frontend};
+    const TestPacketFields wish{.v6 = v6, .frontend = row.frontend};
     const uint16_t type = v6 ? kEtherTypeIpv6 : kEtherTypeIpv4;
     ExpectTunnelled(row, Process(slow::Ethernet(type, {{0x8100, 0x6005}}) + MakePacket(wish)),
                     MakePacket(wish), v6, 0, std::string("\x81\0\x60\5", 4));
@@ -122,13 +123,13 @@ TEST_F(TunnelModeTest, KeepsTheTagsItCameWith) {
   });
 }
 
-TEST_F(TunnelModeTest, KeepsAFlowOnOneOuterPortAndLabelAndSpreadsFlows) {
+TEST_F(TunnelModeTest, GivesEachFlowOneOuterPortAndLabelAndSpreadsFlows) {
   for (const ModeRow& row : kModeRows) {
     if (row.overhead == 0 || (row.mode == ForwardingMode::kIpip && !row.outer_v6)) continue;
     SCOPED_TRACE(row.name);
     std::set<Bytes> seen;
     for (uint16_t port = 1000; port < 1050; ++port) {
-      const Wish wish{.frontend = row.frontend, .client_port = port};
+      const TestPacketFields wish{.frontend = row.frontend, .client_port = port};
       const Bytes outer = slow::Slice(Process(MakeFrame(wish)).frame, 14, row.overhead);
       EXPECT_EQ(slow::Slice(Process(MakeFrame(wish)).frame, 14, row.overhead), outer);
       seen.insert(outer);
@@ -137,31 +138,31 @@ TEST_F(TunnelModeTest, KeepsAFlowOnOneOuterPortAndLabelAndSpreadsFlows) {
   }
 }
 
-TEST_F(TunnelModeTest, DropsWhatHasNoRoomForTheOuterHeaders) {
+TEST_F(TunnelModeTest, DropsPacketsWithoutHeadroomForTheOuterHeaders) {
   ForEach([&](const ModeRow& row, bool v6) {
     const Bytes frame = MakeFrame({.v6 = v6, .frontend = row.frontend});
     std::vector<Buffer> buffers;
     buffers.emplace_back(frame, static_cast<uint16_t>(row.overhead));
     buffers.emplace_back(frame, static_cast<uint16_t>(row.overhead - 1));
-    const std::vector<Fate> fates = Process(buffers);
+    const std::vector<PacketResult> fates = Process(buffers);
     EXPECT_EQ(fates[0].verdict, Verdict::kForward);
     EXPECT_EQ(fates[1].reason, DropReason::k_no_headroom);
   });
 }
 
-TEST_F(TunnelModeTest, CarriesPacketsOfSeveralSegments) {
+TEST_F(TunnelModeTest, EncapsulatesPacketsOfSeveralSegments) {
   ForEach([&](const ModeRow& row, bool v6) {
-    const Wish wish{.v6 = v6, .frontend = row.frontend, .payload = 701};
+    const TestPacketFields wish{.v6 = v6, .frontend = row.frontend, .payload = 701};
     const Bytes frame = MakeFrame(wish) + Bytes(5, 0xee);
     std::vector<Buffer> buffers = {Buffer::Split(frame, kMaxHeaderBytes),
                                    Buffer::Split(frame, frame.size() - 3)};
-    for (const Fate& fate : Process(buffers)) {
+    for (const PacketResult& fate : Process(buffers)) {
       ExpectTunnelled(row, fate, MakePacket(wish), v6, 0);
     }
   });
 }
 
-TEST_F(TunnelModeTest, FillsInTheGueChecksumWhereConfigured) {
+TEST_F(TunnelModeTest, FillsInTheGueChecksumIfConfigured) {
   SnapshotInput input = Input();
   ServiceOf(&input, "gue4").flags = kServiceGueChecksum;
   ServiceOf(&input, "gue6").flags = kServiceGueChecksum;
@@ -173,7 +174,7 @@ TEST_F(TunnelModeTest, FillsInTheGueChecksumWhereConfigured) {
     std::vector<Buffer> buffers;
     buffers.emplace_back(frame);
     for (const size_t linear : {392U, 393U, 541U}) buffers.push_back(Buffer::Split(frame, linear));
-    for (const Fate& fate : Process(buffers)) {
+    for (const PacketResult& fate : Process(buffers)) {
       const Bytes source = row.outer_v6 ? testing::kWan6 : testing::kWan4;
       const Bytes destination =
           row.outer_v6 ? testing::Backend6(row.backend) : testing::Backend4(row.backend);
@@ -183,20 +184,20 @@ TEST_F(TunnelModeTest, FillsInTheGueChecksumWhereConfigured) {
   });
 }
 
-TEST_F(TunnelModeTest, TakesIpipsSourceFromAConfiguredPrefix) {
+TEST_F(TunnelModeTest, TakesTheIpipSourceFromAConfiguredPrefix) {
   ports_[0].ipip_sources = {Prefix::Parse("192.0.2.128/25").value(),
                             Prefix::Parse("2001:db8:f:1::/64").value()};
   Use(Input());
   std::set<Bytes> sources4;
   std::set<Bytes> sources6;
   for (uint16_t port = 1000; port < 1064; ++port) {
-    const Fate four = Process(MakeFrame({.frontend = 20, .client_port = port}));
+    const PacketResult four = Process(MakeFrame({.frontend = 20, .client_port = port}));
     const Bytes source4 = slow::Slice(four.frame, 26, 4);
     EXPECT_EQ(slow::Slice(source4, 0, 3), (Bytes{192, 0, 2}));
     EXPECT_GE(source4[3], 128);
     EXPECT_EQ(slow::Sum(slow::Slice(four.frame, 14, 20)), 0xffff);
     sources4.insert(source4);
-    const Fate six = Process(MakeFrame({.frontend = 21, .client_port = port}));
+    const PacketResult six = Process(MakeFrame({.frontend = 21, .client_port = port}));
     const Bytes source6 = slow::Slice(six.frame, 22, 16);
     EXPECT_EQ(slow::Slice(source6, 0, 8), (Bytes{0x20, 1, 0xd, 0xb8, 0, 0xf, 0, 1}));
     sources6.insert(source6);

@@ -1,4 +1,4 @@
-// One row a verdict: what comes in, what becomes of it, in the order of judgement of pipeline.h.
+// Each row: a frame and its expected verdict, in the order of the checks in pipeline.h.
 #include <string>
 #include <vector>
 
@@ -12,8 +12,8 @@ using slow::Ethernet;
 using slow::Ip4;
 using slow::Ip6;
 using slow::operator+;
-using testing::Fate;
 using testing::MakeService;
+using testing::PacketResult;
 using testing::PipelineFixture;
 
 const Bytes kClient4 = {198, 51, 100, 7};
@@ -74,9 +74,9 @@ Row Forwarded(std::string description, Bytes frame) {
   return {std::move(description), std::move(frame), Verdict::kForward};
 }
 Row Replied(std::string description, Bytes frame) {
-  return {std::move(description), std::move(frame), Verdict::kReply};
+  return {std::move(description), std::move(frame), Verdict::kAnswer};
 }
-Row Kernels(std::string description, Bytes frame) {
+Row ToKernel(std::string description, Bytes frame) {
   return {std::move(description), std::move(frame), Verdict::kToKernel};
 }
 Row Dropped(std::string description, Bytes frame, DropReason reason) {
@@ -87,19 +87,19 @@ std::vector<Row> EthernetRows() {
   const Bytes broadcast(6, 0xff);
   const Bytes stranger = {2, 0, 0, 0, 0, 0x55};
   return {
-      Dropped("another station's", WithDestinationMac(Tcp4(), stranger), DropReason::k_other_mac),
-      Dropped("another station's, cut behind Ethernet",
+      Dropped("to another station", WithDestinationMac(Tcp4(), stranger), DropReason::k_other_mac),
+      Dropped("to another station, cut behind Ethernet",
               Cut(WithDestinationMac(Tcp4(), stranger), 14), DropReason::k_other_mac),
-      Forwarded("the port's extra address", WithDestinationMac(Tcp4(), {2, 0, 0, 0, 0, 0x77})),
+      Forwarded("to the port's extra MAC", WithDestinationMac(Tcp4(), {2, 0, 0, 0, 0, 0x77})),
       Dropped("empty frame", {}, DropReason::k_truncated),
       Dropped("cut in Ethernet", Cut(Tcp4(), 13), DropReason::k_truncated),
       Dropped("cut before the destination", Cut(Tcp4(), 33), DropReason::k_truncated),
       Dropped("unicast IP in a broadcast frame", WithDestinationMac(Tcp4(), broadcast),
               DropReason::k_group_mac),
-      Kernels("broadcast for another address",
-              WithDestinationMac(Tcp4({.destination = {192, 0, 2, 1}}), broadcast)),
-      Kernels("LLDP",
-              WithDestinationMac(Ethernet(0x88cc) + slow::Payload(40), {1, 0x80, 0xc2, 0, 0, 0xe})),
+      ToKernel("broadcast for another address",
+               WithDestinationMac(Tcp4({.destination = {192, 0, 2, 1}}), broadcast)),
+      ToKernel("LLDP", WithDestinationMac(Ethernet(0x88cc) + slow::Payload(40),
+                                          {1, 0x80, 0xc2, 0, 0, 0xe})),
       Dropped("three tags", Ethernet(0x8100, {{0x8100, 1}, {0x8100, 2}}) + slow::Payload(60),
               DropReason::k_vlan_depth),
   };
@@ -113,10 +113,10 @@ std::vector<Row> IpRows() {
       Forwarded("TCP over IPv6", Tcp6()),
       Forwarded("IPv4 options", Tcp4({.options = Bytes(8, 1)})),
       Forwarded("padding behind IPv4", Tcp4() + Bytes(6)),
-      Kernels("another address", Tcp4({.destination = {192, 0, 2, 1}})),
-      Kernels("another address, malformed", Cut(Tcp4({.destination = {192, 0, 2, 1}}), 40)),
-      Kernels("another address, from a frontend's",
-              Tcp4({.source = kFrontend4, .destination = {192, 0, 2, 1}})),
+      ToKernel("another address", Tcp4({.destination = {192, 0, 2, 1}})),
+      ToKernel("another address, malformed", Cut(Tcp4({.destination = {192, 0, 2, 1}}), 40)),
+      ToKernel("from a frontend to another address",
+               Tcp4({.source = kFrontend4, .destination = {192, 0, 2, 1}})),
       Dropped("from the frontend itself", Tcp4({.source = kFrontend4}), DropReason::k_bad_source),
       Dropped("from another frontend, malformed too", Cut(Tcp4({.source = {203, 0, 113, 12}}), 40),
               DropReason::k_bad_source),
@@ -151,15 +151,15 @@ std::vector<Row> IpRows() {
   };
 }
 
-std::vector<Row> DepartureRows() {
+std::vector<Row> EgressRows() {
   return {
       Dropped("service without backends", Tcp4({.destination = {203, 0, 113, 12}}),
               DropReason::k_no_backend),
       Dropped("backend without next hop", Tcp4({.destination = {203, 0, 113, 13}}),
               DropReason::k_no_next_hop),
       Forwarded("exactly the MTU", Tcp4({}, 80, 1460)),
-      Forwarded("a byte above the MTU, to be cut", Tcp4({}, 80, 1461)),
-      Dropped("a byte above the MTU, not to be cut",
+      Forwarded("a byte above the MTU, without DF", Tcp4({}, 80, 1461)),
+      Dropped("a byte above the MTU, with DF",
               Tcp4({.flags_fragment = kIpv4DontFragment}, 80, 1461), DropReason::k_too_big),
       Forwarded("exactly the MTU, IPv6", Tcp6({}, 80, 1440)),
       Dropped("a byte above the MTU, IPv6", Tcp6({}, 80, 1441), DropReason::k_too_big),
@@ -183,22 +183,22 @@ std::vector<Row> AnswerRows() {
   return {
       Replied("ARP request", Arp(1, kClient4, kFrontend4)),
       Replied("ARP probe", Arp(1, {0, 0, 0, 0}, kFrontend4)),
-      Kernels("ARP request for another address", Arp(1, kClient4, stranger)),
-      Dropped("ARP reply that says it has the frontend", Arp(2, kFrontend4, kClient4),
+      ToKernel("ARP request for another address", Arp(1, kClient4, stranger)),
+      Dropped("ARP reply from another host that claims the frontend", Arp(2, kFrontend4, kClient4),
               DropReason::k_address_conflict),
       Dropped("gratuitous ARP", Arp(1, kFrontend4, kFrontend4), DropReason::k_address_conflict),
-      Dropped("ARP request in the frontend's name", Arp(1, kFrontend4, stranger),
+      Dropped("ARP request with the frontend as sender", Arp(1, kFrontend4, stranger),
               DropReason::k_address_conflict),
       Dropped("malformed ARP", bad_arp, DropReason::k_bad_arp),
-      Kernels("cut ARP", Cut(Arp(1, kClient4, kFrontend4), 30)),
+      ToKernel("cut ARP", Cut(Arp(1, kClient4, kFrontend4), 30)),
       Replied("neighbour solicitation", Solicitation(kFrontend6)),
       Replied("neighbour solicitation, unicast",
               Icmp6(kIcmpv6NeighbourSolicitation, kClient6, kFrontend6, kFrontend6, 255)),
-      Kernels("neighbour solicitation for another address", Solicitation(other6)),
-      Dropped("neighbour solicitation from afar", Solicitation(kFrontend6, kClient6, 254),
+      ToKernel("neighbour solicitation for another address", Solicitation(other6)),
+      Dropped("neighbour solicitation with hop limit 254", Solicitation(kFrontend6, kClient6, 254),
               DropReason::k_bad_neighbour),
-      Dropped("neighbour solicitation in the frontend's name", Solicitation(other6, kFrontend6),
-              DropReason::k_address_conflict),
+      Dropped("neighbour solicitation with the frontend as source",
+              Solicitation(other6, kFrontend6), DropReason::k_address_conflict),
       Dropped("neighbour advertisement of the frontend",
               Icmp6(kIcmpv6NeighbourAdvertisement, kClient6,
                     {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, kFrontend6, 255),
@@ -207,15 +207,15 @@ std::vector<Row> AnswerRows() {
       Replied("echo request with TTL 1", Icmp4(kIcmpEchoRequest, 0, {.ttl = 1})),
       Replied("echo request, IPv6",
               Icmp6(kIcmpv6EchoRequest, kClient6, kFrontend6, slow::Payload(8))),
-      Kernels("echo request to another address",
-              Icmp4(kIcmpEchoRequest, 0, {.destination = stranger})),
-      Dropped("echo request of another code", Icmp4(kIcmpEchoRequest, 1), DropReason::k_bad_icmp),
+      ToKernel("echo request to another address",
+               Icmp4(kIcmpEchoRequest, 0, {.destination = stranger})),
+      Dropped("echo request with another code", Icmp4(kIcmpEchoRequest, 1), DropReason::k_bad_icmp),
       Dropped("echo request with a wrong checksum", bad_sum, DropReason::k_bad_icmp),
       Dropped("fragment of an echo request",
               Icmp4(kIcmpEchoRequest, 0, {.flags_fragment = kIpv4MoreFragments}),
               DropReason::k_fragment),
       Dropped("echo reply", Icmp4(kIcmpEchoReply, 0), DropReason::k_icmp_unsupported),
-      Dropped("ICMP error about nothing", Icmp4(3, 4), DropReason::k_bad_embedded),
+      Dropped("ICMP error that quotes no packet", Icmp4(3, 4), DropReason::k_bad_embedded),
       Dropped("source quench", Icmp4(4, 0), DropReason::k_icmp_unsupported),
   };
 }
@@ -227,7 +227,7 @@ class VerdictTest : public PipelineFixture {
     input.services = {
         MakeService(1, "web", "203.0.113.10:80/tcp", {Resolved(1, 1), Resolved(2, 2)}),
         MakeService(2, "any", "203.0.113.11:0/tcp", {Resolved(3, 3)}),
-        MakeService(3, "nobody", "203.0.113.12:80/tcp", {}),
+        MakeService(3, "none", "203.0.113.12:80/tcp", {}),
         MakeService(4, "unresolved", "203.0.113.13:80/tcp", {testing::MakeBackend(4, "10.0.0.4")}),
         MakeService(5, "tagged", "203.0.113.17:80/tcp", {Resolved(5, 5, "", 100)}),
         MakeService(6, "lan", "203.0.113.18:80/tcp", {Resolved(6, 6, "lan")}),
@@ -239,30 +239,30 @@ class VerdictTest : public PipelineFixture {
   void Check(const std::vector<Row>& rows) {
     for (const Row& row : rows) {
       SCOPED_TRACE(row.description);
-      const Fate fate = Process(row.frame);
+      const PacketResult fate = Process(row.frame);
       EXPECT_EQ(fate.verdict, row.verdict);
       EXPECT_EQ(DropReasonName(fate.reason), DropReasonName(row.reason));
     }
   }
 };
 
-TEST_F(VerdictTest, JudgesFramesByTheirEthernetHeader) { Check(EthernetRows()); }
-TEST_F(VerdictTest, JudgesPacketsByTheirIpAndTransportHeaders) { Check(IpRows()); }
-TEST_F(VerdictTest, JudgesPacketsByWhereTheyWouldLeave) { Check(DepartureRows()); }
-TEST_F(VerdictTest, AnswersOnlyWhatIsAskedAboutFrontends) { Check(AnswerRows()); }
+TEST_F(VerdictTest, DecidesByTheEthernetHeader) { Check(EthernetRows()); }
+TEST_F(VerdictTest, DecidesByTheIpAndTransportHeaders) { Check(IpRows()); }
+TEST_F(VerdictTest, DecidesByTheBackendAndTheEgressMtu) { Check(EgressRows()); }
+TEST_F(VerdictTest, AnswersOnlyRequestsAboutFrontends) { Check(AnswerRows()); }
 
-TEST_F(VerdictTest, JudgesEveryPacketOfOneBurstAsIfItWereAlone) {
+TEST_F(VerdictTest, DecidesEachPacketOfABurstAsIfItWereAlone) {
   std::vector<Row> rows = EthernetRows();
-  for (const auto& more : {IpRows(), DepartureRows(), AnswerRows()}) {
+  for (const auto& more : {IpRows(), EgressRows(), AnswerRows()}) {
     rows.insert(rows.end(), more.begin(), more.end());
   }
-  // Every offset, so that each row meets each place of a burst and many neighbours.
+  // Tries every offset, so that each row is at each position of a burst, beside various others.
   for (size_t first = 0; first < rows.size(); ++first) {
     std::vector<testing::Buffer> buffers;
     for (size_t i = 0; i < kMaxBurst; ++i) {
       buffers.emplace_back(rows[(first + i) % rows.size()].frame);
     }
-    const std::vector<Fate> fates = Process(buffers);
+    const std::vector<PacketResult> fates = Process(buffers);
     for (size_t i = 0; i < kMaxBurst; ++i) {
       const Row& row = rows[(first + i) % rows.size()];
       SCOPED_TRACE(row.description + ", packet " + std::to_string(i));
@@ -272,22 +272,22 @@ TEST_F(VerdictTest, JudgesEveryPacketOfOneBurstAsIfItWereAlone) {
   }
 }
 
-TEST_F(VerdictTest, DropsIpToAFrontendThatTheNicFoundCorrupt) {
+TEST_F(VerdictTest, DropsPacketsToAFrontendIfTheNicReportsABadIpChecksum) {
   nic_bad_ip_checksum_ = true;
   Check({Dropped("plain packet", Tcp4(), DropReason::k_bad_ip_checksum),
          Dropped("echo request", Icmp4(kIcmpEchoRequest, 0), DropReason::k_bad_ip_checksum),
-         Kernels("another address", Tcp4({.destination = {192, 0, 2, 1}}))});
+         ToKernel("another address", Tcp4({.destination = {192, 0, 2, 1}}))});
 }
 
-TEST_F(VerdictTest, GivesAllToTheKernelBeforeTheFirstSnapshot) {
+TEST_F(VerdictTest, SendsAllToTheKernelBeforeTheFirstSnapshot) {
   context_.tables = nullptr;
-  Check({Kernels("TCP", Tcp4()), Kernels("ARP", Arp(1, kClient4, kFrontend4)),
+  Check({ToKernel("TCP", Tcp4()), ToKernel("ARP", Arp(1, kClient4, kFrontend4)),
          Dropped("unreadable", Cut(Tcp4(), 20), DropReason::k_truncated)});
 }
 
-TEST_F(VerdictTest, SendsForwardedFramesToTheBackendsMacFromTheEgressPorts) {
+TEST_F(VerdictTest, SetsTheMacsOfTheBackendAndTheEgressPort) {
   const Bytes sent = Tcp4() + Bytes(6);
-  const Fate fate = Process(sent);
+  const PacketResult fate = Process(sent);
   ASSERT_EQ(fate.verdict, Verdict::kForward);
   EXPECT_EQ(fate.egress_port, 0);
   EXPECT_EQ(slow::Slice(fate.frame, 0, 5), (Bytes{2, 0, 0, 0, 1}));
@@ -298,20 +298,20 @@ TEST_F(VerdictTest, SendsForwardedFramesToTheBackendsMacFromTheEgressPorts) {
   EXPECT_EQ(slow::Slice(fate.frame, 26, 34), slow::Slice(sent, 26, 34));
 }
 
-TEST_F(VerdictTest, LeavesByThePortOfTheNextHop) {
-  const Fate fate = Process(Tcp4({.destination = {203, 0, 113, 18}}));
+TEST_F(VerdictTest, SendsThroughThePortOfTheNextHop) {
+  const PacketResult fate = Process(Tcp4({.destination = {203, 0, 113, 18}}));
   EXPECT_EQ(fate.egress_port, 1);
   EXPECT_EQ(slow::Slice(fate.frame, 0, 12), (Bytes{2, 0, 0, 0, 1, 6, 2, 0, 0, 0, 0, 0xa1}));
 }
 
-TEST_F(VerdictTest, LeavesByTheIngressPortWhenTheNextHopNamesNone) {
+TEST_F(VerdictTest, SendsThroughTheIngressPortIfTheNextHopNamesNone) {
   Bytes frame = Tcp4();
-  const Fate fate = Process(WithDestinationMac(frame, {2, 0, 0, 0, 0, 0xa1}), 1);
+  const PacketResult fate = Process(WithDestinationMac(frame, {2, 0, 0, 0, 0, 0xa1}), 1);
   EXPECT_EQ(fate.egress_port, 1);
   EXPECT_EQ(slow::Slice(fate.frame, 6, 6), (Bytes{2, 0, 0, 0, 0, 0xa1}));
 }
 
-// What each tagging becomes when the next hop has VLAN 100; the outer tag's priority stays.
+// The tags of a frame whose next hop has VLAN 100. The outer tag's priority stays.
 TEST_F(VerdictTest, ReplacesTagsByTheNextHopsVlan) {
   const Bytes inside = slow::Slice(Tcp4({.destination = {203, 0, 113, 17}}), 12, 42);
   const Bytes macs = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
@@ -327,7 +327,7 @@ TEST_F(VerdictTest, ReplacesTagsByTheNextHopsVlan) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.description);
-    const Fate fate = Process(macs + row.tags + inside);
+    const PacketResult fate = Process(macs + row.tags + inside);
     ASSERT_EQ(fate.verdict, Verdict::kForward);
     EXPECT_EQ(slow::Slice(fate.frame, 0, 12), (Bytes{2, 0, 0, 0, 1, 5, 2, 0, 0, 0, 0, 1}));
     EXPECT_EQ(slow::Slice(fate.frame, 12, 4), row.expected);
@@ -337,23 +337,24 @@ TEST_F(VerdictTest, ReplacesTagsByTheNextHopsVlan) {
   }
 }
 
-TEST_F(VerdictTest, DropsWhatHasNoRoomForATag) {
+TEST_F(VerdictTest, DropsPacketsWithoutHeadroomForATag) {
   std::vector<testing::Buffer> buffers;
   buffers.emplace_back(Tcp4({.destination = {203, 0, 113, 17}}), uint16_t{3});
   EXPECT_EQ(Process(buffers)[0].reason, DropReason::k_no_headroom);
 }
 
-TEST_F(VerdictTest, DropsASolicitationWhoseReplyHasNoRoom) {
-  // Without an option of its own, the advertisement grows by eight bytes.
+TEST_F(VerdictTest, DropsASolicitationWithoutTailroomForTheReply) {
+  // The solicitation has no option, so the advertisement is eight bytes longer.
   std::vector<testing::Buffer> buffers;
   buffers.emplace_back(Icmp6(kIcmpv6NeighbourSolicitation, kClient6, kSolicited, kFrontend6, 255),
                        testing::kHeadroom, uint16_t{7});
   EXPECT_EQ(Process(buffers)[0].reason, DropReason::k_no_headroom);
 }
 
-TEST_F(VerdictTest, SendsRepliesBackWhereTheQuestionCameFrom) {
-  const Fate fate = Process(WithDestinationMac(Arp(1, kClient4, kFrontend4), Bytes(6, 0xff)), 1);
-  ASSERT_EQ(fate.verdict, Verdict::kReply);
+TEST_F(VerdictTest, SendsRepliesThroughTheIngressPort) {
+  const PacketResult fate =
+      Process(WithDestinationMac(Arp(1, kClient4, kFrontend4), Bytes(6, 0xff)), 1);
+  ASSERT_EQ(fate.verdict, Verdict::kAnswer);
   EXPECT_EQ(fate.egress_port, 1);
   EXPECT_EQ(slow::Slice(fate.frame, 0, 12), (Bytes{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0xa1}));
   EXPECT_EQ(slow::Slice(fate.frame, 22, 10), (Bytes{2, 0, 0, 0, 0, 0xa1} + kFrontend4));
@@ -362,27 +363,27 @@ TEST_F(VerdictTest, SendsRepliesBackWhereTheQuestionCameFrom) {
 TEST_F(VerdictTest, LimitsTheRateOfReplies) {
   context_.echo_replies = TokenBucket(10, 3);
   const Bytes ping = Icmp4(kIcmpEchoRequest, 0);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Process(ping).verdict, Verdict::kReply);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Process(ping).verdict, Verdict::kAnswer);
   EXPECT_EQ(Process(ping).reason, DropReason::k_rate_limited);
   context_.now_us += 100'000;
-  EXPECT_EQ(Process(ping).verdict, Verdict::kReply);
+  EXPECT_EQ(Process(ping).verdict, Verdict::kAnswer);
   EXPECT_EQ(Process(ping).reason, DropReason::k_rate_limited);
   EXPECT_EQ(counters_.totals.generated, 4u);
   EXPECT_EQ(Drops(DropReason::k_answered), 4u);
 }
 
-// Were it one limit, whoever pings enough would make the routers lose the frontends.
-TEST_F(VerdictTest, AFloodOfPingsLeavesNeighboursAnswered) {
+// With one shared limit, a flood of pings would make the routers lose the frontends.
+TEST_F(VerdictTest, AFloodOfPingsDoesNotLimitNeighbourReplies) {
   context_.echo_replies = TokenBucket(10, 1);
   context_.neighbour_replies = TokenBucket(10, 2);
   const Bytes ping = Icmp4(kIcmpEchoRequest, 0);
-  EXPECT_EQ(Process(ping).verdict, Verdict::kReply);
+  EXPECT_EQ(Process(ping).verdict, Verdict::kAnswer);
   EXPECT_EQ(Process(ping).reason, DropReason::k_rate_limited);
   const Bytes arp = WithDestinationMac(Arp(1, kClient4, kFrontend4), Bytes(6, 0xff));
-  EXPECT_EQ(Process(arp).verdict, Verdict::kReply);
+  EXPECT_EQ(Process(arp).verdict, Verdict::kAnswer);
   EXPECT_EQ(
       Process(Icmp6(kIcmpv6NeighbourSolicitation, kClient6, kSolicited, kFrontend6, 255)).verdict,
-      Verdict::kReply);
+      Verdict::kAnswer);
   EXPECT_EQ(Process(arp).reason, DropReason::k_rate_limited);
 }
 

@@ -25,7 +25,7 @@ std::vector<std::byte> BytesOf(const SnapshotInput& input) {
   return {image.bytes().begin(), image.bytes().end()};
 }
 
-TEST(BuildSnapshot, ViewGivesBackWhatWentIn) {
+TEST(BuildSnapshot, ViewReturnsTheInput) {
   const SnapshotImage image = BuildSnapshot(SampleInput()).value();
   const SnapshotView view(image.bytes());
   EXPECT_EQ(view.header().generation, 7U);
@@ -69,14 +69,14 @@ TEST(BuildSnapshot, SortsFrontendsByAddressProtocolPort) {
                                 "203.0.113.10:53/udp", "[2001:db8::10]:80/tcp"));
 }
 
-TEST(BuildSnapshot, KeepsTheChange) {
+TEST(BuildSnapshot, KeepsTheChangeId) {
   SnapshotInput input = SampleInput();
   input.change_id = 0x123456789abcdef1;
   const SnapshotImage image = BuildSnapshot(input).value();
   EXPECT_EQ(SnapshotView(image.bytes()).header().change_id, 0x123456789abcdef1U);
 }
 
-TEST(BuildSnapshot, KeepsPortRangesTheWiderFirst) {
+TEST(BuildSnapshot, SortsWiderPortRangesFirst) {
   SnapshotInput input = SampleInput();
   input.services[0].frontends.clear();
   for (const char* text : {"203.0.113.10:80/tcp", "203.0.113.10:80-90/tcp",
@@ -152,7 +152,7 @@ TEST(BuildSnapshot, AnotherGenerationChangesTheHeaderOnly) {
                          before.begin() + sizeof(SnapshotHeader)));
 }
 
-TEST(BuildSnapshot, AnEmptyIntentIsAnImage) {
+TEST(BuildSnapshot, AnEmptyIntentGivesAnImage) {
   const SnapshotImage image = BuildSnapshot({}).value();
   EXPECT_EQ(image.bytes().size(), sizeof(SnapshotHeader));
   EXPECT_TRUE(SnapshotView(image.bytes()).services().empty());
@@ -171,9 +171,9 @@ struct RefusedInput {
 };
 
 const RefusedInput kRefusedInputs[] = {
-    {"TwoServicesOfOneName", [](SnapshotInput* input) { input->services[1].name = "web"; },
+    {"TwoServicesWithOneName", [](SnapshotInput* input) { input->services[1].name = "web"; },
      "services[1].name: web appears twice"},
-    {"TwoServicesOfOneId", [](SnapshotInput* input) { input->services[1].id = 20; },
+    {"TwoServicesWithOneId", [](SnapshotInput* input) { input->services[1].id = 20; },
      "services[1].id: 20 is also that of services[0]"},
     {"OneFrontendOfTwoServices",
      [](SnapshotInput* input) {
@@ -185,7 +185,7 @@ const RefusedInput kRefusedInputs[] = {
        input->services[0].backends.push_back(MakeBackend(9, "10.0.0.11"));
      },
      "10.0.0.11 port 0 appears twice"},
-    {"TwoBackendsOfOneId", [](SnapshotInput* input) { input->services[0].backends[0].id = 1; },
+    {"TwoBackendsWithOneId", [](SnapshotInput* input) { input->services[0].backends[0].id = 1; },
      "id: 1 is also that of backends[0]"},
     {"InterfaceNameTooLong",
      [](SnapshotInput* input) {
@@ -216,7 +216,7 @@ TEST_P(BuildSnapshotRefuses, AndSaysWhy) {
 INSTANTIATE_TEST_SUITE_P(Inputs, BuildSnapshotRefuses, ::testing::ValuesIn(kRefusedInputs),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(LoadSnapshot, TakesBytesOfAnyAlignment) {
+TEST(LoadSnapshot, AcceptsBytesOfAnyAlignment) {
   const std::vector<std::byte> good = BytesOf(SampleInput());
   std::vector<std::byte> shifted(good.size() + 1);
   std::copy(good.begin(), good.end(), shifted.begin() + 1);
@@ -232,7 +232,7 @@ TEST(LoadSnapshot, RefusesEveryShorterImage) {
   }
 }
 
-TEST(LoadSnapshot, RefusesBytesBehindTheImage) {
+TEST(LoadSnapshot, RefusesBytesAfterTheImage) {
   std::vector<std::byte> longer = BytesOf(SampleInput());
   for (int i = 0; i < 16; ++i) {
     longer.push_back(std::byte{0});

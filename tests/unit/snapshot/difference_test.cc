@@ -1,4 +1,4 @@
-// An image that follows upon another gets the verdict that it would get alone, whatever differs.
+// An image that follows another must be accepted or refused exactly as it would be alone.
 #include "lib/snapshot/difference.h"
 
 #include <cstring>
@@ -82,7 +82,7 @@ class DifferenceTest : public ::testing::Test {
     return Words(assembler_);
   }
 
-  // Some bits of some words, or a record in place of another.
+  // Flips bits of some words, or copies other words over them. Corrects the digest.
   void Damage(std::vector<uint64_t>* words) {
     const auto any_word = [&] {
       constexpr uint32_t kHeaderWords = sizeof(SnapshotHeader) / 8;
@@ -110,7 +110,7 @@ class DifferenceTest : public ::testing::Test {
   SnapshotService services_[kServices];
 };
 
-TEST_F(DifferenceTest, AnImageAfterAnotherGetsTheVerdictThatItGetsAlone) {
+TEST_F(DifferenceTest, AnImageAfterAnotherIsAcceptedExactlyIfItIsAcceptedAlone) {
   uint32_t refused = 0;
   uint32_t accepted = 0;
   std::vector<uint64_t> before = Image();
@@ -133,11 +133,11 @@ TEST_F(DifferenceTest, AnImageAfterAnotherGetsTheVerdictThatItGetsAlone) {
   EXPECT_GT(accepted, 5000U);
 }
 
-TEST_F(DifferenceTest, FindsTheServicesThatStayedAsTheyWere) {
+TEST_F(DifferenceTest, FindsTheServicesThatDidNotChange) {
   for (uint32_t s = 0; s < kServices; ++s) assembler_.Put(services_[s] = MakeService(s));
   const std::vector<uint64_t> before = Image();
   services_[2].backends.push_back(MakeBackend(2, 15));
-  assembler_.Put(services_[2]);  // with a next hop more, which moves the others' numbers
+  assembler_.Put(services_[2]);  // has one more next hop, which changes the indexes of the others
   assembler_.Remove("s4");
   const std::vector<uint64_t> after = Image();
   const SnapshotDifference difference =
@@ -147,15 +147,15 @@ TEST_F(DifferenceTest, FindsTheServicesThatStayedAsTheyWere) {
   EXPECT_FALSE(difference.same_frontends);
 }
 
-// Ids are checked only where a service has one that it had not.
-TEST_F(DifferenceTest, AnIdOfAnotherServiceIsRefused) {
+// Ids are checked only where a service has a new one.
+TEST_F(DifferenceTest, ADuplicateIdIsRefused) {
   for (uint32_t s = 0; s < 3; ++s) {
     services_[s] = MakeService(s);
     services_[s].backends = {MakeBackend(s, 0), MakeBackend(s, 1)};
     assembler_.Put(services_[s]);
   }
   const std::vector<uint64_t> before = Image();
-  const auto verdict = [&](uint32_t id) {
+  const auto message_for = [&](uint32_t id) {
     SnapshotBackend backend = services_[1].backends[0];
     backend.id = id;
     assembler_.PutBackend("s1", backend);
@@ -165,13 +165,13 @@ TEST_F(DifferenceTest, AnIdOfAnotherServiceIsRefused) {
                                  std::as_bytes(std::span(after)), &difference)
         .message();
   };
-  EXPECT_NE(verdict(services_[0].backends[0].id), "");
-  EXPECT_NE(verdict(services_[1].backends[1].id), "") << "its own, twice";
-  EXPECT_EQ(verdict(4711), "");
+  EXPECT_NE(message_for(services_[0].backends[0].id), "");
+  EXPECT_NE(message_for(services_[1].backends[1].id), "") << "an id twice in one service";
+  EXPECT_EQ(message_for(4711), "");
 }
 
-// The same services give the same bytes, however they came.
-TEST_F(DifferenceTest, AnAssembledImageDoesNotTellItsHistory) {
+// The same services give the same bytes, whatever the changes that led to them.
+TEST_F(DifferenceTest, AnAssembledImageEqualsOneBuiltFromScratch) {
   std::vector<std::byte> copy;
   for (int round = 0; round < 2000; ++round) {
     SCOPED_TRACE("seed " + std::to_string(kSeed) + ", round " + std::to_string(round));
@@ -188,15 +188,15 @@ TEST_F(DifferenceTest, AnAssembledImageDoesNotTellItsHistory) {
     const bool differs = assembler_.Assemble({.generation = 1});
     ASSERT_TRUE(std::ranges::equal(assembler_.image(), fresh->bytes()));
     ASSERT_EQ(differs, before != Words(assembler_));
-    // Whoever has taken over what was written has the image.
+    // A copy that is updated with the reported writes must equal the image.
     const SnapshotAssembler::Writes writes = assembler_.TakeWrites();
     if (writes.all) copy.assign(assembler_.image().size(), std::byte{0});
-    const auto take_over = [&](size_t offset, size_t length) {
+    const auto copy_range = [&](size_t offset, size_t length) {
       std::ranges::copy(assembler_.image().subspan(offset, length),
                         copy.begin() + static_cast<ptrdiff_t>(offset));
     };
-    if (writes.all) take_over(0, copy.size());
-    for (const auto& [offset, length] : writes.ranges) take_over(offset, length);
+    if (writes.all) copy_range(0, copy.size());
+    for (const auto& [offset, length] : writes.ranges) copy_range(offset, length);
     ASSERT_TRUE(std::ranges::equal(copy, fresh->bytes()));
   }
 }

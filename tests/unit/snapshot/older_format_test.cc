@@ -23,7 +23,7 @@ std::vector<std::byte> BytesOf(std::span<const std::byte> image) {
   return {image.begin(), image.end()};
 }
 
-// The image of `input`, which says nothing that version 2 cannot, as version 2 has it.
+// Returns the image of `input` in version 2. REQUIRES: `input` uses only what version 2 has.
 std::vector<std::byte> InVersion2(const SnapshotInput& input) {
   const SnapshotImage image = BuildSnapshot(input).value();
   std::vector<uint64_t> words(image.bytes().size() / sizeof(uint64_t));

@@ -1,4 +1,4 @@
-// One snapshot with every kind of record in it, for the tests of this folder.
+// A sample snapshot with every kind of record, for tests.
 #pragma once
 
 #include "lib/snapshot/builder.h"

@@ -1,5 +1,5 @@
-// A good image is damaged at one place at a time; its digest is made good again, so that only the
-// check of that place can refuse it.
+// Most tests damage a valid image at one place and correct its digest. So only the check of that
+// place can refuse the image.
 #include "lib/snapshot/validator.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using testing::SampleInput;
 using ::testing::StartsWith;
 
-// An image that may be written to. Records as SampleInput gives them, once sorted:
+// A writable image of SampleInput. The sorted records are
 // frontends 0..3, services dns (0) and web (1), backends 0 (dns) and 1..3 (web), next hops 0 and 1.
 class Damaged {
  public:
@@ -58,14 +58,14 @@ constexpr uint64_t kMax64 = std::numeric_limits<uint64_t>::max();
 struct Damage {
   const char* name;
   void (*apply)(Damaged*);
-  const char* message;  // what the refusal begins with
+  const char* message;  // the beginning of the error
 };
 
 const Damage kDamages[] = {
     {"Magic", [](Damaged* d) { d->header().magic ^= 1; }, "snapshot: magic: not a Fairlead"},
     {"Version", [](Damaged* d) { d->header().version = 1; },
      "snapshot: version: 1 is not within 2..3"},
-    {"VersionOfTheFuture", [](Damaged* d) { d->header().version = 4; },
+    {"VersionTooHigh", [](Damaged* d) { d->header().version = 4; },
      "snapshot: version: 4 is not within 2..3"},
     {"LastPortBelowThePort", [](Damaged* d) { d->frontend(0).last_port = 79; },
      "snapshot: frontends[0].last_port: 79 does not end a range that begins at 80"},
@@ -77,7 +77,7 @@ const Damage kDamages[] = {
        d->frontend(1).last_port = 444;
      },
      "snapshot: frontends[1].last_port: 203.0.113.10:443-444/tcp overlaps "
-     "203.0.113.10:80-443/tcp in part"},
+     "203.0.113.10:80-443/tcp partly"},
     {"NarrowerRangeBeforeTheWider",
      [](Damaged* d) {
        d->frontend(0).last_port = 90;
@@ -88,14 +88,14 @@ const Damage kDamages[] = {
     {"HeaderBytes", [](Damaged* d) { d->header().header_bytes = 136; },
      "snapshot: header_bytes: 136 is not 160"},
     {"TotalBytes", [](Damaged* d) { d->header().total_bytes += 8; }, "snapshot: total_bytes: "},
-    {"BytesBehindTheNames",
+    {"BytesAfterTheNames",
      [](Damaged* d) {
        d->AddWord();
        d->header().total_bytes += 8;
      },
      "snapshot: total_bytes: "},
     {"PaddingNotZero", [](Damaged* d) { d->bytes().back() = std::byte{1}; },
-     "snapshot: padding: 1 behind names is not 0"},
+     "snapshot: padding: 1 after names is not 0"},
 
     {"FrontendsOffset", [](Damaged* d) { d->header().frontends.offset_bytes += 8; },
      "snapshot: frontends.offset_bytes: 168 is not 160"},
@@ -122,7 +122,7 @@ const Damage kDamages[] = {
     {"NamesCountPastTheEnd", [](Damaged* d) { d->header().names.count = 9; },
      "snapshot: names.count: 9 records do not fit"},
     {"NamesCountTooSmall", [](Damaged* d) { d->header().names.count = 5; },
-     "snapshot: padding: 98 behind names is not 0"},
+     "snapshot: padding: 98 after names is not 0"},
 
     {"Generation", [](Damaged* d) { d->header().generation = kMaxGeneration + 1; },
      "snapshot: generation: 9007199254740993 is above 9007199254740992"},
@@ -131,7 +131,7 @@ const Damage kDamages[] = {
        d->header().version = 2;
        d->header().change_id = 7;
      },
-     "snapshot: change_id: 7 is not 0, which it is in version 2"},
+     "snapshot: change_id: 7 is not 0, as it must be in version 2"},
     {"HeaderReserved", [](Damaged* d) { d->header().reserved[1] = 3; },
      "snapshot: reserved: 3 is not 0"},
     {"ClientNextHopV4", [](Damaged* d) { d->header().client_next_hop_v4 = 2; },
@@ -142,7 +142,7 @@ const Damage kDamages[] = {
     {"FrontendFamily", [](Damaged* d) { d->frontend(0).family = 5; },
      "snapshot: frontends[0].family: 5 is neither 4 nor 6"},
     {"FrontendAddressTail", [](Damaged* d) { d->frontend(1).address[15] = 9; },
-     "snapshot: frontends[1].address: 9 behind an IPv4 address is not 0"},
+     "snapshot: frontends[1].address: 9 after an IPv4 address is not 0"},
     {"FrontendAddressMulticast", [](Damaged* d) { d->frontend(2).address[0] = 224; },
      "snapshot: frontends[2].address: 224.0.113.10 is not a usable"},
     {"FrontendProtocol", [](Damaged* d) { d->frontend(2).protocol = 1; },
@@ -171,25 +171,25 @@ const Damage kDamages[] = {
     {"NameWithControlCharacter", [](Damaged* d) { d->name_byte(4) = '\n'; },
      "snapshot: services[1].name: (bytes at 3) is not printable UTF-8"},
     {"Mode", [](Damaged* d) { d->service(0).mode = 4; },
-     "snapshot: services[0].mode: 4 is no forwarding mode"},
+     "snapshot: services[0].mode: 4 is not a forwarding mode"},
     {"HashPolicy", [](Damaged* d) { d->service(0).hash_policy = 3; },
-     "snapshot: services[0].hash_policy: 3 is no hash policy"},
+     "snapshot: services[0].hash_policy: 3 is not a hash policy"},
     {"TrackingTcp", [](Damaged* d) { d->service(1).tracking_tcp = 3; },
-     "snapshot: services[1].tracking_tcp: 3 is no tracking mode"},
+     "snapshot: services[1].tracking_tcp: 3 is not a tracking mode"},
     {"TrackingUdp", [](Damaged* d) { d->service(1).tracking_udp = 255; },
-     "snapshot: services[1].tracking_udp: 255 is no tracking mode"},
+     "snapshot: services[1].tracking_udp: 255 is not a tracking mode"},
     {"GuePortWithoutGue", [](Damaged* d) { d->service(1).gue_port = 6080; },
      "snapshot: services[1].gue_port: 6080 is set, but the mode is not gue"},
     {"GueWithoutPort", [](Damaged* d) { d->service(0).mode = 2; },
-     "snapshot: services[0].gue_port: 0 is no port, which mode gue needs"},
+     "snapshot: services[0].gue_port: 0 is not a port, which mode gue needs"},
     {"UnknownFlag", [](Damaged* d) { d->service(0).flags = 32; },
      "snapshot: services[0].flags: 32 has unknown bits"},
     {"MssClampWithoutNat", [](Damaged* d) { d->service(1).flags = kServiceMssClamp; },
-     "snapshot: services[1].flags.mss_clamp: 1 does not go with mode 0"},
+     "snapshot: services[1].flags.mss_clamp: 1 is not allowed in mode 0"},
     {"GueChecksumWithoutGue", [](Damaged* d) { d->service(0).flags = kServiceGueChecksum; },
-     "snapshot: services[0].flags.gue_checksum: 1 does not go with mode 3"},
+     "snapshot: services[0].flags.gue_checksum: 1 is not allowed in mode 3"},
     {"SecondChanceWithoutGue", [](Damaged* d) { d->service(1).flags = kServiceSecondChance; },
-     "snapshot: services[1].flags.second_chance: 1 does not go with mode 0"},
+     "snapshot: services[1].flags.second_chance: 1 is not allowed in mode 0"},
     {"ServiceReservedTail", [](Damaged* d) { d->service(1).reserved[3] = 5; },
      "snapshot: services[1].reserved: 5 is not 0"},
     {"SlotCountNotPrime", [](Damaged* d) { d->service(0).slot_count = 65536; },
@@ -220,17 +220,17 @@ const Damage kDamages[] = {
     {"BackendFamily", [](Damaged* d) { d->backend(0).family = 0; },
      "snapshot: backends[0].family: 0 is neither 4 nor 6"},
     {"BackendAddressTail", [](Damaged* d) { d->backend(0).address[4] = 1; },
-     "snapshot: backends[0].address: 1 behind an IPv4 address is not 0"},
+     "snapshot: backends[0].address: 1 after an IPv4 address is not 0"},
     {"BackendAddressLoopback", [](Damaged* d) { d->backend(0).address[0] = 127; },
      "snapshot: backends[0].address: 127.0.0.53 is not a usable"},
     {"BackendState", [](Damaged* d) { d->backend(1).state = 3; },
-     "snapshot: backends[1].state: 3 is no backend state"},
+     "snapshot: backends[1].state: 3 is not a backend state"},
     {"BackendWeight", [](Damaged* d) { d->backend(1).weight = 1001; },
      "snapshot: backends[1].weight: 1001 is not within 0..1000"},
     {"BackendReserved", [](Damaged* d) { d->backend(1).reserved = 5; },
      "snapshot: backends[1].reserved: 5 is not 0"},
     {"BackendIdZero", [](Damaged* d) { d->backend(2).id = 0; },
-     "snapshot: backends[2].id: 0 is reserved"},
+     "snapshot: backends[2].id: 0 is not a valid id"},
     {"BackendIdTwice", [](Damaged* d) { d->backend(2).id = 1; },
      "snapshot: backends[2].id: 1 is also that of backends[0]"},
     {"BackendNextHopIndex", [](Damaged* d) { d->backend(3).next_hop_index = 2; },
@@ -243,9 +243,9 @@ const Damage kDamages[] = {
      "snapshot: backends[2].address: 10.0.0.10 port 0 is out of order"},
 
     {"NextHopMacZero", [](Damaged* d) { std::memset(d->next_hop(0).mac, 0, 6); },
-     "snapshot: next_hops[0].mac: 00:00:00:00:00:00 is not one station's"},
+     "snapshot: next_hops[0].mac: 00:00:00:00:00:00 is not a unicast MAC"},
     {"NextHopMacGroup", [](Damaged* d) { d->next_hop(1).mac[0] = 3; },
-     "snapshot: next_hops[1].mac: 03:00:00:00:00:0c is not one station's"},
+     "snapshot: next_hops[1].mac: 03:00:00:00:00:0c is not a unicast MAC"},
     {"NextHopVlan", [](Damaged* d) { d->next_hop(1).vlan = 4095; },
      "snapshot: next_hops[1].vlan: 4095 is not within 0..4094"},
     {"InterfaceWithoutEnd", [](Damaged* d) { std::memset(d->next_hop(0).interface, 'a', 16); },
@@ -273,8 +273,8 @@ TEST_P(ValidateSnapshotRefuses, OneDamagedPlace) {
 INSTANTIATE_TEST_SUITE_P(Places, ValidateSnapshotRefuses, ::testing::ValuesIn(kDamages),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// Ids are all over the range, and those of one service far from each other.
-TEST(ValidateSnapshot, FindsAnIdThatIsThereTwiceAmongThousands) {
+// The ids are spread over the whole range. Within a service they are far from each other.
+TEST(ValidateSnapshot, FindsADuplicateIdAmongThousands) {
   SnapshotInput input = SampleInput();
   SnapshotService& dns = input.services[1];
   for (uint32_t i = 1; i < 3000; ++i) {
@@ -289,7 +289,7 @@ TEST(ValidateSnapshot, FindsAnIdThatIsThereTwiceAmongThousands) {
     SnapshotInput twice = input;
     twice.services[1].backends[other].id = input.services[1].backends[5].id;
     const std::string message = BuildSnapshot(twice).status().message();
-    // By address: the sample's 10.0.0.53 comes first.
+    // Backends are sorted by address: 10.0.0.53 of the sample comes first.
     EXPECT_THAT(message, StartsWith("snapshot: backends[" + std::to_string(std::max(other, 5U))));
     EXPECT_THAT(message,
                 HasSubstr("is also that of backends[" + std::to_string(std::min(other, 5U)) + "]"));
@@ -306,15 +306,15 @@ TEST(ValidateSnapshot, RefusesEveryFlippedBit) {
   }
 }
 
-TEST(ValidateSnapshot, SaysThatTheContentIsDamagedWhenOnlyTheDigestCanTell) {
+TEST(ValidateSnapshot, ReportsDamagedContentThatOnlyTheDigestReveals) {
   Damaged image;
   image.header().hash_seed ^= 1;
   EXPECT_THAT(ValidateSnapshot(image.bytes()).message(),
               HasSubstr("digest: the content is damaged"));
 }
 
-// With a good digest the checks behind it meet the damage. Whatever they accept must be safe to
-// read, which the sanitizer build watches.
+// With a correct digest, the checks after it see the damage. What they accept must be safe to read.
+// The sanitizer build detects a read outside the image.
 TEST(ValidateSnapshot, NeverReadsOutsideTheImageWhateverItsBytes) {
   constexpr uint64_t kSeed = 20250109;
   SCOPED_TRACE("seed " + std::to_string(kSeed));
@@ -333,7 +333,7 @@ TEST(ValidateSnapshot, NeverReadsOutsideTheImageWhateverItsBytes) {
   EXPECT_GT(refused, 10'000U);
 }
 
-TEST(ValidateSnapshot, RefusesAnImageWithoutAWholeHeader) {
+TEST(ValidateSnapshot, RefusesAnImageWithATruncatedHeader) {
   Damaged image;
   for (size_t length = 0; length < sizeof(SnapshotHeader); length += 8) {
     EXPECT_THAT(ValidateSnapshot(image.bytes().first(length)).message(),

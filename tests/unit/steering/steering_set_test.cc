@@ -33,7 +33,7 @@ SteeringSet SetOf(std::vector<SnapshotService> services) {
   return SteeringSetOf(SnapshotView(image.bytes()));
 }
 
-// As people write them; order and repeats do not count.
+// As text. Order and duplicates do not matter.
 std::set<std::string> FrontendsOf(const SteeringSet& set) {
   std::set<std::string> texts;
   for (const IpAddress& address : set.frontends) texts.insert(address.ToString());
@@ -73,20 +73,20 @@ TEST(SteeringSetTest, NatBackendsWithoutAPortAnswerFromTheFrontends) {
   EXPECT_EQ(SourcesOf(set), (Texts{"10.0.0.11:80/tcp", "10.0.0.11:443/tcp", "10.0.0.11:0/udp"}));
 }
 
-TEST(SteeringSetTest, NatBackendsOfARangeAnswerFromAllOfIt) {
+TEST(SteeringSetTest, NatBackendsOfARangeAnswerFromTheWholeRange) {
   const SteeringSet set = SetOf(
       {MakeService("web", ForwardingMode::kNat, {"203.0.113.10:8000-8999/tcp"}, {"10.0.0.11"})});
   EXPECT_EQ(SourcesOf(set), Texts{"10.0.0.11:8000-8999/tcp"});
 }
 
-TEST(SteeringSetTest, OnlyNatBackendsCount) {
+TEST(SteeringSetTest, HasNoSourcesOfOtherModes) {
   for (const ForwardingMode mode : {ForwardingMode::kDsr, ForwardingMode::kIpip}) {
     EXPECT_EQ(SourcesOf(SetOf({MakeService("web", mode, {"203.0.113.10:80/tcp"}, {"10.0.0.11"})})),
               Texts{});
   }
 }
 
-TEST(SteeringSetTest, BackendsThatAreDownStillHaveFlowsToTranslate) {
+TEST(SteeringSetTest, NatBackendsThatAreDownStayBecauseOfTheirFlows) {
   SnapshotService service =
       MakeService("web", ForwardingMode::kNat, {"203.0.113.10:80/tcp"}, {"10.0.0.11"});
   service.backends[0].state = BackendState::kDown;

@@ -1,6 +1,6 @@
-// The whole of adaptive tracking under threads, for ThreadSanitizer and for what only races can
-// break: workers carry flows through changes while a management thread exchanges tables, sweeps, and
-// lets slots settle. No flow may ever meet another backend than it began with.
+// Adaptive tracking with several threads, under ThreadSanitizer. Workers send packets of flows
+// while a management thread exchanges tables, sweeps, and advances slot states. No flow may ever
+// get another backend than the one it began with.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -39,13 +39,13 @@ struct Shared {
   std::atomic<const ForwardingTables*> tables{nullptr};
   std::atomic<uint32_t> now_tick{1000};
   std::atomic<bool> stop{false};
-  // Rounds that each worker has gone; between two it holds no pointer into the tables.
+  // Completed rounds of each worker. Between two rounds it holds no pointer into the tables.
   std::array<std::atomic<uint64_t>, kWorkers> rounds = {};
   std::atomic<uint64_t> packets{0};
   std::atomic<uint64_t> lookups{0};
   std::atomic<uint64_t> moved{0};
 
-  // Until every worker has begun and ended a round since.
+  // Waits until every worker has begun and completed a round.
   void AwaitRounds() const {
     for (const std::atomic<uint64_t>& worker : rounds) {
       const uint64_t seen = worker.load(std::memory_order_acquire);
@@ -56,7 +56,7 @@ struct Shared {
 
 struct Flow {
   FlowHash hash;
-  uint32_t backend_id = 0;  // that it began with
+  uint32_t backend_id = 0;  // the one it began with
 };
 
 class Worker {
@@ -123,7 +123,7 @@ class AdaptiveThreadsTest : public testing::TablesFixture {
     tables_ = std::move(next);
   }
 
-  // Anything but taking a backend's flows away: drain, undrain, weight, a new one.
+  // A random change that leaves flows on their backends: drain, undrain, weight, a new backend.
   void ChangeSomething() {
     auto& backends = input_.services[0].backends;
     SnapshotBackend& backend = backends[random_() % backends.size()];
@@ -138,15 +138,15 @@ class AdaptiveThreadsTest : public testing::TablesFixture {
       case 2: {
         if (backends.size() > 12) break;
         const auto id = static_cast<uint32_t>(backends.size() + 1);
-        // Sorts anywhere among the others: indices shift.
+        // It can sort before others, so that indices shift.
         backends.push_back(MakeBackend(
             id, "10.0." + std::to_string(random_() % 200) + "." + std::to_string(100 + id)));
         break;
       }
       default:
-        return;  // quiet for a while, so that slots settle
+        return;  // no change for a while, so that slots settle
     }
-    backends[0].state = BackendState::kActive;  // somebody must serve
+    backends[0].state = BackendState::kActive;  // one backend must be active
     backends[0].weight = 1;
     Exchange();
   }
@@ -171,7 +171,7 @@ class AdaptiveThreadsTest : public testing::TablesFixture {
   bool settled_again_ = false;
 };
 
-TEST_F(AdaptiveThreadsTest, NoFlowEverLeavesTheBackendThatItBeganWith) {
+TEST_F(AdaptiveThreadsTest, NoFlowEverChangesItsBackend) {
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::thread> threads;
   for (uint32_t index = 0; index < kWorkers; ++index) {
@@ -179,7 +179,7 @@ TEST_F(AdaptiveThreadsTest, NoFlowEverLeavesTheBackendThatItBeganWith) {
     threads.emplace_back(&Worker::Run, workers.back().get());
   }
   for (uint32_t step = 0; step < kSteps; ++step) {
-    // Bursts of changes, then quiet for longer than T.
+    // Several changes, then none for longer than T.
     if (step % 40 < 20) ChangeSomething();
     Sweep();
     shared_.now_tick.fetch_add(1 + static_cast<uint32_t>(random_() % kTicksPerStep));

@@ -39,7 +39,7 @@ class ForwardingTablesTest : public testing::TablesFixture {
     }
   }
 
-  // The endpoint of each slot's owner, as text; "" for none.
+  // The address of each slot's owner as text; "" if it has none.
   std::vector<std::string> Owners(size_t service_index) const {
     const ServiceEntry& service = Service(service_index);
     std::vector<std::string> owners;
@@ -61,7 +61,7 @@ class ForwardingTablesTest : public testing::TablesFixture {
   }
 };
 
-TEST_F(ForwardingTablesTest, TakesOverWhatTheSnapshotSays) {
+TEST_F(ForwardingTablesTest, HasTheSettingsOfTheSnapshot) {
   SnapshotInput input = TwoServices();
   input.generation = 42;
   SnapshotService& web = input.services[1];
@@ -111,7 +111,7 @@ TEST_F(ForwardingTablesTest, FindsBackendsAmongThousandsOfConsecutiveIds) {
     backends.push_back(MakeBackend(1000 + i, endpoint));
   }
   input.services.push_back(MakeService(1, "big", "203.0.113.10:80/tcp", backends));
-  backend_slots_ = CounterSlots(5000);
+  backend_indices_ = CounterIndices(5000);
   Publish(input);
   for (uint32_t id = 0; id < 8000; ++id) {
     const BackendEntry* backend = tables_->FindBackend(id);
@@ -146,25 +146,25 @@ TEST_F(ForwardingTablesTest, ResolvesNextHopsToPorts) {
   EXPECT_FALSE(tables_->FindBackend(5)->has_next_hop);
 }
 
-TEST_F(ForwardingTablesTest, RefusesWhenCounterSlotsRunOut) {
-  backend_slots_ = CounterSlots(4);
+TEST_F(ForwardingTablesTest, RefusesASnapshotWhenCounterIndexesRunOut) {
+  backend_indices_ = CounterIndices(4);
   EXPECT_EQ(Build(TwoServices()).status().code(), ErrorCode::kResourceExhausted);
-  backend_slots_ = CounterSlots(5);
-  service_slots_ = CounterSlots(1);
+  backend_indices_ = CounterIndices(5);
+  service_indices_ = CounterIndices(1);
   EXPECT_EQ(Build(TwoServices()).status().code(), ErrorCode::kResourceExhausted);
-  service_slots_ = CounterSlots(2);
+  service_indices_ = CounterIndices(2);
   EXPECT_TRUE(Build(TwoServices()).ok());
 }
 
-TEST_F(ForwardingTablesTest, KeepsCounterSlotsOverGenerations) {
+TEST_F(ForwardingTablesTest, KeepsCounterIndexesOverGenerations) {
   SnapshotInput input = TwoServices();
   Publish(input);
-  const uint32_t backend_slot = tables_->FindBackend(5)->counter_index;
-  const uint32_t service_slot = Service(1).counter_index;
+  const uint32_t backend_counter = tables_->FindBackend(5)->counter_index;
+  const uint32_t service_counter = Service(1).counter_index;
   input.services.erase(input.services.begin());
   Publish(input);
-  EXPECT_EQ(tables_->FindBackend(5)->counter_index, backend_slot);
-  EXPECT_EQ(Service(0).counter_index, service_slot);
+  EXPECT_EQ(tables_->FindBackend(5)->counter_index, backend_counter);
+  EXPECT_EQ(Service(0).counter_index, service_counter);
 }
 
 TEST_F(ForwardingTablesTest, GivesSlotsByWeightToActiveBackendsOnly) {
@@ -183,7 +183,7 @@ TEST_F(ForwardingTablesTest, GivesSlotsByWeightToActiveBackendsOnly) {
   EXPECT_NEAR(count["2001:db8:1::13"], 65537 / 4, 2);
 }
 
-TEST_F(ForwardingTablesTest, HasNoOwnersWhenNobodyMayServe) {
+TEST_F(ForwardingTablesTest, HasNoOwnersIfNoBackendIsActive) {
   SnapshotInput input = TwoServices();
   for (SnapshotBackend& backend : input.services[1].backends) {
     backend.state = BackendState::kDraining;
@@ -215,7 +215,7 @@ TEST_F(ForwardingTablesTest, SharesTheSlotsOfServicesThatDidNotChange) {
   EXPECT_LT(stats_.slots_changed, 251U);
 }
 
-// What does not decide about owners does not make new slots.
+// Changes that do not affect the owners make no new slots.
 TEST_F(ForwardingTablesTest, SharesSlotsAcrossChangesThatMoveNoOwner) {
   SnapshotInput input = TwoServices();
   SnapshotService& web = input.services[1];
@@ -229,7 +229,7 @@ TEST_F(ForwardingTablesTest, SharesSlotsAcrossChangesThatMoveNoOwner) {
   web.idle_timeout_tcp_ms = 1000;
   Publish(input);
   EXPECT_EQ(Service(1).slot_table, slots);
-  web.backends.pop_back();  // sorted last, so that nobody else's index changes
+  web.backends.pop_back();  // sorted last, so that no other index changes
   Publish(input);
   EXPECT_EQ(Service(1).slot_table, slots);
   EXPECT_EQ(stats_.slots_changed, 0U);
@@ -242,7 +242,7 @@ struct RebuildRow {
 
 class Rebuild : public ForwardingTablesTest, public ::testing::WithParamInterface<RebuildRow> {};
 
-TEST_P(Rebuild, MakesNewSlots) {
+TEST_P(Rebuild, MakesANewSlotTable) {
   SnapshotInput input = TwoServices();
   Publish(input);
   const std::shared_ptr<const SlotTable> slots = Service(1).slot_table;
@@ -251,7 +251,7 @@ TEST_P(Rebuild, MakesNewSlots) {
   ASSERT_EQ(Service(1).name, "web");
   EXPECT_NE(Service(1).slot_table, slots);
   EXPECT_GE(stats_.services_rebuilt, 1U);
-  // And the same ones as a dataplane that starts now.
+  // The owners are the same as those of a dataplane that starts now.
   const std::vector<std::string> incremental = Owners(1);
   tables_ = nullptr;
   Publish(input);
@@ -264,7 +264,7 @@ const RebuildRow kRebuildRows[] = {
     {"ForAnotherWeight", [](SnapshotInput* input) { input->services[1].backends[0].weight = 7; }},
     {"ForADrain",
      [](SnapshotInput* input) { input->services[1].backends[0].state = BackendState::kDraining; }},
-    {"ForADeath",
+    {"ForABackendThatGoesDown",
      [](SnapshotInput* input) { input->services[1].backends[2].state = BackendState::kDown; }},
     {"ForARemoval",
      [](SnapshotInput* input) {
@@ -283,7 +283,7 @@ const RebuildRow kRebuildRows[] = {
 INSTANTIATE_TEST_SUITE_P(Changes, Rebuild, ::testing::ValuesIn(kRebuildRows),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// An idle backend that sorts before the others shifts their indices when it goes, and no owner.
+// A draining backend sorts before the others. Its removal shifts indices, but no owner.
 TEST_F(ForwardingTablesTest, KeepsOwnersWhenTheirIndicesShift) {
   SnapshotInput input = TwoServices();
   SnapshotService& web = input.services[1];
@@ -321,7 +321,7 @@ TEST_F(ForwardingTablesTest, CountsTheSlotsOfADrainedBackendAsChanged) {
   EXPECT_FALSE(OwnerSet(1).contains("10.0.0.11"));
 }
 
-TEST_F(ForwardingTablesTest, SettleByTheLongestTimeoutOfTheProtocolsThatTheServiceHas) {
+TEST_F(ForwardingTablesTest, TakesTAsTheLongestTimeoutOfTheServicesProtocols) {
   SnapshotInput input = TwoServices();
   SnapshotService& web = input.services[1];
   web.frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};
@@ -334,7 +334,7 @@ TEST_F(ForwardingTablesTest, SettleByTheLongestTimeoutOfTheProtocolsThatTheServi
   EXPECT_EQ(Service(1).idle_ticks, 20 * kTicksPerSecond);
 }
 
-TEST_F(ForwardingTablesTest, LetTheSlotsOfADrainedBackendShift) {
+TEST_F(ForwardingTablesTest, ShiftsTheSlotsOfADrainedBackend) {
   SnapshotInput input = TwoServices();
   Publish(input);
   EXPECT_TRUE(Service(1).slot_table->all_settled());
@@ -343,18 +343,18 @@ TEST_F(ForwardingTablesTest, LetTheSlotsOfADrainedBackendShift) {
   SetState(&input.services[1], id, BackendState::kDraining);
   Publish(input);
   const SlotTable& slots = *Service(1).slot_table;
-  // And those few that Maglev moves between the others.
   EXPECT_GT(slots.shifting_count_of(0), slots.size() / 8);
+  // Maglev also moves a few slots between the other backends.
   EXPECT_GE(slots.shifting_count(), slots.shifting_count_of(0));
   EXPECT_EQ(slots.unsettled().front().since_tick, 77U);
-  // Down now: the same owners, the same slots, still shifting.
+  // The backend goes down: the owners and the slot table are the same, and slots still shift.
   SetState(&input.services[1], id, BackendState::kDown);
   Publish(input);
   EXPECT_EQ(Service(1).slot_table.get(), &slots);
 }
 
-// Slots that are not settled name backends which own none: these must not slip.
-TEST_F(ForwardingTablesTest, FollowAStableOwnerWhoseIndexShifts) {
+// Slots that are not settled refer to backends that own no slots. They must follow new indices.
+TEST_F(ForwardingTablesTest, FollowsAStableOwnerWhoseIndexChanges) {
   SnapshotInput input = TwoServices();
   SnapshotService& web = input.services[1];
   web.backends.push_back(MakeBackend(9, "10.0.0.1", 1, BackendState::kDraining));
@@ -378,7 +378,7 @@ TEST_F(ForwardingTablesTest, FollowAStableOwnerWhoseIndexShifts) {
   std::erase_if(web.backends, [](const SnapshotBackend& backend) { return backend.id == 9; });
   Publish(input);
   EXPECT_EQ(stable_ids(), expected);
-  // Whose stable owner is gone: nothing leads there any more.
+  // The stable owner is removed: its slots are no longer shifting.
   std::erase_if(web.backends, [](const SnapshotBackend& backend) { return backend.id == 8; });
   std::erase_if(expected, [](const auto& slot) { return slot.second == 8; });
   Publish(input);
@@ -386,8 +386,8 @@ TEST_F(ForwardingTablesTest, FollowAStableOwnerWhoseIndexShifts) {
   EXPECT_GT(Service(1).slot_table->pinned_count(), 20U);
 }
 
-// As a dataplane that is started again does: same snapshot, no tables before.
-TEST_F(ForwardingTablesTest, TakeUpSlotStatesOfAnEarlierProcess) {
+// As after a restart of the dataplane: the same snapshot, no earlier tables.
+TEST_F(ForwardingTablesTest, TakesOverSlotStatesOfAnEarlierProcess) {
   SnapshotInput input = TwoServices();
   Publish(input);
   now_tick_ = 100;
@@ -402,7 +402,7 @@ TEST_F(ForwardingTablesTest, TakeUpSlotStatesOfAnEarlierProcess) {
   const auto restart = [&](uint32_t now_tick) {
     const SnapshotImage image = BuildSnapshot(input).value();
     tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), {nullptr, now_tick, saved},
-                                      ports_, &backend_slots_, &service_slots_, &stats_)
+                                      ports_, &backend_indices_, &service_indices_, &stats_)
                   .value();
   };
   restart(150);
@@ -411,17 +411,17 @@ TEST_F(ForwardingTablesTest, TakeUpSlotStatesOfAnEarlierProcess) {
     EXPECT_EQ(Service(1).slot_table->Load(slot.index), before[slot.index]);
     EXPECT_EQ(slot.since_tick, 100U);
   }
-  // Their time ran on while nobody was there.
+  // T also ran while there was no process.
   restart(100 + Service(1).idle_ticks + 1);
   EXPECT_EQ(Service(1).slot_table->shifting_count(), 0U);
   EXPECT_EQ(Service(1).slot_table->pinned_count(), before.size());
-  // States of slots that flows no longer fall into are of no use.
+  // With another hash seed, flows select other slots, so the saved states are useless.
   input.hash_seed += 1;
   restart(150);
   EXPECT_TRUE(Service(1).slot_table->all_settled());
 }
 
-TEST_F(ForwardingTablesTest, TakeUpFormerOwnersOfAnEarlierProcess) {
+TEST_F(ForwardingTablesTest, TakesOverFormerOwnersOfAnEarlierProcess) {
   SnapshotInput input = TwoServices();
   SnapshotService& web = input.services[1];
   web.mode = ForwardingMode::kGue;
@@ -452,12 +452,12 @@ TEST_F(ForwardingTablesTest, TakeUpFormerOwnersOfAnEarlierProcess) {
   tables_.reset();
   const SnapshotImage image = BuildSnapshot(input).value();
   tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), {nullptr, now_tick_ + 50, saved},
-                                    ports_, &backend_slots_, &service_slots_, &stats_)
+                                    ports_, &backend_indices_, &service_indices_, &stats_)
                 .value();
   EXPECT_EQ(formers(), before);
 }
 
-TEST_F(ForwardingTablesTest, KeepNoStatesWhereNothingIsTracked) {
+TEST_F(ForwardingTablesTest, KeepsNoSlotStatesWithoutTracking) {
   SnapshotInput input = TwoServices();
   input.services[1].tracking_tcp = Tracking::kNone;
   input.services[1].tracking_udp = Tracking::kNone;
@@ -468,7 +468,7 @@ TEST_F(ForwardingTablesTest, KeepNoStatesWhereNothingIsTracked) {
   EXPECT_TRUE(Service(1).slot_table->all_settled());
 }
 
-TEST_F(ForwardingTablesTest, BeginAnewWhenFlowsFallIntoOtherSlots) {
+TEST_F(ForwardingTablesTest, StartsSettledWhenFlowsSelectOtherSlots) {
   SnapshotInput input = TwoServices();
   Publish(input);
   input.services[1].backends[0].state = BackendState::kDraining;
@@ -479,36 +479,36 @@ TEST_F(ForwardingTablesTest, BeginAnewWhenFlowsFallIntoOtherSlots) {
   EXPECT_TRUE(Service(1).slot_table->all_settled());
 }
 
-TEST_F(ForwardingTablesTest, OutliveTheGenerationThatTheyShareWith) {
+TEST_F(ForwardingTablesTest, KeepsSharedSlotsAfterTheEarlierGenerationIsFreed) {
   Publish(TwoServices());
   Publish(TwoServices());  // frees the first
   EXPECT_EQ(stats_.services_shared, 2U);
   EXPECT_EQ(OwnerSet(1).size(), 3U);
 }
 
-TEST(CounterSlots, GivesEachIdOneSlot) {
-  CounterSlots slots(10);
-  EXPECT_EQ(slots.Assign(700), 0U);
-  EXPECT_EQ(slots.Assign(5), 1U);
-  EXPECT_EQ(slots.Assign(700), 0U);
+TEST(CounterIndices, GivesEachIdOneIndex) {
+  CounterIndices indexes(10);
+  EXPECT_EQ(indexes.Assign(700), 0U);
+  EXPECT_EQ(indexes.Assign(5), 1U);
+  EXPECT_EQ(indexes.Assign(700), 0U);
 }
 
-TEST(CounterSlots, ReturnsWhatItFreesAndGivesItAgain) {
-  CounterSlots slots(3);
-  for (const uint32_t id : {30U, 10U, 20U}) slots.Assign(id);
-  EXPECT_EQ(slots.Retain([](uint32_t id) { return id == 10; }), (std::vector<uint32_t>{0, 2}));
-  EXPECT_EQ(slots.Assign(10), 1U);
-  EXPECT_EQ(slots.Assign(40), 0U);
-  EXPECT_EQ(slots.Assign(50), 2U);
-  EXPECT_EQ(slots.Assign(60), kNoIndex);
+TEST(CounterIndices, ReturnsFreedIndexesAndReusesThem) {
+  CounterIndices indexes(3);
+  for (const uint32_t id : {30U, 10U, 20U}) indexes.Assign(id);
+  EXPECT_EQ(indexes.Retain([](uint32_t id) { return id == 10; }), (std::vector<uint32_t>{0, 2}));
+  EXPECT_EQ(indexes.Assign(10), 1U);
+  EXPECT_EQ(indexes.Assign(40), 0U);
+  EXPECT_EQ(indexes.Assign(50), 2U);
+  EXPECT_EQ(indexes.Assign(60), kNoIndex);
 }
 
-TEST(CounterSlots, RefusesOnlyNewIdsWhenFull) {
-  CounterSlots slots(1);
-  EXPECT_EQ(slots.Assign(7), 0U);
-  EXPECT_EQ(slots.Assign(8), kNoIndex);
-  EXPECT_EQ(slots.Assign(7), 0U);
-  EXPECT_TRUE(slots.Retain([](uint32_t id) { return id == 7; }).empty());
+TEST(CounterIndices, RefusesOnlyNewIdsWhenFull) {
+  CounterIndices indexes(1);
+  EXPECT_EQ(indexes.Assign(7), 0U);
+  EXPECT_EQ(indexes.Assign(8), kNoIndex);
+  EXPECT_EQ(indexes.Assign(7), 0U);
+  EXPECT_TRUE(indexes.Retain([](uint32_t id) { return id == 7; }).empty());
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ FrontendRecord MakeRecord(const std::string& text, uint32_t service_index) {
   return record;
 }
 
-// Both ways to ask; they must agree.
+// Looks up by address and by key. Both must agree.
 uint32_t Find(const FrontendTable& table, const IpAddress& address, uint8_t protocol,
               uint16_t port) {
   const uint32_t found = table.Find(address.bytes().data(), address.family(), protocol, port);
@@ -54,7 +54,7 @@ TEST(FrontendTable, FindsNothingWhenEmpty) {
   EXPECT_FALSE(HasSource(table, Address("203.0.113.10")));
 }
 
-TEST(FrontendTable, TellsAddressProtocolAndPortApart) {
+TEST(FrontendTable, DistinguishesAddressProtocolAndPort) {
   const std::vector<FrontendRecord> records = {
       MakeRecord("203.0.113.10:80/tcp", 1), MakeRecord("203.0.113.10:80/udp", 2),
       MakeRecord("203.0.113.10:81/tcp", 3), MakeRecord("203.0.113.11:80/tcp", 4)};
@@ -69,12 +69,12 @@ TEST(FrontendTable, TellsAddressProtocolAndPortApart) {
 }
 
 // 0x5000 is 80 with its bytes swapped.
-TEST(FrontendTable, TakesPortsInTheRightOrder) {
+TEST(FrontendTable, DoesNotSwapTheBytesOfPorts) {
   const std::vector<FrontendRecord> records = {MakeRecord("203.0.113.10:80/tcp", 1)};
   EXPECT_EQ(Find(FrontendTable(records), Address("203.0.113.10"), kTcp, 0x5000), kNoService);
 }
 
-TEST(FrontendTable, TellsFamiliesWithEqualBytesApart) {
+TEST(FrontendTable, DistinguishesFamiliesWithEqualBytes) {
   const std::vector<FrontendRecord> records = {MakeRecord("[2001:db8::]:80/tcp", 1)};
   const FrontendTable table(records);
   EXPECT_EQ(Find(table, Address("2001:db8::"), kTcp, 80), 1U);
@@ -103,7 +103,7 @@ TEST(FrontendTable, PrefersTheExactPortToAnyPort) {
   EXPECT_EQ(Find(table, Address("203.0.113.10"), kUdp, 80), kNoService);
 }
 
-TEST(FrontendTable, PrefersTheExactPortToTheNarrowestRangeAndThatToAnyPort) {
+TEST(FrontendTable, PrefersTheExactPortThenTheNarrowestRangeThenAnyPort) {
   const std::vector<FrontendRecord> records = {
       MakeRecord("203.0.113.10:0/tcp", 1),         MakeRecord("203.0.113.10:8000-8999/tcp", 2),
       MakeRecord("203.0.113.10:8100-8199/tcp", 3), MakeRecord("203.0.113.10:8150/tcp", 4),
@@ -133,7 +133,7 @@ TEST(FrontendTable, HasNoServiceForPortZero) {
   EXPECT_EQ(Find(FrontendTable(records), Address("203.0.113.10"), kTcp, 0), kNoService);
 }
 
-TEST(FrontendTable, KnowsItsAddressesWhateverTheProtocol) {
+TEST(FrontendTable, KnowsItsAddressesOfEveryProtocol) {
   const std::vector<FrontendRecord> records = {MakeRecord("203.0.113.10:53/udp", 1),
                                                MakeRecord("[2001:db8::10]:0/tcp", 1)};
   const FrontendTable table(records);
@@ -143,7 +143,7 @@ TEST(FrontendTable, KnowsItsAddressesWhateverTheProtocol) {
   EXPECT_EQ(Find(table, Address("203.0.113.10"), kTcp, 53), kNoService);
 }
 
-// Small universes, so that addresses, protocols and ports collide in every combination.
+// Few addresses, protocols and ports, so that they collide in every combination.
 TEST(FrontendTable, AgreesWithAPlainMapOnRandomFrontends) {
   for (uint32_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -1,5 +1,5 @@
-// What the modes add to the tables: tunnels, nat's way back, next hops towards clients, and what the
-// ports must have for them.
+// What the modes add to the tables: tunnels, nat's replies, next hops to clients. Also what they
+// require of the ports.
 #include <gmock/gmock.h>
 
 #include "tests/unit/table/tables.h"
@@ -63,7 +63,7 @@ class ModeTablesTest : public TablesFixture {
         IpAddress::Parse(source.is_v4() ? "198.51.100.7" : "2001:db8:1::7").value();
     return FlowKey::Make(source, port, client, 40000, protocol);
   }
-  // The frontend that a reply from there belongs to; "" = none.
+  // The frontend of a reply from this address and port; "" if it is no reply.
   std::string FrontendOf(const std::string& address, uint16_t port, uint8_t protocol = 6) const {
     const NatRow* row = tables_->nat().FindSource(From(address, port, protocol));
     if (row == nullptr) return "";
@@ -85,13 +85,13 @@ TEST_F(ModeTablesTest, GivesEachBackendATunnelFromItsEgressPortsAddress) {
   EXPECT_EQ(lan.overhead_bytes, 32);
   EXPECT_EQ(std::vector<uint8_t>(lan.header + 12, lan.header + 20),
             (std::vector<uint8_t>{10, 0, 0, 254, 10, 0, 0, 11}));
-  const TunnelTemplate& any = tables_->tunnel(1);  // no port named: the first one's
+  const TunnelTemplate& any = tables_->tunnel(1);  // no interface: the first port's address
   EXPECT_EQ(any.overhead_bytes, 52);
   EXPECT_EQ(std::vector<uint8_t>(any.header + 8, any.header + 24),
             (std::vector<uint8_t>{0x20, 1, 0xd, 0xb8, 0, 0xf, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}));
 }
 
-TEST_F(ModeTablesTest, LeavesOutATunnelThatNoPortsAddressCanBeTheSourceOf) {
+TEST_F(ModeTablesTest, LeavesOutATunnelBackendWithoutASourceAddress) {
   ports_[1].addresses = {Address("2001:db8:a::fe")};
   SnapshotInput input = One(ForwardingMode::kIpip, "203.0.113.10:80/tcp", "10.0.0.11");
   input.services[0].backends[0].next_hop = Hop("lan");
@@ -105,7 +105,7 @@ TEST_F(ModeTablesTest, LeavesOutATunnelThatNoPortsAddressCanBeTheSourceOf) {
   EXPECT_THAT(LeftOutText(input), HasSubstr("no port has an IPv4 address for the tunnel"));
 }
 
-TEST_F(ModeTablesTest, LeavesOutWhatMtusOfIpv6ClientsCannotBeTold) {
+TEST_F(ModeTablesTest, LeavesOutBackendsWhoseMtuIsTooSmallForIpv6Clients) {
   const struct {
     ForwardingMode mode;
     const char* backend;
@@ -123,13 +123,13 @@ TEST_F(ModeTablesTest, LeavesOutWhatMtusOfIpv6ClientsCannotBeTold) {
     EXPECT_EQ(LeftOutText(input), "(in use)");
     ports_[1].mtu = static_cast<uint16_t>(row.least - 1);
     EXPECT_THAT(LeftOutText(input), HasSubstr("port lan: mtu " + std::to_string(row.least - 1)));
-    // IPv4 clients may be told less.
+    // IPv4 clients may get a smaller MTU.
     input.services[0].frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};
     EXPECT_EQ(LeftOutText(input), "(in use)");
   }
 }
 
-TEST_F(ModeTablesTest, NamesTheFrontendOfANatBackendsReply) {
+TEST_F(ModeTablesTest, FindsTheFrontendOfANatBackendsReply) {
   SnapshotInput input = One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "10.0.0.11:8080");
   input.services[0].backends.push_back(MakeBackend(2, "10.0.0.12"));
   input.services.push_back(
@@ -156,7 +156,7 @@ TEST_F(ModeTablesTest, NamesTheFrontendOfANatBackendsReply) {
   EXPECT_EQ(tables_->services()[row->service_index].name, "web");
 }
 
-TEST_F(ModeTablesTest, NamesTheFrontendOfAReplyFromARange) {
+TEST_F(ModeTablesTest, FindsTheFrontendOfAReplyFromARange) {
   SnapshotInput input = One(ForwardingMode::kNat, "203.0.113.10:8000-8999/tcp", "10.0.0.11");
   input.services.push_back(
       MakeService(2, "other", "203.0.113.11:9000-9999/tcp", {MakeBackend(2, "10.0.0.11")}));
@@ -203,7 +203,7 @@ TEST_F(ModeTablesTest, RefusesRepliesThatTwoFrontendsCouldClaim) {
       MakeService(2, "other", "203.0.113.11:80/tcp", {MakeBackend(2, "10.0.0.11")}));
   input.services[1].mode = ForwardingMode::kNat;
   EXPECT_THAT(Refusal(input), HasSubstr("replies from 10.0.0.11:80/tcp would belong to"));
-  // The same address and no other port: both say the same.
+  // Same address and same port: both frontends translate the reply alike.
   input.services[1].frontends = {Frontend::Parse("203.0.113.10:80/tcp").value()};
   EXPECT_EQ(Refusal(input), "(accepted)");
   input = One(ForwardingMode::kNat, "203.0.113.10:0/tcp", "10.0.0.11:8080");
@@ -213,12 +213,11 @@ TEST_F(ModeTablesTest, RefusesRepliesThatTwoFrontendsCouldClaim) {
   EXPECT_THAT(Refusal(input), HasSubstr("nat does not translate between families"));
 }
 
-TEST_F(ModeTablesTest, LeavesOutNatWithoutAnAddressOfItsOwn) {
+TEST_F(ModeTablesTest, LeavesOutNatBackendsIfTheBalancerHasNoAddress) {
   for (EgressPort& port : ports_) port.addresses = {Address("2001:db8:f::1")};
   EXPECT_THAT(
       LeftOutText(One(ForwardingMode::kNat, "203.0.113.10:80/tcp", "10.0.0.11")),
-      HasSubstr(
-          "service web: backend 10.0.0.11: nat needs to know the balancer's own IPv4 address"));
+      HasSubstr("service web: backend 10.0.0.11: nat needs an own IPv4 address of the balancer"));
   EXPECT_EQ(FrontendOf("10.0.0.11", 80), "");  // and translates nothing
   EXPECT_EQ(LeftOutText(One(ForwardingMode::kNat, "[2001:db8::10]:80/tcp", "2001:db8:a::11")),
             "(in use)");
@@ -230,10 +229,11 @@ TEST_F(ModeTablesTest, LeavesOutABackendBehindAnInterfaceThatIsNoPort) {
   input.services[0].backends[0].next_hop = Hop("lan");
   input.services[0].backends.push_back(MakeBackend(2, "10.0.0.12"));
   input.services[0].backends[1].next_hop = Hop("mgmt0");
-  EXPECT_THAT(LeftOutText(input, 1),
-              HasSubstr("service web: backend 10.0.0.12: next hop's interface 'mgmt0' is no port"));
+  EXPECT_THAT(
+      LeftOutText(input, 1),
+      HasSubstr("service web: backend 10.0.0.12: next hop's interface 'mgmt0' is not a port"));
   EXPECT_EQ(stats_.backends_left_out, 1u);
-  EXPECT_EQ(Slots(tables_->backends()[0]), 251u);  // the other one has them all
+  EXPECT_EQ(Slots(tables_->backends()[0]), 251u);  // the other backend owns all slots
   // When the route comes back it is in use again.
   input.services[0].backends[1].next_hop = Hop("lan");
   EXPECT_EQ(LeftOutText(input, 1), "(in use)");
@@ -241,7 +241,8 @@ TEST_F(ModeTablesTest, LeavesOutABackendBehindAnInterfaceThatIsNoPort) {
   EXPECT_GT(Slots(tables_->backends()[1]), 100u);
 }
 
-// What is unhealthy or draining stays that; only who would take new flows is held back.
+// A down or draining backend keeps its state. An active one becomes draining, so that it gets no
+// new flows.
 TEST_F(ModeTablesTest, LeavesTheStateOfALeftOutBackendAsItIs) {
   SnapshotInput input = One(ForwardingMode::kDsr, "203.0.113.10:80/tcp", "10.0.0.11");
   input.services[0].backends[0].next_hop = Hop("mgmt0");
@@ -255,7 +256,7 @@ TEST_F(ModeTablesTest, LeavesTheStateOfALeftOutBackendAsItIs) {
   }
 }
 
-TEST_F(ModeTablesTest, TakesTheWayToClientsFromTheSnapshotUnlessAPortHasAGateway) {
+TEST_F(ModeTablesTest, TakesTheNextHopToClientsFromTheSnapshotUnlessAPortHasAGateway) {
   SnapshotInput input = One(ForwardingMode::kDsr, "203.0.113.10:80/tcp", "10.0.0.11");
   Publish(input);
   EXPECT_FALSE(tables_->client_hop(Family::kIpv4).known);

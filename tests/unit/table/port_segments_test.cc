@@ -27,7 +27,8 @@ TEST(PortSegments, FindsTheNarrowestRange) {
   EXPECT_EQ(segments.Find(other, 65535), PortSegments::kNone);
 }
 
-// Against a search through all ranges. Not all of them nest: an image may come from elsewhere.
+// Compares with a search through all ranges. Some ranges overlap only in part: another program may
+// have made the image.
 TEST(PortSegments, AgreesWithASearchThroughAllRanges) {
   for (uint32_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

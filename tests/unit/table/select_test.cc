@@ -21,7 +21,7 @@ using testing::TableMemory;
 constexpr uint32_t kNow = 100'000;
 constexpr uint32_t kIdleTicks = 1000;  // TCP; UDP half of it
 
-// Ids say what a backend is. The packet's slot is kOwner's.
+// Backend ids, named for the backend's state. kOwner owns the packet's slot.
 constexpr uint32_t kOwner = 1;
 constexpr uint32_t kOther = 2;
 constexpr uint32_t kDraining = 3;
@@ -44,7 +44,7 @@ class SelectTest : public testing::TablesFixture {
  protected:
   void SetUp() override {
     Publish(Input());
-    // Some hash whose slot is kOwner's.
+    // Finds a hash whose slot kOwner owns.
     while (tables_->backends()[SlotOwner(Service(), hash_)].id != kOwner) {
       hash_.low += uint64_t{1} << 40;
     }
@@ -74,12 +74,12 @@ class SelectTest : public testing::TablesFixture {
     if (!flows_.Find(Key(), &handle)) return std::nullopt;
     return FlowRecord::Unpack(handle.value);
   }
-  // Of one packet; Explain, asked before, must have said the same.
+  // Selects for one packet. ChooseWithoutRecording, called before, must give the same result.
   Selection Select(const PacketFacts& facts) {
     const std::optional<FlowRecord> record = Get();
     const Selection explained =
-        ExplainBackend(*tables_, Service(), SlotWord(Service(), hash_)->load(), facts, kNow,
-                       record ? &*record : nullptr);
+        ChooseWithoutRecording(*tables_, Service(), SlotAddress(Service(), hash_)->load(), facts,
+                               kNow, record ? &*record : nullptr);
     const Selection selected = SelectBackend(*tables_, Service(), hash_, facts, kNow, &flows_);
     EXPECT_EQ(explained.backend_index, selected.backend_index);
     if (selected.reason != SelectReason::kUntracked) {
@@ -97,9 +97,9 @@ class SelectTest : public testing::TablesFixture {
   FlowTable flows_ = FlowTable::Format(memory_.bytes(), 64);
 };
 
-// A record does not say whose it is. By the newcomer's own timeout the TCP flow would be expired, and
-// go first.
-TEST_F(SelectTest, AFloodOfUdpDisplacesItselfAndNotAnIdleTcpFlow) {
+// A record does not name its service. By the new UDP flow's timeout, the TCP flow would be expired
+// and be evicted first.
+TEST_F(SelectTest, AFloodOfUdpDoesNotEvictAnIdleTcpFlow) {
   SnapshotInput input = Input();
   input.services[0].idle_timeout_tcp_ms = 350'000;
   input.services[0].idle_timeout_udp_ms = 120'000;
@@ -131,12 +131,12 @@ struct SelectRow {
 void PrintTo(const SelectRow& row, std::ostream* out) { *out << row.name; }
 
 constexpr uint32_t kBefore = kNow - 5;
-constexpr uint8_t kPinned = kRecordPinned;
+constexpr uint8_t kOld = kRecordOld;
 constexpr uint8_t kConfirmed = kRecordConfirmed;
 constexpr uint8_t kClosing = kRecordClosing;
 constexpr FlowRecord kOnOther{kOther, kBefore, kConfirmed};
 constexpr FlowRecord kOnDraining{kDraining, kBefore, kConfirmed};
-constexpr FlowRecord kLastLiveOnDraining{kDraining, kNow - kLiveTicks, kConfirmed};
+constexpr FlowRecord kLastLiveOnDraining{kDraining, kNow - kInUseTicks, kConfirmed};
 constexpr FlowRecord kOnDown{kDown, kBefore, kConfirmed};
 constexpr FlowRecord kOnGone{kGone, kBefore, kConfirmed};
 constexpr FlowRecord kExpired{kOther, kNow - kIdleTicks - 1, kConfirmed};
@@ -154,7 +154,7 @@ const SelectRow kRows[] = {
     {"SynIsRecordedAsNew", kSyn, kNone, kNewFlow, kOwner, kNewOnOwner},
     {"SynWithDataIsRecordedAsNew", Tcp(kTcpSyn, true), kNone, kNewFlow, kOwner, kNewOnOwner},
     {"UdpIsRecordedAsNew", kUdp, kNone, kNewFlow, kOwner, kNewOnOwner},
-    {"UdpHasNoTcpFlags", {kIpProtoUdp, kTcpRst, true}, kNone, kNewFlow, kOwner, kNewOnOwner},
+    {"UdpIgnoresTcpFlags", {kIpProtoUdp, kTcpRst, true}, kNone, kNewFlow, kOwner, kNewOnOwner},
     {"AckIsRecorded", kAck, kNone, kNewFlow, kOwner, kNewOnOwner},
     {"SynAckIsRecorded", Tcp(kTcpSyn | kTcpAck), kNone, kNewFlow, kOwner, kNewOnOwner},
     {"FinIsRecordedAsClosing", kFin, kNone, kNewFlow, kOwner, FlowRecord{kOwner, kNow, kClosing}},
@@ -163,35 +163,35 @@ const SelectRow kRows[] = {
     {"RstSynIsNotRecorded", Tcp(kTcpRst | kTcpSyn), kNone, kSlot, kOwner, kNone},
 
     // With a record of a backend that serves.
-    {"AckFollowsAndConfirms", kAck, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
+    {"AckFollowsTheRecordAndConfirmsIt", kAck, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
      FlowRecord{kOther, kNow, kConfirmed}},
     {"DataFollowsTheRecord", kData, kOnOther, kRecorded, kOther,
      FlowRecord{kOther, kNow, kConfirmed}},
-    {"PinnedStaysPinned", kAck, FlowRecord{kOther, kBefore, kPinned}, kRecorded, kOther,
-     FlowRecord{kOther, kNow, kPinned | kConfirmed}},
-    {"SynRetransmissionFollowsWithoutConfirming", kSyn, FlowRecord{kOther, kBefore, 0}, kRecorded,
-     kOther, FlowRecord{kOther, kNow, 0}},
-    {"SynOfAPortUsedAgainFollows", kSyn, kOnOther, kRecorded, kOther,
+    {"OldStaysOld", kAck, FlowRecord{kOther, kBefore, kOld}, kRecorded, kOther,
+     FlowRecord{kOther, kNow, kOld | kConfirmed}},
+    {"SynRetransmissionFollowsTheRecordWithoutConfirmingIt", kSyn, FlowRecord{kOther, kBefore, 0},
+     kRecorded, kOther, FlowRecord{kOther, kNow, 0}},
+    {"SynOfAReusedPortFollowsTheRecord", kSyn, kOnOther, kRecorded, kOther,
      FlowRecord{kOther, kNow, kConfirmed}},
-    {"UdpFollowsAndConfirms", kUdp, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
+    {"UdpFollowsTheRecordAndConfirmsIt", kUdp, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
      FlowRecord{kOther, kNow, kConfirmed}},
     {"WeightZeroKeepsItsFlows", kData, FlowRecord{kWeightless, kBefore, kConfirmed}, kRecorded,
      kWeightless, FlowRecord{kWeightless, kNow, kConfirmed}},
-    {"ARecordSeenByAClockAheadIsNotSetBack", kAck, FlowRecord{kOther, kNow + 1, 0}, kRecorded,
-     kOther, FlowRecord{kOther, kNow + 1, kConfirmed}},
-    {"LivesUntilTheIdleTimeout", kAck, FlowRecord{kOther, kNow - kIdleTicks, kConfirmed}, kRecorded,
-     kOther, FlowRecord{kOther, kNow, kConfirmed}},
+    {"ARecordOfAClockAheadKeepsItsTick", kAck, FlowRecord{kOther, kNow + 1, 0}, kRecorded, kOther,
+     FlowRecord{kOther, kNow + 1, kConfirmed}},
+    {"ARecordIsValidUntilTheIdleTimeout", kAck, FlowRecord{kOther, kNow - kIdleTicks, kConfirmed},
+     kRecorded, kOther, FlowRecord{kOther, kNow, kConfirmed}},
 
     // The end of a flow.
     {"FinMarksClosing", kFin, kOnOther, kRecorded, kOther,
      FlowRecord{kOther, kNow, kConfirmed | kClosing}},
     {"FinWithDataMarksClosing", Tcp(kTcpFin | kTcpAck, true), kOnOther, kRecorded, kOther,
      FlowRecord{kOther, kNow, kConfirmed | kClosing}},
-    {"RstMarksClosingAndMovesNothing", kRst, kOnOther, kRecorded, kOther,
+    {"RstMarksClosingAndMovesNoFlow", kRst, kOnOther, kRecorded, kOther,
      FlowRecord{kOther, kNow, kConfirmed | kClosing}},
     {"DataClearsClosing", kData, FlowRecord{kOther, kBefore, kConfirmed | kClosing}, kRecorded,
      kOther, FlowRecord{kOther, kNow, kConfirmed}},
-    {"BareAckLeavesClosing", kAck, FlowRecord{kOther, kBefore, kConfirmed | kClosing}, kRecorded,
+    {"BareAckKeepsClosing", kAck, FlowRecord{kOther, kBefore, kConfirmed | kClosing}, kRecorded,
      kOther, FlowRecord{kOther, kNow, kConfirmed | kClosing}},
     {"SynOnAClosingRecordBeginsANewFlow", kSyn, FlowRecord{kOther, kBefore, kConfirmed | kClosing},
      kReplaced, kOwner, kNewOnOwner},
@@ -204,13 +204,13 @@ const SelectRow kRows[] = {
      FlowRecord{kDraining, kNow, kConfirmed}},
     {"SynAckStaysOnTheDrainingBackend", Tcp(kTcpSyn | kTcpAck), kOnDraining, kRecorded, kDraining,
      FlowRecord{kDraining, kNow, kConfirmed}},
-    // One SYN does not end a living connection, nor keep it alive.
+    // One SYN neither ends a live connection nor keeps it alive.
     {"SynMovesNoLiveFlowOfTheDrainingBackend", kSyn, kOnDraining, kRecorded, kDraining,
      kOnDraining},
     {"SynAfter60SecondsMovesNoFlowYet", kSyn, kLastLiveOnDraining, kRecorded, kDraining,
      kLastLiveOnDraining},
-    {"SynAfterThatLeavesTheDrainingBackend", kSyn,
-     FlowRecord{kDraining, kNow - kLiveTicks - 1, kConfirmed}, kReplaced, kOwner, kNewOnOwner},
+    {"SynAfterMoreThan60SecondsLeavesTheDrainingBackend", kSyn,
+     FlowRecord{kDraining, kNow - kInUseTicks - 1, kConfirmed}, kReplaced, kOwner, kNewOnOwner},
     {"SynOfAnUnconfirmedFlowLeavesTheDrainingBackend", kSyn, FlowRecord{kDraining, kBefore, 0},
      kReplaced, kOwner, kNewOnOwner},
     {"SynOfAClosingFlowLeavesTheDrainingBackend", kSyn,
@@ -218,11 +218,11 @@ const SelectRow kRows[] = {
     {"UdpAfterItsTimeoutLeavesTheDrainingBackend", kUdp,
      FlowRecord{kDraining, kNow - kIdleTicks / 2 - 1, kConfirmed}, kReplaced, kOwner, kNewOnOwner},
 
-    // A record that is of no more use.
+    // A record that is no longer valid.
     {"AckLeavesTheDownBackend", kAck, kOnDown, kReplaced, kOwner, kNewOnOwner},
     {"SynLeavesTheDownBackend", kSyn, kOnDown, kReplaced, kOwner, kNewOnOwner},
     {"UdpLeavesTheDownBackend", kUdp, kOnDown, kReplaced, kOwner, kNewOnOwner},
-    {"RstLeavesTheDownBackendWithoutARecord", kRst, kOnDown, kSlot, kOwner, kOnDown},
+    {"RstLeavesTheDownBackendAndIsNotRecorded", kRst, kOnDown, kSlot, kOwner, kOnDown},
     {"AckLeavesTheDeletedBackend", kAck, kOnGone, kReplaced, kOwner, kNewOnOwner},
     {"SynLeavesTheDeletedBackend", kSyn, kOnGone, kReplaced, kOwner, kNewOnOwner},
     {"AnotherServicesBackendIsNotFollowed", kAck, FlowRecord{kForeign, kBefore, kConfirmed},
@@ -231,7 +231,7 @@ const SelectRow kRows[] = {
      kNewOnOwner},
     {"AckAfterTheIdleTimeoutIsAsWithoutRecord", kAck, kExpired, kReplaced, kOwner, kNewOnOwner},
     {"SynAfterTheIdleTimeoutBeginsANewFlow", kSyn, kExpired, kReplaced, kOwner, kNewOnOwner},
-    {"RstAfterTheIdleTimeoutRevivesNothing", kRst, kExpired, kSlot, kOwner, kExpired},
+    {"RstAfterTheIdleTimeoutDoesNotRenewTheRecord", kRst, kExpired, kSlot, kOwner, kExpired},
 };
 
 class SelectTracking : public SelectTest, public ::testing::WithParamInterface<SelectRow> {
@@ -263,9 +263,9 @@ class SelectTracking : public SelectTest, public ::testing::WithParamInterface<S
   }
 };
 
-TEST_P(SelectTracking, All) { Check(); }
+TEST_P(SelectTracking, AllUsesAndMakesRecords) { Check(); }
 
-TEST_P(SelectTracking, AdaptiveLooksAtNoRecordWhileItsSlotIsSettled) {
+TEST_P(SelectTracking, AdaptiveIgnoresRecordsWhileTheSlotIsSettled) {
   SnapshotInput input = Input();
   input.services[0].tracking_tcp = Tracking::kAdaptive;
   input.services[0].tracking_udp = Tracking::kAdaptive;
@@ -273,7 +273,7 @@ TEST_P(SelectTracking, AdaptiveLooksAtNoRecordWhileItsSlotIsSettled) {
   CheckByTheSlotAlone();
 }
 
-TEST_P(SelectTracking, NoneNeitherFollowsNorMakesRecords) {
+TEST_P(SelectTracking, NoneNeitherUsesNorMakesRecords) {
   SnapshotInput input = Input();
   input.services[0].tracking_tcp = Tracking::kNone;
   input.services[0].tracking_udp = Tracking::kNone;
@@ -284,10 +284,10 @@ TEST_P(SelectTracking, NoneNeitherFollowsNorMakesRecords) {
 INSTANTIATE_TEST_SUITE_P(Rows, SelectTracking, ::testing::ValuesIn(kRows),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// Adaptive tracking, in a slot that was kStable's before it became kOwner's.
+// Adaptive tracking in a slot that is not settled: kStable owned it before kOwner.
 constexpr uint32_t kStable = 7;
-constexpr FlowRecord kOnStable{kStable, kBefore, kPinned | kConfirmed};
-constexpr FlowRecord kPinnedOnStable{kStable, kNow, kPinned};
+constexpr FlowRecord kOnStable{kStable, kBefore, kOld | kConfirmed};
+constexpr FlowRecord kOldOnStable{kStable, kNow, kOld};
 constexpr SelectReason kByStable = SelectReason::kStable;
 
 class SelectUnsettled : public SelectTracking {
@@ -297,7 +297,7 @@ class SelectUnsettled : public SelectTracking {
     Publish(input);
     input.services[0].backends.back().state = BackendState::kDraining;
     Publish(input);
-    while (Word().state == SlotState::kSettled || IdOfLocal(Word().current) != kOwner) {
+    while (LoadSlot().state == SlotState::kSettled || IdOfLocal(LoadSlot().current) != kOwner) {
       hash_.low += uint64_t{1} << 40;
     }
   }
@@ -308,11 +308,11 @@ class SelectUnsettled : public SelectTracking {
     input.services[0].backends.push_back(MakeBackend(kStable, "10.0.0.7"));
     return input;
   }
-  Slot Word() const { return Slot::Unpack(SlotWord(Service(), hash_)->load()); }
+  Slot LoadSlot() const { return Slot::Unpack(SlotAddress(Service(), hash_)->load()); }
   uint32_t IdOfLocal(uint16_t local) const {
     return tables_->backends()[Service().first_backend + local].id;
   }
-  void Pin() {
+  void PinTheSlot() {
     Service().slot_table->BeginCount(now_tick_ + kIdleTicks + 1, kIdleTicks);
     Service().slot_table->EndCount();
   }
@@ -321,64 +321,63 @@ class SelectUnsettled : public SelectTracking {
 const SelectRow kShiftingRows[] = {
     // Without a record.
     {"SynGoesToCurrentAsNew", kSyn, kNone, kNewFlow, kOwner, kNewOnOwner},
-    {"AckGoesToStableAsPinned", kAck, kNone, kByStable, kStable, kPinnedOnStable},
-    {"DataGoesToStableAsPinned", kData, kNone, kByStable, kStable, kPinnedOnStable},
-    {"SynAckGoesToStableAsPinned", Tcp(kTcpSyn | kTcpAck), kNone, kByStable, kStable,
-     kPinnedOnStable},
+    {"AckGoesToStableAsOld", kAck, kNone, kByStable, kStable, kOldOnStable},
+    {"DataGoesToStableAsOld", kData, kNone, kByStable, kStable, kOldOnStable},
+    {"SynAckGoesToStableAsOld", Tcp(kTcpSyn | kTcpAck), kNone, kByStable, kStable, kOldOnStable},
     {"FinGoesToStableAsClosing", kFin, kNone, kByStable, kStable,
-     FlowRecord{kStable, kNow, kPinned | kClosing}},
+     FlowRecord{kStable, kNow, kOld | kClosing}},
     {"RstGoesToStableUnrecorded", kRst, kNone, kByStable, kStable, kNone},
-    {"UdpCountsAsOld", kUdp, kNone, kByStable, kStable, kPinnedOnStable},
+    {"UdpCountsAsOld", kUdp, kNone, kByStable, kStable, kOldOnStable},
 
-    // With one.
+    // With a record.
     {"RecordedStaysOnStable", kData, kOnStable, kRecorded, kStable,
-     FlowRecord{kStable, kNow, kPinned | kConfirmed}},
+     FlowRecord{kStable, kNow, kOld | kConfirmed}},
     {"RecordedStaysOnCurrent", kData, FlowRecord{kOwner, kBefore, kConfirmed}, kRecorded, kOwner,
      FlowRecord{kOwner, kNow, kConfirmed}},
-    {"RecordedStaysOnAThird", kData, kOnOther, kRecorded, kOther,
+    {"RecordedStaysOnAThirdBackend", kData, kOnOther, kRecorded, kOther,
      FlowRecord{kOther, kNow, kConfirmed}},
     {"SynRetransmissionStays", kSyn, FlowRecord{kOther, kBefore, 0}, kRecorded, kOther,
      FlowRecord{kOther, kNow, 0}},
     {"SynOnADrainingRecordStaysWhileItIsLive", kSyn, kOnStable, kRecorded, kStable, kOnStable},
     {"SynOnADrainingRecordGoesToCurrent", kSyn,
-     FlowRecord{kStable, kNow - kLiveTicks - 1, kPinned | kConfirmed}, kReplaced, kOwner,
+     FlowRecord{kStable, kNow - kInUseTicks - 1, kOld | kConfirmed}, kReplaced, kOwner,
      kNewOnOwner},
     {"SynOnAClosingRecordGoesToCurrent", kSyn, FlowRecord{kOther, kBefore, kConfirmed | kClosing},
      kReplaced, kOwner, kNewOnOwner},
-    {"RstShortensAndMovesNothing", kRst, kOnStable, kRecorded, kStable,
-     FlowRecord{kStable, kNow, kPinned | kConfirmed | kClosing}},
+    {"RstMarksClosingAndMovesNoFlow", kRst, kOnStable, kRecorded, kStable,
+     FlowRecord{kStable, kNow, kOld | kConfirmed | kClosing}},
 
-    // With one of no more use.
-    {"ExpiredCountsAsNone", kAck, kExpired, kByStable, kStable, kPinnedOnStable},
+    // With a record that is no longer valid.
+    {"ExpiredCountsAsNone", kAck, kExpired, kByStable, kStable, kOldOnStable},
     {"ExpiredAndSynGoesToCurrent", kSyn, kExpired, kReplaced, kOwner, kNewOnOwner},
-    {"ExpiredAndRstRevivesNothing", kRst, kExpired, kByStable, kStable, kExpired},
+    {"ExpiredAndRstDoesNotRenewTheRecord", kRst, kExpired, kByStable, kStable, kExpired},
     {"AFlowOfADownBackendGoesToCurrent", kAck, kOnDown, kReplaced, kOwner, kNewOnOwner},
     {"AFlowOfADeletedBackendGoesToCurrent", kAck, kOnGone, kReplaced, kOwner, kNewOnOwner},
     {"ARstOfADownBackendsFlowGoesToCurrent", kRst, kOnDown, kSlot, kOwner, kOnDown},
 };
 
 class SelectShifting : public SelectUnsettled {};
-TEST_P(SelectShifting, IsAsTabled) {
-  ASSERT_EQ(Word().state, SlotState::kShifting);
+TEST_P(SelectShifting, GivesTheExpectedBackendAndRecord) {
+  ASSERT_EQ(LoadSlot().state, SlotState::kShifting);
   Check();
 }
 INSTANTIATE_TEST_SUITE_P(Rows, SelectShifting, ::testing::ValuesIn(kShiftingRows),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// What the same packets get once the stable owner is down.
+// The same packets when the stable owner is down.
 const SelectRow kStableDownRows[] = {
     {"Syn", kSyn, kNone, kNewFlow, kOwner, kNewOnOwner},
     {"AckGoesToCurrentAndIsRecorded", kAck, kNone, kNewFlow, kOwner, kNewOnOwner},
     {"Udp", kUdp, kNone, kNewFlow, kOwner, kNewOnOwner},
     {"Rst", kRst, kNone, kSlot, kOwner, kNone},
-    {"RecordedOnIt", kAck, kOnStable, kReplaced, kOwner, kNewOnOwner},
+    {"RecordedOnTheStableOwner", kAck, kOnStable, kReplaced, kOwner, kNewOnOwner},
 };
 class SelectStableDown : public SelectUnsettled {};
-TEST_P(SelectStableDown, NeverUsesIt) {
+TEST_P(SelectStableDown, NeverUsesTheStableOwner) {
   SnapshotInput input = Adaptive();
   input.services[0].backends.back().state = BackendState::kDown;
   Publish(input);
-  ASSERT_EQ(Word().state, SlotState::kShifting);
+  ASSERT_EQ(LoadSlot().state, SlotState::kShifting);
   Check();
 }
 INSTANTIATE_TEST_SUITE_P(Rows, SelectStableDown, ::testing::ValuesIn(kStableDownRows),
@@ -390,19 +389,19 @@ const SelectRow kPinnedRows[] = {
     {"UdpGoesToCurrentUnrecorded", kUdp, kNone, kSlot, kOwner, kNone},
     {"RstGoesToCurrent", kRst, kNone, kSlot, kOwner, kNone},
     {"RecordedStays", kData, kOnStable, kRecorded, kStable,
-     FlowRecord{kStable, kNow, kPinned | kConfirmed}},
+     FlowRecord{kStable, kNow, kOld | kConfirmed}},
     {"SynOnADrainingRecordStaysWhileItIsLive", kSyn, kOnStable, kRecorded, kStable, kOnStable},
     {"SynOnADrainingRecordGoesToCurrent", kSyn,
-     FlowRecord{kStable, kNow - kLiveTicks - 1, kPinned | kConfirmed}, kReplaced, kOwner,
+     FlowRecord{kStable, kNow - kInUseTicks - 1, kOld | kConfirmed}, kReplaced, kOwner,
      kNewOnOwner},
     {"ExpiredCountsAsNone", kAck, kExpired, kSlot, kOwner, kExpired},
     {"AFlowOfADownBackendGoesToCurrent", kAck, kOnDown, kReplaced, kOwner, kNewOnOwner},
     {"AFlowOfADeletedBackendGoesToCurrent", kAck, kOnGone, kReplaced, kOwner, kNewOnOwner},
 };
 class SelectPinned : public SelectUnsettled {};
-TEST_P(SelectPinned, IsAsTabled) {
-  Pin();
-  ASSERT_EQ(Word().state, SlotState::kPinned);
+TEST_P(SelectPinned, GivesTheExpectedBackendAndRecord) {
+  PinTheSlot();
+  ASSERT_EQ(LoadSlot().state, SlotState::kPinned);
   Check();
 }
 INSTANTIATE_TEST_SUITE_P(Rows, SelectPinned, ::testing::ValuesIn(kPinnedRows),
@@ -449,8 +448,8 @@ TEST_F(SelectWithoutOwner, StillServesRecordedFlows) {
   EXPECT_EQ(IdOf(Select(kAck)), kOther);
 }
 
-TEST_F(SelectWithoutOwner, TurnsAwayASynWhoseRecordIsOfNoMoreUse) {
-  const FlowRecord old{kOther, kNow - kLiveTicks - 1, kConfirmed};
+TEST_F(SelectWithoutOwner, HasNoBackendForASynWhoseRecordIsNoLongerValid) {
+  const FlowRecord old{kOther, kNow - kInUseTicks - 1, kConfirmed};
   Put(old);
   EXPECT_EQ(Select(kSyn).reason, SelectReason::kNoBackend);
   EXPECT_EQ(Get()->Pack(), old.Pack());
@@ -464,7 +463,7 @@ TEST_F(SelectWithoutOwner, HasNoBackendWithoutTrackingEither) {
   EXPECT_EQ(Select(kSyn).reason, SelectReason::kNoBackend);
 }
 
-TEST_F(SelectTest, SaysWhenALiveRecordMadeRoom) {
+TEST_F(SelectTest, ReportsThatALiveRecordWasEvicted) {
   TableMemory memory(FlowTable::BytesNeeded(8));
   FlowTable full = FlowTable::Format(memory.bytes(), 8);
   for (uint64_t tag = 2; tag < 10; ++tag) {
@@ -476,7 +475,7 @@ TEST_F(SelectTest, SaysWhenALiveRecordMadeRoom) {
   EXPECT_TRUE(selection.evicted);
 }
 
-TEST_F(SelectTest, GoesToTheOwnerUntrackedWhenNoRecordCanBeHad) {
+TEST_F(SelectTest, SelectsTheOwnerUntrackedIfNoRecordIsFree) {
   TableMemory memory(FlowTable::BytesNeeded(8));
   FlowTable busy = FlowTable::Format(memory.bytes(), 8);
   for (size_t i = 0; i < 8; ++i) memory.Put<uint64_t>(64 + i * 16, 1);  // all being written
@@ -485,7 +484,7 @@ TEST_F(SelectTest, GoesToTheOwnerUntrackedWhenNoRecordCanBeHad) {
   EXPECT_EQ(IdOf(selection), kOwner);
 }
 
-TEST_F(SelectTest, KeepsServicesWithTheSameHashApart) {
+TEST_F(SelectTest, DistinguishesServicesWithTheSameHash) {
   EXPECT_EQ(Select(kSyn).reason, SelectReason::kNewFlow);
   const Selection other =
       SelectBackend(*tables_, tables_->services()[1], hash_, kSyn, kNow, &flows_);
@@ -494,10 +493,10 @@ TEST_F(SelectTest, KeepsServicesWithTheSameHashApart) {
   EXPECT_EQ(Get()->backend_id, kOwner);
 }
 
-// The promise of the whole: flows that live through a change stay, new ones follow the new table.
+// Flows that are live during a change stay on their backend. New ones follow the new tables.
 class SelectThroughADrain : public SelectTest, public ::testing::WithParamInterface<Tracking> {};
 
-TEST_P(SelectThroughADrain, KeepsFlowsWhereTheyAre) {
+TEST_P(SelectThroughADrain, KeepsFlowsOnTheirBackend) {
   SnapshotInput input = Input();
   input.services[0].tracking_tcp = GetParam();
   Publish(input);
@@ -517,7 +516,7 @@ TEST_P(SelectThroughADrain, KeepsFlowsWhereTheyAre) {
 INSTANTIATE_TEST_SUITE_P(Tracking, SelectThroughADrain,
                          ::testing::Values(Tracking::kAll, Tracking::kAdaptive));
 
-TEST(SelectReasonText, IsASentenceOfItsOwnForEachReason) {
+TEST(SelectReasonText, IsADifferentSentenceForEachReason) {
   std::set<std::string_view> texts;
   for (int i = 0; i <= static_cast<int>(SelectReason::kNoBackend); ++i) {
     const std::string_view text = SelectReasonText(static_cast<SelectReason>(i));

@@ -23,7 +23,7 @@ SavedSlots Sample() {
            {250, SlotState::kPinned, 200, 0, 0, {}}}};
 }
 
-TEST(SlotImage, ComesBackAsItWas) {
+TEST(SlotImage, DecodesToWhatWasEncoded) {
   const Result<SavedSlots> saved = DecodeSlots(EncodeSlots(Sample(), kEpoch), kEpoch);
   ASSERT_TRUE(saved.ok()) << saved.status().message();
   EXPECT_EQ(saved->service_id, 9U);
@@ -68,7 +68,7 @@ TEST(SlotImage, IsRefusedWithAnyBitFlipped) {
   }
 }
 
-TEST(SlotImage, SaysWhyItIsOfNoUse) {
+TEST(SlotImage, SaysWhyItIsRefused) {
   auto bytes = EncodeSlots(Sample(), kEpoch);
   EXPECT_THAT(DecodeSlots(bytes, kEpoch + 1).status().message(), HasSubstr("booted"));
   bytes[8] = std::byte{1};
@@ -76,8 +76,8 @@ TEST(SlotImage, SaysWhyItIsOfNoUse) {
   EXPECT_EQ(DecodeSlots(bytes, kEpoch).status().code(), ErrorCode::kFailedPrecondition);
 }
 
-// Impossible contents under a right digest.
-TEST(SlotImage, IsRefusedWithSlotsThatCannotBe) {
+// Invalid contents with a right digest.
+TEST(SlotImage, IsRefusedWithInvalidSlots) {
   for (const SavedSlot& wrong : {SavedSlot{251, SlotState::kPinned, 0, 0, 0, {}},
                                  SavedSlot{2, SlotState::kPinned, 0, 0, 0, {}},
                                  SavedSlot{4, SlotState::kSettled, 0, 0, 0, {}}}) {

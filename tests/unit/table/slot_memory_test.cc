@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kSlots = 65'537;
 
-TEST(SlotMemory, GivesBlocksThatDoNotOverlap) {
+TEST(SlotMemory, AllocatesBlocksThatDoNotOverlap) {
   std::vector<SlotWords> tables;
   for (uint32_t t = 0; t < 100; ++t) {
     tables.push_back(AllocateSlotWords(kSlots));
@@ -22,24 +22,24 @@ TEST(SlotMemory, GivesBlocksThatDoNotOverlap) {
   }
 }
 
-TEST(SlotMemory, PacksTables) {
+TEST(SlotMemory, PacksManyTablesIntoARegion) {
   const size_t before = SlotMemoryBytes();
   std::vector<SlotWords> tables;
   for (int t = 0; t < 126; ++t) tables.push_back(AllocateSlotWords(kSlots));
   EXPECT_LE(SlotMemoryBytes() - before, 2 * kSlotRegionBytes);  // 63 in each
 }
 
-TEST(SlotMemory, UsesAFreedBlockAgain) {
-  const SlotWords other = AllocateSlotWords(kSlots);  // keeps the region
+TEST(SlotMemory, ReusesAFreedBlock) {
+  const SlotWords other = AllocateSlotWords(kSlots);  // keeps the region allocated
   SlotWords table = AllocateSlotWords(kSlots);
-  const void* const place = table.get();
+  const void* const address = table.get();
   const size_t bytes = SlotMemoryBytes();
   table.reset();
-  EXPECT_EQ(AllocateSlotWords(kSlots).get(), place);
+  EXPECT_EQ(AllocateSlotWords(kSlots).get(), address);
   EXPECT_EQ(SlotMemoryBytes(), bytes);
 }
 
-TEST(SlotMemory, GivesARegionBackWithItsLastBlock) {
+TEST(SlotMemory, FreesARegionWithItsLastBlock) {
   const size_t before = SlotMemoryBytes();
   {
     std::vector<SlotWords> tables;
@@ -47,10 +47,10 @@ TEST(SlotMemory, GivesARegionBackWithItsLastBlock) {
     EXPECT_GT(SlotMemoryBytes(), before);
   }
   EXPECT_EQ(SlotMemoryBytes(), before);
-  EXPECT_NE(AllocateSlotWords(kSlots), nullptr);  // none of the freed blocks is left over
+  EXPECT_NE(AllocateSlotWords(kSlots), nullptr);  // the allocator keeps no block of a freed region
 }
 
-TEST(SlotMemory, GivesATableLargerThanARegionOneOfItsOwn) {
+TEST(SlotMemory, AllocatesALargerRegionForALargerTable) {
   const size_t before = SlotMemoryBytes();
   const size_t count = kSlotRegionBytes / sizeof(uint32_t) + 1;
   SlotWords table = AllocateSlotWords(count);

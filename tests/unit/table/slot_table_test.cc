@@ -14,7 +14,7 @@
 namespace fairlead {
 namespace {
 
-TEST(Slot, LiesInItsWordAsDocumented) {
+TEST(Slot, IsPackedAsDocumented) {
   EXPECT_EQ((Slot{0x1234, 0x5678, SlotState::kPinned}).Pack(),
             (uint32_t{2} << 30) | (uint32_t{0x5678} << 15) | 0x1234);
 }
@@ -67,8 +67,13 @@ const NextRow kNextRows[] = {
     {"SettledStays", {kA, kA, kSettled}, true, kA, {kA, kA, kSettled}, false},
     {"SettledShifts", {kA, kA, kSettled}, true, kB, {kB, kA, kShifting}, true},
     {"SettledLosesItsOwner", {kA, kA, kSettled}, true, kNoOwner, {kNoOwner, kA, kShifting}, true},
-    {"NobodysIsSettledAtOnce", {kGone, kGone, kSettled}, true, kB, {kB, kB, kSettled}, false},
-    {"NobodysStaysNobodys",
+    {"SlotWithoutOwnerIsSettledAtOnce",
+     {kGone, kGone, kSettled},
+     true,
+     kB,
+     {kB, kB, kSettled},
+     false},
+    {"SlotWithoutOwnerStaysWithoutOwner",
      {kGone, kGone, kSettled},
      true,
      kNoOwner,
@@ -76,13 +81,18 @@ const NextRow kNextRows[] = {
      false},
     {"ShiftingChangesCurrentOnly", {kB, kA, kShifting}, false, kC, {kC, kA, kShifting}, false},
     {"ShiftingBackStaysShifting", {kB, kA, kShifting}, false, kA, {kA, kA, kShifting}, false},
-    {"ShiftingOutlivesItsCurrent", {kGone, kA, kShifting}, false, kC, {kC, kA, kShifting}, false},
+    {"ShiftingContinuesWhenItsCurrentIsGone",
+     {kGone, kA, kShifting},
+     false,
+     kC,
+     {kC, kA, kShifting},
+     false},
     {"ShiftingWithoutStableIsPinned", {kB, kGone, kShifting}, false, kB, {kB, kB, kPinned}, false},
     {"ShiftingPastItsWindowIsPinned", {kB, kA, kShifting}, true, kB, {kB, kB, kPinned}, false},
     {"ShiftingPastItsWindowShiftsAnew", {kB, kA, kShifting}, true, kC, {kC, kB, kShifting}, true},
     {"PinnedStays", {kB, kB, kPinned}, true, kB, {kB, kB, kPinned}, false},
     {"PinnedStaysWithinT", {kB, kB, kPinned}, false, kB, {kB, kB, kPinned}, false},
-    {"PinnedShiftsFromTheOwnerBefore", {kB, kB, kPinned}, true, kC, {kC, kB, kShifting}, true},
+    {"PinnedShiftsFromItsOwner", {kB, kB, kPinned}, true, kC, {kC, kB, kShifting}, true},
     {"PinnedWhoseOwnerIsGoneStaysPinned",
      {kGone, kGone, kPinned},
      true,
@@ -95,7 +105,7 @@ void PrintTo(const NextRow& row, std::ostream* out) { *out << row.name; }
 
 class NextSlotRows : public ::testing::TestWithParam<NextRow> {};
 
-TEST_P(NextSlotRows, AreAsTabled) {
+TEST_P(NextSlotRows, GiveTheExpectedSlot) {
   const NextRow& row = GetParam();
   bool starts = !row.starts;
   const Slot after = NextSlot(row.before, row.window_over, row.owner, &starts);
@@ -108,7 +118,7 @@ TEST_P(NextSlotRows, AreAsTabled) {
 INSTANTIATE_TEST_SUITE_P(Rows, NextSlotRows, ::testing::ValuesIn(kNextRows),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// ---- tables that follow upon each other
+// ---- successive generations
 
 constexpr uint32_t kT = 100;
 const std::vector<uint16_t> kSame = {0, 1, 2, 3};
@@ -118,7 +128,7 @@ SlotTable After(const SlotTable& previous, const std::vector<uint16_t>& owners, 
   return {previous, owners, {renumbered, now_tick, kT}};
 }
 
-// A whole sweep that finds the records (slot, owner).
+// A complete sweep that finds `records`, pairs of slot and backend.
 bool Sweep(SlotTable* table, uint32_t now_tick,
            const std::vector<std::pair<uint32_t, uint16_t>>& records = {}) {
   table->BeginCount(now_tick, kT);
@@ -142,10 +152,10 @@ TEST(SlotTable, RemembersWhenEachSlotBeganToShift) {
   EXPECT_EQ(third.shifting_count_of(1), 0U);
 }
 
-TEST(SlotTable, FollowsBackendsThroughNewNumbers) {
+TEST(SlotTable, FollowsBackendsWhoseIndicesChange) {
   const SlotTable first(std::vector<uint16_t>{0, 1, 2});
   const SlotTable second = After(first, {1, 1, 1}, 10);
-  // Backend 0 is gone, a new one comes first: 1 stays 1, 2 becomes 2.
+  // Backend 0 is removed, and a new one gets index 0. Backends 1 and 2 keep their indices.
   const SlotTable third = After(second, {1, 1, 1}, 20, {kNoOwner, 1, 2});
   EXPECT_EQ(third.Load(0), (Slot{1, 1, kPinned}));
   EXPECT_EQ(third.Load(1), (Slot{1, 1, kSettled}));
@@ -158,7 +168,7 @@ TEST(SlotTable, FollowsBackendsThroughNewNumbers) {
   EXPECT_EQ(fourth.shifting_count_of(2), 0U);
 }
 
-TEST(SlotTable, GoesFromShiftingOverPinnedToSettled) {
+TEST(SlotTable, GoesFromShiftingToPinnedToSettled) {
   const SlotTable first(std::vector<uint16_t>{0, 0});
   SlotTable table = After(first, {1, 0}, 10);
   EXPECT_FALSE(Sweep(&table, 10 + kT));
@@ -175,19 +185,19 @@ TEST(SlotTable, GoesFromShiftingOverPinnedToSettled) {
   EXPECT_TRUE(table.unsettled().empty());
 }
 
-TEST(SlotTable, IsNotSettledByASweepThatWasGivenUp) {
+TEST(SlotTable, IsNotSettledByAnUnfinishedSweep) {
   const SlotTable first(std::vector<uint16_t>{0});
   SlotTable table = After(first, {1}, 10);
   Sweep(&table, 11 + kT);
-  table.BeginCount(12 + kT, kT);  // and no end
+  table.BeginCount(12 + kT, kT);  // without EndCount
   const SlotTable next = After(table, {1}, 12 + kT);
   EXPECT_EQ(next.Load(0).state, kPinned);
   SlotTable copy = After(table, {1}, 12 + kT);
-  EXPECT_FALSE(copy.EndCount());  // of a sweep that began before it was there
+  EXPECT_FALSE(copy.EndCount());  // the sweep began before this table existed
   EXPECT_EQ(copy.Load(0).state, kPinned);
 }
 
-TEST(SlotTable, SaysWhatARecordMeansToItsSlot) {
+TEST(SlotTable, SaysWhetherARecordDisagreesAndWhetherItIsDerivable) {
   const SlotTable first(std::vector<uint16_t>{0, 0, 0});
   SlotTable table = After(first, {1, 1, 0}, 10);
   table.BeginCount(20, kT);
@@ -199,7 +209,7 @@ TEST(SlotTable, SaysWhatARecordMeansToItsSlot) {
   EXPECT_TRUE(table.CountRecord(2, 0).derivable);
   table.EndCount();
   table.BeginCount(11 + kT, kT);
-  EXPECT_FALSE(table.CountRecord(0, 0).derivable);  // it will be pinned
+  EXPECT_FALSE(table.CountRecord(0, 0).derivable);  // the slot will be pinned
 }
 
 // ---- former owners
@@ -226,15 +236,15 @@ TEST(SlotFormers, AreKeptNewestFirst) {
   EXPECT_EQ(second.FormersOf(1), nullptr);
   const SlotTable third = AfterWithFormers(second, {2, 0}, 20);
   EXPECT_EQ(FormersOf(third, 0), (Owners{1, 0}));
-  // Back to an old one: it is no former any more.
+  // Back to a former owner: it leaves the list.
   const SlotTable fourth = AfterWithFormers(third, {1, 0}, 30);
   EXPECT_EQ(FormersOf(fourth, 0), (Owners{2, 0}));
-  // Backends come and go: 2 becomes 0, then nobody.
+  // Backends change: 0 is removed and 2 becomes 0, or 2 is removed.
   EXPECT_EQ(FormersOf(AfterWithFormers(fourth, {1, 0}, 40, {kNoOwner, 1, 0, 2}), 0), Owners{0});
   EXPECT_EQ(FormersOf(AfterWithFormers(fourth, {1, 0}, 40, {0, 1, kNoOwner, 2}), 0), Owners{0});
 }
 
-TEST(SlotFormers, AreTheNewestOfMany) {
+TEST(SlotFormers, AreTheNewestIfThereAreTooMany) {
   auto table = std::make_unique<SlotTable>(std::vector<uint16_t>{0});
   std::vector<uint16_t> same(10);
   for (uint16_t n = 0; n < 10; ++n) same[n] = n;
@@ -259,7 +269,7 @@ TEST(SlotFormers, KeepTheirSlotPinnedWhileTheyCount) {
   EXPECT_EQ(table.Load(0).state, kSettled);
 }
 
-TEST(SlotFormers, AreForgottenOnceTheirSlotIsSettledHoweverOldTheyAre) {
+TEST(SlotFormers, AreKeptUntilTheirSlotSettlesHoweverOldTheyAre) {
   using Owners = std::vector<uint16_t>;
   const SlotTable first(std::vector<uint16_t>{0});
   SlotTable table = AfterWithFormers(first, {1}, 10);
@@ -268,7 +278,7 @@ TEST(SlotFormers, AreForgottenOnceTheirSlotIsSettledHoweverOldTheyAre) {
     if (recorded) table.CountRecord(0, 2);
     table.EndCount();
   };
-  // Another's record, which may be wrong, pins the slot: its list stays.
+  // A record of another backend keeps the slot pinned, even if it is wrong. So the list stays.
   sweep(11 + kT, true);
   sweep(11 + 4 * kT, true);
   ASSERT_EQ(table.Load(0).state, kPinned);
@@ -286,7 +296,7 @@ TEST(SlotFormers, AreNotKeptWithoutSecondChance) {
   EXPECT_EQ(After(first, {1}, 10).FormersOf(0), nullptr);
 }
 
-// Against a model that keeps each slot's history as a list of what happened.
+// A plain model of a slot, with backends by name.
 struct ModelSlot {
   std::string current = "-";
   std::string stable;  // "" unless shifting
@@ -343,7 +353,7 @@ class SlotModel {
   std::vector<ModelSlot> slots_;
 };
 
-TEST(SlotTable, DoesAsTheModelThroughRandomChangesAndSweeps) {
+TEST(SlotTable, AgreesWithAModelOverRandomChangesAndSweeps) {
   constexpr uint64_t kSeed = 20261125;
   SCOPED_TRACE("seed " + std::to_string(kSeed));
   std::mt19937_64 random(kSeed);

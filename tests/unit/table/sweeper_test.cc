@@ -59,7 +59,7 @@ class SweeperTest : public testing::TablesFixture {
   }
   SlotTable& Slots() { return *Service().slot_table; }
 
-  // A flow of the slot. `n` tells flows of one slot apart.
+  // The hash of a flow of `slot`. `n` distinguishes flows of one slot.
   FlowHash HashIn(uint32_t slot, uint32_t n) const {
     const uint64_t size = Slots_().size();
     return {(((uint64_t{slot} << 32) + size - 1) / size) << 32 | n, uint64_t{slot} << 16 | n};
@@ -94,12 +94,12 @@ TEST_F(SweeperTest, CountsLiveRecordsPerBackendOverAllSlices) {
   EXPECT_EQ(FlowsOf(2), 200u);
 }
 
-TEST_F(SweeperTest, ErasesWhatIsOfNoMoreUseAndKeepsTheRest) {
+TEST_F(SweeperTest, ErasesExpiredRecordsAndRecordsOfRemovedBackends) {
   Put(1, 1, kIdleTicks - 1);
   Put(2, 1, kIdleTicks + 1);  // idle
   Put(3, 1, kClosingTicks - 1, kRecordClosing);
   Put(4, 1, kClosingTicks + 1, kRecordClosing);  // closed
-  Put(5, 3, 1);                                  // its backend is down: may be back
+  Put(5, 3, 1);                                  // its backend is down: it may recover
   Put(6, 4, 1);                                  // draining: stays
   Put(7, 99, 1);                                 // its backend is gone
   SweepAll(tables_.get());
@@ -118,12 +118,12 @@ TEST_F(SweeperTest, CountsNoFlowsOfABackendThatIsDown) {
   EXPECT_EQ(FlowsOf(3), 0u);
 }
 
-TEST_F(SweeperTest, LetsASlotSettleOnceNoRecordDisagrees) {
+TEST_F(SweeperTest, SettlesASlotWhenNoRecordNamesAnotherBackend) {
   Publish(Input(BackendState::kDraining));
   const uint32_t slot = FirstUnsettled();
   const uint32_t shifting = Slots().shifting_count();
   const RecordKey key = KeyIn(slot, 1);
-  ASSERT_EQ(flows_.Insert(key, {4, kNow, kRecordPinned}, kIdleTicks),
+  ASSERT_EQ(flows_.Insert(key, {4, kNow, kRecordOld}, kIdleTicks),
             FlowTable::InsertResult::kStored);
 
   SweepAt(tables_.get(), kChange + kIdleTicks);  // T is not over
@@ -147,26 +147,26 @@ TEST_F(SweeperTest, LetsASlotSettleOnceNoRecordDisagrees) {
   EXPECT_EQ(Slots().Load(slot).state, SlotState::kSettled);
 }
 
-TEST_F(SweeperTest, TellsTheFlowTableWhenARecordCanNoLongerBeDerived) {
+TEST_F(SweeperTest, MakesARecordNewWhenItCanNoLongerBeDerived) {
   Publish(Input(BackendState::kDraining));
   const uint32_t slot = FirstUnsettled();
   const RecordKey key = KeyIn(slot, 1);
-  ASSERT_EQ(flows_.Insert(key, {4, kNow, kRecordPinned}, kIdleTicks),
+  ASSERT_EQ(flows_.Insert(key, {4, kNow, kRecordOld}, kIdleTicks),
             FlowTable::InsertResult::kStored);
   SweepAt(tables_.get(), kChange + kIdleTicks);
-  EXPECT_EQ(RecordOf(key)->flags, kRecordPinned);
-  // Before the slot is pinned, not after.
+  EXPECT_EQ(RecordOf(key)->flags, kRecordOld);
+  // This happens before the slot is pinned, not after.
   sweeper_.Begin(tables_.get(), kChange + kIdleTicks + 1);
-  while (RecordOf(key)->flags == kRecordPinned) {
+  while (RecordOf(key)->flags == kRecordOld) {
     ASSERT_EQ(Slots().Load(slot).state, SlotState::kShifting);
     sweeper_.Step(kChange + kIdleTicks + 1);
   }
   EXPECT_EQ(RecordOf(key)->flags, 0);
 }
 
-// Who goes to the slot's owner anyway needs no record, unless the slot shifts: then a flow that is
-// not recorded counts as old.
-TEST_F(SweeperTest, ErasesRecordsThatSayWhatTheirSlotSays) {
+// A flow on its slot's current owner needs no record, unless the slot shifts: then a flow without a
+// record counts as old.
+TEST_F(SweeperTest, ErasesRecordsThatNameTheOwnerOfTheirSlot) {
   Publish(Input(BackendState::kDraining));
   const uint32_t unsettled = FirstUnsettled();
   const uint32_t settled = unsettled == 0 ? 1 : 0;
@@ -183,13 +183,14 @@ TEST_F(SweeperTest, ErasesRecordsThatSayWhatTheirSlotSays) {
   EXPECT_FALSE(RecordOf(needless).has_value());
   EXPECT_TRUE(RecordOf(needed).has_value());
   EXPECT_EQ(sweeper_.records(), 1u);
-  SweepAt(tables_.get(), kChange + kIdleTicks + 1);  // T is over: pinned from its end on
+  // T is over: the slot is pinned after this sweep.
+  SweepAt(tables_.get(), kChange + kIdleTicks + 1);
   EXPECT_TRUE(RecordOf(needed).has_value());
   SweepAt(tables_.get(), kChange + kIdleTicks + 2);
   EXPECT_FALSE(RecordOf(needed).has_value());
 }
 
-TEST_F(SweeperTest, KeepsThemWhereAllFlowsAreRecorded) {
+TEST_F(SweeperTest, KeepsRecordsThatNameTheOwnerIfAllFlowsAreTracked) {
   for (const auto& [tcp, udp] : {std::pair{Tracking::kAll, Tracking::kAdaptive},
                                  std::pair{Tracking::kAdaptive, Tracking::kAll}}) {
     SnapshotInput input = Input(BackendState::kActive);
@@ -205,7 +206,7 @@ TEST_F(SweeperTest, KeepsThemWhereAllFlowsAreRecorded) {
   }
 }
 
-TEST_F(SweeperTest, KeepsASlotFromSettlingWhileTheRecordedBackendIsDownForAWhile) {
+TEST_F(SweeperTest, SettlesNoSlotWhileTheRecordedBackendIsDown) {
   Publish(Input(BackendState::kDraining));
   const uint32_t slot = FirstUnsettled();
   ASSERT_EQ(flows_.Insert(KeyIn(slot, 1), {4, kNow, 0}, kIdleTicks),
@@ -214,10 +215,10 @@ TEST_F(SweeperTest, KeepsASlotFromSettlingWhileTheRecordedBackendIsDownForAWhile
   SweepAt(tables_.get(), kChange + kIdleTicks + 1);
   SweepAt(tables_.get(), kChange + kIdleTicks + 2);
   EXPECT_EQ(Slots().Load(slot).state, SlotState::kPinned);
-  EXPECT_EQ(PinsOf(4), 0u);  // nothing flows
+  EXPECT_EQ(PinsOf(4), 0u);  // a down backend has no flows
 }
 
-TEST_F(SweeperTest, DoesNotSettleASlotByAPassThatBeganBeforeItWasPinned) {
+TEST_F(SweeperTest, PinsNoSlotInASweepThatBeganWithinT) {
   Publish(Input(BackendState::kDraining));
   const uint32_t late = kChange + kIdleTicks + 1;
   sweeper_.Begin(tables_.get(), late - 1);
@@ -227,7 +228,7 @@ TEST_F(SweeperTest, DoesNotSettleASlotByAPassThatBeganBeforeItWasPinned) {
   EXPECT_NE(Slots().pinned_count(), 0u);
 }
 
-TEST_F(SweeperTest, KeepsTheLastCountsUntilAPassHasEnded) {
+TEST_F(SweeperTest, KeepsTheLastCountsUntilASweepHasEnded) {
   Put(1, 1, 1);
   SweepAll(tables_.get());
   Put(2, 1, 1);
@@ -238,7 +239,7 @@ TEST_F(SweeperTest, KeepsTheLastCountsUntilAPassHasEnded) {
   EXPECT_EQ(sweeper_.records(), 2u);
 }
 
-TEST_F(SweeperTest, LooksIntoNoFlowTableWhereNothingWasEverRecorded) {
+TEST_F(SweeperTest, SkipsTheFlowTableIfNothingWasEverRecorded) {
   Put(1, 99, 1);  // of no backend: a sweep would erase it
   sweeper_.Begin(tables_.get(), kNow, false);
   EXPECT_TRUE(sweeper_.Step(kNow));
@@ -248,7 +249,7 @@ TEST_F(SweeperTest, LooksIntoNoFlowTableWhereNothingWasEverRecorded) {
   EXPECT_FALSE(Has(1));
 }
 
-TEST_F(SweeperTest, LeavesEverythingAloneWithoutTables) {
+TEST_F(SweeperTest, DoesNothingWithoutTables) {
   Put(1, 1, 1);
   sweeper_.Begin(nullptr, kNow);
   EXPECT_FALSE(sweeper_.is_running());

@@ -37,7 +37,7 @@ const Row kSame[] = {
      [](SnapshotInput* input) {
        input->services[1].backends[0].next_hop = SnapshotNextHop{{{2, 0, 0, 0, 0, 1}}, 0, "eth0"};
      }},
-    {"WhoOwnsNoSlot", [](SnapshotInput* input) { input->services[1].backends.pop_back(); }},
+    {"BackendWithoutSlots", [](SnapshotInput* input) { input->services[1].backends.pop_back(); }},
     {"IdleTimeout", [](SnapshotInput* input) { input->services[1].idle_timeout_tcp_ms = 5000; }},
 };
 const Row kDifferent[] = {
@@ -49,11 +49,11 @@ const Row kDifferent[] = {
      [](SnapshotInput* input) {
        input->services[1].backends[0].endpoint = Endpoint::Parse("10.0.0.9").value();
      }},
-    {"Slots", [](SnapshotInput* input) { input->services[1].slot_count = 257; }},
+    {"SlotCount", [](SnapshotInput* input) { input->services[1].slot_count = 257; }},
     {"HashPolicy",
      [](SnapshotInput* input) { input->services[1].hash_policy = HashPolicy::kSourceIp; }},
     {"Frontend", [](SnapshotInput* input) { input->services[1].frontends[0].port = 81; }},
-    {"WhoseBackend",
+    {"ServiceOfABackend",
      [](SnapshotInput* input) {
        auto& web = input->services[1].backends;
        input->services[0].backends.push_back(web.front());
@@ -79,7 +79,7 @@ TEST_P(AnotherTable, HasAnotherDigest) {
 INSTANTIATE_TEST_SUITE_P(All, AnotherTable, ::testing::ValuesIn(kDifferent),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(TableDigest, CountsWhoIsLeftOutAsGone) {
+TEST(TableDigest, TreatsALeftOutBackendAsRemoved) {
   SnapshotInput without = Input();
   without.services[1].backends.erase(without.services[1].backends.begin() + 1);
   EXPECT_EQ(DigestOf(Input(), {{2, LeftOut::k_mtu_too_small}}), DigestOf(without));

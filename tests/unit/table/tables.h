@@ -1,4 +1,4 @@
-// Forwarding tables for the tests of this folder, from a snapshot input.
+// Builds forwarding tables from a snapshot input, for tests.
 #pragma once
 
 #include <memory>
@@ -42,11 +42,11 @@ class TablesFixture : public ::testing::Test {
   Result<std::unique_ptr<ForwardingTables>> Build(const SnapshotInput& input) {
     const SnapshotImage image = BuildSnapshot(input).value();
     return ForwardingTables::Build(SnapshotView(image.bytes()), {tables_.get(), now_tick_}, ports_,
-                                   &backend_slots_, &service_slots_, &stats_);
+                                   &backend_indices_, &service_indices_, &stats_);
   }
-  // The same, and takes the place of the generation before.
+  // The same, and replaces the previous generation.
   void Publish(const SnapshotInput& input) { tables_ = Build(input).value(); }
-  // The same with the difference to the generation before, which this has published too.
+  // The same by the difference to the previous generation, if this function has published that too.
   void PublishByDifference(const SnapshotInput& input) {
     SnapshotImage image = BuildSnapshot(input).value();
     SnapshotDifference difference;
@@ -55,8 +55,8 @@ class TablesFixture : public ::testing::Test {
       difference = CompareSnapshots(SnapshotView(image_.bytes()), SnapshotView(image.bytes()));
     const ForwardingTables::Past past{
         tables_.get(), now_tick_, {}, follows ? &difference : nullptr};
-    tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), past, ports_, &backend_slots_,
-                                      &service_slots_, &stats_)
+    tables_ = ForwardingTables::Build(SnapshotView(image.bytes()), past, ports_, &backend_indices_,
+                                      &service_indices_, &stats_)
                   .value();
     image_ = std::move(image);
     published_ = tables_.get();
@@ -79,11 +79,11 @@ class TablesFixture : public ::testing::Test {
        1400,
        {Address("10.0.0.254"), Address("2001:db8:a::fe")}},
   };
-  CounterSlots backend_slots_{1000};
-  CounterSlots service_slots_{1000};
+  CounterIndices backend_indices_{1000};
+  CounterIndices service_indices_{1000};
   std::unique_ptr<ForwardingTables> tables_;
   const ForwardingTables* published_ = nullptr;  // by PublishByDifference()
-  SnapshotImage image_;                          // theirs
+  SnapshotImage image_;                          // of `published_`
   ForwardingTables::BuildStats stats_;
   uint32_t now_tick_ = 0;
 };

@@ -21,7 +21,7 @@ class ActivityTest : public ::testing::Test {
   std::array<Activity, 2> workers_;
 };
 
-TEST_F(ActivityTest, AWorkerThatHasNotLookedYetIsNotIdle) {
+TEST_F(ActivityTest, AWorkerThatHasNotPolledYetIsNotIdle) {
   EXPECT_EQ(Idle(), 0u);
   workers_[0].FoundNothing(5000);
   EXPECT_EQ(Idle(), 0u);  // the other is not running yet
@@ -29,8 +29,8 @@ TEST_F(ActivityTest, AWorkerThatHasNotLookedYetIsNotIdle) {
   EXPECT_EQ(Idle(), 3000u);
 }
 
-// However long it takes until it looks again: it may have left packets unread.
-TEST_F(ActivityTest, AWorkerThatIsHeldUpDoesNotBecomeIdleMeanwhile) {
+// A worker that does not poll may have unread packets, however long that lasts.
+TEST_F(ActivityTest, AWorkerThatDoesNotPollDoesNotBecomeIdle) {
   workers_[0].FoundNothing(2000);
   workers_[1].FoundNothing(2000);
   for (uint64_t now = 3000; now < 10'000; now += 1000) {
@@ -39,12 +39,12 @@ TEST_F(ActivityTest, AWorkerThatIsHeldUpDoesNotBecomeIdleMeanwhile) {
   }
   workers_[1].Found(10'000);
   workers_[0].FoundNothing(20'000);
-  EXPECT_EQ(Idle(), 0u);  // it has those packets in hand
+  EXPECT_EQ(Idle(), 0u);  // the worker still processes those packets
   workers_[1].FoundNothing(19'000);
   EXPECT_EQ(Idle(), 9000u);
 }
 
-TEST_F(ActivityTest, APacketOfAnyWorkerEndsIt) {
+TEST_F(ActivityTest, APacketOfAnyWorkerEndsTheIdleTime) {
   workers_[0].Found(3000);
   workers_[0].FoundNothing(8000);
   workers_[1].FoundNothing(7000);
@@ -59,22 +59,22 @@ TEST_F(ActivityTest, CountsFromTheStartWhenThatIsLater) {
   EXPECT_EQ(Idle(6000), 0u);  // another core's TSC may be a little ahead
 }
 
-TEST(LongestPauseTest, IsTheLongestOfThoseThatEndedAndTheOneThatLasts) {
+TEST(LongestPauseTest, IsTheLongestOfThePastPausesAndTheCurrentOne) {
   Activity worker;
-  EXPECT_EQ(worker.LongestPauseCycles(9000), 0u);  // it has not looked yet
+  EXPECT_EQ(worker.LongestPauseCycles(9000), 0u);  // the worker has not polled yet
   worker.Polls(1000);
   EXPECT_EQ(worker.LongestPauseCycles(1000), 0u);
-  EXPECT_EQ(worker.LongestPauseCycles(1500), 500u);  // it lasts
+  EXPECT_EQ(worker.LongestPauseCycles(1500), 500u);  // the pause lasts
   worker.Polls(2000);
   worker.Polls(2100);
   EXPECT_EQ(worker.LongestPauseCycles(2200), 1000u);
-  EXPECT_EQ(worker.LongestPauseCycles(3300), 1200u);  // it lasts, and is the longest by now
+  EXPECT_EQ(worker.LongestPauseCycles(3300), 1200u);  // the pause lasts, and is the longest now
   worker.Polls(2200);
   EXPECT_EQ(worker.LongestPauseCycles(2200), 1000u);
   EXPECT_EQ(worker.LongestPauseCycles(2100), 1000u);  // another core's TSC may be a little behind
 }
 
-TEST(WorkerActivityTest, AWorkerSaysThatItLookedInVain) {
+TEST(WorkerActivityTest, AWorkerReportsItsEmptyPolls) {
   WorkerShared shared;
   const std::unique_ptr<RcuState> rcu = RcuState::Create(1).value();
   shared.rcu = rcu.get();
@@ -82,7 +82,7 @@ TEST(WorkerActivityTest, AWorkerSaysThatItLookedInVain) {
   EXPECT_EQ(worker->activity().empty_tsc(), 0u);
   std::thread runs([&] { worker->Run(); });
   uint64_t seen = 0;
-  for (int looks = 0; looks < 3; ++looks) {
+  for (int polls = 0; polls < 3; ++polls) {
     while (worker->activity().empty_tsc() == seen) std::this_thread::yield();
     EXPECT_GT(worker->activity().empty_tsc(), seen);
     seen = worker->activity().empty_tsc();

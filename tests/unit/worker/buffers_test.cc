@@ -1,5 +1,5 @@
-// What the worker does to mbufs for the pipeline: segments, trimming, made frames, waiting packets.
-// EAL without hugepages, files or devices.
+// How the worker handles mbufs for the pipeline: segments, trimming, made frames, waiting packets.
+// EAL runs without huge pages, files and devices.
 #include "dataplane/worker/buffers.h"
 
 #include <rte_eal.h>
@@ -44,7 +44,7 @@ std::vector<uint8_t> Numbers(size_t count) {
   return bytes;
 }
 
-// A chain of segments of those lengths that holds Numbers.
+// Returns a chain of segments of these lengths, filled as Numbers is.
 rte_mbuf* Chain(std::initializer_list<uint16_t> lengths) {
   rte_mbuf* head = nullptr;
   uint8_t next = 0;
@@ -72,7 +72,7 @@ class BuffersTest : public ::testing::Test {
  protected:
   ~BuffersTest() override { EXPECT_EQ(rte_mempool_in_use_count(Pool()), 0u); }
 
-  // Fills the burst with this one packet, headers as they are.
+  // Fills the burst with this one packet, whose verdict is forward.
   void Fill(rte_mbuf* buffer) {
     FillOne(buffer, 3, &burst_, 0);
     burst_.count = 1;
@@ -83,7 +83,7 @@ class BuffersTest : public ::testing::Test {
   Burst burst_;
 };
 
-TEST_F(BuffersTest, CopiesFromBehindTheFirstSegment) {
+TEST_F(BuffersTest, CopiesFromAfterTheFirstSegment) {
   rte_mbuf* const buffer = Chain({10, 5, 7, 3});
   const std::vector<uint8_t> all = Numbers(25);
   for (uint32_t offset = 0; offset < 15; ++offset) {
@@ -96,7 +96,8 @@ TEST_F(BuffersTest, CopiesFromBehindTheFirstSegment) {
   rte_pktmbuf_free(buffer);
 }
 
-// Whatever the pipeline leaves of a packet of three segments leaves, and the rest is given back.
+// The pipeline can shorten a packet of three segments. What remains is sent. Unused segments are
+// freed.
 TEST_F(BuffersTest, TakesAFrameShortenedAtAnyByte) {
   for (uint32_t length = 1; length <= 30; ++length) {
     SCOPED_TRACE(length);
@@ -112,7 +113,7 @@ TEST_F(BuffersTest, TakesAFrameShortenedAtAnyByte) {
   }
 }
 
-TEST_F(BuffersTest, TakesAFrameThatGrewToTheFront) {
+TEST_F(BuffersTest, TakesAFrameThatGrewAtTheFront) {
   Fill(Chain({10, 12}));
   burst_.frame[0] -= 20;
   burst_.linear_length[0] += 20;
@@ -126,32 +127,32 @@ TEST_F(BuffersTest, TakesAFrameThatGrewToTheFront) {
   rte_pktmbuf_free(taken);
 }
 
-TEST_F(BuffersTest, GathersSegmentsWhereTheFirstHasRoom) {
+TEST_F(BuffersTest, GathersSegmentsWhereTheFirstHasSpace) {
   Fill(Chain({10, 200, 300}));
   ASSERT_TRUE(source_.Gather(&burst_, 0));
   EXPECT_EQ(burst_.linear_length[0], 510u);
   EXPECT_EQ(std::vector<uint8_t>(burst_.frame[0], burst_.frame[0] + 510), Numbers(510));
   rte_pktmbuf_free(TakeFrame(burst_, 0));
-  Fill(Chain({600, 600}));  // 1024 bytes of room
+  Fill(Chain({600, 600}));  // the first segment has only 1024 bytes
   EXPECT_FALSE(source_.Gather(&burst_, 0));
   EXPECT_EQ(burst_.linear_length[0], 600u);
   rte_pktmbuf_free(TakeFrame(burst_, 0));
 }
 
-TEST_F(BuffersTest, LendsBuffersUntilThereAreNone) {
+TEST_F(BuffersTest, AllocatesBuffersUntilThePoolIsEmpty) {
   std::vector<MadeFrame> made(kBuffers + 1);
   uint32_t got = 0;
   while (source_.Allocate(52, 900, &made[got])) ++got;
   EXPECT_EQ(got, kBuffers);
   for (uint32_t i = 0; i < got; ++i) source_.Free(made[i].handle);
-  // What does not fit is refused, and given back.
+  // A frame that does not fit is refused, and its buffer is freed.
   EXPECT_FALSE(source_.Allocate(RTE_PKTMBUF_HEADROOM + 1, 10, made.data()));
   EXPECT_FALSE(source_.Allocate(0, 1025, made.data()));
   EXPECT_TRUE(source_.Allocate(RTE_PKTMBUF_HEADROOM, 1024, made.data()));
   source_.Free(made[0].handle);
 }
 
-TEST_F(BuffersTest, ResumesAPacketAsItCameIn) {
+TEST_F(BuffersTest, ResumesAHeldPacketUnchanged) {
   Fill(Chain({60, 40}));
   const uint64_t held = source_.Hold(burst_, 0);
   EXPECT_NE(held, 0u);
@@ -166,14 +167,14 @@ TEST_F(BuffersTest, ResumesAPacketAsItCameIn) {
   rte_pktmbuf_free(static_cast<rte_mbuf*>(later.handle[5]));
 }
 
-// What is unusual about a few of a burst is seen, and the others are as they were.
+// Some buffers of a burst are unusual. They must not affect the others.
 TEST_F(BuffersTest, FillsABurstOfUsualAndUnusualBuffers) {
   std::vector<rte_mbuf*> buffers;
   for (int i = 0; i < 5; ++i) buffers.push_back(Chain({60}));
   buffers[1]->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_BAD;
   buffers[2]->ol_flags |= RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_VLAN;
   buffers[2]->vlan_tci = 0x0123;
-  buffers[3]->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_NONE;  // the NIC does not know: not bad
+  buffers[3]->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_NONE;  // the NIC cannot tell, so it is not bad
   rte_pktmbuf_free(buffers[4]);
   buffers[4] = Chain({20, 300, 300});
   FillBurst(buffers.data(), 5, 2, {}, &burst_);
@@ -192,7 +193,7 @@ TEST_F(BuffersTest, FillsABurstOfUsualAndUnusualBuffers) {
   rte_pktmbuf_free_bulk(buffers.data(), 5);
 }
 
-// Frames of a group nobody asked for: each is judged once, in order, whatever the size of the batch.
+// The frames are for another MAC. Each must pass once, in order, whatever the size of the batch.
 TEST_F(BuffersTest, PassesABatchBurstByBurst) {
   WorkerCounters counters = WorkerCounters::Create().value();
   const std::vector<PortView> ports = {PortView::Make({{2, 0, 0, 0, 0, 1}}, {}, 1500)};
@@ -206,10 +207,10 @@ TEST_F(BuffersTest, PassesABatchBurstByBurst) {
     for (uint32_t i = 0; i < count; ++i) buffers.push_back(Chain({60}));
     std::vector<void*> sent;
     std::vector<uint32_t> ahead;
-    PassBatch(buffers.data(), count, 0, context, burst_, [&](const Burst& burst) {
+    ProcessBatch(buffers.data(), count, 0, context, burst_, [&](const Burst& burst) {
       EXPECT_LE(burst.count, kMaxBurst);
       sent.insert(sent.end(), burst.handle, burst.handle + burst.count);
-      ahead.push_back(context.coming.count);
+      ahead.push_back(context.next_burst.count);
     });
     EXPECT_TRUE(std::equal(sent.begin(), sent.end(), buffers.begin(), buffers.end()));
     for (size_t n = 0; n < ahead.size(); ++n) {

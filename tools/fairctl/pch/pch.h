@@ -1,5 +1,5 @@
-// Precompiled for the whole folder: the JSON library and CLI11 are most of its compile time. Never included by
-// name, hence without a guard.
+// Precompiled for the whole folder, because JSON and CLI11 take most of its compile time. No file
+// includes it by name, so it needs no guard.
 
 #include <algorithm>
 #include <functional>

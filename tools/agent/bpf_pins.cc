@@ -1,4 +1,4 @@
-#include "tools/agent/pins.h"
+#include "tools/agent/bpf_pins.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kBpfFileSystem = "/sys/fs/bpf";
-constexpr std::string_view kNewMark = "+new";
+constexpr std::string_view kNewSuffix = "+new";
 
 bool IsBpfFileSystem(const fs::path& path) {
   struct statfs info {};
@@ -62,7 +62,7 @@ Status Failed(const std::string& what, const std::error_code& error) {
 
 }  // namespace
 
-Status Pins::Prepare() const {
+Status BpfPins::Prepare() const {
   const fs::path parent = root_.parent_path();
   if (!IsBpfFileSystem(parent)) {
     if (parent != kBpfFileSystem)
@@ -79,7 +79,7 @@ Status Pins::Prepare() const {
   return {};
 }
 
-Result<int> Pins::Lock() const {
+Result<int> BpfPins::Lock() const {
   const int fd = open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return Internal("cannot open " + root_.string() + ": " + std::strerror(errno));
   if (flock(fd, LOCK_EX) != 0) {
@@ -90,24 +90,24 @@ Result<int> Pins::Lock() const {
   return fd;
 }
 
-fs::path Pins::Folder(const std::string& interface) const { return root_ / Encode(interface); }
+fs::path BpfPins::Folder(const std::string& interface) const { return root_ / Encode(interface); }
 
-fs::path Pins::NewFolder(const std::string& interface) const {
-  return root_ / (Encode(interface) + std::string(kNewMark));
+fs::path BpfPins::NewFolder(const std::string& interface) const {
+  return root_ / (Encode(interface) + std::string(kNewSuffix));
 }
 
-std::vector<std::string> Pins::Interfaces() const {
+std::vector<std::string> BpfPins::Interfaces() const {
   std::vector<std::string> names;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(root_, error)) {
     const std::string name = entry.path().filename();
-    if (!name.ends_with(kNewMark)) names.push_back(Decode(name));
+    if (!name.ends_with(kNewSuffix)) names.push_back(Decode(name));
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-Status Pins::MakeNewFolder(const std::string& interface) const {
+Status BpfPins::MakeNewFolder(const std::string& interface) const {
   RETURN_IF_ERROR(RemoveNewFolder(interface));
   std::error_code error;
   fs::create_directory(NewFolder(interface), error);
@@ -115,14 +115,14 @@ Status Pins::MakeNewFolder(const std::string& interface) const {
   return {};
 }
 
-Status Pins::RemoveNewFolder(const std::string& interface) const {
+Status BpfPins::RemoveNewFolder(const std::string& interface) const {
   std::error_code error;
   fs::remove_all(NewFolder(interface), error);
   if (error) return Failed("cannot remove " + NewFolder(interface).string(), error);
   return {};
 }
 
-Status Pins::ReplaceByNew(const std::string& interface) const {
+Status BpfPins::ReplaceByNew(const std::string& interface) const {
   std::error_code error;
   fs::remove_all(Folder(interface), error);
   if (!error) fs::rename(NewFolder(interface), Folder(interface), error);
@@ -130,7 +130,7 @@ Status Pins::ReplaceByNew(const std::string& interface) const {
   return {};
 }
 
-Status Pins::Remove(const std::string& interface) const {
+Status BpfPins::Remove(const std::string& interface) const {
   RETURN_IF_ERROR(RemoveNewFolder(interface));
   std::error_code error;
   fs::remove_all(Folder(interface), error);

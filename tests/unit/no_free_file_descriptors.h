@@ -6,18 +6,18 @@
 
 namespace fairlead {
 
-// No more descriptors than are open now, until it goes.
-class NoMoreDescriptors {
+// While an object of this class lives, the process can open no further file descriptor.
+class NoFreeFileDescriptors {
  public:
-  NoMoreDescriptors() {
+  NoFreeFileDescriptors() {
     getrlimit(RLIMIT_NOFILE, &old_);
-    // The lowest that is free is what the next one would be.
+    // The next file descriptor would get the lowest free number.
     const int free = dup(0);
     close(free);
     const rlimit none = {static_cast<rlim_t>(free), old_.rlim_max};
     setrlimit(RLIMIT_NOFILE, &none);
   }
-  ~NoMoreDescriptors() { setrlimit(RLIMIT_NOFILE, &old_); }
+  ~NoFreeFileDescriptors() { setrlimit(RLIMIT_NOFILE, &old_); }
 
  private:
   rlimit old_ = {};

@@ -1,4 +1,4 @@
-// Splitting what follows a device's word.
+// Splits the arguments of a device, such as pcap:IN,OUT.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-#include "dataplane/manage/publisher.h"
+#include "dataplane/manage/table_publisher.h"
 
 #include <set>
 
@@ -13,39 +13,40 @@ using testing::ImpossibleImage;
 using testing::WebImage;
 using testing::WebInput;
 
-class PublisherTest : public ::testing::Test {
+class TablePublisherTest : public ::testing::Test {
  protected:
-  PublisherTest() : publisher_(Environment()) {}
+  TablePublisherTest() : publisher_(Environment()) {}
 
-  Publisher::Environment Environment() {
-    Publisher::Environment environment;
+  TablePublisher::Environment Environment() {
+    TablePublisher::Environment environment;
     environment.published = &published_;
     environment.grace = &grace_;
     environment.ports = {testing::Eth0()};
-    environment.reset_backend = [this](uint32_t slot) { reset_backends_.insert(slot); };
-    environment.reset_service = [this](uint32_t slot) { reset_services_.insert(slot); };
-    environment.admit = [this](const SnapshotView& snapshot) {
+    environment.reset_backend = [this](uint32_t index) { reset_backends_.insert(index); };
+    environment.reset_service = [this](uint32_t index) { reset_services_.insert(index); };
+    environment.admit_steering = [this](const SnapshotView& snapshot) {
       in_force_when_admitted_ = published_.load();
-      return snapshot.header().generation == refused_generation_ ? ResourceExhausted("no room")
-                                                                 : Status();
+      return snapshot.header().generation == refused_generation_
+                 ? ResourceExhausted("no space left")
+                 : Status();
     };
-    environment.withdraw = [this](const SnapshotView* in_force) {
+    environment.undo_steering = [this](const SnapshotView* in_force) {
       withdrawn_to_.push_back(in_force == nullptr ? 0 : in_force->header().generation);
     };
-    environment.need_flows = [this] {
+    environment.make_flow_table = [this] {
       in_force_when_flows_were_needed_ = published_.load();
       ++flows_needed_;
       return no_flows_ ? ResourceExhausted("no memory") : Status();
     };
-    environment.settle = [this](const SnapshotView& snapshot) {
-      settled_.push_back(snapshot.header().generation);
+    environment.after_publish = [this](const SnapshotView& snapshot) {
+      settle_calls_.push_back(snapshot.header().generation);
       EXPECT_EQ(published_.load()->generation(), snapshot.header().generation);
     };
-    environment.patience_ms = 0;
+    environment.grace_timeout_ms = 0;
     return environment;
   }
 
-  uint32_t SlotOf(uint32_t backend_id) const {
+  uint32_t CounterIndexOf(uint32_t backend_id) const {
     return publisher_.tables()->FindBackend(backend_id)->counter_index;
   }
 
@@ -58,13 +59,13 @@ class PublisherTest : public ::testing::Test {
   uint32_t flows_needed_ = 0;
   bool no_flows_ = false;
   uint64_t refused_generation_ = 0;
-  std::vector<uint64_t> settled_;
-  std::vector<uint64_t> withdrawn_to_;  // 0: to nothing
-  Publisher publisher_;
+  std::vector<uint64_t> settle_calls_;
+  std::vector<uint64_t> withdrawn_to_;  // 0: no image was in force
+  TablePublisher publisher_;
 };
 
-TEST_F(PublisherTest, PublishesTheTablesOfTheImage) {
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(3, 2), 0);
+TEST_F(TablePublisherTest, PublishesTheTablesOfTheImage) {
+  const Result<TablePublisher::Outcome> outcome = publisher_.Publish(WebImage(3, 2), 0);
   ASSERT_TRUE(outcome.ok());
   EXPECT_EQ(outcome->generation, 3u);
   EXPECT_EQ(outcome->build.services_rebuilt, 1u);
@@ -72,10 +73,10 @@ TEST_F(PublisherTest, PublishesTheTablesOfTheImage) {
   EXPECT_EQ(published_.load()->generation(), 3u);
 }
 
-TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
+TEST_F(TablePublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
   ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(ImpossibleImage(2), 0);
+  const Result<TablePublisher::Outcome> outcome = publisher_.Publish(ImpossibleImage(2), 0);
   ASSERT_FALSE(outcome.ok());
   EXPECT_NE(outcome.status().message().find("would belong to"), std::string::npos);
   EXPECT_EQ(published_.load(), before);
@@ -83,28 +84,29 @@ TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
   EXPECT_EQ(SnapshotView(publisher_.image()).header().generation, 1u);
 }
 
-TEST_F(PublisherTest, AdmitsWhileTheOldTablesAreInForceAndSettlesWhenTheNewOnesAre) {
+TEST_F(TablePublisherTest, CallsAdmitBeforeAndSettleAfterTheNewTablesAreInForce) {
   ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
   ASSERT_TRUE(publisher_.Publish(WebImage(2, 2), 0).ok());
   EXPECT_EQ(in_force_when_admitted_, before);
-  EXPECT_EQ(settled_, (std::vector<uint64_t>{1, 2}));
+  EXPECT_EQ(settle_calls_, (std::vector<uint64_t>{1, 2}));
 }
 
-TEST_F(PublisherTest, KeepsTheOldTablesWhenTheNewOnesAreNotAdmitted) {
+TEST_F(TablePublisherTest, KeepsTheOldTablesWhenTheNewOnesAreNotAdmitted) {
   ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
   refused_generation_ = 2;
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3), 0);
+  const Result<TablePublisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3), 0);
   ASSERT_FALSE(outcome.ok());
-  EXPECT_EQ(outcome.status().message(), "no room");
+  EXPECT_EQ(outcome.status().message(), "no space left");
   EXPECT_EQ(published_.load(), before);
-  EXPECT_EQ(settled_, std::vector<uint64_t>{1});
-  // Its third backend's counters were given back: they are zeroed before another has them.
+  EXPECT_EQ(settle_calls_, std::vector<uint64_t>{1});
+  // The counters of its third backend are free again. They are zeroed before another backend gets
+  // them.
   EXPECT_EQ(reset_backends_.size(), 1u);
 }
 
-TEST_F(PublisherTest, WithdrawsToTheImageInForceWhatWasNotAdmitted) {
+TEST_F(TablePublisherTest, WithdrawsToTheImageInForceWhenAnImageIsNotAdmitted) {
   refused_generation_ = 1;
   ASSERT_FALSE(publisher_.Publish(WebImage(1, 2), 0).ok());
   EXPECT_EQ(withdrawn_to_, std::vector<uint64_t>{0});
@@ -112,17 +114,17 @@ TEST_F(PublisherTest, WithdrawsToTheImageInForceWhatWasNotAdmitted) {
   refused_generation_ = 3;
   ASSERT_FALSE(publisher_.Publish(WebImage(3, 3), 0).ok());
   EXPECT_EQ(withdrawn_to_, (std::vector<uint64_t>{0, 2}));
-  // Refused for another reason: nothing was begun.
+  // Image 4 is refused before `admit_steering` is called, so there is nothing to undo_steering.
   ASSERT_FALSE(publisher_.Publish(ImpossibleImage(4), 0).ok());
   ASSERT_TRUE(publisher_.Publish(WebImage(5, 3), 0).ok());
   EXPECT_EQ(withdrawn_to_, (std::vector<uint64_t>{0, 2}));
 }
 
-TEST_F(PublisherTest, SaysWhenAWorkerHasNotTakenTheTablesYet) {
+TEST_F(TablePublisherTest, ReportsAWorkerThatStillUsesTheOldTables) {
   ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
   grace_.over_up_to = 1;
-  const Result<Publisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3), 0);
+  const Result<TablePublisher::Outcome> outcome = publisher_.Publish(WebImage(2, 3), 0);
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.status().code(), ErrorCode::kUnavailable);
   // New packets are forwarded by the new tables; the slow worker may still read the old ones.
@@ -136,7 +138,7 @@ SnapshotImage AdaptiveImage(uint64_t generation, uint32_t backend_count) {
   return BuildSnapshot(input).value();
 }
 
-TEST_F(PublisherTest, AsksForFlowsBeforeAWorkerMayLookForOne) {
+TEST_F(TablePublisherTest, RequestsTheFlowTableBeforeAWorkerUsesIt) {
   ASSERT_TRUE(publisher_.Publish(AdaptiveImage(1, 2), 0).ok());
   EXPECT_EQ(flows_needed_, 0U);
   const ForwardingTables* settled = published_.load();
@@ -147,7 +149,7 @@ TEST_F(PublisherTest, AsksForFlowsBeforeAWorkerMayLookForOne) {
   EXPECT_EQ(flows_needed_, 2U);
 }
 
-TEST_F(PublisherTest, RefusesTablesThatNeedFlowsWhereThereIsNoMemory) {
+TEST_F(TablePublisherTest, RefusesTablesThatNeedTheFlowTableWithoutMemory) {
   ASSERT_TRUE(publisher_.Publish(AdaptiveImage(1, 2), 0).ok());
   no_flows_ = true;
   EXPECT_EQ(publisher_.Publish(AdaptiveImage(2, 3), 0).status().code(),
@@ -156,23 +158,23 @@ TEST_F(PublisherTest, RefusesTablesThatNeedFlowsWhereThereIsNoMemory) {
   EXPECT_TRUE(publisher_.Publish(AdaptiveImage(3, 2), 0).ok());  // nothing shifts
 }
 
-TEST_F(PublisherTest, KeepsCounterSlotsOfTablesThatAWorkerMayStillUse) {
+TEST_F(TablePublisherTest, KeepsCounterIndexesOfTablesThatAWorkerMayStillUse) {
   ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
-  const uint32_t slot = SlotOf(2);
+  const uint32_t index = CounterIndexOf(2);
   grace_.over_up_to = 1;
   EXPECT_FALSE(publisher_.Publish(WebImage(2, 1), 0).ok());
   EXPECT_TRUE(reset_backends_.empty());
   grace_.over_up_to = ~uint64_t{0};
   EXPECT_TRUE(publisher_.Publish(WebImage(3, 1), 0).ok());
-  EXPECT_EQ(reset_backends_, std::set<uint32_t>{slot});
+  EXPECT_EQ(reset_backends_, std::set<uint32_t>{index});
 }
 
-TEST_F(PublisherTest, ZeroesTheCountersOfWhatIsGoneAndOfNothingElse) {
+TEST_F(TablePublisherTest, ZeroesOnlyTheCountersOfRemovedBackends) {
   ASSERT_TRUE(publisher_.Publish(WebImage(1, 3), 0).ok());
-  const uint32_t slots[] = {SlotOf(1), SlotOf(2), SlotOf(3)};
+  const uint32_t indexes[] = {CounterIndexOf(1), CounterIndexOf(2), CounterIndexOf(3)};
   ASSERT_TRUE(publisher_.Publish(WebImage(2, 1), 0).ok());
-  EXPECT_EQ(SlotOf(1), slots[0]);
-  EXPECT_EQ(reset_backends_, (std::set<uint32_t>{slots[1], slots[2]}));
+  EXPECT_EQ(CounterIndexOf(1), indexes[0]);
+  EXPECT_EQ(reset_backends_, (std::set<uint32_t>{indexes[1], indexes[2]}));
   EXPECT_TRUE(reset_services_.empty());
 }
 

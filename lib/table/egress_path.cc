@@ -1,4 +1,4 @@
-#include "lib/table/departure.h"
+#include "lib/table/egress_path.h"
 
 #include <algorithm>
 #include <cstring>
@@ -33,12 +33,12 @@ bool SetSource(const EgressPort& port, bool spreads_source, TunnelSettings* sett
 }
 
 // The ports that the backend's packets may leave by.
-std::span<const EgressPort> PortsOf(const Departure& departure) {
+std::span<const EgressPort> PortsOf(const EgressPath& departure) {
   return departure.egress_port == kIngressPort ? departure.ports
                                                : departure.ports.subspan(departure.egress_port, 1);
 }
 
-Result<TunnelTemplate> TunnelOf(const Departure& departure, bool* has_source) {
+Result<TunnelTemplate> TunnelOf(const EgressPath& departure, bool* has_source) {
   const ModeDescriptor& mode = ModeOf(departure.service);
   TunnelSettings settings;
   settings.destination = AddressOf(departure.backend);
@@ -51,15 +51,15 @@ Result<TunnelTemplate> TunnelOf(const Departure& departure, bool* has_source) {
   return mode.make_template(settings);
 }
 
-std::string DescribeNoSource(const Departure& departure) {
+std::string DescribeNoSource(const EgressPath& departure) {
   const bool any = departure.egress_port == kIngressPort;
   return (any ? "no port has an "
               : "port " + departure.ports[departure.egress_port].interface + " has no ") +
          std::string(FamilyName(static_cast<Family>(departure.backend.family))) +
-         " address for the tunnel to come from; add one to the port's addresses in dataplane.yaml";
+         " address for the tunnel's source; add one to the port's addresses in dataplane.yaml";
 }
 
-std::string DescribeMtu(const Departure& departure) {
+std::string DescribeMtu(const EgressPath& departure) {
   for (const Family client : {Family::kIpv4, Family::kIpv6}) {
     if (CheckBackendMtu(departure, client) == LeftOut::kNo) continue;
     for (const EgressPort& port : PortsOf(departure)) {
@@ -71,12 +71,12 @@ std::string DescribeMtu(const Departure& departure) {
   return std::string(LeftOutText(LeftOut::k_mtu_too_small));
 }
 
-std::string DescribeInterface(const Departure& departure) {
+std::string DescribeInterface(const EgressPath& departure) {
   const char* name = departure.snapshot.next_hops()[departure.backend.next_hop_index].interface;
   return "next hop's interface '" +
          std::string(name, strnlen(name, sizeof(NextHopRecord::interface))) +
-         "' is no port of this dataplane; route to the backend by a port, or add a port to "
-         "dataplane.yaml";
+         "' is not a port of this dataplane; route to the backend through a port, or add the "
+         "interface to the ports in dataplane.yaml";
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ uint32_t OverheadOf(const ServiceRecord& service, const BackendRecord& backend) 
   return ModeOf(service).OverheadOf(static_cast<Family>(backend.family), service.flags);
 }
 
-LeftOut MakeBackendTunnel(const Departure& departure, TunnelTemplate* tunnel) {
+LeftOut MakeBackendTunnel(const EgressPath& departure, TunnelTemplate* tunnel) {
   bool has_source = false;
   Result<TunnelTemplate> made = TunnelOf(departure, &has_source);
   if (!has_source) return LeftOut::k_no_tunnel_source;
@@ -94,7 +94,7 @@ LeftOut MakeBackendTunnel(const Departure& departure, TunnelTemplate* tunnel) {
   return LeftOut::kNo;
 }
 
-LeftOut CheckBackendMtu(const Departure& departure, Family client) {
+LeftOut CheckBackendMtu(const EgressPath& departure, Family client) {
   const uint32_t overhead = OverheadOf(departure.service, departure.backend);
   for (const EgressPort& port : PortsOf(departure)) {
     if (!CheckPathMtu(port.mtu, overhead, client).ok()) return LeftOut::k_mtu_too_small;
@@ -108,7 +108,7 @@ bool HasOwnAddress(Family family, std::span<const EgressPort> ports) {
   });
 }
 
-std::string DescribeLeftOut(LeftOut reason, const Departure& departure) {
+std::string DescribeLeftOut(LeftOut reason, const EgressPath& departure) {
   bool has_source = false;
   std::string why(LeftOutText(reason));
   switch (reason) {
@@ -125,10 +125,10 @@ std::string DescribeLeftOut(LeftOut reason, const Departure& departure) {
       why = DescribeMtu(departure);
       break;
     case LeftOut::k_no_own_address:
-      why = std::string(ModeOf(departure.service).name) + " needs to know the balancer's own " +
+      why = std::string(ModeOf(departure.service).name) + " needs an own " +
             std::string(FamilyName(static_cast<Family>(departure.backend.family))) +
-            " address, whose packets from backends it must not translate; add it to a port's "
-            "addresses in dataplane.yaml";
+            " address of the balancer, to leave backends' packets to it untranslated; add one to a "
+            "port's addresses in dataplane.yaml";
       break;
     case LeftOut::kNo:
     case LeftOut::k_unknown:

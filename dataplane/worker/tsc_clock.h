@@ -1,9 +1,10 @@
-// Time as a worker sees it, read from the TSC: coarse ticks for the flow table, microseconds for
-// rate limits. Both count from boot (CLOCK_BOOTTIME), so all threads, and a later process, agree.
+// The workers' time, read from the TSC: coarse ticks for the flow table, microseconds for rate
+// limits. Both count from boot (CLOCK_BOOTTIME), so all threads and later processes agree.
 //
-// The TSC's rate is known to some parts in a million only: over weeks that would be a minute, and
-// records of the process before would look a minute younger or older. So the management thread sets
-// the clock right every second; a worker may see a step of some microseconds, back as well.
+// The TSC's rate is only known to some parts in a million. Over weeks the error would reach a
+// minute, and an earlier process's records would look a minute younger or older. So the management
+// thread resynchronizes the clock every second. A worker may see steps of some microseconds, both
+// forwards and backwards.
 #pragma once
 
 #include <rte_cycles.h>
@@ -16,12 +17,12 @@
 
 namespace fairlead {
 
-class Clock {
+class TscClock {
  public:
-  Clock() : hz_(rte_get_tsc_hz()), start_tsc_(rte_rdtsc()), start_us_(BootMicroseconds()) {}
+  TscClock() : hz_(rte_get_tsc_hz()), start_tsc_(rte_rdtsc()), start_us_(BootMicroseconds()) {}
 
-  // Management thread.
-  void SetRight() {
+  // Resynchronizes with CLOCK_BOOTTIME. Management thread.
+  void Resync() {
     const uint64_t ahead_us = Microseconds(rte_rdtsc()) - BootMicroseconds();
     start_us_.store(start_us_.load(std::memory_order_relaxed) - ahead_us,
                     std::memory_order_relaxed);
@@ -29,7 +30,7 @@ class Clock {
 
   uint64_t Microseconds(uint64_t tsc) const {
     const uint64_t elapsed = tsc - start_tsc_;
-    // Split, since the product of a long uptime would not fit.
+    // In two parts, since with a long uptime the product would not fit.
     return start_us_.load(std::memory_order_relaxed) + elapsed / hz_ * 1'000'000 +
            elapsed % hz_ * 1'000'000 / hz_;
   }

@@ -1,4 +1,4 @@
-// The last steps that packets to backends and packets to clients have in common.
+// Steps at egress that packets to backends and packets to clients share.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace fairlead {
 
-// Moves the start of frame `i` by `bytes` (negative: the frame grows to the front).
+// Moves the start of frame `i` by `bytes`. Negative: the frame grows at its front.
 inline void MoveStart(Burst& burst, uint32_t i, int bytes) {
   burst.frame[i] += bytes;
   burst.linear_length[i] -= static_cast<uint32_t>(bytes);
@@ -19,9 +19,9 @@ inline void MoveStart(Burst& burst, uint32_t i, int bytes) {
   burst.packet[i].l4_offset = static_cast<uint16_t>(burst.packet[i].l4_offset - bytes);
 }
 
-// Replaces the packet's tags, however many, by one 802.1Q tag of that VLAN; the priority of the
-// outer tag stays. MAC addresses are the caller's to write. False without 4 bytes of headroom for
-// an untagged packet.
+// Replaces all tags of the packet by one 802.1Q tag with this VLAN. Keeps the priority of the outer
+// tag. The caller writes the MAC addresses. False if the packet has no tag and less than 4 bytes of
+// headroom.
 inline bool ReplaceTags(Burst& burst, uint32_t i, uint16_t vlan) {
   constexpr uint16_t kVlanIdMask = 0x0fff;
   constexpr uint32_t kTwoMacs = 12;  // bytes: destination and source address
