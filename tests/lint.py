@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Holds the tree against its own rules: format, walls between folders, sizes of files, marks of tests.
+"""Checks the rules of the source tree: format, layers, include cycles, file sizes, names of types, documents.
 
-    tests/lint.py BUILD        closes with 'N passed, N failed'; each rule is one test
+    tests/lint.py        prints 'N passed, N failed' last; each rule is one test
 """
 import ast
 import pathlib
@@ -11,20 +11,20 @@ import sys
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 MAX_LINES = 600
+DOCUMENT_COLUMNS = 120
 
 # (folders, what they must not include, why)
-WALLS = [
-    (["lib"], r"(rte_|dataplane/|controlplane/|tools/)", "lib/ is pure and knows nobody above it"),
-    (["dataplane"], r"controlplane/", "the dataplane knows how, not what"),
-    (["controlplane"], r"(rte_|dataplane/)", "the control plane knows no DPDK"),
-    (["tools"], r"(rte_|dataplane/|controlplane/(?!client/))", "tools use lib/ and the public API"),
+LAYERS = [
+    (["lib"], r"(rte_|dataplane/|controlplane/|tools/)", "lib/ uses no DPDK and no folder above it"),
+    (["dataplane"], r"controlplane/", "the dataplane does not use the control plane"),
+    (["controlplane"], r"(rte_|dataplane/)", "the control plane uses no DPDK"),
+    (["tools"], r"(rte_|dataplane/|controlplane/(?!client/))", "tools use lib/ and the public API only"),
     (["dataplane/pipeline"], r"rte_", "stages run without DPDK"),
-    (["lib/net", "lib/encap", "lib/maglev", "lib/mode"], r"lib/(table|snapshot|link|intent)/", "lower layers"),
-    (["lib/snapshot", "lib/flow"], r"lib/(table|link|intent)/", "lower layers"),
+    (["lib/net", "lib/encap", "lib/maglev", "lib/mode"], r"lib/(table|snapshot|link|intent)/", "they are lower layers"),
+    (["lib/snapshot", "lib/flow"], r"lib/(table|link|intent)/", "they are lower layers"),
 ]
 
-# What each folder of controlplane/ may include of the others. The files of controlplane/ itself, which put fairleadd together,
-# may include all.
+# Which other folders of controlplane/ each folder may include. Files directly in controlplane/ may include all of them.
 CONTROLPLANE = {
     "common": [],
     "client": [],
@@ -35,10 +35,10 @@ CONTROLPLANE = {
     "resources": ["common", "core", "http"],
     "pch": [],
 }
-# Any other folder is another daemon: it knows the API, not the core.
+# Any other folder is another daemon. It uses the API, not the core.
 OTHER_DAEMON = ["common", "client"]
 
-# Folders of these must not include each other in a circle.
+# The folders below these must not form include cycles.
 NO_CYCLES = ("lib", "dataplane", "controlplane", "tools")
 
 
@@ -55,10 +55,10 @@ def check_format():
     return [line for line in result.stderr.splitlines() if "error:" in line]
 
 
-def check_walls():
+def check_layers():
     found = []
     for name in tracked(".cc", ".h"):
-        for folders, forbidden, why in WALLS:
+        for folders, forbidden, why in LAYERS:
             if not any(name.startswith(folder + "/") for folder in folders):
                 continue
             pattern = re.compile(r'^#include *[<"]' + forbidden)
@@ -69,14 +69,14 @@ def check_walls():
 
 
 def includes(name):
-    """(line number, path) of what a file includes of this tree."""
+    """Yields (line number, path) of each file of this tree that the file includes."""
     for number, line in enumerate((TOP / name).read_text().splitlines(), 1):
         if match := re.match(r'#include *"([^"]+)"', line):
             yield number, match[1]
 
 
 def check_controlplane():
-    """The folders of controlplane/ include what the table allows."""
+    """The folders of controlplane/ include only what the table allows."""
     found = []
     for name in tracked(".cc", ".h"):
         match = re.match(r"controlplane/([^/]+)/", name)
@@ -91,14 +91,14 @@ def check_controlplane():
 
 
 def folder_of(path):
-    """The folder that counts for cycles: lib/net, dataplane/port; None for what is nobody's."""
+    """The folder that check_cycles looks at, such as lib/net or dataplane/port. None for all other files."""
     parts = path.split("/")
     return "/".join(parts[:2]) if len(parts) > 2 and parts[0] in NO_CYCLES else None
 
 
 def check_cycles():
-    """No folder includes, by way of others, itself."""
-    edges = {}  # folder -> folder -> an include that shows it
+    """No folder includes itself through other folders."""
+    edges = {}  # including folder -> included folder -> one include as an example
     for name in tracked(".cc", ".h", ".c"):
         source = folder_of(name)
         for number, path in includes(name) if source else ():
@@ -115,13 +115,13 @@ def check_cycles():
         return seen
 
     reached = {folder: reachable(folder) for folder in edges}
-    return [f"{shown} ({target} leads back to {source})" for source in sorted(edges)
-            for target, shown in sorted(edges[source].items()) if source in reached.get(target, ())]
+    return [f"{example} (cycle: {target} includes {source} again)" for source in sorted(edges)
+            for target, example in sorted(edges[source].items()) if source in reached.get(target, ())]
 
 
-def check_test_seams():
-    """A header for_tests.h is included by tests and by the folder that defines it."""
-    return [f"{name}:{number}: {path} (only tests include it)"
+def check_test_headers():
+    """Only tests and its own folder include a header for_tests.h."""
+    return [f"{name}:{number}: {path} (only tests may include it)"
             for name in tracked(".cc", ".h") if not name.startswith("tests/")
             for number, path in includes(name)
             if path.endswith("/for_tests.h") and pathlib.PurePath(path).parent != pathlib.PurePath(name).parent]
@@ -132,11 +132,11 @@ def check_sizes():
     for name in tracked(".cc", ".h", ".py", ".sh"):
         lines = len((TOP / name).read_text().splitlines())
         if lines > MAX_LINES:
-            found.append(f"{name}: {lines} lines, at most {MAX_LINES}")
+            found.append(f"{name}: {lines} lines, at most {MAX_LINES} are allowed")
     return found
 
 
-def check_markers():
+def check_todo_comments():
     """Unfinished work belongs in docs/limitations.md, not in comments."""
     found = []
     for name in tracked(".cc", ".h", ".py", ".sh"):
@@ -148,20 +148,37 @@ def check_markers():
     return found
 
 
-def check_marks():
-    """pytest's marks stand on tests: on a function between a mark and its test they do nothing."""
+def check_pytest_marks():
+    """pytest marks are on tests. A mark on another function does nothing."""
     found = []
     for name in tracked(".py"):
         for node in ast.walk(ast.parse((TOP / name).read_text())):
             if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.lower().startswith("test"):
                 continue
             if any("pytest.mark." in ast.unparse(decorator) for decorator in node.decorator_list):
-                found.append(f"{name}:{node.lineno}: {node.name} has a mark and is no test")
+                found.append(f"{name}:{node.lineno}: {node.name} has a pytest mark, but is not a test")
     return found
 
 
+def check_type_names():
+    """No two types have one name, even in different folders. Nested types have the name of their class too."""
+    places = {}
+    for name in tracked(".cc", ".h"):
+        if name.split("/")[0] in NO_CYCLES:
+            for line in (TOP / name).read_text().splitlines():
+                if match := re.match(r"(?:class|struct|union|enum class) (?:\[\[\w+\]\] )?([A-Z]\w+)(?: final)?(?: : .*)? \{", line):
+                    places.setdefault(match[1], []).append(name)
+    return [f"{name}: {' and '.join(files)}" for name, files in places.items() if len(files) > 1]
+
+
+def check_document_width():
+    return [f"{name}:{number}: {len(line)} columns, at most {DOCUMENT_COLUMNS} are allowed"
+            for name in tracked(".md")
+            for number, line in enumerate((TOP / name).read_text().splitlines(), 1) if len(line) > DOCUMENT_COLUMNS]
+
+
 def check_links():
-    """Relative links in Markdown lead to files that exist."""
+    """The files that relative Markdown links name exist."""
     found = []
     for name in tracked(".md"):
         folder = (TOP / name).parent
@@ -173,8 +190,8 @@ def check_links():
 
 def main():
     passed = failed = 0
-    for check in (check_format, check_walls, check_controlplane, check_cycles, check_test_seams, check_sizes, check_markers, check_marks,
-                  check_links):
+    for check in (check_format, check_layers, check_controlplane, check_cycles, check_test_headers, check_sizes,
+                  check_todo_comments, check_pytest_marks, check_type_names, check_document_width, check_links):
         found = check()
         print(f"{'ok    ' if not found else 'FAILED'} {check.__name__}")
         for line in found[:20]:
