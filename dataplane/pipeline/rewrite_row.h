@@ -31,7 +31,7 @@ struct RewriteJob {
   const TunnelTemplate& tunnel() const { return context.tables->tunnel(burst.backend[i]); }
 };
 
-// One packet from the backend in `row` to a client. Egress port and tags as in RewriteJob.
+// One packet from the backend in `nat_row` to a client. Egress port and tags as in RewriteJob.
 struct ReplyJob {
   PipelineContext& context;
   Burst& burst;

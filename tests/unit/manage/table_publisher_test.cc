@@ -39,7 +39,7 @@ class TablePublisherTest : public ::testing::Test {
       return no_flows_ ? ResourceExhausted("no memory") : Status();
     };
     environment.after_publish = [this](const SnapshotView& snapshot) {
-      settle_calls_.push_back(snapshot.header().generation);
+      after_publish_calls_.push_back(snapshot.header().generation);
       EXPECT_EQ(published_.load()->generation(), snapshot.header().generation);
     };
     environment.grace_timeout_ms = 0;
@@ -59,7 +59,7 @@ class TablePublisherTest : public ::testing::Test {
   uint32_t flows_needed_ = 0;
   bool no_flows_ = false;
   uint64_t refused_generation_ = 0;
-  std::vector<uint64_t> settle_calls_;
+  std::vector<uint64_t> after_publish_calls_;
   std::vector<uint64_t> withdrawn_to_;  // 0: no image was in force
   TablePublisher publisher_;
 };
@@ -84,12 +84,12 @@ TEST_F(TablePublisherTest, KeepsTheOldTablesWhenTheNewOnesCannotBeBuilt) {
   EXPECT_EQ(SnapshotView(publisher_.image()).header().generation, 1u);
 }
 
-TEST_F(TablePublisherTest, CallsAdmitBeforeAndSettleAfterTheNewTablesAreInForce) {
+TEST_F(TablePublisherTest, AdmitsBeforeTheNewTablesAreInForceAndNotifiesAfterwards) {
   ASSERT_TRUE(publisher_.Publish(WebImage(1, 2), 0).ok());
   const ForwardingTables* const before = published_.load();
   ASSERT_TRUE(publisher_.Publish(WebImage(2, 2), 0).ok());
   EXPECT_EQ(in_force_when_admitted_, before);
-  EXPECT_EQ(settle_calls_, (std::vector<uint64_t>{1, 2}));
+  EXPECT_EQ(after_publish_calls_, (std::vector<uint64_t>{1, 2}));
 }
 
 TEST_F(TablePublisherTest, KeepsTheOldTablesWhenTheNewOnesAreNotAdmitted) {
@@ -100,7 +100,7 @@ TEST_F(TablePublisherTest, KeepsTheOldTablesWhenTheNewOnesAreNotAdmitted) {
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.status().message(), "no space left");
   EXPECT_EQ(published_.load(), before);
-  EXPECT_EQ(settle_calls_, std::vector<uint64_t>{1});
+  EXPECT_EQ(after_publish_calls_, std::vector<uint64_t>{1});
   // The counters of its third backend are free again. They are zeroed before another backend gets
   // them.
   EXPECT_EQ(reset_backends_.size(), 1u);
