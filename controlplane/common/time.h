@@ -10,6 +10,11 @@ namespace fairlead {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
+inline SteadyTime SteadyNow() { return std::chrono::steady_clock::now(); }
+
+// For waits that an event ends.
+inline constexpr std::chrono::hours kLongTime{1};
+
 // Faked in tests.
 class Clock {
  public:

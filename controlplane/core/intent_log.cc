@@ -9,7 +9,6 @@ namespace fairlead {
 namespace asio = boost::asio;
 namespace {
 
-constexpr std::chrono::hours kLongTime{1};
 // The most changes in one commit. The last of them waits until all are prepared.
 constexpr size_t kMaxChangesPerCommit = 64;
 

@@ -1,14 +1,13 @@
 #include "controlplane/core/status_writer.h"
 
 #include "controlplane/common/log.h"
+#include "controlplane/common/time.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kRetry{1000};
-constexpr std::chrono::hours kLongTime{1};
-
 }  // namespace
 
 StatusWriter::StatusWriter(asio::any_io_executor executor, StoreThread* store,

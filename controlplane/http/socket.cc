@@ -8,16 +8,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "controlplane/common/system_error.h"
 #include "lib/host/own_files.h"
 
 namespace fairlead {
 namespace {
 
 constexpr mode_t kSocketMode = 0660;
-
-Status SystemError(const std::string& what) {
-  return Unavailable(what + ": " + std::strerror(errno));
-}
 
 // Allows a path that does not exist, or a socket that no process listens on. Refuses everything
 // else.

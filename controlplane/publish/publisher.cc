@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "controlplane/common/log.h"
+#include "controlplane/common/time.h"
 #include "controlplane/core/status_text.h"
 #include "lib/snapshot/view.h"
 
@@ -20,10 +21,7 @@ constexpr milliseconds kRetryAfterRefusal{1000};
 constexpr milliseconds kStatsPeriod{1000};
 constexpr milliseconds kStatsPeriodDraining{200};
 constexpr milliseconds kStatsTimeout{1000};
-constexpr std::chrono::hours kLongTime{1};
 constexpr size_t kMaxLeftOutLogged = 10;  // by name, from one answer
-
-SteadyTime Now() { return std::chrono::steady_clock::now(); }
 
 // Logs what a dataplane of an older release does not support, unless `before` had it already.
 void LogUnsupported(const DataplaneStatus& before, const DataplaneStatus& now) {
@@ -88,7 +86,7 @@ Publisher::Publisher(asio::any_io_executor executor, std::string link_path, Part
       deriver_(parts_.board, parts_.clock) {}
 
 void Publisher::Start() {
-  started_at_ = Now();
+  started_at_ = SteadyNow();
   link_.Start();
   SpawnLoop(executor_, "publish", [this] { return PublishLoop(); });
   SpawnLoop(executor_, "stats", [this] { return StatsLoop(); });
@@ -263,7 +261,7 @@ void Publisher::RefreshImage() {
 }
 
 asio::awaitable<void> Publisher::WaitForStatusAfterStart() {
-  while (!stopped_ && Now() < started_at_ + kStartGrace && !parts_.board->complete()) {
+  while (!stopped_ && SteadyNow() < started_at_ + kStartGrace && !parts_.board->complete()) {
     // The dataplane has no configuration yet, so publishing early takes nothing out of service.
     if (link_.connected() && link_.hello().generation == 0) co_return;
     co_await changed_.Wait(started_at_ + kStartGrace);
@@ -278,10 +276,10 @@ asio::awaitable<void> Publisher::PublishLoop() {
     if (!publish_due_) {
       // Without a dataplane nothing is published, not even when the kept flows of an unhealthy
       // backend expire (on_unhealthy: keep).
-      const SteadyTime never = Now() + kLongTime;
+      const SteadyTime never = SteadyNow() + kLongTime;
       const SteadyTime expiry = link_.connected() ? deriver_.next_expiry().value_or(never) : never;
       const bool notified = co_await changed_.Wait(expiry);
-      if (notified || Now() < expiry) continue;
+      if (notified || SteadyNow() < expiry) continue;
       publish_due_ = true;
       image_stale_ = true;
       continue;
@@ -352,19 +350,19 @@ asio::awaitable<void> Publisher::PublishOnce() {
   refused_revision_ = revision;
   in_force_.Notify();
   if (publish_due_) co_return;
-  co_await changed_.Wait(Now() + kRetryAfterRefusal);
+  co_await changed_.Wait(SteadyNow() + kRetryAfterRefusal);
   publish_due_ = true;
 }
 
 asio::awaitable<void> Publisher::RetryLater(std::string_view event, std::string why) {
   if (error_ != why) Log(LogLevel::kError, event, {{"reason", why}});
   error_ = std::move(why);
-  co_await changed_.Wait(Now() + kRetryAfterRefusal);
+  co_await changed_.Wait(SteadyNow() + kRetryAfterRefusal);
   publish_due_ = true;
 }
 
 asio::awaitable<bool> Publisher::WaitInForce(uint64_t revision, milliseconds timeout) {
-  const SteadyTime deadline = Now() + timeout;
+  const SteadyTime deadline = SteadyNow() + timeout;
   while (in_force_revision_ < revision) {
     if (stopped_ || store_is_unknown_ || IsHeldBack() || !link_.connected() ||
         refused_revision_ >= revision) {
@@ -377,15 +375,15 @@ asio::awaitable<bool> Publisher::WaitInForce(uint64_t revision, milliseconds tim
 }
 
 asio::awaitable<void> Publisher::StatsLoop() {
-  SteadyTime last = Now();
+  SteadyTime last = SteadyNow();
   while (!stopped_) {
     const bool draining = parts_.board->running_drains() != 0;
     const SteadyTime next = last + (draining ? kStatsPeriodDraining : kStatsPeriod);
-    if (Now() < next) {
+    if (SteadyNow() < next) {
       co_await ask_sooner_.Wait(next);
       continue;
     }
-    last = Now();
+    last = SteadyNow();
     if (link_.connected()) co_await AskStats();
   }
 }

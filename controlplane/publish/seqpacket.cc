@@ -6,14 +6,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "controlplane/common/system_error.h"
+
 namespace fairlead {
 namespace {
 
 constexpr size_t kMaxFdsReceived = 8;  // a message has at most one; further ones are closed
-
-Status SystemError(const std::string& what) {
-  return Unavailable(what + ": " + std::strerror(errno));
-}
 
 // Returns the first file descriptor of the message and closes the others.
 UniqueFd TakeFileDescriptors(msghdr* message) {

@@ -12,7 +12,7 @@
 namespace fairlead {
 namespace {
 
-Status SystemError(const char* what) {
+Status ImageError(const char* what) {
   return Unavailable(std::string("the image for the dataplane: ") + what + ": " +
                      std::strerror(errno));
 }
@@ -21,7 +21,7 @@ Status WriteAt(int fd, std::span<const std::byte> bytes, size_t offset) {
   while (!bytes.empty()) {
     const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return SystemError("write to a memfd");
+    if (count <= 0) return ImageError("write to a memfd");
     bytes = bytes.subspan(static_cast<size_t>(count));
     offset += static_cast<size_t>(count);
   }
@@ -35,11 +35,11 @@ Result<int> SharedImage::Update(std::span<const std::byte> image,
   if (fd_.valid() && image.size() < size_bytes_) Forget();
   const bool is_new = !fd_.valid();
   if (is_new) fd_ = UniqueFd(::memfd_create("fairlead-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd_.valid()) return SystemError("memfd_create");
+  if (!fd_.valid()) return ImageError("memfd_create");
   const auto update = [&]() -> Status {
     // The dataplane maps only a memfd that cannot shrink.
     if (is_new && ::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
-      return SystemError("seal a memfd");
+      return ImageError("seal a memfd");
     }
     if (!is_new && !writes.all && image.size() == size_bytes_) {
       for (const auto& [offset, length] : writes.ranges) {
@@ -48,7 +48,7 @@ Result<int> SharedImage::Update(std::span<const std::byte> image,
       return {};
     }
     if (::ftruncate(fd_.get(), static_cast<off_t>(image.size())) != 0) {
-      return SystemError("size of a memfd");
+      return ImageError("size of a memfd");
     }
     return WriteAt(fd_.get(), image, 0);
   };

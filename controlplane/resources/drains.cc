@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr StoreTable kTables[] = {{"drains", R"(
+constexpr StoreTable kDrainTables[] = {{"drains", R"(
 CREATE TABLE drains (backend_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL,
                      started_ms INTEGER NOT NULL, deadline_ms INTEGER NOT NULL,
                      checksum INTEGER NOT NULL);
@@ -66,7 +66,7 @@ Status SaveDrain(SqliteDatabase* database, const BackendDifference& backend) {
                            : DeleteDrainRow(database, backend.after->id);
 }
 
-Status Save(SqliteDatabase* database, const IntentChange& change) {
+Status SaveDrains(SqliteDatabase* database, const IntentChange& change) {
   for (const IntentDifference::Service& service : change.services) {
     for (const BackendDifference& backend : CompareBackends(service.before, service.after)) {
       RETURN_IF_ERROR(SaveDrain(database, backend));
@@ -111,7 +111,7 @@ void AttachDrains(DrainsById* drains, std::shared_ptr<const ServiceIntent>* serv
   if (changed != nullptr) *service = std::move(changed);
 }
 
-Status Load(SqliteDatabase* database, Intent* intent) {
+Status LoadDrains(SqliteDatabase* database, Intent* intent) {
   ASSIGN_OR_RETURN(DrainsById drains, LoadRows(database));
   for (auto& service : intent->services) AttachDrains(&drains, &service);
   if (drains.empty()) return {};
@@ -188,7 +188,10 @@ void AddDrainRoutes(Api* api, Router* router) {
 
 }  // namespace
 
-constinit const Resource kDrainsResource = {
-    .name = "drains", .tables = kTables, .save = Save, .load = Load, .add_routes = AddDrainRoutes};
+constinit const Resource kDrainsResource = {.name = "drains",
+                                            .tables = kDrainTables,
+                                            .save = SaveDrains,
+                                            .load = LoadDrains,
+                                            .add_routes = AddDrainRoutes};
 
 }  // namespace fairlead

@@ -15,22 +15,22 @@ using Json = nlohmann::json;
 constexpr const char* kKey = "hash_seed";
 
 // A random seed, until an operator sets another one.
-Status Create(SqliteDatabase* database) {
+Status CreateSeed(SqliteDatabase* database) {
   std::random_device device;
   return PutMeta(database, kKey, (uint64_t{device()} << 32) | device());
 }
 
-Status Save(SqliteDatabase* database, const IntentChange& change) {
+Status SaveSeed(SqliteDatabase* database, const IntentChange& change) {
   if (change.before.hash_seed == change.after.hash_seed) return {};
   return PutMeta(database, kKey, change.after.hash_seed);
 }
 
-Status Load(SqliteDatabase* database, Intent* intent) {
+Status LoadSeed(SqliteDatabase* database, Intent* intent) {
   ASSIGN_OR_RETURN(intent->hash_seed, LoadMeta(database, kKey));
   return {};
 }
 
-void Describe(const IntentChange& change, Json* changes) {
+void DescribeSeed(const IntentChange& change, Json* changes) {
   const uint64_t before = change.before.hash_seed;
   const uint64_t after = change.after.hash_seed;
   if (before == after) return;
@@ -78,10 +78,10 @@ void AddSeedRoutes(Api* api, Router* router) {
 }  // namespace
 
 constinit const Resource kSeedResource = {.name = "seed",
-                                          .create = Create,
-                                          .save = Save,
-                                          .load = Load,
-                                          .describe = Describe,
+                                          .create = CreateSeed,
+                                          .save = SaveSeed,
+                                          .load = LoadSeed,
+                                          .describe = DescribeSeed,
                                           .add_routes = AddSeedRoutes};
 
 }  // namespace fairlead

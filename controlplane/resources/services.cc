@@ -19,7 +19,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr StoreTable kTables[] = {
+constexpr StoreTable kServiceTables[] = {
     {"services", R"(
 CREATE TABLE services (name TEXT PRIMARY KEY, id INTEGER NOT NULL UNIQUE, spec TEXT NOT NULL,
                        checksum INTEGER NOT NULL);
@@ -104,7 +104,7 @@ Status SaveBackends(SqliteDatabase* database, const ServiceIntent* before,
   return {};
 }
 
-Status Save(SqliteDatabase* database, const IntentChange& change) {
+Status SaveServices(SqliteDatabase* database, const IntentChange& change) {
   for (const IntentDifference::Service& service : change.services) {
     if (service.after == nullptr) {
       RETURN_IF_ERROR(DeleteServiceRow(database, service.before->name()));
@@ -169,7 +169,7 @@ Status LoadBackends(SqliteDatabase* database, uint64_t revision, const Services&
   }
 }
 
-Status Load(SqliteDatabase* database, Intent* intent) {
+Status LoadServices(SqliteDatabase* database, Intent* intent) {
   ASSIGN_OR_RETURN(const Services services, LoadServices(database));
   RETURN_IF_ERROR(LoadBackends(database, intent->revision, services));
   for (const auto& [name, service] : services) {
@@ -217,7 +217,7 @@ void DescribeService(const IntentDifference::Service& service, Json* changes) {
   }
 }
 
-void Describe(const IntentChange& change, Json* changes) {
+void DescribeServices(const IntentChange& change, Json* changes) {
   for (const IntentDifference::Service& service : change.services) {
     DescribeService(service, changes);
   }
@@ -237,10 +237,10 @@ void AddAllRoutes(Api* api, Router* router) {
 }  // namespace
 
 constinit const Resource kServicesResource = {.name = "services",
-                                              .tables = kTables,
-                                              .save = Save,
-                                              .load = Load,
-                                              .describe = Describe,
+                                              .tables = kServiceTables,
+                                              .save = SaveServices,
+                                              .load = LoadServices,
+                                              .describe = DescribeServices,
                                               .validate = Validate,
                                               .validate_stored = ValidateStored,
                                               .add_routes = AddAllRoutes};

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "lib/base/error_text.h"
 #include "lib/host/own_files.h"
 
 namespace fairlead {
@@ -28,8 +29,6 @@ constexpr uint32_t kLayoutVersion = 1;
 constexpr size_t kTableOffset = 4096;
 constexpr int kLockAttempts = 50;
 constexpr useconds_t kLockPauseUs = 10'000;
-
-std::string ErrorText() { return std::strerror(errno); }
 
 // The first mounted hugetlbfs, and its page size.
 struct HugeMount {

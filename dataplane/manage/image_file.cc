@@ -13,16 +13,13 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "lib/base/error_text.h"
 #include "lib/host/own_files.h"
 #include "lib/snapshot/format.h"
 #include "lib/snapshot/validator.h"
 
 namespace fairlead {
-namespace {
-
-std::string ErrorText() { return std::strerror(errno); }
-
-}  // namespace
+namespace {}  // namespace
 
 void MappedImages::Unmap() {
   if (start_ != nullptr) munmap(start_, length_);

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "lib/base/error_text.h"
 #include "lib/host/own_files.h"
 
 namespace fairlead {
@@ -29,8 +30,6 @@ constexpr size_t kMaxClients = 16;
 constexpr size_t kMaxRequestsAtOnce = 64;  // per client, before the next client's turn
 constexpr size_t kMaxFds = 16;             // per message; the kernel closes further ones
 constexpr std::chrono::milliseconds kAcceptPause{200};
-
-std::string ErrorText() { return std::strerror(errno); }
 
 Result<sockaddr_un> AddressOf(const std::string& path) {
   sockaddr_un address = {};

@@ -10,10 +10,10 @@
 
 #include <sys/stat.h>
 
+#include "lib/base/error_text.h"
+
 namespace fairlead {
 namespace {
-
-std::string ErrorText() { return std::strerror(errno); }
 
 Status Refuse(const std::string& path, const std::string& what) {
   return FailedPrecondition(path + " " + what + "; left unchanged");

@@ -11,7 +11,6 @@
 namespace fairlead {
 
 inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
-  using Json = nlohmann::json;
   const bool has_service = !explanation.service.empty();
   const bool has_slot = explanation.slot != kNoIndex;
   char hash[40];
@@ -19,23 +18,24 @@ inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
                 static_cast<unsigned long long>(explanation.hash.high),
                 static_cast<unsigned long long>(explanation.hash.low));
   const auto text = [](const std::optional<Endpoint>& endpoint) {
-    return endpoint ? Json(endpoint->ToString()) : Json(nullptr);
+    return endpoint ? nlohmann::json(endpoint->ToString()) : nlohmann::json(nullptr);
   };
-  Json json;
+  nlohmann::json json;
   json["verdict"] = explanation.verdict == Verdict::kForward ? "forward"
                     : explanation.verdict == Verdict::kDrop  ? "drop"
                                                              : "to_kernel";
   json["drop_reason"] = explanation.verdict == Verdict::kDrop
-                            ? Json(DropReasonName(explanation.drop_reason))
-                            : Json(nullptr);
-  json["service"] = has_service ? Json(explanation.service) : Json(nullptr);
-  json["forwarding"] =
-      explanation.forwarding ? Json(ModeOf(*explanation.forwarding).name) : Json(nullptr);
+                            ? nlohmann::json(DropReasonName(explanation.drop_reason))
+                            : nlohmann::json(nullptr);
+  json["service"] = has_service ? nlohmann::json(explanation.service) : nlohmann::json(nullptr);
+  json["forwarding"] = explanation.forwarding ? nlohmann::json(ModeOf(*explanation.forwarding).name)
+                                              : nlohmann::json(nullptr);
   json["backend"] = text(explanation.backend);
-  json["slot"] = has_slot ? Json(explanation.slot) : Json(nullptr);
-  json["slot_state"] = has_slot ? Json(SlotStateName(explanation.slot_state)) : Json(nullptr);
-  json["slot_count"] = has_slot ? Json(explanation.slot_count) : Json(nullptr);
-  json["hash"] = has_slot ? Json(hash) : Json(nullptr);
+  json["slot"] = has_slot ? nlohmann::json(explanation.slot) : nlohmann::json(nullptr);
+  json["slot_state"] =
+      has_slot ? nlohmann::json(SlotStateName(explanation.slot_state)) : nlohmann::json(nullptr);
+  json["slot_count"] = has_slot ? nlohmann::json(explanation.slot_count) : nlohmann::json(nullptr);
+  json["hash"] = has_slot ? nlohmann::json(hash) : nlohmann::json(nullptr);
   json["record"] = nullptr;
   if (explanation.record) {
     json["record"] = {{"backend", text(explanation.recorded_backend)},
@@ -52,7 +52,7 @@ inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
                         {"vlan", explanation.next_hop->vlan},
                         {"interface", explanation.next_hop->interface}};
   }
-  json["left_out"] = Json::array();
+  json["left_out"] = nlohmann::json::array();
   for (const auto& [backend, reason] : explanation.left_out) {
     json["left_out"].push_back({{"backend", backend.ToString()},
                                 {"code", LeftOutName(reason)},

@@ -118,7 +118,7 @@ BUILDS = (
           setup=("-Dfuzzers=true", "-Db_sanitize=address,undefined", *SANITIZE, "-Doptimization=1")),
     # clang, because GCC's TSan does not support fences, which Boost.Asio uses.
     Build("tsan", "build-tsan", _threads, compiler="clang++", when="full", targets=("threads-tests",),
-          setup=("-Db_sanitize=thread", *SANITIZE)),
+          setup=("-Db_sanitize=thread", *SANITIZE, "-Doptimization=1")),
     # Only with --long: ASan and UBSan by GCC, which also checks templates of system headers; TSan for all unit tests.
     Build("gcc sanitizers", "build-gcc-sanitizers", _every_unit, when="long", targets=_PROGRAMS,
           setup=("-Db_sanitize=address,undefined", *SANITIZE, "-Doptimization=1")),

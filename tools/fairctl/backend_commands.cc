@@ -19,7 +19,7 @@ struct BackendOptions {
   Json settings = Json::object();  // by field name
 };
 
-std::string NextHopText(const Json& next_hop) {
+std::string NextHopCell(const Json& next_hop) {
   if (next_hop.is_null()) return "unknown";
   const std::string mac = Shown(Member(next_hop, "mac"));
   const std::string interface = TextOf(Member(next_hop, "interface"));
@@ -102,7 +102,7 @@ std::shared_ptr<Target> AddTarget(CLI::App* command) {
   return target;
 }
 
-void AddAddCommand(CLI::App* backend, Context* context) {
+void AddBackendAdd(CLI::App* backend, Context* context) {
   auto options = std::make_shared<BackendOptions>();
   CLI::App* add = backend->add_subcommand("add", "Add backends to a service: all or none");
   add->add_option("service", options->service, "the service")->required();
@@ -137,7 +137,7 @@ int Set(Context* context, const Target& target, const SetOptions& options) {
   return Change(context, target, "PATCH", "", patch, " changed");
 }
 
-void AddSetCommand(CLI::App* backend, Context* context) {
+void AddBackendSet(CLI::App* backend, Context* context) {
   CLI::App* set = backend->add_subcommand("set", "Change a backend's weight or next hop");
   auto target = AddTarget(set);
   auto options = std::make_shared<SetOptions>();
@@ -198,7 +198,7 @@ void PrintBackends(Context* context, const Json& backends) {
                FlowsText(backend),
                Shown(Member(backend, "packets")),
                FormatBytes(NumberOf(Member(backend, "bytes"))),
-               NextHopText(Member(backend, "next_hop")),
+               NextHopCell(Member(backend, "next_hop")),
                Shown(Member(backend, "reason"))});
   }
   if (table.empty()) {
@@ -233,8 +233,8 @@ void AddBackendCommands(CLI::App* app, Context* context) {
   CLI::App* backend =
       app->add_subcommand("backend", "Backends: add, list, set, drain, undrain, weight, remove");
   backend->require_subcommand(1);
-  AddAddCommand(backend, context);
-  AddSetCommand(backend, context);
+  AddBackendAdd(backend, context);
+  AddBackendSet(backend, context);
   AddDrainCommands(backend, context);
 
   auto service = std::make_shared<std::string>();

@@ -146,7 +146,7 @@ std::string UnhealthyText(const Json& service) {
   return "keep its flows for " + Shown(Member(service, "keep_unhealthy"));
 }
 
-int Show(Context* context, const std::string& name) {
+int ShowService(Context* context, const std::string& name) {
   const Result<Json> reply = context->Call("GET", ServicePath(name));
   if (!reply.ok()) return context->Fail(reply.status());
   if (context->PrintJson(*reply)) return kExitOk;
@@ -229,7 +229,7 @@ std::shared_ptr<ServiceOptions> Describe(CLI::App* command) {
   return options;
 }
 
-void AddAddCommand(CLI::App* service, Context* context) {
+void AddServiceAdd(CLI::App* service, Context* context) {
   CLI::App* add = service->add_subcommand("add", "Add a service");
   const auto options = Describe(add);
   add->get_option("--frontend")->required();
@@ -239,7 +239,7 @@ void AddAddCommand(CLI::App* service, Context* context) {
   add->callback([=] { context->action = [=] { return Add(context, *options); }; });
 }
 
-void AddSetCommand(CLI::App* service, Context* context) {
+void AddServiceSet(CLI::App* service, Context* context) {
   CLI::App* set = service->add_subcommand(
       "set", "Change settings of a service; its other settings and its backends stay");
   const auto options = Describe(set);
@@ -259,11 +259,11 @@ void AddNamedCommand(CLI::App* service, Context* context, const char* command, c
 void AddServiceCommands(CLI::App* app, Context* context) {
   CLI::App* service = app->add_subcommand("service", "Services: add, list, show, set, remove");
   service->require_subcommand(1);
-  AddAddCommand(service, context);
-  AddSetCommand(service, context);
+  AddServiceAdd(service, context);
+  AddServiceSet(service, context);
   CLI::App* list = service->add_subcommand("list", "All services");
   list->callback([=] { context->action = [=] { return ListAll(context); }; });
-  AddNamedCommand(service, context, "show", "One service and its backends", Show);
+  AddNamedCommand(service, context, "show", "One service and its backends", ShowService);
   AddNamedCommand(service, context, "remove", "Remove a service; its flows end", Remove);
 }
 

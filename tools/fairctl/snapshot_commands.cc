@@ -119,7 +119,7 @@ void PrintSnapshot(Context* context, const Json& snapshot) {
   }
 }
 
-int Show(Context* context, const std::string& path) {
+int ShowSnapshot(Context* context, const std::string& path) {
   const Result<std::string> bytes = ReadFile(path, kMaxSnapshotBytes);
   if (!bytes.ok()) return context->Fail(bytes.status());
   const Result<SnapshotImage> image = LoadSnapshot(std::as_bytes(std::span(*bytes)));
@@ -186,7 +186,7 @@ void AddSnapshotCommands(CLI::App* app, Context* context) {
   auto path = std::make_shared<std::string>();
   CLI::App* show = snapshot->add_subcommand("show", "Check an image and print what is in it");
   show->add_option("image", *path, "the image's file")->required();
-  show->callback([=] { context->action = [=] { return Show(context, *path); }; });
+  show->callback([=] { context->action = [=] { return ShowSnapshot(context, *path); }; });
 }
 
 }  // namespace fairlead::fairctl

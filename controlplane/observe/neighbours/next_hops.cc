@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "controlplane/common/log.h"
+#include "controlplane/common/time.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -22,8 +23,6 @@ constexpr milliseconds kRouteDebounce{50};
 // confirmation finds a backend that moved to another MAC without announcing it.
 constexpr milliseconds kRetryUnresolved{500};
 constexpr milliseconds kConfirm{15'000};
-
-SteadyTime Now() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
@@ -237,8 +236,8 @@ asio::awaitable<void> NextHops::ReadLoop() {
 
 asio::awaitable<void> NextHops::RefreshLoop() {
   asio::steady_timer delay(executor_);
-  SteadyTime next_confirm = Now() + kConfirm;
-  SteadyTime next_retry = Now() + kRetryUnresolved;
+  SteadyTime next_confirm = SteadyNow() + kConfirm;
+  SteadyTime next_retry = SteadyNow() + kRetryUnresolved;
   while (!stopped_) {
     const bool unresolved = std::ranges::any_of(
         entries_, [](const auto& entry) { return !entry.second.next_hop.has_value(); });
@@ -247,16 +246,16 @@ asio::awaitable<void> NextHops::RefreshLoop() {
     }
     if (stopped_) co_return;
     if (routes_changed_) {
-      co_await SleepUntil(&delay, Now() + kRouteDebounce);
+      co_await SleepUntil(&delay, SteadyNow() + kRouteDebounce);
       if (stopped_) co_return;
       routes_changed_ = false;
       RouteAll(false);
-    } else if (unresolved && Now() >= next_retry) {
-      next_retry = Now() + kRetryUnresolved;
+    } else if (unresolved && SteadyNow() >= next_retry) {
+      next_retry = SteadyNow() + kRetryUnresolved;
       RouteAll(true);
     }
-    if (Now() < next_confirm) continue;
-    next_confirm = Now() + kConfirm;
+    if (SteadyNow() < next_confirm) continue;
+    next_confirm = SteadyNow() + kConfirm;
     for (const auto& [address, entry] : entries_) {
       if (entry.route.has_value()) kernel_->TriggerResolution(*entry.route);
     }

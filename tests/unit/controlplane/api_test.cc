@@ -13,7 +13,7 @@
 namespace fairlead {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 using testing::HasSubstr;
 
 constexpr const char* kWeb = R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
@@ -40,7 +40,7 @@ class ApiTest : public testing::Test {
   void StartWithDataplane() {
     dataplane_ = std::make_unique<FakeDataplane>(link_);
     Start();
-    ASSERT_TRUE(AskUntil(socket_, "/v1/status", [](const json& status) {
+    ASSERT_TRUE(AskUntil(socket_, "/v1/status", [](const Json& status) {
       return status["dataplane"]["connected"] == true;
     }));
   }
@@ -193,7 +193,7 @@ TEST_F(ApiTest, ChangeIsAcknowledgedWhenItIsInForce) {
   const Answer removed = Call("DELETE", "/v1/services/web/backends/10.0.0.1");
   EXPECT_THAT(removed.headers, HasSubstr("Fairlead-In-Force: true"));
   EXPECT_EQ(dataplane_->StateOf("10.0.0.1"), std::nullopt);
-  const json status = Call("GET", "/v1/status").json();
+  const Json status = Call("GET", "/v1/status").json();
   EXPECT_EQ(status["dataplane"]["generation"], 2);
   EXPECT_EQ(status["dataplane"]["pid"], 4242);
   EXPECT_EQ(status["dataplane"]["applied_us"], 250);
@@ -212,7 +212,7 @@ TEST_F(ApiTest, RefusedSnapshotIsReportedAndTheChangeStays) {
   dataplane_->SetRefusal("");
   EXPECT_TRUE(dataplane_->WaitForGeneration(2)) << "the refused snapshot must be published again";
   EXPECT_TRUE(AskUntil(socket_, "/v1/status",
-                       [](const json& status) { return status["dataplane"]["error"] == ""; }));
+                       [](const Json& status) { return status["dataplane"]["error"] == ""; }));
 }
 
 TEST_F(ApiTest, DrainCountsDownToDrainedAndUndrainEndsIt) {
@@ -226,12 +226,12 @@ TEST_F(ApiTest, DrainCountsDownToDrainedAndUndrainEndsIt) {
   EXPECT_EQ(started.json()["in_force"], true);
   EXPECT_EQ(dataplane_->StateOf("10.0.0.1"), BackendState::kDraining);
   EXPECT_TRUE(
-      AskUntil(socket_, drain, [](const json& view) { return view["remaining_flows"] == 4; }));
+      AskUntil(socket_, drain, [](const Json& view) { return view["remaining_flows"] == 4; }));
   EXPECT_EQ(Call("GET", "/v1/services/web/backends/10.0.0.1").json()["state"], "draining");
   dataplane_->SetFlows(0);
   EXPECT_TRUE(
-      AskUntil(socket_, drain, [](const json& view) { return view["state"] == "drained"; }));
-  const json over = Call("GET", drain).json();
+      AskUntil(socket_, drain, [](const Json& view) { return view["state"] == "drained"; }));
+  const Json over = Call("GET", drain).json();
   EXPECT_EQ(over["reason"], "no flows remain");
   EXPECT_EQ(over["remaining_flows"], 0);
   EXPECT_EQ(Call("GET", "/v1/status").json()["backends"]["drained"], 1);
@@ -249,7 +249,7 @@ TEST_F(ApiTest, DeadlineReleasesTheFlowsThatRemain) {
   const std::string drain = "/v1/services/web/backends/10.0.0.1/drain";
   ASSERT_EQ(Call("PUT", drain, R"({"timeout": "0s"})").status, 200);
   EXPECT_TRUE(
-      AskUntil(socket_, drain, [](const json& view) { return view["state"] == "drained"; }));
+      AskUntil(socket_, drain, [](const Json& view) { return view["state"] == "drained"; }));
   EXPECT_EQ(Call("GET", drain).json()["reason"], "deadline passed");
   EXPECT_TRUE(dataplane_->WaitForState("10.0.0.1", BackendState::kDown));
 }
@@ -257,21 +257,21 @@ TEST_F(ApiTest, DeadlineReleasesTheFlowsThatRemain) {
 TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
   StartWithDataplane();
   AddWeb();
-  ASSERT_TRUE(AskUntil(socket_, "/v1/stats", [](const json& stats) {
+  ASSERT_TRUE(AskUntil(socket_, "/v1/stats", [](const Json& stats) {
     return stats["services"].size() == 1 && stats["services"][0]["packets"] == 90;
   }));
-  const json stats = Call("GET", "/v1/stats").json();
+  const Json stats = Call("GET", "/v1/stats").json();
   EXPECT_EQ(stats["totals"]["rx"], 100);
-  EXPECT_EQ(stats["totals"]["drops"], json({{"no_frontend", 10}}));
+  EXPECT_EQ(stats["totals"]["drops"], Json({{"no_frontend", 10}}));
   EXPECT_EQ(stats["services"][0]["backends"][0]["packets"], 45);
   EXPECT_EQ(stats["services"][0]["backends"][0]["new_flows"], 7);
-  EXPECT_EQ(stats["ports"], json::parse(R"([
+  EXPECT_EQ(stats["ports"], Json::parse(R"([
       {"name": "wan", "interface": "eth0",
        "steering": {"attached": true, "to_dataplane": 60, "to_kernel": 30, "no_socket": 2}},
       {"name": "lan", "interface": "lan0",
        "kernel_path": {"delivered": 5, "lost": 1, "received": 9, "sent": 8, "unsent": 1}}])"));
   EXPECT_EQ(stats["dataplane"]["workers"], 2);
-  EXPECT_EQ(stats["dataplane"]["longest_pauses_us"], json({1500, 250}));
+  EXPECT_EQ(stats["dataplane"]["longest_pauses_us"], Json({1500, 250}));
   const Answer metrics = Call("GET", "/metrics");
   EXPECT_THAT(metrics.headers, HasSubstr("text/plain; version=0.0.4"));
   for (const char* line :
@@ -300,7 +300,7 @@ TEST_F(ApiTest, ExplainWorksWithoutADataplane) {
   Start();
   EXPECT_EQ(Call("POST", "/v1/explain", kFlow).json()["error"]["code"], "failed_precondition");
   AddWeb();
-  const json answer = Call("POST", "/v1/explain", kFlow).json();
+  const Json answer = Call("POST", "/v1/explain", kFlow).json();
   EXPECT_EQ(answer["verdict"], "forward");
   EXPECT_EQ(answer["service"], "web");
   EXPECT_EQ(answer["record"], nullptr);
@@ -334,7 +334,7 @@ TEST_F(ApiTest, ExplainFollowsTheFlowsRecord) {
     Start();
     AddWeb();
     ASSERT_TRUE(dataplane_->WaitForGeneration(1));
-    const json answer = Call("POST", "/v1/explain", kFlow).json();
+    const Json answer = Call("POST", "/v1/explain", kFlow).json();
     EXPECT_EQ(answer["backend"], backend.endpoint.ToString()) << answer;
     EXPECT_EQ(answer["record"]["age_ms"], 1500);
     EXPECT_EQ(answer["slot_state"], "pinned");
@@ -377,11 +377,11 @@ TEST_F(ApiTest, ADaemonWhoseSocketIsInUseImportsNothing) {
 TEST_F(ApiTest, PatchOfAServiceChangesOnlyTheFieldsThatItNames) {
   Start();
   AddWeb();
-  const json before = Call("GET", "/v1/services/web").json();
+  const Json before = Call("GET", "/v1/services/web").json();
   const Answer changed =
       Call("PATCH", "/v1/services/web", R"({"drain_timeout": "90s", "health_check": {"rise": 7}})");
   ASSERT_EQ(changed.status, 200) << changed.body;
-  json expected = before;
+  Json expected = before;
   expected["drain_timeout"] = "90s";
   expected["health_check"]["rise"] = 7;
   EXPECT_EQ(Call("GET", "/v1/services/web").json(), expected);
@@ -433,11 +433,11 @@ TEST_F(ApiTest, AcknowledgedChangesSurviveAKill) {
   AddWeb();
   ASSERT_EQ(Call("PUT", "/v1/services/web/backends/10.0.0.2/drain").status, 200);
   ASSERT_EQ(Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 9})").status, 200);
-  const json before = Call("GET", "/v1/services/web").json();
+  const Json before = Call("GET", "/v1/services/web").json();
   daemon_->Abandon();
   daemon_ = nullptr;
   Start();
-  json after = Call("GET", "/v1/services/web").json();
+  Json after = Call("GET", "/v1/services/web").json();
   EXPECT_EQ(after, before);
   EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 3);
 }
@@ -461,7 +461,7 @@ TEST_F(ApiTest, AUdpServiceHasNoCheckByDefaultAndAWarning) {
   const Answer added = Call("POST", "/v1/services", R"({"name": "dns",
       "frontends": ["203.0.113.10:53/udp"], "backends": ["10.0.0.1"]})");
   ASSERT_EQ(added.status, 201) << added.body;
-  const json service = added.json();
+  const Json service = added.json();
   EXPECT_EQ(service["health_check"]["type"], "none");
   EXPECT_EQ(service["backends"][0]["state"], "unchecked");
   ASSERT_EQ(service["warnings"].size(), 1U);
@@ -471,12 +471,12 @@ TEST_F(ApiTest, AUdpServiceHasNoCheckByDefaultAndAWarning) {
   EXPECT_EQ(Call("PUT", "/v1/services/dns", R"({"name": "dns",
       "frontends": ["203.0.113.10:53/udp"], "health_check": {"type": "none"}})")
                 .json()["warnings"],
-            json::array());
-  const json both = Call("POST", "/v1/services", R"({"name": "both",
+            Json::array());
+  const Json both = Call("POST", "/v1/services", R"({"name": "both",
       "frontends": ["203.0.113.11:53/udp", "203.0.113.11:53/tcp"]})")
                         .json();
   EXPECT_EQ(both["health_check"]["type"], "tcp");
-  EXPECT_EQ(both["warnings"], json::array());
+  EXPECT_EQ(both["warnings"], Json::array());
   // A TCP check needs the port of a TCP server.
   const Answer refused = Call("PATCH", "/v1/services/dns", R"({"health_check": {"type": "tcp"}})");
   EXPECT_EQ(refused.status, 400);

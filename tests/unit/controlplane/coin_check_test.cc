@@ -18,7 +18,7 @@ namespace fairlead {
 namespace {
 
 namespace asio = boost::asio;
-using nlohmann::json;
+using Json = nlohmann::json;
 using testing::HasSubstr;
 
 // The descriptor, for lib/.
@@ -93,7 +93,7 @@ TEST(CoinCheck, HasItsOwnSettingsAndRules) {
   const ScopedCheckType coin(&kCoinCheck);
   const ServiceSpec spec = ParseServiceSpec(Service("web", 1, R"(, "wins": "tails")"));
   EXPECT_EQ(spec.health_check.settings, (CheckSettings{std::string("tails"), uint64_t{1}}));
-  const json shown_as = ServiceToJson(spec)["health_check"];
+  const Json shown_as = ServiceToJson(spec)["health_check"];
   EXPECT_EQ(shown_as["type"], "coin");
   EXPECT_EQ(shown_as["wins"], "tails");
   EXPECT_EQ(shown_as["tosses"], 1);
@@ -109,7 +109,7 @@ TEST(CoinCheck, HasItsOwnSettingsAndRules) {
   for (const auto& [settings, message] : refused) {
     EXPECT_THAT(ErrorOf(Service("web", 1, settings)).message(), HasSubstr(message));
   }
-  const json tcp = {{"name", "web"},
+  const Json tcp = {{"name", "web"},
                     {"frontends", {"203.0.113.1:80/tcp"}},
                     {"health_check", {{"type", "tcp"}, {"wins", "heads"}}}};
   EXPECT_THAT(ServiceFromJson(tcp).status().message(), HasSubstr("health_check.wins"));
@@ -139,9 +139,9 @@ class CoinDaemonTest : public testing::Test {
   }
   bool Becomes(const std::string& service, const std::string& state) {
     return AskUntil(socket_, Backend(service),
-                    [&](const json& backend) { return backend["state"] == state; });
+                    [&](const Json& backend) { return backend["state"] == state; });
   }
-  json Show(const std::string& target) { return Ask(socket_, "GET", target).json(); }
+  Json Show(const std::string& target) { return Ask(socket_, "GET", target).json(); }
   // The reason of the backend of `web`.
   std::string Reason() { return Show(Backend("web"))["reason"].get<std::string>(); }
   static std::string Backend(const std::string& service) {
@@ -179,7 +179,7 @@ TEST_F(CoinDaemonTest, SurvivesARestart) {
   Add(Service("web", 1, R"(, "tosses": 3)"));
   ASSERT_TRUE(Becomes("web", "unhealthy"));
   Start();
-  const json backend = Show(Backend("web"));
+  const Json backend = Show(Backend("web"));
   EXPECT_EQ(backend["state"], "unhealthy")
       << "the state must come from the store or from a new check";
   EXPECT_THAT(Reason(), HasSubstr("the coin shows tails"));

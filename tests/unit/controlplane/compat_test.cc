@@ -13,7 +13,7 @@
 namespace fairlead {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 class RecordedStore : public testing::Test {
  protected:
@@ -28,9 +28,9 @@ class RecordedStore : public testing::Test {
     daemon_ = std::make_unique<RunningDaemon>(options_);
     ASSERT_TRUE(daemon_->start_status().ok()) << daemon_->start_status().message();
   }
-  json Get(const std::string& target) { return Ask(socket_, "GET", target).json(); }
+  Json Get(const std::string& target) { return Ask(socket_, "GET", target).json(); }
 
-  json views_ = json::parse(testing_recorded::Read("views.json"));
+  Json views_ = Json::parse(testing_recorded::Read("views.json"));
   TempDir directory_;
   std::string socket_ = directory_.File("control.sock");
   std::string store_ = directory_.File("store.db");
@@ -41,9 +41,9 @@ class RecordedStore : public testing::Test {
 
 // Erases what was observed, because it changes without a request, and what is not part of the
 // service.
-void EraseObserved(json* service) {
+void EraseObserved(Json* service) {
   for (const char* name : {"slots", "generation", "in_force", "revision"}) service->erase(name);
-  for (json& backend : (*service)["backends"]) {
+  for (Json& backend : (*service)["backends"]) {
     for (const char* name : {"state", "reason", "since", "next_hop", "flows", "new_flows", "pins",
                              "packets", "bytes", "drain"}) {
       backend.erase(name);
@@ -52,7 +52,7 @@ void EraseObserved(json* service) {
 }
 
 // Every field of `then` is in `now`, with the same value.
-void ExpectKept(const json& then, const json& now, const std::string& path) {
+void ExpectKept(const Json& then, const Json& now, const std::string& path) {
   if (then.is_object()) {
     for (const auto& [name, value] : then.items()) {
       ASSERT_TRUE(now.contains(name)) << path << "." << name;
@@ -81,12 +81,12 @@ TEST_F(RecordedStore, GetsTheDefaultsOfRelease010WrittenIntoIt) {
   // The service was added without health_check. Today the default for it is no check.
   EXPECT_EQ(Get("/v1/services/dns")["health_check"]["type"], "tcp");
   for (const auto& [name, then] : views_["services"].items()) {
-    const json now = Get("/v1/services/" + name);
+    const Json now = Get("/v1/services/" + name);
     EXPECT_EQ(now["on_no_backend"], "drop") << name;
     if (!then["health_check"].contains("port")) {
       EXPECT_EQ(now["health_check"]["ports"], "first") << name;
     }
-    for (const json& backend : now["backends"]) EXPECT_EQ(backend["owner"], "") << name;
+    for (const Json& backend : now["backends"]) EXPECT_EQ(backend["owner"], "") << name;
   }
 }
 
@@ -94,9 +94,9 @@ TEST_F(RecordedStore, KeepsItsDrains) {
   // The drain was running. Its deadline has passed since, and the service keeps the remaining
   // flows.
   const std::string path = "/v1/services/web/backends/10.0.0.12/drain";
-  EXPECT_TRUE(AskUntil(socket_, path, [](const json& now) { return now["state"] == "drained"; }));
-  const json drain = Get(path);
-  const json& then = views_["services"]["web"]["backends"][1]["drain"];
+  EXPECT_TRUE(AskUntil(socket_, path, [](const Json& now) { return now["state"] == "drained"; }));
+  const Json drain = Get(path);
+  const Json& then = views_["services"]["web"]["backends"][1]["drain"];
   EXPECT_EQ(then["state"], "draining");
   EXPECT_EQ(drain["started"], then["started"]);
   EXPECT_EQ(drain["deadline"], then["deadline"]);
@@ -104,16 +104,16 @@ TEST_F(RecordedStore, KeepsItsDrains) {
 }
 
 TEST_F(RecordedStore, LeavesOutAnAnyPortFrontendOfNatButKeepsItConfigured) {
-  const json any = Get("/v1/services/any");
+  const Json any = Get("/v1/services/any");
   EXPECT_EQ(any["frontends"][0], "203.0.113.20:0/tcp");
   ASSERT_EQ(any["left_out_frontends"].size(), 1U);
   EXPECT_EQ(any["left_out_frontends"][0]["code"], "nat_any_port");
-  const json status = Get("/v1/status");
+  const Json status = Get("/v1/status");
   ASSERT_EQ(status["left_out_frontends"].size(), 1U);
   EXPECT_EQ(status["left_out_frontends"][0]["service"], "any");
 
   FakeDataplane dataplane(link_);
-  ASSERT_TRUE(AskUntil(socket_, "/v1/status", [](const json& now) {
+  ASSERT_TRUE(AskUntil(socket_, "/v1/status", [](const Json& now) {
     return now["dataplane"]["connected"] == true && now["dataplane"]["generation"] != 0;
   }));
   const std::vector<std::string> frontends = dataplane.FrontendsInForce();

@@ -26,6 +26,12 @@ namespace fairlead {
 
 class CoreTest : public testing::Test {
  protected:
+  // Its backends are not in the order of their addresses.
+  static constexpr const char* kWeb =
+      R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+    "backends": [{"address": "10.0.0.2", "mac": "02:00:00:00:00:02"},
+                 {"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})";
+
   void SetUp() override {
     ASSERT_TRUE(ConfigureLog("text", "off").ok());
     Open();

@@ -8,10 +8,6 @@
 namespace fairlead {
 namespace {
 
-constexpr const char* kWeb = R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
-    "backends": [{"address": "10.0.0.2", "mac": "02:00:00:00:00:02"},
-                 {"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})";
-
 class DeriverTest : public CoreTest {
  protected:
   void AddWeb() { ASSERT_TRUE(Apply(AddService(ParseServiceSpec(kWeb))).ok()); }

@@ -13,10 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kWeb = R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
-    "backends": [{"address": "10.0.0.2", "mac": "02:00:00:00:00:02"},
-                 {"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})";
-
 class IntentLogTest : public CoreTest {
  protected:
   void AddWeb() { ASSERT_TRUE(Apply(AddService(ParseServiceSpec(kWeb))).ok()); }

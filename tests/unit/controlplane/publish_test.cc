@@ -21,14 +21,14 @@
 namespace fairlead {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 using std::chrono::milliseconds;
 using testing::HasSubstr;
 
 class PublishTest : public DaemonTest {
  protected:
   bool WaitForInForce(uint64_t generation) {
-    return WaitForStatus([=](const json& view) { return view["generation"] == generation; });
+    return WaitForStatus([=](const Json& view) { return view["generation"] == generation; });
   }
   // Fills the store before the daemon starts: service web with a TCP check that gets no answer in
   // time.
@@ -65,7 +65,7 @@ class PublishTest : public DaemonTest {
 TEST_F(PublishTest, UnconfiguredControlPlaneDoesNotReplaceTables) {
   FakeDataplane dataplane(link_, Forwarding(50));
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   EXPECT_EQ(Call("GET", "/v1/status").json()["generation"], 0);
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
   EXPECT_TRUE(dataplane.WaitForGeneration(51));
@@ -78,7 +78,7 @@ TEST_F(PublishTest, RestartedDataplaneGetsTheStateAgain) {
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
   ASSERT_TRUE(dataplane->WaitForGeneration(1));
   dataplane.reset();
-  EXPECT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == false; }));
+  EXPECT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == false; }));
   EXPECT_EQ(Call("POST", "/v1/services/web/backends", R"("10.0.0.2")").json()["in_force"], false);
   dataplane = std::make_unique<FakeDataplane>(link_);
   EXPECT_TRUE(dataplane->WaitForGeneration(2));
@@ -114,7 +114,7 @@ TEST_F(PublishTest, GenerationRisesAboveADataplaneThatIsAhead) {
 TEST_F(PublishTest, PublishesToADataplaneWithAnImpossibleGeneration) {
   FakeDataplane dataplane(link_, Forwarding(UINT64_MAX));
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   const Answer created = Call("POST", "/v1/services", kWeb);
   EXPECT_EQ(created.json()["in_force"], true) << created.body;
   EXPECT_EQ(created.json()["generation"], 1);
@@ -170,7 +170,7 @@ TEST_F(PublishTest, ReplyWaitsOnlyBrieflyForADataplaneThatHangs) {
   behaviour.answer_publish = false;
   FakeDataplane dataplane(link_, behaviour);
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   const SteadyTime start = std::chrono::steady_clock::now();
   const Answer created = Call("POST", "/v1/services", kWeb);
   EXPECT_EQ(created.status, 201);
@@ -186,7 +186,7 @@ TEST_F(PublishTest, MalformedMessageFromTheDataplaneEndsOnlyTheConnection) {
   behaviour.raw_hello = "this is not a link message";
   auto dataplane = std::make_unique<FakeDataplane>(link_, behaviour);
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) {
+  ASSERT_TRUE(WaitForStatus([](const Json& view) {
     return view["connected"] == false && view["error"].get<std::string>().size() > 5;
   }));
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
@@ -199,7 +199,7 @@ TEST_F(PublishTest, MalformedMessageFromTheDataplaneEndsOnlyTheConnection) {
 TEST_F(PublishTest, AChangeWithoutFreeFileDescriptorsIsOnlyDelayed) {
   FakeDataplane dataplane(link_);
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   HttpConnection connection(socket_);
   ASSERT_TRUE(connection.Send(RequestText("GET", "/v1/status")));
   ASSERT_EQ(connection.Receive().status, 200) << "the connection must be accepted";
@@ -222,7 +222,7 @@ TEST_F(PublishTest, AChangeAfterARefusedOneIsPublishedAtOnce) {
   behaviour.refusal = "not this one";
   FakeDataplane dataplane(link_, behaviour);
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], false);
   dataplane.SetRefusal("");
   EXPECT_EQ(Call("POST", "/v1/services/web/backends", R"("10.0.0.2")").json()["in_force"], true);
@@ -259,13 +259,13 @@ TEST_F(PublishTest, AStoreThatCannotBeWrittenDoesNotDelayPublishing) {
     EXPECT_TRUE(WaitForInForce(1001));
     // The store has its own thread, so its error can appear later.
     EXPECT_TRUE(AskUntil(socket_, "/v1/status",
-                         [](const json& status) { return status["store_error"] != ""; }));
+                         [](const Json& status) { return status["store_error"] != ""; }));
     EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["error"], "");
     EXPECT_GE(Call("DELETE", "/v1/services/web").status, 500U)
         << "a change that cannot be stored must be refused";
   }
   EXPECT_TRUE(AskUntil(socket_, "/v1/status",
-                       [](const json& status) { return status["store_error"] == ""; }));
+                       [](const Json& status) { return status["store_error"] == ""; }));
   daemon_->Abandon();
   daemon_ = nullptr;
   Start();
@@ -291,7 +291,7 @@ TEST_F(PublishTest, AStoreOlderThanTheDataplanesTablesIsNotPublished) {
   std::filesystem::remove(store_ + ".acknowledged");
 
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   EXPECT_THAT(std::string(Call("GET", "/v1/status").json()["dataplane"]["error"]),
               HasSubstr("that this store does not have"));
   const Answer changed = Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})");
@@ -311,13 +311,13 @@ TEST_F(PublishTest, AStoreOlderThanTheDataplanesTablesIsNotPublished) {
 TEST_F(PublishTest, AnUnrelatedStoreIsNotPublished) {
   Start();
   FakeDataplane dataplane(link_);
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
   daemon_ = nullptr;
   std::filesystem::remove(store_);
   std::filesystem::remove(store_ + ".acknowledged");
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   for (int i = 1; i <= 5; ++i) {
     const Answer added =
         Call("POST", "/v1/services",
@@ -333,7 +333,7 @@ TEST_F(PublishTest, AChangeThatKillsTheDataplaneTwiceIsHeldBack) {
   Start();
   {
     FakeDataplane dataplane(link_);
-    ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+    ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
     ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
   }
   EXPECT_EQ(Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})").status, 200);
@@ -352,7 +352,7 @@ TEST_F(PublishTest, AChangeThatKillsTheDataplaneTwiceIsHeldBack) {
   FakeDataplane::Behaviour again = last;
   again.hello.instance = 3;
   FakeDataplane dataplane(link_, again);
-  ASSERT_TRUE(WaitForStatus([](const json& view) {
+  ASSERT_TRUE(WaitForStatus([](const Json& view) {
     return view["connected"] == true &&
            std::string(view["error"]).find("held back") != std::string::npos;
   }));
@@ -404,7 +404,7 @@ TEST_F(PublishTest, LogsOnceThatAnotherStationAnnouncesAFrontendsAddress) {
   ASSERT_TRUE(ConfigureLog("json", "warning").ok());
   // Waits until statistics with this total arrived, since answers that are too late are ignored.
   const auto seen = [&](uint64_t total) {
-    return AskUntil(socket_, "/v1/stats", [=](const json& stats) {
+    return AskUntil(socket_, "/v1/stats", [=](const Json& stats) {
       return stats["totals"]["drops"].value("address_conflict", uint64_t{0}) == total;
     });
   };
@@ -436,7 +436,7 @@ TEST_F(PublishTest, ALeftOutBackendIsReportedAndDelaysNothing) {
   FakeDataplane dataplane(link_);
   dataplane.SetLeftOut("10.0.0.2", LeftOut::k_interface_no_port);
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   const Answer web = Call("POST", "/v1/services", kWeb);
   EXPECT_EQ(web.json()["in_force"], true);
   EXPECT_EQ(web.json()["backends"][0]["left_out"], nullptr);
@@ -446,13 +446,13 @@ TEST_F(PublishTest, ALeftOutBackendIsReportedAndDelaysNothing) {
   EXPECT_EQ(added.status, 201);
   EXPECT_EQ(added.json()["in_force"], false) << "a left out backend is not in force";
   EXPECT_THAT(added.headers, HasSubstr("Fairlead-In-Force: false"));
-  const json backend = added.json()["backends"][0];
+  const Json backend = added.json()["backends"][0];
   EXPECT_EQ(backend["state"], "unused");
   EXPECT_EQ(backend["left_out"]["code"], "interface_no_port");
   EXPECT_THAT(std::string(backend["reason"]), HasSubstr("left out: its next hop is on"));
   EXPECT_THAT(Call("GET", "/metrics").body,
               HasSubstr("fairlead_backends_left_out{reason=\"interface_no_port\"} 1"));
-  const json status = Call("GET", "/v1/status").json();
+  const Json status = Call("GET", "/v1/status").json();
   EXPECT_EQ(status["left_out_count"], 1);
   EXPECT_EQ(status["left_out"][0]["backend"], "10.0.0.2");
   EXPECT_EQ(status["dataplane"]["error"], "");
@@ -480,7 +480,7 @@ TEST_F(PublishTest, AFrontendOnAnAddressOfDataplaneYamlIsRefusedOrLeftOut) {
   behaviour.hello.own_addresses = {*IpAddress::Parse("203.0.113.10"),
                                    *IpAddress::Parse("192.0.2.1")};
   FakeDataplane dataplane(link_, behaviour);
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   const Answer refused =
       Call("POST", "/v1/services", R"({"name": "own", "frontends": ["192.0.2.1:80/tcp"]})");
   EXPECT_EQ(refused.status, 409);
@@ -490,7 +490,7 @@ TEST_F(PublishTest, AFrontendOnAnAddressOfDataplaneYamlIsRefusedOrLeftOut) {
       std::string(refused.json()["error"]["message"]),
       HasSubstr("192.0.2.1:80/tcp is an address of this host (addresses of dataplane.yaml)"));
 
-  const json status = Call("GET", "/v1/status").json();
+  const Json status = Call("GET", "/v1/status").json();
   ASSERT_EQ(status["left_out_frontends"].size(), 1U);
   EXPECT_EQ(status["left_out_frontends"][0]["service"], "web");
   EXPECT_EQ(status["left_out_frontends"][0]["frontend"], "203.0.113.10:80/tcp");
@@ -511,7 +511,7 @@ TEST_F(PublishTest, ARestartedControlPlaneLearnsWhatIsLeftOut) {
   dataplane.SetLeftOut("10.0.0.1", LeftOut::k_mtu_too_small);
   Start();
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
-  const auto count = [](const json& status) { return status["left_out_count"] == 1; };
+  const auto count = [](const Json& status) { return status["left_out_count"] == 1; };
   ASSERT_TRUE(AskUntil(socket_, "/v1/status", count));
   const size_t published = dataplane.publish_count();
   daemon_.reset();
@@ -526,24 +526,24 @@ TEST_F(PublishTest, TheSameSeedGivesTheSameTable) {
   const auto begin = [&](const std::string& store) {
     store_ = directory_.File(store);
     Start();
-    EXPECT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+    EXPECT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
     EXPECT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
     return Call("GET", "/v1/status").json();
   };
-  const json first = begin("first.db");
+  const Json first = begin("first.db");
   daemon_.reset();
   accept_older_store_ = true;
-  const json second = begin("second.db");
+  const Json second = begin("second.db");
   EXPECT_NE(second["hash_seed"], first["hash_seed"]);
   EXPECT_NE(second["table_digest"], first["table_digest"]);
   EXPECT_EQ(Call("GET", "/v1/seed").json()["hash_seed"], second["hash_seed"]);
 
-  const std::string seed = json{{"hash_seed", first["hash_seed"]}}.dump();
-  const json changed = Call("PUT", "/v1/seed", seed).json();
+  const std::string seed = Json{{"hash_seed", first["hash_seed"]}}.dump();
+  const Json changed = Call("PUT", "/v1/seed", seed).json();
   EXPECT_EQ(changed["in_force"], true);
   EXPECT_THAT(std::string(changed["warnings"][0]), HasSubstr("all slots change"));
   EXPECT_EQ(Call("GET", "/v1/status").json()["table_digest"], first["table_digest"]);
-  EXPECT_EQ(Call("PUT", "/v1/seed", seed).json()["warnings"], json::array())
+  EXPECT_EQ(Call("PUT", "/v1/seed", seed).json()["warnings"], Json::array())
       << "the same seed changes no slot";
   for (const char* bad : {R"({"hash_seed": 0})", R"({"hash_seed": -1})", R"({"hash_seed": "1"})",
                           R"({"seed": 1})", "{}"}) {
@@ -555,7 +555,7 @@ TEST_F(PublishTest, TheSameSeedGivesTheSameTable) {
 TEST_F(PublishTest, ASeedAloneDoesNotReplaceTables) {
   FakeDataplane dataplane(link_, Forwarding(50));
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == true; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   EXPECT_EQ(Call("PUT", "/v1/seed", R"({"hash_seed": 42})").status, 200);
   EXPECT_EQ(Call("GET", "/v1/status").json()["hash_seed"], 42);
   daemon_.reset();

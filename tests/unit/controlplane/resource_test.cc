@@ -20,7 +20,7 @@ namespace fairlead {
 namespace {
 
 namespace asio = boost::asio;
-using nlohmann::json;
+using Json = nlohmann::json;
 using testing::HasSubstr;
 
 // ---- The resource: texts by name.
@@ -33,13 +33,13 @@ struct Note {
 
 using Notes = std::map<std::string, Note>;
 
-Status ReadText(const FieldInfo&, const json& value, const std::string& path, Note* note) {
+Status ReadText(const FieldInfo&, const Json& value, const std::string& path, Note* note) {
   if (!value.is_string()) return RefuseValue(path, value, "is not text");
   note->text = value.get<std::string>();
   return {};
 }
 
-json WriteText(const FieldInfo&, const Note& note) { return note.text; }
+Json WriteText(const FieldInfo&, const Note& note) { return note.text; }
 
 constexpr Field<Note> kFields[] = {
     NumberField<&Note::priority>({.name = "priority", .help = "9 is read first", .max = 9}),
@@ -48,12 +48,12 @@ constexpr Field<Note> kFields[] = {
      WriteText},
 };
 
-json NoteToJson(const Note& note) {
+Json NoteToJson(const Note& note) {
   return WriteFields<Note>(kFields, note, [](const FieldInfo&) { return true; });
 }
 
 Result<Note> NoteFromJson(const std::string& text) {
-  ASSIGN_OR_RETURN(const json value, ParseJson(text));
+  ASSIGN_OR_RETURN(const Json value, ParseJson(text));
   Note note;
   RETURN_IF_ERROR(ReadFields<Note>(kFields, value, "", "a note", &note));
   return note;
@@ -122,11 +122,11 @@ Status Load(SqliteDatabase* database, Intent* intent) {
   return {};
 }
 
-void Describe(const IntentChange& change, json* changes) {
+void Describe(const IntentChange& change, Json* changes) {
   for (const auto& [name, before, after] : Differences(change)) {
     changes->push_back({{"note", name},
-                        {"before", before == nullptr ? json() : NoteToJson(*before)},
-                        {"after", after == nullptr ? json() : NoteToJson(*after)}});
+                        {"before", before == nullptr ? Json() : NoteToJson(*before)},
+                        {"after", after == nullptr ? Json() : NoteToJson(*after)}});
   }
 }
 
@@ -138,7 +138,7 @@ Status Validate(RuleBook*, const IntentView&, const IntentView& after) {
   return {};
 }
 
-asio::awaitable<HttpReply> ChangeNote(Api* api, const HttpRequest& request, json view,
+asio::awaitable<HttpReply> ChangeNote(Api* api, const HttpRequest& request, Json view,
                                       Mutation mutation) {
   const Result<Committed> applied = co_await ApplyChange(api, request, std::move(mutation));
   if (!applied.ok()) co_return ErrorReply(applied.status());
@@ -155,7 +155,7 @@ asio::awaitable<HttpReply> PutNote(Api* api, const HttpRequest& request) {
     (*draft->EditContent<Notes>())[name] = value;
     return {};
   };
-  json view = NoteToJson(*note);
+  Json view = NoteToJson(*note);
   co_return co_await ChangeNote(api, request, std::move(view), std::move(put));
 }
 
@@ -172,7 +172,7 @@ asio::awaitable<HttpReply> DeleteNote(Api* api, const HttpRequest& request) {
 void AddNoteRoutes(Api* api, Router* router) {
   router->Add("GET", "/v1/notes", [api](const HttpRequest&) -> asio::awaitable<HttpReply> {
     const IntentView view = api->log->View();
-    json notes = json::object();
+    Json notes = Json::object();
     for (const auto& [name, note] : view->Content<Notes>()) notes[name] = NoteToJson(note);
     co_return IntentReply({{"notes", std::move(notes)}}, *view);
   });
@@ -247,10 +247,10 @@ TEST_F(ResourceTest, IsChangedOverHttpOnlyAtTheRevisionThatTheCallerExpects) {
   const Answer again = Call("PUT", "/v1/notes/hello", R"({"text": "two"})");
   EXPECT_EQ(again.json()["revision"], 2) << "nothing changed, so there is no new revision";
   EXPECT_EQ(Call("GET", "/v1/notes").json()["notes"],
-            json::parse(R"({"hello": {"text": "two", "priority": 3}})"));
+            Json::parse(R"({"hello": {"text": "two", "priority": 3}})"));
   EXPECT_EQ(Call("DELETE", "/v1/notes/hello").status, 204);
   EXPECT_EQ(Call("DELETE", "/v1/notes/hello").status, 404);
-  EXPECT_EQ(Call("GET", "/v1/notes").json()["notes"], json::object());
+  EXPECT_EQ(Call("GET", "/v1/notes").json()["notes"], Json::object());
 }
 
 TEST_F(ResourceTest, IsRefusedByItsFieldsAndByItsRule) {
@@ -280,7 +280,7 @@ TEST_F(ResourceTest, SurvivesARestartAlsoInAStoreThatLackedItsTable) {
   ASSERT_EQ(Call("DELETE", "/v1/notes/b").status, 204);
   StartWithNotes();
   EXPECT_EQ(Call("GET", "/v1/notes").json()["notes"],
-            json::parse(R"({"a": {"text": "one", "priority": 9}})"));
+            Json::parse(R"({"a": {"text": "one", "priority": 9}})"));
   EXPECT_EQ(Call("GET", "/v1/services").json()["services"].size(), 1U);
 }
 

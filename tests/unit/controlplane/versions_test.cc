@@ -9,7 +9,7 @@
 namespace fairlead {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -38,11 +38,11 @@ TEST_F(VersionsTest, ADataplaneOfRelease010GetsAndSendsItsOwnFormats) {
   EXPECT_EQ(
       Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})").json()["in_force"],
       true);
-  EXPECT_TRUE(WaitForStatus([](const json& view) {
+  EXPECT_TRUE(WaitForStatus([](const Json& view) {
     return view["connected"] == true && view["release"] == "0.1.0" && view["workers"] == 2;
   }));
   ASSERT_TRUE(dataplane.WaitForStats(2));
-  const json stats = Call("GET", "/v1/stats").json();
+  const Json stats = Call("GET", "/v1/stats").json();
   EXPECT_EQ(stats["totals"]["rx"], 100);
   EXPECT_EQ(stats["totals"]["drops"]["no_frontend"], 10);
   EXPECT_EQ(stats["services"][0]["packets"], 90);
@@ -59,7 +59,7 @@ TEST_F(VersionsTest, ARestartDoesNotPublishWhatAnOldDataplaneHas) {
   daemon_->Abandon();
   daemon_ = nullptr;
   Start();
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["generation"] == 1; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["generation"] == 1; }));
   EXPECT_EQ(dataplane.publish_count(), 1U) << "only the first process may publish";
 }
 
@@ -75,7 +75,7 @@ TEST_F(VersionsTest, LeavesOutAndNamesWhatAnOldDataplaneDoesNotKnow) {
   ASSERT_EQ(added.status, 201);
   EXPECT_EQ(added.json()["in_force"], false) << "one frontend is left out";
   EXPECT_THAT(dataplane->FrontendsInForce(), ElementsAre("203.0.113.10:80/tcp"));
-  const json status = Call("GET", "/v1/status").json();
+  const Json status = Call("GET", "/v1/status").json();
   ASSERT_EQ(status["left_out_frontends"].size(), 1U);
   EXPECT_EQ(status["left_out_frontends"][0]["service"], "web");
   EXPECT_EQ(status["left_out_frontends"][0]["frontend"], "203.0.113.10:8000-8099/tcp");
@@ -92,7 +92,7 @@ TEST_F(VersionsTest, LeavesOutAndNamesWhatAnOldDataplaneDoesNotKnow) {
 
   dataplane = nullptr;
   dataplane = std::make_unique<FakeDataplane>(link_);
-  ASSERT_TRUE(WaitForStatus([](const json& view) {
+  ASSERT_TRUE(WaitForStatus([](const Json& view) {
     return view["connected"] == true && view["generation"] != 0 && view["unsupported"].empty();
   }));
   EXPECT_THAT(dataplane->FrontendsInForce(),
@@ -129,7 +129,7 @@ TEST_F(VersionsTest, LeftOutFrontendsAreForgottenWithTheDataplane) {
             201);
   EXPECT_EQ(Call("GET", "/v1/status").json()["left_out_frontends"].size(), 1U);
   dataplane = nullptr;
-  ASSERT_TRUE(WaitForStatus([](const json& view) { return view["connected"] == false; }));
+  ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == false; }));
   EXPECT_TRUE(Call("GET", "/v1/status").json()["left_out_frontends"].empty());
 }
 
@@ -168,7 +168,7 @@ TEST_F(VersionsTest, ADropReasonOfALaterReleaseIsShownByItsName) {
   ASSERT_TRUE(WaitConnected());
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).json()["in_force"], true);
   ASSERT_TRUE(dataplane.WaitForStats(2));
-  const json drops = Call("GET", "/v1/stats").json()["totals"]["drops"];
+  const Json drops = Call("GET", "/v1/stats").json()["totals"]["drops"];
   EXPECT_EQ(drops["of_a_later_release"], 7);
   EXPECT_FALSE(drops.contains("never_seen"));
   EXPECT_THAT(Call("GET", "/metrics").body,
@@ -180,7 +180,7 @@ TEST_F(VersionsTest, TheReleaseOfTheDataplaneIsShown) {
   behaviour.hello.release = "0.9.0";
   FakeDataplane dataplane(link_, behaviour);
   Start();
-  EXPECT_TRUE(WaitForStatus([](const json& view) { return view["release"] == "0.9.0"; }));
+  EXPECT_TRUE(WaitForStatus([](const Json& view) { return view["release"] == "0.9.0"; }));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@
 namespace fairlead {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 using testing::HasSubstr;
 
 std::string FileText(const std::string& path) {
@@ -51,7 +51,7 @@ constexpr Field<Lamp> kLampFields[] = {
 };
 
 Status Read(const char* text, Lamp* lamp) {
-  return ReadFields<Lamp>(kLampFields, json::parse(text), "lamps[3]", "a lamp", lamp);
+  return ReadFields<Lamp>(kLampFields, Json::parse(text), "lamps[3]", "a lamp", lamp);
 }
 
 TEST(Fields, ARowReadsWritesChecksAndDescribesAMember) {

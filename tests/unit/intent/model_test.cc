@@ -31,7 +31,7 @@ struct BadService {
   const char* message;
 };
 
-const BadService kBadServices[] = {
+const BadService kInvalidServices[] = {
     {"NameTooLong", [](ServiceSpec* s) { s->name = std::string(64, 'a'); },
      "service aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: name: "},
     {"NameWithDash", [](ServiceSpec* s) { s->name = "-web"; }, "service -web: name: -web is not"},
@@ -153,7 +153,7 @@ TEST_P(ValidateServiceRefuses, AndNamesServiceFieldAndValue) {
   EXPECT_THAT(status.message(), StartsWith(GetParam().message));
 }
 
-INSTANTIATE_TEST_SUITE_P(Services, ValidateServiceRefuses, ::testing::ValuesIn(kBadServices),
+INSTANTIATE_TEST_SUITE_P(Services, ValidateServiceRefuses, ::testing::ValuesIn(kInvalidServices),
                          [](const auto& row) { return std::string(row.param.name); });
 
 TEST(ValidateService, AcceptsTheLimitsOfEveryRange) {
