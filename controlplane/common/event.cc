@@ -85,7 +85,7 @@ asio::awaitable<void> RunAgain(std::shared_ptr<Loop> loop) {
     try {
       Log(LogLevel::kError, "out_of_memory", {{"in", loop->name}});
       asio::steady_timer timer(loop->executor);
-      co_await SleepUntil(&timer, std::chrono::steady_clock::now() + kMemoryPause);
+      co_await SleepUntil(&timer, SteadyNow() + kMemoryPause);
     } catch (const std::bad_alloc&) {
       std::this_thread::sleep_for(kMemoryPause);
     }

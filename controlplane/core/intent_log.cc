@@ -195,7 +195,7 @@ asio::awaitable<void> IntentLog::CommitLoop() {
   }
   while (!stopped_) {
     if (waiting_.empty()) {
-      co_await wake_.Wait(std::chrono::steady_clock::now() + kLongTime);
+      co_await wake_.Wait(SteadyNow() + kLongTime);
       continue;
     }
     const size_t count = std::min(waiting_.size(), kMaxChangesPerCommit);
@@ -221,7 +221,7 @@ asio::awaitable<Result<Committed>> IntentLog::Apply(Mutation mutation, Author au
   waiting_.push_back(request);
   wake_.Notify();
   while (!request->answer.has_value()) {
-    co_await request->answered.Wait(std::chrono::steady_clock::now() + kLongTime);
+    co_await request->answered.Wait(SteadyNow() + kLongTime);
   }
   co_return *std::move(request->answer);
 }

@@ -1,5 +1,7 @@
 #include "controlplane/core/reconciler.h"
 
+#include "controlplane/common/time.h"
+
 namespace fairlead {
 
 void Reconciler::Start() {
@@ -36,7 +38,7 @@ boost::asio::awaitable<void> Reconciler::Loop() {
       co_await Yield(executor_);
       continue;
     }
-    co_await wake_.Wait(std::chrono::steady_clock::now() + std::chrono::hours(1));
+    co_await wake_.Wait(SteadyNow() + kLongTime);
   }
 }
 

@@ -8,6 +8,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kRetry{1000};
+
 }  // namespace
 
 StatusWriter::StatusWriter(asio::any_io_executor executor, StoreThread* store,
@@ -68,7 +69,7 @@ asio::awaitable<void> StatusWriter::WriteOnce() {
 asio::awaitable<void> StatusWriter::Loop() {
   while (!stopped_) {
     const bool has_work = !unwritten_.empty() || written_generation_ != generations_->current();
-    const SteadyTime now = std::chrono::steady_clock::now();
+    const SteadyTime now = SteadyNow();
     if (!error_.empty()) {
       co_await wake_.Wait(now + kRetry);
     } else if (!has_work) {

@@ -96,7 +96,7 @@ boost::asio::awaitable<Result<Committed>> ApplyChange(Api* api, const HttpReques
   if (!author.ok()) co_return author.status();
   Result<Committed> applied =
       co_await api->log->Apply(std::move(mutation), *std::move(author), *expected);
-  const SteadyTime deadline = std::chrono::steady_clock::now() + kLongestPass;
+  const SteadyTime deadline = SteadyNow() + kLongestPass;
   while (applied.ok() && api->board->revision() < applied->revision) {
     if (!co_await api->reconciler->passed()->Wait(deadline)) break;
   }

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "controlplane/common/log.h"
+#include "controlplane/common/time.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -127,7 +128,7 @@ asio::awaitable<void> HttpServer::Stop(milliseconds timeout) {
   for (const auto& session : sessions_) {
     if (session->idle) session->stream.socket().close(ignored);
   }
-  const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
+  const SteadyTime deadline = SteadyNow() + timeout;
   while (!sessions_.empty()) {
     const bool notified = co_await closed_.Wait(deadline);
     if (!notified) break;
@@ -155,7 +156,7 @@ asio::awaitable<void> HttpServer::Accept() {
     if (error) {
       // Probably out of file descriptors: wait rather than spin.
       Log(LogLevel::kWarning, "accept_failed", {{"reason", error.message()}});
-      co_await SleepUntil(&retry, std::chrono::steady_clock::now() + kAcceptRetry);
+      co_await SleepUntil(&retry, SteadyNow() + kAcceptRetry);
       continue;
     }
     const bool full = sessions_.size() >= limits_.connections;
@@ -270,7 +271,7 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
     reply = ErrorReply(
         Unavailable("out of memory while the request was served; check whether it took effect"));
   }
-  if (is_large) next_large_ = std::chrono::steady_clock::now() + kBetweenLarge;
+  if (is_large) next_large_ = SteadyNow() + kBetweenLarge;
   observer_(request.method, pattern, reply.status);
   if (reply.stream && request.method != "HEAD") {
     co_await ReplyStream(session, std::move(reply), version);
@@ -285,13 +286,13 @@ asio::awaitable<bool> HttpServer::ServeOne(Session* session) {
 asio::awaitable<void> HttpServer::AwaitLargeTurn() {
   asio::steady_timer timer(executor_);
   for (;;) {
-    const SteadyTime now = std::chrono::steady_clock::now();
+    const SteadyTime now = SteadyNow();
     if (now >= next_large_) break;
     co_await SleepUntil(&timer, next_large_);
   }
   // A first estimate. ServeOne() sets the time again when the request is done; waiting requests
   // check it again.
-  next_large_ = std::chrono::steady_clock::now() + kBetweenLarge;
+  next_large_ = SteadyNow() + kBetweenLarge;
 }
 
 asio::awaitable<bool> HttpServer::Reply(Session* session, HttpReply reply, unsigned version,

@@ -1,7 +1,6 @@
 #include "controlplane/http/socket.h"
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include <sys/socket.h>

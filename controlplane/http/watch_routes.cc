@@ -12,6 +12,7 @@
 #include <set>
 #include <vector>
 
+#include "controlplane/common/time.h"
 #include "controlplane/http/api.h"
 #include "controlplane/http/views.h"
 #include "lib/intent/json.h"
@@ -41,14 +42,14 @@ class Watch {
 
   asio::awaitable<std::optional<std::string>> Next() {
     if (ended_) co_return std::nullopt;
-    SteadyTime alive_at = std::chrono::steady_clock::now() + kAlivePeriod;
+    SteadyTime alive_at = SteadyNow() + kAlivePeriod;
     for (;;) {
       if (api_->stopping) co_return std::nullopt;
       std::string lines;
       co_await AppendIntent(&lines);
       if (!ended_) AppendStatus(&lines);
       if (!lines.empty()) co_return lines;
-      const SteadyTime now = std::chrono::steady_clock::now();
+      const SteadyTime now = SteadyNow();
       if (now >= alive_at) co_return Line({{"type", "alive"}, {"revision", revision_}});
       (void)co_await api_->reconciler->passed()->Wait(alive_at);
     }

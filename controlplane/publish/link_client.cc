@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "controlplane/common/log.h"
+#include "controlplane/common/time.h"
 #include "lib/snapshot/format.h"
 
 namespace fairlead {
@@ -54,7 +55,7 @@ asio::awaitable<void> LinkClient::Run() {
       error_ = socket.status().message();
       Log(LogLevel::kWarning, "dataplane_not_reached", {{"reason", error_}});
     }
-    co_await SleepUntil(&timer_, std::chrono::steady_clock::now() + retry);
+    co_await SleepUntil(&timer_, SteadyNow() + retry);
     retry = std::min(retry * 2, kLongestRetry);
   }
 }
@@ -177,7 +178,7 @@ asio::awaitable<Result<LinkClient::Answer>> LinkClient::Ask(LinkMessage message,
   }
   const auto request = std::make_shared<PendingRequest>(executor_);
   pending_[id] = request;
-  const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
+  const SteadyTime deadline = SteadyNow() + timeout;
   while (!request->answer.has_value() && !request->broken) {
     const bool notified = co_await request->event.Wait(deadline);
     if (!notified) break;

@@ -4,17 +4,17 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
 
 #include <sys/mman.h>
 
+#include "controlplane/common/system_error.h"
+
 namespace fairlead {
 namespace {
 
-Status ImageError(const char* what) {
-  return Unavailable(std::string("the image for the dataplane: ") + what + ": " +
-                     std::strerror(errno));
+Status ImageError(const std::string& what) {
+  return SystemError("the image for the dataplane: " + what);
 }
 
 Status WriteAt(int fd, std::span<const std::byte> bytes, size_t offset) {

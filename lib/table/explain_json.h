@@ -11,42 +11,42 @@
 namespace fairlead {
 
 inline nlohmann::json ExplanationToJson(const Explanation& explanation) {
-  const bool has_service = !explanation.service.empty();
-  const bool has_slot = explanation.slot != kNoIndex;
-  char hash[40];
-  std::snprintf(hash, sizeof(hash), "0x%016llx%016llx",
-                static_cast<unsigned long long>(explanation.hash.high),
-                static_cast<unsigned long long>(explanation.hash.low));
-  const auto text = [](const std::optional<Endpoint>& endpoint) {
-    return endpoint ? nlohmann::json(endpoint->ToString()) : nlohmann::json(nullptr);
-  };
-  nlohmann::json json;
+  // Null: unknown, or there is none.
+  nlohmann::json json = {{"drop_reason", nullptr}, {"service", nullptr}, {"forwarding", nullptr},
+                         {"backend", nullptr},     {"slot", nullptr},    {"slot_state", nullptr},
+                         {"slot_count", nullptr},  {"hash", nullptr},    {"record", nullptr},
+                         {"next_hop", nullptr}};
   json["verdict"] = explanation.verdict == Verdict::kForward ? "forward"
                     : explanation.verdict == Verdict::kDrop  ? "drop"
                                                              : "to_kernel";
-  json["drop_reason"] = explanation.verdict == Verdict::kDrop
-                            ? nlohmann::json(DropReasonName(explanation.drop_reason))
-                            : nlohmann::json(nullptr);
-  json["service"] = has_service ? nlohmann::json(explanation.service) : nlohmann::json(nullptr);
-  json["forwarding"] = explanation.forwarding ? nlohmann::json(ModeOf(*explanation.forwarding).name)
-                                              : nlohmann::json(nullptr);
-  json["backend"] = text(explanation.backend);
-  json["slot"] = has_slot ? nlohmann::json(explanation.slot) : nlohmann::json(nullptr);
-  json["slot_state"] =
-      has_slot ? nlohmann::json(SlotStateName(explanation.slot_state)) : nlohmann::json(nullptr);
-  json["slot_count"] = has_slot ? nlohmann::json(explanation.slot_count) : nlohmann::json(nullptr);
-  json["hash"] = has_slot ? nlohmann::json(hash) : nlohmann::json(nullptr);
-  json["record"] = nullptr;
+  if (explanation.verdict == Verdict::kDrop) {
+    json["drop_reason"] = DropReasonName(explanation.drop_reason);
+  }
+  if (!explanation.service.empty()) json["service"] = explanation.service;
+  if (explanation.forwarding) json["forwarding"] = ModeOf(*explanation.forwarding).name;
+  if (explanation.backend) json["backend"] = explanation.backend->ToString();
+  if (explanation.slot != kNoIndex) {
+    char hash[40];
+    std::snprintf(hash, sizeof(hash), "0x%016llx%016llx",
+                  static_cast<unsigned long long>(explanation.hash.high),
+                  static_cast<unsigned long long>(explanation.hash.low));
+    json["slot"] = explanation.slot;
+    json["slot_state"] = SlotStateName(explanation.slot_state);
+    json["slot_count"] = explanation.slot_count;
+    json["hash"] = hash;
+  }
   if (explanation.record) {
-    json["record"] = {{"backend", text(explanation.recorded_backend)},
+    json["record"] = {{"backend", nullptr},
                       {"age_ms", explanation.record->age_ms},
                       {"class", (explanation.record->flags & kRecordOld) != 0 ? "old" : "new"},
                       // The same, for clients of release 0.1.0.
                       {"pinned", (explanation.record->flags & kRecordOld) != 0},
                       {"confirmed", (explanation.record->flags & kRecordConfirmed) != 0},
                       {"closing", (explanation.record->flags & kRecordClosing) != 0}};
+    if (explanation.recorded_backend) {
+      json["record"]["backend"] = explanation.recorded_backend->ToString();
+    }
   }
-  json["next_hop"] = nullptr;
   if (explanation.next_hop) {
     json["next_hop"] = {{"mac", explanation.next_hop->mac.ToString()},
                         {"vlan", explanation.next_hop->vlan},

@@ -189,7 +189,7 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
 
 void HealthChecks::ProbeSkipped(const std::string& reason) {
   ++skipped_;
-  const SteadyTime now = std::chrono::steady_clock::now();
+  const SteadyTime now = SteadyNow();
   if (skipped_logged_at_ != SteadyTime{} && now < skipped_logged_at_ + kSkippedPeriod) return;
   Log(LogLevel::kError, "probes_skipped",
       {{"count", std::exchange(skipped_, 0)}, {"reason", reason}});
