@@ -111,8 +111,9 @@ void Daemon::MakeControllers() {
   }
   frontends_ = std::make_unique<FrontendController>(next_hops_.get(), &board_);
   next_hop_controller_ = std::make_unique<NextHopController>(next_hops_.get(), &board_);
-  checks_ =
-      std::make_unique<HealthChecks>(executor, &board_, options_.make_probers(MostProbesAtOnce()));
+  checks_ = std::make_unique<HealthChecks>(
+      executor, &board_, options_.make_probers(MostProbesAtOnce()),
+      [this](const IpAddress& address) { return next_hops_->NoWay(address); });
   drains_ = std::make_unique<DrainController>(executor, &board_, &clock_, trigger);
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,

@@ -217,7 +217,7 @@ class Dataplane {
     std::vector<PortKernelPath> paths;
     for (uint16_t index = 0; index < ports_->ports().size(); ++index) {
       const Port& port = ports_->ports()[index];
-      if (port.tap_id) paths.push_back({port.name, port.interface, KernelPathOf(index)});
+      if (port.tap) paths.push_back({port.name, port.interface, KernelPathOf(index)});
     }
     return paths;
   }
@@ -268,7 +268,7 @@ class Dataplane {
     shared_.ports = ports_->Views();
     for (const Port& port : ports_->ports()) {
       shared_.port_ids.push_back(port.id);
-      shared_.kernel_ports.push_back({port.id, port.tap_id.value_or(kNoTap)});
+      shared_.kernel_ports.push_back({port.id, port.tap ? &*port.tap : nullptr});
     }
     shared_.rcu = rcu_.get();
     shared_.management_frames = management_frames_.get();
@@ -292,7 +292,7 @@ class Dataplane {
     for (uint16_t index = 0; index < ports_->ports().size(); ++index) {
       const Port& port = ports_->ports()[index];
       PortStats& stats = all.emplace_back(PortStats{port.name, port.interface});
-      if (port.tap_id) stats.kernel_path = KernelPathOf(index);
+      if (port.tap) stats.kernel_path = KernelPathOf(index);
       if (!port.steering) continue;
       const Result<SteeringCounts> counts = port.steering->Counts();
       stats.steering = SteeringStats{port.steering->StillAttached()};

@@ -122,6 +122,11 @@ void StatusBoard::SetProbe(uint32_t backend_id, const CheckResult& verdict) {
   if (backend != nullptr) backend->probe = {clock_->WallMs(), verdict};
 }
 
+void StatusBoard::SetProbeNotMade(uint32_t backend_id, std::shared_ptr<const std::string> reason) {
+  BackendStatus* backend = Get(backend_id);
+  if (backend != nullptr) backend->probe.not_made = std::move(reason);
+}
+
 void StatusBoard::SetNextHop(uint32_t backend_id, const std::optional<SnapshotNextHop>& next_hop) {
   BackendStatus* backend = Get(backend_id);
   if (backend == nullptr || backend->next_hop == next_hop) return;

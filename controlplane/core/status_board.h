@@ -59,6 +59,8 @@ struct Health {
 struct LastProbe {
   int64_t at_ms = 0;  // wall time; 0: there was none
   CheckResult verdict;
+  // Why later probes were not made; null: the last one was made.
+  std::shared_ptr<const std::string> not_made = nullptr;
 };
 
 enum class DrainEnd : uint8_t {
@@ -160,6 +162,7 @@ class StatusBoard {
   // Writer: HealthChecks. All setters ignore a backend that the board does not have.
   void SetHealth(uint32_t backend_id, HealthState state, const CheckResult& verdict);
   void SetProbe(uint32_t backend_id, const CheckResult& verdict);
+  void SetProbeNotMade(uint32_t backend_id, std::shared_ptr<const std::string> reason);
 
   // Writer: NextHopController. `waiting`: the clients' next hop may be found later.
   void SetNextHop(uint32_t backend_id, const std::optional<SnapshotNextHop>& next_hop);

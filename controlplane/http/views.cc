@@ -178,6 +178,11 @@ struct Reason {
   int64_t since_ms = 0;
 };
 
+// What follows the reason while a backend keeps its state because no check can be made.
+std::string NotCheckedText(const LastProbe& probe) {
+  return probe.not_made == nullptr ? "" : "; not checked now: " + *probe.not_made;
+}
+
 Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendIntent& backend,
                 const BackendStatus& status) {
   const Health& health = status.health;
@@ -190,11 +195,13 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
       return {"takes no new flows until undrained; its present flows are kept for now",
               backend.drain->started_ms};
     case Condition::kInitial:
-      return {"waiting for the first check's result", health.since_ms};
+      return {"waiting for the first check's result" + NotCheckedText(status.probe),
+              health.since_ms};
     case Condition::kUnhealthy:
-      return {
-          CheckResultText(health.verdict) + OwnAddressHint(settings, backend.spec, health.verdict),
-          health.since_ms};
+      return {CheckResultText(health.verdict) +
+                  OwnAddressHint(settings, backend.spec, health.verdict) +
+                  NotCheckedText(status.probe),
+              health.since_ms};
     case Condition::kUnused:
       if (status.left_out != LeftOut::kNo) {
         return {"left out: " + LeftOutSentence(status), health.since_ms};
@@ -204,7 +211,7 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
     case Condition::kUnchecked:
       break;
   }
-  return {CheckResultText(health.verdict), health.since_ms};
+  return {CheckResultText(health.verdict) + NotCheckedText(status.probe), health.since_ms};
 }
 
 }  // namespace

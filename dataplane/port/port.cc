@@ -13,7 +13,6 @@
 #include <spdlog/spdlog.h>
 
 #include "dataplane/eal/bootstrap.h"
-#include "dataplane/port/kernel_tap.h"
 
 namespace fairlead {
 namespace {
@@ -254,7 +253,7 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
 
 uint32_t BufferCount(size_t port_count, uint32_t worker_count) {
   const auto ports = static_cast<uint32_t>(std::max<size_t>(port_count, 1));
-  const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors + kTapDescriptors);
+  const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors);
   // In the lcores' pool caches (at most 3/2 of their size) and in the bursts, made frames and
   // waiting fragments of each worker and of the management thread.
   const uint32_t elsewhere = (worker_count + 1) * (kPoolCache * 3 / 2 + 2 * kMaxBurst + kMaxMade +
@@ -311,9 +310,13 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     Port& opened = set.ports_.back();
     RETURN_IF_ERROR(Start(config, mtu, worker_count, pool, &opened));
     if (config.kernel_tap.empty()) continue;
-    const Result<uint16_t> tap = OpenKernelTap(config, index, opened.view, worker_count, pool);
-    if (!tap.ok()) return PortError(config.name, tap.status().message());
-    opened.tap_id = *tap;
+    Result<TapInterface> tap =
+        TapInterface::Open({config.kernel_tap, opened.view.mac, opened.view.mtu, worker_count});
+    if (!tap.ok()) {
+      return PortError(config.name,
+                       "kernel: tap:" + config.kernel_tap + " " + tap.status().message());
+    }
+    opened.tap.emplace(*std::move(tap));
     opened.interface = opened.kernel_interface = config.kernel_tap;
   }
   IgnoreOutgoingOnPacketSockets();
@@ -321,7 +324,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
 }
 
 bool LinkIsUp(const Port& port) {
-  if (!port.kernel_interface.empty() && !port.tap_id) {
+  if (!port.kernel_interface.empty() && !port.tap) {
     return ReadInterfaceRunning(port.kernel_interface);
   }
   rte_eth_link link = {};
@@ -354,9 +357,6 @@ uint32_t PortSet::Close() {
     kept += port.kept_buffers;
     rte_eth_dev_stop(port.id);
     rte_eth_dev_close(port.id);
-    if (!port.tap_id) continue;
-    rte_eth_dev_stop(*port.tap_id);
-    rte_eth_dev_close(*port.tap_id);
   }
   ports_.clear();
   return kept;

@@ -13,6 +13,7 @@
 
 #include "dataplane/config/config.h"
 #include "dataplane/device/interface.h"
+#include "dataplane/device/tap_interface.h"
 #include "dataplane/pipeline/pipeline.h"
 #include "dataplane/steering/frontend_steering.h"
 #include "lib/base/result.h"
@@ -28,8 +29,8 @@ struct Port {
   std::string kernel_interface;
   bool has_network = true;  // false: pcap, null, ring
   bool announce = true;
-  uint16_t id = 0;                 // DPDK's
-  std::optional<uint16_t> tap_id;  // DPDK's id of the port's TAP; its name is `interface`
+  uint16_t id = 0;                  // DPDK's
+  std::optional<TapInterface> tap;  // its name is `interface`
   PortView view;
   std::vector<IpAddress> addresses;
   std::vector<Prefix> ipip_sources;

@@ -7,6 +7,8 @@
 namespace fairlead {
 namespace {
 
+constexpr uint64_t kPollsPerSecond = 20'000;
+
 // Sends as many buffers as the device accepts, and frees the rest. Returns the number sent.
 uint16_t SendOrFree(uint16_t device, uint16_t queue, rte_mbuf** buffers, uint16_t count) {
   uint16_t sent = 0;
@@ -21,37 +23,64 @@ uint16_t SendOrFree(uint16_t device, uint16_t queue, rte_mbuf** buffers, uint16_
 
 }  // namespace
 
-KernelPath::KernelPath(uint16_t queue, const std::vector<KernelPort>& ports)
-    : queue_(queue), lanes_(ports.size()) {
+KernelPath::KernelPath(uint16_t queue, const std::vector<KernelPort>& ports, rte_mempool* pool,
+                       uint64_t tsc_hz)
+    : queue_(queue), pool_(pool), poll_period_tsc_(tsc_hz / kPollsPerSecond), lanes_(ports.size()) {
   for (size_t index = 0; index < ports.size(); ++index) {
     lanes_[index].port_id = ports[index].port_id;
-    lanes_[index].tap_id = ports[index].tap_id;
-    if (ports[index].tap_id != kNoTap) with_tap_.push_back(static_cast<uint16_t>(index));
+    lanes_[index].tap = ports[index].tap;
+    if (ports[index].tap != nullptr) with_tap_.push_back(static_cast<uint16_t>(index));
   }
 }
 
 void KernelPath::Flush(Lane* lane) {
-  const auto count = static_cast<uint16_t>(lane->count);
-  const uint16_t sent = SendOrFree(lane->tap_id, queue_, lane->buffers, count);
-  Add(&lane->stats.delivered, sent);
-  Add(&lane->stats.lost, count - sent);
+  uint32_t delivered = 0;
+  for (uint32_t i = 0; i < lane->count; ++i) {
+    // A frame is in one piece: buffers are as long as the longest frame of any port.
+    const rte_mbuf* buffer = lane->buffers[i];
+    delivered +=
+        lane->tap->Write(queue_, {rte_pktmbuf_mtod(buffer, const uint8_t*), buffer->data_len});
+  }
+  rte_pktmbuf_free_bulk(lane->buffers, lane->count);
+  Add(&lane->stats.delivered, delivered);
+  Add(&lane->stats.lost, lane->count - delivered);
   lane->count = 0;
 }
 
-uint32_t KernelPath::Poll() {
+uint16_t KernelPath::ReadBurst(const Lane& lane, rte_mbuf** buffers) {
+  uint16_t count = 0;
+  while (count < kMaxBurst) {
+    rte_mbuf* buffer = rte_pktmbuf_alloc(pool_);
+    if (buffer == nullptr) break;
+    const size_t length =
+        lane.tap->Read(queue_, {rte_pktmbuf_mtod(buffer, uint8_t*), rte_pktmbuf_tailroom(buffer)});
+    if (length == 0) {
+      rte_pktmbuf_free(buffer);
+      break;
+    }
+    buffer->data_len = static_cast<uint16_t>(length);
+    buffer->pkt_len = static_cast<uint32_t>(length);
+    buffers[count++] = buffer;
+  }
+  return count;
+}
+
+uint32_t KernelPath::PollTaps(uint64_t now_tsc) {
   uint32_t found = 0;
+  bool may_have_more = false;
   for (const uint16_t index : with_tap_) {
     Lane& lane = lanes_[index];
     rte_mbuf* buffers[kMaxBurst];
-    const uint16_t count = rte_eth_rx_burst(lane.tap_id, queue_, buffers, kMaxBurst);
+    const uint16_t count = ReadBurst(lane, buffers);
     if (count == 0) continue;
     found += count;
-    for (uint16_t i = 0; i < count; ++i) buffers[i]->ol_flags = 0;  // the TAP has set them
+    may_have_more |= count == kMaxBurst;
     const uint16_t sent = SendOrFree(lane.port_id, queue_, buffers, count);
     Add(&lane.stats.received, count);
     Add(&lane.stats.sent, sent);
     Add(&lane.stats.unsent, count - sent);
   }
+  if (!may_have_more) next_poll_tsc_ = now_tsc + poll_period_tsc_;
   return found;
 }
 

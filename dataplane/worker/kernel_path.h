@@ -9,7 +9,8 @@
 // the kernel do not pass the pipeline, so no pipeline counter includes them. This path has two
 // sums: to_kernel = delivered + lost (over all ports with a TAP), received = sent + unsent.
 //
-// Each worker has its own, and uses the queue with its own index on both devices.
+// Each worker has its own, and uses the queue with its own index on both devices. A look into a TAP
+// is a system call, so a worker that is busy looks only every 50 us.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -17,24 +18,24 @@
 #include <cstdint>
 #include <vector>
 
+#include "dataplane/device/tap_interface.h"
 #include "dataplane/pipeline/burst.h"
 #include "lib/link/stats.h"
 
 namespace fairlead {
 
-inline constexpr uint16_t kNoTap = 0xffff;
-
-// DPDK's ids of a port and its TAP.
 struct KernelPort {
-  uint16_t port_id;
-  uint16_t tap_id;  // kNoTap: there is no path to the kernel
+  uint16_t port_id;         // DPDK's
+  const TapInterface* tap;  // null: there is no path to the kernel
 };
 
 class KernelPath {
  public:
-  KernelPath(uint16_t queue, const std::vector<KernelPort>& ports);
+  // `pool`: for frames from the kernel. `tsc_hz`: of the times that Poll() gets.
+  KernelPath(uint16_t queue, const std::vector<KernelPort>& ports, rte_mempool* pool,
+             uint64_t tsc_hz);
 
-  bool Takes(uint16_t port_index) const { return lanes_[port_index].tap_id != kNoTap; }
+  bool Takes(uint16_t port_index) const { return lanes_[port_index].tap != nullptr; }
   // REQUIRES Takes(port_index). The path owns the buffer now.
   void Enqueue(uint16_t port_index, rte_mbuf* buffer) {
     Lane& lane = lanes_[port_index];
@@ -47,8 +48,12 @@ class KernelPath {
       if (lane.count != 0) Flush(&lane);
     }
   }
-  // Moves a burst from every TAP to its port. Returns the number of frames received.
-  uint32_t Poll();
+  // Moves a burst from every TAP to its port, if the last time is long enough ago. Returns the
+  // number of frames received.
+  uint32_t Poll(uint64_t now_tsc) {
+    if (with_tap_.empty() || now_tsc < next_poll_tsc_) return 0;
+    return PollTaps(now_tsc);
+  }
 
   // Any thread.
   KernelPathStats Stats(uint16_t port_index) const;
@@ -56,15 +61,21 @@ class KernelPath {
  private:
   struct Lane {
     uint16_t port_id = 0;
-    uint16_t tap_id = kNoTap;
+    const TapInterface* tap = nullptr;
     uint32_t count = 0;
     rte_mbuf* buffers[kMaxBurst] = {};
     KernelPathStats stats;
   };
 
   void Flush(Lane* lane);
+  uint32_t PollTaps(uint64_t now_tsc);
+  // Reads frames of the lane's TAP into new buffers. Returns how many.
+  uint16_t ReadBurst(const Lane& lane, rte_mbuf** buffers);
 
   uint16_t queue_;
+  rte_mempool* pool_;
+  uint64_t poll_period_tsc_;
+  uint64_t next_poll_tsc_ = 0;
   std::vector<Lane> lanes_;
   std::vector<uint16_t> with_tap_;  // indices into lanes_
 };

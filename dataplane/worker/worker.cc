@@ -22,7 +22,8 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
       buffers_(shared->pool),
       fragments_(shared->fragments, FragmentStoreSettings{.max_per_round = kMaxBatch}),
       outboxes_(shared->ports.size()),
-      kernel_path_(static_cast<uint16_t>(index), shared->kernel_ports) {
+      kernel_path_(static_cast<uint16_t>(index), shared->kernel_ports, shared->pool,
+                   rte_get_tsc_hz()) {
   context_.flows = shared->flows;
   context_.ports = shared->ports;
   context_.counters = &counters_;
@@ -84,7 +85,7 @@ uint32_t Worker::ServePorts(uint64_t now_tsc) {
       ReleaseHeld(false);
     }
   }
-  return found + kernel_path_.Poll();
+  return found + kernel_path_.Poll(now_tsc);
 }
 
 void Worker::SetContextTime(uint64_t now_tsc) {

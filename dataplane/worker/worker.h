@@ -26,7 +26,7 @@ struct WorkerShared {
   std::atomic<bool> stop{false};
   FlowTable* flows = nullptr;
   FragmentMap* fragments = nullptr;
-  rte_mempool* pool = nullptr;  // for made frames
+  rte_mempool* pool = nullptr;  // for made frames, and those from the kernel
   std::vector<PortView> ports;
   std::vector<uint16_t> port_ids;        // DPDK's, by port index
   std::vector<KernelPort> kernel_ports;  // by port index

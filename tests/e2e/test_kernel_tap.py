@@ -4,6 +4,8 @@ An AF_PACKET port takes the place of a poll-mode NIC. Its interface has no addre
 before the kernel's stack (packet sockets receive them earlier).
 """
 import json
+import os
+import time
 
 import pytest
 
@@ -89,16 +91,57 @@ def test_the_host_is_reachable_through_its_tap_beside_the_frontends(bare_lab, wo
 
 
 @pytest.mark.quick
-def test_the_tap_has_the_ports_mac_and_mtu_and_vanishes_with_the_dataplane(bare_lab):
+def test_the_tap_has_the_ports_mac_and_mtu_and_outlives_the_dataplane(bare_lab):
     lab = bare_lab
     take_nic_away(lab)
     lab.balancer.namespace.ip("link set eth0 mtu 1400")
     lab.start_dataplane(extra=["--kernel", "wan=tap:wan0"])
-    link = json.loads(lab.balancer.namespace.run("ip", "-j", "link", "show", "wan0").stdout)[0]
+    link = interface(lab, "wan0")
     assert (link["address"], link["mtu"]) == (lab.balancer.mac, 1400)
-    assert "UP" in link["flags"]
+    assert "LOWER_UP" in link["flags"]
+    give_addresses(lab)
     stop_dataplane(lab)
-    assert "wan0" not in lab.balancer.namespace.run("ip", "link").stdout
+    assert "LOWER_UP" not in interface(lab, "wan0")["flags"]
+    assert "10.0.0.2/24" in lab.balancer.namespace.run("ip", "address", "show", "wan0").stdout
+    # Taken over with another MTU. A TAP in use is not shared.
+    lab.balancer.namespace.ip("link set eth0 mtu 1500")
+    lab.start_dataplane(extra=["--kernel", "wan=tap:wan0"])
+    assert interface(lab, "wan0")["mtu"] == 1500 and interface(lab, "wan0")["ifindex"] == link["ifindex"]
+    assert ping(lab.client, "10.0.0.2")
+    second = lab.spawn("second", [
+        lab.program("dataplane/fairlead-dataplane"), "--port", "wan=null", "--kernel", "wan=tap:wan0", "--no-link",
+        "--", "--no-huge", "--no-pci", "-m", "512"], lab.balancer.namespace)
+    assert second.wait(20) == 1
+    assert "kernel: tap:wan0 is already in use by another fairlead-dataplane" in second.errors()
+
+
+def interface(lab, name):
+    return json.loads(lab.balancer.namespace.run("ip", "-j", "link", "show", name).stdout)[0]
+
+
+# Longer than it takes to find a dead backend.
+GAP_S = 60 if os.environ.get("FAIRLEAD_LONG") else 12
+
+
+@pytest.mark.slow("the dataplane is away for 12 s, or for 60 s with --long")
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_no_connection_breaks_while_the_dataplane_is_away(lab, end):
+    """The checks go through the TAP. Without the dataplane, they say nothing about the backends."""
+    load = lab.start_load(targets=web_targets(lab), keep=400, interval_ms=200,
+                          timeout_ms=(GAP_S + 60) * 1000).wait_steady()
+    getattr(lab.dataplane, end)()
+    time.sleep(GAP_S)
+    for row in lab.backends_of("web").values():
+        assert row["state"] == "healthy" and "the dataplane is away" in row["reason"], row
+    lab.start_dataplane(extra=["--kernel", "wan=tap:wan0"])  # the addresses and routes of wan0 are still there
+    lab.wait_healthy("web", 4)
+    figures = load.stop()
+    assert figures["failed"] == 0, figures["details"]
+    # Afterwards, a backend that fails is found as before.
+    lab.backends[0].kill()
+    wait_until(lambda: lab.backends_of("web")[lab.backends[0].address4]["state"] == "unhealthy", 30,
+               "the checks do not find a dead backend")
+    assert_balanced(stop_dataplane(lab))
 
 
 def test_frames_to_a_tap_that_is_down_are_lost_and_counted_until_it_is_up_again(lab):
@@ -125,7 +168,7 @@ def give_addresses_again(lab):
 
 @pytest.mark.parametrize("device, arguments, sentence", [
     ("af_packet:eth0", ["--kernel", "wan=tap:eth0"], "is already in use"),
-    ("af_packet:eth0", ["--kernel", "wan=tap:lo"], "kernel: tap:lo already exists; choose another name"),
+    ("af_packet:eth0", ["--kernel", "wan=tap:lo"], "kernel: tap:lo already exists, and is not a TAP interface of several queues; choose another name"),
     ("af_packet:eth0", ["--kernel", "wan=wan0"], "'wan0' is not a path to the kernel; write tap:NAME"),
     ("af_packet:eth0", ["--kernel", "lan=tap:wan0"], "no port is named 'lan'"),
     ("af_xdp:eth0", ["--kernel", "wan=tap:wan0"], "af_xdp:eth0 already shares the NIC with the kernel; remove `kernel`"),

@@ -5,9 +5,10 @@
 #include <ctime>
 
 namespace fairlead::fairctl {
-namespace {
 
 using Json = nlohmann::json;
+
+namespace {
 
 template <typename... Args>
 std::string Print(const char* format, Args... args) {

@@ -32,6 +32,14 @@ class CheckMachine {
   // True if the state changed. Ignores a probe that is not the newest, or is finished already.
   bool Finish(uint64_t probe, bool passed);
 
+  // The probe was not made, or does not count, because of this host. The failures before it no
+  // longer count, nor does the next one: this host may need time to reach the backend again.
+  void Pause() {
+    waiting_ = false;
+    failures_ = 0;
+    pardons_next_ = true;
+  }
+
   // Adopts a state that is known from elsewhere, while this check has none.
   void TakeUp(HealthState state) {
     if (state_ == HealthState::kInitial) state_ = state;
@@ -49,6 +57,7 @@ class CheckMachine {
   uint32_t failures_ = 0;  // in a row
   uint64_t probe_ = 0;
   bool waiting_ = false;
+  bool pardons_next_ = false;  // the next failure does not count
 };
 
 }  // namespace fairlead

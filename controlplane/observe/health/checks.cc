@@ -22,6 +22,7 @@ namespace {
 // not probed at once.
 constexpr uint32_t kFirstProbeSpreadMs = 50;
 constexpr std::chrono::minutes kSkippedPeriod{1};  // between two log lines
+constexpr const char* kDataplaneAway = "the dataplane is away";
 
 uint32_t RandomBelow(uint32_t limit) {
   static std::minstd_rand generator{std::random_device{}()};
@@ -54,10 +55,12 @@ struct HealthChecks::Plan {
   bool several() const { return checks.size() > 1; }
 };
 
-HealthChecks::HealthChecks(asio::any_io_executor executor, StatusBoard* board, Probers probers)
+HealthChecks::HealthChecks(asio::any_io_executor executor, StatusBoard* board, Probers probers,
+                           NoWay no_way)
     : executor_(std::move(executor)),
       board_(board),
       probers_(std::move(probers)),
+      no_way_(std::move(no_way)),
       view_(std::make_shared<Intent>()) {}
 
 HealthChecks::~HealthChecks() { Stop(); }
@@ -72,6 +75,9 @@ void HealthChecks::Stop() {
 }
 
 void HealthChecks::Reconcile(const IntentView& view) {
+  if (std::exchange(dataplane_is_away_, DataplaneIsAway()) && !dataplane_is_away_) {
+    for (const auto& [key, check] : checks_) check->machine.Pause();
+  }
   ChecksToReport touched;
   for (const IntentDifference::Service& service : Compare(*view_, *view).services) {
     const bool checks_differ =
@@ -164,18 +170,26 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
   for (;;) {
     co_await check->timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (check->ended) co_return;
-    const uint64_t probe = check->machine.Begin();
     check->timer.expires_after(Jittered(check->key.interval_ms));
+    if (DataplaneIsAway()) {
+      ProbeSkipped(*check, kDataplaneAway);
+      continue;
+    }
+    const uint64_t probe = check->machine.Begin();
     const CheckKey& key = check->key;
     ProbeTarget target{key.address, key.port, milliseconds(key.timeout_ms), key.settings};
     asio::awaitable<ProbeAnswer> attempt = probers_.at(key.type)(std::move(target));
     const ProbeAnswer answer = co_await std::move(attempt);
     if (check->ended) co_return;
-    if (!answer.skipped.empty()) {
-      ProbeSkipped(answer.skipped);
-      continue;
-    }
     const bool passed = answer.outcome == CheckOutcome::kPassed;
+    if (!passed) {
+      const std::string no_way = DataplaneIsAway() ? kDataplaneAway : no_way_(key.address);
+      if (!no_way.empty()) check->machine.Pause();
+      if (const std::string& reason = no_way.empty() ? answer.skipped : no_way; !reason.empty()) {
+        ProbeSkipped(*check, reason);
+        continue;
+      }
+    }
     const bool changed = check->machine.Finish(probe, passed);
     const auto failures =
         static_cast<uint16_t>(std::min<uint32_t>(check->machine.failures_in_row(), UINT16_MAX));
@@ -187,7 +201,15 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
   }
 }
 
-void HealthChecks::ProbeSkipped(const std::string& reason) {
+bool HealthChecks::DataplaneIsAway() {
+  const bool is_connected = board_->dataplane().connected;
+  dataplane_was_connected_ |= is_connected;
+  return dataplane_was_connected_ && !is_connected;
+}
+
+void HealthChecks::ProbeSkipped(const Check& check, const std::string& reason) {
+  const auto shared = std::make_shared<const std::string>(reason);
+  for (const uint32_t id : check.backends) board_->SetProbeNotMade(id, shared);
   ++skipped_;
   const SteadyTime now = SteadyNow();
   if (skipped_logged_at_ != SteadyTime{} && now < skipped_logged_at_ + kSkippedPeriod) return;

@@ -2,10 +2,16 @@
 // of several services can share a check. The check types are in lib/intent/checks/ and probers.h.
 // This controller is the writer of StatusBoard's health and probes.
 //
+// A check says nothing about a backend that this host cannot reach at present: while the dataplane
+// is away, and while the route's interface has no carrier or there is no route. Then no check is
+// made, the backends keep their states, and the status says why. Afterwards the first failure of
+// each check does not count.
+//
 // A check ends with its last backend. The answer of a probe that is still running is then ignored,
 // so it cannot revive a removed backend. One thread (the executor's).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -37,9 +43,13 @@ struct CheckKey {
   friend auto operator<=>(const CheckKey&, const CheckKey&) = default;
 };
 
+// Why this host cannot reach an address: "wan0 has no carrier". Empty: it can, as far as it knows.
+using NoWay = std::function<std::string(const IpAddress& address)>;
+
 class HealthChecks {
  public:
-  HealthChecks(boost::asio::any_io_executor executor, StatusBoard* board, Probers probers);
+  HealthChecks(boost::asio::any_io_executor executor, StatusBoard* board, Probers probers,
+               NoWay no_way);
   ~HealthChecks();
 
   // Starts the checks that `view` asks for, and ends all others. The cost depends on the
@@ -60,8 +70,10 @@ class HealthChecks {
   // `several`: the backend has more than one check.
   void Attach(uint32_t backend_id, const CheckKey& key, bool several, ChecksToReport* touched);
   boost::asio::awaitable<void> Run(std::shared_ptr<Check> check);
+  // True if the dataplane was connected, and is not at present.
+  bool DataplaneIsAway();
   // Counts a probe that was not made, and logs the count at most once a minute.
-  void ProbeSkipped(const std::string& reason);
+  void ProbeSkipped(const Check& check, const std::string& reason);
   // Sets the health of the check's backends, unless the check has no result yet.
   void Report(const Check& check);
   // Sets the health of a backend with several checks: unhealthy if one check is, healthy if all
@@ -72,6 +84,9 @@ class HealthChecks {
   boost::asio::any_io_executor executor_;
   StatusBoard* board_;
   Probers probers_;
+  NoWay no_way_;
+  bool dataplane_was_connected_ = false;
+  bool dataplane_is_away_ = false;
   IntentView view_;
   std::map<CheckKey, std::shared_ptr<Check>> checks_;
   std::unordered_map<uint32_t, Plan> plans_;  // by backend id

@@ -25,8 +25,8 @@ struct ProbeTarget {
 struct ProbeAnswer {
   CheckOutcome outcome = CheckOutcome::kFailed;
   int32_t detail = 0;  // CheckResult::detail
-  // Why the probe was not made: this host had no file descriptor, port or memory for it. A skipped
-  // probe says nothing about the backend. Empty: the probe was made.
+  // Why the probe was not made: this host has no route, file descriptor, port or memory for it. A
+  // skipped probe says nothing about the backend. Empty: the probe was made.
   std::string skipped = {};
 };
 

@@ -28,7 +28,8 @@ asio::ip::address ToAsio(const IpAddress& address) {
 
 // Whether this host, not the backend, caused the error.
 bool IsLocalError(const boost::system::error_code& error) {
-  constexpr std::array kLocal = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL};
+  constexpr std::array kLocal = {EMFILE,        ENFILE,      ENOBUFS, ENOMEM,
+                                 EADDRNOTAVAIL, ENETUNREACH, ENETDOWN};
   return error.category() == boost::system::system_category() &&
          std::ranges::find(kLocal, error.value()) != kLocal.end();
 }

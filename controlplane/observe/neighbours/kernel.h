@@ -41,6 +41,9 @@ class KernelNetwork {
 
   // kNotFound if there is no route, or only a local, blackhole or unreachable one.
   Result<RouteAnswer> FindRoute(const IpAddress& destination);
+  // Why no packet can leave for `destination`: there is no route, or its interface has no carrier.
+  // Empty: it can, or `destination` is an address of this host.
+  std::string WhyNoWay(const IpAddress& destination);
   // The default route (prefix length 0) that this host would use. kNotFound if there is none, or if
   // it has no gateway.
   Result<RouteAnswer> FindDefaultRoute(Family family);

@@ -53,6 +53,11 @@ class NextHops {
   // Why Find() returns nullopt: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
   // eth1".
   std::string MissingReason(const IpAddress& address) const;
+  // Why packets of this host cannot leave for `address`: "wan0 has no carrier". Empty: they can, or
+  // it is not known. Asks the kernel.
+  std::string NoWay(const IpAddress& address) const {
+    return kernel_ == nullptr ? "" : kernel_->WhyNoWay(address);
+  }
   // This host's addresses, except those of the loopback interface, with their interfaces.
   // `on_change` is called when they change.
   const std::map<IpAddress, std::string>& host_addresses() const { return host_addresses_; }

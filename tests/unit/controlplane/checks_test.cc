@@ -76,7 +76,8 @@ class ChecksTest : public CoreTest {
   }
   void UseProber(Prober prober) {
     checks_ = std::make_unique<HealthChecks>(context_->get_executor(), board_.get(),
-                                             Probers{{&kTcpCheck, std::move(prober)}});
+                                             Probers{{&kTcpCheck, std::move(prober)}},
+                                             [this](const IpAddress&) { return no_way_; });
   }
 
   void Change(Mutation mutation) {
@@ -109,6 +110,18 @@ class ChecksTest : public CoreTest {
     };
   }
 
+  void SetConnected(bool connected) {
+    board_->SetDataplane({.connected = connected});
+    checks_->Reconcile(View());
+  }
+  // Answers the check's next probe.
+  void AnswerNext(bool passed) {
+    const size_t count = probes_->targets.size();
+    probes_->Answer(passed);
+    ASSERT_TRUE(RunUntil([&] { return probes_->targets.size() > count; }));
+  }
+
+  std::string no_way_;
   uint16_t failing_port_ = 0;
   std::unique_ptr<ScriptedProbes> probes_;
   std::unique_ptr<HealthChecks> checks_;
@@ -256,6 +269,58 @@ TEST_F(ChecksTest, SkippedProbesDoNotChangeTheState) {
   probes_->Answer(false);
   ASSERT_TRUE(RunUntil([&] { return HealthChanges() == 1; }));
   EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kUnhealthy);
+}
+
+TEST_F(ChecksTest, BackendsKeepTheirStateWhileTheHostHasNoWayToThem) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"],
+          "health_check": {"fall": 2, "interval": "100ms", "timeout": "50ms"}})");
+  ASSERT_TRUE(RunUntil([&] { return probes_->targets.size() == 1; }));
+  AnswerNext(true);
+  AnswerNext(false);  // the first of two failures
+  no_way_ = "wan0 has no carrier";
+  for (int i = 0; i < 4; ++i) AnswerNext(false);
+  EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kHealthy);
+  EXPECT_EQ(*StatusOf("a", "10.0.0.1").probe.not_made, "wan0 has no carrier");
+  no_way_ = "";
+  AnswerNext(false);  // does not count
+  EXPECT_EQ(StatusOf("a", "10.0.0.1").probe.not_made, nullptr);
+  AnswerNext(false);
+  EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kHealthy);
+  AnswerNext(false);
+  EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kUnhealthy);
+}
+
+TEST_F(ChecksTest, NoCheckIsMadeWhileTheDataplaneIsAway) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"],
+          "health_check": {"fall": 2, "interval": "100ms", "timeout": "50ms"}})");
+  SetConnected(true);
+  ASSERT_TRUE(RunUntil([&] { return probes_->targets.size() == 1; }));
+  AnswerNext(true);
+  AnswerNext(false);
+  SetConnected(false);
+  probes_->Answer(false);  // of the probe that was running
+  const auto not_made = [&] { return StatusOf("a", "10.0.0.1").probe.not_made; };
+  ASSERT_TRUE(RunUntil([&] { return not_made() != nullptr; }));
+  EXPECT_EQ(*not_made(), "the dataplane is away");
+  const size_t made = probes_->targets.size();
+  const SteadyTime later = SteadyNow() + milliseconds(400);
+  ASSERT_TRUE(RunUntil([&] { return SteadyNow() >= later; }));
+  EXPECT_EQ(probes_->targets.size(), made);
+  SetConnected(true);
+  ASSERT_TRUE(RunUntil([&] { return probes_->targets.size() > made; }));
+  AnswerNext(false);  // does not count
+  AnswerNext(false);
+  EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kHealthy);
+  AnswerNext(false);
+  EXPECT_EQ(State("a", "10.0.0.1"), HealthState::kUnhealthy);
+}
+
+TEST_F(ChecksTest, ChecksAreMadeBeforeADataplaneHasEverConnected) {
+  Add(R"({"name": "a", "frontends": ["203.0.113.1:80/tcp"], "backends": ["10.0.0.1"]})");
+  SetConnected(false);
+  ASSERT_TRUE(RunUntil([&] { return probes_->targets.size() == 1; }));
+  probes_->Answer(true);
+  ASSERT_TRUE(RunUntil([&] { return State("a", "10.0.0.1") == HealthState::kHealthy; }));
 }
 
 TEST(MakeProbers, HasAProberForEachTypeThatProbes) {
