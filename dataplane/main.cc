@@ -25,6 +25,7 @@
 #include "dataplane/config/options.h"
 #include "dataplane/eal/bootstrap.h"
 #include "dataplane/eal/log.h"
+#include "dataplane/eal/start_watch.h"
 #include "dataplane/manage/flow_memory.h"
 #include "dataplane/manage/image_file.h"
 #include "dataplane/manage/link_server.h"
@@ -328,10 +329,11 @@ class Dataplane {
   uint64_t started_tsc_ = 0;
 };
 
-// Runs `dataplane` until a signal or --exit-when-idle ends it. Then prints the report.
+// Runs `dataplane` until a signal or --exit-when-idle ends it. Then prints the report. Ends
+// `start_watch` when the workers run.
 Status Operate(const Options& options, std::optional<SnapshotImage> image,
                std::optional<std::string> last_path, std::optional<LinkServer> link, int signal_fd,
-               Dataplane* dataplane) {
+               std::optional<StartWatch>* start_watch, Dataplane* dataplane) {
   Manager manager(dataplane->ManagerEnvironment(std::move(last_path)));
   if (image) {
     const Result<TablePublisher::Outcome> outcome = manager.Apply(*std::move(image));
@@ -350,6 +352,7 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
     spdlog::warn("DPDK telemetry refused a command: some /fairlead commands are not available");
   spdlog::info("{} ports, {} workers: running", dataplane->ports().ports().size(),
                dataplane->worker_count());
+  start_watch->reset();
   manager.Run(signal_fd, options.idle_exit_ms);
   dataplane->StopWorkers();
   StopTelemetry();
@@ -364,6 +367,7 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
 
 Status Run(const Options& options) {
   ASSIGN_OR_RETURN(const int signal_fd, CatchSignals());
+  std::optional<StartWatch> start_watch(signal_fd);
   std::optional<LinkServer> link;
   std::optional<StateFiles> state_files;
   std::optional<std::string> last_path;
@@ -381,12 +385,13 @@ Status Run(const Options& options) {
   ASSIGN_OR_RETURN(
       const EalPlan plan,
       PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
+  BeginStartStep("starting DPDK");
   ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan));
   Dataplane dataplane(options, FragmentSeed(options, image));
   RETURN_IF_ERROR(dataplane.SetUp(largest_mtu, state_files));
   PassEalLogOn(options.verbose);
   return Operate(options, std::move(image), std::move(last_path), std::move(link), signal_fd,
-                 &dataplane);
+                 &start_watch, &dataplane);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 
 #include "dataplane/eal/bootstrap.h"
+#include "dataplane/eal/start_watch.h"
 
 namespace fairlead {
 namespace {
@@ -297,6 +298,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     port.ipip_sources = config.ipip_sources;
     port.gateway = config.gateway;
     port.announce = config.announce;
+    BeginStartStep("opening port " + config.name + " (" + config.device.text + ")");
     if (!config.device.interface().empty()) {
       Result<PortClaim> claim = PortClaim::Take(config.device.claim());
       if (!claim.ok()) {
