@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -34,6 +35,7 @@
 #include "dataplane/manage/telemetry.h"
 #include "dataplane/port/announcements.h"
 #include "dataplane/port/port.h"
+#include "dataplane/port/port_links.h"
 #include "dataplane/port/steered_ports.h"
 #include "dataplane/worker/worker.h"
 #include "lib/host/stderr_sink.h"
@@ -138,6 +140,7 @@ class Dataplane {
     ASSIGN_OR_RETURN(management_frames_, ManagementFrames::Create(pool_.get()));
     announcements_.emplace(ports_->ports(), config.announcements_per_second,
                            management_frames_.get());
+    links_.emplace(ports_->ports(), [this](uint16_t index) { announcements_->LinkUp(index); });
     RETURN_IF_ERROR(SetUpFlows(state_files));
     ASSIGN_OR_RETURN(rcu_, RcuState::Create(worker_count));
     FillShared();
@@ -174,7 +177,7 @@ class Dataplane {
       announcements_->Watch();
       shared_.clock.Resync();
     };
-    environment.step = [this] { return announcements_->Step(); };
+    environment.step = [this] { return std::min(links_->Step(), announcements_->Step()); };
     environment.longest_pause_us = [this](size_t worker) {
       const uint64_t now_tsc = rte_rdtsc();
       return workers_[worker]->activity().LongestPauseCycles(now_tsc) /
@@ -294,6 +297,8 @@ class Dataplane {
       const Port& port = ports_->ports()[index];
       PortStats& stats = all.emplace_back(PortStats{port.name, port.interface});
       if (port.tap) stats.kernel_path = KernelPathOf(index);
+      stats.link = links_->Link(index);
+      stats.nic = ReadNicStats(port);
       if (!port.steering) continue;
       const Result<SteeringCounts> counts = port.steering->Counts();
       stats.steering = SteeringStats{port.steering->StillAttached()};
@@ -319,6 +324,7 @@ class Dataplane {
   std::optional<SteeredPorts> steered_ports_;
   std::unique_ptr<ManagementFrames> management_frames_;
   std::optional<Announcements> announcements_;
+  std::optional<PortLinks> links_;
   std::optional<FlowMemory> flow_memory_;
   std::optional<SlotFiles> slot_files_;
   std::optional<FlowTable> flows_;

@@ -107,6 +107,17 @@ Json PortsJson(const DataplaneStats& stats) {
                              {"sent", port.kernel_path->sent},
                              {"unsent", port.kernel_path->unsent}};
     }
+    if (port.link) {
+      json["link"] = {{"up", port.link->is_up},
+                      {"speed_mbps", port.link->speed_mbps},
+                      {"changes", port.link->changes}};
+    }
+    if (port.nic) {
+      json["nic"] = {{"rx_missed", port.nic->rx_missed},
+                     {"rx_errors", port.nic->rx_errors},
+                     {"rx_no_buffer", port.nic->rx_no_buffer},
+                     {"tx_errors", port.nic->tx_errors}};
+    }
     ports.push_back(std::move(json));
   }
   return ports;

@@ -7,7 +7,6 @@
 namespace fairlead {
 namespace {
 
-constexpr uint64_t kLinkCheckUs = 250'000;
 constexpr uint64_t kLongestWaitUs = 1'000'000;
 
 uint64_t NowUs() {
@@ -36,13 +35,11 @@ std::vector<std::string> KernelInterfaces(std::span<const Port> ports) {
 
 Announcements::Announcements(std::span<const Port> ports, uint32_t per_second,
                              ManagementFrames* frames)
-    : ports_(ports),
-      announcer_(AnnouncingPorts(ports), per_second,
+    : announcer_(AnnouncingPorts(ports), per_second,
                  [frames](uint16_t port_index, std::span<const uint8_t> frame) {
                    return frames->Put(port_index, frame);
                  }),
-      memberships_(KernelInterfaces(ports)),
-      up_(ports.size(), true) {}
+      memberships_(KernelInterfaces(ports)) {}
 
 void Announcements::Follow(const SnapshotView& snapshot) {
   std::vector<IpAddress> of_frontends;
@@ -58,21 +55,11 @@ void Announcements::Follow(const SnapshotView& snapshot) {
   followed_ = std::move(of_frontends);
 }
 
-void Announcements::WatchLinks(uint64_t now_us) {
-  if (now_us < next_check_us_) return;
-  next_check_us_ = now_us + kLinkCheckUs;
-  for (size_t index = 0; index < ports_.size(); ++index) {
-    if (!ports_[index].has_network) continue;
-    const bool up = LinkIsUp(ports_[index]);
-    if (up && !up_[index]) announcer_.LinkUp(static_cast<uint16_t>(index), now_us);
-    up_[index] = up;
-  }
-}
+void Announcements::LinkUp(uint16_t port_index) { announcer_.LinkUp(port_index, NowUs()); }
 
 int Announcements::Step() {
   const uint64_t now_us = NowUs();
-  WatchLinks(now_us);
-  const uint64_t next_us = std::min(announcer_.Step(now_us), next_check_us_);
+  const uint64_t next_us = announcer_.Step(now_us);
   const uint64_t rest_us = std::min(next_us > now_us ? next_us - now_us : 0, kLongestWaitUs);
   return static_cast<int>((rest_us + 999) / 1000);
 }

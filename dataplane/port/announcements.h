@@ -23,20 +23,17 @@ class Announcements {
 
   // Announces the snapshot's new frontends. Call it after its tables are in force.
   void Follow(const SnapshotView& snapshot);
-  // Sends frames that are due, and checks the links. Returns the milliseconds until the next call.
+  // Announces everything again on a port whose link came up.
+  void LinkUp(uint16_t port_index);
+  // Sends frames that are due. Returns the milliseconds until the next call.
   int Step();
   // Call it about once a second.
   void Watch() { memberships_.Retry(); }
 
  private:
-  void WatchLinks(uint64_t now_us);
-
-  std::span<const Port> ports_;
   Announcer announcer_;
   std::vector<IpAddress> followed_;  // the frontends', in the snapshot's order
   GroupMemberships memberships_;
-  std::vector<bool> up_;  // by port index
-  uint64_t next_check_us_ = 0;
 };
 
 }  // namespace fairlead

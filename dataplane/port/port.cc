@@ -155,7 +155,7 @@ void OpenFilters(const Port& port, const MacAddress& device_mac, std::span<const
   }
 }
 
-// Sets Port::interface and Port::kernel_interface. A tap device has only the first: its interface
+// Sets Port::interface, kernel_interface and device_interface. A tap device has only the first: its interface
 // is the port's network itself, so there is no other through which the kernel could reach it.
 void NameInterface(const PortConfig& config, const rte_eth_dev_info& info, Port* port) {
   char name[IF_NAMESIZE] = {};
@@ -165,10 +165,10 @@ void NameInterface(const PortConfig& config, const rte_eth_dev_info& info, Port*
     case KernelInterface::kNone:
       break;
     case KernelInterface::kTarget:
-      port->kernel_interface = config.device.target;
+      port->kernel_interface = port->device_interface = config.device.target;
       break;
     case KernelInterface::kOfDriver:
-      if (known) port->kernel_interface = name;
+      if (known) port->kernel_interface = port->device_interface = name;
       break;
   }
 }
@@ -323,14 +323,6 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
   }
   IgnoreOutgoingOnPacketSockets();
   return set;
-}
-
-bool LinkIsUp(const Port& port) {
-  if (!port.kernel_interface.empty() && !port.tap) {
-    return ReadInterfaceRunning(port.kernel_interface);
-  }
-  rte_eth_link link = {};
-  return rte_eth_link_get_nowait(port.id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
 std::vector<PortView> PortSet::Views() const {

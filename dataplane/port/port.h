@@ -27,6 +27,8 @@ struct Port {
   std::string interface;  // the kernel's name, else `name`
   // The interface through which the kernel reaches this port's network; "" = none.
   std::string kernel_interface;
+  // The kernel interface that the device is, or that its driver made; "" = none.
+  std::string device_interface;
   bool has_network = true;  // false: pcap, null, ring
   bool announce = true;
   uint16_t id = 0;                  // DPDK's
@@ -54,9 +56,6 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs);
 uint32_t BufferCount(size_t port_count, uint32_t worker_count);
 uint32_t BufferMebibytes(uint32_t buffer_count, uint16_t mtu);
 Result<PoolPointer> CreatePool(uint32_t buffer_count, uint16_t mtu);
-
-// Asks the kernel if the port is a kernel interface, else the driver.
-bool LinkIsUp(const Port& port);
 
 class PortSet {
  public:

@@ -81,6 +81,21 @@ struct KernelPathStats {
   uint64_t unsent = 0;     // of `received`, not accepted by the port
 };
 
+// A port's link.
+struct LinkStats {
+  bool is_up = false;
+  uint32_t speed_mbps = 0;  // 0: not known
+  uint64_t changes = 0;     // of is_up, since the dataplane started
+};
+
+// Frames that the device lost before a worker or after it, as its driver counts them.
+struct NicStats {
+  uint64_t rx_missed = 0;     // its queues were full
+  uint64_t rx_errors = 0;     // damaged
+  uint64_t rx_no_buffer = 0;  // no packet buffer was free
+  uint64_t tx_errors = 0;     // not sent
+};
+
 inline constexpr size_t kMaxPortNameBytes = 63;
 inline constexpr size_t kMaxStatsPorts = 4096;
 
@@ -90,6 +105,9 @@ struct PortStats {
   std::string interface;  // the kernel's name, likewise
   std::optional<SteeringStats> steering = {};
   std::optional<KernelPathStats> kernel_path = {};
+  // Unset: the port has no network, or the dataplane is older.
+  std::optional<LinkStats> link = {};
+  std::optional<NicStats> nic = {};
 };
 
 struct WorkerStats {

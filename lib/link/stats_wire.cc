@@ -12,6 +12,9 @@ namespace {
 constexpr uint64_t kPortHasSteering = 1;
 constexpr uint64_t kPortSteeringAttached = 2;
 constexpr uint64_t kPortHasKernelPath = 4;
+constexpr uint64_t kPortHasLink = 8;
+constexpr uint64_t kPortLinkIsUp = 16;
+constexpr uint64_t kPortHasNic = 32;
 
 void PutName(std::string_view name, char (&out)[kMaxPortNameBytes + 1]) {
   size_t used = 0;
@@ -84,6 +87,18 @@ PortStatsRecord ToRecord(const PortStats& port) {
     record.kernel_sent = port.kernel_path->sent;
     record.kernel_unsent = port.kernel_path->unsent;
   }
+  if (port.link) {
+    record.flags |= kPortHasLink | (port.link->is_up ? kPortLinkIsUp : 0);
+    record.link_speed_mbps = port.link->speed_mbps;
+    record.link_changes = port.link->changes;
+  }
+  if (port.nic) {
+    record.flags |= kPortHasNic;
+    record.nic_rx_missed = port.nic->rx_missed;
+    record.nic_rx_errors = port.nic->rx_errors;
+    record.nic_rx_no_buffer = port.nic->rx_no_buffer;
+    record.nic_tx_errors = port.nic->tx_errors;
+  }
   return record;
 }
 
@@ -100,6 +115,14 @@ Result<PortStats> FromRecord(const PortStatsRecord& record) {
     port.kernel_path =
         KernelPathStats{record.kernel_delivered, record.kernel_lost, record.kernel_received,
                         record.kernel_sent, record.kernel_unsent};
+  }
+  if ((record.flags & kPortHasLink) != 0) {
+    port.link = LinkStats{(record.flags & kPortLinkIsUp) != 0,
+                          static_cast<uint32_t>(record.link_speed_mbps), record.link_changes};
+  }
+  if ((record.flags & kPortHasNic) != 0) {
+    port.nic = NicStats{record.nic_rx_missed, record.nic_rx_errors, record.nic_rx_no_buffer,
+                        record.nic_tx_errors};
   }
   return port;
 }

@@ -57,8 +57,14 @@ struct PortStatsRecord {
   uint64_t kernel_received;
   uint64_t kernel_sent;
   uint64_t kernel_unsent;
+  uint64_t link_speed_mbps;
+  uint64_t link_changes;
+  uint64_t nic_rx_missed;
+  uint64_t nic_rx_errors;
+  uint64_t nic_rx_no_buffer;
+  uint64_t nic_tx_errors;
 };
-static_assert(sizeof(PortStatsRecord) == 200);
+static_assert(sizeof(PortStatsRecord) == 248);
 PortStatsRecord ToRecord(const PortStats& port);
 // Reads only the fields that the record's flags declare.
 Result<PortStats> FromRecord(const PortStatsRecord& record);

@@ -144,6 +144,20 @@ def test_no_connection_breaks_while_the_dataplane_is_away(lab, end):
     assert_balanced(stop_dataplane(lab))
 
 
+def test_jumbo_frames_pass_to_and_from_the_kernel(bare_lab):
+    """An echo request of 9,000 bytes, unfragmented: in through the TAP and out again. Then from the host."""
+    lab = bare_lab
+    for name in ("balancer", "client1"):
+        lab.switch.ip(f"link set {name} mtu 9000")
+    lab.balancer.namespace.ip("link set eth0 mtu 9000")
+    lab.client.namespace.ip("link set eth0 mtu 9000")
+    start(lab)
+    assert interface(lab, "wan0")["mtu"] == 9000
+    for source, target in ((lab.client, "10.0.0.2"), (lab.balancer, lab.client.address4)):
+        assert ping(source, target, "-M", "do", "-s", 9000 - 28), target
+    assert_balanced(stop_dataplane(lab))
+
+
 def test_frames_to_a_tap_that_is_down_are_lost_and_counted_until_it_is_up_again(lab):
     assert ping(lab.client, "10.0.0.2")
     lab.balancer.namespace.ip("link set wan0 down")
@@ -168,7 +182,8 @@ def give_addresses_again(lab):
 
 @pytest.mark.parametrize("device, arguments, sentence", [
     ("af_packet:eth0", ["--kernel", "wan=tap:eth0"], "is already in use"),
-    ("af_packet:eth0", ["--kernel", "wan=tap:lo"], "kernel: tap:lo already exists, and is not a TAP interface of several queues; choose another name"),
+    ("af_packet:eth0", ["--kernel", "wan=tap:lo"],
+     "kernel: tap:lo already exists, and is not a TAP interface of several queues; choose another name"),
     ("af_packet:eth0", ["--kernel", "wan=wan0"], "'wan0' is not a path to the kernel; write tap:NAME"),
     ("af_packet:eth0", ["--kernel", "lan=tap:wan0"], "no port is named 'lan'"),
     ("af_xdp:eth0", ["--kernel", "wan=tap:wan0"], "af_xdp:eth0 already shares the NIC with the kernel; remove `kernel`"),

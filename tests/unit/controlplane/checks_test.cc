@@ -111,7 +111,9 @@ class ChecksTest : public CoreTest {
   }
 
   void SetConnected(bool connected) {
-    board_->SetDataplane({.connected = connected});
+    DataplaneStatus status;
+    status.connected = connected;
+    board_->SetDataplane(status);
     checks_->Reconcile(View());
   }
   // Answers the check's next probe.
