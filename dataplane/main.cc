@@ -23,6 +23,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 
+#include "dataplane/config/device_claims.h"
 #include "dataplane/config/options.h"
 #include "dataplane/eal/bootstrap.h"
 #include "dataplane/eal/log.h"
@@ -391,6 +392,7 @@ Status Run(const Options& options) {
   ASSIGN_OR_RETURN(
       const EalPlan plan,
       PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
+  ASSIGN_OR_RETURN(const std::vector<PortClaim> claims, ClaimDevices(options.config.ports));
   BeginStartStep("starting DPDK");
   ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan));
   Dataplane dataplane(options, FragmentSeed(options, image));

@@ -236,8 +236,9 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
   json["owner"] = backend.owner;
   json["state"] = ConditionName(condition);
   if (!status.next_hop.has_value()) {
-    reason.text +=
-        "; its packets are dropped: " + api.next_hops->MissingReason(backend.spec.endpoint.address);
+    reason.text += "; its packets are dropped: " +
+                   api.next_hops->MissingReasonFor(ModeOf(service.settings.forwarding),
+                                                   backend.spec.endpoint.address);
   }
   json["left_out"] = nullptr;
   if (status.left_out != LeftOut::kNo) {

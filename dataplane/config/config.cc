@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
+#include <map>
 #include <set>
 
 #include <yaml-cpp/yaml.h>
@@ -180,15 +181,19 @@ Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* con
   return {};
 }
 
-Status CheckKernelPath(const PortConfig& port, std::set<std::string>* claims) {
+// Who claims a device: names of ports, by DeviceKind::claim.
+using Claims = std::map<std::string, std::string>;
+
+Status CheckKernelPath(const PortConfig& port, Claims* claims) {
   if (port.kernel_tap.empty()) return {};
   if (port.device.kind->is_steered) {
     return InvalidArgument("port " + port.name + ": kernel: " + port.device.text +
                            " already shares the NIC with the kernel; remove `kernel`");
   }
-  if (!claims->insert("interface " + port.kernel_tap).second) {
+  const auto [first, added] = claims->try_emplace("interface " + port.kernel_tap, port.name);
+  if (!added) {
     return InvalidArgument("port " + port.name + ": kernel: interface " + port.kernel_tap +
-                           " is already in use by another port");
+                           " is already in use by port " + first->second);
   }
   return {};
 }
@@ -273,9 +278,13 @@ Status CheckPortAddresses(const PortConfig& port) {
   const auto refuse = [&](const std::string& what) {
     return InvalidArgument("port " + port.name + ": " + what);
   };
+  std::set<IpAddress> seen;
   for (const IpAddress& address : port.addresses) {
     if (address.IsUnusable()) {
       return refuse("addresses: " + address.ToString() + " is not a usable unicast address");
+    }
+    if (!seen.insert(address).second) {
+      return refuse("addresses: " + address.ToString() + " is there twice; remove one");
     }
   }
   std::set<Family> families;
@@ -309,7 +318,7 @@ Status CheckConfig(const DataplaneConfig& config) {
                            "; remove workers: one worker runs on each core");
   }
   std::set<std::string> names;
-  std::set<std::string> claims;
+  Claims claims;
   size_t addresses = 0;
   for (const PortConfig& port : config.ports) {
     addresses += port.addresses.size();
@@ -323,10 +332,12 @@ Status CheckConfig(const DataplaneConfig& config) {
     }
     RETURN_IF_ERROR(CheckKernelPath(port, &claims));
     const std::string claim = port.device.claim();
-    if (!claim.empty() && !claims.insert(claim).second) {
+    const auto first = claim.empty() ? claims.end() : claims.find(claim);
+    if (first != claims.end()) {
       return InvalidArgument("port " + port.name + ": device " + port.device.text +
-                             " is already in use by another port");
+                             " is already in use by port " + first->second);
     }
+    if (!claim.empty()) claims.emplace(claim, port.name);
     if (port.macs.size() > kMaxPortMacs) {
       return InvalidArgument("port " + port.name + ": more than " + std::to_string(kMaxPortMacs) +
                              " MAC addresses");

@@ -52,6 +52,8 @@ struct DeviceKind {
   uint16_t max_mtu = 65535;  // limits the MTU of all ports of the process
   // Shares its NIC with the kernel through a steering program (frontend_steering.h).
   bool is_steered = false;
+  // Checks before DPDK starts whether the device can be opened. Null: nothing to check.
+  Status (*check)(const DeviceSpec& spec) = nullptr;
   // Checks and prepares the device before DPDK opens it. The result goes to `vdev_arguments`.
   // `port`: the port's name, for messages. Null: no preparation.
   Result<std::string> (*prepare)(const DeviceSpec& spec, const std::string& port,

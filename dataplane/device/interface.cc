@@ -61,6 +61,19 @@ bool ReadInterfaceRunning(const std::string& interface) {
   return result == 0 && (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
+std::string ReadInterfaceDriver(const std::string& interface) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return "";
+  ethtool_drvinfo info = {};
+  info.cmd = ETHTOOL_GDRVINFO;
+  ifreq request = {};
+  interface.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_data = reinterpret_cast<char*>(&info);
+  const int result = ioctl(fd, SIOCETHTOOL, &request);
+  close(fd);
+  return result < 0 ? "" : std::string(info.driver, strnlen(info.driver, sizeof(info.driver)));
+}
+
 InterfaceQueues ReadInterfaceQueues(const std::string& interface) {
   InterfaceQueues queues;
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

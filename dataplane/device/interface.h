@@ -22,6 +22,9 @@ struct InterfaceQueues {
 // 1 of each if the driver does not tell.
 InterfaceQueues ReadInterfaceQueues(const std::string& interface);
 
+// The kernel's driver of the interface, such as "tun" or "veth"; "" if it does not tell.
+std::string ReadInterfaceDriver(const std::string& interface);
+
 // True if the interface is up and has a carrier. False also if it does not exist.
 bool ReadInterfaceRunning(const std::string& interface);
 

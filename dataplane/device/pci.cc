@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "dataplane/device/device.h"
+#include "dataplane/device/pci_device.h"
 
 namespace fairlead {
 namespace {
@@ -21,10 +22,16 @@ bool IsPciAddress(std::string_view text) {
 
 Status Parse(std::string_view text, DeviceSpec* spec) {
   spec->target = text.size() == 7 ? "0000:" + std::string(text) : std::string(text);
+  // As sysfs and DPDK write it.
+  std::transform(spec->target.begin(), spec->target.end(), spec->target.begin(), [](char c) {
+    return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   return {};
 }
 
 std::string Claim(const DeviceSpec& spec) { return "device " + spec.target; }
+
+Status Check(const DeviceSpec& spec) { return CheckPciDevice(spec.target); }
 
 }  // namespace
 
@@ -35,6 +42,7 @@ constinit const DeviceKind kPciDevice = {.syntax = "a PCI address (0000:3b:00.0)
                                          .claim = Claim,
                                          .kernel_interface = KernelInterface::kOfDriver,
                                          .is_pci = true,
-                                         .sets_mtu = true};
+                                         .sets_mtu = true,
+                                         .check = Check};
 
 }  // namespace fairlead

@@ -16,12 +16,13 @@
 namespace fairlead {
 namespace {
 
-uint64_t CountFreeHugepages() {
+// Of all sizes. `which`: "nr_hugepages" or "free_hugepages".
+uint64_t CountHugepages(const char* which) {
   uint64_t count = 0;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/sys/kernel/mm/hugepages", error)) {
     uint64_t pages = 0;
-    std::ifstream(entry.path() / "free_hugepages") >> pages;
+    std::ifstream(entry.path() / which) >> pages;
     count += pages;
   }
   return count;
@@ -81,7 +82,8 @@ Status ExplainFailure(int error) {
 HostFacts ReadHostFacts() {
   HostFacts host;
   host.pid = getpid();
-  host.free_hugepages = CountFreeHugepages();
+  host.hugepages = CountHugepages("nr_hugepages");
+  host.free_hugepages = CountHugepages("free_hugepages");
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) == 0) {

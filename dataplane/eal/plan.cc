@@ -49,6 +49,18 @@ Result<std::string> PlanLcores(const DataplaneConfig& config, const HostFacts& h
   return text;
 }
 
+Status NoHugepages(const HostFacts& host, uint32_t memory_mib) {
+  const uint64_t wanted = host.hugepages + (memory_mib + 1) / 2;
+  return FailedPrecondition(
+      (host.hugepages == 0
+           ? "this host has no hugepages"
+           : "all " + std::to_string(host.hugepages) + " hugepages of this host are in use") +
+      ", and these ports need " + std::to_string(memory_mib) + " MiB of them; run: echo " +
+      std::to_string(wanted) +
+      " > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages; or use ordinary memory: -- "
+      "--no-huge");
+}
+
 bool IsPci(const PortConfig& port) { return port.device.kind->is_pci; }
 
 }  // namespace
@@ -69,11 +81,7 @@ Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t 
     return InvalidArgument(
         "no ports: add one in dataplane.yaml, with --port NAME=DEVICE or with -- --vdev ...");
   }
-  if (!has("--no-huge") && host.free_hugepages == 0) {
-    return FailedPrecondition(
-        "no hugepages are free; reserve some (echo 512 > "
-        "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages) or run without: -- --no-huge");
-  }
+  if (!has("--no-huge") && host.free_hugepages == 0) return NoHugepages(host, memory_mib);
 
   EalPlan plan;
   plan.arguments = {"fairlead-dataplane", "--log-level=*:warning"};

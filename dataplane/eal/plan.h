@@ -16,8 +16,9 @@
 namespace fairlead {
 
 struct HostFacts {
-  std::vector<uint32_t> cpus;   // the CPUs that this process may use, ascending
-  uint64_t free_hugepages = 0;  // all sizes together
+  std::vector<uint32_t> cpus;  // the CPUs that this process may use, ascending
+  uint64_t hugepages = 0;      // all sizes together
+  uint64_t free_hugepages = 0;
   int pid = 0;
 };
 

@@ -12,8 +12,10 @@
 #include <net/if.h>
 #include <spdlog/spdlog.h>
 
+#include "dataplane/device/device_mtu.h"
 #include "dataplane/eal/bootstrap.h"
 #include "dataplane/eal/start_watch.h"
+#include "dataplane/port/vlan_filter.h"
 
 namespace fairlead {
 namespace {
@@ -79,16 +81,18 @@ Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, ui
   if (rte_eth_dev_get_port_by_name(name.c_str(), &port->id) != 0) {
     return PortError(config.name,
                      device.kind->is_pci
-                         ? WithEalError("no poll-mode driver uses " + device.target +
-                                        "; is it bound to vfio-pci (dpdk-devbind.py --status) and "
-                                        "not in use by another process?")
+                         ? WithEalError("DPDK cannot open " + device.target +
+                                        "; check that its driver is installed (librte-net-*), "
+                                        "that all devices of its IOMMU group are bound to "
+                                        "vfio-pci, and that no other process uses it")
                          : "EAL has no device '" + name + "'; create it with -- --vdev=" + name);
   }
   return {};
 }
 
-rte_eth_conf Configuration(const rte_eth_dev_info& info, uint32_t queue_count, uint16_t mtu,
-                           bool set_mtu) {
+// `mtu`: to set on the device; unset: it keeps its own.
+rte_eth_conf Configuration(const rte_eth_dev_info& info, uint32_t queue_count,
+                           std::optional<uint16_t> mtu) {
   rte_eth_conf conf = {};
   const uint64_t wanted_rss =
       RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;  // spreads flows over workers
@@ -96,11 +100,28 @@ rte_eth_conf Configuration(const rte_eth_dev_info& info, uint32_t queue_count, u
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & wanted_rss;
   }
-  conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+  conf.rxmode.offloads =
+      (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) | VlanFilterOffload(info);
   // This offload requires that all buffers come from one pool and have a reference count of 1.
   conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-  if (set_mtu) conf.rxmode.mtu = mtu;
+  if (mtu) conf.rxmode.mtu = *mtu;
   return conf;
+}
+
+// The MTU to set on the device. Unset: its kind of device has none to set.
+std::optional<uint16_t> MtuOfDevice(const PortConfig& config, const rte_eth_dev_info& info,
+                                    uint16_t mtu) {
+  if (!config.device.kind->sets_mtu) return std::nullopt;
+  const DeviceMtu device = DeviceMtuFor(mtu, {info.max_rx_pktlen, info.max_mtu});
+  spdlog::info("port {}: MTU {}; the NIC's is {}, for frames of {} bytes", config.name, mtu,
+               device.mtu, device.frame_bytes);
+  if (mtu > device.most_with_tags) {
+    spdlog::warn(
+        "port {}: with MTU {}, {} ({}) has no space for two VLAN tags, and may drop tagged frames "
+        "of full size; set mtu to {} or less where tags are used",
+        config.name, mtu, config.device.text, info.driver_name, device.most_with_tags);
+  }
+  return device.mtu;
 }
 
 Status CheckQueues(const Port& port, const rte_eth_dev_info& info, uint32_t worker_count) {
@@ -184,7 +205,7 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
   const std::string_view driver = info.driver_name;
   port->has_network = driver != "net_pcap" && driver != "net_null" && driver != "net_ring";
 
-  const rte_eth_conf conf = Configuration(info, worker_count, mtu, config.device.kind->sets_mtu);
+  const rte_eth_conf conf = Configuration(info, worker_count, MtuOfDevice(config, info, mtu));
   const auto queues = static_cast<uint16_t>(worker_count);
   if (rte_eth_dev_configure(port->id, queues, queues, &conf) != 0) {
     return PortError(port->name, WithEalError("cannot configure " + port->device + " with " +
@@ -209,6 +230,7 @@ Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_
   std::vector<MacAddress> macs = config.macs;
   if (macs.empty()) macs.push_back(device_mac);
   OpenFilters(*port, device_mac, macs);
+  PassAllVlans(port->id, port->name, info);
   port->view = PortView::Make(macs[0], std::span(macs).subspan(1), mtu, config.addresses);
   return {};
 }
@@ -299,13 +321,6 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     port.gateway = config.gateway;
     port.announce = config.announce;
     BeginStartStep("opening port " + config.name + " (" + config.device.text + ")");
-    if (!config.device.interface().empty()) {
-      Result<PortClaim> claim = PortClaim::Take(config.device.claim());
-      if (!claim.ok()) {
-        return PortError(config.name, config.device.text + " is " + claim.status().message());
-      }
-      port.claim.emplace(*std::move(claim));
-    }
     ASSIGN_OR_RETURN(const uint16_t mtu, MtuOf(config));
     RETURN_IF_ERROR(Attach(config, index, worker_count, mtu, &port));
     set.ports_.push_back(std::move(port));  // `set` closes it from here on

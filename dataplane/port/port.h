@@ -37,7 +37,6 @@ struct Port {
   std::vector<IpAddress> addresses;
   std::vector<Prefix> ipip_sources;
   std::optional<MacAddress> gateway;
-  std::optional<PortClaim> claim;
   std::optional<FrontendSteering> steering;  // af_xdp: selects the packets that the port gets
   // Buffers in the fill rings. net_af_xdp (22.11) does not free them when it is closed.
   uint32_t kept_buffers = 0;
@@ -62,6 +61,7 @@ class PortSet {
   // Creates, configures and starts every configured port. If none is configured, uses every device
   // that EAL has found. An error message names the port and says what to do. After a failure, ports
   // that were opened are closed.
+  // REQUIRES that this process has claimed the devices (device_claims.h).
   static Result<PortSet> Open(const std::vector<PortConfig>& configs, uint32_t worker_count,
                               rte_mempool* pool);
   ~PortSet() { Close(); }

@@ -8,6 +8,7 @@ const ModeDescriptor kDsrMode = {
     .name = "dsr",
     .decrements_ttl = true,
     .backend_port = BackendPort::kRefused,
+    .needs_on_link = true,
     .describe = [](const ModeTarget&) { return std::string(); },
 };
 

@@ -1,5 +1,7 @@
 #include "lib/mode/mode.h"
 
+#include <vector>
+
 #include "lib/base/check.h"
 
 namespace fairlead {
@@ -29,6 +31,19 @@ std::string ModeNamesWith(const ModeSetting& setting) {
     if (mode->Allows(setting)) names.append(names.empty() ? "" : " or ").append(mode->name);
   }
   return names;
+}
+
+std::string RoutedModeNames() {
+  std::vector<std::string_view> names;
+  for (const ModeDescriptor* mode : Modes()) {
+    if (!mode->needs_on_link) names.push_back(mode->name);
+  }
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i != 0) text += i + 1 == names.size() ? " or " : ", ";
+    text += names[i];
+  }
+  return text;
 }
 
 }  // namespace fairlead

@@ -67,6 +67,9 @@ struct ModeDescriptor {
   BackendPort backend_port = BackendPort::kUnused;
   // The default of the setting gue_port, the tunnel's UDP port. 0: the mode has no such setting.
   uint16_t default_gue_port = 0;
+  // The backend must be a direct neighbour of the balancer: a packet keeps the frontend's address as
+  // its destination, so only the frame's MAC leads it to the backend, and a gateway would return it.
+  bool needs_on_link = false;
   uint32_t allowed_flags = 0;  // ServiceFlags that it allows beside kCommonServiceFlags
   uint32_t slow_flags = 0;     // those of them that exclude a service from the fast path
 
@@ -106,5 +109,7 @@ const ModeDescriptor& ModeOf(ForwardingMode mode);
 std::string ModeNames();
 // The names of those that allow a setting: "gue".
 std::string ModeNamesWith(const ModeSetting& setting);
+// The names of those whose backends may be behind a gateway: "ipip, gue or nat".
+std::string RoutedModeNames();
 
 }  // namespace fairlead

@@ -14,31 +14,27 @@ _CHECKS = {"type": "tcp", "interval": "500ms", "timeout": "450ms", "rise": 1, "f
 
 
 class _Management:
-    """A second interface of the balancer, mgmt0, which is not a port of the dataplane, and its gateway."""
+    """A second interface of the balancer, mgmt0, which is not a port of the dataplane. A host there has _FAR, too."""
 
     def __init__(self, lab):
         self._balancer = lab.balancer.namespace
-        gateway = lab.make_namespace("manager")
-        gateway.ip("link set lo up")
-        self._balancer.ip(f"link add mgmt0 type veth peer name eth0 netns {gateway.name}",
-                          "address add 192.0.2.2/24 dev mgmt0", "link set mgmt0 up")
-        gateway.ip("address add 192.0.2.1/24 dev eth0", "link set eth0 up")
+        manager = lab.make_namespace("manager")
+        manager.ip("link set lo up")
+        self._balancer.ip(f"link add mgmt0 type veth peer name eth0 netns {manager.name}",
+                          "address add 192.0.2.2/24 dev mgmt0", "link set mgmt0 up", "route add 10.9.0.0/24 dev mgmt0")
+        manager.ip("address add 192.0.2.1/24 dev eth0", f"address add {_FAR}/32 dev eth0", "link set eth0 up")
 
-    def default_route(self):
-        self._balancer.ip("route replace default via 192.0.2.1 dev mgmt0")
-
-    def route_by_port(self, destination, gateway):
-        self._balancer.ip(f"route replace {destination} via {gateway} dev eth0")
+    def route_by_port(self, destination):
+        self._balancer.ip(f"route replace {destination} dev eth0")
 
 
 @pytest.fixture
 def managed(build):
-    """A lab with a default route by mgmt0. Backend 4 also has the address _FAR."""
+    """A lab with a route to _FAR by mgmt0. Backend 4 also has that address."""
     with Lab(build, backends=4, extra_vips=[_API4]) as lab:
-        lab.backends[3].namespace.ip(f"address add {_FAR}/32 dev lo")
+        lab.backends[3].namespace.ip(f"address add {_FAR}/32 dev eth0")
         lab.start_backends()
         lab.management = _Management(lab)
-        lab.management.default_route()
         lab.start_dataplane()
         lab.start_control()
         configure(lab, checks=_CHECKS)
@@ -94,7 +90,7 @@ def test_a_backend_behind_a_management_interface_is_left_out_until_a_route_by_th
                f"after the dataplane's restart, {_FAR} is not left out")
     assert set(_all_answered(lab)) == {lab.backends[3].name}
 
-    lab.management.route_by_port(_FAR, lab.backends[3].address4)
+    lab.management.route_by_port(_FAR)
     wait_until(lambda: lab.backends_of("api")[_FAR]["state"] == "healthy" and lab.in_force(), 30,
                lambda: f"{_FAR} is not in use again: {lab.backends_of('api')}")
     figures = lab.start_load(targets=[f"{_API4}:80"], count=50).wait()
@@ -109,7 +105,7 @@ _LEFT_OUT_CODES = {"ipip": "no_tunnel_source", "gue": "no_tunnel_source", "nat":
 @pytest.mark.parametrize("forwarding", _LEFT_OUT_CODES)
 def test_backends_of_a_mode_that_needs_a_port_address_are_left_out_without_one(managed, forwarding):
     lab = managed
-    lab.management.route_by_port(_FAR, lab.backends[3].address4)
+    lab.management.route_by_port(_FAR)
     reply = _add_api(lab, forwarding)
     assert reply["in_force"] is False
     assert reply["backends"][0]["left_out"]["code"] == _LEFT_OUT_CODES[forwarding]
@@ -127,7 +123,7 @@ def _break_api(lab, rng):
     """Makes a random change after which service api cannot be served, or is served again. Returns its kind."""
     kind = rng.choice(["route by port", "route by management", "mode", "repair", "replace"])
     if kind in ("route by port", "repair"):
-        lab.management.route_by_port(_FAR, lab.backends[3].address4)
+        lab.management.route_by_port(_FAR)
     elif kind == "route by management":
         lab.balancer.namespace.run("ip", "route", "del", _FAR, check=False)
     if kind in ("mode", "repair"):

@@ -250,6 +250,7 @@ def test_malformed_http_is_refused_and_delays_no_other_client(lab):
     (["--port", "a=null"], [], "hugepages"),
     (["--port", "a=af_packet:nowhere"], ["--no-huge"], "nowhere"),
     (["--port", "a=teleport:x"], ["--no-huge"], "teleport"),
+    (["--port", "a=ffff:ff:1f.7"], ["--no-huge"], "port a: this host has no PCI device ffff:ff:1f.7"),
     (["--port", "a=null", "--port", "a=null"], ["--no-huge"], "a"),
     (["--port", "a=null", "--snapshot", "/etc/hostname"], ["--no-huge"], "/etc/hostname"),
     (["--port", "a=null", "--snapshot", "/nowhere/image"], ["--no-huge"], "/nowhere/image"),
@@ -276,6 +277,15 @@ def test_a_second_process_on_the_same_sockets_is_refused(lab):
 
 
 @pytest.mark.quick
+def test_a_second_dataplane_on_the_same_interface_is_refused(lab):
+    second = lab.spawn("second", [lab.program("dataplane/fairlead-dataplane"), "--port", "lan=af_packet:eth0",
+                                  "--no-link", "--", "--no-huge", "--no-pci", "-m", "512"], lab.balancer.namespace)
+    assert second.wait(30) == 1
+    assert "port lan: af_packet:eth0 is already in use by another fairlead-dataplane" in second.errors()
+    assert lab.dataplane.running()
+
+
+@pytest.mark.quick
 def test_fairctl_names_the_socket_and_the_daemon_when_fairleadd_does_not_run(bare_lab):
     result = bare_lab.fairctl("status", check=False)
     assert result.returncode == 3
@@ -293,7 +303,8 @@ def test_a_backend_routed_through_a_frontend_gets_no_traffic_and_has_the_reason(
     assert f"its route leads to {lab.vip4}, a frontend: packets would come back in a loop" in added["reason"], added
     figures = lab.start_load(targets=web_targets(lab), count=200).wait()
     assert figures["failed"] == 0, figures["details"]
-    lab.balancer.namespace.ip(f"route replace 192.0.2.0/24 via {lab.backends[0].address4}")
+    lab.backends[0].namespace.ip("address add 192.0.2.7/32 dev eth0")
+    lab.balancer.namespace.ip("route replace 192.0.2.0/24 dev eth0")
 
     def row():
         return lab.control.get("/v1/services/web/backends/192.0.2.7")

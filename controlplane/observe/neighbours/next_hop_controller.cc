@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "controlplane/common/log.h"
+
 namespace fairlead {
 NextHopController::NextHopController(NextHops* next_hops, StatusBoard* board)
     : next_hops_(next_hops), board_(board), view_(std::make_shared<Intent>()) {}
@@ -12,8 +14,20 @@ void NextHopController::Reconcile(const IntentView& view) {
   const IntentDifference difference = Compare(*view_, *view);
   FollowFrontends(difference);
   for (const IntentDifference::Service& service : difference.services) {
+    if (service.after == nullptr) {
+      for (const auto& backend : service.before->backends) Forget(*backend);
+      continue;
+    }
+    const ModeDescriptor& mode = ModeOf(service.after->settings.forwarding);
     for (const BackendDifference& each : CompareBackends(service.before, service.after)) {
-      FollowBackend(each.before, each.after);
+      FollowBackend(mode, each.before, each.after);
+    }
+    if (service.before == nullptr ||
+        service.before->settings.forwarding == service.after->settings.forwarding) {
+      continue;
+    }
+    for (const auto& backend : service.after->backends) {
+      FollowBackend(mode, backend.get(), backend.get());
     }
   }
   if (!difference.services.empty()) FollowClients(*view);
@@ -21,7 +35,7 @@ void NextHopController::Reconcile(const IntentView& view) {
   for (const IpAddress& address : next_hops_->TakeChanged()) {
     const auto backends = backends_.find(address);
     if (backends == backends_.end()) continue;
-    for (const uint32_t id : backends->second) board_->SetNextHop(id, next_hops_->Find(address));
+    for (auto& [id, backend] : backends->second) SetNextHop(address, id, &backend);
   }
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     const IpAddress default_route = UnspecifiedAddress(family);
@@ -64,7 +78,20 @@ void NextHopController::Forget(const BackendIntent& backend) {
   backends_.erase(entry);
 }
 
-void NextHopController::FollowBackend(const BackendIntent* before, const BackendIntent* after) {
+void NextHopController::SetNextHop(const IpAddress& address, uint32_t id, Followed* backend) {
+  board_->SetNextHop(id, next_hops_->FindFor(*backend->mode, address));
+  const bool behind_gateway = next_hops_->IsBehindGateway(*backend->mode, address);
+  if (std::exchange(backend->behind_gateway, behind_gateway) == behind_gateway) return;
+  const BackendStatus* status = board_->Find(id);
+  if (!behind_gateway || status == nullptr) return;
+  Log(LogLevel::kWarning, "backend_not_on_link",
+      {{"service", status->service},
+       {"backend", status->endpoint.ToString()},
+       {"reason", next_hops_->MissingReasonFor(*backend->mode, address)}});
+}
+
+void NextHopController::FollowBackend(const ModeDescriptor& mode, const BackendIntent* before,
+                                      const BackendIntent* after) {
   if (before != nullptr && (after == nullptr || after->id != before->id || after->spec.mac)) {
     Forget(*before);
   }
@@ -75,9 +102,8 @@ void NextHopController::FollowBackend(const BackendIntent* before, const Backend
   }
   const IpAddress& address = spec.endpoint.address;
   next_hops_->Follow(address);
-  if (backends_[address].insert(after->id).second) {
-    board_->SetNextHop(after->id, next_hops_->Find(address));
-  }
+  Followed& backend = backends_[address][after->id];
+  if (std::exchange(backend.mode, &mode) != &mode) SetNextHop(address, after->id, &backend);
 }
 
 void NextHopController::FollowClients(const Intent& intent) {

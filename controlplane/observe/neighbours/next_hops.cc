@@ -87,6 +87,28 @@ std::optional<SnapshotNextHop> NextHops::Find(const IpAddress& address) const {
   return entry == entries_.end() ? std::nullopt : entry->second.next_hop;
 }
 
+bool NextHops::IsBehindGateway(const ModeDescriptor& mode, const IpAddress& address) const {
+  const auto entry = entries_.find(address);
+  return mode.needs_on_link && entry != entries_.end() && entry->second.route.has_value() &&
+         entry->second.route->neighbour != address;
+}
+
+std::optional<SnapshotNextHop> NextHops::FindFor(const ModeDescriptor& mode,
+                                                 const IpAddress& address) const {
+  return IsBehindGateway(mode, address) ? std::nullopt : Find(address);
+}
+
+std::string NextHops::MissingReasonFor(const ModeDescriptor& mode, const IpAddress& address) const {
+  if (!IsBehindGateway(mode, address)) return MissingReason(address);
+  const RouteAnswer& route = *entries_.at(address).route;
+  const Result<LinkAnswer> link = kernel_->FindLink(route.interface_index);
+  return address.ToString() + " is reached through gateway " + route.neighbour.ToString() +
+         (link.ok() ? " on " + link->interface : "") + ", but mode " + std::string(mode.name) +
+         " needs a backend on the same link; give this host an interface or a route that reaches "
+         "it directly, set the backend's mac, or use " +
+         RoutedModeNames();
+}
+
 std::string NextHops::MissingReason(const IpAddress& address) const {
   const auto entry = entries_.find(address);
   if (entry == entries_.end()) {

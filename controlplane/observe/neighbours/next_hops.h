@@ -23,6 +23,7 @@
 
 #include "controlplane/common/event.h"
 #include "controlplane/observe/neighbours/kernel.h"
+#include "lib/mode/mode.h"
 #include "lib/snapshot/builder.h"
 
 namespace fairlead {
@@ -50,9 +51,16 @@ class NextHops {
   // The followed addresses whose next hop is new or has changed since the last call.
   std::set<IpAddress> TakeChanged() { return std::exchange(changed_, {}); }
   std::optional<SnapshotNextHop> Find(const IpAddress& address) const;
+  // As Find(), for a backend of this mode: nullopt also if IsBehindGateway().
+  std::optional<SnapshotNextHop> FindFor(const ModeDescriptor& mode,
+                                         const IpAddress& address) const;
+  // True if the mode needs the backend on-link, but its route leads through a gateway.
+  bool IsBehindGateway(const ModeDescriptor& mode, const IpAddress& address) const;
   // Why Find() returns nullopt: "no route to 10.0.0.11: ..." or "waiting for the MAC of 10.0.0.1 on
   // eth1".
   std::string MissingReason(const IpAddress& address) const;
+  // Why FindFor() returns nullopt. May ask the kernel for the name of an interface.
+  std::string MissingReasonFor(const ModeDescriptor& mode, const IpAddress& address) const;
   // Why packets of this host cannot leave for `address`: "wan0 has no carrier". Empty: they can, or
   // it is not known. Asks the kernel.
   std::string NoWay(const IpAddress& address) const {

@@ -70,6 +70,8 @@ TEST(ParseConfig, RejectsInvalidPortSettings) {
       {"announce: no", "ports[0].announce: 'no' is neither true nor false"},
       {"addresses: [" + ManyAddresses() + "]",
        "port wan: addresses: all ports together have more than 192"},
+      {"addresses: [192.0.2.1, 2001:db8::1, 192.0.2.1]",
+       "port wan: addresses: 192.0.2.1 is there twice; remove one"},
       {"gateways: []", "ports[0].gateways: unknown key"},
   };
   for (const auto& row : rows) {
@@ -79,6 +81,39 @@ TEST(ParseConfig, RejectsInvalidPortSettings) {
   }
   EXPECT_THAT(ParseConfig("limits: {icmp_errors_per_second: -1}", "test").status().message(),
               HasSubstr("limits.icmp_errors_per_second: '-1' is not a number from 0 to 1000000"));
+}
+
+TEST(ParseConfig, RejectsPortsThatWouldShareADevice) {
+  const struct {
+    const char* first;
+    const char* second;
+    const char* message;
+  } rows[] = {
+      {"'0000:3b:00.0'", "'3B:00.0'", "port lan: device 3B:00.0 is already in use by port wan"},
+      {"af_packet:eth1", "af_xdp:eth1",
+       "port lan: device af_xdp:eth1 is already in use by port wan"},
+      {"'3b:00.0', kernel: 'tap:wan0'", "'3b:00.1', kernel: 'tap:wan0'",
+       "port lan: kernel: interface wan0 is already in use by port wan"},
+      {"'3b:00.0', kernel: 'tap:eth1'", "af_packet:eth1",
+       "port lan: device af_packet:eth1 is already in use by port wan"},
+      {"memif:/a", "'memif:/a,id=0'",
+       "port lan: device memif:/a,id=0 is already in use by port wan"},
+  };
+  for (const auto& row : rows) {
+    const std::string text = "ports:\n  - {name: wan, device: " + std::string(row.first) +
+                             "}\n  - {name: lan, device: " + row.second + "}\n";
+    const Result<DataplaneConfig> config = ParseConfig(text, "test");
+    ASSERT_FALSE(config.ok()) << text;
+    EXPECT_THAT(config.status().message(), HasSubstr(row.message)) << text;
+  }
+}
+
+// The address of the host's loopback interface may be the source on every uplink.
+TEST(ParseConfig, AcceptsAnAddressOnSeveralPorts) {
+  EXPECT_TRUE(ParseConfig("ports:\n  - {name: a, device: 'null', addresses: [192.0.2.1]}\n"
+                          "  - {name: b, device: 'null', addresses: [192.0.2.1]}\n",
+                          "test")
+                  .ok());
 }
 
 }  // namespace

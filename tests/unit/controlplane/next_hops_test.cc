@@ -1,16 +1,13 @@
 // Tests next hops with a real kernel: a veth pair, a VLAN and a gateway in a new network namespace.
-// Skipped if the user may not create a namespace.
 #include "controlplane/observe/neighbours/next_hops.h"
 
-#include <sched.h>
-
 #include <cstdlib>
-#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 
 #include "controlplane/common/log.h"
+#include "tests/unit/controlplane/own_namespace.h"
 #include "tests/unit/controlplane/support.h"
 
 namespace fairlead {
@@ -18,43 +15,13 @@ namespace {
 
 using testing::HasSubstr;
 
-class NextHopsTest : public testing::Test {
+class NextHopsTest : public testing::Test, protected OwnNamespace {
  protected:
-  // Runs `body` in a thread with its own namespace, so that other tests keep theirs.
-  void InNamespace(const std::function<void()>& body) {
-    std::thread thread([&] {
-      if (::unshare(CLONE_NEWNET) != 0) {
-        missing_ = "this user may not create a network namespace";
-      } else {
-        body();
-      }
-    });
-    thread.join();
-    if (!missing_.empty()) GTEST_SKIP() << missing_;
-  }
-
-  static void Ip(const std::string& arguments) {
-    EXPECT_EQ(std::system(("ip " + arguments).c_str()), 0) << arguments;
-  }
-
-  static std::string Output(const std::string& command) {
-    std::string text;
-    FILE* pipe = ::popen(command.c_str(), "r");
-    for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) {
-      text.push_back(static_cast<char>(c));
-    }
-    ::pclose(pipe);
-    return text;
-  }
-
   // left has 10.0.0.1/24. right has no address and answers nothing, so the test alone decides which
   // neighbours exist.
   static void MakePair() {
     ASSERT_TRUE(ConfigureLog("text", "off").ok());
-    Ip("link add left type veth peer name right");
-    Ip("link set left up");
-    Ip("link set right up");
-    Ip("address add 10.0.0.1/24 dev left");
+    MakeVethPair();
   }
 
   template <typename Condition>
@@ -65,8 +32,6 @@ class NextHopsTest : public testing::Test {
     }
     return done();
   }
-
-  std::string missing_;  // why the test cannot run
 };
 
 const IpAddress kBackend = *IpAddress::Parse("10.0.0.11");

@@ -54,7 +54,7 @@ TEST(ParseDevice, ReadsEachKindOfDevice) {
     const char* arguments;
   } rows[] = {
       {"3b:00.1", &kPciDevice, "0000:3b:00.1", "", "device 0000:3b:00.1", "0000:3b:00.1", ""},
-      {"0001:3B:00.1", &kPciDevice, "0001:3B:00.1", "", "device 0001:3B:00.1", "0001:3B:00.1", ""},
+      {"0001:3B:00.1", &kPciDevice, "0001:3b:00.1", "", "device 0001:3b:00.1", "0001:3b:00.1", ""},
       {"af_xdp:eth1", &kAfXdpDevice, "eth1", "eth1", "interface eth1", "net_af_xdp_fl3",
        "iface=eth1,queue_count=2,xdp_prog=/p.o"},
       {"af_packet:eth1", &kAfPacketDevice, "eth1", "eth1", "interface eth1", "net_af_packet_fl3",

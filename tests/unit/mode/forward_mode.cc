@@ -9,6 +9,7 @@ extern const ModeDescriptor kForwardMode;
 const ModeDescriptor kForwardMode = {
     .name = "forward",
     .backend_port = BackendPort::kRefused,
+    .needs_on_link = true,
     .describe =
         [](const ModeTarget& target) {
           return " Forwarded to " + target.backend.ToString() + " as it is.";

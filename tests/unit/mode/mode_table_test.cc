@@ -50,6 +50,11 @@ TEST_P(EachMode, HasOverheadAndKeepsTheTtlIfItIsATunnel) {
   EXPECT_FALSE(mode().is_tunnel() && mode().decrements_ttl);
 }
 
+// A packet whose outermost destination stays the frontend's address cannot be routed to the backend.
+TEST_P(EachMode, NeedsTheBackendOnLinkIfNoAddressLeadsToIt) {
+  EXPECT_EQ(mode().needs_on_link, !mode().is_tunnel() && !mode().rewrites_destination());
+}
+
 TEST_P(EachMode, AllowsOnlyFlagsThatAreSettings) {
   uint32_t settings = 0;
   for (const ModeSetting& setting : kModeSettings) {

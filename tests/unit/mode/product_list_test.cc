@@ -10,6 +10,10 @@ namespace {
 
 TEST(ProductModes, AreDsrIpipGueAndNat) { EXPECT_EQ(ModeNames(), "dsr | ipip | gue | nat"); }
 
+TEST(ProductModes, ReachBackendsBehindAGatewayExceptDsr) {
+  EXPECT_EQ(RoutedModeNames(), "ipip, gue or nat");
+}
+
 TEST(ProductModes, DoNotIncludeTheModeOfATest) {
   EXPECT_EQ(FindMode(4), nullptr);
   const auto service = ServiceFromJson(nlohmann::json::parse(
