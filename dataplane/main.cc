@@ -4,18 +4,21 @@
 //   lcores 1..N             Worker::Run
 //
 // Only this file exits. Status 0: a clean end, with one JSON line of counters on stdout. Status 1:
-// an error, with one sentence on stderr.
+// an error, with one sentence on stderr. --check has its own (restart_check.h).
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_random.h>
 #include <signal.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <future>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +35,7 @@
 #include "dataplane/manage/image_file.h"
 #include "dataplane/manage/link_server.h"
 #include "dataplane/manage/manager.h"
+#include "dataplane/manage/restart_check.h"
 #include "dataplane/manage/state_files.h"
 #include "dataplane/manage/telemetry.h"
 #include "dataplane/port/announcements.h"
@@ -128,8 +132,10 @@ class Dataplane {
   Dataplane(const Options& options, uint64_t fragment_seed)
       : options_(options), fragments_(kFragmentedDatagrams, fragment_seed) {}
 
-  // `state_files`: where flows and slot states outlive the process; unset = nowhere.
-  Status SetUp(uint16_t largest_mtu, const std::optional<StateFiles>& state_files) {
+  // `state_files`: where flows and slot states outlive the process; unset = nowhere. `flows`: from
+  // BeginOpenFlows.
+  Status SetUp(uint16_t largest_mtu, const std::optional<StateFiles>& state_files,
+               std::future<Result<Flows>> flows) {
     const DataplaneConfig& config = options_.config;
     ASSIGN_OR_RETURN(lcores_, WorkerLcores(config));
     const auto worker_count = static_cast<uint32_t>(lcores_.size());
@@ -142,7 +148,10 @@ class Dataplane {
     announcements_.emplace(ports_->ports(), config.announcements_per_second,
                            management_frames_.get());
     links_.emplace(ports_->ports(), [this](uint16_t index) { announcements_->LinkUp(index); });
-    RETURN_IF_ERROR(SetUpFlows(state_files));
+    if (state_files) slot_files_.emplace(state_files->slots, state_files->flows.epoch);
+    BeginStartStep("opening the flow table");
+    ASSIGN_OR_RETURN(Flows opened, flows.get());
+    flows_.emplace(std::move(opened));
     ASSIGN_OR_RETURN(rcu_, RcuState::Create(worker_count));
     FillShared();
     for (uint32_t index = 0; index < worker_count; ++index) {
@@ -186,10 +195,11 @@ class Dataplane {
     };
     environment.port_stats = [this] { return AllPortStats(); };
     if (slot_files_) SetUpSlotFiles(&environment);
-    environment.flows = &*flows_;
-    environment.flow_memory = &*flow_memory_;
+    environment.flows = &flows_->table;
+    environment.flow_memory = &flows_->memory;
+    environment.records_taken_over = flows_->records_taken_over;
     environment.publisher.make_flow_table = [this] {
-      return MakeFlowsPresent(options_.config.flow_records, &*flow_memory_);
+      return MakeFlowsPresent(options_.config.flow_records, &flows_->memory);
     };
     for (const auto& worker : workers_) environment.workers.push_back(&worker->counters());
     environment.now_tick = [this] {
@@ -237,17 +247,6 @@ class Dataplane {
   size_t worker_count() const { return workers_.size(); }
 
  private:
-  Status SetUpFlows(const std::optional<StateFiles>& state_files) {
-    const size_t bytes = FlowTable::BytesNeeded(options_.config.flow_records);
-    ASSIGN_OR_RETURN(FlowMemory memory, state_files ? FlowMemory::Open(state_files->flows, bytes)
-                                                    : FlowMemory::Allocate(bytes));
-    flow_memory_.emplace(std::move(memory));
-    if (state_files) slot_files_.emplace(state_files->slots, state_files->flows.epoch);
-    ASSIGN_OR_RETURN(FlowTable table, OpenFlowTable(options_.config.flow_records, &*flow_memory_));
-    flows_.emplace(table);
-    return {};
-  }
-
   // Restores and saves slot states, which are beside the flow records. They tell which slots have
   // flows that are older than a change.
   void SetUpSlotFiles(Manager::Environment* environment) {
@@ -267,7 +266,7 @@ class Dataplane {
   }
 
   void FillShared() {
-    shared_.flows = &*flows_;
+    shared_.flows = &flows_->table;
     shared_.fragments = &fragments_;
     shared_.pool = pool_.get();
     shared_.ports = ports_->Views();
@@ -326,9 +325,8 @@ class Dataplane {
   std::unique_ptr<ManagementFrames> management_frames_;
   std::optional<Announcements> announcements_;
   std::optional<PortLinks> links_;
-  std::optional<FlowMemory> flow_memory_;
   std::optional<SlotFiles> slot_files_;
-  std::optional<FlowTable> flows_;
+  std::optional<Flows> flows_;
   FragmentMap fragments_;
   std::unique_ptr<RcuState> rcu_;
   WorkerShared shared_;
@@ -372,6 +370,19 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
   return {};
 }
 
+// Opens the flow table. Taking over a large one takes long, so that begins now, in a thread of its
+// own. Any other table is opened when get() is called: a start that fails must not replace what an
+// earlier process has left.
+std::future<Result<Flows>> BeginOpenFlows(uint64_t records,
+                                          const std::optional<StateFiles>& state_files) {
+  std::optional<FlowMemory::Place> place;
+  if (state_files) place = state_files->flows;
+  const bool takes_over =
+      place && FlowMemory::Look(*place, FlowTable::BytesNeeded(records)).has_usable_table();
+  return std::async(takes_over ? std::launch::async : std::launch::deferred,
+                    [records, place] { return OpenFlows(records, place); });
+}
+
 Status Run(const Options& options) {
   ASSIGN_OR_RETURN(const int signal_fd, CatchSignals());
   std::optional<StartWatch> start_watch(signal_fd);
@@ -393,13 +404,40 @@ Status Run(const Options& options) {
       const EalPlan plan,
       PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
   ASSIGN_OR_RETURN(const std::vector<PortClaim> claims, ClaimDevices(options.config.ports));
+  std::future<Result<Flows>> flows = BeginOpenFlows(options.config.flow_records, state_files);
   BeginStartStep("starting DPDK");
   ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan));
   Dataplane dataplane(options, FragmentSeed(options, image));
-  RETURN_IF_ERROR(dataplane.SetUp(largest_mtu, state_files));
+  RETURN_IF_ERROR(dataplane.SetUp(largest_mtu, state_files, std::move(flows)));
   PassEalLogOn(options.verbose);
   return Operate(options, std::move(image), std::move(last_path), std::move(link), signal_fd,
                  &start_watch, &dataplane);
+}
+
+// Fails if a start would fail, as far as one can tell while another dataplane has the ports, the
+// CPUs and the hugepages. The CPUs of its unit may be others than this process's.
+Status CheckStart(const Options& options) {
+  ASSIGN_OR_RETURN(const uint16_t largest_mtu, LargestMtu(options.config.ports));
+  HostFacts host;
+  host.cpus.resize(static_cast<size_t>(std::max(sysconf(_SC_NPROCESSORS_CONF), 1L)));
+  std::iota(host.cpus.begin(), host.cpus.end(), 0);
+  host.free_hugepages = 1;
+  return PlanEal(options, host, largest_mtu).status();
+}
+
+// --check. Returns the exit status.
+int Check(const Options& options) {
+  const auto state_files =
+      options.link_path ? std::optional(StateFiles::Beside(*options.link_path)) : std::nullopt;
+  const Status start = CheckStart(options);
+  const Result<RestartCheck> check = start.ok() ? CheckRestart(options, state_files) : start;
+  if (!check.ok()) {
+    if (options.json) std::printf("%s\n", CheckErrorJson(check.status()).c_str());
+    std::fprintf(stderr, "fairlead-dataplane: %s\n", check.status().message().c_str());
+    return EX_CONFIG;
+  }
+  std::fputs(options.json ? (CheckJson(*check) + "\n").c_str() : CheckText(*check).c_str(), stdout);
+  return check->LosesState() ? kCheckLoses : kCheckTakesOver;
 }
 
 }  // namespace
@@ -409,6 +447,7 @@ int main(int argc, char** argv) {
   const fairlead::ParsedOptions parsed = fairlead::ParseOptions(argc, argv);
   if (!parsed.options) return parsed.exit_status;
   fairlead::SetUpLog(parsed.options->verbose);
+  if (parsed.options->check) return fairlead::Check(*parsed.options);
   const fairlead::Status status = fairlead::Run(*parsed.options);
   if (status.ok()) return 0;
   std::fprintf(stderr, "fairlead-dataplane: %s\n", status.message().c_str());

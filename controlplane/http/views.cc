@@ -388,10 +388,17 @@ Json StatusView(const Api& api) {
                     {"pid", connected ? publisher.link().hello().pid : 0},
                     {"workers", connected ? publisher.link().hello().worker_count : 0},
                     {"release", nullptr},
+                    {"started_at", nullptr},
+                    {"records_taken_over", nullptr},
                     {"unsupported", UnsupportedJson(api.board->dataplane())},
                     {"applied_us", publisher.applied_us()},
                     {"error", publisher.error()}};
   if (connected) dataplane["release"] = ReleaseOf(publisher.link());
+  if (const std::optional<int64_t> started_ms = publisher.dataplane_started_ms();
+      connected && started_ms) {
+    dataplane["started_at"] = FormatRfc3339(*started_ms);
+    dataplane["records_taken_over"] = publisher.link().hello().records_taken_over;
+  }
   const IntentView view = api.log->View();
   const ConditionCounts::Counts& counts = api.conditions->Of(view);
   Json backends = Json::object();

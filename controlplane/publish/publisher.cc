@@ -139,6 +139,10 @@ void Publisher::UpdateBoard() {
 void Publisher::OnConnect(const HelloMessage& hello) {
   CountCrashes(hello);
   dataplane_addresses_ = hello.own_addresses;
+  const int64_t now_ms = parts_.clock->WallMs();
+  const auto running_ms = static_cast<int64_t>(hello.running_us / 1000);
+  dataplane_started_ms_.reset();
+  if (hello.running_us != 0 && running_ms <= now_ms) dataplane_started_ms_ = now_ms - running_ms;
   CheckStore(hello);
   // No snapshot has a generation of kMaxGeneration or more, so such a value sets no lower limit.
   lowest_generation_ = hello.generation < kMaxGeneration ? hello.generation + 1 : 0;

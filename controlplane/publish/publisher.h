@@ -91,6 +91,9 @@ class Publisher {
   const LinkClient& link() const { return link_; }
   uint64_t in_force_generation() const { return in_force_generation_; }
   uint64_t applied_us() const { return applied_us_; }
+  // When the workers of the dataplane that connected last were started, in milliseconds since 1970.
+  // Unset if it does not tell.
+  std::optional<int64_t> dataplane_started_ms() const { return dataplane_started_ms_; }
   // Why the dataplane does not have the present state in force; empty if there is no error.
   const std::string& error() const { return error_.empty() ? link_.error() : error_; }
   // The last statistics. Null before the first answer.
@@ -155,6 +158,7 @@ class Publisher {
   uint64_t session_ = 0;  // counts connections
   uint64_t applied_us_ = 0;
   std::vector<IpAddress> dataplane_addresses_;  // of its ports
+  std::optional<int64_t> dataplane_started_ms_;
   // The dataplane that has not answered the last image yet; 0: none.
   uint64_t publishing_instance_ = 0;
   uint64_t publishing_change_id_ = 0;

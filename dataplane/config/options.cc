@@ -1,5 +1,7 @@
 #include "dataplane/config/options.h"
 
+#include <sysexits.h>
+
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -31,6 +33,8 @@ struct RawOptions {
   bool no_link = false;
   std::string idle_exit;
   bool verbose = false;
+  bool check = false;
+  bool json = false;
 };
 
 void Declare(CLI::App* app, RawOptions* raw) {
@@ -60,6 +64,11 @@ void Declare(CLI::App* app, RawOptions* raw) {
   app->add_option("--exit-when-idle", raw->idle_exit,
                   "exit when no packet has arrived for this time, such as 500ms");
   app->add_flag("--verbose", raw->verbose, "log more, including DPDK's warnings");
+  CLI::Option* const check = app->add_flag(
+      "--check", raw->check,
+      "do not start; say what a start with these options would take over from the dataplane that "
+      "runs now. Exit status: 0 all of it, 1 something would be lost, 78 the start would fail");
+  app->add_flag("--json", raw->json, "print the result of --check as JSON")->needs(check);
   app->set_version_flag("--version", kVersion);
   app->footer("Arguments after -- go to DPDK's EAL: -- --no-huge --no-pci --vdev net_pcap0,...");
 }
@@ -157,6 +166,8 @@ Result<Options> Resolve(const RawOptions& raw) {
     options.link_path = kDefaultLinkPath;
   }
   options.verbose = raw.verbose;
+  options.check = raw.check;
+  options.json = raw.json;
   return options;
 }
 
@@ -180,6 +191,11 @@ ParsedOptions ParseOptions(int argc, char** argv) {
   char** const separator = std::find_if(
       argv, end, [](const char* argument) { return std::string_view(argument) == "--"; });
 
+  // A command line that this release does not know is an answer to --check as well.
+  const bool checks = std::find_if(argv, separator, [](const char* argument) {
+                        return std::string_view(argument) == "--check";
+                      }) != separator;
+  const int failed = checks ? EX_CONFIG : 1;
   CLI::App app("Forwards packets to backends according to the snapshot.", "fairlead-dataplane");
   RawOptions raw;
   Declare(&app, &raw);
@@ -188,12 +204,12 @@ ParsedOptions ParseOptions(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
     std::cerr << "fairlead-dataplane: " << error.what() << " (--help lists the options)\n";
-    return {std::nullopt, 1};
+    return {std::nullopt, failed};
   }
   Result<Options> options = Resolve(raw);
   if (!options.ok()) {
     std::cerr << "fairlead-dataplane: " << options.status().message() << "\n";
-    return {std::nullopt, 1};
+    return {std::nullopt, failed};
   }
   if (separator != end) options->eal_arguments.assign(separator + 1, end);
   return {*std::move(options), 0};

@@ -17,6 +17,8 @@ struct Options {
   std::optional<std::string> link_path;  // unset = no link
   std::optional<uint32_t> idle_exit_ms;  // --exit-when-idle
   bool verbose = false;
+  bool check = false;                      // --check: only say what a start would take over
+  bool json = false;                       // --json: say it in JSON
   std::vector<std::string> eal_arguments;  // the arguments after "--"
 };
 

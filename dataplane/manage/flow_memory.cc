@@ -52,6 +52,33 @@ std::optional<HugeMount> FindHugeMount() {
 
 size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+// The length of a file with a table of `table_bytes`, in the file system of `fd`.
+size_t FileBytes(int fd, size_t table_bytes) {
+  struct statfs info = {};
+  const size_t page_bytes =
+      fstatfs(fd, &info) == 0 ? static_cast<size_t>(info.f_bsize) : kTableOffset;
+  return RoundUp(kTableOffset + table_bytes, page_bytes);
+}
+
+// Where a table may be, the best place first.
+std::vector<std::string> PathsOf(const FlowMemory::Place& place) {
+  std::vector<std::string> paths;
+  if (const std::optional<HugeMount> huge = FindHugeMount()) {
+    paths.push_back(huge->folder + "/" + place.huge_name);
+  }
+  paths.push_back(place.folder + "/" + place.name);
+  return paths;
+}
+
+// Maps the pages that exist already. A read maps 16 of them at a time (the kernel's default of
+// fault_around_bytes), and other threads can map memory meanwhile, as DPDK's start does all the
+// time. Populate would prevent that until it has mapped everything.
+void MapExisting(std::span<const std::byte> memory) {
+  for (size_t at = 0; at < memory.size(); at += kTableOffset) {
+    static_cast<void>(*static_cast<const volatile std::byte*>(&memory[at]));
+  }
+}
+
 // Maps every page for writing. The content does not change.
 Status Populate(std::span<std::byte> memory) {
   if (madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE) == 0) return {};
@@ -134,31 +161,44 @@ Result<FlowMemory> FlowMemory::Allocate(size_t bytes) {
   return FlowMemory({static_cast<std::byte*>(memory), bytes}, 0, bytes);
 }
 
-// Why this process cannot take over the table in `file`; empty if it can.
-std::string FlowMemory::DefectOf(const File& file, uint64_t epoch, size_t size) {
+// Why a process cannot take over the table in a file; `text` is empty if it can.
+struct FlowMemory::Defect {
+  std::string text = {};
+  bool is_new = false;     // no process has needed the table yet
+  bool has_table = false;  // of any size
+};
+
+FlowMemory::Defect FlowMemory::DefectOf(int fd, size_t file_bytes, uint64_t epoch,
+                                        size_t table_bytes) {
   Header header;
-  if (file.size() != size) return "had another size";
-  if (pread(file.fd(), &header, sizeof(header), 0) != sizeof(header)) return "cannot be read";
+  const bool same_size = file_bytes == FileBytes(fd, table_bytes);
+  if (pread(fd, &header, sizeof(header), 0) != sizeof(header)) {
+    return {.text = same_size ? "cannot be read" : "had another size"};
+  }
   if (header.magic != kMagic) {
-    is_new_ = header.magic == 0;  // no process has needed the table yet
-    return is_new_ ? "is new" : "is damaged: wrong magic number";
+    const bool is_new = header.magic == 0;
+    if (!same_size) return {.text = "had another size", .is_new = is_new};
+    return {.text = is_new ? "is new" : "is damaged: wrong magic number", .is_new = is_new};
   }
   if (header.layout_version != kLayoutVersion) {
-    return "has layout version " + std::to_string(header.layout_version) + ", not " +
-           std::to_string(kLayoutVersion);
+    return {.text = "has layout version " + std::to_string(header.layout_version) + ", not " +
+                    std::to_string(kLayoutVersion)};
   }
-  if (header.epoch != epoch) return "is older than the host's last boot";
-  if (header.table_bytes != table_bytes_) return "contains a table of another size";
-  return "";
+  const bool has_table = file_bytes > kTableOffset;
+  if (header.epoch != epoch) {
+    return {.text = "is older than the host's last boot", .has_table = has_table};
+  }
+  if (!same_size) return {.text = "had another size", .has_table = has_table};
+  if (header.table_bytes != table_bytes) {
+    return {.text = "contains a table of another size", .has_table = has_table};
+  }
+  return {.has_table = true};
 }
 
 // Maps the table in `file`, or an empty one of `bytes` unless `only_existing`.
 Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t epoch,
                                    size_t bytes, bool only_existing) {
-  struct statfs info = {};
-  const size_t page_bytes =
-      fstatfs(file->fd(), &info) == 0 ? static_cast<size_t>(info.f_bsize) : kTableOffset;
-  const size_t size = RoundUp(kTableOffset + bytes, page_bytes);
+  const size_t size = FileBytes(file->fd(), bytes);
   FlowMemory mapped({}, kTableOffset, bytes);
   mapped.epoch_ = epoch;
   mapped.path_ = path;
@@ -166,9 +206,10 @@ Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t
     mapped.is_new_ = true;
     mapped.placement_reason_ = path + " is new";
   } else {
-    const std::string defect = mapped.DefectOf(*file, epoch, size);
-    mapped.has_table_ = defect.empty();
-    mapped.placement_reason_ = defect.empty() ? path : path + " " + defect;
+    const Defect defect = DefectOf(file->fd(), file->size(), epoch, bytes);
+    mapped.is_new_ = defect.is_new;
+    mapped.has_table_ = defect.text.empty();
+    mapped.placement_reason_ = defect.text.empty() ? path : path + " " + defect.text;
   }
   if (only_existing && !mapped.has_table_) return FailedPrecondition(mapped.placement_reason_);
   if (!mapped.has_table_) {
@@ -190,11 +231,7 @@ Result<FlowMemory> FlowMemory::Map(File* file, const std::string& path, uint64_t
 }
 
 Result<FlowMemory> FlowMemory::Open(const Place& place, size_t bytes) {
-  std::vector<std::string> paths;
-  if (const std::optional<HugeMount> huge = FindHugeMount()) {
-    paths.push_back(huge->folder + "/" + place.huge_name);
-  }
-  paths.push_back(place.folder + "/" + place.name);
+  const std::vector<std::string> paths = PathsOf(place);
   // First looks for an existing file in all places, then creates a new one in the best place.
   std::string reasons;
   for (const bool only_existing : {true, false}) {
@@ -217,6 +254,42 @@ Result<FlowMemory> FlowMemory::Open(const Place& place, size_t bytes) {
   return memory;
 }
 
+FlowMemory::Glance FlowMemory::LookAt(const std::string& path, uint64_t epoch, size_t bytes) {
+  Glance glance;
+  const Result<UniqueFd> file = OpenOwnFile(path, O_RDONLY);
+  if (!file.ok()) {
+    if (file.status().code() == ErrorCode::kNotFound) return glance;
+    glance.path_ = path;
+    glance.defect_ = "cannot be used: " + file.status().message();
+    return glance;
+  }
+  struct stat info = {};
+  if (fstat(file->get(), &info) != 0 || info.st_size == 0) return glance;
+  const auto file_bytes = static_cast<size_t>(info.st_size);
+  const Defect defect = DefectOf(file->get(), file_bytes, epoch, bytes);
+  if (defect.is_new) return glance;
+  glance.path_ = path;
+  glance.defect_ = defect.text;
+  // Every page of a finished table was allocated, so reading it allocates none.
+  if (!defect.has_table) return glance;
+  void* const memory = mmap(nullptr, file_bytes, PROT_READ, MAP_SHARED, file->get(), 0);
+  if (memory == MAP_FAILED) return glance;
+  glance.mapping_ = {static_cast<const std::byte*>(memory), file_bytes};
+  glance.offset_ = kTableOffset;
+  return glance;
+}
+
+FlowMemory::Glance FlowMemory::Look(const Place& place, size_t bytes) {
+  Glance first;
+  for (const std::string& path : PathsOf(place)) {
+    Glance glance = LookAt(path, place.epoch, bytes);
+    if (glance.path().empty()) continue;
+    if (glance.defect().empty()) return glance;
+    if (first.path().empty()) first = std::move(glance);
+  }
+  return first;
+}
+
 Status FlowMemory::MakePresent() {
   if (is_present_) return {};
   if (!path_.empty()) {
@@ -229,6 +302,7 @@ Status FlowMemory::MakePresent() {
     // A tmpfs with huge=advise gives posix_fallocate small pages, whatever advice the mapping has.
     // This merges them into huge pages (Linux 6.1). It fails in a folder without huge pages.
     madvise(mapping_.data(), mapping_.size(), MADV_COLLAPSE);
+    if (has_table_ && !path_.empty()) MapExisting(mapping_);
   }
   RETURN_IF_ERROR(Populate(mapping_));
   is_present_ = true;
@@ -267,6 +341,21 @@ FlowMemory::FlowMemory(FlowMemory&& other) noexcept
       fd_(std::exchange(other.fd_, -1)),
       path_(std::move(other.path_)),
       placement_reason_(std::move(other.placement_reason_)) {}
+
+FlowMemory::Glance::~Glance() {
+  if (mapping_.empty()) return;
+  munmap(const_cast<std::byte*>(mapping_.data()), mapping_.size());
+}
+
+FlowMemory::Glance::Glance(Glance&& other) noexcept { *this = std::move(other); }
+
+FlowMemory::Glance& FlowMemory::Glance::operator=(Glance&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(defect_, other.defect_);
+  std::swap(mapping_, other.mapping_);
+  std::swap(offset_, other.offset_);
+  return *this;
+}
 
 FlowMemory::~FlowMemory() {
   if (!mapping_.empty()) munmap(mapping_.data(), mapping_.size());

@@ -41,6 +41,11 @@ class FlowMemory {
   // A file mapping at `place`, else private memory. Fails only if there is neither.
   static Result<FlowMemory> Open(const Place& place, size_t bytes);
 
+  // The table at `place` as Open(place, bytes) would find it, mapped for reading. The process that
+  // uses it may be running: nothing is locked or changed.
+  class Glance;
+  static Glance Look(const Place& place, size_t bytes);
+
   ~FlowMemory();
   FlowMemory(FlowMemory&& other) noexcept;
   FlowMemory& operator=(FlowMemory&&) = delete;
@@ -70,11 +75,13 @@ class FlowMemory {
  private:
   struct Header;
   class File;
+  struct Defect;
   FlowMemory(std::span<std::byte> mapping, size_t offset, size_t table_bytes)
       : mapping_(mapping), offset_(offset), table_bytes_(table_bytes) {}
   static Result<FlowMemory> Map(File* file, const std::string& path, uint64_t epoch, size_t bytes,
                                 bool only_existing);
-  std::string DefectOf(const File& file, uint64_t epoch, size_t size);
+  static Defect DefectOf(int fd, size_t file_bytes, uint64_t epoch, size_t table_bytes);
+  static Glance LookAt(const std::string& path, uint64_t epoch, size_t bytes);
   Status GoPrivate(const std::string& why);
 
   std::span<std::byte> mapping_;
@@ -87,6 +94,31 @@ class FlowMemory {
   int fd_ = -1;  // holds the file's lock
   std::string path_;
   std::string placement_reason_;
+};
+
+class FlowMemory::Glance {
+ public:
+  Glance() = default;
+  ~Glance();
+  Glance(Glance&& other) noexcept;
+  Glance& operator=(Glance&& other) noexcept;
+  Glance(const Glance&) = delete;
+  Glance& operator=(const Glance&) = delete;
+
+  // Empty: no process has left a table, or a file that no process has needed yet.
+  const std::string& path() const { return path_; }
+  // Why Open would not take the table over, such as "had another size". Empty: it would.
+  const std::string& defect() const { return defect_; }
+  bool has_usable_table() const { return !path_.empty() && defect_.empty(); }
+  // The table, also one of another size. Empty if it cannot be read.
+  std::span<const std::byte> bytes() const { return mapping_.subspan(offset_); }
+
+ private:
+  friend class FlowMemory;
+  std::string path_;
+  std::string defect_;
+  std::span<const std::byte> mapping_;
+  size_t offset_ = 0;
 };
 
 }  // namespace fairlead

@@ -61,6 +61,7 @@ Manager::Manager(Environment environment)
       publisher_(environment_.publisher),
       sweeper_(environment_.flows),
       started_(SteadyClock::now()),
+      running_since_(started_),
       swept_(started_),
       next_sweep_(started_ + kSweepPeriod) {}
 
@@ -126,6 +127,7 @@ void Manager::SaveImage() {
 }
 
 void Manager::Run(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
+  running_since_ = SteadyClock::now();
   while (true) {
     try {
       RunLoop(signal_fd, idle_exit_ms);
@@ -206,6 +208,10 @@ HelloMessage Manager::Hello() {
   hello.worker_count = static_cast<uint32_t>(environment_.workers.size());
   hello.flow_records = environment_.flows->capacity_records();
   hello.release = FAIRLEAD_VERSION;
+  const auto running = SteadyClock::now() - running_since_;
+  hello.running_us = static_cast<uint64_t>(
+      std::max<int64_t>(1, std::chrono::ceil<std::chrono::microseconds>(running).count()));
+  hello.records_taken_over = environment_.records_taken_over;
   for (const EgressPort& port : environment_.publisher.ports) {
     hello.own_addresses.insert(hello.own_addresses.end(), port.addresses.begin(),
                                port.addresses.end());

@@ -26,6 +26,7 @@ class Manager final : public LinkHandler {
     TablePublisher::Environment publisher;
     FlowTable* flows;
     const FlowMemory* flow_memory = nullptr;  // memory of `flows`; null: it is always present
+    uint64_t records_taken_over = 0;          // in `flows`, at the start
     std::vector<const WorkerCounters*> workers;
     std::function<uint32_t()> now_tick;  // the workers' coarse clock
     // For how many milliseconds all workers have polled empty.
@@ -56,7 +57,8 @@ class Manager final : public LinkHandler {
   void SaveImage();
 
   // Runs until `signal_fd` (a signalfd) is readable, or all workers have polled empty for
-  // `idle_exit_ms`.
+  // `idle_exit_ms`. REQUIRES that the workers were started just now: Hello tells for how long they
+  // have been running.
   void Run(int signal_fd, std::optional<uint32_t> idle_exit_ms);
 
   // Any thread. Calls `visit` with all counters and their tables (null: none). The tables stay in
@@ -109,8 +111,9 @@ class Manager final : public LinkHandler {
   SteadyClock::time_point save_due_;
   SteadyClock::time_point save_latest_;
   SteadyClock::time_point started_;
-  SteadyClock::time_point swept_;       // when the last sweep ended
-  SteadyClock::time_point next_sweep_;  // when the next sweep begins
+  SteadyClock::time_point running_since_;  // when Run() was called
+  SteadyClock::time_point swept_;          // when the last sweep ended
+  SteadyClock::time_point next_sweep_;     // when the next sweep begins
   SteadyClock::time_point next_second_;
 };
 

@@ -77,6 +77,24 @@ Result<SavedSlots> SlotFiles::Read(const std::string& path) const {
   return saved;
 }
 
+SlotFiles::Contents SlotFiles::Look() const {
+  Contents contents;
+  const Result<std::vector<std::string>> paths = List();
+  if (!paths.ok()) {
+    contents.unusable.push_back({directory_, paths.status().message()});
+    return contents;
+  }
+  for (const std::string& path : *paths) {
+    Result<SavedSlots> saved = Read(path);
+    if (saved.ok()) {
+      contents.saved.push_back(*std::move(saved));
+    } else if (saved.status().code() != ErrorCode::kNotFound) {  // else it was removed just now
+      contents.unusable.push_back({path, saved.status().message()});
+    }
+  }
+  return contents;
+}
+
 void SlotFiles::Remove(const std::string& path) {
   std::error_code ignored;
   std::filesystem::remove(path, ignored);

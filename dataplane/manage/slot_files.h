@@ -24,6 +24,17 @@ class SlotFiles {
   SlotFiles(std::string directory, uint64_t epoch)
       : directory_(std::move(directory)), epoch_(epoch) {}
 
+  // A file that cannot be used, or the folder.
+  struct Unusable {
+    std::string path;
+    std::string why;
+  };
+  struct Contents {
+    std::vector<SavedSlots> saved;
+    std::vector<Unusable> unusable;
+  };
+  // Reads the files of an earlier process. Changes nothing: that process may be running.
+  Contents Look() const;
   // Loads the files of an earlier process. Removes files that cannot be used, and calls `complain`
   // with the reason.
   template <typename Complain>
@@ -49,19 +60,12 @@ class SlotFiles {
 
 template <typename Complain>
 std::vector<SavedSlots> SlotFiles::Load(Complain&& complain) const {
-  std::vector<SavedSlots> all;
-  const Result<std::vector<std::string>> paths = List();
-  if (!paths.ok()) complain(paths.status().message());
-  for (const std::string& path : paths.ok() ? *paths : std::vector<std::string>{}) {
-    Result<SavedSlots> saved = Read(path);
-    if (saved.ok()) {
-      all.push_back(*std::move(saved));
-      continue;
-    }
-    complain(path + ": " + saved.status().message());
-    if (CheckOwnFile(path).ok()) Remove(path);
+  Contents contents = Look();
+  for (const Unusable& each : contents.unusable) {
+    complain(each.path == directory_ ? each.why : each.path + ": " + each.why);
+    if (each.path != directory_ && CheckOwnFile(each.path).ok()) Remove(each.path);
   }
-  return all;
+  return std::move(contents.saved);
 }
 
 }  // namespace fairlead

@@ -25,12 +25,17 @@ StateFiles StateFiles::Beside(const std::string& link_path) {
   return files;
 }
 
-Result<FlowTable> OpenFlowTable(uint64_t records, FlowMemory* memory) {
+Result<FlowTable> OpenFlowTable(uint64_t records, FlowMemory* memory,
+                                uint64_t* records_taken_over) {
+  uint64_t found = 0;
+  if (records_taken_over == nullptr) records_taken_over = &found;
+  *records_taken_over = 0;
   if (memory->has_table()) {
     RETURN_IF_ERROR(memory->MakePresent());
-    Result<FlowTable> table = FlowTable::Attach(memory->bytes());
+    Result<FlowTable> table = FlowTable::Attach(memory->bytes(), records_taken_over);
     if (table.ok()) {
-      spdlog::info("flow table: taken over from {}", memory->path());
+      spdlog::info("flow table: taken over from {}, {} records", memory->path(),
+                   *records_taken_over);
       return table;
     }
     spdlog::warn("flow table: starts empty: {}: {}", memory->path(), table.status().message());
@@ -42,6 +47,15 @@ Result<FlowTable> OpenFlowTable(uint64_t records, FlowMemory* memory) {
     spdlog::warn("flow table: starts empty: {}", memory->placement_reason());
   }
   return FlowTable::ViewOfUnformatted(memory->bytes(), records);
+}
+
+Result<Flows> OpenFlows(uint64_t records, const std::optional<FlowMemory::Place>& place) {
+  const size_t bytes = FlowTable::BytesNeeded(records);
+  ASSIGN_OR_RETURN(FlowMemory memory,
+                   place ? FlowMemory::Open(*place, bytes) : FlowMemory::Allocate(bytes));
+  uint64_t taken_over = 0;
+  ASSIGN_OR_RETURN(const FlowTable table, OpenFlowTable(records, &memory, &taken_over));
+  return Flows{std::move(memory), table, taken_over};
 }
 
 Status MakeFlowsPresent(uint64_t records, FlowMemory* memory) {

@@ -77,7 +77,7 @@ FlowTable FlowTable::Format(std::span<std::byte> memory, uint64_t records) {
 
 // Only the header can be checked: any 16 bytes are a possible record. A lookup that finds a damaged
 // one gets a backend id that is unknown or not its service's, and the record is replaced.
-Result<FlowTable> FlowTable::Attach(std::span<std::byte> memory) {
+Result<uint64_t> FlowTable::CheckHeader(std::span<const std::byte> memory) {
   CHECK(reinterpret_cast<uintptr_t>(memory.data()) % alignof(Bucket) == 0);
   Header header;
   if (memory.size() < sizeof(header)) {
@@ -97,15 +97,34 @@ Result<FlowTable> FlowTable::Attach(std::span<std::byte> memory) {
     return DataLoss("flow table: bucket count: " + std::to_string(header.bucket_count) +
                     " does not match a mapping of " + std::to_string(memory.size()) + " bytes");
   }
+  return header.bucket_count;
+}
+
+Result<FlowTable> FlowTable::Attach(std::span<std::byte> memory, uint64_t* records) {
+  ASSIGN_OR_RETURN(const uint64_t bucket_count, CheckHeader(memory));
   auto* buckets = reinterpret_cast<Bucket*>(memory.data() + sizeof(Header));
-  for (uint64_t b = 0; b < header.bucket_count; ++b) {
+  uint64_t found = 0;
+  for (uint64_t b = 0; b < bucket_count; ++b) {
     for (Record& record : buckets[b].records) {
-      if (record.tag.load(std::memory_order_relaxed) == kBeingWritten) {
-        record.tag.store(kFree, std::memory_order_relaxed);
-      }
+      const uint64_t tag = record.tag.load(std::memory_order_relaxed);
+      found += tag > kBeingWritten ? 1 : 0;
+      if (tag == kBeingWritten) record.tag.store(kFree, std::memory_order_relaxed);
     }
   }
-  return FlowTable(buckets, header.bucket_count - 1);
+  if (records != nullptr) *records = found;
+  return FlowTable(buckets, bucket_count - 1);
+}
+
+Result<FlowTable::Census> FlowTable::Count(std::span<const std::byte> memory) {
+  ASSIGN_OR_RETURN(const uint64_t bucket_count, CheckHeader(memory));
+  Census census{bucket_count * kRecordsPerBucket, 0};
+  const auto* buckets = reinterpret_cast<const Bucket*>(memory.data() + sizeof(Header));
+  for (uint64_t b = 0; b < bucket_count; ++b) {
+    for (const Record& record : buckets[b].records) {
+      census.records += record.tag.load(std::memory_order_relaxed) > kBeingWritten ? 1 : 0;
+    }
+  }
+  return census;
 }
 
 // Marks `record` as being written if it still has (tag, value). Otherwise returns false and changes

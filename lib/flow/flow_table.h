@@ -138,8 +138,18 @@ class FlowTable {
   static FlowTable ViewOfUnformatted(std::span<std::byte> memory, uint64_t records);
 
   // Attaches to a table that an earlier process left in `memory`. Fails if layout version, size or
-  // magic differ. Frees half-written records. REQUIRES no concurrent user, and 64-byte alignment.
-  static Result<FlowTable> Attach(std::span<std::byte> memory);
+  // magic differ. Frees half-written records. Sets `records`, unless it is null, to the number of
+  // records, which may be of flows that have ended. REQUIRES no concurrent user, and 64-byte
+  // alignment.
+  static Result<FlowTable> Attach(std::span<std::byte> memory, uint64_t* records = nullptr);
+
+  struct Census {
+    uint64_t capacity_records = 0;
+    uint64_t records = 0;  // as in Attach
+  };
+  // Counts the records of a table that another process may be using. Reads only. Fails as Attach
+  // does. REQUIRES 64-byte alignment.
+  static Result<Census> Count(std::span<const std::byte> memory);
 
   uint64_t capacity_records() const { return (bucket_mask_ + 1) * kRecordsPerBucket; }
 
@@ -194,6 +204,9 @@ class FlowTable {
 
   struct Header;
   struct Place;  // where Insert stores a record
+
+  // The number of buckets, if `memory` has a table that this build can use.
+  static Result<uint64_t> CheckHeader(std::span<const std::byte> memory);
 
   FlowTable(Bucket* buckets, uint64_t bucket_mask) : buckets_(buckets), bucket_mask_(bucket_mask) {}
 

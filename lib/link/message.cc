@@ -112,6 +112,8 @@ class Reader {
     if (byte > 1) ok_ = false;
     *flag = byte == 1;
   }
+  // True if the sender is older and has sent no more fields than those that were read.
+  bool AtEnd() const { return ok_ && rest_.empty(); }
   // True if all fields were present. In version 2 no bytes may be left. In later versions, more
   // bytes are fields that this release does not know.
   bool Finished() const { return ok_ && (rest_.empty() || !is_first_version()); }
@@ -144,6 +146,8 @@ void PutBody(Writer* out, const HelloMessage& m) {
   out->Put(static_cast<uint16_t>(m.own_addresses.size()));
   for (const IpAddress& address : m.own_addresses) out->Put(address);
   out->Put(m.release);
+  out->Put(m.running_us);
+  out->Put(m.records_taken_over);
 }
 void GetBody(Reader* in, HelloMessage* m) {
   in->Get(&m->pid);
@@ -157,6 +161,8 @@ void GetBody(Reader* in, HelloMessage* m) {
   if (in->is_first_version()) return;
   in->Get(&m->own_addresses, kMaxOwnAddresses);
   in->GetRelease(&m->release);
+  if (!in->AtEnd()) in->Get(&m->running_us);
+  if (!in->AtEnd()) in->Get(&m->records_taken_over);
 }
 
 void PutBody(Writer* out, const ClientHelloMessage& m) {

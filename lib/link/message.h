@@ -80,6 +80,8 @@ struct HelloMessage {
   uint64_t flow_records = 0;             // capacity of the flow table
   std::vector<IpAddress> own_addresses;  // of its ports (dataplane.yaml); none in version 2
   std::string release;                   // "0.2.0"; empty in version 2
+  uint64_t running_us = 0;               // since its workers started; 0: it does not tell
+  uint64_t records_taken_over = 0;       // that an earlier process left in the flow table
 };
 struct ClientHelloMessage {
   uint32_t snapshot_version = 0;  // the newest format that it writes

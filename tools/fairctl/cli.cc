@@ -35,6 +35,7 @@ void Declare(CLI::App* app, Context* context) {
   AddBackendCommands(app, context);
   AddSeedCommands(app, context);
   AddStoreCommands(app, context);
+  AddDataplaneCommands(app, context);
   AddStatusCommands(app, context);
   AddWatchCommand(app, context);
   AddExplainCommand(app, context);

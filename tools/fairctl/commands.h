@@ -12,6 +12,7 @@ void AddServiceCommands(CLI::App* app, Context* context);
 void AddBackendCommands(CLI::App* app, Context* context);
 void AddSeedCommands(CLI::App* app, Context* context);
 void AddStoreCommands(CLI::App* app, Context* context);
+void AddDataplaneCommands(CLI::App* app, Context* context);
 void AddWatchCommand(CLI::App* app, Context* context);
 void AddStatusCommands(CLI::App* app, Context* context);
 void AddExplainCommand(CLI::App* app, Context* context);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -17,6 +18,7 @@
 #include "lib/base/result.h"
 #include "lib/net/address.h"
 #include "tools/fairctl/exit_code.h"
+#include "tools/fairctl/program.h"
 #include "tools/fairctl/table.h"
 
 namespace fairlead::fairctl {
@@ -35,6 +37,7 @@ struct Environment {
       };
   std::function<void(std::chrono::milliseconds)> sleep;
   std::function<int64_t()> now_ms;  // since 1970, UTC
+  std::function<Result<ProgramResult>(const std::vector<std::string>& command)> run = RunProgram;
 };
 
 class Context {

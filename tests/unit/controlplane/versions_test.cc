@@ -183,5 +183,32 @@ TEST_F(VersionsTest, TheReleaseOfTheDataplaneIsShown) {
   EXPECT_TRUE(WaitForStatus([](const Json& view) { return view["release"] == "0.9.0"; }));
 }
 
+TEST_F(VersionsTest, TheStartOfTheDataplaneAndWhatItTookOverAreShown) {
+  constexpr int64_t kRunningMs = 86'400'000;
+  FakeDataplane::Behaviour behaviour;
+  behaviour.hello.running_us = kRunningMs * 1000;
+  behaviour.hello.records_taken_over = 3214;
+  FakeDataplane dataplane(link_, behaviour);
+  const std::string earliest = FormatRfc3339(Clock().WallMs() - kRunningMs);
+  Start();
+  EXPECT_TRUE(WaitForStatus([](const Json& view) {
+    return view["connected"] == true && view["records_taken_over"] == 3214;
+  }));
+  const std::string latest = FormatRfc3339(Clock().WallMs() - kRunningMs);
+  const std::string started_at =
+      Call("GET", "/v1/status").json()["dataplane"]["started_at"].get<std::string>();
+  EXPECT_GE(started_at, earliest);
+  EXPECT_LE(started_at, latest);
+}
+
+TEST_F(VersionsTest, ADataplaneThatDoesNotTellItsStartHasNone) {
+  FakeDataplane dataplane(link_, FakeDataplane::Behaviour{});
+  Start();
+  EXPECT_TRUE(WaitForStatus([](const Json& view) {
+    return view["connected"] == true && view["started_at"].is_null() &&
+           view["records_taken_over"].is_null();
+  }));
+}
+
 }  // namespace
 }  // namespace fairlead

@@ -25,6 +25,9 @@ class Harness {
       ++sleeps_;
     };
     environment_.now_ms = [this] { return now_ms_; };
+    environment_.run = [this](const std::vector<std::string>& command) {
+      return RunScripted(command);
+    };
   }
 
   // Adds an answer to the script. Each request takes the first answer that is left.
@@ -35,6 +38,16 @@ class Harness {
   // Adds a failure to connect to the script.
   Harness& FailToConnect(const std::string& message = "fairleadd does not answer") {
     answers_.emplace_back(Unavailable(message));
+    return *this;
+  }
+  // Adds what the next program that fairctl runs does.
+  Harness& Program(int status, const std::string& out = "", const std::string& err = "") {
+    programs_.emplace_back(ProgramResult{status, out, err});
+    return *this;
+  }
+  // The next program does not exist.
+  Harness& NoProgram() {
+    programs_.emplace_back(NotFound("cannot run it: No such file or directory"));
     return *this;
   }
   Harness& OnTerminal() {
@@ -51,6 +64,8 @@ class Harness {
   // "PUT /v1/services/web/... {body}", as sent.
   const std::vector<std::string>& requests() const { return requests_; }
   const std::string& socket() const { return socket_; }
+  // The programs that were run, with their arguments.
+  const std::vector<std::string>& commands() const { return commands_; }
   size_t unused_answers() const { return answers_.size(); }
   int sleeps() const { return sleeps_; }
 
@@ -83,11 +98,23 @@ class Harness {
     Harness& harness_;
   };
 
+  Result<ProgramResult> RunScripted(const std::vector<std::string>& command) {
+    std::string line;
+    for (const std::string& word : command) line += (line.empty() ? "" : " ") + word;
+    commands_.push_back(line);
+    if (programs_.empty()) return Internal("the script has no program left");
+    Result<ProgramResult> result = std::move(programs_.front());
+    programs_.pop_front();
+    return result;
+  }
+
   Environment environment_;
   std::ostringstream out_;
   std::ostringstream err_;
   std::deque<Result<ControlReply>> answers_;
   std::vector<std::string> requests_;
+  std::deque<Result<ProgramResult>> programs_;
+  std::vector<std::string> commands_;
   std::string socket_;
   int64_t now_ms_ = 1'000'000;  // 1970-01-01T00:16:40Z
   int sleeps_ = 0;

@@ -496,6 +496,23 @@ TEST(FlowTableAttach, TakesOverTheRecordsOfAnEarlierTable) {
   EXPECT_EQ(handle.value, (FlowRecord{5, kNow, kRecordConfirmed}).Pack());
 }
 
+TEST(FlowTableAttach, CountsTheRecordsAsCountDoes) {
+  Fixture f(64);
+  for (uint64_t tag = 9; tag < 12; ++tag) {
+    ASSERT_EQ(f.table.Insert(KeyInOnePair(tag), {5, kNow, 0}, kIdle), InsertResult::kStored);
+  }
+  f.memory.Put<uint64_t>(RecordOffset(7, 3), 1);  // being written
+  const auto census = FlowTable::Count(f.memory.bytes());
+  ASSERT_TRUE(census.ok()) << census.status().message();
+  EXPECT_EQ(census->records, 3U);
+  EXPECT_EQ(census->capacity_records, 64U);
+  uint64_t records = 0;
+  ASSERT_TRUE(FlowTable::Attach(f.memory.bytes(), &records).ok());
+  EXPECT_EQ(records, 3U);
+  f.memory.Put<uint32_t>(kVersionOffset, 2);
+  EXPECT_EQ(FlowTable::Count(f.memory.bytes()).status().code(), ErrorCode::kFailedPrecondition);
+}
+
 TEST(FlowTableAttach, FreesRecordsThatWereBeingWritten) {
   Fixture f(8);
   ASSERT_EQ(f.table.Insert(KeyInOnePair(9), {5, kNow, 0}, kIdle), InsertResult::kStored);

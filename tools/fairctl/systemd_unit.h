@@ -1,0 +1,28 @@
+// Asks systemctl about a service unit.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "tools/fairctl/program.h"
+
+namespace fairlead::fairctl {
+
+using RunFn = std::function<Result<ProgramResult>(const std::vector<std::string>& command)>;
+
+struct ServiceUnit {
+  std::string name;  // as asked for
+  bool active = false;
+  uint64_t main_pid = 0;  // 0: it does not run
+  // The program and the arguments that the next start will use, with the values of the variables
+  // that the unit has now. Arguments with spaces that the unit's file quotes are not recognised.
+  std::vector<std::string> command;
+};
+
+// Fails if there is no systemctl or no such unit, and says how to do without.
+Result<ServiceUnit> ReadServiceUnit(const RunFn& run, const std::string& name);
+
+}  // namespace fairlead::fairctl
