@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "controlplane/common/log.h"
+#include "controlplane/core/status_text.h"
 #include "lib/host/own_files.h"
 #include "lib/intent/json.h"
 
@@ -99,6 +100,13 @@ Status Daemon::Start() {
   return {};
 }
 
+std::string Daemon::WhyNoWayTo(const IpAddress& address) const {
+  const WayOut way = next_hops_->FindWayOut(address);
+  if (!way.has_route) return "there is no route to " + address.ToString();
+  if (way.no_carrier.empty()) return "";
+  return NoCarrierText(way.no_carrier, way.device, board_.dataplane());
+}
+
 // A controller comes after those whose results it uses. The status writer comes last.
 void Daemon::MakeControllers() {
   const asio::any_io_executor executor = context_->get_executor();
@@ -113,7 +121,7 @@ void Daemon::MakeControllers() {
   next_hop_controller_ = std::make_unique<NextHopController>(next_hops_.get(), &board_);
   checks_ = std::make_unique<HealthChecks>(
       executor, &board_, options_.make_probers(MostProbesAtOnce()),
-      [this](const IpAddress& address) { return next_hops_->NoWay(address); });
+      [this](const IpAddress& address) { return WhyNoWayTo(address); });
   drains_ = std::make_unique<DrainController>(executor, &board_, &clock_, trigger);
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,

@@ -53,6 +53,8 @@ class Daemon {
   Status ImportServices();
   void MakeControllers();
   void MakeServer();
+  // Why this host cannot reach the address. Empty: it can, as far as it knows.
+  std::string WhyNoWayTo(const IpAddress& address) const;
   boost::asio::awaitable<void> Shutdown();
 
   boost::asio::io_context* context_;

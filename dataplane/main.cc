@@ -237,6 +237,9 @@ class Dataplane {
     return paths;
   }
 
+  // Any thread.
+  std::optional<LinkStats> LinkOf(uint16_t port_index) const { return links_->Link(port_index); }
+
   // Closes the ports. Returns how many buffers were leaked.
   uint32_t ClosePorts() {
     const uint32_t kept = ports_->Close();
@@ -353,8 +356,12 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
   }
   if (link) manager.AttachLink(*std::move(link));
   dataplane->StartWorkers();
-  if (!StartTelemetry(&manager, &dataplane->ports(), [&] { return dataplane->KernelPaths(); }))
+  const bool has_telemetry = StartTelemetry(
+      &manager, &dataplane->ports(), [&] { return dataplane->KernelPaths(); },
+      [&](uint16_t index) { return dataplane->LinkOf(index); });
+  if (!has_telemetry) {
     spdlog::warn("DPDK telemetry refused a command: some /fairlead commands are not available");
+  }
   spdlog::info("{} ports, {} workers: running", dataplane->ports().ports().size(),
                dataplane->worker_count());
   start_watch->reset();

@@ -14,6 +14,11 @@ constexpr size_t kChangesRemembered = 65'536;
 
 }  // namespace
 
+const PortLink* DataplaneStatus::LinkOf(const std::string& interface) const {
+  const auto found = std::ranges::find(links, interface, &PortLink::interface);
+  return found == links.end() ? nullptr : &*found;
+}
+
 BackendStatus* StatusBoard::Get(uint32_t backend_id) {
   const auto found = backends_.find(backend_id);
   return found == backends_.end() ? nullptr : &found->second;
@@ -119,12 +124,18 @@ void StatusBoard::SetHealth(uint32_t backend_id, HealthState state, const CheckR
 
 void StatusBoard::SetProbe(uint32_t backend_id, const CheckResult& verdict) {
   BackendStatus* backend = Get(backend_id);
-  if (backend != nullptr) backend->probe = {clock_->WallMs(), verdict};
+  if (backend == nullptr) return;
+  const bool made_again = backend->probe.not_made != nullptr;
+  backend->probe = {clock_->WallMs(), verdict};
+  if (made_again) Changed(backend_id, Facet::kProbe);
 }
 
 void StatusBoard::SetProbeNotMade(uint32_t backend_id, std::shared_ptr<const std::string> reason) {
   BackendStatus* backend = Get(backend_id);
-  if (backend != nullptr) backend->probe.not_made = std::move(reason);
+  if (backend == nullptr) return;
+  const bool same = backend->probe.not_made != nullptr && *backend->probe.not_made == *reason;
+  backend->probe.not_made = std::move(reason);
+  if (!same) Changed(backend_id, Facet::kProbe);
 }
 
 void StatusBoard::SetNextHop(uint32_t backend_id, const std::optional<SnapshotNextHop>& next_hop) {

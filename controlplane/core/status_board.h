@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -108,6 +109,17 @@ struct LeftOutFrontend {
   friend auto operator<=>(const LeftOutFrontend&, const LeftOutFrontend&) = default;
 };
 
+// The link of one of the dataplane's ports, as last reported: at most about a second ago.
+struct PortLink {
+  std::string port;
+  std::string interface;  // the kernel's name, else the port's
+  bool is_up = false;
+  int64_t since_ms = 0;     // wall time
+  uint64_t changes = 0;     // of is_up, since the dataplane started
+  uint32_t speed_mbps = 0;  // 0: not known, or the link is down
+  friend bool operator==(const PortLink&, const PortLink&) = default;
+};
+
 // The dataplane that is connected, or the last one that was.
 struct DataplaneStatus {
   bool connected = false;
@@ -115,9 +127,14 @@ struct DataplaneStatus {
   uint64_t in_force_generation = 0;      // 0: none, or not known
   uint64_t in_force_revision = 0;        // of the intent in that generation
   std::vector<IpAddress> own_addresses;  // of its ports
+  // Of the ports that have a network. Empty: not known, since it is not connected, has not reported
+  // them yet, or is older.
+  std::vector<PortLink> links = {};
   // What a dataplane of an older release does not support.
   std::vector<LeftOutFrontend> left_out_frontends = {};
   std::vector<std::string> services_without_reset = {};  // on_no_backend is reset, but it drops
+  // The link of the port with this interface. Null: not known.
+  const PortLink* LinkOf(const std::string& interface) const;
   friend bool operator==(const DataplaneStatus&, const DataplaneStatus&) = default;
 };
 
@@ -133,8 +150,17 @@ class StatusBoard {
       : clock_(clock), on_change_(std::move(on_change)) {}
 
   // Which facet of a backend changed. kAdded and kRemoved: all facets. kFlows: the flow counts of a
-  // running drain.
-  enum class Facet : uint8_t { kAdded, kRemoved, kHealth, kNextHop, kDrain, kFlows, kLeftOut };
+  // running drain. kProbe: whether probes are made. The last two do not concern the dataplane.
+  enum class Facet : uint8_t {
+    kAdded,
+    kRemoved,
+    kHealth,
+    kNextHop,
+    kDrain,
+    kLeftOut,
+    kFlows,
+    kProbe
+  };
   struct Change {
     uint32_t backend_id;
     Facet facet;
@@ -162,6 +188,7 @@ class StatusBoard {
   // Writer: HealthChecks. All setters ignore a backend that the board does not have.
   void SetHealth(uint32_t backend_id, HealthState state, const CheckResult& verdict);
   void SetProbe(uint32_t backend_id, const CheckResult& verdict);
+  // REQUIRES that `reason` is not null.
   void SetProbeNotMade(uint32_t backend_id, std::shared_ptr<const std::string> reason);
 
   // Writer: NextHopController. `waiting`: the clients' next hop may be found later.

@@ -62,4 +62,11 @@ std::string DrainEndText(const DrainProgress& progress) {
   return "";
 }
 
+std::string NoCarrierText(const std::string& interface, const std::string& device,
+                          const DataplaneStatus& dataplane) {
+  const PortLink* link = dataplane.LinkOf(device);
+  if (link != nullptr && !link->is_up) return "port " + link->port + " has no link";
+  return interface + " has no carrier";
+}
+
 }  // namespace fairlead

@@ -16,4 +16,10 @@ std::string LeftOutFrontendText(const LeftOutFrontend& frontend);
 // "deadline passed; flows that remain are kept"; empty while the drain runs.
 std::string DrainEndText(const DrainProgress& progress);
 
+// Why packets cannot leave by a kernel interface without a carrier: "port wan has no link" if
+// `device` is the interface of a port whose link is down, else "wan0.20 has no carrier". `device`:
+// the interface itself, or the parent of a VLAN interface.
+std::string NoCarrierText(const std::string& interface, const std::string& device,
+                          const DataplaneStatus& dataplane);
+
 }  // namespace fairlead

@@ -61,6 +61,7 @@ class Collector : public prometheus::Collectable {
       AddTotals(api_.publisher->stats()->stats, &families);
       AddServices(*api_.publisher->stats(), &families);
       AddPorts(api_.publisher->stats()->stats, &families);
+      AddNics(api_.publisher->stats()->stats, &families);
       AddWorkers(api_.publisher->stats()->stats, &families);
     }
     AddLeftOut(&families);
@@ -74,6 +75,7 @@ class Collector : public prometheus::Collectable {
   void AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddServices(const StatsBook& book, std::vector<MetricFamily>* families) const;
   void AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
+  void AddNics(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddWorkers(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddBackends(std::vector<MetricFamily>* families) const;
 
@@ -221,6 +223,35 @@ void Collector::AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>*
   }
   for (FamilyBuilder* family : {&attached, &steered, &kernel_path})
     families->push_back(family->Take());
+}
+
+void Collector::AddNics(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
+  FamilyBuilder up = Gauge("fairlead_port_link_up",
+                           "1 while the port's link is up; only while the dataplane is connected.");
+  FamilyBuilder changes = Counter("fairlead_port_link_changes_total",
+                                  "How often the port's link came up or went down.");
+  FamilyBuilder missed =
+      Counter("fairlead_port_nic_missed_total",
+              "Frames that the NIC dropped because its receive queues were full.");
+  FamilyBuilder errors = Counter("fairlead_port_nic_errors_total",
+                                 "Damaged frames that the NIC received, and frames not sent.");
+  FamilyBuilder no_buffer = Counter("fairlead_port_nic_no_buffer_total",
+                                    "Frames dropped because no packet buffer was free.");
+  for (const PortStats& port : stats.ports) {
+    const Labels labels = {{"port", port.name}};
+    if (port.link && api_.publisher->link().connected()) {
+      up.Add(labels, port.link->is_up ? 1 : 0);
+    }
+    if (port.link) changes.Add(labels, port.link->changes);
+    if (!port.nic) continue;
+    missed.Add(labels, port.nic->rx_missed);
+    errors.Add({{"port", port.name}, {"direction", "rx"}}, port.nic->rx_errors);
+    errors.Add({{"port", port.name}, {"direction", "tx"}}, port.nic->tx_errors);
+    no_buffer.Add(labels, port.nic->rx_no_buffer);
+  }
+  for (FamilyBuilder* family : {&up, &changes, &missed, &errors, &no_buffer}) {
+    families->push_back(family->Take());
+  }
 }
 
 void Collector::AddWorkers(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {

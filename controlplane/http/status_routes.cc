@@ -74,6 +74,16 @@ bool HasExact(const SnapshotView& view, const FlowKey& key) {
   });
 }
 
+// Tells if the packet cannot leave because the link of its port is down.
+void AddLinkState(const DataplaneStatus& dataplane, Json* json) {
+  const Json& next_hop = (*json)["next_hop"];
+  if ((*json)["verdict"] != "forward" || !next_hop.is_object()) return;
+  const PortLink* link = dataplane.LinkOf(next_hop.value("interface", ""));
+  if (link == nullptr || link->is_up) return;
+  (*json)["why"] = (*json)["why"].get<std::string>() + " The packet cannot leave now: port " +
+                   link->port + " has no link.";
+}
+
 asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   const Result<FlowKey> key = ParseFlow(request.body);
   if (!key.ok()) co_return ErrorReply(key.status());
@@ -111,6 +121,7 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
       json["why"] = json["why"].get<std::string>() + " " + text;
     }
   });
+  AddLinkState(api->board->dataplane(), &json);
   json["generation"] = view.header().generation;
   json["in_force"] = api->publisher->in_force_generation() == view.header().generation;
   co_return JsonReply(200, json);

@@ -150,6 +150,16 @@ Json LeftOutFrontendJson(const LeftOutFrontend& frontend) {
           {"message", LeftOutFrontendText(frontend)}};
 }
 
+Json PortLinkJson(const PortLink& link) {
+  return {{"name", link.port},
+          {"interface", link.interface},
+          {"link",
+           {{"up", link.is_up},
+            {"since", FormatRfc3339(link.since_ms)},
+            {"changes", link.changes},
+            {"speed_mbps", link.speed_mbps}}}};
+}
+
 std::string LeftOutSentence(const BackendStatus& status) {
   if (!status.next_hop.has_value()) return std::string(LeftOutText(status.left_out));
   return LeftOutText(status.left_out, status.next_hop->interface);
@@ -249,6 +259,8 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
   json["reason"] = std::move(reason.text);
   json["since"] = FormatRfc3339(reason.since_ms);
   json["check"] = ProbeJson(status.probe);
+  json["check_skipped"] = nullptr;
+  if (status.probe.not_made != nullptr) json["check_skipped"] = *status.probe.not_made;
   json["next_hop"] = nullptr;
   if (status.next_hop.has_value()) json["next_hop"] = NextHopJson(*status.next_hop);
   const BackendStats stats = StatsOf(api, backend.id);
@@ -398,6 +410,10 @@ Json StatusView(const Api& api) {
       connected && started_ms) {
     dataplane["started_at"] = FormatRfc3339(*started_ms);
     dataplane["records_taken_over"] = publisher.link().hello().records_taken_over;
+  }
+  dataplane["ports"] = Json::array();
+  for (const PortLink& link : api.board->dataplane().links) {
+    dataplane["ports"].push_back(PortLinkJson(link));
   }
   const IntentView view = api.log->View();
   const ConditionCounts::Counts& counts = api.conditions->Of(view);

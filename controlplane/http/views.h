@@ -12,6 +12,9 @@ nlohmann::json LeftOutFrontendJson(const LeftOutFrontend& frontend);
 // use.
 std::string LeftOutSentence(const BackendStatus& status);
 
+// A port's name, interface and link.
+nlohmann::json PortLinkJson(const PortLink& link);
+
 nlohmann::json BackendView(const Api& api, const ServiceIntent& service,
                            const BackendIntent& backend);
 nlohmann::json ServiceView(const Api& api, const ServiceIntent& service);

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "controlplane/common/time.h"
@@ -60,6 +61,7 @@ class Watch {
   void AppendStatus(std::string* lines);
   void AppendBackends(std::string* lines);
   void AppendDataplane(std::string* lines);
+  void AppendPorts(const std::vector<PortLink>& before, std::string* lines);
   void CollectChanges();
   // The reader has missed changes that are no longer in the history.
   void AppendRestart(const std::string& message, std::string* lines) {
@@ -72,8 +74,9 @@ class Watch {
   uint64_t next_change_ = 0;  // of the board; 0: no status was sent yet
   bool synced_ = false;
   bool ended_ = false;
-  std::set<uint32_t> waiting_;  // backends whose status is to be sent
-  std::optional<DataplaneStatus> dataplane_;
+  std::set<uint32_t> waiting_;                // backends whose status is to be sent
+  std::optional<DataplaneStatus> dataplane_;  // without links
+  std::vector<PortLink> links_;
 };
 
 asio::awaitable<void> Watch::AppendIntent(std::string* lines) {
@@ -140,13 +143,26 @@ void Watch::AppendBackends(std::string* lines) {
 }
 
 void Watch::AppendDataplane(std::string* lines) {
-  const DataplaneStatus& dataplane = api_->board->dataplane();
-  if (dataplane_ == dataplane) return;
-  dataplane_ = dataplane;
-  *lines += Line({{"type", "dataplane"},
-                  {"connected", dataplane.connected},
-                  {"generation", dataplane.in_force_generation},
-                  {"revision", dataplane.in_force_revision}});
+  DataplaneStatus dataplane = api_->board->dataplane();
+  const std::vector<PortLink> links = std::exchange(dataplane.links, {});
+  if (dataplane_ != dataplane) {
+    dataplane_ = std::move(dataplane);
+    *lines += Line({{"type", "dataplane"},
+                    {"connected", dataplane_->connected},
+                    {"generation", dataplane_->in_force_generation},
+                    {"revision", dataplane_->in_force_revision}});
+  }
+  AppendPorts(std::exchange(links_, links), lines);
+}
+
+// Sends the links that are not in `before`.
+void Watch::AppendPorts(const std::vector<PortLink>& before, std::string* lines) {
+  for (const PortLink& link : links_) {
+    if (std::ranges::find(before, link) != before.end()) continue;
+    Json json = PortLinkJson(link);
+    json["type"] = "port";
+    *lines += Line(json);
+  }
 }
 
 // The header Fairlead-From, the last revision that the reader knows. Without it: the present

@@ -131,7 +131,8 @@ void SnapshotDeriver::AddStatusWork(const Intent& view, WorkByService* work) {
   const uint64_t next_change = board_->next_change();
   const bool complete =
       board_->VisitChangesSince(next_change_, [&](const StatusBoard::Change& change) {
-        if (change.facet == StatusBoard::Facet::kFlows) return;
+        using enum StatusBoard::Facet;
+        if (change.facet == kFlows || change.facet == kProbe) return;
         const BackendStatus* backend = board_->Find(change.backend_id);
         if (backend != nullptr) (*work)[backend->service].backends.insert(change.backend_id);
       });

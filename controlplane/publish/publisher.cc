@@ -122,7 +122,8 @@ void Publisher::UpdateBoard() {
                          .session = session_,
                          .in_force_generation = in_force_generation_,
                          .in_force_revision = in_force_revision_,
-                         .own_addresses = dataplane_addresses_};
+                         .own_addresses = dataplane_addresses_,
+                         .links = port_links_};
   if (older_image_.has_value()) {
     for (const OlderImage::RangeFrontend& each : older_image_->left_out_frontends) {
       status.left_out_frontends.push_back(
@@ -143,6 +144,7 @@ void Publisher::OnConnect(const HelloMessage& hello) {
   const auto running_ms = static_cast<int64_t>(hello.running_us / 1000);
   dataplane_started_ms_.reset();
   if (hello.running_us != 0 && running_ms <= now_ms) dataplane_started_ms_ = now_ms - running_ms;
+  port_links_.clear();
   CheckStore(hello);
   // No snapshot has a generation of kMaxGeneration or more, so such a value sets no lower limit.
   lowest_generation_ = hello.generation < kMaxGeneration ? hello.generation + 1 : 0;
@@ -204,6 +206,7 @@ void Publisher::OnDisconnect() {
   // Clear errors that concern the disconnected dataplane only.
   if (std::exchange(store_is_unknown_, false) || IsHeldBack()) error_.clear();
   older_image_.reset();
+  port_links_.clear();
   UpdateBoard();
   in_force_.Notify();
 }
@@ -411,6 +414,7 @@ asio::awaitable<void> Publisher::AskStats() {
   book->stats = *std::move(stats);
   spare_stats_ = std::exchange(stats_, book);
   UpdateLeftOut(book->stats);
+  UpdateLinks(book->stats, asked_at_ms);
   if (parts_.on_stats) parts_.on_stats(book->stats, asked_at);
   WatchConflicts(book->stats.totals, asked_at);
 }
@@ -435,6 +439,35 @@ void Publisher::UpdateLeftOut(const DataplaneStats& stats) {
   if (count > kMaxLeftOutLogged) {
     Log(LogLevel::kWarning, "more_verdicts", {{"backends", count - kMaxLeftOutLogged}});
   }
+}
+
+void Publisher::UpdateLinks(const DataplaneStats& stats, int64_t at_ms) {
+  if (!link_.connected()) return;
+  std::vector<PortLink> links;
+  for (const PortStats& port : stats.ports) {
+    if (!port.link.has_value()) continue;
+    const auto for_ms = static_cast<int64_t>(
+        std::min<uint64_t>(port.link->for_ms, static_cast<uint64_t>(std::max<int64_t>(at_ms, 0))));
+    PortLink link{.port = port.name,
+                  .interface = port.interface,
+                  .is_up = port.link->is_up,
+                  .since_ms = at_ms - for_ms,
+                  .changes = port.link->changes,
+                  .speed_mbps = port.link->speed_mbps};
+    const auto before = std::ranges::find(port_links_, port.name, &PortLink::port);
+    const bool is_new = before == port_links_.end();
+    if (!is_new && before->is_up == link.is_up && before->changes == link.changes) {
+      link.since_ms = before->since_ms;  // computed again, it would differ by some milliseconds
+    } else if (!is_new || !link.is_up) {
+      Log(link.is_up ? LogLevel::kInfo : LogLevel::kWarning,
+          link.is_up ? "port_link_up" : "port_link_down",
+          {{"port", link.port}, {"interface", link.interface}, {"changes", link.changes}});
+    }
+    links.push_back(std::move(link));
+  }
+  if (links == port_links_) return;
+  port_links_ = std::move(links);
+  UpdateBoard();
 }
 
 void Publisher::WatchConflicts(const PacketTotals& totals, SteadyTime now) {

@@ -124,6 +124,8 @@ class Publisher {
   boost::asio::awaitable<void> StatsLoop();
   boost::asio::awaitable<void> AskStats();
   void UpdateLeftOut(const DataplaneStats& stats);
+  // `at_ms`: the wall time at which `stats` were asked for.
+  void UpdateLinks(const DataplaneStats& stats, int64_t at_ms);
   void WatchConflicts(const PacketTotals& totals, SteadyTime now);
   boost::asio::awaitable<void> WaitForStatusAfterStart();
   void SetInForce(uint64_t generation, uint64_t revision);
@@ -159,6 +161,7 @@ class Publisher {
   uint64_t applied_us_ = 0;
   std::vector<IpAddress> dataplane_addresses_;  // of its ports
   std::optional<int64_t> dataplane_started_ms_;
+  std::vector<PortLink> port_links_;  // DataplaneStatus::links
   // The dataplane that has not answered the last image yet; 0: none.
   uint64_t publishing_instance_ = 0;
   uint64_t publishing_change_id_ = 0;

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "dataplane/port/port_links.h"
+
 namespace fairlead {
 namespace {
 
@@ -22,6 +24,7 @@ struct Registry {
   Manager* manager = nullptr;
   const PortSet* ports = nullptr;
   std::function<std::vector<PortKernelPath>()> kernel_paths;
+  std::function<std::optional<LinkStats>(uint16_t port_index)> link_of;
 };
 Registry& TheRegistry() {
   static Registry registry;
@@ -158,6 +161,12 @@ void AddKernelPath(rte_tel_data* data, const KernelPathStats& stats) {
   AddNumber(data, "kernel_unsent", stats.unsent);
 }
 
+void AddLink(rte_tel_data* data, const LinkStats& link) {
+  AddNumber(data, "link_up", link.is_up ? 1 : 0);
+  AddNumber(data, "link_speed_mbps", link.speed_mbps);
+  AddNumber(data, "link_changes", link.changes);
+}
+
 int OnPorts(const char* /*command*/, const char* parameters, rte_tel_data* data) {
   Registry& registry = TheRegistry();
   const std::lock_guard lock(registry.mutex);
@@ -166,8 +175,7 @@ int OnPorts(const char* /*command*/, const char* parameters, rte_tel_data* data)
   const auto name_of = [](const Port& port) { return port.name; };
   return ListOrShow(Text(parameters), ports, data, name_of, [&](size_t i) {
     const Port& port = ports[i];
-    rte_eth_stats stats = {};
-    rte_eth_stats_get(port.id, &stats);
+    const rte_eth_stats stats = ReadDeviceStats(port).value_or(rte_eth_stats{});
     rte_tel_data_add_dict_string(data, "device", port.device.c_str());
     rte_tel_data_add_dict_string(data, "interface", port.interface.c_str());
     rte_tel_data_add_dict_string(data, "mac", port.view.mac.ToString().c_str());
@@ -178,6 +186,7 @@ int OnPorts(const char* /*command*/, const char* parameters, rte_tel_data* data)
     AddNumber(data, "rx_errors", stats.ierrors);
     AddNumber(data, "rx_no_buffer", stats.rx_nombuf);
     AddNumber(data, "tx_errors", stats.oerrors);
+    if (const auto link = registry.link_of(static_cast<uint16_t>(i))) AddLink(data, *link);
     if (port.steering) AddSteering(data, *port.steering);
     for (const PortKernelPath& path : registry.kernel_paths()) {
       if (path.port == port.name) AddKernelPath(data, path.stats);
@@ -188,13 +197,15 @@ int OnPorts(const char* /*command*/, const char* parameters, rte_tel_data* data)
 }  // namespace
 
 bool StartTelemetry(Manager* manager, const PortSet* ports,
-                    std::function<std::vector<PortKernelPath>()> kernel_paths) {
+                    std::function<std::vector<PortKernelPath>()> kernel_paths,
+                    std::function<std::optional<LinkStats>(uint16_t port_index)> link_of) {
   Registry& registry = TheRegistry();
   {
     const std::lock_guard lock(registry.mutex);
     registry.manager = manager;
     registry.ports = ports;
     registry.kernel_paths = std::move(kernel_paths);
+    registry.link_of = std::move(link_of);
   }
   return rte_telemetry_register_cmd("/fairlead/stats", OnStats,
                                     "All packet and flow counters. Takes no parameters.") == 0 &&

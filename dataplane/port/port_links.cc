@@ -4,15 +4,18 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
 namespace fairlead {
 namespace {
 
-constexpr uint64_t kPeriodUs = 250'000;
+constexpr uint64_t kLinkPeriodUs = 250'000;
 
-uint64_t NowUs() {
+uint64_t SteadyUs() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
@@ -24,31 +27,42 @@ LinkStats ReadLink(const Port& port) {
   LinkStats stats;
   stats.is_up = known && link.link_status == RTE_ETH_LINK_UP;
   if (!port.device_interface.empty()) stats.is_up = ReadInterfaceRunning(port.device_interface);
-  if (known && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN) stats.speed_mbps = link.link_speed;
+  if (stats.is_up && known && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN) {
+    stats.speed_mbps = link.link_speed;
+  }
   return stats;
 }
 
-void LogChange(const Port& port, const LinkStats& link) {
+std::string SpeedText(uint32_t speed_mbps) {
+  return speed_mbps == 0 ? "" : ", " + std::to_string(speed_mbps) + " Mbit/s";
+}
+
+// `down_us`: how long it was down before; unset at the start. A link that is up again is a warning
+// too: without --verbose, nothing below is logged.
+void LogChange(const Port& port, const LinkStats& link, std::optional<uint64_t> down_us) {
   if (!link.is_up) {
     spdlog::warn("port {} ({}): the link is down", port.name, port.device);
+  } else if (!down_us.has_value()) {
+    spdlog::info("port {} ({}): the link is up{}", port.name, port.device,
+                 SpeedText(link.speed_mbps));
   } else {
-    spdlog::info("port {} ({}): the link is up, {} Mbit/s", port.name, port.device,
-                 link.speed_mbps);
+    spdlog::warn("port {} ({}): the link is up again after {:.1f} s{}", port.name, port.device,
+                 static_cast<double>(*down_us) / 1e6, SpeedText(link.speed_mbps));
   }
 }
 
 }  // namespace
 
 PortLinks::PortLinks(std::span<Port> ports, std::function<void(uint16_t)> came_up)
-    : ports_(ports), came_up_(std::move(came_up)), links_(ports.size()) {
+    : ports_(ports), came_up_(std::move(came_up)), states_(ports.size()) {
   for (size_t index = 0; index < ports_.size(); ++index) Read(index, /*is_first=*/true);
-  next_us_ = NowUs() + kPeriodUs;
+  next_us_ = SteadyUs() + kLinkPeriodUs;
 }
 
 int PortLinks::Step() {
-  const uint64_t now_us = NowUs();
+  const uint64_t now_us = SteadyUs();
   if (now_us >= next_us_) {
-    next_us_ = now_us + kPeriodUs;
+    next_us_ = now_us + kLinkPeriodUs;
     for (size_t index = 0; index < ports_.size(); ++index) Read(index, /*is_first=*/false);
   }
   return static_cast<int>((next_us_ - now_us + 999) / 1000);
@@ -58,25 +72,44 @@ void PortLinks::Read(size_t index, bool is_first) {
   Port& port = ports_[index];
   if (!port.has_network) return;
   LinkStats link = ReadLink(port);
-  const LinkStats before = links_[index];
-  const bool changed = is_first || link.is_up != before.is_up;
-  link.changes = before.changes + (changed && !is_first ? 1 : 0);
-  links_[index] = link;
+  State& state = states_[index];
+  const uint64_t now_us = SteadyUs();
+  const bool changed = is_first || link.is_up != state.link.is_up;
+  std::optional<uint64_t> lasted_us;  // the state before
+  if (changed && !is_first) lasted_us = now_us - state.since_us;
+  {
+    const std::lock_guard lock(mutex_);
+    link.changes = state.link.changes + (lasted_us.has_value() ? 1 : 0);
+    state.link = link;
+    if (changed) state.since_us = now_us;
+  }
   if (!changed) return;
-  LogChange(port, link);
+  LogChange(port, link, lasted_us);
   if (port.tap) port.tap->SetCarrier(link.is_up);
   if (link.is_up && !is_first) came_up_(static_cast<uint16_t>(index));
 }
 
 std::optional<LinkStats> PortLinks::Link(uint16_t port_index) const {
   if (!ports_[port_index].has_network) return std::nullopt;
-  return links_[port_index];
+  const std::lock_guard lock(mutex_);
+  const State& state = states_[port_index];
+  LinkStats link = state.link;
+  link.for_ms = (SteadyUs() - state.since_us) / 1000;
+  return link;
 }
 
-NicStats ReadNicStats(const Port& port) {
+std::optional<rte_eth_stats> ReadDeviceStats(const Port& port) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
   rte_eth_stats stats = {};
-  if (rte_eth_stats_get(port.id, &stats) != 0) return {};
-  return {stats.imissed, stats.ierrors, stats.rx_nombuf, stats.oerrors};
+  if (rte_eth_stats_get(port.id, &stats) != 0) return std::nullopt;
+  return stats;
+}
+
+std::optional<NicStats> ReadNicStats(const Port& port) {
+  const std::optional<rte_eth_stats> stats = ReadDeviceStats(port);
+  if (!stats.has_value()) return std::nullopt;
+  return NicStats{stats->imissed, stats->ierrors, stats->rx_nombuf, stats->oerrors};
 }
 
 }  // namespace fairlead

@@ -1,10 +1,14 @@
 // The links of the ports: reads their states, logs changes, and gives each TAP the state of its
 // port's link as its carrier. So the kernel knows that packets cannot leave, and health checks do
-// not take a dead link for dead backends. Management thread.
+// not take a dead link for dead backends. Management thread, unless a function says otherwise.
 #pragma once
+
+#include <rte_ethdev.h>
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,19 +26,28 @@ class PortLinks {
   // Reads all states again if the last time is long enough ago. Returns the milliseconds until the
   // next call.
   int Step();
-  // The state at the last reading. Unset for a port without a network.
+  // The state at the last reading. Unset for a port without a network. Any thread.
   std::optional<LinkStats> Link(uint16_t port_index) const;
 
  private:
+  struct State {
+    LinkStats link;
+    uint64_t since_us = 0;  // steady; of link.is_up
+  };
+
   void Read(size_t index, bool is_first);
 
   std::span<Port> ports_;
   std::function<void(uint16_t)> came_up_;
-  std::vector<LinkStats> links_;  // by port index
+  mutable std::mutex mutex_;   // held while states_ is accessed
+  std::vector<State> states_;  // by port index
   uint64_t next_us_ = 0;
 };
 
-// What the device itself counts of frames that no worker saw.
-NicStats ReadNicStats(const Port& port);
+// What the device counts. Unset if its driver does not. Any thread: some drivers add up registers
+// that are cleared when they are read, so one thread reads at a time.
+std::optional<rte_eth_stats> ReadDeviceStats(const Port& port);
+// Those of frames that no worker saw, and of frames that were not sent.
+std::optional<NicStats> ReadNicStats(const Port& port);
 
 }  // namespace fairlead

@@ -81,11 +81,12 @@ struct KernelPathStats {
   uint64_t unsent = 0;     // of `received`, not accepted by the port
 };
 
-// A port's link.
+// A port's link, as last read: up to 250 ms ago.
 struct LinkStats {
   bool is_up = false;
-  uint32_t speed_mbps = 0;  // 0: not known
+  uint32_t speed_mbps = 0;  // 0: not known, or the link is down
   uint64_t changes = 0;     // of is_up, since the dataplane started
+  uint64_t for_ms = 0;      // how long is_up has been as it is; at most since the start
 };
 
 // Frames that the device lost before a worker or after it, as its driver counts them.
@@ -105,9 +106,8 @@ struct PortStats {
   std::string interface;  // the kernel's name, likewise
   std::optional<SteeringStats> steering = {};
   std::optional<KernelPathStats> kernel_path = {};
-  // Unset: the port has no network, or the dataplane is older.
-  std::optional<LinkStats> link = {};
-  std::optional<NicStats> nic = {};
+  std::optional<LinkStats> link = {};  // unset: the port has no network (pcap, null, ring)
+  std::optional<NicStats> nic = {};    // unset: its driver does not count
 };
 
 struct WorkerStats {
@@ -133,7 +133,7 @@ struct DataplaneStats {
   FlowTotals flows;
   std::vector<ServiceStats> services;
   std::vector<BackendStats> backends;
-  std::vector<PortStats> ports;      // at most kMaxStatsPorts
+  std::vector<PortStats> ports;      // at most kMaxStatsPorts; no links in version 3
   std::vector<WorkerStats> workers;  // at most kMaxStatsWorkers, by index; none in version 3
 };
 
@@ -141,9 +141,9 @@ inline constexpr uint32_t kStatsVersion = 6;
 inline constexpr uint32_t kFirstStatsVersion = 3;  // of release 0.1.0
 
 // In version 3, drops for a reason that release 0.1.0 does not know count as no_backend; left-out
-// reasons and workers are not sent. `memory`, here and below: an object that is no longer needed.
-// Its memory is used again, since there may be a hundred thousand backends each second. REQUIRES
-// version 3 or 6.
+// reasons, workers, links and NIC counters are not sent. `memory`, here and below: an object that is
+// no longer needed. Its memory is used again, since there may be a hundred thousand backends each
+// second. REQUIRES version 3 or 6.
 std::vector<std::byte> EncodeStats(const DataplaneStats& stats, std::vector<std::byte> memory = {},
                                    uint32_t version = kStatsVersion);
 // Decodes either version. Never trusts the bytes (fuzzed).

@@ -116,7 +116,7 @@ Status CheckHeader(const HeaderV3& header, uint64_t total_bytes) {
   RETURN_IF_ERROR(CheckLimit("port_count", header.port_count, kMaxStatsPorts));
   const uint64_t expected =
       sizeof(header) + sizeof(DropCounts) + header.service_count * sizeof(ServiceRecordV3) +
-      header.backend_count * sizeof(BackendRecordV3) + header.port_count * sizeof(PortStatsRecord);
+      header.backend_count * sizeof(BackendRecordV3) + header.port_count * kPortRecordBytesV3;
   if (total_bytes != expected) {
     return Refuse("length", total_bytes, "bytes; the counts need " + std::to_string(expected));
   }
@@ -128,6 +128,13 @@ Result<uint32_t> IdOf(const char* section, uint64_t index, uint64_t id) {
   if (id <= UINT32_MAX) return static_cast<uint32_t>(id);
   return InvalidArgument("statistics: " + std::string(section) + "[" + std::to_string(index) +
                          "].id: " + std::to_string(id) + " is above 32 bits");
+}
+
+void AppendPort(PortStats port, std::vector<std::byte>* out) {
+  port.link.reset();
+  port.nic.reset();
+  Append(ToRecord(port), out);
+  out->resize(out->size() - (sizeof(PortStatsRecord) - kPortRecordBytesV3));
 }
 
 }  // namespace
@@ -144,10 +151,9 @@ void EncodeV3(const DataplaneStats& stats, std::vector<std::byte>* out) {
   header.worker_count = stats.workers.size();
   header.totals = ToRecord(stats.totals, stats.flows);
   header.port_count = stats.ports.size();
-  out->reserve(sizeof(header) + sizeof(DropCounts) +
-               stats.services.size() * sizeof(ServiceRecordV3) +
-               stats.backends.size() * sizeof(BackendRecordV3) +
-               stats.ports.size() * sizeof(PortStatsRecord));
+  out->reserve(
+      sizeof(header) + sizeof(DropCounts) + stats.services.size() * sizeof(ServiceRecordV3) +
+      stats.backends.size() * sizeof(BackendRecordV3) + stats.ports.size() * kPortRecordBytesV3);
   Append(header, out);
   Append(DropsForV3(stats), out);
   for (const ServiceStats& s : stats.services) {
@@ -160,7 +166,7 @@ void EncodeV3(const DataplaneStats& stats, std::vector<std::byte>* out) {
         BackendRecordV3{b.id, b.packets, b.bytes, b.new_flows, b.flows, b.pins, b.shifting_slots},
         out);
   }
-  for (const PortStats& port : stats.ports) Append(ToRecord(port), out);
+  for (const PortStats& port : stats.ports) AppendPort(port, out);
 }
 
 Result<DataplaneStats> DecodeV3(std::span<const std::byte> bytes, DataplaneStats memory) {
@@ -202,7 +208,7 @@ Result<DataplaneStats> DecodeV3(std::span<const std::byte> bytes, DataplaneStats
     stats.backends.push_back(
         {id, r.packets, r.bytes, r.new_flows, r.flows, r.pins, r.shifting_slots});
   }
-  RETURN_IF_ERROR(TakePorts(header.port_count, sizeof(PortStatsRecord), &rest, &stats.ports));
+  RETURN_IF_ERROR(TakePorts(header.port_count, kPortRecordBytesV3, &rest, &stats.ports));
   return stats;
 }
 

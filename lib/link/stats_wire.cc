@@ -15,6 +15,7 @@ constexpr uint64_t kPortHasKernelPath = 4;
 constexpr uint64_t kPortHasLink = 8;
 constexpr uint64_t kPortLinkIsUp = 16;
 constexpr uint64_t kPortHasNic = 32;
+constexpr uint64_t kPortFlagsOfV3 = kPortHasSteering | kPortSteeringAttached | kPortHasKernelPath;
 
 void PutName(std::string_view name, char (&out)[kMaxPortNameBytes + 1]) {
   size_t used = 0;
@@ -91,6 +92,7 @@ PortStatsRecord ToRecord(const PortStats& port) {
     record.flags |= kPortHasLink | (port.link->is_up ? kPortLinkIsUp : 0);
     record.link_speed_mbps = port.link->speed_mbps;
     record.link_changes = port.link->changes;
+    record.link_for_ms = port.link->for_ms;
   }
   if (port.nic) {
     record.flags |= kPortHasNic;
@@ -118,7 +120,8 @@ Result<PortStats> FromRecord(const PortStatsRecord& record) {
   }
   if ((record.flags & kPortHasLink) != 0) {
     port.link = LinkStats{(record.flags & kPortLinkIsUp) != 0,
-                          static_cast<uint32_t>(record.link_speed_mbps), record.link_changes};
+                          static_cast<uint32_t>(record.link_speed_mbps), record.link_changes,
+                          record.link_for_ms};
   }
   if ((record.flags & kPortHasNic) != 0) {
     port.nic = NicStats{record.nic_rx_missed, record.nic_rx_errors, record.nic_rx_no_buffer,
@@ -131,7 +134,11 @@ Status TakePorts(uint64_t count, size_t record_bytes, std::span<const std::byte>
                  std::vector<PortStats>* ports) {
   ports->reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
-    Result<PortStats> port = FromRecord(Take<PortStatsRecord>(rest, record_bytes));
+    PortStatsRecord record{};
+    std::memcpy(&record, rest->data(), std::min(record_bytes, sizeof(record)));
+    *rest = rest->subspan(record_bytes);
+    if (record_bytes < sizeof(record)) record.flags &= kPortFlagsOfV3;
+    Result<PortStats> port = FromRecord(record);
     if (!port.ok()) {
       return InvalidArgument("statistics: ports[" + std::to_string(i) + "]." +
                              port.status().message());

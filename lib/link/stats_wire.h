@@ -57,14 +57,17 @@ struct PortStatsRecord {
   uint64_t kernel_received;
   uint64_t kernel_sent;
   uint64_t kernel_unsent;
-  uint64_t link_speed_mbps;
+  uint64_t link_speed_mbps;  // here and below: not in version 3
   uint64_t link_changes;
+  uint64_t link_for_ms;
   uint64_t nic_rx_missed;
   uint64_t nic_rx_errors;
   uint64_t nic_rx_no_buffer;
   uint64_t nic_tx_errors;
 };
-static_assert(sizeof(PortStatsRecord) == 248);
+static_assert(sizeof(PortStatsRecord) == 256);
+inline constexpr size_t kPortRecordBytesV3 = offsetof(PortStatsRecord, link_speed_mbps);
+static_assert(kPortRecordBytesV3 == 200);
 PortStatsRecord ToRecord(const PortStats& port);
 // Reads only the fields that the record's flags declare.
 Result<PortStats> FromRecord(const PortStatsRecord& record);
@@ -94,7 +97,7 @@ Status Refuse(const char* field, uint64_t value, const std::string& why);
 // kInvalidArgument if `value` is above `most`.
 Status CheckLimit(const char* field, uint64_t value, uint64_t most);
 
-// Takes `count` ports of `record_bytes` each.
+// Takes `count` ports of `record_bytes` each. Fields that such a record does not have are unset.
 Status TakePorts(uint64_t count, size_t record_bytes, std::span<const std::byte>* rest,
                  std::vector<PortStats>* ports);
 

@@ -52,6 +52,25 @@ std::string DataplaneText(const Json& dataplane, const Json& generation, const J
   return error.empty() ? text : text + "; " + error;
 }
 
+// One line for all links, and one for each that is down.
+void PrintLinks(Context* context, const Json& dataplane) {
+  const Json& ports = List(Member(dataplane, "ports"));
+  size_t up_count = 0;
+  for (const Json& port : ports) up_count += IsTrue(Member(Member(port, "link"), "up")) ? 1 : 0;
+  if (!ports.empty()) {
+    context->out() << "links       "
+                   << CountsText({{"up", up_count}, {"down", ports.size() - up_count}}) << '\n';
+  }
+  for (const Json& port : ports) {
+    const Json& link = Member(port, "link");
+    if (IsTrue(Member(link, "up"))) continue;
+    const std::string age =
+        FormatAge(TextOf(Member(link, "since")), context->environment().now_ms());
+    context->out() << "            port " << Shown(Member(port, "name")) << ": "
+                   << Coloured("link down for " + age, Colour::kRed, context->colour()) << '\n';
+  }
+}
+
 void PrintUnsupported(Context* context, const Json& dataplane) {
   for (const Json& each : List(Member(dataplane, "unsupported"))) {
     context->out() << "unsupported " << Shown(Member(each, "service")) << ' '
@@ -101,8 +120,9 @@ int ShowStatus(Context* context) {
                  << "generation  " << Shown(Member(status, "generation")) << '\n'
                  << "hash seed   " << Shown(Member(status, "hash_seed")) << ", table "
                  << Shown(Member(status, "table_digest")) << '\n'
-                 << "dataplane   " << Coloured(dataplane_text, colour, context->colour()) << '\n'
-                 << "services    " << Shown(Member(status, "services")) << '\n'
+                 << "dataplane   " << Coloured(dataplane_text, colour, context->colour()) << '\n';
+  PrintLinks(context, dataplane);
+  context->out() << "services    " << Shown(Member(status, "services")) << '\n'
                  << "backends    " << CountsText(Member(status, "backends")) << '\n';
   PrintUnsupported(context, dataplane);
   PrintLeftOutFrontends(context, status);
@@ -150,6 +170,23 @@ std::string PausesText(const Json& pauses_us) {
   return text;
 }
 
+void PrintLinkCounters(Context* context, const Json& stats) {
+  for (const Json& port : List(Member(stats, "ports"))) {
+    const Json& link = Member(port, "link");
+    if (!link.is_object()) continue;
+    const bool is_up = IsTrue(Member(link, "up"));
+    const uint64_t speed_mbps = NumberOf(Member(link, "speed_mbps"));
+    const uint64_t changes = NumberOf(Member(link, "changes"));
+    context->out() << "\nport " << Shown(Member(port, "name")) << ": link "
+                   << Coloured(is_up ? "up" : "down", is_up ? Colour::kGreen : Colour::kRed,
+                               context->colour())
+                   << (speed_mbps == 0 ? "" : fmt::format(", {} Mbit/s", speed_mbps))
+                   << fmt::format(", {} {} since start", changes,
+                                  changes == 1 ? "change" : "changes");
+  }
+  context->out() << '\n';
+}
+
 void PrintTotals(Context* context, const Json& stats, Rates* rates) {
   const Json& totals = Member(stats, "totals");
   const Json& drops = Member(totals, "drops");
@@ -179,10 +216,15 @@ void PrintTotals(Context* context, const Json& stats, Rates* rates) {
     add_port("kernel_path", "lost", "TAP, not delivered to the kernel");
     add_port("kernel_path", "sent", "TAP, sent for the kernel");
     add_port("kernel_path", "unsent", "TAP, not sent for the kernel");
+    add_port("nic", "rx_missed", "NIC, missed (queues full)");
+    add_port("nic", "rx_errors", "NIC, received with errors");
+    add_port("nic", "rx_no_buffer", "NIC, no packet buffer free");
+    add_port("nic", "tx_errors", "NIC, not sent because of errors");
   }
   table.Print(context->out(), context->colour());
+  PrintLinkCounters(context, stats);
   const Json& flows = Member(stats, "flows");
-  context->out() << "\nflows: " << Shown(Member(flows, "records")) << " recorded of at most "
+  context->out() << "flows: " << Shown(Member(flows, "records")) << " recorded of at most "
                  << Shown(Member(flows, "capacity")) << " (" << Shown(Member(flows, "pins"))
                  << " pinned to a backend that is not their slot's owner), since start "
                  << Shown(Member(flows, "new")) << " new, " << Shown(Member(flows, "old"))

@@ -83,6 +83,7 @@ class Printer {
     if (type == "intent") return PrintIntent(json);
     if (type == "status") return PrintStatus(json);
     if (type == "dataplane") return PrintDataplane(json);
+    if (type == "port") return PrintPort(json);
     if (type == "restart") {
       context_->err() << "fairctl: " << TextOf(Member(json, "message"))
                       << "; events in between are not shown\n";
@@ -135,6 +136,15 @@ class Printer {
       Begin() << "in force: revision " << Shown(Member(json, "revision")) << ", generation "
               << generation << '\n';
     }
+  }
+
+  void PrintPort(const Json& json) {
+    const Json& link = Member(json, "link");
+    const bool is_up = IsTrue(Member(link, "up"));
+    Begin() << "port " << Shown(Member(json, "name")) << ": "
+            << Coloured(is_up ? "link up" : "link down", is_up ? Colour::kGreen : Colour::kRed,
+                        context_->colour())
+            << " since " << TextOf(Member(link, "since")) << '\n';
   }
 
   Context* context_;

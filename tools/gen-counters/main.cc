@@ -41,11 +41,25 @@ constexpr char kTail[] =
 ## Ports
 
 These counters count frames outside the pipeline. None of them is part of the sum above.
-`/v1/stats` has them in `ports`, `/metrics` under the names below with the labels `port` and
-`outcome`, telemetry in `/fairlead/ports,NAME`.
+`/v1/stats` has them in `ports`, `/metrics` under the names below with the label `port`, telemetry
+in `/fairlead/ports,NAME`.
 
-`fairlead_steered_frames_total`: what the XDP program of an AF_XDP port did with every frame that
-arrived at its interface, including the kernel's traffic. `fairlead_steering_attached` is 1 while
+`fairlead_port_link_up` is 1 while the port's link is up. It is missing for ports without a network
+(pcap, null, ring), and while the dataplane is not connected. `fairlead_port_link_changes_total`
+counts how often the link went down or came up. The dataplane reads the link every 250 ms, fairleadd
+asks it every second.
+
+What the NIC lost before a worker saw it, or after. Its driver keeps these counters; not every
+driver has all of them:
+
+| metric | what it counts |
+|---|---|
+| `fairlead_port_nic_missed_total` | frames that found the receive queues full: the workers are too slow |
+| `fairlead_port_nic_no_buffer_total` | frames for which no packet buffer was free |
+| `fairlead_port_nic_errors_total` | `direction="rx"`: damaged frames (cable, optics); `"tx"`: frames not sent |
+
+`fairlead_steered_frames_total`, by `outcome`: what the XDP program of an AF_XDP port did with every
+frame that arrived at its interface, including the kernel's traffic. `fairlead_steering_attached` is 1 while
 the program is attached.
 
 | outcome | what it counts |
@@ -56,8 +70,8 @@ the program is attached.
 
 If `no_socket` counts, give the NIC as many queues as there are workers.
 
-`fairlead_kernel_path_frames_total`: frames through the TAP of a port with `kernel: tap:NAME`. Over
-all such ports `delivered + lost = to_kernel`, and `received = sent + unsent`.
+`fairlead_kernel_path_frames_total`, by `outcome`: frames through the TAP of a port with
+`kernel: tap:NAME`. Over all such ports `delivered + lost = to_kernel`, and `received = sent + unsent`.
 
 | outcome | what it counts |
 |---|---|

@@ -43,7 +43,7 @@ struct CheckKey {
   friend auto operator<=>(const CheckKey&, const CheckKey&) = default;
 };
 
-// Why this host cannot reach an address: "wan0 has no carrier". Empty: it can, as far as it knows.
+// Why this host cannot reach an address: "port wan has no link". Empty: it can, as far as it knows.
 using NoWay = std::function<std::string(const IpAddress& address)>;
 
 class HealthChecks {

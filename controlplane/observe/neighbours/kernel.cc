@@ -229,21 +229,23 @@ Result<RouteAnswer> KernelNetwork::FindRoute(const IpAddress& destination) {
   return AnswerOf(route, destination);
 }
 
-std::string KernelNetwork::WhyNoWay(const IpAddress& destination) {
+WayOut KernelNetwork::FindWayOut(const IpAddress& destination) {
   const AddressPtr address = ToNetlink(destination);
   nl_object* raw = nullptr;
   const int code =
       rtnl_route_lookup(requests_.get(), address.get(), reinterpret_cast<rtnl_route**>(&raw));
   const ObjectPtr object(raw);
-  if (code < 0 || raw == nullptr) return "there is no route to " + destination.ToString();
+  if (code < 0 || raw == nullptr) return {.has_route = false};
   auto* route = reinterpret_cast<rtnl_route*>(raw);
-  if (rtnl_route_get_type(route) != RTN_UNICAST || rtnl_route_get_nnexthops(route) < 1) return "";
+  if (rtnl_route_get_type(route) != RTN_UNICAST || rtnl_route_get_nnexthops(route) < 1) return {};
   rtnl_link* raw_link = nullptr;
   const int index = AnswerOf(route, destination).interface_index;
-  if (rtnl_link_get_kernel(requests_.get(), index, nullptr, &raw_link) < 0) return "";
+  if (rtnl_link_get_kernel(requests_.get(), index, nullptr, &raw_link) < 0) return {};
   const LinkPtr link(raw_link);
-  if ((rtnl_link_get_flags(raw_link) & IFF_RUNNING) != 0) return "";
-  return std::string(rtnl_link_get_name(raw_link)) + " has no carrier";
+  if ((rtnl_link_get_flags(raw_link) & IFF_RUNNING) != 0) return {};
+  const Result<LinkAnswer> device = FindLink(index);
+  return {.no_carrier = rtnl_link_get_name(raw_link),
+          .device = device.ok() ? device->interface : std::string()};
 }
 
 Result<RouteAnswer> KernelNetwork::FindDefaultRoute(Family family) {

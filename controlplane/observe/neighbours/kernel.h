@@ -28,6 +28,14 @@ struct LinkAnswer {
   uint16_t vlan = 0;
 };
 
+// Whether this host can send packets to an address.
+struct WayOut {
+  bool has_route = true;
+  // The route's interface, if it has no carrier. Empty: it has one, or that is not known.
+  std::string no_carrier = {};
+  std::string device = {};  // LinkAnswer::interface of no_carrier
+};
+
 struct NeighbourEvent {
   int interface_index = 0;
   IpAddress address;
@@ -41,9 +49,8 @@ class KernelNetwork {
 
   // kNotFound if there is no route, or only a local, blackhole or unreachable one.
   Result<RouteAnswer> FindRoute(const IpAddress& destination);
-  // Why no packet can leave for `destination`: there is no route, or its interface has no carrier.
-  // Empty: it can, or `destination` is an address of this host.
-  std::string WhyNoWay(const IpAddress& destination);
+  // An address of this host has a way out.
+  WayOut FindWayOut(const IpAddress& destination);
   // The default route (prefix length 0) that this host would use. kNotFound if there is none, or if
   // it has no gateway.
   Result<RouteAnswer> FindDefaultRoute(Family family);

@@ -61,10 +61,9 @@ class NextHops {
   std::string MissingReason(const IpAddress& address) const;
   // Why FindFor() returns nullopt. May ask the kernel for the name of an interface.
   std::string MissingReasonFor(const ModeDescriptor& mode, const IpAddress& address) const;
-  // Why packets of this host cannot leave for `address`: "wan0 has no carrier". Empty: they can, or
-  // it is not known. Asks the kernel.
-  std::string NoWay(const IpAddress& address) const {
-    return kernel_ == nullptr ? "" : kernel_->WhyNoWay(address);
+  // Asks the kernel. If that is not possible, the answer is that there is a way out.
+  WayOut FindWayOut(const IpAddress& address) const {
+    return kernel_ == nullptr ? WayOut{} : kernel_->FindWayOut(address);
   }
   // This host's addresses, except those of the loopback interface, with their interfaces.
   // `on_change` is called when they change.

@@ -267,9 +267,11 @@ TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
   EXPECT_EQ(stats["services"][0]["backends"][0]["new_flows"], 7);
   EXPECT_EQ(stats["ports"], Json::parse(R"([
       {"name": "wan", "interface": "eth0",
-       "steering": {"attached": true, "to_dataplane": 60, "to_kernel": 30, "no_socket": 2}},
+       "steering": {"attached": true, "to_dataplane": 60, "to_kernel": 30, "no_socket": 2},
+       "link": {"up": true, "speed_mbps": 25000, "changes": 2}},
       {"name": "lan", "interface": "lan0",
-       "kernel_path": {"delivered": 5, "lost": 1, "received": 9, "sent": 8, "unsent": 1}}])"));
+       "kernel_path": {"delivered": 5, "lost": 1, "received": 9, "sent": 8, "unsent": 1},
+       "nic": {"rx_missed": 11, "rx_errors": 12, "rx_no_buffer": 13, "tx_errors": 14}}])"));
   EXPECT_EQ(stats["dataplane"]["workers"], 2);
   EXPECT_EQ(stats["dataplane"]["longest_pauses_us"], Json({1500, 250}));
   const Answer metrics = Call("GET", "/metrics");
@@ -285,9 +287,17 @@ TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
         "fairlead_steered_frames_total{port=\"wan\",outcome=\"no_socket\"} 2\n",
         "fairlead_kernel_path_frames_total{port=\"lan\",outcome=\"lost\"} 1\n",
         "fairlead_kernel_path_frames_total{port=\"lan\",outcome=\"received\"} 9\n",
+        "fairlead_port_link_up{port=\"wan\"} 1\n",
+        "fairlead_port_link_changes_total{port=\"wan\"} 2\n",
+        "fairlead_port_nic_missed_total{port=\"lan\"} 11\n",
+        "fairlead_port_nic_errors_total{port=\"lan\",direction=\"rx\"} 12\n",
+        "fairlead_port_nic_errors_total{port=\"lan\",direction=\"tx\"} 14\n",
+        "fairlead_port_nic_no_buffer_total{port=\"lan\"} 13\n",
         "fairlead_worker_longest_pause_seconds{worker=\"0\"} 0.0015\n",
-        "fairlead_worker_longest_pause_seconds{worker=\"1\"} 0.00025\n", "fairlead_generation 1\n",
-        "fairlead_dataplane_generation 1\n", "fairlead_dataplane_apply_seconds 0.00025\n",
+        "fairlead_worker_longest_pause_seconds{worker=\"1\"} 0.00025\n",
+        "fairlead_generation 1\n",
+        "fairlead_dataplane_generation 1\n",
+        "fairlead_dataplane_apply_seconds 0.00025\n",
         "fairlead_api_requests_total{method=\"POST\",route=\"/v1/services\",status=\"201\"} 1\n"}) {
     EXPECT_THAT(metrics.body, HasSubstr(line));
   }

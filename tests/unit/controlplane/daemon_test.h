@@ -29,6 +29,7 @@ class DaemonTest : public testing::Test {
     options.link_path = link_;
     options.follow_neighbours = false;
     options.accept_older_store = accept_older_store_;
+    options.make_probers = make_probers_;
     daemon_ = std::make_unique<RunningDaemon>(options);
     ASSERT_TRUE(daemon_->start_status().ok()) << daemon_->start_status().message();
   }
@@ -49,6 +50,7 @@ class DaemonTest : public testing::Test {
   std::string store_ = directory_.File("store.db");
   std::string link_ = directory_.File("dataplane.sock");
   bool accept_older_store_ = false;
+  std::function<Probers(size_t most_at_once)> make_probers_ = MakeProbers;
   std::unique_ptr<RunningDaemon> daemon_;
 };
 

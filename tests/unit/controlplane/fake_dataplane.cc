@@ -29,8 +29,10 @@ FakeDataplane::FakeDataplane(std::string path, Behaviour behaviour)
   stats_.totals.rx_packets = 100;
   stats_.totals.tx_packets = 90;
   stats_.totals.drops[static_cast<size_t>(DropReason::k_no_frontend)] = 10;
-  stats_.ports = {{"wan", "eth0", SteeringStats{true, 60, 30, 2}},
-                  {"lan", "lan0", std::nullopt, KernelPathStats{5, 1, 9, 8, 1}}};
+  stats_.ports = {{"wan", "eth0", SteeringStats{true, 60, 30, 2}, std::nullopt,
+                   LinkStats{true, 25'000, 2, 500}},
+                  {"lan", "lan0", std::nullopt, KernelPathStats{5, 1, 9, 8, 1}, std::nullopt,
+                   NicStats{11, 12, 13, 14}}};
   ::unlink(path_.c_str());
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

@@ -234,6 +234,37 @@ TEST_F(NextHopsTest, ReportsAVlanInterfaceAsItsParentWithATag) {
   });
 }
 
+TEST_F(NextHopsTest, ThereIsNoWayOutWithoutARouteOrACarrier) {
+  InNamespace([this] {
+    MakePair();
+    const IpAddress address = *IpAddress::Parse("10.0.0.11");
+    const IpAddress own = *IpAddress::Parse("10.0.0.1");
+    boost::asio::io_context context;
+    NextHops hops(context.get_executor(), [] {});
+    ASSERT_TRUE(hops.Start().ok());
+    const auto no_carrier = [&](const IpAddress& to) { return hops.FindWayOut(to).no_carrier; };
+    EXPECT_TRUE(RunUntil(&context, [&] { return no_carrier(address).empty(); }));
+    EXPECT_FALSE(hops.FindWayOut(*IpAddress::Parse("192.0.2.1")).has_route);
+    Ip("link set right down");
+    EXPECT_TRUE(RunUntil(&context, [&] { return no_carrier(address) == "left"; }));
+    EXPECT_TRUE(hops.FindWayOut(address).has_route);
+    EXPECT_EQ(hops.FindWayOut(address).device, "left");
+    EXPECT_EQ(no_carrier(own), "");
+    Ip("link set right up");
+    EXPECT_TRUE(RunUntil(&context, [&] { return no_carrier(address).empty(); }));
+    if (std::system("ip link add link left name left.100 type vlan id 100 2>/dev/null") != 0) {
+      missing_ = "this kernel has no VLAN interfaces";
+      return;
+    }
+    Ip("link set left.100 up");
+    Ip("address add 10.0.1.1/24 dev left.100");
+    Ip("link set right down");
+    const IpAddress tagged = *IpAddress::Parse("10.0.1.11");
+    EXPECT_TRUE(RunUntil(&context, [&] { return no_carrier(tagged) == "left.100"; }));
+    EXPECT_EQ(hops.FindWayOut(tagged).device, "left");
+  });
+}
+
 TEST_F(NextHopsTest, FindsAnIpv6Neighbour) {
   InNamespace([] {
     MakePair();

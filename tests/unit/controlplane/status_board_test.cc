@@ -67,6 +67,31 @@ TEST_F(StatusBoardTest, ReportsTheChangesSinceAPosition) {
       << "changes that old are no longer kept";
 }
 
+TEST_F(StatusBoardTest, AProbeThatIsNotMadeIsAChangeOnlyOnce) {
+  const uint32_t id = Backend("web", "10.0.0.1")->id;
+  uint64_t next = board_->next_change();
+  const auto facets = [&] {
+    std::vector<StatusBoard::Facet> all;
+    EXPECT_TRUE(board_->VisitChangesSince(std::exchange(next, board_->next_change()),
+                                          [&](const auto& each) { all.push_back(each.facet); }));
+    return all;
+  };
+  const std::vector once = {StatusBoard::Facet::kProbe};
+  const auto reason = [](const char* text) { return std::make_shared<const std::string>(text); };
+  board_->SetProbe(id, {});
+  EXPECT_TRUE(facets().empty()) << "the results of probes are not changes";
+  board_->SetProbeNotMade(id, reason("port wan has no link"));
+  EXPECT_EQ(facets(), once);
+  board_->SetProbeNotMade(id, reason("port wan has no link"));
+  EXPECT_TRUE(facets().empty());
+  board_->SetProbeNotMade(id, reason("the dataplane is away"));
+  EXPECT_EQ(facets(), once);
+  board_->SetProbe(id, {});
+  EXPECT_EQ(facets(), once);
+  board_->SetProbe(id, {});
+  EXPECT_TRUE(facets().empty());
+}
+
 TEST_F(StatusBoardTest, ANewListOfLeftOutBackendsReplacesTheLastOne) {
   const uint32_t first = Backend("web", "10.0.0.1")->id;
   const uint32_t second = Backend("web", "10.0.0.2")->id;

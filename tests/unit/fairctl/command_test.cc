@@ -359,6 +359,22 @@ TEST(Status, NamesADataplaneOfAnotherReleaseAndWhatItLacks) {
   EXPECT_THAT(same.out(), HasSubstr("dataplane   connected, pid 8, "));
 }
 
+TEST(Status, SaysWhichLinksAreDownAndForHowLong) {
+  const auto out = [](const std::string& ports) {
+    Harness fairctl;  // its time is 1970-01-01T00:16:40Z
+    fairctl.Answer(200, R"({"dataplane":{"connected":true,"ports":)" + ports + "}}");
+    EXPECT_EQ(fairctl.Run({"status"}), kExitOk);
+    return fairctl.out();
+  };
+  EXPECT_THAT(out("[]"), Not(HasSubstr("links")));
+  EXPECT_THAT(out(R"([{"name":"wan","link":{"up":true}}])"), HasSubstr("links       1 up\n"));
+  const std::string one_down = out(R"([{"name":"lan","link":{"up":true}},
+              {"name":"wan","link":{"up":false,"since":"1970-01-01T00:16:28Z"}}])");
+  EXPECT_THAT(one_down, HasSubstr("links       1 down, 1 up\n"
+                                  "            port wan: link down for 12s\n"
+                                  "services "));
+}
+
 std::string StatsReply(int received) {
   return R"({"totals":{"rx":)" + std::to_string(received) +
          R"(,"tx":5,"generated":0,"to_kernel":1,"drops":{"no_frontend":4}},
@@ -381,17 +397,24 @@ TEST(Stats, ShowsThePortCountersOutsideThePipeline) {
   Harness fairctl;
   Json reply = Json::parse(StatsReply(10));
   reply["ports"] = Json::parse(R"([
-      {"name":"wan","interface":"eth0","steering":{"attached":true,"to_dataplane":60,"to_kernel":30,"no_socket":2}},
-      {"name":"lan","interface":"lan0","kernel_path":{"delivered":5,"lost":1,"received":9,"sent":8,"unsent":1}}])");
+      {"name":"wan","interface":"eth0","steering":{"attached":true,"to_dataplane":60,"to_kernel":30,"no_socket":2},
+       "link":{"up":true,"speed_mbps":25000,"changes":1}},
+      {"name":"lan","interface":"lan0","kernel_path":{"delivered":5,"lost":1,"received":9,"sent":8,"unsent":1},
+       "link":{"up":false,"speed_mbps":0,"changes":4},
+       "nic":{"rx_missed":11,"rx_errors":12,"rx_no_buffer":13,"tx_errors":14}}])");
   fairctl.Answer(200, reply.dump());
   EXPECT_EQ(fairctl.Run({"stats"}), kExitOk);
   for (const char* row :
        {"wan: steered to the dataplane +60 ", "wan: steered to the kernel +30 ",
         "wan: steered to a queue without a worker +2 ", "lan: TAP, delivered to the kernel +5 ",
         "lan: TAP, not delivered to the kernel +1 ", "lan: TAP, sent for the kernel +8 ",
-        "lan: TAP, not sent for the kernel +1 "}) {
+        "lan: TAP, not sent for the kernel +1 ", "lan: NIC, missed .queues full. +11 ",
+        "lan: NIC, received with errors +12 ", "lan: NIC, no packet buffer free +13 ",
+        "lan: NIC, not sent because of errors +14 "}) {
     EXPECT_THAT(fairctl.out(), ContainsRegex(row));
   }
+  EXPECT_THAT(fairctl.out(), HasSubstr("\nport wan: link up, 25000 Mbit/s, 1 change since start\n"
+                                       "port lan: link down, 4 changes since start\nflows: "));
 }
 
 TEST(Stats, ShowsTheLongestPauseOfEachWorker) {

@@ -49,6 +49,16 @@ TEST(WatchCommand, PrintsAStatusOnceWhereOnlyCountsDiffer) {
             "00:16:40  web 10.0.0.1: drained, no flows remain\n");
 }
 
+TEST(WatchCommand, PrintsLinksThatChange) {
+  Harness fairctl;
+  fairctl
+      .Answer(200,
+              R"({"type":"port","name":"wan","link":{"up":false,"since":"1970-01-01T00:16:39Z"}})"
+              "\n")
+      .Run({"watch"});
+  EXPECT_EQ(fairctl.out(), "00:16:40  port wan: link down since 1970-01-01T00:16:39Z\n");
+}
+
 TEST(WatchCommand, PrintsWhatIsInForce) {
   Harness fairctl;
   fairctl

@@ -26,6 +26,7 @@ constexpr size_t kBackendsAt = 40;
 constexpr size_t kPortsAt = 48;
 constexpr size_t kWorkersAt = 56;
 constexpr size_t kHeaderBytes = 192;
+constexpr size_t kPortRecordBytes = 256;
 
 DataplaneStats SampleStats() {
   DataplaneStats stats;
@@ -42,8 +43,10 @@ DataplaneStats SampleStats() {
   stats.flows = {10, 11, 12, 13, 14, 15, 16, 17};
   stats.services = {{1, 2, 3, 4, 5, 6, 7}, {20, 21, 22, 23, 24, 25, 26}};
   stats.backends = {{30, 31, 32, 33, 34, 35, 36, LeftOut::k_mtu_too_small}};
-  stats.ports = {{"wan", "eth0", SteeringStats{true, 40, 41, 42}},
-                 {"lan", "lan0", std::nullopt, KernelPathStats{50, 51, 52, 53, 54}},
+  stats.ports = {{"wan", "eth0", SteeringStats{true, 40, 41, 42}, std::nullopt,
+                  LinkStats{true, 25'000, 70, 71}, NicStats{80, 81, 82, 83}},
+                 {"lan", "lan0", std::nullopt, KernelPathStats{50, 51, 52, 53, 54},
+                  LinkStats{false, 0, 72, 73}},
                  {"null", ""}};
   stats.workers = {{60}, {61}, {62}};
   return stats;
@@ -107,6 +110,25 @@ TEST(Stats, PortsAreDecodedAsTheyWereEncoded) {
   EXPECT_EQ(got.ports[2].name, "null");
   EXPECT_EQ(got.ports[2].interface, "");
   EXPECT_FALSE(got.ports[2].steering.has_value() || got.ports[2].kernel_path.has_value());
+}
+
+TEST(Stats, LinksAndNicCountersAreDecodedAsTheyWereEncoded) {
+  const DataplaneStats got = DecodeStats(EncodeStats(SampleStats())).value();
+  ASSERT_EQ(got.ports.size(), 3U);
+  ASSERT_TRUE(got.ports[0].link.has_value() && got.ports[1].link.has_value());
+  const LinkStats& up = *got.ports[0].link;
+  EXPECT_TRUE(up.is_up);
+  EXPECT_EQ(up.speed_mbps, 25'000U);
+  EXPECT_EQ(up.changes, 70U);
+  EXPECT_EQ(up.for_ms, 71U);
+  EXPECT_FALSE(got.ports[1].link->is_up);
+  EXPECT_EQ(got.ports[1].link->changes, 72U);
+  ASSERT_TRUE(got.ports[0].nic.has_value());
+  const NicStats& nic = *got.ports[0].nic;
+  EXPECT_THAT((std::vector{nic.rx_missed, nic.rx_errors, nic.rx_no_buffer, nic.tx_errors}),
+              ElementsAreArray({80U, 81U, 82U, 83U}));
+  EXPECT_FALSE(got.ports[1].nic.has_value());
+  EXPECT_FALSE(got.ports[2].link.has_value() || got.ports[2].nic.has_value());
 }
 
 TEST(Stats, PortNamesAreTruncatedAndMadeUtf8) {
@@ -218,19 +240,39 @@ TEST(Stats, InVersion3KeepTheSumOfDrops) {
   ASSERT_EQ(got->backends.size(), 1U);
   EXPECT_EQ(got->backends[0].shifting_slots, 36U);
   EXPECT_EQ(got->backends[0].left_out, LeftOut::kNo);
-  EXPECT_EQ(got->ports.size(), 3U);
   EXPECT_TRUE(got->workers.empty());
+}
+
+// Release 0.1.0 has no links, and a record of 200 bytes for each port.
+TEST(Stats, InVersion3HaveNoLinks) {
+  const DataplaneStats sent = SampleStats();
+  auto bytes = EncodeStats(sent, {}, kFirstStatsVersion);
+  constexpr size_t kPortBytes = 200;
+  const size_t first_port_at = bytes.size() - sent.ports.size() * kPortBytes;
+  EXPECT_EQ(std::memcmp(&bytes[first_port_at + kPortBytes], "lan", 4), 0);
+  // Flags of a later version mean nothing here.
+  Poke<uint64_t>(first_port_at + 2 * kPortBytes + 128, 8 | 16 | 32, &bytes);
+  const Result<DataplaneStats> got = DecodeStats(bytes);
+  ASSERT_TRUE(got.ok()) << got.status().message();
+  ASSERT_EQ(got->ports.size(), 3U);
+  EXPECT_EQ(got->ports[0].steering.value().no_socket, 42U);
+  EXPECT_EQ(got->ports[1].kernel_path.value().unsent, 54U);
+  for (const PortStats& port : got->ports) {
+    EXPECT_FALSE(port.link.has_value() || port.nic.has_value()) << port.name;
+  }
 }
 
 // Fields without a known flag may be of a later release.
 TEST(Stats, PortFieldsAreReadOnlyIfTheirFlagIsSet) {
   auto bytes = EncodeStats(SampleStats());
-  const size_t last_port_at = bytes.size() - 3 * 8 - 200;
-  Poke<uint64_t>(last_port_at + 128, 2 | 64, &bytes);
+  const size_t last_port_at = bytes.size() - 3 * 8 - kPortRecordBytes;
+  Poke<uint64_t>(last_port_at + 128, 2 | 16 | 64, &bytes);
   Poke<uint64_t>(last_port_at + 136, 7, &bytes);
+  Poke<uint64_t>(last_port_at + kPortRecordBytes - 8, 7, &bytes);
   const Result<DataplaneStats> got = DecodeStats(bytes);
   ASSERT_TRUE(got.ok()) << got.status().message();
-  EXPECT_FALSE(got->ports[2].steering.has_value() || got->ports[2].kernel_path.has_value());
+  const PortStats& port = got->ports[2];
+  EXPECT_FALSE(port.steering || port.kernel_path || port.link || port.nic);
 }
 
 struct BadField {
@@ -287,7 +329,8 @@ const BadField kBadFields[] = {
      "statistics: ports[0].name: is not UTF-8"},
     {"PortInterface",
      [](auto* bytes) {
-       for (size_t i = 0; i < 64; ++i) Poke<char>(kFirstPortAt + 200 + 64 + i, 'x', bytes);
+       for (size_t i = 0; i < 64; ++i)
+         Poke<char>(kFirstPortAt + kPortRecordBytes + 64 + i, 'x', bytes);
      },
      "statistics: ports[1].interface: is not UTF-8 of at most 63 bytes"},
 };
