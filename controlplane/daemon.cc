@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "controlplane/common/log.h"
 #include "controlplane/core/status_text.h"
 #include "lib/host/own_files.h"
+#include "lib/host/text_file.h"
 #include "lib/intent/json.h"
 
 namespace fairlead {
@@ -20,16 +19,8 @@ constexpr uint64_t kMemoryOfRequest = uint64_t{2} << 20;
 constexpr uint64_t kMemoryOfByte = 64;  // of its body
 constexpr uint64_t kMemoryOfBackend = 4096;
 
-Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
-  if (!file || !text) return NotFound(path + ": cannot be read");
-  return text.str();
-}
-
 Result<IntentSpec> ReadServicesFile(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
   Result<nlohmann::json> json = YamlToJson(text);
   if (!json.ok()) return InvalidArgument(path + ": " + json.status().message());
   Result<IntentSpec> intent = IntentFromJson(*json);
@@ -46,9 +37,10 @@ std::string KnownMethod(const std::string& method) {
 
 }  // namespace
 
-Daemon::Daemon(asio::io_context* context, DaemonOptions options)
+Daemon::Daemon(asio::io_context* context, DaemonOptions options, ServiceManager* service_manager)
     : context_(context),
       options_(std::move(options)),
+      service_manager_(service_manager == nullptr ? &nobody_ : service_manager),
       reconciler_(context->get_executor()),
       board_(&clock_, [this] { reconciler_.Trigger(); }) {}
 
@@ -57,19 +49,24 @@ Daemon::~Daemon() {
 }
 
 Status Daemon::OpenStore() {
-  const std::filesystem::path store_folder =
-      std::filesystem::path(options_.store_path).parent_path();
-  RETURN_IF_ERROR(MakeRuntimeFolder(store_folder.string(), nullptr));
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<Store> store,
-      Store::Open(options_.store_path, options_.accept_older_store, options_.resources));
+  const std::string folder = std::filesystem::path(options_.store_path).parent_path().string();
+  Result<std::unique_ptr<Store>> store = [&]() -> Result<std::unique_ptr<Store>> {
+    RETURN_IF_ERROR(MakeRuntimeFolder(folder, nullptr));
+    return Store::Open(options_.store_path, options_.accept_older_store, options_.resources);
+  }();
+  if (store.status().code() == ErrorCode::kUnavailable) {
+    return Unavailable(store.status().message() +
+                       "; fairleadd keeps the store there: make the folder writable and free space "
+                       "in it, or choose another --store");
+  }
+  if (!store.ok()) return store.status();
   const auto at_path = [&](const Status& status) {
     return Status(status.code(), options_.store_path + ": " + status.message());
   };
-  const Result<StoredState> state = store->Load();
+  const Result<StoredState> state = (*store)->Load();
   if (!state.ok()) return at_path(state.status());
   const asio::any_io_executor executor = context_->get_executor();
-  store_ = std::make_unique<StoreThread>(executor, std::move(store));
+  store_ = std::make_unique<StoreThread>(executor, *std::move(store));
   log_ = std::make_unique<IntentLog>(
       executor, IntentLog::Parts{store_.get(), &clock_, &rules_, &generations_,
                                  [this] { reconciler_.Trigger(); }, options_.resources});
@@ -97,6 +94,12 @@ Status Daemon::Start() {
   reconciler_.Start();
   server_->Start(socket_);
   publisher_->Start();
+  if (const auto timeout = service_manager_->watchdog_timeout()) {
+    watchdog_ = std::make_unique<Watchdog>(
+        context_->get_executor(), store_.get(), [this] { service_manager_->FeedWatchdog(); },
+        Watchdog::Times{.period = *timeout / 2});
+    watchdog_->Start();
+  }
   return {};
 }
 
@@ -105,6 +108,14 @@ std::string Daemon::WhyNoWayTo(const IpAddress& address) const {
   if (!way.has_route) return "there is no route to " + address.ToString();
   if (way.no_carrier.empty()) return "";
   return NoCarrierText(way.no_carrier, way.device, board_.dataplane());
+}
+
+void Daemon::TellStatus() {
+  const IntentView view = log_->View();
+  service_manager_->SetStatus(
+      (publisher_->link().connected() ? "connected to the dataplane; " : "no dataplane; ") +
+      std::to_string(view->services.size()) + " service(s), " + std::to_string(board_.size()) +
+      " backend(s)");
 }
 
 // A controller comes after those whose results it uses. The status writer comes last.
@@ -140,6 +151,7 @@ void Daemon::MakeControllers() {
   reconciler_.Add([this] { drains_->Reconcile(log_->View()); });
   reconciler_.Add([this] { publisher_->Reconcile(); });
   reconciler_.Add([this] { status_writer_->Reconcile(); });
+  reconciler_.Add([this] { TellStatus(); });
 }
 
 void Daemon::MakeServer() {
@@ -196,6 +208,7 @@ asio::awaitable<void> Daemon::Shutdown() {
   drains_->Stop();
   next_hops_->Stop();
   publisher_->Stop();
+  if (watchdog_ != nullptr) watchdog_->Stop();
   reconciler_.Stop();
   co_await status_writer_->Stop();
   if (!status_writer_->error().empty()) {

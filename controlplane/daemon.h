@@ -15,6 +15,7 @@
 #include "controlplane/core/status_writer.h"
 #include "controlplane/core/store.h"
 #include "controlplane/core/store_thread.h"
+#include "controlplane/core/watchdog.h"
 #include "controlplane/http/api.h"
 #include "controlplane/http/server.h"
 #include "controlplane/observe/drain/drains.h"
@@ -23,6 +24,7 @@
 #include "controlplane/observe/neighbours/next_hop_controller.h"
 #include "controlplane/observe/neighbours/next_hops.h"
 #include "controlplane/publish/publisher.h"
+#include "lib/host/service_manager.h"
 
 namespace fairlead {
 
@@ -40,7 +42,10 @@ struct DaemonOptions {
 
 class Daemon {
  public:
-  Daemon(boost::asio::io_context* context, DaemonOptions options);
+  // `service_manager` is told the status, and its watchdog is fed. Null: nobody. It must outlive
+  // this.
+  Daemon(boost::asio::io_context* context, DaemonOptions options,
+         ServiceManager* service_manager = nullptr);
   ~Daemon();
 
   // Opens everything. A failed start leaves nothing but directories and an empty store.
@@ -55,10 +60,13 @@ class Daemon {
   void MakeServer();
   // Why this host cannot reach the address. Empty: it can, as far as it knows.
   std::string WhyNoWayTo(const IpAddress& address) const;
+  void TellStatus();
   boost::asio::awaitable<void> Shutdown();
 
   boost::asio::io_context* context_;
   DaemonOptions options_;
+  ServiceManager nobody_;
+  ServiceManager* service_manager_;
   Clock clock_;
   Reconciler reconciler_;
   GenerationCounter generations_;
@@ -73,6 +81,7 @@ class Daemon {
   std::unique_ptr<HealthChecks> checks_;
   std::unique_ptr<DrainController> drains_;
   std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Watchdog> watchdog_;  // null: the service manager has none
   Router router_;
   ConditionCounts conditions_{&board_};
   Api api_;

@@ -3,17 +3,17 @@
 //   main thread (lcore 0)   options -> EAL -> ports -> workers; then the management loop
 //   lcores 1..N             Worker::Run
 //
-// Only this file exits. Status 0: a clean end, with one JSON line of counters on stdout. Status 1:
-// an error, with one sentence on stderr. --check has its own (restart_check.h).
+// Only this file exits. Status 0: a clean end, with one JSON line of counters on stdout. Else a
+// status of exit_status.h, with one sentence on stderr. --check has its own (restart_check.h).
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_random.h>
 #include <signal.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <future>
@@ -38,11 +38,14 @@
 #include "dataplane/manage/restart_check.h"
 #include "dataplane/manage/state_files.h"
 #include "dataplane/manage/telemetry.h"
+#include "dataplane/manage/watchdog.h"
 #include "dataplane/port/announcements.h"
 #include "dataplane/port/port.h"
 #include "dataplane/port/port_links.h"
 #include "dataplane/port/steered_ports.h"
 #include "dataplane/worker/worker.h"
+#include "lib/host/exit_status.h"
+#include "lib/host/service_manager.h"
 #include "lib/host/stderr_sink.h"
 
 namespace fairlead {
@@ -129,8 +132,10 @@ Result<std::vector<unsigned>> WorkerLcores(const DataplaneConfig& config) {
 // Everything that lives between the start and the end of EAL. Members are in order of construction.
 class Dataplane {
  public:
-  Dataplane(const Options& options, uint64_t fragment_seed)
-      : options_(options), fragments_(kFragmentedDatagrams, fragment_seed) {}
+  Dataplane(const Options& options, uint64_t fragment_seed, ServiceManager* service_manager)
+      : options_(options),
+        service_manager_(service_manager),
+        fragments_(kFragmentedDatagrams, fragment_seed) {}
 
   // `state_files`: where flows and slot states outlive the process; unset = nowhere. `flows`: from
   // BeginOpenFlows.
@@ -181,13 +186,18 @@ class Dataplane {
     environment.publisher.after_publish = [this](const SnapshotView& snapshot) {
       steered_ports_->Release(snapshot);
       announcements_->Follow(snapshot);
+      generation_ = snapshot.header().generation;
     };
     environment.each_second = [this] {
+      TellStatus();
       steered_ports_->Watch();
       announcements_->Watch();
       shared_.clock.Resync();
     };
-    environment.step = [this] { return std::min(links_->Step(), announcements_->Step()); };
+    SetUpWatchdog();
+    environment.step = [this] {
+      return std::min({links_->Step(), announcements_->Step(), StepWatchdog()});
+    };
     environment.longest_pause_us = [this](size_t worker) {
       const uint64_t now_tsc = rte_rdtsc();
       return workers_[worker]->activity().LongestPauseCycles(now_tsc) /
@@ -199,7 +209,8 @@ class Dataplane {
     environment.flow_memory = &flows_->memory;
     environment.records_taken_over = flows_->records_taken_over;
     environment.publisher.make_flow_table = [this] {
-      return MakeFlowsPresent(options_.config.flow_records, &flows_->memory);
+      return MakeFlowsPresent(options_.config.flow_records, &flows_->memory,
+                              [this] { StepWatchdog(); });
     };
     for (const auto& worker : workers_) environment.workers.push_back(&worker->counters());
     environment.now_tick = [this] {
@@ -225,6 +236,15 @@ class Dataplane {
     shared_.stop.store(true);
     for (const unsigned lcore : lcores_) rte_eal_wait_lcore(lcore);
     management_frames_->Clear();
+  }
+
+  // Tells the service manager what is in force.
+  void TellStatus() {
+    service_manager_->SetStatus(std::to_string(ports_->ports().size()) + " port(s), " +
+                                std::to_string(workers_.size()) + " worker(s), " +
+                                (generation_ == 0
+                                     ? "no services yet"
+                                     : "generation " + std::to_string(generation_) + " in force"));
   }
 
   // One entry for each port that has a TAP.
@@ -267,6 +287,21 @@ class Dataplane {
       slot_files_->RemoveSettled(tables);
     };
   }
+
+  void SetUpWatchdog() {
+    const auto timeout = service_manager_->watchdog_timeout();
+    if (!timeout) return;
+    WorkerWatchdog::Environment environment;
+    environment.timeout = *timeout;
+    environment.worker_count = workers_.size();
+    environment.loop_mark = [this](size_t i) { return workers_[i]->activity().poll_tsc(); };
+    environment.feed = [this] { service_manager_->FeedWatchdog(); };
+    environment.warn = [](const std::string& why) { spdlog::warn("{}", why); };
+    watchdog_.emplace(std::move(environment), WorkerWatchdog::Clock::now());
+  }
+
+  // Milliseconds until the next call.
+  int StepWatchdog() { return watchdog_ ? watchdog_->Step(WorkerWatchdog::Clock::now()) : INT_MAX; }
 
   void FillShared() {
     shared_.flows = &flows_->table;
@@ -321,6 +356,9 @@ class Dataplane {
   }
 
   const Options& options_;
+  ServiceManager* service_manager_;
+  std::optional<WorkerWatchdog> watchdog_;  // unset: the service manager has none
+  uint64_t generation_ = 0;                 // in force; 0: none
   std::vector<unsigned> lcores_;
   PoolPointer pool_;
   std::optional<PortSet> ports_;
@@ -341,7 +379,8 @@ class Dataplane {
 // `start_watch` when the workers run.
 Status Operate(const Options& options, std::optional<SnapshotImage> image,
                std::optional<std::string> last_path, std::optional<LinkServer> link, int signal_fd,
-               std::optional<StartWatch>* start_watch, Dataplane* dataplane) {
+               std::optional<StartWatch>* start_watch, ServiceManager* service_manager,
+               Dataplane* dataplane) {
   Manager manager(dataplane->ManagerEnvironment(std::move(last_path)));
   if (image) {
     const Result<TablePublisher::Outcome> outcome = manager.Apply(*std::move(image));
@@ -365,7 +404,10 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
   spdlog::info("{} ports, {} workers: running", dataplane->ports().ports().size(),
                dataplane->worker_count());
   start_watch->reset();
+  dataplane->TellStatus();
+  service_manager->Ready();
   manager.Run(signal_fd, options.idle_exit_ms);
+  service_manager->Stopping();
   dataplane->StopWorkers();
   StopTelemetry();
   const std::vector<PortKernelPath> kernel_paths = dataplane->KernelPaths();
@@ -391,8 +433,10 @@ std::future<Result<Flows>> BeginOpenFlows(uint64_t records,
 }
 
 Status Run(const Options& options) {
+  ServiceManager service_manager = ServiceManager::FromEnvironment();
   ASSIGN_OR_RETURN(const int signal_fd, CatchSignals());
-  std::optional<StartWatch> start_watch(signal_fd);
+  std::optional<StartWatch> start_watch;
+  start_watch.emplace(signal_fd, &service_manager);
   std::optional<LinkServer> link;
   std::optional<StateFiles> state_files;
   std::optional<std::string> last_path;
@@ -414,11 +458,11 @@ Status Run(const Options& options) {
   std::future<Result<Flows>> flows = BeginOpenFlows(options.config.flow_records, state_files);
   BeginStartStep("starting DPDK");
   ASSIGN_OR_RETURN(const Eal eal, Eal::Start(plan));
-  Dataplane dataplane(options, FragmentSeed(options, image));
+  Dataplane dataplane(options, FragmentSeed(options, image), &service_manager);
   RETURN_IF_ERROR(dataplane.SetUp(largest_mtu, state_files, std::move(flows)));
   PassEalLogOn(options.verbose);
   return Operate(options, std::move(image), std::move(last_path), std::move(link), signal_fd,
-                 &start_watch, &dataplane);
+                 &start_watch, &service_manager, &dataplane);
 }
 
 // Fails if a start would fail, as far as one can tell while another dataplane has the ports, the
@@ -441,7 +485,7 @@ int Check(const Options& options) {
   if (!check.ok()) {
     if (options.json) std::printf("%s\n", CheckErrorJson(check.status()).c_str());
     std::fprintf(stderr, "fairlead-dataplane: %s\n", check.status().message().c_str());
-    return EX_CONFIG;
+    return kExitConfiguration;
   }
   std::fputs(options.json ? (CheckJson(*check) + "\n").c_str() : CheckText(*check).c_str(), stdout);
   return check->LosesState() ? kCheckLoses : kCheckTakesOver;
@@ -458,5 +502,5 @@ int main(int argc, char** argv) {
   const fairlead::Status status = fairlead::Run(*parsed.options);
   if (status.ok()) return 0;
   std::fprintf(stderr, "fairlead-dataplane: %s\n", status.message().c_str());
-  return 1;
+  return fairlead::ExitStatusOf(status);
 }

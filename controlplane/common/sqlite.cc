@@ -23,7 +23,8 @@ Status Failure(sqlite3* database, int code) {
       return DataLoss(std::move(message));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return FailedPrecondition("in use by another process: " + message);
+      return FailedPrecondition("in use by another process (" + message +
+                                "); stop the other fairleadd, or choose another --store");
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:

@@ -107,7 +107,7 @@ Status Store::Prepare(const std::string& path) {
   // Exclusive: a second fairleadd on the same store is refused, and no shared-memory file is
   // needed.
   RETURN_IF_ERROR(database_.Execute("PRAGMA locking_mode=EXCLUSIVE"));
-  RETURN_IF_ERROR(CheckVersion());
+  RETURN_IF_ERROR(CheckVersion(path));
   ASSIGN_OR_RETURN(const std::string mode, database_.QueryText("PRAGMA journal_mode=WAL"));
   if (mode != "wal") {
     return Unavailable("SQLite cannot use write-ahead logging for this file: journal mode is " +
@@ -119,7 +119,7 @@ Status Store::Prepare(const std::string& path) {
   RETURN_IF_ERROR(CheckLength(path));
   ASSIGN_OR_RETURN(const int64_t version, database_.QueryInteger("PRAGMA user_version"));
   if (version < kStoreSchemaVersion) RETURN_IF_ERROR(MigrateStore(this, path, version));
-  RETURN_IF_ERROR(AddMissingTables());
+  RETURN_IF_ERROR(AddMissingTables(path));
   RETURN_IF_ERROR(FollowChecksums());
   return LoadHistorySize();
 }
@@ -161,20 +161,38 @@ Result<uint64_t> Store::SumChecksums() {
   return sum;
 }
 
-Status Store::CheckVersion() {
+namespace {
+
+// What to do with the store of a newer fairleadd at `path`.
+std::string NewerStoreRemedy(const std::string& path) {
+  std::string remedy = "; start the newer fairleadd that wrote it";
+  for (int64_t version = kStoreSchemaVersion; version > 0; --version) {
+    const std::string copy = path + ".schema-" + std::to_string(version);
+    struct stat info = {};
+    if (::stat(copy.c_str(), &info) != 0) continue;
+    return remedy + ", or put " + copy +
+           ", the copy made at the upgrade, in its place (operations.md, Upgrades); later changes "
+           "are lost then";
+  }
+  return remedy;
+}
+
+}  // namespace
+
+Status Store::CheckVersion(const std::string& path) {
   ASSIGN_OR_RETURN(const int64_t version, database_.QueryInteger("PRAGMA user_version"));
   ASSIGN_OR_RETURN(const int64_t application, database_.QueryInteger("PRAGMA application_id"));
   ASSIGN_OR_RETURN(const int64_t tables,
                    database_.QueryInteger("SELECT count(*) FROM sqlite_schema"));
   if (version == 0 && application == 0 && tables == 0) return {};  // new
   if (application != kStoreApplicationId) {
-    return FailedPrecondition("is a SQLite file, but not a Fairlead store");
+    return InvalidArgument(
+        "is a SQLite file, but not a Fairlead store; left unchanged; choose another --store");
   }
   if (version > kStoreSchemaVersion) {
-    return FailedPrecondition("the store has schema version " + std::to_string(version) +
-                              ", this fairleadd reads versions up to " +
-                              std::to_string(kStoreSchemaVersion) +
-                              "; start the newer fairleadd that wrote it");
+    return InvalidArgument("the store has schema version " + std::to_string(version) +
+                           ", this fairleadd reads versions up to " +
+                           std::to_string(kStoreSchemaVersion) + NewerStoreRemedy(path));
   }
   if (version < 1) {
     return DamagedStore("schema version " + std::to_string(version) + " is out of range");
@@ -201,7 +219,7 @@ Status Store::CreateSchema() {
   return transaction.Commit();
 }
 
-Status Store::AddMissingTables() {
+Status Store::AddMissingTables(const std::string& path) {
   std::set<std::string> unknown;
   ASSIGN_OR_RETURN(SqliteStatement tables,
                    database_.Prepare("SELECT name FROM sqlite_schema WHERE type = 'table'"));
@@ -218,9 +236,8 @@ Status Store::AddMissingTables() {
     ASSIGN_OR_RETURN(const int64_t rows,
                      database_.QueryInteger(("SELECT count(*) FROM \"" + table + "\"").c_str()));
     if (rows == 0) continue;
-    return FailedPrecondition("the store has a table '" + table +
-                              "', which this fairleadd does not know; start the newer fairleadd "
-                              "that wrote it");
+    return InvalidArgument("the store has a table '" + table +
+                           "', which this fairleadd does not know" + NewerStoreRemedy(path));
   }
   if (missing.empty()) return {};
   return database_.Execute(("BEGIN IMMEDIATE;" + missing + "COMMIT").c_str());

@@ -62,9 +62,11 @@ class Store {
   // Opens or creates a store. Migrates a store of an older version, and keeps a copy of it as
   // PATH.schema-N. Fails with:
   // - kDataLoss: the file is damaged or empty, or it has lost changes and `accept_older` is false.
-  // - kFailedPrecondition: the store belongs to another program or a newer version, has rows in a
-  //   table of no resource, or is held by another process; or the file is not a regular file of
-  //   this user.
+  // - kInvalidArgument: the store belongs to another program or a newer version, or has rows in a
+  //   table of no resource.
+  // - kFailedPrecondition: the store is held by another process, or the file is not a regular file
+  //   of this user.
+  // - kUnavailable: the file or its folder cannot be written.
   static Result<std::unique_ptr<Store>> Open(const std::string& path, bool accept_older = false,
                                              ResourceList resources = BuiltInResources());
 
@@ -125,11 +127,11 @@ class Store {
   Status CheckAcknowledged(const std::string& path, bool accept_older);
   Status CheckLength(const std::string& path);
   static Status Create(const std::string& path, ResourceList resources);
-  Status CheckVersion();
+  Status CheckVersion(const std::string& path);
   Status CreateSchema();
   // Creates tables of the resources that the store does not have yet. Refuses unknown tables with
   // rows.
-  Status AddMissingTables();
+  Status AddMissingTables(const std::string& path);
   // Adds triggers, so that from here on delta_ sums the checksums of changed rows.
   Status FollowChecksums();
   // The sum of the checksums of all rows.

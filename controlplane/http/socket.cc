@@ -66,15 +66,20 @@ Result<ListeningSocket> ListenUnix(const std::string& path) {
   if (!listening.fd.valid()) return SystemError("socket");
   if (::unlink(fresh.c_str()) != 0 && errno != ENOENT) return SystemError(fresh);
   fresh.copy(address.sun_path, fresh.size());
+  const auto cannot_create = [&] {
+    return Unavailable("cannot create the API's socket " + path + ": " + ErrorText() +
+                       "; make its folder writable and free space in it, or choose another "
+                       "--socket");
+  };
   const mode_t old_mask = ::umask(0777 & ~kSocketMode);
   const int bound =
       ::bind(listening.fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  ::umask(old_mask);
-  if (bound != 0) return SystemError(fresh);
+  ::umask(old_mask);  // does not change errno
+  if (bound != 0) return cannot_create();
   struct stat info {};
   if (::listen(listening.fd.get(), SOMAXCONN) != 0 || ::lstat(fresh.c_str(), &info) != 0 ||
       ::rename(fresh.c_str(), path.c_str()) != 0) {
-    const Status status = SystemError(path);
+    const Status status = cannot_create();
     ::unlink(fresh.c_str());
     return status;
   }

@@ -2,78 +2,18 @@
 
 #include <algorithm>
 #include <charconv>
-#include <initializer_list>
 #include <map>
 #include <set>
 
-#include <yaml-cpp/yaml.h>
-
 #include "dataplane/pipeline/pipeline.h"
+#include "lib/config/config_file.h"
 #include "lib/link/message.h"
 
 namespace fairlead {
 namespace {
 
-// The position of a value in the file, for messages.
-struct Place {
-  const std::string& source;
-  std::string path;  // "ports[0].mtu"
-
-  Place Key(const std::string& key) const {
-    return {source, path.empty() ? key : path + "." + key};
-  }
-  Place Item(size_t index) const {
-    return {source, std::string(path).append("[").append(std::to_string(index)).append("]")};
-  }
-  Status Error(const std::string& what) const {
-    return InvalidArgument(source + ": " + (path.empty() ? "" : path + ": ") + what);
-  }
-};
-
-Status CheckKeys(const YAML::Node& node, const Place& place,
-                 std::initializer_list<std::string_view> known) {
-  if (!node.IsMap()) return place.Error("must be a mapping");
-  std::set<std::string> seen;
-  for (const auto& entry : node) {
-    const std::string key = entry.first.Scalar();
-    if (std::find(known.begin(), known.end(), key) == known.end()) {
-      return place.Key(key).Error("unknown key");
-    }
-    if (!seen.insert(key).second) return place.Key(key).Error("duplicate key");
-  }
-  return {};
-}
-
-Result<std::string> ReadText(const YAML::Node& node, const Place& place) {
-  if (!node || !node.IsScalar() || node.Scalar().empty())
-    return place.Error("must be a non-empty string");
-  return node.Scalar();
-}
-
-Result<uint64_t> ReadNumber(const YAML::Node& node, const Place& place, uint64_t low,
-                            uint64_t high) {
-  const std::string text = node && node.IsScalar() ? node.Scalar() : "";
-  uint64_t value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || stop != text.data() + text.size() || value < low ||
-      value > high) {
-    return place.Error("'" + text + "' is not a number from " + std::to_string(low) + " to " +
-                       std::to_string(high));
-  }
-  return value;
-}
-
-// Parses every item of a list. A scalar counts as a list of one item.
-template <typename Parse>
-Status ReadList(const YAML::Node& node, const Place& place, Parse&& parse) {
-  if (node.IsScalar()) return parse(node, place);
-  if (!node.IsSequence()) return place.Error("must be a list");
-  for (size_t i = 0; i < node.size(); ++i) RETURN_IF_ERROR(parse(node[i], place.Item(i)));
-  return {};
-}
-
 template <typename T>
-Status AppendParsed(const YAML::Node& node, const Place& place, std::vector<T>* out) {
+Status AppendParsed(const YAML::Node& node, const ConfigPlace& place, std::vector<T>* out) {
   ASSIGN_OR_RETURN(const std::string text, ReadText(node, place));
   Result<T> value = T::Parse(text);
   if (!value.ok()) return place.Error(value.status().message());
@@ -81,7 +21,7 @@ Status AppendParsed(const YAML::Node& node, const Place& place, std::vector<T>* 
   return {};
 }
 
-Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
+Result<PortConfig> ReadPort(const YAML::Node& node, const ConfigPlace& place) {
   RETURN_IF_ERROR(CheckKeys(node, place,
                             {"name", "device", "mac", "mtu", "addresses", "ipip_source", "gateway",
                              "kernel", "announce"}));
@@ -93,7 +33,7 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
   port.device = *std::move(spec);
   if (node["mac"]) {
     RETURN_IF_ERROR(
-        ReadList(node["mac"], place.Key("mac"), [&](const YAML::Node& item, const Place& at) {
+        ReadList(node["mac"], place.Key("mac"), [&](const YAML::Node& item, const ConfigPlace& at) {
           return AppendParsed(item, at, &port.macs);
         }));
   }
@@ -104,7 +44,7 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
   }
   if (node["addresses"]) {
     RETURN_IF_ERROR(ReadList(node["addresses"], place.Key("addresses"),
-                             [&](const YAML::Node& item, const Place& at) {
+                             [&](const YAML::Node& item, const ConfigPlace& at) {
                                return AppendParsed(item, at, &port.addresses);
                              }));
   }
@@ -116,7 +56,7 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
   }
   if (node["ipip_source"]) {
     RETURN_IF_ERROR(ReadList(node["ipip_source"], place.Key("ipip_source"),
-                             [&](const YAML::Node& item, const Place& at) {
+                             [&](const YAML::Node& item, const ConfigPlace& at) {
                                return AppendParsed(item, at, &port.ipip_sources);
                              }));
   }
@@ -126,17 +66,13 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const Place& place) {
     port.gateway = gateways.front();
   }
   if (node["announce"]) {
-    ASSIGN_OR_RETURN(const std::string text, ReadText(node["announce"], place.Key("announce")));
-    if (text != "true" && text != "false") {
-      return place.Key("announce").Error("'" + text + "' is neither true nor false");
-    }
-    port.announce = text == "true";
+    ASSIGN_OR_RETURN(port.announce, ReadSwitch(node["announce"], place.Key("announce")));
   }
   return port;
 }
 
 // Reads a limit per second. Without the key, `rate` does not change.
-Status ReadRate(const YAML::Node& limits, const Place& place, const std::string& key,
+Status ReadRate(const YAML::Node& limits, const ConfigPlace& place, const std::string& key,
                 uint32_t* rate) {
   if (!limits[key]) return {};
   ASSIGN_OR_RETURN(const uint64_t value, ReadNumber(limits[key], place.Key(key), 0, 1'000'000));
@@ -144,7 +80,7 @@ Status ReadRate(const YAML::Node& limits, const Place& place, const std::string&
   return {};
 }
 
-Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* config) {
+Status ReadRest(const YAML::Node& root, const ConfigPlace& place, DataplaneConfig* config) {
   if (root["cores"]) {
     ASSIGN_OR_RETURN(const std::string text, ReadText(root["cores"], place.Key("cores")));
     Result<std::vector<uint32_t>> cores = ParseCores(text);
@@ -158,14 +94,14 @@ Status ReadRest(const YAML::Node& root, const Place& place, DataplaneConfig* con
     config->idle = *idle;
   }
   if (root["flow_table"]) {
-    const Place table = place.Key("flow_table");
+    const ConfigPlace table = place.Key("flow_table");
     RETURN_IF_ERROR(CheckKeys(root["flow_table"], table, {"records"}));
     ASSIGN_OR_RETURN(config->flow_records,
                      ReadNumber(root["flow_table"]["records"], table.Key("records"),
                                 kMinFlowRecords, kMaxFlowRecords));
   }
   if (root["limits"]) {
-    const Place limits = place.Key("limits");
+    const ConfigPlace limits = place.Key("limits");
     RETURN_IF_ERROR(CheckKeys(root["limits"], limits,
                               {"replies_per_second", "icmp_errors_per_second", "resets_per_second",
                                "announcements_per_second"}));
@@ -199,7 +135,7 @@ Status CheckKernelPath(const PortConfig& port, Claims* claims) {
 }
 
 Result<DataplaneConfig> ReadConfig(const YAML::Node& root, const std::string& source) {
-  const Place place{source, ""};
+  const ConfigPlace place(source, root);
   DataplaneConfig config;
   if (root.IsNull()) return config;
   RETURN_IF_ERROR(
@@ -249,12 +185,8 @@ Result<std::vector<uint32_t>> ParseCores(std::string_view text) {
 }
 
 Result<DataplaneConfig> ParseConfig(const std::string& text, const std::string& source) {
-  try {
-    return ReadConfig(YAML::Load(text), source);
-  } catch (const YAML::Exception& error) {
-    return InvalidArgument(source + ": line " + std::to_string(error.mark.line + 1) + ": " +
-                           error.msg);
-  }
+  ASSIGN_OR_RETURN(const YAML::Node root, ParseConfigFile(text, source));
+  return ReadConfig(root, source);
 }
 
 Result<IdleMode> ParseIdleMode(std::string_view text) {

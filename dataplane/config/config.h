@@ -1,5 +1,5 @@
 // dataplane.yaml: the settings of one host. Parsing is strict: an unknown key, a wrong type or a
-// value out of range is an error that names file, key and value.
+// value out of range is an error that names file, line, key and value.
 //
 //   workers: 2                     # or cores: 2-3 (also "2,4-5"): workers bound to those CPUs
 //   idle: adaptive                 # adaptive | busy

@@ -1,15 +1,13 @@
 #include "dataplane/config/options.h"
 
-#include <sysexits.h>
-
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <iostream>
-#include <sstream>
 
 #include <CLI/CLI.hpp>
 
+#include "lib/host/exit_status.h"
+#include "lib/host/text_file.h"
 #include "lib/link/message.h"
 
 namespace fairlead {
@@ -130,12 +128,11 @@ Status ApplyPorts(const RawOptions& raw, DataplaneConfig* config) {
 
 Result<DataplaneConfig> BaseConfig(const std::string& path) {
   if (path.empty()) return DataplaneConfig{};
-  std::ifstream file(path);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    return NotFound("--config: cannot read " + path);
+  const Result<std::string> text = ReadTextFile(path);
+  if (!text.ok()) {
+    return InvalidArgument(text.status().message() + "; name the configuration file with --config");
   }
-  return ParseConfig(text.str(), path);
+  return ParseConfig(*text, path);
 }
 
 Result<Options> Resolve(const RawOptions& raw) {
@@ -195,7 +192,6 @@ ParsedOptions ParseOptions(int argc, char** argv) {
   const bool checks = std::find_if(argv, separator, [](const char* argument) {
                         return std::string_view(argument) == "--check";
                       }) != separator;
-  const int failed = checks ? EX_CONFIG : 1;
   CLI::App app("Forwards packets to backends according to the snapshot.", "fairlead-dataplane");
   RawOptions raw;
   Declare(&app, &raw);
@@ -204,12 +200,12 @@ ParsedOptions ParseOptions(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
     std::cerr << "fairlead-dataplane: " << error.what() << " (--help lists the options)\n";
-    return {std::nullopt, failed};
+    return {std::nullopt, kExitConfiguration};
   }
   Result<Options> options = Resolve(raw);
   if (!options.ok()) {
     std::cerr << "fairlead-dataplane: " << options.status().message() << "\n";
-    return {std::nullopt, failed};
+    return {std::nullopt, checks ? kExitConfiguration : ExitStatusOf(options.status())};
   }
   if (separator != end) options->eal_arguments.assign(separator + 1, end);
   return {*std::move(options), 0};

@@ -6,10 +6,15 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <utility>
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "dataplane/eal/log.h"
 
@@ -57,6 +62,50 @@ std::string LastLine(std::string text) {
   return start == std::string::npos ? text : text.substr(start + 1);
 }
 
+// What EAL's files take (measured): some 0.3 MiB, and without hugepages 48 bytes for each page of
+// 4 KiB.
+constexpr uint64_t kRuntimeBytes = uint64_t{1} << 20;
+constexpr uint64_t kRuntimeBytesPerMebibyte = 256 * 48;
+
+// The folder in which EAL makes its runtime folder, dpdk/PREFIX (eal_create_runtime_dir).
+std::string RuntimeParent() {
+  const auto variable = [](const char* name) {
+    const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): at the start
+    return std::string(value == nullptr ? "" : value);
+  };
+  if (const std::string folder = variable("RUNTIME_DIRECTORY"); !folder.empty()) return folder;
+  if (getuid() == 0) return "/var/run";
+  const std::string folder = variable("XDG_RUNTIME_DIR");
+  return folder.empty() ? "/tmp" : folder;
+}
+
+// The files that an earlier process with this prefix left. EAL uses them again.
+uint64_t BytesInUse(const std::string& folder) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    struct stat info = {};
+    if (lstat(entry.path().c_str(), &info) == 0)
+      bytes += static_cast<uint64_t>(info.st_blocks) * 512;
+  }
+  return bytes;
+}
+
+// EAL maps files in its runtime folder. A page for which the folder has no space would end the
+// process by SIGBUS, without a word.
+Status CheckRuntimeSpace(const EalPlan& plan) {
+  const std::string folder = RuntimeParent();
+  struct statvfs info = {};
+  if (statvfs(folder.c_str(), &info) != 0 || info.f_blocks == 0) return {};  // 0: no limit
+  const uint64_t free_bytes = uint64_t{info.f_bavail} * info.f_frsize;
+  const uint64_t needed_bytes = kRuntimeBytes + plan.no_huge_mebibytes * kRuntimeBytesPerMebibyte;
+  const uint64_t available = free_bytes + BytesInUse(folder + "/dpdk/" + plan.file_prefix);
+  if (available >= needed_bytes) return {};
+  return FailedPrecondition("DPDK needs " + std::to_string(needed_bytes >> 10) + " KiB in " +
+                            folder + ", which has only " + std::to_string(free_bytes >> 10) +
+                            " KiB free; free space in it");
+}
+
 Status ExplainFailure(int error) {
   const std::string log = TakeKeptEalLog();
   if (log.find("Is another primary process running?") != std::string::npos) {
@@ -95,6 +144,7 @@ HostFacts ReadHostFacts() {
 }
 
 Result<Eal> Eal::Start(const EalPlan& plan) {
+  RETURN_IF_ERROR(CheckRuntimeSpace(plan));
   if (!CatchEalLog()) return Internal("cannot redirect DPDK's log");
   // EAL keeps pointers into argv and reorders it, so both live as long as the process.
   static std::vector<std::string> strings;

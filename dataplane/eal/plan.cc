@@ -1,6 +1,7 @@
 #include "dataplane/eal/plan.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace fairlead {
 namespace {
@@ -61,6 +62,18 @@ Status NoHugepages(const HostFacts& host, uint32_t memory_mib) {
       "--no-huge");
 }
 
+// The value of an option: "name=value", "name", "value" or, if it has one letter, "-xvalue". Empty:
+// the option is not there.
+std::string EalOptionValue(const std::vector<std::string>& arguments, const std::string& name) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == name) return i + 1 < arguments.size() ? arguments[i + 1] : "";
+    if (argument.starts_with(name + "=")) return argument.substr(name.size() + 1);
+    if (name.size() == 2 && argument.starts_with(name)) return argument.substr(name.size());
+  }
+  return "";
+}
+
 bool IsPci(const PortConfig& port) { return port.device.kind->is_pci; }
 
 }  // namespace
@@ -79,7 +92,9 @@ Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t 
   const DataplaneConfig& config = options.config;
   if (config.ports.empty() && !has("--vdev") && !has("-a") && !has("--allow")) {
     return InvalidArgument(
-        "no ports: add one in dataplane.yaml, with --port NAME=DEVICE or with -- --vdev ...");
+        "no port is configured; add one to /etc/fairlead/dataplane.yaml (ports: [{name: wan, "
+        "device: "
+        "...}]) or give one with --port NAME=DEVICE or -- --vdev ...");
   }
   if (!has("--no-huge") && host.free_hugepages == 0) return NoHugepages(host, memory_mib);
 
@@ -110,6 +125,11 @@ Result<EalPlan> PlanEal(const Options& options, const HostFacts& host, uint32_t 
     plan.arguments.push_back(std::to_string(memory_mib));
   }
   plan.arguments.insert(plan.arguments.end(), given.begin(), given.end());
+  plan.file_prefix = EalOptionValue(plan.arguments, "--file-prefix");
+  if (has("--no-huge")) {
+    const std::string text = EalOptionValue(plan.arguments, "-m");
+    std::from_chars(text.data(), text.data() + text.size(), plan.no_huge_mebibytes);
+  }
   return plan;
 }
 

@@ -24,6 +24,8 @@ struct HostFacts {
 
 struct EalPlan {
   std::vector<std::string> arguments;  // argv, program name first
+  std::string file_prefix;             // names EAL's runtime folder
+  uint64_t no_huge_mebibytes = 0;      // memory without hugepages; 0: EAL uses hugepages
 };
 
 // True if the EAL argument list has the option `name`: as "name", as "name=value" or, if it has one

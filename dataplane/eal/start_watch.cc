@@ -18,6 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int kWarnPeriodMs = 10'000;
+// Filling 128 GiB of flow table takes about this long.
+constexpr std::chrono::seconds kLongestStep{120};
+constexpr std::chrono::seconds kMoreTime{30};  // longer than two periods
 
 struct StartStep {
   std::string what = "start";
@@ -48,8 +51,11 @@ void EndBySignal(int number) {
 
 }  // namespace
 
-StartWatch::StartWatch(int signal_fd)
-    : signal_fd_(signal_fd), over_(eventfd(0, EFD_CLOEXEC)), thread_([this] { Run(); }) {}
+StartWatch::StartWatch(int signal_fd, ServiceManager* service_manager)
+    : signal_fd_(signal_fd),
+      service_manager_(service_manager),
+      over_(eventfd(0, EFD_CLOEXEC)),
+      thread_([this] { Run(); }) {}
 
 StartWatch::~StartWatch() {
   const uint64_t one = 1;
@@ -70,10 +76,11 @@ void StartWatch::Run() const {
     }
     if (ready != 0) continue;
     const StartStep step = PresentStep();
-    const auto passed =
-        std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - step.since).count();
-    if (passed * 1000 >= kWarnPeriodMs) {
-      spdlog::warn("still {}, for {} s now; SIGTERM ends it", step.what, passed);
+    const auto passed = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - step.since);
+    service_manager_->SetStatus("starting: " + step.what);
+    if (passed < kLongestStep) service_manager_->ExtendStart(kMoreTime);
+    if (passed.count() * 1000 >= kWarnPeriodMs) {
+      spdlog::warn("still {}, for {} s now; SIGTERM ends it", step.what, passed.count());
     }
   }
 }

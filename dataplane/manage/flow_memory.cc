@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -27,6 +28,7 @@ namespace {
 constexpr uint64_t kMagic = 0x574f4c464446;  // "FDFLOW" as it lies in memory
 constexpr uint32_t kLayoutVersion = 1;
 constexpr size_t kTableOffset = 4096;
+constexpr size_t kPartBytes = size_t{1} << 30;  // a multiple of every huge page's size
 constexpr int kLockAttempts = 50;
 constexpr useconds_t kLockPauseUs = 10'000;
 
@@ -79,12 +81,12 @@ void MapExisting(std::span<const std::byte> memory) {
   }
 }
 
-// Maps every page for writing. The content does not change.
-Status Populate(std::span<std::byte> memory) {
+// Maps every page for writing. The content does not change. `memory` is a part of `table_bytes`.
+Status Populate(std::span<std::byte> memory, size_t table_bytes) {
   if (madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE) == 0) return {};
   if (errno != EINVAL) {
     return ResourceExhausted("flow_table.records: cannot allocate " +
-                             std::to_string(memory.size() >> 20) + " MiB: " + ErrorText());
+                             std::to_string(table_bytes >> 20) + " MiB: " + ErrorText());
   }
   // Linux before 5.14 has no MADV_POPULATE_WRITE.
   for (size_t at = 0; at < memory.size(); at += kTableOffset) {
@@ -290,21 +292,33 @@ FlowMemory::Glance FlowMemory::Look(const Place& place, size_t bytes) {
   return first;
 }
 
-Status FlowMemory::MakePresent() {
+Status FlowMemory::MakePresent(const std::function<void()>& progress) {
   if (is_present_) return {};
+  const auto for_each_part = [&](auto&& work) -> Status {
+    for (size_t at = 0; at < mapping_.size(); at += kPartBytes) {
+      RETURN_IF_ERROR(work(at, std::min(kPartBytes, mapping_.size() - at)));
+      if (progress) progress();
+    }
+    return {};
+  };
   if (!path_.empty()) {
     // Reserves the space first: a page that cannot be allocated later would cause a SIGBUS.
-    const int error = posix_fallocate(fd_, 0, static_cast<off_t>(mapping_.size()));
-    if (error != 0) {
-      RETURN_IF_ERROR(GoPrivate("no space for " + std::to_string(mapping_.size() >> 20) +
-                                " MiB: " + std::strerror(error)));
-    }
+    const Status reserved = for_each_part([&](size_t at, size_t bytes) -> Status {
+      const int error = posix_fallocate(fd_, static_cast<off_t>(at), static_cast<off_t>(bytes));
+      if (error == 0) return {};
+      return ResourceExhausted("no space for " + std::to_string(mapping_.size() >> 20) +
+                               " MiB: " + std::strerror(error) +
+                               "; free as much in its folder, or reduce flow_table.records");
+    });
+    if (!reserved.ok()) RETURN_IF_ERROR(GoPrivate(reserved.message()));
+  }
+  RETURN_IF_ERROR(for_each_part([&](size_t at, size_t bytes) {
     // A tmpfs with huge=advise gives posix_fallocate small pages, whatever advice the mapping has.
     // This merges them into huge pages (Linux 6.1). It fails in a folder without huge pages.
-    madvise(mapping_.data(), mapping_.size(), MADV_COLLAPSE);
-    if (has_table_ && !path_.empty()) MapExisting(mapping_);
-  }
-  RETURN_IF_ERROR(Populate(mapping_));
+    if (!path_.empty()) madvise(mapping_.data() + at, bytes, MADV_COLLAPSE);
+    if (has_table_ && !path_.empty()) MapExisting(mapping_.subspan(at, bytes));
+    return Populate(mapping_.subspan(at, bytes), mapping_.size());
+  }));
   is_present_ = true;
   return {};
 }

@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -65,8 +66,9 @@ class FlowMemory {
 
   // Allocates all pages, once. If the file's folder has no space, private memory replaces the
   // mapping at the same addresses, and placement_reason() says why. Fails if there is no private memory
-  // either; nothing has changed then. REQUIRES that no other thread accesses bytes().
-  Status MakePresent();
+  // either; nothing has changed then. REQUIRES that no other thread accesses bytes(). Takes about a
+  // second for 2 GiB; `progress` (may be empty) is called after each GiB.
+  Status MakePresent(const std::function<void()>& progress = {});
   bool is_present() const { return is_present_; }
 
   // From now on, the next process may take over the table. REQUIRES is_present().

@@ -176,7 +176,9 @@ Result<LinkServer> LinkServer::Listen(const std::string& path) {
   if (bound != 0 || listen(listener, static_cast<int>(kMaxClients)) != 0) {
     close(listener);
     return FailedPrecondition("cannot listen on link path " + path + ": " +
-                              std::strerror(bound != 0 ? error : errno));
+                              std::strerror(bound != 0 ? error : errno) +
+                              "; make its folder writable and free space in it, or choose another "
+                              "--link");
   }
   return LinkServer(path, listener);
 }

@@ -58,10 +58,11 @@ Result<Flows> OpenFlows(uint64_t records, const std::optional<FlowMemory::Place>
   return Flows{std::move(memory), table, taken_over};
 }
 
-Status MakeFlowsPresent(uint64_t records, FlowMemory* memory) {
+Status MakeFlowsPresent(uint64_t records, FlowMemory* memory,
+                        const std::function<void()>& progress) {
   if (memory->is_present()) return {};
   const bool is_private = memory->path().empty();
-  RETURN_IF_ERROR(memory->MakePresent());
+  RETURN_IF_ERROR(memory->MakePresent(progress));
   if (memory->path().empty() && !is_private) {
     spdlog::warn("flow table: uses {}", memory->placement_reason());
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -39,7 +40,8 @@ struct Flows {
 Result<Flows> OpenFlows(uint64_t records, const std::optional<FlowMemory::Place>& place);
 
 // Allocates the memory of OpenFlowTable's table, if that is not done yet. REQUIRES that no other
-// thread accesses the table yet.
-Status MakeFlowsPresent(uint64_t records, FlowMemory* memory);
+// thread accesses the table yet. `progress`: as FlowMemory::MakePresent.
+Status MakeFlowsPresent(uint64_t records, FlowMemory* memory,
+                        const std::function<void()>& progress = {});
 
 }  // namespace fairlead

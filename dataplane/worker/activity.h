@@ -27,7 +27,8 @@ class alignas(64) Activity {
   void Found(uint64_t now_tsc) { packet_tsc_.store(now_tsc, std::memory_order_relaxed); }
   void FoundNothing(uint64_t now_tsc) { empty_tsc_.store(now_tsc, std::memory_order_relaxed); }
 
-  // Any thread. 0: not yet.
+  // Any thread. 0: not yet. poll_tsc changes with each loop of the worker.
+  uint64_t poll_tsc() const { return poll_tsc_.load(std::memory_order_relaxed); }
   uint64_t packet_tsc() const { return packet_tsc_.load(std::memory_order_relaxed); }
   uint64_t empty_tsc() const { return empty_tsc_.load(std::memory_order_relaxed); }
 

@@ -14,6 +14,15 @@
 namespace fairlead {
 namespace {
 
+// errno's text, with what to do if the folder causes it.
+std::string WriteErrorText() {
+  const int error = errno;
+  std::string text = ErrorText();
+  if (error == ENOSPC || error == EDQUOT) text += "; free space in its folder";
+  if (error == EROFS || error == EACCES || error == EPERM) text += "; make its folder writable";
+  return text;
+}
+
 Status Refuse(const std::string& path, const std::string& what) {
   return FailedPrecondition(path + " " + what + "; left unchanged");
 }
@@ -32,7 +41,7 @@ Status WriteAll(int fd, std::string_view content) {
   while (!content.empty()) {
     const ssize_t count = write(fd, content.data(), content.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return Unavailable(ErrorText());
+    if (count <= 0) return Unavailable(WriteErrorText());
     content.remove_prefix(static_cast<size_t>(count));
   }
   return {};
@@ -42,7 +51,7 @@ Status WriteAll(int fd, std::string_view content) {
 Result<bool> MakeFolder(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), 0700) != 0) {
     if (errno == EEXIST) return false;
-    return Unavailable(path + " cannot be created: " + ErrorText());
+    return Unavailable(path + " cannot be created: " + WriteErrorText());
   }
   if (chmod(path.c_str(), mode) != 0) {
     return Unavailable(path + ": cannot set its mode: " + ErrorText());
@@ -67,11 +76,11 @@ Result<UniqueFd> CreateOwnFile(const std::string& path, mode_t mode) {
   // Tries twice: another process may create the file between unlink and open.
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) {
-      return Unavailable(path + " cannot be replaced: " + ErrorText());
+      return Unavailable(path + " cannot be replaced: " + WriteErrorText());
     }
     UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (file.get() < 0 && errno == EEXIST) continue;
-    if (file.get() < 0) return Unavailable(path + " cannot be created: " + ErrorText());
+    if (file.get() < 0) return Unavailable(path + " cannot be created: " + WriteErrorText());
     if (fchmod(file.get(), mode) != 0) return Unavailable(path + ": " + ErrorText());
     return file;
   }
@@ -96,7 +105,7 @@ Status ReplaceOwnFile(const std::string& path, std::string_view content, mode_t 
     if (!written.ok()) return give_up(fresh + " cannot be written: " + written.message());
   }
   if (rename(fresh.c_str(), path.c_str()) != 0) {
-    return give_up(path + " cannot be replaced: " + ErrorText());
+    return give_up(path + " cannot be replaced: " + WriteErrorText());
   }
   return {};
 }

@@ -289,19 +289,21 @@ class Lab:
             raise LabError(f"{program} does not exist; build it")
         return program
 
-    def start_dataplane(self, workers=1, extra=(), eal=(), wait=True, device="af_packet:eth0", port=None):
+    def start_dataplane(self, workers=1, extra=(), eal=(), wait=True, device="af_packet:eth0", port=None, env=None,
+                        wrapper=()):
         """Starts the dataplane on the balancer's eth0, without hugepages.
 
-        `port`: the port's settings in dataplane.yaml besides name and device.
+        `port`: the port's settings in dataplane.yaml besides name and device. `wrapper`: words before the program, of
+        a command that calls exec().
         """
         config = self.dir / "dataplane.yaml"  # JSON is YAML
         config.write_text(json.dumps({"ports": [{"name": "wan", "device": device, **(port or {})}]}))
         self.dataplane = self.spawn(
             self._numbered("dataplane"),
-            [self.program("dataplane/fairlead-dataplane"), "--config", config, "--workers", workers,
+            [*wrapper, self.program("dataplane/fairlead-dataplane"), "--config", config, "--workers", workers,
              "--link", self.link_path, *extra, "--",
              "--no-huge", "--no-pci", "-m", "512", f"--file-prefix={self.name}", *eal],
-            self.balancer.namespace)
+            self.balancer.namespace, env=env)
         if wait:
             self._wait_for_socket(self.dataplane, self.link_path, 30)
         return self.dataplane

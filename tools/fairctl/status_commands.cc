@@ -31,16 +31,37 @@ std::string CountsText(const Json& counts) {
   return text.empty() ? "none" : text;
 }
 
-// `version`: fairleadd's. The dataplane's release is shown only if it is a different one.
-std::string DataplaneText(const Json& dataplane, const Json& generation, const Json& version) {
+// The version of the dataplane that the next start would run; empty: none is installed. The program
+// tells it itself: fairleadd may be of another version, and may not look at the running dataplane's
+// file.
+std::string InstalledVersion(Context* context) {
+  const Result<ProgramResult> result =
+      context->environment().run({FAIRLEAD_SBINDIR "/fairlead-dataplane", "--version"});
+  const std::string_view name = "fairlead-dataplane ";
+  if (!result.ok() || result->status != 0 || !result->out.starts_with(name)) return "";
+  return result->out.substr(name.size(), result->out.find('\n') - name.size());
+}
+
+// "running 0.2.0, installed 0.3.0, " if the two differ. "release 0.2.0, " if only fairleadd's
+// `version` differs. Else empty.
+std::string ReleaseText(Context* context, const Json& release, const Json& version) {
+  if (!release.is_string()) return "";
+  const std::string running = TextOf(release);
+  const std::string installed = InstalledVersion(context);
+  if (!installed.empty() && installed != running) {
+    return "running " + running + ", installed " + installed + ", ";
+  }
+  return release == version ? "" : "release " + running + ", ";
+}
+
+std::string DataplaneText(Context* context, const Json& dataplane, const Json& generation,
+                          const Json& version) {
   const std::string error = TextOf(Member(dataplane, "error"));
   if (!IsTrue(Member(dataplane, "connected"))) {
     return "not connected" + (error.empty() ? "" : ": " + error) +
            "; changes are stored and will be sent once it runs";
   }
-  const Json& release = Member(dataplane, "release");
-  const bool is_other = release.is_string() && release != version;
-  std::string text = "connected, " + (is_other ? "release " + TextOf(release) + ", " : "") +
+  std::string text = "connected, " + ReleaseText(context, Member(dataplane, "release"), version) +
                      "pid " + Shown(Member(dataplane, "pid")) + ", " +
                      Shown(Member(dataplane, "workers")) + " worker(s), generation " +
                      Shown(Member(dataplane, "generation"));
@@ -113,7 +134,7 @@ int ShowStatus(Context* context) {
   const Json& dataplane = Member(status, "dataplane");
   const Colour colour = IsTrue(Member(dataplane, "connected")) ? Colour::kGreen : Colour::kRed;
   const std::string dataplane_text =
-      DataplaneText(dataplane, Member(status, "generation"), Member(status, "version"));
+      DataplaneText(context, dataplane, Member(status, "generation"), Member(status, "version"));
   context->out() << "fairleadd   " << Shown(Member(status, "version")) << ", pid "
                  << Shown(Member(status, "pid")) << ", up "
                  << FormatDuration(NumberOf(Member(status, "uptime_s"))) << '\n'

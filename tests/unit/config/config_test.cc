@@ -114,6 +114,45 @@ TEST(ParseConfig, AcceptsAnAddressOnSeveralPorts) {
                           "  - {name: b, device: 'null', addresses: [192.0.2.1]}\n",
                           "test")
                   .ok());
+TEST(ParseConfig, NamesFileLineKeyValueAndRemedy) {
+  const struct {
+    const char* text;
+    const char* message;
+  } rows[] = {
+      {"# a comment\nworkers: many\n",
+       "d.yaml: line 2: workers: 'many' is not a number from 1 to 64"},
+      {"ports:\n  - name: wan\n    device: 'null'\n    mtu: 20\n",
+       "d.yaml: line 4: ports[0].mtu: '20' is not a number from 68 to 16000"},
+      {"ports:\n  - name: wan\n    device: 'null'\n    addresses:\n      - 192.0.2.1\n      - "
+       "web\n",
+       "d.yaml: line 6: ports[0].addresses[1]: "},
+      {"workers: 1\nworker: 2\n",
+       "d.yaml: line 2: worker: unknown key; the keys here are workers, cores, idle, ports, "
+       "flow_table, limits"},
+      {"workers: 1\nidle: busy\nworkers: 2\n",
+       "d.yaml: line 3: workers: duplicate key; remove one"},
+      {"ports:\n  - device: 'null'\n", "d.yaml: line 2: ports[0].name: must be a non-empty"},
+      {"- wan\n", "d.yaml: must be a mapping with the keys workers, cores"},
+      {"limits: [1]\n", "d.yaml: line 1: limits: must be a mapping with the keys replies_"},
+      {"? [a]\n: 1\n", "unknown key"},
+      {"workers: 1\n---\nworkers: 2\n", "d.yaml: line 3: a second document begins here"},
+      {"workers: 1\n  idle: busy\n", "d.yaml: line 2: "},
+  };
+  for (const auto& row : rows) {
+    const Result<DataplaneConfig> config = ParseConfig(row.text, "d.yaml");
+    ASSERT_FALSE(config.ok()) << row.text;
+    EXPECT_EQ(config.status().code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(config.status().message(), HasSubstr(row.message));
+  }
+}
+
+TEST(ParseConfig, AFileWithOnlyCommentsHasTheDefaults) {
+  for (const char* text : {"", "# nothing\n", "---\n# nothing\n", "~\n"}) {
+    const Result<DataplaneConfig> config = ParseConfig(text, "d.yaml");
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    EXPECT_TRUE(config->ports.empty());
+    EXPECT_EQ(config->flow_records, DataplaneConfig().flow_records);
+  }
 }
 
 }  // namespace

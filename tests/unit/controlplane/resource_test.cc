@@ -321,7 +321,7 @@ TEST_F(ResourceTest, IsUnknownToAProgramThatDoesNotListIt) {
   StartWithNotes();
   ASSERT_EQ(Call("PUT", "/v1/notes/a", R"({"text": "one"})").status, 200);
   const Status refused = Start(BuiltInResources());
-  EXPECT_EQ(refused.code(), ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(refused.code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(refused.message(), HasSubstr("a table 'notes', which this fairleadd does not know"));
   // A table without rows is accepted.
   StartWithNotes();

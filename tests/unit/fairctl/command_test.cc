@@ -373,6 +373,27 @@ TEST(Status, SaysWhichLinksAreDownAndForHowLong) {
   EXPECT_THAT(one_down, HasSubstr("links       1 down, 1 up\n"
                                   "            port wan: link down for 12s\n"
                                   "services "));
+
+TEST(Status, TellsTheInstalledDataplaneFromTheOneThatRuns) {
+  const auto status = [](const std::string& installed) {
+    Harness fairctl;
+    if (!installed.empty()) fairctl.Program(0, installed);
+    fairctl.Answer(200, R"({"version":"0.3.0","generation":9,
+      "dataplane":{"connected":true,"generation":9,"pid":8,"workers":2,"release":"0.2.0"}})");
+    EXPECT_EQ(fairctl.Run({"status"}), kExitOk);
+    EXPECT_EQ(fairctl.commands().size(), 1U);
+    EXPECT_THAT(fairctl.commands()[0], EndsWith("/fairlead-dataplane --version"));
+    return fairctl.out();
+  };
+  EXPECT_THAT(status("fairlead-dataplane 0.3.0\n"),
+              HasSubstr("dataplane   connected, running 0.2.0, installed 0.3.0, pid 8, "));
+  // The installed one runs, but fairleadd is another release.
+  EXPECT_THAT(status("fairlead-dataplane 0.2.0\n"),
+              HasSubstr("dataplane   connected, release 0.2.0, pid 8, "));
+  // Not installed, or another program.
+  for (const char* output : {"", "zsh 5.9\n"}) {
+    EXPECT_THAT(status(output), HasSubstr("dataplane   connected, release 0.2.0, pid 8, "));
+  }
 }
 
 std::string StatsReply(int received) {

@@ -40,7 +40,7 @@ class Harness {
     answers_.emplace_back(Unavailable(message));
     return *this;
   }
-  // Adds what the next program that fairctl runs does.
+  // Adds what the next program that fairctl runs does. Without it, there is no such program.
   Harness& Program(int status, const std::string& out = "", const std::string& err = "") {
     programs_.emplace_back(ProgramResult{status, out, err});
     return *this;
@@ -102,7 +102,7 @@ class Harness {
     std::string line;
     for (const std::string& word : command) line += (line.empty() ? "" : " ") + word;
     commands_.push_back(line);
-    if (programs_.empty()) return Internal("the script has no program left");
+    if (programs_.empty()) return NotFound("cannot run it: No such file or directory");
     Result<ProgramResult> result = std::move(programs_.front());
     programs_.pop_front();
     return result;
