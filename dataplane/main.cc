@@ -5,6 +5,7 @@
 //
 // Only this file exits. Status 0: a clean end, with one JSON line of counters on stdout. Else a
 // status of exit_status.h, with one sentence on stderr. --check has its own (restart_check.h).
+#include <malloc.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_random.h>
@@ -309,8 +310,8 @@ class Dataplane {
     shared_.pool = pool_.get();
     shared_.ports = ports_->Views();
     for (const Port& port : ports_->ports()) {
-      shared_.port_ids.push_back(port.id);
-      shared_.kernel_ports.push_back({port.id, port.tap ? &*port.tap : nullptr});
+      shared_.queues.push_back(port.queues->ForWorkers());
+      shared_.taps.push_back(port.tap ? &*port.tap : nullptr);
     }
     shared_.rcu = rcu_.get();
     shared_.management_frames = management_frames_.get();
@@ -495,6 +496,8 @@ int Check(const Options& options) {
 }  // namespace fairlead
 
 int main(int argc, char** argv) {
+  // Workers allocate nothing, so the threads can share one arena. Else each reserves 64 MiB of address space.
+  mallopt(M_ARENA_MAX, 1);
   const fairlead::ParsedOptions parsed = fairlead::ParseOptions(argc, argv);
   if (!parsed.options) return parsed.exit_status;
   fairlead::SetUpLog(parsed.options->verbose);

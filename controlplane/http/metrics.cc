@@ -257,11 +257,15 @@ void Collector::AddNics(const DataplaneStats& stats, std::vector<MetricFamily>* 
 void Collector::AddWorkers(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {
   FamilyBuilder pauses = Gauge("fairlead_worker_longest_pause_seconds",
                                "Longest pause between two polls of a worker since its start.");
+  FamilyBuilder received =
+      Counter("fairlead_worker_rx_packets_total", "Packets that the worker received.");
   for (size_t i = 0; i < stats.workers.size(); ++i) {
     pauses.Add({{"worker", std::to_string(i)}},
                static_cast<double>(stats.workers[i].longest_pause_us) / 1e6);
+    received.Add({{"worker", std::to_string(i)}}, stats.workers[i].rx_packets);
   }
   families->push_back(pauses.Take());
+  families->push_back(received.Take());
 }
 
 void Collector::AddBackends(std::vector<MetricFamily>* families) const {

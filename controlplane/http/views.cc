@@ -124,9 +124,9 @@ Json PortsJson(const DataplaneStats& stats) {
 }
 
 // One number for each worker.
-Json LongestPauses(const DataplaneStats& stats) {
+Json OfEachWorker(const DataplaneStats& stats, uint64_t WorkerStats::*field) {
   Json json = Json::array();
-  for (const WorkerStats& worker : stats.workers) json.push_back(worker.longest_pause_us);
+  for (const WorkerStats& worker : stats.workers) json.push_back(worker.*field);
   return json;
 }
 
@@ -484,7 +484,8 @@ Json StatsView(const Api& api) {
             {"generation", stats.generation},
             {"uptime_ms", stats.uptime_ms},
             {"workers", stats.workers.size()},
-            {"longest_pauses_us", LongestPauses(stats)}}}};
+            {"longest_pauses_us", OfEachWorker(stats, &WorkerStats::longest_pause_us)},
+            {"rx_by_worker", OfEachWorker(stats, &WorkerStats::rx_packets)}}}};
 }
 
 }  // namespace fairlead

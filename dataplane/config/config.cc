@@ -24,7 +24,7 @@ Status AppendParsed(const YAML::Node& node, const ConfigPlace& place, std::vecto
 Result<PortConfig> ReadPort(const YAML::Node& node, const ConfigPlace& place) {
   RETURN_IF_ERROR(CheckKeys(node, place,
                             {"name", "device", "mac", "mtu", "addresses", "ipip_source", "gateway",
-                             "kernel", "announce"}));
+                             "kernel", "announce", "spread"}));
   PortConfig port;
   ASSIGN_OR_RETURN(port.name, ReadText(node["name"], place.Key("name")));
   ASSIGN_OR_RETURN(const std::string device, ReadText(node["device"], place.Key("device")));
@@ -67,6 +67,12 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const ConfigPlace& place) {
   }
   if (node["announce"]) {
     ASSIGN_OR_RETURN(port.announce, ReadSwitch(node["announce"], place.Key("announce")));
+  }
+  if (node["spread"]) {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(node["spread"], place.Key("spread")));
+    Result<SpreadMode> spread = ParseSpreadMode(text);
+    if (!spread.ok()) return place.Key("spread").Error(spread.status().message());
+    port.spread = *spread;
   }
   return port;
 }

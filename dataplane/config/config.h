@@ -12,6 +12,7 @@
 //       ipip_source: 192.0.2.128/25      # or a list: ipip's source, host bits from the flow hash
 //       gateway: 02:00:00:00:00:fe       # next hop to clients, for replies through nat
 //       kernel: tap:wan0           # a new interface for the kernel's packets, both directions
+//       spread: auto               # auto | hardware | software | off (spread.h)
 //       announce: true             # false: do not announce frontends on this port (announcer.h)
 //   flow_table: {records: 1048576}
 //   limits:                        # per worker
@@ -27,6 +28,7 @@
 #include <vector>
 
 #include "dataplane/device/device.h"
+#include "dataplane/device/spread.h"
 #include "lib/base/result.h"
 #include "lib/net/address.h"
 
@@ -52,6 +54,7 @@ struct PortConfig {
   std::vector<Prefix> ipip_sources = {};  // at most one per family
   std::optional<MacAddress> gateway = {};
   bool announce = true;
+  SpreadMode spread = SpreadMode::kAuto;
 };
 
 struct DataplaneConfig {

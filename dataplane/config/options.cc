@@ -22,6 +22,7 @@ struct RawOptions {
   std::vector<std::string> macs;
   std::vector<std::string> mtus;
   std::vector<std::string> kernels;
+  std::vector<std::string> spreads;
   uint32_t workers = 0;
   std::string cores;
   std::string idle;
@@ -47,6 +48,9 @@ void Declare(CLI::App* app, RawOptions* raw) {
   app->add_option("--mtu", raw->mtus, "NAME=BYTES: the port's MTU")->allow_extra_args(false);
   app->add_option("--kernel", raw->kernels,
                   "NAME=tap:IF: exchange the kernel's packets with it through a new interface IF")
+      ->allow_extra_args(false);
+  app->add_option("--spread", raw->spreads,
+                  "NAME=auto|hardware|software|off: how the port's packets get to the workers")
       ->allow_extra_args(false);
   app->add_option("--workers", raw->workers, "threads that forward packets (default 1)")
       ->check(CLI::Range(1U, kMaxWorkers));
@@ -104,6 +108,13 @@ Status ApplyPorts(const RawOptions& raw, DataplaneConfig* config) {
     Result<std::string> tap = ParseKernelPath(kernel.value);
     if (!tap.ok()) return InvalidArgument("--kernel: " + tap.status().message());
     port->kernel_tap = *std::move(tap);
+  }
+  for (const std::string& text : raw.spreads) {
+    ASSIGN_OR_RETURN(const Assignment spread, SplitAssignment("--spread", text));
+    ASSIGN_OR_RETURN(PortConfig* const port, FindPort("--spread", spread.name, config));
+    Result<SpreadMode> mode = ParseSpreadMode(spread.value);
+    if (!mode.ok()) return InvalidArgument("--spread: " + mode.status().message());
+    port->spread = *mode;
   }
   for (const std::string& text : raw.macs) {
     ASSIGN_OR_RETURN(const Assignment mac, SplitAssignment("--mac", text));

@@ -26,12 +26,13 @@ Status CheckQueues(const DeviceSpec& spec, const std::string& port, uint32_t que
                   (queues.combined == 1 ? " queue" : " queues") + ", but there are " +
                   std::to_string(queue_count) + " workers, and each needs a queue; use " +
                   (could ? "ethtool -L " + spec.target + " combined " + std::to_string(queue_count)
-                         : "--workers " + std::to_string(queues.combined)));
+                         : "--workers " + std::to_string(queues.combined)) +
+                  ", or spread: software");
   }
   if (queues.rx > queue_count) {
     spdlog::warn(
-        "port {}: {} receives on {} queues, but only {} of them have a worker; packets on the "
-        "others go to the kernel; use ethtool -L {} combined {}",
+        "port {}: {} receives on {} queues, but the workers poll only {}; packets on the others go "
+        "to the kernel; use ethtool -L {} combined {}",
         port, spec.target, queues.rx, queue_count, spec.target, queue_count);
   }
   return {};
@@ -50,6 +51,8 @@ Result<std::string> Prepare(const DeviceSpec& spec, const std::string& port, uin
   return SteeringProgram::Path();
 }
 
+uint32_t QueueLimit(const DeviceSpec& spec) { return ReadInterfaceQueues(spec.target).combined; }
+
 std::string Arguments(const DeviceSpec& spec, const DeviceUse& use) {
   return "iface=" + spec.target + ",queue_count=" + std::to_string(use.queue_count) +
          ",xdp_prog=" + use.program;
@@ -67,6 +70,7 @@ constinit const DeviceKind kAfXdpDevice = {.syntax = "af_xdp:IF",
                                            .vdev_arguments = Arguments,
                                            .max_mtu = kMaxXdpMtu,
                                            .is_steered = true,
-                                           .prepare = Prepare};
+                                           .prepare = Prepare,
+                                           .queue_limit = QueueLimit};
 
 }  // namespace fairlead

@@ -58,6 +58,9 @@ struct DeviceKind {
   // `port`: the port's name, for messages. Null: no preparation.
   Result<std::string> (*prepare)(const DeviceSpec& spec, const std::string& port,
                                  uint32_t queue_count) = nullptr;
+  // The number of queues that the device can have, where it must not be opened with more. Null: the
+  // opened device tells.
+  uint32_t (*queue_limit)(const DeviceSpec& spec) = nullptr;
 };
 
 extern const DeviceKind kPciDevice;

@@ -53,8 +53,9 @@ DataplaneStats CollectStats(const StatsSource& source, DataplaneStats memory) {
   stats.backends.clear();
   stats.uptime_ms = source.uptime_ms;
   stats.workers.resize(source.workers.size());
-  for (size_t i = 0; source.longest_pause_us && i < stats.workers.size(); ++i) {
-    stats.workers[i].longest_pause_us = source.longest_pause_us(i);
+  for (size_t i = 0; i < stats.workers.size(); ++i) {
+    if (source.longest_pause_us) stats.workers[i].longest_pause_us = source.longest_pause_us(i);
+    stats.workers[i].rx_packets = ReadCounter(source.workers[i]->totals.rx_packets);
   }
   stats.flows.capacity = source.flow_capacity;
   stats.flows.swept_at_ms_ago = source.swept_ms_ago;
@@ -114,8 +115,10 @@ std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tabl
   }
   report["mbufs_in_use"] = mbufs_in_use;
   report["longest_pauses_us"] = nlohmann::ordered_json::array();
+  report["rx_by_worker"] = nlohmann::ordered_json::array();
   for (const WorkerStats& worker : stats.workers) {
     report["longest_pauses_us"].push_back(worker.longest_pause_us);
+    report["rx_by_worker"].push_back(worker.rx_packets);
   }
   report["services"] = nlohmann::ordered_json::array();
   report["backends"] = nlohmann::ordered_json::array();

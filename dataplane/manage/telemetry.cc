@@ -153,6 +153,16 @@ void AddSteering(rte_tel_data* data, const FrontendSteering& steering) {
   AddNumber(data, "steered_no_socket", counts->no_socket);
 }
 
+void AddQueues(rte_tel_data* data, const QueueSet& queues) {
+  const SpreadBy by = queues.plan().by;
+  rte_tel_data_add_dict_string(data, "spread",
+                               by == SpreadBy::kHardware   ? "hardware"
+                               : by == SpreadBy::kSoftware ? "software"
+                                                           : "off");
+  AddNumber(data, "receive_queues", queues.plan().rx_queues);
+  AddNumber(data, "transmit_queues", queues.plan().tx_queues);
+}
+
 void AddKernelPath(rte_tel_data* data, const KernelPathStats& stats) {
   AddNumber(data, "kernel_delivered", stats.delivered);
   AddNumber(data, "kernel_lost", stats.lost);
@@ -187,6 +197,7 @@ int OnPorts(const char* /*command*/, const char* parameters, rte_tel_data* data)
     AddNumber(data, "rx_no_buffer", stats.rx_nombuf);
     AddNumber(data, "tx_errors", stats.oerrors);
     if (const auto link = registry.link_of(static_cast<uint16_t>(i))) AddLink(data, *link);
+    AddQueues(data, *port.queues);
     if (port.steering) AddSteering(data, *port.steering);
     for (const PortKernelPath& path : registry.kernel_paths()) {
       if (path.port == port.name) AddKernelPath(data, path.stats);

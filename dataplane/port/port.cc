@@ -56,9 +56,10 @@ Result<uint16_t> MtuOf(const PortConfig& config) {
 }
 
 // Creates the device, if its kind is created at run time, and finds its id.
-Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, uint16_t mtu,
+Status Attach(const PortConfig& config, uint32_t index, uint32_t worker_count, uint16_t mtu,
               Port* port) {
   const DeviceSpec& device = config.device;
+  const uint32_t queue_count = QueuesToCreate(config, worker_count);
   const std::string name = VdevName(device, index);
   if (!device.kind->vdev_prefix.empty()) {
     DeviceUse use{queue_count, mtu + kFrameOverhead};
@@ -91,14 +92,12 @@ Status Attach(const PortConfig& config, uint32_t index, uint32_t queue_count, ui
 }
 
 // `mtu`: to set on the device; unset: it keeps its own.
-rte_eth_conf Configuration(const rte_eth_dev_info& info, uint32_t queue_count,
+rte_eth_conf Configuration(const rte_eth_dev_info& info, const SpreadPlan& plan,
                            std::optional<uint16_t> mtu) {
   rte_eth_conf conf = {};
-  const uint64_t wanted_rss =
-      RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;  // spreads flows over workers
-  if (queue_count > 1 && (info.flow_type_rss_offloads & wanted_rss) != 0) {
+  if (plan.rx_queues > 1 && (info.flow_type_rss_offloads & kWantedRss) != 0) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & wanted_rss;
+    conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & kWantedRss;
   }
   conf.rxmode.offloads =
       (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) | VlanFilterOffload(info);
@@ -124,23 +123,7 @@ std::optional<uint16_t> MtuOfDevice(const PortConfig& config, const rte_eth_dev_
   return device.mtu;
 }
 
-Status CheckQueues(const Port& port, const rte_eth_dev_info& info, uint32_t worker_count) {
-  const uint32_t queues = std::min(info.max_rx_queues, info.max_tx_queues);
-  if (queues >= worker_count) return {};
-  if (queues == 0) {
-    return PortError(port.name, port.device + " cannot both receive and send: it has " +
-                                    std::to_string(info.max_rx_queues) + " receive and " +
-                                    std::to_string(info.max_tx_queues) + " transmit queues");
-  }
-  return PortError(port.name, port.device + " has " + std::to_string(queues) +
-                                  (queues == 1 ? " queue" : " queues") + ", but there are " +
-                                  std::to_string(worker_count) +
-                                  " workers, and each needs a queue; use --workers " +
-                                  std::to_string(queues));
-}
-
-Status SetUpQueues(const Port& port, const rte_eth_dev_info& info, uint32_t worker_count,
-                   rte_mempool* pool) {
+Status SetUpQueues(const Port& port, const rte_eth_dev_info& info, rte_mempool* pool) {
   uint16_t rx_descriptors = kRxDescriptors;
   uint16_t tx_descriptors = kTxDescriptors;
   if (rte_eth_dev_adjust_nb_rx_tx_desc(port.id, &rx_descriptors, &tx_descriptors) != 0) {
@@ -148,13 +131,16 @@ Status SetUpQueues(const Port& port, const rte_eth_dev_info& info, uint32_t work
   }
   const int socket = rte_eth_dev_socket_id(port.id);
   const auto socket_id = static_cast<unsigned>(socket < 0 ? 0 : socket);
-  for (uint16_t queue = 0; queue < worker_count; ++queue) {
-    rte_eth_rxconf rx = info.default_rxconf;
-    rx.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
-    rte_eth_txconf tx = info.default_txconf;
-    tx.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-    if (rte_eth_rx_queue_setup(port.id, queue, rx_descriptors, socket_id, &rx, pool) != 0 ||
-        rte_eth_tx_queue_setup(port.id, queue, tx_descriptors, socket_id, &tx) != 0) {
+  rte_eth_rxconf rx = info.default_rxconf;
+  rx.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+  rte_eth_txconf tx = info.default_txconf;
+  tx.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+  const SpreadPlan& plan = port.queues->plan();
+  for (uint16_t queue = 0; queue < std::max(plan.rx_queues, plan.tx_queues); ++queue) {
+    if ((queue < plan.rx_queues &&
+         rte_eth_rx_queue_setup(port.id, queue, rx_descriptors, socket_id, &rx, pool) != 0) ||
+        (queue < plan.tx_queues &&
+         rte_eth_tx_queue_setup(port.id, queue, tx_descriptors, socket_id, &tx) != 0)) {
       return PortError(port.name, WithEalError("cannot set up queue " + std::to_string(queue) +
                                                " of " + port.device + "; is it already in use?"));
     }
@@ -194,28 +180,35 @@ void NameInterface(const PortConfig& config, const rte_eth_dev_info& info, Port*
   }
 }
 
-Status Start(const PortConfig& config, uint16_t mtu, uint32_t worker_count, rte_mempool* pool,
+Status Start(const PortConfig& config, uint16_t mtu, const QueueUse& use, rte_mempool* pool,
              Port* port) {
   rte_eth_dev_info info = {};
   if (rte_eth_dev_info_get(port->id, &info) != 0) {
     return PortError(port->name, WithEalError("cannot query " + port->device));
   }
-  RETURN_IF_ERROR(CheckQueues(*port, info, worker_count));
+  Result<QueueSet> queues = QueueSet::Plan(config, info, use);
+  if (!queues.ok()) return PortError(port->name, queues.status().message());
+  port->queues.emplace(*std::move(queues));
   NameInterface(config, info, port);
   const std::string_view driver = info.driver_name;
   port->has_network = driver != "net_pcap" && driver != "net_null" && driver != "net_ring";
 
-  const rte_eth_conf conf = Configuration(info, worker_count, MtuOfDevice(config, info, mtu));
-  const auto queues = static_cast<uint16_t>(worker_count);
-  if (rte_eth_dev_configure(port->id, queues, queues, &conf) != 0) {
+  const SpreadPlan& plan = port->queues->plan();
+  const rte_eth_conf conf = Configuration(info, plan, MtuOfDevice(config, info, mtu));
+  if (rte_eth_dev_configure(port->id, static_cast<uint16_t>(plan.rx_queues),
+                            static_cast<uint16_t>(plan.tx_queues), &conf) != 0) {
     return PortError(port->name, WithEalError("cannot configure " + port->device + " with " +
-                                              std::to_string(worker_count) + " queue pairs"));
+                                              std::to_string(plan.rx_queues) + " receive and " +
+                                              std::to_string(plan.tx_queues) + " transmit queues"));
   }
   const uint32_t in_use_before = rte_mempool_in_use_count(pool);
-  RETURN_IF_ERROR(SetUpQueues(*port, info, worker_count, pool));
+  RETURN_IF_ERROR(SetUpQueues(*port, info, pool));
   if (const int error = rte_eth_dev_start(port->id); error != 0) {
     return PortError(port->name,
                      WithEalError("cannot start " + port->device + ": " + std::strerror(-error)));
+  }
+  if (const Status shared = port->queues->Share(config, port->id); !shared.ok()) {
+    return PortError(port->name, shared.message());
   }
   if (config.device.kind->is_steered) {
     Result<FrontendSteering> steering = FrontendSteering::Open(config.device.target);
@@ -276,6 +269,8 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
 
 uint32_t BufferCount(size_t port_count, uint32_t worker_count) {
   const auto ports = static_cast<uint32_t>(std::max<size_t>(port_count, 1));
+  // A ring of a Spreader takes the place of a receive queue.
+  static_assert(Spreader::kRingLength <= kRxDescriptors);
   const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors);
   // In the lcores' pool caches (at most 3/2 of their size) and in the bursts, made frames and
   // waiting fragments of each worker and of the management thread.
@@ -309,7 +304,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     return FailedPrecondition(WithEalError(
         "no ports: EAL has found no device; name one with --port NAME=DEVICE or -- --vdev ..."));
   }
-  PortSet set(worker_count);
+  PortSet set;
   set.ports_.reserve(wanted.size());
   for (uint32_t index = 0; index < wanted.size(); ++index) {
     const PortConfig& config = wanted[index];
@@ -325,7 +320,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     RETURN_IF_ERROR(Attach(config, index, worker_count, mtu, &port));
     set.ports_.push_back(std::move(port));  // `set` closes it from here on
     Port& opened = set.ports_.back();
-    RETURN_IF_ERROR(Start(config, mtu, worker_count, pool, &opened));
+    RETURN_IF_ERROR(Start(config, mtu, {index, worker_count}, pool, &opened));
     if (config.kernel_tap.empty()) continue;
     Result<TapInterface> tap =
         TapInterface::Open({config.kernel_tap, opened.view.mac, opened.view.mtu, worker_count});
@@ -360,7 +355,7 @@ uint32_t PortSet::Close() {
   for (const Port& port : ports_) {
     // An empty burst makes net_af_xdp free the buffers that the kernel has sent. It does not
     // implement rte_eth_tx_done_cleanup.
-    for (uint16_t queue = 0; port.steering && queue < worker_count_; ++queue) {
+    for (uint16_t queue = 0; port.steering && queue < port.queues->plan().tx_queues; ++queue) {
       rte_eth_tx_burst(port.id, queue, nullptr, 0);
     }
     kept += port.kept_buffers;

@@ -1,5 +1,5 @@
-// A port: one DPDK Ethernet device with a queue pair for each worker. The main thread opens and
-// closes it. Each worker uses the queue with its own index.
+// A port: one DPDK Ethernet device. The main thread opens and closes it. The workers use its queues
+// (dataplane/worker/port_queues.h).
 #pragma once
 
 #include <rte_mempool.h>
@@ -15,6 +15,7 @@
 #include "dataplane/device/interface.h"
 #include "dataplane/device/tap_interface.h"
 #include "dataplane/pipeline/pipeline.h"
+#include "dataplane/port/port_queues.h"
 #include "dataplane/steering/frontend_steering.h"
 #include "lib/base/result.h"
 #include "lib/table/forwarding_tables.h"
@@ -32,6 +33,7 @@ struct Port {
   bool has_network = true;  // false: pcap, null, ring
   bool announce = true;
   uint16_t id = 0;                  // DPDK's
+  std::optional<QueueSet> queues;   // set when the port is open
   std::optional<TapInterface> tap;  // its name is `interface`
   PortView view;
   std::vector<IpAddress> addresses;
@@ -80,9 +82,8 @@ class PortSet {
   uint32_t Close();
 
  private:
-  explicit PortSet(uint32_t worker_count) : worker_count_(worker_count) {}
+  PortSet() = default;
   std::vector<Port> ports_;
-  uint32_t worker_count_;
 };
 
 }  // namespace fairlead

@@ -1,7 +1,5 @@
 #include "dataplane/worker/kernel_path.h"
 
-#include <rte_ethdev.h>
-
 #include "dataplane/pipeline/counters.h"
 
 namespace fairlead {
@@ -9,27 +7,17 @@ namespace {
 
 constexpr uint64_t kPollsPerSecond = 20'000;
 
-// Sends as many buffers as the device accepts, and frees the rest. Returns the number sent.
-uint16_t SendOrFree(uint16_t device, uint16_t queue, rte_mbuf** buffers, uint16_t count) {
-  uint16_t sent = 0;
-  while (sent < count) {
-    const uint16_t taken = rte_eth_tx_burst(device, queue, buffers + sent, count - sent);
-    if (taken == 0) break;
-    sent = static_cast<uint16_t>(sent + taken);
-  }
-  if (sent < count) rte_pktmbuf_free_bulk(buffers + sent, count - sent);
-  return sent;
-}
-
 }  // namespace
 
-KernelPath::KernelPath(uint16_t queue, const std::vector<KernelPort>& ports, rte_mempool* pool,
+KernelPath::KernelPath(uint32_t worker, const std::vector<PortQueues>& ports,
+                       const std::vector<const TapInterface*>& taps, rte_mempool* pool,
                        uint64_t tsc_hz)
-    : queue_(queue), pool_(pool), poll_period_tsc_(tsc_hz / kPollsPerSecond), lanes_(ports.size()) {
+    : queue_(static_cast<uint16_t>(worker)),
+      pool_(pool),
+      poll_period_tsc_(tsc_hz / kPollsPerSecond) {
   for (size_t index = 0; index < ports.size(); ++index) {
-    lanes_[index].port_id = ports[index].port_id;
-    lanes_[index].tap = ports[index].tap;
-    if (ports[index].tap != nullptr) with_tap_.push_back(static_cast<uint16_t>(index));
+    lanes_.push_back({.port = ports[index].TxQueueOf(worker), .tap = taps[index]});
+    if (taps[index] != nullptr) with_tap_.push_back(static_cast<uint16_t>(index));
   }
 }
 
@@ -75,7 +63,8 @@ uint32_t KernelPath::PollTaps(uint64_t now_tsc) {
     if (count == 0) continue;
     found += count;
     may_have_more |= count == kMaxBurst;
-    const uint16_t sent = SendOrFree(lane.port_id, queue_, buffers, count);
+    const uint32_t sent = lane.port.Send(buffers, count);
+    if (sent < count) rte_pktmbuf_free_bulk(buffers + sent, count - sent);
     Add(&lane.stats.received, count);
     Add(&lane.stats.sent, sent);
     Add(&lane.stats.unsent, count - sent);

@@ -9,8 +9,8 @@
 // the kernel do not pass the pipeline, so no pipeline counter includes them. This path has two
 // sums: to_kernel = delivered + lost (over all ports with a TAP), received = sent + unsent.
 //
-// Each worker has its own, and uses the queue with its own index on both devices. A look into a TAP
-// is a system call, so a worker that is busy looks only every 50 us.
+// Each worker has its own, and uses the TAP's queue with its own index. A look into a TAP is a
+// system call, so a worker that is busy looks only every 50 us.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -20,20 +20,17 @@
 
 #include "dataplane/device/tap_interface.h"
 #include "dataplane/pipeline/burst.h"
+#include "dataplane/worker/port_queues.h"
 #include "lib/link/stats.h"
 
 namespace fairlead {
 
-struct KernelPort {
-  uint16_t port_id;         // DPDK's
-  const TapInterface* tap;  // null: there is no path to the kernel
-};
-
 class KernelPath {
  public:
-  // `pool`: for frames from the kernel. `tsc_hz`: of the times that Poll() gets.
-  KernelPath(uint16_t queue, const std::vector<KernelPort>& ports, rte_mempool* pool,
-             uint64_t tsc_hz);
+  // `ports` and `taps`: by port index; null: the port has no path to the kernel. `pool`: for frames
+  // from the kernel. `tsc_hz`: of the times that Poll() gets.
+  KernelPath(uint32_t worker, const std::vector<PortQueues>& ports,
+             const std::vector<const TapInterface*>& taps, rte_mempool* pool, uint64_t tsc_hz);
 
   bool Takes(uint16_t port_index) const { return lanes_[port_index].tap != nullptr; }
   // REQUIRES Takes(port_index). The path owns the buffer now.
@@ -60,11 +57,11 @@ class KernelPath {
 
  private:
   struct Lane {
-    uint16_t port_id = 0;
-    const TapInterface* tap = nullptr;
+    TxQueue port;  // where frames from the kernel leave
+    const TapInterface* tap;
     uint32_t count = 0;
     rte_mbuf* buffers[kMaxBurst] = {};
-    KernelPathStats stats;
+    KernelPathStats stats = {};
   };
 
   void Flush(Lane* lane);
@@ -72,7 +69,7 @@ class KernelPath {
   // Reads frames of the lane's TAP into new buffers. Returns how many.
   uint16_t ReadBurst(const Lane& lane, rte_mbuf** buffers);
 
-  uint16_t queue_;
+  uint16_t queue_;  // of the TAPs
   rte_mempool* pool_;
   uint64_t poll_period_tsc_;
   uint64_t next_poll_tsc_ = 0;

@@ -21,9 +21,18 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
       counters_(std::move(counters)),
       buffers_(shared->pool),
       fragments_(shared->fragments, FragmentStoreSettings{.max_per_round = kMaxBatch}),
-      outboxes_(shared->ports.size()),
-      kernel_path_(static_cast<uint16_t>(index), shared->kernel_ports, shared->pool,
-                   rte_get_tsc_hz()) {
+      kernel_path_(index, shared->queues, shared->taps, shared->pool, rte_get_tsc_hz()) {
+  for (uint16_t port = 0; port < shared->queues.size(); ++port) {
+    const PortQueues& queues = shared->queues[port];
+    outboxes_.push_back({.queue = queues.TxQueueOf(index)});
+    if (queues.is_receive_queue_each) {
+      inlets_.push_back({port, queues.port_id, static_cast<uint16_t>(index)});
+    } else if (index == queues.receiver) {
+      inlets_.push_back({port, queues.port_id, 0, nullptr, queues.spreader});
+    } else if (queues.spreader != nullptr) {
+      inlets_.push_back({port, queues.port_id, 0, queues.spreader, nullptr});
+    }
+  }
   context_.flows = shared->flows;
   context_.ports = shared->ports;
   context_.counters = &counters_;
@@ -60,21 +69,28 @@ void Worker::Run() {
   shared_->rcu->Leave(index_);
 }
 
+uint32_t Worker::Receive(const Inlet& inlet, rte_mbuf** buffers) {
+  if (inlet.from == nullptr) [[likely]]
+    return rte_eth_rx_burst(inlet.port_id, inlet.queue, buffers, kMaxBatch);
+  return inlet.from->Take(index_, buffers, kMaxBatch);
+}
+
 uint32_t Worker::ServePorts(uint64_t now_tsc) {
   uint32_t found = 0;
-  const auto port_count = static_cast<uint16_t>(shared_->port_ids.size());
-  for (uint16_t port = 0; port < port_count; ++port) {
+  for (const Inlet& inlet : inlets_) {
     rte_mbuf* buffers[kMaxBatch];
-    const uint16_t count = rte_eth_rx_burst(shared_->port_ids[port], static_cast<uint16_t>(index_),
-                                            buffers, kMaxBatch);
+    uint32_t count = Receive(inlet, buffers);
     if (count == 0) continue;
     if (found == 0) {
       SetContextTime(now_tsc);
       activity_.Found(now_tsc);
     }
     found += count;
+    if (inlet.to != nullptr) [[unlikely]]
+      count = inlet.to->PassOn(buffers, count, &counters_);
     // ProcessBurst for up to 32 packets at a time, then Dispatch.
-    ProcessBatch(buffers, count, port, context_, burst_, [this](const Burst&) { Dispatch(); });
+    ProcessBatch(buffers, count, inlet.port_index, context_, burst_,
+                 [this](const Burst&) { Dispatch(); });
     if (!fragments_.empty()) [[unlikely]]
       ReleaseHeld(false);
   }
@@ -154,14 +170,7 @@ void Worker::Flush(uint32_t port_index) {
   uint32_t lengths[kMaxBurst];
   for (uint32_t i = 0; i < outbox.count; ++i) lengths[i] = outbox.buffers[i]->pkt_len;
 
-  uint32_t sent = 0;
-  while (sent < outbox.count) {
-    const uint16_t taken =
-        rte_eth_tx_burst(shared_->port_ids[port_index], static_cast<uint16_t>(index_),
-                         outbox.buffers + sent, static_cast<uint16_t>(outbox.count - sent));
-    if (taken == 0) break;
-    sent += taken;
-  }
+  const uint32_t sent = outbox.queue.Send(outbox.buffers, outbox.count);
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < sent; ++i) bytes += lengths[i];
   CountSent(&counters_, sent, bytes);

@@ -15,7 +15,9 @@
 #include "dataplane/worker/buffers.h"
 #include "dataplane/worker/kernel_path.h"
 #include "dataplane/worker/management_frames.h"
+#include "dataplane/worker/port_queues.h"
 #include "dataplane/worker/rcu.h"
+#include "dataplane/worker/spreader.h"
 #include "dataplane/worker/tsc_clock.h"
 
 namespace fairlead {
@@ -28,8 +30,8 @@ struct WorkerShared {
   FragmentMap* fragments = nullptr;
   rte_mempool* pool = nullptr;  // for made frames, and those from the kernel
   std::vector<PortView> ports;
-  std::vector<uint16_t> port_ids;        // DPDK's, by port index
-  std::vector<KernelPort> kernel_ports;  // by port index
+  std::vector<PortQueues> queues;         // by port index
+  std::vector<const TapInterface*> taps;  // by port index; null: the port has none
   RcuState* rcu = nullptr;
   ManagementFrames* management_frames = nullptr;  // the first worker sends its frames; may be null
   IdleMode idle = IdleMode::kAdaptive;
@@ -55,8 +57,17 @@ class alignas(64) Worker {
   WorkerCounters& mutable_counters() { return counters_; }
 
  private:
+  // Where this worker's packets of one port come from: a queue, or another worker that polls it.
+  struct Inlet {
+    uint16_t port_index;
+    uint16_t port_id;  // DPDK's
+    uint16_t queue;
+    Spreader* from = nullptr;  // takes packets from it; null: polls the queue
+    Spreader* to = nullptr;    // passes packets on to other workers; null: keeps all
+  };
   // Packets to send on one port.
   struct Outbox {
+    TxQueue queue;
     uint32_t count = 0;
     rte_mbuf* buffers[kMaxBurst] = {};
     uint32_t services[kMaxBurst] = {};
@@ -64,8 +75,9 @@ class alignas(64) Worker {
 
   Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters);
 
-  // Polls every port's queue, and the TAPs, once. Returns the number of packets found.
+  // Polls every inlet, and the TAPs, once. Returns the number of packets found.
   uint32_t ServePorts(uint64_t now_tsc);
+  uint32_t Receive(const Inlet& inlet, rte_mbuf** buffers);
   // Passes every packet of the burst on by its verdict, and sends the made frames.
   void Dispatch();
   void Enqueue(uint16_t port_index, rte_mbuf* buffer, uint32_t service);
@@ -82,6 +94,7 @@ class alignas(64) Worker {
   FragmentStore fragments_;
   PipelineContext context_;
   Burst burst_;
+  std::vector<Inlet> inlets_;
   std::vector<Outbox> outboxes_;  // by port index
   KernelPath kernel_path_;
   Activity activity_;

@@ -83,8 +83,9 @@ static_assert(sizeof(BackendStatsRecord) == 56);
 
 struct WorkerStatsRecord {
   uint64_t longest_pause_us;
+  uint64_t rx_packets;
 };
-static_assert(sizeof(WorkerStatsRecord) == 8);
+static_assert(sizeof(WorkerStatsRecord) == 16);
 
 template <typename Record>
 Section SectionOf(size_t count) {
@@ -260,7 +261,9 @@ void EncodeV6(const DataplaneStats& stats, std::vector<std::byte>* out) {
            out);
   }
   for (const PortStats& port : stats.ports) Append(stats_wire::ToRecord(port), out);
-  for (const WorkerStats& w : stats.workers) Append(WorkerStatsRecord{w.longest_pause_us}, out);
+  for (const WorkerStats& w : stats.workers) {
+    Append(WorkerStatsRecord{w.longest_pause_us, w.rx_packets}, out);
+  }
 }
 
 Result<DataplaneStats> DecodeV6(std::span<const std::byte> bytes, DataplaneStats memory) {
@@ -286,8 +289,8 @@ Result<DataplaneStats> DecodeV6(std::span<const std::byte> bytes, DataplaneStats
       stats_wire::TakePorts(header.ports.count, header.ports.record_bytes, &rest, &stats.ports));
   stats.workers.reserve(header.workers.count);
   for (uint32_t i = 0; i < header.workers.count; ++i) {
-    stats.workers.push_back(
-        {Take<WorkerStatsRecord>(&rest, header.workers.record_bytes).longest_pause_us});
+    const auto record = Take<WorkerStatsRecord>(&rest, header.workers.record_bytes);
+    stats.workers.push_back({record.longest_pause_us, record.rx_packets});
   }
   return stats;
 }

@@ -115,6 +115,7 @@ struct WorkerStats {
   // counts too. An idle worker sleeps for 200 us at a time. A pause of many milliseconds means that
   // it had no CPU.
   uint64_t longest_pause_us = 0;
+  uint64_t rx_packets = 0;  // the worker's part of PacketTotals
 };
 
 inline constexpr size_t kMaxStatsWorkers = 1024;

@@ -159,9 +159,23 @@ def refusal(lab, *command, **options):
     return ended.errors().strip().splitlines()[-1]
 
 
-def test_refuses_more_workers_than_the_nic_has_queues(bare_lab):
-    assert refusal(bare_lab, workers=2) == ("fairlead-dataplane: port wan: af_xdp:eth0 has 1 queue, but there are 2 "
-                                            "workers, and each needs a queue; use --workers 1")
+def test_refuses_a_queue_for_each_worker_on_a_nic_that_has_fewer(bare_lab):
+    assert refusal(bare_lab, workers=2, port={"spread": "hardware"}) == (
+        "fairlead-dataplane: port wan: af_xdp:eth0 has 1 queue, but there are 2 workers, and each needs a queue; use "
+        "--workers 1, or spread: software")
+
+
+def test_two_workers_share_the_queue_of_a_nic_that_has_one(bare_lab):
+    lab = bare_lab
+    lab.start_dataplane(device=DEVICE, workers=2)
+    lab.start_control()
+    configure(lab)
+    assert requests_fail(lab) == 0
+    assert "has 1 receive queue for 2 workers; worker 0 receives and spreads over 2 workers in software" in \
+        lab.dataplane.errors()
+    report = stop_dataplane(lab)
+    assert all(report["rx_by_worker"]) and sum(report["rx_by_worker"]) == report["rx"]
+    assert report["mbufs_in_use"] == 0
 
 
 def test_refuses_an_mtu_that_does_not_fit_into_a_page(bare_lab):

@@ -55,10 +55,10 @@ def assert_balanced(report):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_host_is_reachable_through_its_tap_beside_the_frontends(bare_lab, workers):
+@pytest.mark.parametrize(("workers", "spread"), [(1, "auto"), (2, "hardware"), (2, "software")])
+def test_the_host_is_reachable_through_its_tap_beside_the_frontends(bare_lab, workers, spread):
     lab = bare_lab
-    start(lab, workers=workers)
+    start(lab, workers=workers, port={"spread": spread})
     configure(lab)  # health checks and neighbour resolution use the TAP
     command = ["/usr/bin/python3", "-m", "http.server", "22", "--bind", "::", "--directory", lab.dir / "files"]
     server = lab.spawn("own", command, lab.balancer.namespace)
@@ -180,15 +180,16 @@ def give_addresses_again(lab):
                               "route replace 198.51.100.0/24 dev wan0", "route replace 2001:db8:c::/64 dev wan0")
 
 
-@pytest.mark.parametrize("device, arguments, sentence", [
-    ("af_packet:eth0", ["--kernel", "wan=tap:eth0"], "is already in use"),
-    ("af_packet:eth0", ["--kernel", "wan=tap:lo"],
+@pytest.mark.parametrize("device, arguments, status, sentence", [
+    ("af_packet:eth0", ["--kernel", "wan=tap:eth0"], 78, "is already in use"),
+    ("af_packet:eth0", ["--kernel", "wan=tap:lo"], 1,
      "kernel: tap:lo already exists, and is not a TAP interface of several queues; choose another name"),
-    ("af_packet:eth0", ["--kernel", "wan=wan0"], "'wan0' is not a path to the kernel; write tap:NAME"),
-    ("af_packet:eth0", ["--kernel", "lan=tap:wan0"], "no port is named 'lan'"),
-    ("af_xdp:eth0", ["--kernel", "wan=tap:wan0"], "af_xdp:eth0 already shares the NIC with the kernel; remove `kernel`"),
+    ("af_packet:eth0", ["--kernel", "wan=wan0"], 78, "'wan0' is not a path to the kernel; write tap:NAME"),
+    ("af_packet:eth0", ["--kernel", "lan=tap:wan0"], 78, "no port is named 'lan'"),
+    ("af_xdp:eth0", ["--kernel", "wan=tap:wan0"], 78,
+     "af_xdp:eth0 already shares the NIC with the kernel; remove `kernel`"),
 ])
-def test_a_wrong_kernel_setting_is_refused_with_the_reason(bare_lab, device, arguments, sentence):
+def test_a_wrong_kernel_setting_is_refused_with_the_reason(bare_lab, device, arguments, status, sentence):
     ended = bare_lab.start_dataplane(device=device, extra=arguments, wait=False)
-    assert ended.wait(20) == 1
+    assert ended.wait(20) == status
     assert sentence in ended.errors().strip().splitlines()[-1]

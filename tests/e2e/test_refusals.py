@@ -246,7 +246,12 @@ def test_malformed_http_is_refused_and_delays_no_other_client(lab):
 @pytest.mark.parametrize(("arguments", "eal", "status", "words"), [
     ([], ["--no-huge"], 78, "no port is configured"),
     (["--port", "a=null", "--workers", "60"], ["--no-huge"], 78, "CPUs"),
-    (["--port", "a=pcap:,/dev/null", "--workers", "2"], ["--no-huge"], 1, "worker"),
+    (["--port", "a=pcap:,/dev/null", "--workers", "2", "--spread", "a=hardware"], ["--no-huge"], 1,
+     "port a: spread: hardware is not possible: pcap:,/dev/null (net_pcap) has 1 receive queue for 2 workers; use "
+     "spread: software, or --workers 1"),
+    (["--port", "a=null", "--spread", "a=rss"], ["--no-huge"], 78,
+     "--spread: 'rss' is no way to spread packets; write"),
+    (["--port", "a=null", "--spread", "b=off"], ["--no-huge"], 78, "--spread: no port is named 'b'"),
     (["--port", "a=null"], [], 1, "hugepages"),
     (["--port", "a=af_packet:nowhere"], ["--no-huge"], 1, "nowhere"),
     (["--port", "a=teleport:x"], ["--no-huge"], 78, "teleport"),

@@ -52,9 +52,9 @@ def _unordered_complaint(steps, got):
             *_difference((("sent", sent), ("expected", expected), ("got", came)), expected, came)]
 
 
-def complaint(steps, outcome):
+def complaint(steps, outcome, one_worker=True):
     """None if the outcome is as the steps expect, else a text with the first difference of frames and of counters."""
-    compare = _ordered_complaint if _in_order(steps) else _unordered_complaint
+    compare = _ordered_complaint if one_worker and _in_order(steps) else _unordered_complaint
     lines = compare(steps, outcome.frames)
     counters = totals([expectation for _, expectation in steps])
     if outcome.counters() != counters:

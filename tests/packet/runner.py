@@ -87,13 +87,14 @@ class Runner:
             self._images[variant.name] = path
         return self._images[variant.name]
 
-    def run(self, variant, frames):
-        """Sends all frames through one process with one worker."""
+    def run(self, variant, frames, workers=1):
+        """Sends all frames through one process. Several workers get them from the first, since pcap has one queue."""
         number = next(_numbers)
         source, sink = self.folder / f"{number}.in.pcap", self.folder / f"{number}.out.pcap"
         write_pcap(source, frames)
         config = self.folder / f"{number}.yaml"
-        config.write_text(yaml.safe_dump(variant.dataplane_yaml(f"pcap:{source},{sink}")))
+        settings = {**variant.dataplane_yaml(f"pcap:{source},{sink}"), "workers": workers}
+        config.write_text(yaml.safe_dump(settings))
         return self.execute(["--config", config, "--snapshot", self.image(variant)], [], sink)
 
     def execute(self, arguments, eal, sink):

@@ -83,6 +83,11 @@ If `no_socket` counts, give the NIC as many queues as there are workers.
 
 ## Workers
 
+`fairlead_worker_rx_packets_total`: the packets that each worker received, by `worker`. Their sum is
+`rx`. If one worker receives nearly all, the port's `spread` does not work for this traffic: see the
+log of the start, and "Workers and queues" in [operations.md](operations.md#workers-and-queues).
+`/v1/stats` has the values in `dataplane.rx_by_worker`.
+
 `fairlead_worker_longest_pause_seconds`: the longest time between two polls of a worker since it
 started, by `worker`. A pause that has not ended counts too. `/v1/stats` has the values in
 `dataplane.longest_pauses_us`.

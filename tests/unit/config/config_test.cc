@@ -25,7 +25,7 @@ std::string ManyAddresses() {
 TEST(ParseConfig, ReadsThePortSettingsThatTheModesNeed) {
   const Result<DataplaneConfig> config = ParseConfig(
       Port("addresses: [192.0.2.1, 2001:db8:f::1], mtu: 1400, gateway: 02:00:00:00:00:fe, "
-           "ipip_source: [192.0.2.128/25, 2001:db8:f:1::/64], announce: false") +
+           "ipip_source: [192.0.2.128/25, 2001:db8:f:1::/64], announce: false, spread: off") +
           "limits: {replies_per_second: 7, icmp_errors_per_second: 0, announcements_per_second: "
           "9}\n",
       "test");
@@ -41,6 +41,7 @@ TEST(ParseConfig, ReadsThePortSettingsThatTheModesNeed) {
   EXPECT_EQ(config->icmp_errors_per_second, 0U);
   EXPECT_EQ(config->announcements_per_second, 9U);
   EXPECT_FALSE(port.announce);
+  EXPECT_EQ(port.spread, SpreadMode::kOff);
 }
 
 TEST(ParseConfig, AcceptsOneIpipSourceWithoutAList) {
@@ -49,6 +50,7 @@ TEST(ParseConfig, AcceptsOneIpipSourceWithoutAList) {
   EXPECT_EQ(config->ports.at(0).ipip_sources.at(0).bits, 16);
   EXPECT_FALSE(config->ports.at(0).gateway.has_value());
   EXPECT_EQ(config->icmp_errors_per_second, 1000U);
+  EXPECT_EQ(config->ports.at(0).spread, SpreadMode::kAuto);
 }
 
 TEST(ParseConfig, RejectsInvalidPortSettings) {
@@ -68,6 +70,8 @@ TEST(ParseConfig, RejectsInvalidPortSettings) {
        "port wan: gateway: 01:00:00:00:00:fe cannot be a station's"},
       {"gateway: 192.0.2.254", "ports[0].gateway: MAC"},
       {"announce: no", "ports[0].announce: 'no' is neither true nor false"},
+      {"spread: rss",
+       "ports[0].spread: 'rss' is no way to spread packets; write auto, hardware, software or off"},
       {"addresses: [" + ManyAddresses() + "]",
        "port wan: addresses: all ports together have more than 192"},
       {"addresses: [192.0.2.1, 2001:db8::1, 192.0.2.1]",
@@ -114,6 +118,8 @@ TEST(ParseConfig, AcceptsAnAddressOnSeveralPorts) {
                           "  - {name: b, device: 'null', addresses: [192.0.2.1]}\n",
                           "test")
                   .ok());
+}
+
 TEST(ParseConfig, NamesFileLineKeyValueAndRemedy) {
   const struct {
     const char* text;

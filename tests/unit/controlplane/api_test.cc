@@ -274,6 +274,7 @@ TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
        "nic": {"rx_missed": 11, "rx_errors": 12, "rx_no_buffer": 13, "tx_errors": 14}}])"));
   EXPECT_EQ(stats["dataplane"]["workers"], 2);
   EXPECT_EQ(stats["dataplane"]["longest_pauses_us"], Json({1500, 250}));
+  EXPECT_EQ(stats["dataplane"]["rx_by_worker"], Json({60, 40}));
   const Answer metrics = Call("GET", "/metrics");
   EXPECT_THAT(metrics.headers, HasSubstr("text/plain; version=0.0.4"));
   for (const char* line :
@@ -295,6 +296,7 @@ TEST_F(ApiTest, StatsAndMetricsShowTheDataplanesCounters) {
         "fairlead_port_nic_no_buffer_total{port=\"lan\"} 13\n",
         "fairlead_worker_longest_pause_seconds{worker=\"0\"} 0.0015\n",
         "fairlead_worker_longest_pause_seconds{worker=\"1\"} 0.00025\n",
+        "fairlead_worker_rx_packets_total{worker=\"1\"} 40\n",
         "fairlead_generation 1\n",
         "fairlead_dataplane_generation 1\n",
         "fairlead_dataplane_apply_seconds 0.00025\n",

@@ -24,7 +24,7 @@ constexpr std::chrono::seconds kWaitLimit{20};
 FakeDataplane::FakeDataplane(std::string path, Behaviour behaviour)
     : path_(std::move(path)), behaviour_(std::move(behaviour)) {
   generation_ = behaviour_.hello.generation;
-  stats_.workers = {{1500}, {250}};
+  stats_.workers = {{1500, 60}, {250, 40}};
   stats_.uptime_ms = 1000;
   stats_.totals.rx_packets = 100;
   stats_.totals.tx_packets = 90;

@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using testing::Harness;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -373,6 +374,7 @@ TEST(Status, SaysWhichLinksAreDownAndForHowLong) {
   EXPECT_THAT(one_down, HasSubstr("links       1 down, 1 up\n"
                                   "            port wan: link down for 12s\n"
                                   "services "));
+}
 
 TEST(Status, TellsTheInstalledDataplaneFromTheOneThatRuns) {
   const auto status = [](const std::string& installed) {

@@ -48,7 +48,7 @@ DataplaneStats SampleStats() {
                  {"lan", "lan0", std::nullopt, KernelPathStats{50, 51, 52, 53, 54},
                   LinkStats{false, 0, 72, 73}},
                  {"null", ""}};
-  stats.workers = {{60}, {61}, {62}};
+  stats.workers = {{60, 70}, {61, 71}, {62, 72}};
   return stats;
 }
 
@@ -66,6 +66,7 @@ TEST(Stats, AreDecodedAsTheyWereEncoded) {
   ASSERT_EQ(got->workers.size(), 3U);
   EXPECT_EQ(got->workers[0].longest_pause_us, 60U);
   EXPECT_EQ(got->workers[2].longest_pause_us, 62U);
+  EXPECT_EQ(got->workers[2].rx_packets, 72U);
   const PacketTotals& totals = got->totals;
   EXPECT_THAT((std::vector{totals.rx_packets, totals.rx_bytes, totals.tx_packets, totals.tx_bytes,
                            totals.generated, totals.to_kernel}),
@@ -231,8 +232,10 @@ TEST(Stats, InVersion3KeepTheSumOfDrops) {
   EXPECT_EQ(AllDrops(*got), AllDrops(sent));
   const auto no_backend = static_cast<size_t>(DropReason::k_no_backend);
   const auto hairpin = static_cast<size_t>(DropReason::k_hairpin);
-  EXPECT_EQ(got->totals.drops[no_backend],
-            sent.totals.drops[no_backend] + sent.totals.drops[hairpin] + 99);
+  const auto spread_full = static_cast<size_t>(DropReason::k_spread_full);
+  EXPECT_EQ(got->totals.drops[no_backend], sent.totals.drops[no_backend] +
+                                               sent.totals.drops[hairpin] +
+                                               sent.totals.drops[spread_full] + 99);
   EXPECT_EQ(got->totals.rx_packets, 4U);
   EXPECT_EQ(got->flows.swept_at_ms_ago, 17U);
   ASSERT_EQ(got->services.size(), 2U);
@@ -265,7 +268,7 @@ TEST(Stats, InVersion3HaveNoLinks) {
 // Fields without a known flag may be of a later release.
 TEST(Stats, PortFieldsAreReadOnlyIfTheirFlagIsSet) {
   auto bytes = EncodeStats(SampleStats());
-  const size_t last_port_at = bytes.size() - 3 * 8 - kPortRecordBytes;
+  const size_t last_port_at = bytes.size() - 3 * 16 - kPortRecordBytes;
   Poke<uint64_t>(last_port_at + 128, 2 | 16 | 64, &bytes);
   Poke<uint64_t>(last_port_at + 136, 7, &bytes);
   Poke<uint64_t>(last_port_at + kPortRecordBytes - 8, 7, &bytes);

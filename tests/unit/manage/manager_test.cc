@@ -312,6 +312,7 @@ TEST_F(ManagerTest, ReportsCountersByServiceAndBackend) {
   EXPECT_EQ(report["drops"], (nlohmann::json{{"port_zero", 2}}));
   EXPECT_EQ(report["mbufs_in_use"], 3);
   EXPECT_EQ(report["longest_pauses_us"], nlohmann::json({1500}));
+  EXPECT_EQ(report["rx_by_worker"], nlohmann::json({12}));
   EXPECT_EQ(report["generation"], 4);
   EXPECT_EQ(report["backends"][1]["address"], "10.0.0.2");
   EXPECT_EQ(report["backends"][1]["service"], "web");

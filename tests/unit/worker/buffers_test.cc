@@ -1,21 +1,18 @@
 // How the worker handles mbufs for the pipeline: segments, trimming, made frames, waiting packets.
-// EAL runs without huge pages, files and devices.
 #include "dataplane/worker/buffers.h"
 
-#include <rte_eal.h>
 #include <rte_mbuf.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <numeric>
-#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "dataplane/worker/batch.h"
 #include "dataplane/worker/frames.h"
+#include "tests/unit/worker/eal.h"
 
 namespace fairlead {
 namespace {
@@ -23,18 +20,7 @@ namespace {
 constexpr uint32_t kBuffers = 255;
 
 rte_mempool* Pool() {
-  static rte_mempool* const pool = [] {
-    static std::vector<std::string> strings = {"unit-worker", "--no-huge",          "--no-shconf",
-                                               "--no-pci",    "--no-telemetry",     "-m",
-                                               "16",          "--log-level=*:error"};
-    static std::vector<char*> argv;
-    argv.reserve(strings.size() + 1);
-    for (std::string& text : strings) argv.push_back(text.data());
-    argv.push_back(nullptr);
-    if (rte_eal_init(static_cast<int>(strings.size()), argv.data()) < 0) std::abort();
-    return rte_pktmbuf_pool_create("unit", kBuffers, 0, 0, 1024 + RTE_PKTMBUF_HEADROOM,
-                                   SOCKET_ID_ANY);
-  }();
+  static rte_mempool* const pool = NewPool("unit", kBuffers, 1024);
   return pool;
 }
 
