@@ -10,7 +10,7 @@ build=(g++ meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev lib
 run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
 test=(ccache lld llvm clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-pytest-xdist
       python3-yaml python3-xxhash python3-matplotlib iperf3 nftables tcpdump sqlite3 git openssh-server openssh-client
-      traceroute)
+      traceroute pandoc man-db zsh fish)
 bench=(dpdk dpdk-dev valgrind haproxy libnginx-mod-stream wrk nftables iperf3 procps python3-matplotlib git)
 
 wanted=()

@@ -2,6 +2,8 @@
 import os
 import pathlib
 import signal
+import subprocess
+import time
 import warnings
 
 import pytest
@@ -80,6 +82,34 @@ def balanced(lab):
     """Services web (TCP port 80) and echo (UDP port 7), both families, every backend of weight 1 and healthy."""
     configure(lab)
     return lab
+
+
+@pytest.fixture
+def socket_path(build, tmp_path):
+    """The socket of a fairleadd with a fresh store and without a dataplane.
+
+    It runs in a separate network namespace, so it cannot contact backends on a real network.
+    """
+    path = tmp_path / "control.sock"
+    namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
+    log = tmp_path / "log"
+    with open(log, "w", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            [*namespace, build / "controlplane/fairleadd", "--socket", path, "--store", tmp_path / "store.db", "--link",
+             tmp_path / "none.sock"], stdout=out, stderr=out)
+    try:
+        limit = time.monotonic() + 30
+        while not path.exists():
+            assert process.poll() is None and time.monotonic() < limit, log.read_text()
+            time.sleep(0.02)
+        yield path
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0, log.read_text()
+        assert not path.exists(), f"{path} still exists after SIGTERM"
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def configure(lab, checks=None, **service):

@@ -1,16 +1,12 @@
 """Tests docs/api.md: runs every curl command in order and compares the reply with the page.
 
-fairleadd is taken from FAIRLEAD_BUILD (default: build/). It runs with a fresh store and without a dataplane. It runs in
-a separate network namespace, so it cannot contact the page's backends on a real network.
+fairleadd runs with a fresh store and without a dataplane.
 """
 import json
-import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
-import time
 
 import pytest
 
@@ -80,33 +76,6 @@ def missing_lines(shown, got):
     patterns = [(line, re.compile(".*".join(map(re.escape, line.split("..."))))) for line in shown.splitlines()]
     return [f"no line like: {line}" for line, pattern in patterns
             if not any(pattern.fullmatch(candidate) for candidate in lines)]
-
-
-@pytest.fixture
-def socket_path(tmp_path):
-    build = pathlib.Path(os.environ.get("FAIRLEAD_BUILD", TOP / "build")).resolve()
-    program = build / "controlplane" / "fairleadd"
-    assert program.exists(), f"{program} does not exist; build it, or set FAIRLEAD_BUILD"
-    path = tmp_path / "control.sock"
-    namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
-    log = tmp_path / "log"
-    with open(log, "w", encoding="utf-8") as out:
-        process = subprocess.Popen(
-            [*namespace, program, "--socket", path, "--store", tmp_path / "store.db", "--link", tmp_path / "none.sock"],
-            stdout=out, stderr=out)
-    try:
-        limit = time.monotonic() + 30
-        while not path.exists():
-            assert process.poll() is None and time.monotonic() < limit, log.read_text()
-            time.sleep(0.02)
-        yield path
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0, log.read_text()
-        assert not path.exists(), f"{path} still exists after SIGTERM"
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def test_every_example_of_the_page_gives_the_reply_shown(socket_path):

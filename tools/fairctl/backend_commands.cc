@@ -95,20 +95,20 @@ int Change(Context* context, const Target& target, const char* method, const cha
   return kExitOk;
 }
 
-std::shared_ptr<Target> AddTarget(CLI::App* command) {
+std::shared_ptr<Target> AddTarget(CLI::App* command, Context* context) {
   auto target = std::make_shared<Target>();
-  command->add_option("service", target->service, "the service")->required();
-  command->add_option("backend", target->backend, "ADDRESS or ADDRESS:PORT")->required();
+  AddServiceArgument(command, context, &target->service);
+  AddBackendArgument(command, context, &target->backend);
   return target;
 }
 
 void AddBackendAdd(CLI::App* backend, Context* context) {
   auto options = std::make_shared<BackendOptions>();
   CLI::App* add = backend->add_subcommand("add", "Add backends to a service: all or none");
-  add->add_option("service", options->service, "the service")->required();
+  AddServiceArgument(add, context, &options->service);
   add->add_option("backend", options->endpoints, "ADDRESS or ADDRESS:PORT, one or more")
       ->required();
-  AddFieldOptions(add, BackendFields(), &options->settings);
+  AddFieldOptions(add, context, BackendFields(), &options->settings);
   add->callback([=] { context->action = [=] { return Add(context, *options); }; });
 }
 
@@ -139,9 +139,9 @@ int Set(Context* context, const Target& target, const SetOptions& options) {
 
 void AddBackendSet(CLI::App* backend, Context* context) {
   CLI::App* set = backend->add_subcommand("set", "Change a backend's weight or next hop");
-  auto target = AddTarget(set);
+  auto target = AddTarget(set, context);
   auto options = std::make_shared<SetOptions>();
-  AddFieldOptions(set, BackendFields(), &options->settings);
+  AddFieldOptions(set, context, BackendFields(), &options->settings);
   set->add_flag("--no-mac", options->no_mac, "ask the kernel for the next hop again")
       ->excludes(set->get_option("--mac"))
       ->excludes(set->get_option("--vlan"));
@@ -152,14 +152,14 @@ void AddDrainCommands(CLI::App* backend, Context* context) {
   auto options = std::make_shared<DrainOptions>();
   CLI::App* drain = backend->add_subcommand(
       "drain", "Give a backend no new flows, so that it can be stopped when its flows have ended");
-  drain->add_option("service", options->service, "the service")->required();
-  drain->add_option("backend", options->backend, "ADDRESS or ADDRESS:PORT")->required();
-  AddFieldOptions(drain, DrainFields(), &options->request);
+  AddServiceArgument(drain, context, &options->service);
+  AddBackendArgument(drain, context, &options->backend);
+  AddFieldOptions(drain, context, DrainFields(), &options->request);
   drain->add_flag("--wait", options->wait, "return when it is safe to stop the backend");
   drain->callback([=] { context->action = [=] { return Drain(context, *options); }; });
 
   CLI::App* undrain = backend->add_subcommand("undrain", "Take a drained backend back");
-  auto target = AddTarget(undrain);
+  auto target = AddTarget(undrain, context);
   undrain->callback([=] {
     context->action = [=] {
       return Change(context, *target, "DELETE", "/drain", std::nullopt, " takes new flows again");
@@ -229,6 +229,17 @@ std::string InForceText(const Json& reply) {
   return number + ", stored but not in force: `fairctl status` says why)";
 }
 
+void AddServiceArgument(CLI::App* command, Context* context, std::string* service,
+                        const char* name) {
+  CLI::Option* argument = command->add_option(name, *service, "the service");
+  context->Offer(argument->required(), ValueKind::kServices);
+}
+
+void AddBackendArgument(CLI::App* command, Context* context, std::string* backend) {
+  CLI::Option* argument = command->add_option("backend", *backend, "ADDRESS or ADDRESS:PORT");
+  context->Offer(argument->required(), ValueKind::kBackends);
+}
+
 void AddBackendCommands(CLI::App* app, Context* context) {
   CLI::App* backend =
       app->add_subcommand("backend", "Backends: add, list, set, drain, undrain, weight, remove");
@@ -239,11 +250,11 @@ void AddBackendCommands(CLI::App* app, Context* context) {
 
   auto service = std::make_shared<std::string>();
   CLI::App* list = backend->add_subcommand("list", "The backends of a service");
-  list->add_option("service", *service, "the service")->required();
+  AddServiceArgument(list, context, service.get());
   list->callback([=] { context->action = [=] { return ListBackends(context, *service); }; });
 
   CLI::App* weight = backend->add_subcommand("weight", "Change a backend's share of new flows");
-  auto weighed = AddTarget(weight);
+  auto weighed = AddTarget(weight, context);
   auto value = std::make_shared<int>();
   weight->add_option("weight", *value, "share of new flows; 0 = none")
       ->required()
@@ -257,7 +268,7 @@ void AddBackendCommands(CLI::App* app, Context* context) {
 
   CLI::App* remove =
       backend->add_subcommand("remove", "Remove a backend at once; drain it first to keep flows");
-  auto removed = AddTarget(remove);
+  auto removed = AddTarget(remove, context);
   remove->callback([=] {
     context->action = [=] {
       return Change(context, *removed, "DELETE", "", std::nullopt, " removed");

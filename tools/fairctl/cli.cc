@@ -11,6 +11,7 @@
 
 #include "lib/intent/json.h"
 #include "tools/fairctl/commands.h"
+#include "tools/fairctl/completion.h"
 
 namespace fairlead::fairctl {
 namespace {
@@ -20,9 +21,11 @@ void Declare(CLI::App* app, Context* context) {
   app->footer(kExitCodeHelp);
   app->require_subcommand(1);
   app->fallthrough();  // global options are allowed after the command too
-  app->add_option("--socket", context->socket_path, "fairleadd's control socket")
-      ->envname("FAIRLEAD_SOCKET")
-      ->capture_default_str();
+  CLI::Option* socket =
+      app->add_option("--socket", context->socket_path, "fairleadd's control socket")
+          ->envname("FAIRLEAD_SOCKET")
+          ->capture_default_str();
+  context->Offer(socket, ValueKind::kFiles);
   app->add_flag("--json", context->json, "print JSON, for programs");
   app->add_option("--request-timeout", context->request_timeout,
                   "how long to wait for each of fairleadd's answers")
@@ -40,6 +43,7 @@ void Declare(CLI::App* app, Context* context) {
   AddWatchCommand(app, context);
   AddExplainCommand(app, context);
   AddSnapshotCommands(app, context);
+  AddCompletionCommand(app, context);
 }
 
 // CLI11 says of a mistyped command that a command is missing. This message names the word instead.
@@ -56,6 +60,10 @@ int RunFairctl(std::vector<std::string> arguments, Environment* environment) {
   Context context(environment);
   CLI::App app("Operates the Fairlead load balancer.", "fairctl");
   Declare(&app, &context);
+  if (!arguments.empty() && arguments.front() == "complete") {
+    arguments.erase(arguments.begin());
+    return Complete(app, arguments, &context);
+  }
   std::reverse(arguments.begin(), arguments.end());  // CLI11 reads them from the end
   try {
     app.parse(std::move(arguments));

@@ -17,6 +17,12 @@ void AddWatchCommand(CLI::App* app, Context* context);
 void AddStatusCommands(CLI::App* app, Context* context);
 void AddExplainCommand(CLI::App* app, Context* context);
 void AddSnapshotCommands(CLI::App* app, Context* context);
+void AddCompletionCommand(CLI::App* app, Context* context);
+
+// Declares the argument that names a service, or one of its backends. Completion offers them.
+void AddServiceArgument(CLI::App* command, Context* context, std::string* service,
+                        const char* name = "service");
+void AddBackendArgument(CLI::App* command, Context* context, std::string* backend);
 
 // `backend drain`, including --wait (drain.cc).
 struct DrainOptions {

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -20,6 +22,10 @@
 #include "tools/fairctl/exit_code.h"
 #include "tools/fairctl/program.h"
 #include "tools/fairctl/table.h"
+
+namespace CLI {
+class Option;
+}
 
 namespace fairlead::fairctl {
 
@@ -40,6 +46,13 @@ struct Environment {
   std::function<Result<ProgramResult>(const std::vector<std::string>& command)> run = RunProgram;
 };
 
+// What completion offers for the value of an option or an argument.
+enum class ValueKind : uint8_t { kWords, kFiles, kServices, kBackends };
+struct ValueSource {
+  ValueKind kind;
+  std::vector<std::string> words;  // for kWords
+};
+
 class Context {
  public:
   explicit Context(Environment* environment) : environment_(environment) {}
@@ -51,6 +64,12 @@ class Context {
 
   // The chosen command. It runs after the command line is parsed.
   std::function<int()> action;
+
+  // For completion. Values that are not listed here are free text or numbers.
+  std::map<const CLI::Option*, ValueSource> value_sources;
+  void Offer(const CLI::Option* option, ValueKind kind, std::vector<std::string> words = {}) {
+    value_sources[option] = {kind, std::move(words)};
+  }
 
   Environment& environment() { return *environment_; }
   std::ostream& out() { return *environment_->out; }

@@ -131,12 +131,14 @@ void AddExplainCommand(CLI::App* app, Context* context) {
   auto options = std::make_shared<ExplainOptions>();
   CLI::App* explain =
       app->add_subcommand("explain", "Show which backend a packet would get, and why");
-  explain->add_option("protocol", options->protocol, "tcp | udp")->required();
+  CLI::Option* protocol = explain->add_option("protocol", options->protocol, "tcp | udp");
+  context->Offer(protocol->required(), ValueKind::kWords, {"tcp", "udp"});
   explain->add_option("source", options->source, "ADDRESS:PORT of the client")->required();
   explain->add_option("destination", options->destination, "ADDRESS:PORT of the frontend")
       ->required();
-  explain->add_option("--snapshot", options->snapshot,
-                      "use this snapshot image instead of asking fairleadd");
+  CLI::Option* snapshot = explain->add_option(
+      "--snapshot", options->snapshot, "use this snapshot image instead of asking fairleadd");
+  context->Offer(snapshot, ValueKind::kFiles);
   explain->callback([=] { context->action = [=] { return Explain(context, *options); }; });
 }
 

@@ -20,7 +20,7 @@ std::string HelpText(const FieldDescription& field) {
   return text;
 }
 
-void AddOption(CLI::App* command, const FieldDescription& field, Json* given) {
+void AddOption(CLI::App* command, Context* context, const FieldDescription& field, Json* given) {
   const FieldInfo& info = field.info;
   const std::string option(info.option);
   const auto set = [given, name = std::string(info.name)](Json value) {
@@ -40,18 +40,23 @@ void AddOption(CLI::App* command, const FieldDescription& field, Json* given) {
       return;
     case FieldKind::kDuration:
     case FieldKind::kWord:
-    case FieldKind::kOther:
-      command->add_option_function<std::string>(
+    case FieldKind::kOther: {
+      CLI::Option* added = command->add_option_function<std::string>(
           option, [set](const std::string& value) { set(value); }, HelpText(field));
+      if (info.kind != FieldKind::kWord) return;
+      const auto words = info.words();
+      context->Offer(added, ValueKind::kWords, {words.begin(), words.end()});
       return;
+    }
   }
 }
 
 }  // namespace
 
-void AddFieldOptions(CLI::App* command, const std::vector<FieldDescription>& fields, Json* given) {
+void AddFieldOptions(CLI::App* command, Context* context,
+                     const std::vector<FieldDescription>& fields, Json* given) {
   for (const FieldDescription& field : fields) {
-    if (!field.info.option.empty()) AddOption(command, field, given);
+    if (!field.info.option.empty()) AddOption(command, context, field, given);
   }
 }
 

@@ -186,13 +186,17 @@ int Remove(Context* context, const std::string& name) {
   return kExitOk;
 }
 
-void DescribeCheck(CLI::App* command, ServiceOptions* options) {
-  std::string types;
+void DescribeCheck(CLI::App* command, Context* context, ServiceOptions* options) {
+  std::string text;
+  std::vector<std::string> types;
   for (const CheckType* type : CheckTypes()) {
-    types.append(types.empty() ? "" : " | ").append(type->name);
+    text.append(text.empty() ? "" : " | ").append(type->name);
+    types.emplace_back(type->name);
   }
-  command->add_option("--health-check", options->check_type,
-                      types + " (default: tcp; none where all frontends are UDP)");
+  CLI::Option* check =
+      command->add_option("--health-check", options->check_type,
+                          text + " (default: tcp; none where all frontends are UDP)");
+  context->Offer(check, ValueKind::kWords, std::move(types));
   command->add_option("--check-interval", options->check_interval, "default 2s");
   command->add_option("--check-timeout", options->check_timeout, "default 1s, below the interval");
   command->add_option("--rise", options->rise, "passes to become healthy, default 2")
@@ -201,37 +205,42 @@ void DescribeCheck(CLI::App* command, ServiceOptions* options) {
       ->check(CLI::Range(1, 10));
   command->add_option("--check-port", options->check_port, "default: the frontend's")
       ->check(CLI::Range(1, 65535));
-  command->add_option("--check-ports", options->check_ports,
-                      "first | all: check the first frontend's port, or those of all TCP frontends "
-                      "(default first)");
+  CLI::Option* ports = command->add_option(
+      "--check-ports", options->check_ports,
+      "first | all: check the first frontend's port, or those of all TCP frontends "
+      "(default first)");
+  context->Offer(ports, ValueKind::kWords, {"first", "all"});
   for (const CheckType* type : CheckTypes()) {
     for (const CheckField& field : type->fields) {
       const std::string name(field.name);
       const auto [setting, is_new] = options->check_settings.try_emplace(name, &field, "");
       if (!is_new) continue;
-      command->add_option("--check-" + name, setting->second.second, std::string(field.help));
+      CLI::Option* option =
+          command->add_option("--check-" + name, setting->second.second, std::string(field.help));
+      if (field.kind == CheckField::Kind::kFlag) {
+        context->Offer(option, ValueKind::kWords, {"true", "false"});
+      }
     }
   }
 }
 
-// Declares the name and every setting.
-std::shared_ptr<ServiceOptions> Describe(CLI::App* command) {
-  auto options = std::make_shared<ServiceOptions>();
-  command->add_option("name", options->name, "a-z 0-9 . _ -")->required();
+// Declares every setting.
+void DescribeSettings(CLI::App* command, Context* context, ServiceOptions* options) {
   command
       ->add_option("--frontend", options->frontends,
                    "ADDRESS:PORT/tcp or /udp, [IPV6]:PORT/tcp; PORT may be a range, 8000-8999, or "
                    "0 for any; may be repeated")
       ->allow_extra_args(false)
       ->take_all();
-  AddFieldOptions(command, ServiceFields(), &options->settings);
-  DescribeCheck(command, options.get());
-  return options;
+  AddFieldOptions(command, context, ServiceFields(), &options->settings);
+  DescribeCheck(command, context, options);
 }
 
 void AddServiceAdd(CLI::App* service, Context* context) {
   CLI::App* add = service->add_subcommand("add", "Add a service");
-  const auto options = Describe(add);
+  auto options = std::make_shared<ServiceOptions>();
+  add->add_option("name", options->name, "a-z 0-9 . _ -")->required();
+  DescribeSettings(add, context, options.get());
   add->get_option("--frontend")->required();
   add->add_option("--backend", options->backends, "ADDRESS of a first backend; may be repeated")
       ->allow_extra_args(false)
@@ -242,7 +251,9 @@ void AddServiceAdd(CLI::App* service, Context* context) {
 void AddServiceSet(CLI::App* service, Context* context) {
   CLI::App* set = service->add_subcommand(
       "set", "Change settings of a service; its other settings and its backends stay");
-  const auto options = Describe(set);
+  auto options = std::make_shared<ServiceOptions>();
+  AddServiceArgument(set, context, &options->name, "name");
+  DescribeSettings(set, context, options.get());
   set->callback([=] { context->action = [=] { return Set(context, *options); }; });
 }
 
@@ -250,7 +261,7 @@ void AddNamedCommand(CLI::App* service, Context* context, const char* command, c
                      int (*run)(Context*, const std::string&)) {
   auto name = std::make_shared<std::string>();
   CLI::App* sub = service->add_subcommand(command, what);
-  sub->add_option("name", *name, "the service")->required();
+  AddServiceArgument(sub, context, name.get(), "name");
   sub->callback([=] { context->action = [=] { return run(context, *name); }; });
 }
 

@@ -177,15 +177,18 @@ void AddSnapshotCommands(CLI::App* app, Context* context) {
   auto options = std::make_shared<BuildOptions>();
   CLI::App* build = snapshot->add_subcommand(
       "build", "Make an image from services.yaml, with all backends healthy");
-  build->add_option("services", options->services, "services.yaml")->required();
-  build->add_option("-o,--output", options->image, "the image's file")->required();
+  const auto offer_files = [&](CLI::Option* option) {
+    context->Offer(option->required(), ValueKind::kFiles);
+  };
+  offer_files(build->add_option("services", options->services, "services.yaml"));
+  offer_files(build->add_option("-o,--output", options->image, "the image's file"));
   build->add_option("--generation", options->generation, "written into the image")
       ->capture_default_str();
   build->callback([=] { context->action = [=] { return Build(context, *options); }; });
 
   auto path = std::make_shared<std::string>();
   CLI::App* show = snapshot->add_subcommand("show", "Check an image and print what is in it");
-  show->add_option("image", *path, "the image's file")->required();
+  offer_files(show->add_option("image", *path, "the image's file"));
   show->callback([=] { context->action = [=] { return ShowSnapshot(context, *path); }; });
 }
 

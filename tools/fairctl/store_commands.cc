@@ -29,7 +29,9 @@ void AddStoreCommands(CLI::App* app, Context* context) {
       "backup",
       "Write a copy of the store, with all acknowledged changes; docs/operations.md says how to "
       "restore it");
-  backup->add_option("file", *path, "the file to write; an existing one is replaced")->required();
+  CLI::Option* file =
+      backup->add_option("file", *path, "the file to write; an existing one is replaced");
+  context->Offer(file->required(), ValueKind::kFiles);
   backup->callback([=] { context->action = [=] { return BackUp(context, *path); }; });
 }
 

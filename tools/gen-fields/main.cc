@@ -1,8 +1,11 @@
-// fairlead-gen-fields PAGE: prints PAGE (docs/api.md) with its tables of fields rewritten. They come
-// from the tables that the decoder and fairctl use too. Each table is between these two lines, where
-// KIND is services, backends or drains:
+// fairlead-gen-fields PAGE: prints PAGE (docs/api.md, man/services.yaml.5.md) with its descriptions of
+// fields rewritten. They come from the tables that the decoder and fairctl use too. Each description
+// is between these two lines, where KIND is services, backends or drains:
 //   <!-- fields of KIND, by fairlead-gen-fields -->
 //   <!-- end of fields -->
+// It is a table, or a list for a man page if the first line is:
+//   <!-- list of the fields of KIND, by fairlead-gen-fields -->
+#include <cctype>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -44,6 +47,26 @@ void PrintTable(const std::vector<FieldDescription>& fields) {
   }
 }
 
+std::string Capitalized(std::string_view text) {
+  std::string sentence(text);
+  if (!sentence.empty()) {
+    sentence[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(sentence[0])));
+  }
+  return sentence;
+}
+
+void PrintList(const std::vector<FieldDescription>& fields) {
+  for (const FieldDescription& field : fields) {
+    std::cout << "\n**" << field.info.name << "**\n:   " << Capitalized(field.info.help) << ".\n";
+    if (field.info.setting.has_value()) {
+      std::cout << "    Only with forwarding " << ModeNamesWith(*field.info.setting) << ".\n";
+    }
+    std::cout << "    Values: " << Values(field.info) << ".\n    "
+              << (field.info.is_required ? "Required" : "Default: " + Default(field)) << ".\n";
+  }
+  std::cout << '\n';
+}
+
 struct Kind {
   std::string_view name;
   const std::vector<FieldDescription>& (*fields)();
@@ -52,26 +75,33 @@ constexpr Kind kKinds[] = {
     {"services", ServiceFields}, {"backends", BackendFields}, {"drains", DrainFields}};
 constexpr std::string_view kEnd = "<!-- end of fields -->";
 
-const Kind* KindOf(const std::string& line) {
+// A description of fields, and how it is printed.
+struct Block {
+  const Kind* kind = nullptr;
+  void (*print)(const std::vector<FieldDescription>& fields) = nullptr;
+};
+
+// Without a kind: `line` begins none.
+Block BlockOf(const std::string& line) {
   for (const Kind& kind : kKinds) {
-    if (line == "<!-- fields of " + std::string(kind.name) + ", by fairlead-gen-fields -->") {
-      return &kind;
-    }
+    const std::string end = "fields of " + std::string(kind.name) + ", by fairlead-gen-fields -->";
+    if (line == "<!-- " + end) return {&kind, PrintTable};
+    if (line == "<!-- list of the " + end) return {&kind, PrintList};
   }
-  return nullptr;
+  return {};
 }
 
-// False if a table has no end line.
+// False if a description has no end line.
 bool PrintPage(std::istream& page) {
-  const Kind* open = nullptr;
+  Block open;
   for (std::string line; std::getline(page, line);) {
-    if (line == kEnd && open != nullptr) open = nullptr;
-    if (open != nullptr) continue;
+    if (line == kEnd) open = {};
+    if (open.kind != nullptr) continue;
     std::cout << line << '\n';
-    open = KindOf(line);
-    if (open != nullptr) PrintTable(open->fields());
+    open = BlockOf(line);
+    if (open.kind != nullptr) open.print(open.kind->fields());
   }
-  return open == nullptr;
+  return open.kind == nullptr;
 }
 
 }  // namespace
@@ -80,7 +110,10 @@ bool PrintPage(std::istream& page) {
 int main(int argc, char** argv) {
   std::ifstream page(argc == 2 ? argv[1] : "");
   if (!page) {
-    std::fputs("fairlead-gen-fields: cannot read the page; give the path of docs/api.md\n", stderr);
+    std::fputs(
+        "fairlead-gen-fields: cannot read the page; give the path of docs/api.md or "
+        "man/services.yaml.5.md\n",
+        stderr);
     return 1;
   }
   if (!fairlead::PrintPage(page)) {

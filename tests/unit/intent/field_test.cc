@@ -132,5 +132,13 @@ TEST(FieldsPage, IsWhatTheGeneratorPrints) {
       << "docs/api.md is stale; generate it again (HACKING.md, How to add a field)";
 }
 
+TEST(FieldsPage, OfManIsWhatTheGeneratorPrints) {
+  const std::string committed = FileText(FAIRLEAD_SERVICES_PAGE);
+  const std::string generated = OutputOf(FAIRLEAD_GEN_FIELDS " " FAIRLEAD_SERVICES_PAGE);
+  ASSERT_THAT(generated, HasSubstr("    Values: 0s..1h.\n    Default: `300s`.\n"));
+  EXPECT_TRUE(committed == generated)
+      << "man/services.yaml.5.md is stale; generate it again (HACKING.md, How to add a field)";
+}
+
 }  // namespace
 }  // namespace fairlead
