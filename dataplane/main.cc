@@ -5,6 +5,7 @@
 //
 // Only this file exits. Status 0: a clean end, with one JSON line of counters on stdout. Else a
 // status of exit_status.h, with one sentence on stderr. --check has its own (restart_check.h).
+#include <malloc.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_random.h>
@@ -495,6 +496,8 @@ int Check(const Options& options) {
 }  // namespace fairlead
 
 int main(int argc, char** argv) {
+  // Workers allocate nothing, so the threads can share one arena. Else each reserves 64 MiB of address space.
+  mallopt(M_ARENA_MAX, 1);
   const fairlead::ParsedOptions parsed = fairlead::ParseOptions(argc, argv);
   if (!parsed.options) return parsed.exit_status;
   fairlead::SetUpLog(parsed.options->verbose);
