@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Fairlead needs to be built, tested, demonstrated and measured. If all are
 # installed, does nothing and needs no root.
-#   tools/install-deps.sh [build] [run] [test] [bench]      default: build run test
+#   tools/install-deps.sh [build] [run] [test] [bench] [guest]      default: build run test
 set -euo pipefail
 
 build=(g++ meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev libxdp-dev libxxhash-dev libboost-dev
@@ -11,6 +11,7 @@ run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
 test=(ccache lld llvm clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-pytest-xdist
       python3-yaml python3-xxhash python3-matplotlib iperf3 nftables tcpdump sqlite3 git openssh-server openssh-client
       traceroute pandoc man-db zsh fish)
+guest=(qemu-system-x86 debootstrap e2fsprogs openssh-client)
 bench=(dpdk dpdk-dev valgrind haproxy libnginx-mod-stream wrk nftables iperf3 procps python3-matplotlib git)
 
 wanted=()
@@ -21,7 +22,8 @@ for group in "${@:-build run test}"; do
       run) wanted+=("${run[@]}") ;;
       test) wanted+=("${test[@]}") ;;
       bench) wanted+=("${bench[@]}") ;;
-      *) echo "install-deps.sh: '$name' is not a group; use build, run, test or bench" >&2; exit 2 ;;
+      guest) wanted+=("${guest[@]}") ;;
+      *) echo "install-deps.sh: '$name' is not a group; use build, run, test, bench or guest" >&2; exit 2 ;;
     esac
   done
 done

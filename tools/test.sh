@@ -14,6 +14,10 @@ for argument in "$@"; do
   esac
 done
 
-tools/install-deps.sh build run test
+groups=(build run test)
+for argument in "$@"; do
+  if [ "$argument" = --long ]; then groups+=(guest); fi
+done
+tools/install-deps.sh "${groups[@]}"
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 exec /usr/bin/python3 -B tests/run.py "$@"

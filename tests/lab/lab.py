@@ -19,7 +19,7 @@ from tests.lab.process import LabError, Process, run, wait_until
 
 _HERE = pathlib.Path(__file__).resolve().parent
 # With offloads, veth would deliver packets with partial checksums and merged packets. A physical link never does.
-_OFFLOADS_OFF = "tx off rx off tso off gso off gro off"
+OFFLOADS_OFF = "tx off rx off tso off gso off gro off"
 
 _NGINX = """
 daemon off; master_process off; user root root; pid {dir}/pid; error_log {dir}/error.log; worker_rlimit_nofile 65536;
@@ -247,16 +247,19 @@ class Lab:
         # Like most switches, it forwards multicast only to members of the group.
         self.switch.ip("link add name br0 type bridge mcast_snooping 1 mcast_querier 1 mcast_mld_version 2 "
                        "forward_delay 0", "link set br0 up")
+        self._add_balancer()
+        for _ in range(self._counts[0]):
+            self.clients.append(Client(self, len(self.clients) + 1))
+        for _ in range(self._counts[1]):
+            self.add_backend()
+
+    def _add_balancer(self):
         self.balancer = Host(self, "balancer", "02:00:00:00:00:02", "10.0.0.2", "2001:db8:a::2")
         self.balancer.namespace.ip("address add 10.0.0.2/24 dev eth0",
                                    "address add 2001:db8:a::2/64 dev eth0 nodad",
                                    "route add 198.51.100.0/24 dev eth0", "route add 2001:db8:c::/64 dev eth0",
                                    # docs/operations.md, "AF_PACKET": drop the kernel's copies of frontends' packets
                                    "route add blackhole 203.0.113.0/24", "route add blackhole 2001:db8::/64")
-        for _ in range(self._counts[0]):
-            self.clients.append(Client(self, len(self.clients) + 1))
-        for _ in range(self._counts[1]):
-            self.add_backend()
 
     @property
     def client(self):
@@ -266,8 +269,8 @@ class Lab:
         """Makes a veth from the host's eth0 to the switch, without offloads on both ends."""
         self.switch.ip(f"link add name {host.name} type veth peer name eth0 address {host.mac} netns "
                        f"{host.namespace.name}", f"link set {host.name} master br0 up")
-        self.switch.run("ethtool", "-K", host.name, *_OFFLOADS_OFF.split())
-        host.namespace.run("ethtool", "-K", "eth0", *_OFFLOADS_OFF.split())
+        self.switch.run("ethtool", "-K", host.name, *OFFLOADS_OFF.split())
+        host.namespace.run("ethtool", "-K", "eth0", *OFFLOADS_OFF.split())
         host.namespace.ip("link set eth0 up")
 
     def add_backend(self):

@@ -71,6 +71,9 @@ def _release(folder, options):
     yield _pytest("steering", "tests/steering", weight="wait")
     # With --long, the breakers run more rounds.
     yield _pytest("breakers", "tests/breakers", weight="wait")
+    # A guest in QEMU. It takes a CPU where there is no KVM.
+    if options.long:
+        yield _pytest("guest", "tests/guest")
     yield _pytest("packets", "tests/packet")
     yield Suite("benches check their results", [PYTHON, "bench/smoke.py", str(folder)])
     yield Suite("survival in small", [str(folder / "bench/pcc/pcc"), "--quick"])

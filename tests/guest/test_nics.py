@@ -1,0 +1,25 @@
+"""Every NIC, every cell of the table (cells.py), compared with expected.json."""
+import json
+
+import pytest
+
+from tests.guest.cells import CELLS
+from tests.guest.matrix import EXPECTED, is_right
+from tests.guest.models import BOOTS, MODELS
+
+_EXPECTED = json.loads(EXPECTED.read_text())
+
+
+def test_the_expected_table_has_every_cell_of_every_nic():
+    models = [model for models in BOOTS for model in models]
+    assert {model: set(row) for model, row in _EXPECTED.items()} == {model: set(CELLS) for model in models}
+
+
+@pytest.mark.slow("boots a guest, or starts the dataplane in it")
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_nic_does_what_the_table_says(matrix, model, cell):
+    outcome = matrix.try_cell(model, cell)
+    if outcome.startswith("not tried"):
+        pytest.skip(outcome)
+    assert is_right(outcome, _EXPECTED[model][cell]), f"the table says {_EXPECTED[model][cell]}, and it is {outcome}"

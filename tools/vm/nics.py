@@ -1,0 +1,67 @@
+"""The NICs that QEMU emulates, and how a guest gets them."""
+import dataclasses
+
+from tests.lab.process import run
+
+FIRST_SLOT = 0x10  # PCI slot of the first NIC: 0000:00:10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class NicModel:
+    """`options`: of QEMU's device, besides network, MAC and place. `queues`: pairs of a receive and a send queue."""
+    device: str
+    options: str = ""
+    queues: int = 1
+
+
+# iommu_platform: without it, virtio bypasses the emulated IOMMU and VFIO cannot use the device.
+_VIRTIO = "disable-legacy=on,iommu_platform=on"
+MODELS = {
+    "e1000e": NicModel("e1000e"),
+    "igb": NicModel("igb", queues=2),
+    "vmxnet3": NicModel("vmxnet3", queues=2),
+    "virtio": NicModel("virtio-net-pci", _VIRTIO),
+    "virtio-multiqueue": NicModel("virtio-net-pci", f"{_VIRTIO},mq=on,vectors=6", queues=2),
+    "e1000": NicModel("e1000"),
+    "virtio-without-iommu": NicModel("virtio-net-pci", "disable-legacy=on"),
+}
+
+
+def known_to_qemu(name):
+    """True if this host's QEMU has the device."""
+    return f'name "{MODELS[name].device}"' in run(["qemu-system-x86_64", "-device", "help"]).stdout
+
+
+@dataclasses.dataclass(frozen=True)
+class Nic:
+    """A NIC of a guest. `tap`: its interface on the host's side, which QEMU makes. `number`: 0 is the guest's first.
+
+    With `removable`, it is in a hot-plug slot, and has another PCI address.
+    """
+    model: str
+    tap: str
+    mac: str
+    number: int = 0
+    removable: bool = False
+
+    @property
+    def id(self):
+        return f"nic{self.number}"
+
+    @property
+    def pci(self):
+        return f"0000:{self.number + 1:02x}:00.0" if self.removable else f"0000:00:{FIRST_SLOT + self.number:02x}.0"
+
+    def arguments(self):
+        """QEMU's arguments."""
+        model = MODELS[self.model]
+        # vmxnet3 takes the number of its queues from the guest; its network has one.
+        queues = f",queues={model.queues}" if "mq=on" in model.options else ""
+        options = f",{model.options}" if model.options else ""
+        place, ports = f"addr={FIRST_SLOT + self.number:#x}", []
+        if self.removable:
+            place = f"bus=slot{self.number}"
+            ports = ["-device", f"pcie-root-port,id=slot{self.number},chassis={self.number + 1},"
+                                f"addr={FIRST_SLOT + self.number:#x}"]
+        return [*ports, "-netdev", f"tap,id=net-{self.id},ifname={self.tap},script=no,downscript=no{queues}",
+                "-device", f"{model.device},id={self.id},netdev=net-{self.id},mac={self.mac},{place}{options}"]
