@@ -80,7 +80,8 @@ class Phase {
   }
 
   uint64_t InFlight() const {
-    return result_.sent - result_.verdicts.received - result_.verdicts.foreign;
+    return result_.sent -
+           std::min(result_.sent, result_.verdicts.received + result_.verdicts.foreign);
   }
 
   void SendDue(uint64_t now_tsc, double per_ns) {

@@ -1,6 +1,7 @@
 // One phase of a run: sends packets at one rate for some time, and counts what came back.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -37,7 +38,8 @@ struct PhaseResult {
   uint64_t p99_ns = 0;
   uint64_t p999_ns = 0;
 
-  uint64_t lost() const { return sent - verdicts.received; }
+  // Packets of the phase before may come back in this one, after they were counted as lost there.
+  uint64_t lost() const { return sent - std::min(sent, verdicts.received); }
   std::string Json(const PhaseSetting& setting) const;
 };
 

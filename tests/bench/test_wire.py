@@ -62,6 +62,28 @@ def test_a_phase_does_not_count_time_when_the_generator_did_not_run():
     assert result["p999_ns"] < 250e6
 
 
+def test_packets_that_come_back_late_do_not_stop_the_next_phase():
+    """The device is stopped in the second phase, and goes on in the third one."""
+    def results():
+        return wire.generator.output().count("{")
+
+    with Wire(BUILD) as wire:
+        image = wire.image("right")
+        wire.start_generator("--flows", "100", "--in-flight", "64", "--phase", "20000:0.05", "--phase", "20000:2",
+                             "--phase", "20000:3")
+        wire.start_fairlead("--snapshot", image, "--no-link")
+        wait_until(lambda: results() >= 1 or wire.generator.require_running(), 30, "no phase ends")
+        os.kill(wire.device.pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: results() >= 2 or wire.generator.require_running(), 30, "the second phase does not end")
+        finally:
+            os.kill(wire.device.pid, signal.SIGCONT)
+        stopped, after = wire.results()[1:]
+    assert stopped["lost"] >= 1
+    check("after the stop", after)
+    assert after["sent"] > 1000
+
+
 def test_no_more_packets_are_under_way_than_allowed():
     """The device is stopped and does not empty its ring of 1024. So all packets that are under way are lost."""
     with Wire(BUILD) as wire:
