@@ -8,9 +8,10 @@
 #include "tools/fairctl/table.h"
 
 namespace fairlead::fairctl {
-namespace {
 
 using Json = nlohmann::json;
+
+namespace {
 
 std::string Printed(const Table& table, bool colour = false) {
   std::ostringstream out;
