@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Fairlead needs to be built, tested, demonstrated and measured. If all are
 # installed, does nothing and needs no root.
-#   tools/install-deps.sh [build] [run] [test] [bench] [guest]      default: build run test
+#   tools/install-deps.sh [build] [run] [test] [bench] [guest] [package] [long]      default: build run test
 set -euo pipefail
 
-build=(g++ meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev libxdp-dev libxxhash-dev libboost-dev
-       nlohmann-json3-dev libsqlite3-dev libnl-3-dev libnl-route-3-dev prometheus-cpp-dev
+build=(g++ dpkg-dev meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev libxdp-dev libxxhash-dev
+       libboost-dev nlohmann-json3-dev libsqlite3-dev libnl-3-dev libnl-route-3-dev prometheus-cpp-dev
        libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
 run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
 test=(ccache lld llvm clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-pytest-xdist
@@ -13,6 +13,8 @@ test=(ccache lld llvm clang-format clang-tidy libclang-rt-14-dev python3-scapy p
       traceroute pandoc man-db zsh fish)
 guest=(qemu-system-x86 debootstrap e2fsprogs openssh-client)
 bench=(dpdk dpdk-dev valgrind haproxy libnginx-mod-stream wrk nftables iperf3 procps python3-matplotlib git)
+package=(debhelper dpkg-dev fakeroot lintian blhc pandoc debootstrap systemd-container systemd)
+long=(diffoscope-minimal piuparts)
 
 wanted=()
 for group in "${@:-build run test}"; do
@@ -21,9 +23,11 @@ for group in "${@:-build run test}"; do
       build) wanted+=("${build[@]}") ;;
       run) wanted+=("${run[@]}") ;;
       test) wanted+=("${test[@]}") ;;
+      package) wanted+=("${package[@]}") ;;
+      long) wanted+=("${long[@]}") ;;
       bench) wanted+=("${bench[@]}") ;;
       guest) wanted+=("${guest[@]}") ;;
-      *) echo "install-deps.sh: '$name' is not a group; use build, run, test, bench or guest" >&2; exit 2 ;;
+      *) echo "install-deps.sh: '$name' is not a group; use build, run, test, bench, guest, package or long" >&2; exit 2 ;;
     esac
   done
 done
