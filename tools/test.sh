@@ -14,9 +14,9 @@ for argument in "$@"; do
   esac
 done
 
-groups=(build run test)
+groups=(build run test package)
 for argument in "$@"; do
-  if [ "$argument" = --long ]; then groups+=(guest); fi
+  if [ "$argument" = --long ]; then groups+=(guest long); fi
 done
 tools/install-deps.sh "${groups[@]}"
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH

@@ -32,7 +32,8 @@ def new_run_name():
     return f"flab-{os.getpid()}-{_start_time(os.getpid())}-{next(_numbers)}"
 
 
-def _owner_gone(name):
+def owner_gone(name):
+    """True if `name` is new_run_name() or begins with it, and the process that made it has ended."""
     match = _NAME.match(name)
     return bool(match) and _start_time(int(match[1])) != int(match[2])
 
@@ -42,7 +43,7 @@ def sweep():
     removed = []
     listing = run(["ip", "netns", "list"], check=False).stdout
     for name in (line.split()[0] for line in listing.splitlines() if line.strip()):
-        if not _owner_gone(name):
+        if not owner_gone(name):
             continue
         for pid in run(["ip", "netns", "pids", name], check=False).stdout.split():
             try:
@@ -55,7 +56,7 @@ def sweep():
     for folder in (pathlib.Path(tempfile.gettempdir()), pathlib.Path("/run/dpdk"), pathlib.Path("/dev/shm"),
                    pathlib.Path("/sys/fs/bpf")):
         for path in folder.glob("flab-*") if folder.is_dir() else []:
-            if _owner_gone(path.name) and path.is_dir():
+            if owner_gone(path.name) and path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
                 removed.append(str(path))
     return removed

@@ -76,11 +76,19 @@ def _ptrace(request, tid):
 
 @contextlib.contextmanager
 def stopped_thread(tid):
-    """One thread stands still in the meantime; the others of its process run. The kernel lets it go if we end."""
+    """One thread stands still in the meantime; the others of its process run. The kernel lets it go if we end.
+
+    Yields a function that must be called repeatedly while the process may be ended: only then can the thread end.
+    """
     _ptrace(_PTRACE_SEIZE, tid)
+
+    def let_end():
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(tid, _WALL | os.WNOHANG)
     try:
         _ptrace(_PTRACE_INTERRUPT, tid)
         os.waitpid(tid, _WALL)
-        yield
+        yield let_end
     finally:
-        _ptrace(_PTRACE_DETACH, tid)
+        if os.path.exists(f"/proc/{tid}"):
+            _ptrace(_PTRACE_DETACH, tid)

@@ -74,6 +74,8 @@ def _release(folder, options):
     # A guest in QEMU. It takes a CPU where there is no KVM.
     if options.long:
         yield _pytest("guest", "tests/guest")
+    # Builds the packages from the release build's objects, and boots machines with them: needs root.
+    yield _pytest("packages", "tests/packages", weight="wait")
     yield _pytest("packets", "tests/packet")
     yield Suite("benches check their results", [PYTHON, "bench/smoke.py", str(folder)])
     yield Suite("survival in small", [str(folder / "bench/pcc/pcc"), "--quick"])
