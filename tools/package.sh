@@ -2,17 +2,20 @@
 # Builds the Debian packages from the files of this clone into build-packages/, checks them with lintian and blhc, and
 # writes an SPDX document for each (NAME.deb.spdx.json). Needs the packages of `tools/install-deps.sh package`, with
 # --reproducible also those of `tools/install-deps.sh long`.
-#   tools/package.sh [--reproducible]
-# --reproducible: builds a second time in another folder, time zone and locale, without the compiler cache and with one
-# job. Fails, and writes diffoscope's report, if a package differs.
+#   tools/package.sh [--if-changed | --reproducible]
+# --if-changed: does nothing if the last run made packages without a complaint from the same files.
+# --reproducible: also builds a second time in another folder, time zone and locale, without the compiler cache and with
+# one job. Fails, and writes diffoscope's report, if a package differs.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=$top/build-packages
 reproducible=""
+if_changed=""
 case "${1:-}" in
   "") ;;
-  --reproducible) reproducible=yes ;;
-  *) echo "package.sh: '$1' is not an option; use --reproducible or none" >&2; exit 2 ;;
+  --if-changed) if_changed=yes ;;
+  --reproducible) if_changed=yes reproducible=yes ;;
+  *) echo "package.sh: '$1' is not an option; use --if-changed, --reproducible or none" >&2; exit 2 ;;
 esac
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 if command -v ccache >/dev/null; then
@@ -30,13 +33,26 @@ snapshot_version() {
   echo "${base%%~git*}~git$stamp"
 }
 
-# stage FOLDER: copies the clone's files, without what .gitignore lists.
+# files: names of the clone's files, each ended by a NUL, without what .gitignore lists.
+files() {
+  git -C "$top" ls-files -z --cached --others --exclude-standard --deduplicate |
+    (cd "$top" && xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh)
+}
+
+# inputs: a digest of the files, the version and the installed packages.
+inputs() {
+  {
+    files | (cd "$top" && xargs -0 sha256sum)
+    snapshot_version "$(dpkg-parsechangelog -l "$top/debian/changelog" -S Version)"
+    dpkg-query -W
+  } | sha256sum
+}
+
+# stage FOLDER: copies the clone's files.
 stage() {
   rm -rf "$1"
   mkdir -p "$1"
-  git -C "$top" ls-files -z --cached --others --exclude-standard --deduplicate |
-    (cd "$top" && xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh |
-      tar --null --files-from=- -cf -) | tar -C "$1" -xf -
+  files | (cd "$top" && tar --null --files-from=- -cf -) | tar -C "$1" -xf -
   local version changed
   version=$(dpkg-parsechangelog -l "$top/debian/changelog" -S Version)
   case "$version" in
@@ -56,36 +72,51 @@ build() {
   fi
 }
 
-rm -rf "$out"
-mkdir -p "$out/work"
-log=$out/build-output.txt
-stage "$out/work/fairlead"
-build "$out/work/fairlead" "$log" "$(nproc)"
-mv "$out"/work/*.deb "$out"/work/*.changes "$out"/work/*.buildinfo "$out"
+# make_packages: fails with a message if lintian, blhc or sbom.py complain.
+make_packages() {
+  local log=$out/build-output.txt failed="" deb
+  rm -rf "$out"
+  mkdir -p "$out/work"
+  stage "$out/work/fairlead"
+  build "$out/work/fairlead" "$log" "$(nproc)"
+  mv "$out"/work/*.deb "$out"/work/*.changes "$out"/work/*.buildinfo "$out"
 
-failed=""
-# lintian warns about root only because it runs other programs on files of unknown origin. These are ours.
-lintian --allow-root --pedantic --tag-display-limit 0 --fail-on error,warning "$out"/*.changes || failed="lintian"
-# Cold code has -O1, the debug information is -g1. Both are chosen in meson.build; BPF objects are not compiled for a CPU.
-blhc --all --debian --ignore-flag -g --ignore-flag -O2 --ignore-line '.*-target bpf.*' "$log" || failed+=" blhc"
-for deb in "$out"/*.deb; do
-  case "$deb" in
-    *-dbgsym_*) ;;
-    *) python3 "$top/tools/sbom.py" "$deb" "$out/work/fairlead" >"$deb.spdx.json" || failed+=" sbom of ${deb##*/}" ;;
-  esac
-done
+  # lintian warns about root only because it runs other programs on files of unknown origin. These are ours.
+  lintian --allow-root --pedantic --tag-display-limit 0 --fail-on error,warning "$out"/*.changes || failed="lintian"
+  # Cold code has -O1, the debug information is -g1. Both are chosen in meson.build; BPF objects are not compiled for a CPU.
+  blhc --all --debian --ignore-flag -g --ignore-flag -O2 --ignore-line '.*-target bpf.*' "$log" || failed+=" blhc"
+  for deb in "$out"/*.deb; do
+    case "$deb" in
+      *-dbgsym_*) ;;
+      *) python3 "$top/tools/sbom.py" "$deb" "$out/work/fairlead" >"$deb.spdx.json" || failed+=" sbom of ${deb##*/}" ;;
+    esac
+  done
+  rm -rf "$out/work"
+  ls -1 "$out"/*.deb
+  [ -z "$failed" ] || { echo "package.sh: failed: $failed" >&2; exit 1; }
+}
 
-if [ -n "$reproducible" ]; then
-  second=$out/again/in-a-folder-with-another-name
+# compare_second_build: fails with a message if a package differs.
+compare_second_build() {
+  local again=$out/again second=$out/again/in-a-folder-with-another-name failed="" deb
   stage "$second"
   TZ=Pacific/Kiritimati LC_ALL=C.UTF-8 LANG=C.UTF-8 CCACHE_DISABLE=1 build "$second" "$out/build-output-2.txt" 1
   for deb in "$out"/*.deb; do
-    cmp -s "$deb" "$out/again/${deb##*/}" && continue
-    failed+=" reproducibility of ${deb##*/}"
-    diffoscope --text "$out/${deb##*/}.diffoscope.txt" "$deb" "$out/again/${deb##*/}" || true
+    cmp -s "$deb" "$again/${deb##*/}" && continue
+    failed+=" ${deb##*/}"
+    diffoscope --text "$out/${deb##*/}.diffoscope.txt" "$deb" "$again/${deb##*/}" || true
   done
-  rm -rf "$out/again"
+  rm -rf "$again"
+  [ -z "$failed" ] || { echo "package.sh: not reproducible: $failed" >&2; exit 1; }
+}
+
+# Two test suites may start this at the same time. The second one waits for the first one's packages.
+exec 9<"$top/tools/package.sh"
+flock 9
+made_from=$(inputs)
+if [ -z "$if_changed" ] || [ "$(cat "$out/inputs" 2>/dev/null)" != "$made_from" ]; then
+  make_packages
+  echo "$made_from" >"$out/inputs"
 fi
-rm -rf "$out/work"
-ls -1 "$out"/*.deb
-[ -z "$failed" ] || { echo "package.sh: failed: $failed" >&2; exit 1; }
+flock --unlock 9
+if [ -n "$reproducible" ]; then compare_second_build; fi

@@ -14,9 +14,9 @@ for argument in "$@"; do
   esac
 done
 
-groups=(build run test package)
+groups=(build run test package guest)
 for argument in "$@"; do
-  if [ "$argument" = --long ]; then groups+=(guest long); fi
+  if [ "$argument" = --long ]; then groups+=(long); fi
 done
 tools/install-deps.sh "${groups[@]}"
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH

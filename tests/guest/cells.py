@@ -1,11 +1,13 @@
 """The cells of the table of NICs: what is tried on each NIC.
 
-A cell is a function of a GuestLab. It asserts what must hold, and returns nothing. `needs` is how the dataplane and the
-network must be for it; cells with equal needs follow each other, and share one start of the dataplane.
+A cell is a function of a GuestLab. It asserts what must hold, and returns nothing; `capabilities` returns a row of its
+own table. `needs` is how the dataplane and the network must be for it; cells with equal needs follow each other, and
+share one start of the dataplane.
 """
 import dataclasses
 import hashlib
 import random
+import re
 from collections.abc import Callable
 
 from tests.guest.guest_lab import ECHO, MODES, STATIC, TCP, UPLOAD, VIPS
@@ -13,6 +15,7 @@ from tests.lab import wait_until
 
 UPLOAD_BYTES = 1_000_000
 FLOWS = 200
+_RX_IPV4_CHECKSUM = 1 << 1  # RTE_ETH_RX_OFFLOAD_IPV4_CKSUM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Needs:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """`ends`: it ends the dataplane."""
+    """`what`: its name in the documentation. `ends`: it ends the dataplane."""
+    what: str
     run: Callable
     needs: Needs = Needs()
     ends: bool = False
@@ -116,10 +120,9 @@ def load(lab, **options):
 
 
 def kill_restart(lab):
-    """SIGKILL under load, and a start at once: the device is taken over, and no connection breaks."""
+    """SIGKILL under load: systemd starts it again, the device is taken over, and no connection breaks."""
     connections = load(lab, keep=50, interval_ms=200).wait_steady(60 * lab.guest.patience)
     lab.kill_dataplane()
-    lab.restart_dataplane()
     connections.wait_answered(100, timeout_s=60 * lab.guest.patience)
     figures = connections.stop(timeout_s=120 * lab.guest.patience)
     assert figures["failed"] == 0, figures["details"]
@@ -174,17 +177,36 @@ def clean_end(lab):
     assert report["rx"] > 0 and report["tx"] > 0
 
 
+def capabilities(lab):
+    """What the NIC's driver does for the dataplane, as it logs it and as DPDK's telemetry shows it."""
+    _, log = lab.dataplane_state()
+    info = lab.dpdk_telemetry("/ethdev/info,0")
+    driver, spread = re.search(rf"port wan: {lab.nics[0].pci} \((\w+)\) (.*?)[;,] ", log).groups()
+    nic_mtu = re.search(r"port wan: MTU 1500; the NIC's is (\d+)", log)[1]
+    filters = {"the VLAN filter of": "switched off", "all VLANs are in the filter": "has all VLANs"}
+    return {"DPDK's driver": driver,
+            "with two workers": spread,
+            "IPv4 checksum": "checked by the NIC" if info["rx_offloads"] & _RX_IPV4_CHECKSUM else "checked by Fairlead",
+            "VLAN filter": next((words for text, words in filters.items() if text in log), "none"),
+            "the NIC's MTU for 1500": nic_mtu}
+
+
+_TWO = Needs(workers=2)
+_JUMBO = Needs(mtu=9000)
+_ALONE = Needs(mtu=9000, kernel=False)
+CAPABILITIES = "capabilities"
 CELLS = {
-    **{mode: Cell(_in_mode(mode)) for mode in MODES},
-    "ipv6": Cell(ipv6),
-    "fragments": Cell(fragments),
-    "checks": Cell(checks),
-    "ssh": Cell(ssh),
-    "kill-restart": Cell(kill_restart),
-    "vlan": Cell(tagged, Needs(tags=(20,))),
-    "qinq": Cell(double_tagged, Needs(tags=(100, 20))),
-    "two-workers": Cell(many_flows, Needs(workers=2)),
-    "jumbo": Cell(jumbo, Needs(mtu=9000)),
-    "jumbo-without-tap": Cell(jumbo_without_tap, Needs(mtu=9000, kernel=False)),
-    "clean-end": Cell(clean_end, Needs(mtu=9000, kernel=False), ends=True),
+    **{mode: Cell(f"`{mode}`", _in_mode(mode)) for mode in MODES},
+    "ipv6": Cell("all modes over IPv6", ipv6),
+    "fragments": Cell("fragments", fragments),
+    "checks": Cell("health checks", checks),
+    "ssh": Cell("SSH to the host over `kernel: tap:wan0`", ssh),
+    "kill-restart": Cell("SIGKILL under load: no connection breaks", kill_restart),
+    "vlan": Cell("a VLAN tag, frames of full size", tagged, Needs(tags=(20,))),
+    "qinq": Cell("two VLAN tags, frames of full size", double_tagged, Needs(tags=(100, 20))),
+    "two-workers": Cell("two workers", many_flows, _TWO),
+    CAPABILITIES: Cell("", capabilities, _TWO),
+    "jumbo": Cell("MTU 9000", jumbo, _JUMBO),
+    "jumbo-without-tap": Cell("MTU 9000 without `kernel`", jumbo_without_tap, _ALONE),
+    "clean-end": Cell("a clean end: no buffer is lost, all counts add up", clean_end, _ALONE, ends=True),
 }

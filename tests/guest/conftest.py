@@ -8,7 +8,7 @@ import pytest
 
 from tests.guest.matrix import Matrix
 from tests.guest.models import BOOTS
-from tools.vm import root
+from tools.vm import payload, root
 
 _LIMIT_S = 1800
 
@@ -44,8 +44,14 @@ def build():
 
 
 @pytest.fixture(scope="session")
-def matrix(build):
-    root.ensure()  # the first time, this takes some minutes
+def image():
+    """What a guest needs. The first time, this takes some minutes."""
+    payload.disk()
+    root.ensure()
+
+
+@pytest.fixture(scope="session")
+def matrix(build, image):
     matrix = Matrix(build, BOOTS, build / "test-logs")
     try:
         yield matrix

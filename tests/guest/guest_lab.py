@@ -14,7 +14,6 @@ import contextlib
 import http.client
 import json
 import re
-import shlex
 import subprocess
 
 from tests.lab import ControlClient, Lab, LabError, wait_until
@@ -33,6 +32,9 @@ _CHECK = {"type": "tcp", "interval": "500ms", "timeout": "400ms", "rise": 1, "fa
 _ADDRESSES = "Address=10.0.0.2/24\nAddress=2001:db8:a::2/64\n"
 _ROUTES = "[Route]\nDestination=198.51.100.0/24\n[Route]\nDestination=2001:db8:c::/64\n"
 
+
+_UNIT = "fairlead-dataplane"
+_LET_START = f"systemctl reset-failed {_UNIT} 2>/dev/null; systemctl start {_UNIT}"  # returns when it is ready
 
 # Run in the guest: asks rte_telemetry.
 _TELEMETRY = """
@@ -62,10 +64,6 @@ class DataplaneEnded(LabError):
         super().__init__(f"the dataplane ended at the start: {self.sentence}")
 
 
-class DataplaneStuck(LabError):
-    """The dataplane neither runs nor ends."""
-
-
 class GuestLab(Lab):
     """`models`: the NICs of the guest (tools/vm/nics.py). use() chooses the ones that Fairlead uses.
 
@@ -78,6 +76,7 @@ class GuestLab(Lab):
         self.guest = None
         self._models = models
         self._removable = removable
+        self.kills = 0  # of the dataplane, since it was started
         self.notes = []  # what tests want to have in the table of NICs
 
     def _add_balancer(self):
@@ -86,12 +85,13 @@ class GuestLab(Lab):
     def start_guest(self):
         nics = [Nic(model, f"tap{i}", f"02:00:00:00:01:{i:02x}", i, i in self._removable)
                 for i, model in enumerate(self._models)]
-        self.guest = Guest(self, self.switch, nics, self.build)
+        self.guest = Guest(self, self.switch, nics)
         self.guest.start()
+        self.socket_path = self.guest.socket_path
+        self.control = ControlClient(self.socket_path, timeout_s=30)
         for nic in nics:
             self.switch.ip(f"link set {nic.tap} master br0 up")
             self.switch.run("ethtool", "-K", nic.tap, *OFFLOADS_OFF.split(), check=False)
-        self.guest.ssh("modprobe vfio-pci; systemctl stop systemd-timesyncd 2>/dev/null; true")
         return self.guest
 
     def start_backends(self):
@@ -115,62 +115,51 @@ class GuestLab(Lab):
         return {"name": "wan", "device": device, "kernel": "tap:wan0", "addresses": ["10.0.0.2", "2001:db8:a::2"],
                 "gateway": self.clients[1].mac}
 
-    def start_dataplane(self, workers=1, mtu=1500, wait=True, ports=None, kernel=True, extra=""):
+    def start_dataplane(self, workers=1, mtu=1500, ports=None, kernel=True, extra=""):
         """Starts the dataplane with the port `wan` on the first NIC. Its addresses come by configure_network().
 
-        `ports`: other ports instead, as in dataplane.yaml. `extra`: further arguments. Raises DataplaneEnded if it ends.
+        `ports`: other ports instead, as in dataplane.yaml. `extra`: further options. Returns when it is ready. Raises
+        DataplaneEnded if it ends.
         """
         ports = ports or [{**self.port(self.nics[0].pci), **({} if kernel else {"kernel": None}), "mtu": mtu}]
         ports = [{key: value for key, value in port.items() if value is not None} for port in ports]
         config = {"workers": workers, "ports": ports, "flow_table": {"records": 65536}}
-        self.guest.ssh(f"cat > /etc/fairlead/dataplane.yaml && echo DATAPLANE_ARGUMENTS={shlex.quote(extra)} "
-                       "> /etc/fairlead/arguments && systemctl start --no-block fairlead-dataplane",
+        self.guest.ssh("cat > /etc/fairlead/dataplane.yaml && "
+                       f"echo 'FAIRLEAD_DATAPLANE_OPTIONS=\"--verbose {extra}\"' > /etc/default/fairlead-dataplane",
                        input=json.dumps(config))  # JSON is YAML
-        if wait:
-            self.wait_dataplane()
-
-    def wait_dataplane(self):
-        """Waits until the dataplane is ready. Raises LabError with its last sentence if it ends."""
-        def ready():
-            state, log = self.dataplane_state()
-            if state in ("failed", "inactive"):
-                raise DataplaneEnded(log)
-            return "workers: running" in log
-        try:
-            wait_until(ready, 60 * self.guest.patience, "", 0.3)
-        except DataplaneEnded:
-            raise
-        except LabError:
-            raise DataplaneStuck(f"the dataplane does not start: {self.dataplane_state()}") from None
+        self.kills = 0
+        started = self.guest.ssh(f"since=$(date +%s); {_LET_START} && exit; systemctl stop {_UNIT}; "
+                                 f"journalctl -q -o cat -u {_UNIT} --since @$since; false", check=False)
+        if started.returncode != 0:
+            raise DataplaneEnded(started.stdout)
 
     def dataplane_state(self):
-        """(the unit's state, what its last start logged)."""
-        state, _, log = self.guest.ssh(
-            "systemctl show -p ActiveState --value fairlead-dataplane; "
-            "id=$(systemctl show -p InvocationID --value fairlead-dataplane); "  # none once it has ended well
-            "[ -z \"$id\" ] && id=$(cat /run/fairlead-invocation) || echo $id > /run/fairlead-invocation; "
-            "journalctl -o cat -u fairlead-dataplane _SYSTEMD_INVOCATION_ID=$id").stdout.partition("\n")
-        return state, log
-
-    def restart_dataplane(self):
-        """Starts it again with the same configuration."""
-        self.guest.ssh("systemctl start --no-block fairlead-dataplane")
-        self.wait_dataplane()
+        """(what `systemctl show` says, what its last start logged)."""
+        text = self.guest.ssh(
+            f"systemctl show -p ActiveState,MainPID,NRestarts,Result {_UNIT}; "
+            f"id=$(systemctl show -p InvocationID --value {_UNIT}); "  # none once it has ended well
+            "[ -n \"$id\" ] && echo $id > /run/invocation || id=$(cat /run/invocation); "
+            f"echo; journalctl -o cat -u {_UNIT} _SYSTEMD_INVOCATION_ID=$id").stdout
+        shown, _, log = text.partition("\n\n")
+        return dict(line.split("=", 1) for line in shown.splitlines()), log
 
     def end_dataplane(self):
         """Ends it if it runs, whatever state it is in."""
-        self.guest.ssh("systemctl stop fairlead-dataplane; systemctl reset-failed fairlead-dataplane 2>/dev/null; true")
+        self.guest.ssh(f"systemctl stop {_UNIT}; systemctl reset-failed {_UNIT} 2>/dev/null; true")
 
     def kill_dataplane(self):
-        """Kills it with SIGKILL. Returns when it has ended."""
-        self.guest.ssh("systemctl kill -s KILL fairlead-dataplane; "
-                       "while systemctl is-active -q fairlead-dataplane; do sleep 0.1; done; "
-                       "systemctl reset-failed fairlead-dataplane 2>/dev/null; true")
+        """Kills it with SIGKILL. Returns when systemd has started it again."""
+        self.kills += 1
+        self.guest.ssh(f"systemctl kill -s KILL {_UNIT}")
+        wait_until(lambda: {"NRestarts": str(self.kills), "ActiveState": "active"}.items() <=
+                   self.dataplane_state()[0].items(), 60 * self.guest.patience,
+                   lambda: f"systemd does not restart the dataplane: {self.dataplane_state()}", 0.3)
 
     def stop_dataplane(self):
-        """Ends it as systemd does, and returns its report. Asserts that the report's counts add up."""
-        self.dataplane_state()  # which notes which start it is
-        self.guest.ssh("systemctl stop fairlead-dataplane")
+        """Ends it as systemd does, and returns its report. Asserts that it ended no other time, and that counts add up."""
+        state, log = self.dataplane_state()
+        assert state["NRestarts"] == str(self.kills), f"the dataplane ended by itself: {state}\n{log[-3000:]}"
+        self.guest.ssh(f"systemctl stop {_UNIT}")
         _, log = self.dataplane_state()
         reports = [line for line in log.splitlines() if line.startswith("{")]
         assert len(reports) == 1, f"the dataplane wrote no report when it ended:\n{log[-3000:]}"
@@ -187,12 +176,9 @@ class GuestLab(Lab):
                                 input=_TELEMETRY).stdout
         return json.loads(answer)[command.split(",")[0]]
 
-    def start_control(self, wait=True):
-        self.guest.ssh("systemctl restart fairleadd")
-        self.socket_path = self.guest.socket_path
-        self.control = ControlClient(self.socket_path, timeout_s=30)
-        if wait:
-            wait_until(self._connected, 30 * self.guest.patience, "fairleadd is not connected to the dataplane", 0.2)
+    def wait_connected(self):
+        """Waits until fairleadd, which runs since it was installed, is connected to the dataplane."""
+        wait_until(self._connected, 30 * self.guest.patience, "fairleadd is not connected to the dataplane", 0.2)
 
     def _connected(self):
         try:
@@ -253,8 +239,11 @@ class GuestLab(Lab):
 
     # ---- services and traffic ---------------------------------------------------------------------------------------
 
-    def add_services(self, modes=MODES, family=None):
-        """A service for each mode (nat: one for each family), with health checks."""
+    def add_services(self, modes=MODES):
+        """A service for each mode (nat: one for each family), with health checks. Does nothing if there are some."""
+        self.wait_connected()
+        if self.control.get("/v1/services")["services"]:
+            return
         for mode in modes:
             if mode in ("ipip", "gue") and not self._agents:
                 for backend in self.backends:
@@ -272,7 +261,6 @@ class GuestLab(Lab):
             "name": STATIC, "forwarding": "dsr", "health_check": {"type": "none"},
             "frontends": [f"{VIPS[STATIC][0]}:{port}/tcp" for port in (TCP, UPLOAD)],
             "backends": [{"address": backend.address4, "mac": backend.mac} for backend in self.backends]})
-        self.wait_all_healthy()
 
     def wait_all_healthy(self, timeout_s=None):
         """Waits until every backend is healthy in all services, and all changes are in force."""

@@ -1,17 +1,17 @@
 """The table of NICs: one cell for each NIC and each thing that is tried on it, with its outcome.
 
-An outcome is `ok`, `refused: SENTENCE` (what Fairlead said), `not tried: why`, or `failed: what`. expected.json has the
-outcomes that are right (`refused` alone: with any sentence); a test compares each cell with it. The table is written to guest-nics.json and guest-nics.md.
+An outcome is `ok` (or a row of capabilities), `refused: SENTENCE` (what Fairlead said), `not tried: why`, or
+`failed: what`. expected.json has the outcomes that are right, which a test compares with each cell, and from which
+nics_doc.py writes tables into docs/operations.md. The tables of a run are in guest-nics.json and guest-nics.md.
 """
 import json
 import pathlib
 
+from tests.guest import nics_doc
 from tests.guest.cells import CELLS, Needs
-from tests.guest.guest_lab import DataplaneEnded, DataplaneStuck, GuestLab
+from tests.guest.guest_lab import DataplaneEnded, GuestLab
 from tests.lab import LabError, wait_until
 from tools.vm.nics import known_to_qemu
-
-EXPECTED = pathlib.Path(__file__).with_name("expected.json")
 
 
 class Matrix:
@@ -26,7 +26,7 @@ class Matrix:
         self._running = None  # (model, needs)
         self._tags = None  # of the guest's network; wan0 outlives the dataplane, with its addresses
         self._refused = {}  # (model, needs): the error of its start
-        self._stuck = {}  # model: the error of a start that did not end; models: that of their guest. Not tried again
+        self._no_guest = {}  # models: the error of their guest's start. It is not tried again
         self.outcomes = {}  # model: {cell: outcome}
         self.notes = {}
 
@@ -39,13 +39,12 @@ class Matrix:
         cell = CELLS[name]
         row[name] = "failed: it was interrupted"
         try:
-            if error := self._stuck.get(model) or self._refused.get((model, cell.needs)):
+            if error := self._refused.get((model, cell.needs)):
                 raise error
             self._prepare(model, cell.needs)
             if cell.ends:
                 self._running = None
-            cell.run(self._lab)
-            row[name] = "ok"
+            row[name] = cell.run(self._lab) or "ok"
         except DataplaneEnded as ended:
             self._refused[model, cell.needs] = ended
             self._running = None
@@ -69,7 +68,7 @@ class Matrix:
         models = next(models for models in self._boots if model in models)
         if self._models == models:
             return
-        if error := self._stuck.get(models):
+        if error := self._no_guest.get(models):
             raise error
         self.close()
         self._lab = GuestLab(self._build, models)
@@ -78,7 +77,7 @@ class Matrix:
             self._lab.start_guest()
             self._lab.start_backends()
         except LabError as error:
-            self._stuck[models] = error
+            self._no_guest[models] = error
             raise
         self._models = models
 
@@ -100,18 +99,12 @@ class Matrix:
             if not needs.kernel:
                 lab.guest.ssh("ip link delete wan0 2>/dev/null; true")
                 self._tags = None
-            try:
-                lab.start_dataplane(workers=needs.workers, mtu=needs.mtu, kernel=needs.kernel)
-            except DataplaneStuck as stuck:
-                self._stuck[model] = stuck
-                raise
+            lab.start_dataplane(workers=needs.workers, mtu=needs.mtu, kernel=needs.kernel)
         lab.tag(*needs.tags)
         if needs.kernel and self._tags != needs.tags:
             lab.configure_network(*needs.tags)
             self._tags = needs.tags
-        if lab.control is None:
-            lab.start_control()
-            lab.add_services()
+        lab.add_services()
         if needs.kernel and len(needs.tags) < 2:
             lab.wait_all_healthy()
         else:
@@ -141,27 +134,8 @@ class Matrix:
         if not self.outcomes:
             return
         self._log_folder.mkdir(parents=True, exist_ok=True)
-        table = {"outcomes": self.outcomes, "notes": self.notes}
-        (self._log_folder / "guest-nics.json").write_text(json.dumps(table, indent=2) + "\n")
-        (self._log_folder / "guest-nics.md").write_text(markdown(self.outcomes, self.notes))
-
-
-def is_right(outcome, expected):
-    return outcome == expected or expected == "refused" and outcome.startswith("refused: ")
-
-
-def markdown(outcomes, notes):
-    """The table, a column for each NIC. Outcomes other than `ok` are below it, in full."""
-    models = list(outcomes)
-    lines = ["| | " + " | ".join(models) + " |", "|---" * (len(models) + 1) + "|"]
-    for name in CELLS:
-        words = [outcomes[model].get(name, "").split(":")[0] for model in models]
-        if any(words):
-            lines.append(f"| {name} | " + " | ".join(words) + " |")
-    lines.append("")
-    for model in models:
-        for name, outcome in outcomes[model].items():
-            note = notes.get(model, {}).get(name)
-            if outcome != "ok" or note:
-                lines.append(f"- {model}, {name}: {outcome}" + (f" ({note})" if note else ""))
-    return "\n".join(lines) + "\n"
+        found = {"outcomes": self.outcomes, "notes": self.notes}
+        (self._log_folder / "guest-nics.json").write_text(json.dumps(found, indent=2) + "\n")
+        text = "\n".join([nics_doc.capabilities_table(self.outcomes), nics_doc.outcomes_table(self.outcomes),
+                          *(f"- {model}, {name}: {note}" for model, row in self.notes.items() for name, note in row.items())])
+        (self._log_folder / "guest-nics.md").write_text(text + "\n")

@@ -5,7 +5,6 @@ from tests.guest.cells import exchange, load
 from tests.guest.guest_lab import GuestLab
 from tests.guest.models import LONG
 from tests.lab import wait_until
-from tools.vm import payload
 
 pytestmark = pytest.mark.skipif(not LONG, reason="runs with --long only")
 SLOW = pytest.mark.slow("starts the dataplane in a guest, which may have to boot first")
@@ -19,7 +18,7 @@ sendp(Ether(src="{source_mac}", dst="{mac}") / IP(src="{source}", dst="{address}
 
 
 @pytest.fixture(scope="module")
-def guest_lab(build):
+def guest_lab(build, image):
     """A guest with three e1000e. The third can be unplugged."""
     with GuestLab(build, ("e1000e",) * 3, removable=(2,)) as lab:
         lab.start_guest()
@@ -41,9 +40,7 @@ def start(lab, *nics, **options):
     lab.use(*nics)
     lab.start_dataplane(**options)
     lab.configure_network()
-    if lab.control is None:
-        lab.start_control()
-        lab.add_services()
+    lab.add_services()
     lab.wait_all_healthy()
 
 
@@ -112,9 +109,7 @@ def test_two_ports_forward_between_two_networks(lab):
             {**port, "name": "lan", "device": second.pci, "kernel": "tap:wan1", "gateway": None}])
         # The addresses are on the backends' side, the routes to clients on the other.
         lab.configure_network(addresses_on="wan1")
-        if lab.control is None:
-            lab.start_control()
-            lab.add_services()
+        lab.add_services()
         lab.wait_all_healthy()
         exchange(lab, "nat", 4)
         exchange(lab, "nat", 6)
@@ -146,8 +141,6 @@ def test_a_bond_goes_on_with_one_link_down(lab, mode):
 
 @SLOW
 def test_a_reboot_under_load_comes_back_by_itself(lab):
-    if not payload.STARTS_AT_BOOT:
-        pytest.skip("nothing binds the NIC and starts the programs at boot: the guest has no packages installed")
     start(lab, lab.guest.nics[0])
     connections = load(lab, keep=20, interval_ms=500).wait_steady(60 * lab.guest.patience)
     lab.guest.reboot()

@@ -1,6 +1,5 @@
 """Fixtures: the packages, built once, and a machine without them in a lab."""
 import os
-import pathlib
 import shutil
 import signal
 
@@ -8,11 +7,10 @@ import pytest
 
 from tests.lab import Lab
 from tests.lab.process import run
-from tests.packages import rootfs
+from tests.packages import built, rootfs
 from tests.packages.machine import Machine
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-_BUILD_TIMEOUT_S = 3600  # with an empty compiler cache, on a busy machine
+TOP = built.TOP
 _LIMIT_S = 1200  # --long: four times as much
 
 
@@ -48,18 +46,12 @@ def _bounded():
 @pytest.fixture(scope="session")
 def package_run():
     """tools/package.sh's result. FAIRLEAD_PACKAGES names a folder of packages to use in place of it."""
-    if "FAIRLEAD_PACKAGES" in os.environ:
-        return None
-    return run([TOP / "tools/package.sh"], check=False, timeout_s=_BUILD_TIMEOUT_S)
+    return built.package_run()
 
 
 @pytest.fixture(scope="session")
-def debs(package_run):
-    folder = pathlib.Path(os.environ.get("FAIRLEAD_PACKAGES", TOP / "build-packages"))
-    found = [deb for deb in sorted(folder.glob("*.deb")) if "-dbgsym_" not in deb.name]
-    if not found:
-        pytest.fail(f"no packages in {folder}" + (f"\n{package_run.stderr}" if package_run else ""))
-    return found
+def debs():
+    return built.debs()
 
 
 @pytest.fixture

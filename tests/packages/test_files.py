@@ -31,6 +31,14 @@ def test_packages_are_built_without_a_complaint_of_lintian_or_blhc(package_run):
     assert package_run.returncode == 0, package_run.stdout + package_run.stderr
 
 
+def test_packages_of_unchanged_files_are_not_built_again(package_run, debs):
+    if package_run is None:
+        pytest.skip("FAIRLEAD_PACKAGES names packages that another run built")
+    before = [deb.stat().st_mtime_ns for deb in debs]
+    assert run([TOP / "tools/package.sh", "--if-changed"], timeout_s=3600).stdout == ""
+    assert [deb.stat().st_mtime_ns for deb in debs] == before
+
+
 def test_every_package_has_an_spdx_document_that_names_its_libraries(debs):
     if "FAIRLEAD_PACKAGES" in os.environ:
         pytest.skip("FAIRLEAD_PACKAGES names packages that another run built")

@@ -71,9 +71,8 @@ def _release(folder, options):
     yield _pytest("steering", "tests/steering", weight="wait")
     # With --long, the breakers run more rounds.
     yield _pytest("breakers", "tests/breakers", weight="wait")
-    # A guest in QEMU. It takes a CPU where there is no KVM.
-    if options.long:
-        yield _pytest("guest", "tests/guest")
+    # A guest in QEMU with the packages: needs root. It takes a CPU where there is no KVM.
+    yield _pytest("guest", "tests/guest")
     # Builds the packages from the release build's objects, and boots machines with them: needs root.
     yield _pytest("packages", "tests/packages", weight="wait")
     yield _pytest("packets", "tests/packet")

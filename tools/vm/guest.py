@@ -20,7 +20,6 @@ _SSH_PORT = 2222
 _KERNEL = ("root=/dev/vda rw console=ttyS0 quiet intel_iommu=on mitigations=off no_timer_check tsc=reliable nowatchdog "
            "systemd.unit=multi-user.target")
 MEMORY_MB = 2560
-HUGEPAGES = 448  # of 2 MB
 CPUS = 2  # with three on a host of two, the guest's spinlocks wait for each other
 
 
@@ -46,16 +45,15 @@ def accelerator():
 class Guest:
     """`lab`: has spawn(), dir and logs (tests/lab). `namespace`: where QEMU and the NICs' TAPs are.
 
-    start() returns when SSH works and the programs are installed. The lab ends QEMU. Times out generously: under tcg,
+    start() returns when SSH works and the packages are installed. The lab ends QEMU. Times out generously: under tcg,
     everything takes about ten times as long.
     """
 
-    def __init__(self, lab, namespace, nics, build):
+    def __init__(self, lab, namespace, nics):
         self.nics = nics
         self.accelerator = accelerator()
         self._lab = lab
         self._namespace = namespace
-        self._build = build
         self._qemu = None
         self._master = None
         self._boots = 0
@@ -67,7 +65,6 @@ class Guest:
     def start(self):
         image = root.ensure()
         self.key = image / "id"
-        disk = payload.make_disk(self._build, self._lab.dir)
         # tcg: what DPDK asks for and no more, since emulated AVX makes the C library slower.
         # arch-capabilities: in a nested guest, KVM may show this register and refuse to set it.
         cpu = {"kvm": "host,arch-capabilities=off", "tcg": "Nehalem"}[self.accelerator]
@@ -76,9 +73,9 @@ class Guest:
             "-cpu", cpu, "-smp", CPUS, "-m", MEMORY_MB,
             "-device", "intel-iommu,intremap=on,caching-mode=on",  # before the devices that it translates for
             "-kernel", image / "vmlinuz", "-initrd", image / "initrd",
-            "-append", f"{_KERNEL} hugepages={HUGEPAGES}",
+            "-append", _KERNEL,
             "-drive", f"file={image / 'disk.img'},if=virtio,format=raw,snapshot=on",
-            "-drive", f"file={disk},if=virtio,format=raw,read-only=on",
+            "-drive", f"file={payload.disk()},if=virtio,format=raw,read-only=on",
             "-netdev", f"user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:{_SSH_PORT}-:22",
             "-device", f"virtio-net-pci,netdev=management,mac={root.MANAGEMENT_MAC}",
             *[word for nic in self.nics for word in nic.arguments()],
@@ -138,16 +135,12 @@ class Guest:
         return ["ssh", "-F", "none", "-t", "-S", self._ssh_path, "guest"]
 
     def bind(self, *nics):
-        """Gives the NICs to VFIO, and all others of the guest to no driver."""
-        lines = ["set -e", "modprobe vfio-pci"]
+        """Gives the NICs to VFIO, now and at each boot (docs/install.md), and all others of the guest to no driver."""
+        lines = ["set -e"]
         for nic in self.nics:
             driver = "vfio-pci" if nic in nics else "none"
-            lines.append(f"""
-if cd /sys/bus/pci/devices/{nic.pci} 2>/dev/null && [ "$(cat driver_override)" != {driver} ]; then
-  [ ! -e driver ] || echo {nic.pci} > driver/unbind
-  echo {driver} > driver_override
-  echo {nic.pci} > /sys/bus/pci/drivers_probe
-fi""")
+            path = f"/sys/bus/pci/devices/{nic.pci}/driver_override"
+            lines.append(f"[ ! -e {path} ] || [ $(cat {path}) = {driver} ] || driverctl set-override {nic.pci} {driver}")
         self.ssh("\n".join(lines))
 
     def qmp(self, command, **arguments):

@@ -1,61 +1,67 @@
-"""What a guest gets installed: Fairlead's programs from a build folder, and units that start them.
+"""What a guest gets installed: Fairlead's Debian packages, and the settings that docs/install.md asks of an operator.
 
-The guest's second disk has these files; install_command() copies them. This is the only place that knows what is
+The guest's second disk has the packages; install_command() installs them. This is the only place that knows what is
 installed and how.
 """
+import functools
 import pathlib
 import shutil
+import tempfile
 
 from tests.lab.process import LabError, run
+from tests.packages import built
 
-_PROGRAMS = ("dataplane/fairlead-dataplane", "controlplane/fairleadd", "tools/fairctl/fairctl")
+_PACKAGES = ("fairctl", "fairlead", "fairlead-controlplane", "fairlead-dataplane")
 _DISK_MB = 64
+HUGEPAGES = 448  # of 2 MB
 
-# True if what is installed binds NICs to VFIO and starts the programs when the guest boots.
-STARTS_AT_BOOT = False
-
-# A crash is not followed by a restart: the tests look at what ended, and start it again.
-_UNIT = """[Unit]
-Description=Fairlead {what}
-[Service]
-EnvironmentFile=-/etc/fairlead/arguments
-ExecStart=/usr/local/bin/{program}{arguments}
-RuntimeDirectory=fairlead
-RuntimeDirectoryPreserve=yes
-StateDirectory=fairlead
-LimitMEMLOCK=infinity
-TimeoutStopSec=60
-[Install]
-WantedBy=multi-user.target
+# Settings of the guest alone, since an emulated CPU is ten times slower, and stands still while its host is busy.
+_DROP_IN = """[Service]
+# The packages' units have 5 s.
+WatchdogSec=120
+TimeoutAbortSec=60
+TimeoutStartSec=300
+TimeoutStopSec=120
 """
-# DATAPLANE_ARGUMENTS: further arguments, in the file of the unit's environment.
-_UNITS = {
-    "fairlead-dataplane.service": _UNIT.format(what="dataplane", program="fairlead-dataplane",
-                                               arguments=" --config /etc/fairlead/dataplane.yaml --verbose $DATAPLANE_ARGUMENTS"),
-    "fairleadd.service": _UNIT.format(what="control plane", program="fairleadd", arguments=""),
-}
+_UNITS = ("fairlead-dataplane", "fairleadd")
+
+_INSTALL = f"""set -e
+mount -o ro {{device}} /mnt
+cp -r /mnt/system /etc/systemd/
+# Not apt: it would only look for what is on the disk. The root has what the packages depend on.
+dpkg --install --force-unsafe-io /mnt/*.deb >/var/log/install.log 2>&1 || {{{{ cat /var/log/install.log; exit 1; }}}}
+umount /mnt
+# docs/install.md, "Hugepages at boot" and "Binding at boot"
+echo 'vm.nr_hugepages = {HUGEPAGES}' > /etc/sysctl.d/80-fairlead.conf && sysctl -q -p /etc/sysctl.d/80-fairlead.conf
+echo vfio-pci > /etc/modules-load.d/fairlead.conf && modprobe vfio-pci
+systemctl -q enable fairlead-dataplane
+[ $(cat /proc/sys/vm/nr_hugepages) = {HUGEPAGES} ] || {{{{ echo not enough hugepages; exit 1; }}}}
+"""
 
 
-def make_disk(build, folder):
-    """Writes payload.img into the folder. Returns its path."""
-    content = pathlib.Path(folder) / "payload"
-    (content / "bin").mkdir(parents=True)
-    (content / "units").mkdir()
-    for name in _PROGRAMS:
-        source = pathlib.Path(build) / name
-        if not source.exists():
-            raise LabError(f"{source} does not exist; build it with tools/build.sh -- {name}")
-        shutil.copy(source, content / "bin")
-    for name, text in _UNITS.items():
-        (content / "units" / name).write_text(text)
+@functools.cache
+def _disk():
+    """The disk's image in a folder that goes with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="fairlead-guest-")
+    content = pathlib.Path(folder.name) / "content"
+    found = {deb.name.split("_")[0]: deb for deb in built.debs()}
+    if missing := set(_PACKAGES) - set(found):
+        raise LabError(f"no package {', '.join(sorted(missing))} beside {next(iter(found.values()))}")
+    for unit in _UNITS:
+        (content / f"system/{unit}.service.d").mkdir(parents=True)
+        (content / f"system/{unit}.service.d/guest.conf").write_text(_DROP_IN)
+    for name in _PACKAGES:
+        shutil.copy(found[name], content)
     image = content.with_suffix(".img")
     run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", content, image, f"{_DISK_MB}M"])
-    shutil.rmtree(content)
-    return image
+    return folder, image
+
+
+def disk():
+    """The path of the disk's image. Builds the packages if there are none of this clone's files."""
+    return _disk()[1]
 
 
 def install_command(device):
     """The shell command with which the guest installs the content of the disk."""
-    return (f"mount -o ro {device} /mnt && install -m755 /mnt/bin/* /usr/local/bin/ && "
-            "install -m644 /mnt/units/* /etc/systemd/system/ && umount /mnt && mkdir -p /etc/fairlead && "
-            "systemctl daemon-reload")
+    return _INSTALL.format(device=device)

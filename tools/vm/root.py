@@ -19,13 +19,15 @@ DOWNLOAD_MB = 130  # more is an error: somebody added a package with many depend
 
 # The system, and what the tests use in it.
 _SYSTEM = ("systemd", "systemd-sysv", "udev", "kmod", "dbus", "iproute2", "pciutils", "procps", "openssh-server",
-           "python3-minimal", "linux-image-amd64", "dpdk")
-# What Fairlead's programs link to, and DPDK's drivers of emulated NICs. Fairlead's packages will depend on these.
-_LIBRARIES = ("libbpf1", "libelf1", "libfmt9", "libnl-route-3-200", "libnuma1", "libprometheus-cpp-core1.0",
-              "libspdlog1.10", "libsqlite3-0", "libyaml-cpp0.7", "librte-bus-pci23", "librte-bus-vdev23",
-              "librte-mempool-ring23", "librte-net-bond23", "librte-net-e1000-23", "librte-net-virtio23",
-              "librte-net-vmxnet3-23")
-PACKAGES = (*_SYSTEM, *_LIBRARIES)
+           "python3-minimal", "linux-image-amd64", "driverctl")
+# What Fairlead's packages depend on (debian/control). The guest has no way to a mirror.
+_DEPENDENCIES = ("libbpf1", "libfmt9", "libnl-route-3-200", "libprometheus-cpp-core1.0", "libspdlog1.10",
+                 "libsqlite3-0", "libyaml-cpp0.7", "librte-mempool-ring23", "librte-net-af-packet23",
+                 "librte-net-af-xdp23", "librte-net-bond23", "librte-net-memif23", "librte-net-null23",
+                 "librte-net-ring23", "librte-net-tap23", "sse4.2-support")
+# DPDK's drivers of emulated NICs, from the table of docs/install.md.
+_DRIVERS = ("librte-net-e1000-23", "librte-net-virtio23", "librte-net-vmxnet3-23")
+PACKAGES = (*_SYSTEM, *_DEPENDENCIES, *_DRIVERS)
 
 MANAGEMENT_MAC = "52:54:00:00:00:99"
 
@@ -50,7 +52,7 @@ _FILES = {
     "etc/modprobe.d/guest.conf": "".join(f"blacklist {name}\n" for name in (
         "ahci", "i2c_i801", "iTCO_wdt", "lpc_ich", "pcspkr", "button", "evdev", "psmouse", "drm")) +
         "install cfg80211 /bin/false\n",  # which systemd-networkd would load
-    "etc/modules-load.d/vfio.conf": "vfio-pci\n8021q\n",
+    "etc/modules-load.d/vlan.conf": "8021q\n",
     # Only the drivers of the guest's own disk: the initial file system is unpacked faster.
     "etc/initramfs-tools/conf.d/guest": "MODULES=list\n",
     "etc/initramfs-tools/modules": "virtio_pci\nvirtio_blk\next4\n",
@@ -72,11 +74,11 @@ class RootError(Exception):
 
 
 def cache_folder():
-    """FAIRLEAD_CACHE, or the user's cache."""
+    """In FAIRLEAD_CACHE, or in the user's cache."""
     cache = os.environ.get("FAIRLEAD_CACHE")
-    if cache:
-        return pathlib.Path(cache)
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fairlead/guest"
+    if not cache:
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fairlead"
+    return pathlib.Path(cache) / "guest"
 
 
 def digest():

@@ -32,8 +32,8 @@ def main():
             lab.use(lab.guest.nics[0])
             lab.start_dataplane()
             lab.configure_network()
-            lab.start_control()
             lab.add_services(["dsr"])
+            lab.wait_all_healthy()
             print(_TEXT.format(accelerator=lab.guest.accelerator, nics=", ".join(options.nic), vip=lab.vip4,
                                pci=lab.guest.nics[0].pci, client=lab.client.namespace.name, key=lab.guest.key,
                                console=lab.logs / "console.out"))
