@@ -37,16 +37,17 @@ class Matrix:
             row[name] = f"not tried: this host's QEMU has no {model}"
             return row[name]
         cell = CELLS[name]
+        needs = cell.needs or self._needs_of_last(model)
         row[name] = "failed: it was interrupted"
         try:
-            if error := self._refused.get((model, cell.needs)):
+            if error := self._refused.get((model, needs)):
                 raise error
-            self._prepare(model, cell.needs)
+            self._prepare(model, needs)
             if cell.ends:
                 self._running = None
             row[name] = cell.run(self._lab) or "ok"
         except DataplaneEnded as ended:
-            self._refused[model, cell.needs] = ended
+            self._refused[model, needs] = ended
             self._running = None
             row[name] = f"refused: {ended.sentence}"
         except BaseException as error:
@@ -61,6 +62,10 @@ class Matrix:
         if self._lab and self._lab.notes:
             self.notes.setdefault(model, {})[name] = "; ".join(self._lab.notes)
             self._lab.notes.clear()
+
+    def _needs_of_last(self, model):
+        """What the cell before needed, if it was of this NIC."""
+        return self._running[1] if self._running and self._running[0] == model else Needs()
 
     # ---- the guest and the dataplane --------------------------------------------------------------------------------
 

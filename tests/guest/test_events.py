@@ -1,4 +1,6 @@
 """What happens to NICs while Fairlead uses them: cables, unplugging, bonds, bad frames, a reboot. Only with --long."""
+import re
+
 import pytest
 
 from tests.guest.cells import exchange, load
@@ -31,15 +33,17 @@ def lab(guest_lab):
     """No dataplane runs. Afterwards, it is ended, and all cables are plugged in."""
     yield guest_lab
     guest_lab.end_dataplane()
+    guest_lab.tag()
     guest_lab.guest.ssh("for i in wan0 wan1; do ip link delete $i 2>/dev/null; done; true")
     for nic in guest_lab.guest.nics[:2]:
         guest_lab.guest.set_link(nic, True)
 
 
-def start(lab, *nics, **options):
+def start(lab, *nics, tags=(), **options):
     lab.use(*nics)
     lab.start_dataplane(**options)
-    lab.configure_network()
+    lab.tag(*tags)
+    lab.configure_network(*tags)
     lab.add_services()
     lab.wait_all_healthy()
 
@@ -59,7 +63,7 @@ def test_a_cable_that_is_pulled_is_reported_and_no_connection_breaks(lab):
     wait_until(lambda: not shown_port(lab)["link"]["up"], 30 * lab.guest.patience, "the link is not shown as down", 0.2)
     wait_until(lambda: "LOWER_UP" not in lab.guest.ssh("ip link show wan0").stdout, 30 * lab.guest.patience,
                "wan0 has a carrier, and its NIC has none", 0.2)
-    assert "wan" in lab.dataplane_state()[1] and "down" in lab.dataplane_state()[1]
+    assert re.search("port wan .*: the link is down", lab.dataplane_log())
     # Longer than the checks need to find a dead backend: it is the link that is dead.
     lab.guest.ssh("sleep 15")
     states = {row["state"] for row in lab.backends_of("dsr").values()}
@@ -89,10 +93,26 @@ def test_an_unplugged_nic_ends_in_a_sentence_and_no_crash(lab):
     start(lab, nic)
     exchange(lab, "dsr", 4)
     lab.guest.qmp("device_del", id=nic.id)
-    wait_until(lambda: any(word in lab.dataplane_state()[1] for word in ("removed", "unplugged")),
-               60 * lab.guest.patience, lambda: f"no sentence tells it: {lab.dataplane_state()}", 0.5)
+    wait_until(lambda: re.search("removed|unplugged", lab.dataplane_log()), 60 * lab.guest.patience,
+               lambda: f"no sentence tells it: {lab.dataplane_log()}", 0.5)
     lab.guest.ssh("systemctl stop fairlead-dataplane")
     assert lab.guest.ssh("systemctl show -p Result --value fairlead-dataplane").stdout.strip() in ("success", "exit-code")
+
+
+@SLOW
+def test_a_vlan_interface_that_is_made_again_under_load_breaks_no_connection(lab):
+    start(lab, lab.guest.nics[0], tags=(20,))
+    connections = load(lab, keep=50, interval_ms=200).wait_steady(60 * lab.guest.patience)
+    for _ in range(3):
+        lab.guest.ssh("ip link delete wan0.20")
+        wait_until(lambda: lab.control.get("/v1/status")["left_out_count"] > 0, 30 * lab.guest.patience,
+                   "fairleadd does not see that the VLAN interface is gone", 0.2)
+        lab.configure_network(20)
+        lab.wait_all_healthy()
+        connections.wait_answered(100, timeout_s=90 * lab.guest.patience)
+    figures = connections.stop(timeout_s=120 * lab.guest.patience)
+    assert figures["failed"] == 0, figures["details"]
+    lab.stop_dataplane()
 
 
 @SLOW

@@ -18,7 +18,7 @@ _SSH_PORT = 2222
 # no_timer_check, tsc, nowatchdog: on a loaded host, an emulated CPU stands still at times. The kernel must not conclude
 # from that that a timer is broken.
 _KERNEL = ("root=/dev/vda rw console=ttyS0 quiet intel_iommu=on mitigations=off no_timer_check tsc=reliable nowatchdog "
-           "systemd.unit=multi-user.target")
+           "cryptomgr.notests systemd.unit=multi-user.target")
 MEMORY_MB = 2560
 CPUS = 2  # with three on a host of two, the guest's spinlocks wait for each other
 

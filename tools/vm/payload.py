@@ -34,7 +34,7 @@ umount /mnt
 # docs/install.md, "Hugepages at boot" and "Binding at boot"
 echo 'vm.nr_hugepages = {HUGEPAGES}' > /etc/sysctl.d/80-fairlead.conf && sysctl -q -p /etc/sysctl.d/80-fairlead.conf
 echo vfio-pci > /etc/modules-load.d/fairlead.conf && modprobe vfio-pci
-systemctl -q enable fairlead-dataplane
+systemctl -q --no-reload enable fairlead-dataplane
 [ $(cat /proc/sys/vm/nr_hugepages) = {HUGEPAGES} ] || {{{{ echo not enough hugepages; exit 1; }}}}
 """
 

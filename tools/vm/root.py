@@ -162,6 +162,7 @@ def _fill(root, folder):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    _mask_generators(root)
     _add_key(root, folder)
     for words in (["update-initramfs", "-u"], ["ssh-keygen", "-A"], ["systemctl", "--quiet", "enable", *_ENABLED],
                   ["systemctl", "--quiet", "mask", *_MASKED]):
@@ -170,6 +171,14 @@ def _fill(root, folder):
         (source,) = (root / "boot").glob(f"{name}*-amd64")
         shutil.copy(source, folder / name)
         source.unlink()
+
+
+def _mask_generators(root):
+    """systemd runs them at boot and at each reload. The guest has nothing that they look for."""
+    masked = root / "etc/systemd/system-generators"
+    masked.mkdir(exist_ok=True)
+    for generator in (root / "usr/lib/systemd/system-generators").iterdir():
+        (masked / generator.name).symlink_to("/dev/null")
 
 
 def _add_key(root, folder):
