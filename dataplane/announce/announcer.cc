@@ -4,8 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "lib/net/announcement.h"
-
 namespace fairlead {
 namespace {
 
@@ -24,17 +22,24 @@ Announcer::Announcer(std::vector<Port> ports, uint32_t per_second, Send send)
   }
 }
 
+bool Announcer::Reports(const Port& port, const Target& target) {
+  return !target.address.is_v4() && (target.vlan != kUntagged || port.reports_untagged);
+}
+
 void Announcer::Plan(Lane* lane, const IpAddress& address, uint64_t now_us) {
-  const bool reports = lane->port.reports_groups && !address.is_v4();
-  if (per_second_ == 0 || (!lane->port.announces && !reports)) return;
-  lane->entries[address] = {now_us, kTimes};
-  lane->queue.push({now_us, address});
+  if (per_second_ == 0) return;
+  for (const uint16_t vlan : lane->port.vlans) {
+    const Target target = {address, vlan};
+    if (!lane->port.announces && !Reports(lane->port, target)) continue;
+    lane->entries[target] = {.at_us = now_us, .left = kTimes};
+    lane->queue.push({now_us, target});
+  }
 }
 
 void Announcer::Follow(const std::set<IpAddress>& addresses, uint64_t now_us) {
   for (Lane& lane : lanes_) {
     std::erase_if(lane.entries,
-                  [&](const auto& entry) { return !addresses.contains(entry.first); });
+                  [&](const auto& entry) { return !addresses.contains(entry.first.address); });
     for (const IpAddress& address : addresses) {
       if (!addresses_.contains(address)) Plan(&lane, address, now_us);
     }
@@ -54,39 +59,43 @@ uint64_t Announcer::Step(uint64_t now_us) {
   return next_us;
 }
 
-bool Announcer::SendOne(uint16_t index, Lane* lane, const IpAddress& address, uint64_t now_us) {
-  if (!lane->bucket.Take(now_us)) return false;
-  std::array<uint8_t, kMaxAnnouncementFrame> frame;
+bool Announcer::SendDue(uint16_t index, Lane* lane, const Target& target, Entry* entry,
+                        uint64_t now_us) {
+  const auto send = [&](auto make) {
+    if (!lane->bucket.Take(now_us)) return false;
+    std::array<uint8_t, kMaxAnnouncementFrame> frame;
+    const uint32_t length = make(target.address, lane->port.mac, target.vlan, frame.data());
+    return send_(index, std::span(frame).first(length));
+  };
   // The report comes first: no solicitation can arrive before it.
-  if (lane->port.reports_groups && !address.is_v4()) {
-    const uint32_t length = MakeMembershipReport(address, lane->port.mac, frame.data());
-    if (!send_(index, std::span(frame).first(length))) return false;
+  if (Reports(lane->port, target) && !entry->reported) {
+    if (!send(MakeMembershipReport)) return false;
+    entry->reported = true;
   }
-  if (!lane->port.announces || lane->entries.at(address).left == 0) return true;
-  const uint32_t length = MakeAnnouncement(address, lane->port.mac, frame.data());
-  return send_(index, std::span(frame).first(length));
+  if (lane->port.announces && entry->left > 0 && !send(MakeAnnouncement)) return false;
+  entry->reported = false;
+  return true;
 }
 
 uint64_t Announcer::StepLane(uint16_t index, Lane* lane, uint64_t now_us) {
   while (!lane->queue.empty()) {
     const Due due = lane->queue.top();
     if (due.at_us > now_us) return due.at_us;
-    const auto found = lane->entries.find(due.address);
+    const auto found = lane->entries.find(due.target);
     if (found == lane->entries.end() || found->second.at_us != due.at_us) {
       lane->queue.pop();
       continue;
     }
-    if (!SendOne(index, lane, due.address, now_us)) return now_us + kRetryUs;
-    lane->queue.pop();
     Entry& entry = found->second;
+    if (!SendDue(index, lane, due.target, &entry, now_us)) return now_us + kRetryUs;
+    lane->queue.pop();
     if (entry.left > 0) --entry.left;
-    const bool reports = lane->port.reports_groups && !due.address.is_v4();
-    if (entry.left == 0 && !reports) {
+    if (entry.left == 0 && !Reports(lane->port, due.target)) {
       lane->entries.erase(found);
       continue;
     }
     entry.at_us = now_us + (entry.left > 0 ? kApartUs : kReportAgainUs);
-    lane->queue.push({entry.at_us, due.address});
+    lane->queue.push({entry.at_us, due.target});
   }
   return UINT64_MAX;
 }

@@ -8,6 +8,7 @@
 #include "dataplane/pipeline/pipeline.h"
 #include "lib/config/config_file.h"
 #include "lib/link/message.h"
+#include "lib/snapshot/format.h"
 
 namespace fairlead {
 namespace {
@@ -21,10 +22,37 @@ Status AppendParsed(const YAML::Node& node, const ConfigPlace& place, std::vecto
   return {};
 }
 
+Status ReadAnnounceVlans(const YAML::Node& node, const ConfigPlace& place,
+                         std::vector<uint16_t>* vlans) {
+  vlans->clear();
+  RETURN_IF_ERROR(ReadList(node, place, [&](const YAML::Node& item, const ConfigPlace& at) {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(item, at));
+    uint64_t vlan = kUntagged;
+    if (text != "untagged") {
+      const Result<uint64_t> number = ReadNumber(item, at, 1, kMaxVlan);
+      if (!number.ok()) return at.Error("'" + text + "' is no VLAN; write untagged, or 1 to 4094");
+      vlan = *number;
+    }
+    if (std::ranges::find(*vlans, vlan) != vlans->end()) {
+      return at.Error(text + " is there twice; remove one");
+    }
+    vlans->push_back(static_cast<uint16_t>(vlan));
+    return Status();
+  }));
+  if (vlans->empty()) {
+    return place.Error("is empty; name VLANs, or write announce: false instead");
+  }
+  if (vlans->size() > kMaxAnnounceVlans) {
+    return place.Error("has " + std::to_string(vlans->size()) + " VLANs; at most " +
+                       std::to_string(kMaxAnnounceVlans) + " are possible");
+  }
+  return {};
+}
+
 Result<PortConfig> ReadPort(const YAML::Node& node, const ConfigPlace& place) {
   RETURN_IF_ERROR(CheckKeys(node, place,
                             {"name", "device", "mac", "mtu", "addresses", "ipip_source", "gateway",
-                             "kernel", "announce", "spread"}));
+                             "kernel", "announce", "announce_vlans", "spread"}));
   PortConfig port;
   ASSIGN_OR_RETURN(port.name, ReadText(node["name"], place.Key("name")));
   ASSIGN_OR_RETURN(const std::string device, ReadText(node["device"], place.Key("device")));
@@ -67,6 +95,10 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const ConfigPlace& place) {
   }
   if (node["announce"]) {
     ASSIGN_OR_RETURN(port.announce, ReadSwitch(node["announce"], place.Key("announce")));
+  }
+  if (node["announce_vlans"]) {
+    RETURN_IF_ERROR(ReadAnnounceVlans(node["announce_vlans"], place.Key("announce_vlans"),
+                                      &port.announce_vlans));
   }
   if (node["spread"]) {
     ASSIGN_OR_RETURN(const std::string text, ReadText(node["spread"], place.Key("spread")));

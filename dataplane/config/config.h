@@ -14,6 +14,7 @@
 //       kernel: tap:wan0           # a new interface for the kernel's packets, both directions
 //       spread: auto               # auto | hardware | software | off (spread.h)
 //       announce: true             # false: do not announce frontends on this port (announcer.h)
+//       announce_vlans: [untagged] # or [untagged, 20], or 20: VLANs in which it announces them
 //   flow_table: {records: 1048576}
 //   limits:                        # per worker
 //     replies_per_second: 1000     # echo replies; again as many ARP and neighbour replies
@@ -31,6 +32,7 @@
 #include "dataplane/device/spread.h"
 #include "lib/base/result.h"
 #include "lib/net/address.h"
+#include "lib/net/announcement.h"
 
 namespace fairlead {
 
@@ -41,6 +43,8 @@ inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint16_t kMinMtu = 68;  // RFC 791
 // Larger than any NIC's jumbo frames. A buffer's length has 16 bits.
 inline constexpr uint16_t kMaxMtu = 16000;
+// Frontends are announced in each VLAN, at `announcements_per_second` frames for all together.
+inline constexpr uint32_t kMaxAnnounceVlans = 64;
 inline constexpr uint64_t kMinFlowRecords = 64;
 inline constexpr uint64_t kMaxFlowRecords = uint64_t{1} << 32;
 
@@ -54,6 +58,8 @@ struct PortConfig {
   std::vector<Prefix> ipip_sources = {};  // at most one per family
   std::optional<MacAddress> gateway = {};
   bool announce = true;
+  // VLANs of announcements and membership reports: distinct, 1 to 4094 or kUntagged.
+  std::vector<uint16_t> announce_vlans = {kUntagged};
   SpreadMode spread = SpreadMode::kAuto;
 };
 

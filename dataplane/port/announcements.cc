@@ -17,12 +17,16 @@ uint64_t NowUs() {
 std::vector<Announcer::Port> AnnouncingPorts(std::span<const Port> ports) {
   std::vector<Announcer::Port> out;
   for (const Port& port : ports) {
-    out.push_back({port.view.mac, port.announce && port.has_network,
-                   port.has_network && port.kernel_interface.empty()});
+    out.push_back({.mac = port.view.mac,
+                   .announces = port.announce,
+                   .reports_untagged = port.kernel_interface.empty(),
+                   .vlans = port.has_network ? port.announce_vlans : std::vector<uint16_t>()});
   }
   return out;
 }
 
+// The kernel joins the groups on them whatever the ports' VLANs are: an interface's driver also sets
+// the NIC's multicast filter by its memberships, and tagged frames pass that filter, too.
 std::vector<std::string> KernelInterfaces(std::span<const Port> ports) {
   std::vector<std::string> names;
   for (const Port& port : ports) {

@@ -315,6 +315,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     port.ipip_sources = config.ipip_sources;
     port.gateway = config.gateway;
     port.announce = config.announce;
+    port.announce_vlans = config.announce_vlans;
     BeginStartStep("opening port " + config.name + " (" + config.device.text + ")");
     ASSIGN_OR_RETURN(const uint16_t mtu, MtuOf(config));
     RETURN_IF_ERROR(Attach(config, index, worker_count, mtu, &port));

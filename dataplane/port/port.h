@@ -32,9 +32,10 @@ struct Port {
   std::string device_interface;
   bool has_network = true;  // false: pcap, null, ring
   bool announce = true;
-  uint16_t id = 0;                  // DPDK's
-  std::optional<QueueSet> queues;   // set when the port is open
-  std::optional<TapInterface> tap;  // its name is `interface`
+  std::vector<uint16_t> announce_vlans;  // PortConfig's
+  uint16_t id = 0;                       // DPDK's
+  std::optional<QueueSet> queues;        // set when the port is open
+  std::optional<TapInterface> tap;       // its name is `interface`
   PortView view;
   std::vector<IpAddress> addresses;
   std::vector<Prefix> ipip_sources;

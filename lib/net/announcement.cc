@@ -42,13 +42,26 @@ struct ReportBody {
 };
 static_assert(sizeof(ReportBody) == 28);
 
-void PutEthernet(std::span<const uint8_t, 6> destination, const MacAddress& source, uint16_t type,
-                 uint8_t* out) {
+// Where a frame comes from.
+struct Origin {
+  MacAddress mac;
+  uint16_t vlan;
+};
+
+// Writes the Ethernet header, with a tag if the origin is in a VLAN. Returns its end.
+uint8_t* PutEthernet(std::span<const uint8_t, 6> destination, const Origin& origin, uint16_t type,
+                     uint8_t* out) {
+  const bool tagged = origin.vlan != kUntagged;
   EthernetHeader ethernet{};
   std::ranges::copy(destination, ethernet.destination);
-  std::ranges::copy(source.bytes, ethernet.source);
-  ethernet.ether_type = Be16::FromHost(type);
+  std::ranges::copy(origin.mac.bytes, ethernet.source);
+  ethernet.ether_type = Be16::FromHost(tagged ? kEtherTypeVlan : type);
   std::memcpy(out, &ethernet, sizeof(ethernet));
+  out += sizeof(ethernet);
+  if (!tagged) return out;
+  const VlanTag tag = {Be16::FromHost(origin.vlan), Be16::FromHost(type)};
+  std::memcpy(out, &tag, sizeof(tag));
+  return out + sizeof(tag);
 }
 
 // The MAC of an IPv6 group (RFC 2464, 7).
@@ -61,8 +74,7 @@ std::array<uint8_t, 6> GroupMac(std::span<const uint8_t, 16> group) {
 template <typename Body>
 uint32_t PutIpv6(std::span<const uint8_t, 16> source, std::span<const uint8_t, 16> group,
                  uint8_t hop_limit, std::span<const uint8_t> options, Body body,
-                 const MacAddress& mac, uint8_t* out) {
-  PutEthernet(GroupMac(group), mac, kEtherTypeIpv6, out);
+                 const Origin& origin, uint8_t* out) {
   Ipv6Header ip{};
   ip.version_class_flow = Be32::FromHost(uint32_t{6} << 28);
   ip.payload_length = Be16::FromHost(static_cast<uint16_t>(options.size() + sizeof(body)));
@@ -74,7 +86,7 @@ uint32_t PutIpv6(std::span<const uint8_t, 16> source, std::span<const uint8_t, 1
                                           kIpProtoIcmpv6, sizeof(body));
   const uint16_t sum = ChecksumFold(ChecksumPartial(&body, sizeof(body), pseudo));
   std::memcpy(body.icmp.checksum.bytes, &sum, sizeof(sum));
-  uint8_t* at = out + sizeof(EthernetHeader);
+  uint8_t* at = PutEthernet(GroupMac(group), origin, kEtherTypeIpv6, out);
   std::memcpy(at, &ip, sizeof(ip));
   at = std::ranges::copy(options, at + sizeof(ip)).out;
   std::memcpy(at, &body, sizeof(body));
@@ -88,19 +100,19 @@ std::array<uint8_t, 16> LinkLocalOf(const MacAddress& mac) {
           m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]};
 }
 
-uint32_t MakeGratuitousArp(const IpAddress& address, const MacAddress& mac, uint8_t* out) {
-  PutEthernet(kBroadcastMac, mac, kEtherTypeArp, out);
+uint32_t MakeGratuitousArp(const IpAddress& address, const Origin& origin, uint8_t* out) {
   ArpPacket arp{};
   arp.hardware_type = Be16::FromHost(1);
   arp.protocol_type = Be16::FromHost(kEtherTypeIpv4);
   arp.hardware_length = 6;
   arp.protocol_length = 4;
   arp.operation = Be16::FromHost(kArpRequest);
-  std::ranges::copy(mac.bytes, arp.sender_mac);
+  std::ranges::copy(origin.mac.bytes, arp.sender_mac);
   std::memcpy(&arp.sender_ip, address.wire().data(), 4);
   std::memcpy(&arp.target_ip, address.wire().data(), 4);
-  std::memcpy(out + sizeof(EthernetHeader), &arp, sizeof(arp));
-  return sizeof(EthernetHeader) + sizeof(arp);
+  uint8_t* at = PutEthernet(kBroadcastMac, origin, kEtherTypeArp, out);
+  std::memcpy(at, &arp, sizeof(arp));
+  return static_cast<uint32_t>(at + sizeof(arp) - out);
 }
 
 }  // namespace
@@ -112,8 +124,9 @@ IpAddress SolicitedNodeGroup(const IpAddress& address) {
   return IpAddress::FromV6(group);
 }
 
-uint32_t MakeAnnouncement(const IpAddress& address, const MacAddress& mac, uint8_t* out) {
-  if (address.is_v4()) return MakeGratuitousArp(address, mac, out);
+uint32_t MakeAnnouncement(const IpAddress& address, const MacAddress& mac, uint16_t vlan,
+                          uint8_t* out) {
+  if (address.is_v4()) return MakeGratuitousArp(address, {mac, vlan}, out);
   AdvertisementBody body{};
   body.icmp.type = kIcmpv6NeighbourAdvertisement;
   body.icmp.rest = Be32::FromHost(kFlagOverride);
@@ -121,16 +134,17 @@ uint32_t MakeAnnouncement(const IpAddress& address, const MacAddress& mac, uint8
   body.option_type = kOptionTargetLinkLayer;
   body.option_units = 1;
   std::ranges::copy(mac.bytes, body.option_mac);
-  return PutIpv6(address.bytes(), kAllNodes, 255, {}, body, mac, out);
+  return PutIpv6(address.bytes(), kAllNodes, 255, {}, body, {mac, vlan}, out);
 }
 
-uint32_t MakeMembershipReport(const IpAddress& address, const MacAddress& mac, uint8_t* out) {
+uint32_t MakeMembershipReport(const IpAddress& address, const MacAddress& mac, uint16_t vlan,
+                              uint8_t* out) {
   ReportBody body{};
   body.icmp.type = kMembershipReport2;
   body.icmp.rest = Be32::FromHost(1);
   body.record_type = kChangeToExclude;
   std::ranges::copy(SolicitedNodeGroup(address).bytes(), body.group);
-  return PutIpv6(LinkLocalOf(mac), kAllMldRouters, 1, kRouterAlert, body, mac, out);
+  return PutIpv6(LinkLocalOf(mac), kAllMldRouters, 1, kRouterAlert, body, {mac, vlan}, out);
 }
 
 }  // namespace fairlead

@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from tests.e2e.conftest import configure, ping
+from tests.e2e.conftest import configure, ping, web_targets
+from tests.e2e.test_vlan_bond import make_trunk
 from tests.lab import wait_until
 from tests.lab.process import run
 
@@ -95,6 +96,28 @@ def test_a_port_with_announce_false_sends_no_announcements(bare_lab):
     time.sleep(3)
     assert listener.heard() == [0, 0]
     assert ping(lab.client, lab.vip6)
+
+
+@pytest.mark.quick
+def test_a_port_announces_frontends_and_reports_memberships_in_its_vlans(bare_lab):
+    """The switch's port to the balancer carries VLAN 20 only. The switch, which snoops MLD, has no other report."""
+    lab = bare_lab
+    make_trunk(lab, "push_vlan", "pop_vlan")
+    lab.start_dataplane(port={"announce_vlans": [20]})
+    lab.start_control()
+    _set_neighbour_entries(lab)
+    listener = _Listener(lab)
+    backends = [{"address": backend.address4, "mac": backend.mac} for backend in lab.backends]
+    lab.control.post("/v1/services", {"name": "web", "frontends": [f"{lab.vip4}:80/tcp", f"[{lab.vip6}]:80/tcp"],
+                                      "backends": backends, "health_check": {"type": "none"}})
+    _await_learned(lab, "by announcements in VLAN 20")
+    wait_until(lambda: listener.heard() == [3, 3], 30,
+               lambda: f"each frontend must be announced 3 times: {listener.heard()}")
+    assert "ff02::1:ff00:10" in _groups(lab)
+    lab.client.namespace.ip("neigh flush all")
+    assert ping(lab.client, lab.vip6)
+    figures = lab.start_load(targets=web_targets(lab), count=100).wait()
+    assert figures["failed"] == 0, figures["details"]
 
 
 def _groups(lab):

@@ -13,13 +13,16 @@ needs_host_root = pytest.mark.skipif(bool(os.environ.get("FAIRLEAD_LAB_UNSHARED"
                                      reason="AF_XDP needs root in the host's own user namespace")
 
 
-def make_trunk(lab):
-    """Puts the clients into one VLAN, the backends into another, and the balancer's port into both (trunk.bpf.c)."""
+def make_trunk(lab, to_balancer="to_balancer", from_balancer="from_balancer"):
+    """Puts the clients into one VLAN, the backends into another, and the balancer's port into both (trunk.bpf.c).
+
+    The arguments are the sections of trunk.bpf.c.
+    """
     program = lab.program("tests/lab/trunk.bpf.o")
     lab.switch.run("tc", "qdisc", "add", "dev", "balancer", "clsact")
-    for hook, section in (("egress", "tc/to_balancer"), ("ingress", "tc/from_balancer")):
+    for hook, section in (("egress", to_balancer), ("ingress", from_balancer)):
         lab.switch.run("tc", "filter", "add", "dev", "balancer", hook, "bpf", "direct-action", "obj", program,
-                       "sec", section)
+                       "sec", f"tc/{section}")
     # XDP does not see a VLAN tag that is in the packet's metadata (docs/operations.md, "VLANs").
     lab.switch.run("ethtool", "-K", "balancer", "txvlan", "off")
 

@@ -119,7 +119,7 @@ class GuestLab(Lab):
     def port(self, device):
         """The settings of the port `wan`."""
         return {"name": "wan", "device": device, "kernel": "tap:wan0", "addresses": ["10.0.0.2", "2001:db8:a::2"],
-                "gateway": self.clients[1].mac}
+                "gateway": self.clients[1].mac, "announce_vlans": ["untagged", 20]}  # 20: trunk.bpf.c
 
     def start_dataplane(self, workers=1, mtu=1500, ports=None, kernel=True, extra=""):
         """Starts the dataplane with the port `wan` on the first NIC. Its addresses come by configure_network().

@@ -16,6 +16,12 @@ std::string Port(const std::string& settings) {
          "}\n";
 }
 
+std::string ManyVlans() {
+  std::string text = "untagged";
+  for (int i = 1; i <= 64; ++i) text += ", " + std::to_string(i);
+  return text;
+}
+
 std::string ManyAddresses() {
   std::string text = "192.0.2.1";
   for (int i = 1; i <= 192; ++i) text += ", 198.18.0." + std::to_string(i);
@@ -25,7 +31,8 @@ std::string ManyAddresses() {
 TEST(ParseConfig, ReadsThePortSettingsThatTheModesNeed) {
   const Result<DataplaneConfig> config = ParseConfig(
       Port("addresses: [192.0.2.1, 2001:db8:f::1], mtu: 1400, gateway: 02:00:00:00:00:fe, "
-           "ipip_source: [192.0.2.128/25, 2001:db8:f:1::/64], announce: false, spread: off") +
+           "ipip_source: [192.0.2.128/25, 2001:db8:f:1::/64], announce: false, "
+           "announce_vlans: [20, untagged, 4094], spread: off") +
           "limits: {replies_per_second: 7, icmp_errors_per_second: 0, announcements_per_second: "
           "9}\n",
       "test");
@@ -41,6 +48,7 @@ TEST(ParseConfig, ReadsThePortSettingsThatTheModesNeed) {
   EXPECT_EQ(config->icmp_errors_per_second, 0U);
   EXPECT_EQ(config->announcements_per_second, 9U);
   EXPECT_FALSE(port.announce);
+  EXPECT_EQ(port.announce_vlans, (std::vector<uint16_t>{20, kUntagged, 4094}));
   EXPECT_EQ(port.spread, SpreadMode::kOff);
 }
 
@@ -51,6 +59,14 @@ TEST(ParseConfig, AcceptsOneIpipSourceWithoutAList) {
   EXPECT_FALSE(config->ports.at(0).gateway.has_value());
   EXPECT_EQ(config->icmp_errors_per_second, 1000U);
   EXPECT_EQ(config->ports.at(0).spread, SpreadMode::kAuto);
+}
+
+TEST(ParseConfig, AcceptsOneVlanWithoutAList) {
+  const auto vlans = [](const char* settings) {
+    return ParseConfig(Port(settings), "test").value().ports.at(0).announce_vlans;
+  };
+  EXPECT_EQ(vlans(""), std::vector<uint16_t>{kUntagged});
+  EXPECT_EQ(vlans("announce_vlans: 20"), std::vector<uint16_t>{20});
 }
 
 TEST(ParseConfig, RejectsInvalidPortSettings) {
@@ -70,6 +86,18 @@ TEST(ParseConfig, RejectsInvalidPortSettings) {
        "port wan: gateway: 01:00:00:00:00:fe cannot be a station's"},
       {"gateway: 192.0.2.254", "ports[0].gateway: MAC"},
       {"announce: no", "ports[0].announce: 'no' is neither true nor false"},
+      {"announce_vlans: [20, 4095]",
+       "ports[0].announce_vlans[1]: '4095' is no VLAN; write untagged, or 1 to 4094"},
+      {"announce_vlans: 0", "ports[0].announce_vlans: '0' is no VLAN"},
+      {"announce_vlans: [[20]]", "ports[0].announce_vlans[0]: must be a non-empty string"},
+      {"announce_vlans: {id: 20}", "ports[0].announce_vlans: must be a list"},
+      {"announce_vlans: [20, untagged, 20]",
+       "ports[0].announce_vlans[2]: 20 is there twice; remove one"},
+      {"announce_vlans: [020, 20]", "ports[0].announce_vlans[1]: 20 is there twice; remove one"},
+      {"announce_vlans: []",
+       "ports[0].announce_vlans: is empty; name VLANs, or write announce: false instead"},
+      {"announce_vlans: [" + ManyVlans() + "]",
+       "ports[0].announce_vlans: has 65 VLANs; at most 64 are possible"},
       {"spread: rss",
        "ports[0].spread: 'rss' is no way to spread packets; write auto, hardware, software or off"},
       {"addresses: [" + ManyAddresses() + "]",

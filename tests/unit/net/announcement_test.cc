@@ -14,9 +14,10 @@ const MacAddress kMac = {{2, 0, 0, 0x11, 0x22, 0x33}};
 const Bytes kMacBytes = {2, 0, 0, 0x11, 0x22, 0x33};
 const Bytes kFrontend6 = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 0xcd, 0xef, 0x10};
 
-Bytes Made(uint32_t (*make)(const IpAddress&, const MacAddress&, uint8_t*), const char* address) {
+Bytes Made(uint32_t (*make)(const IpAddress&, const MacAddress&, uint16_t, uint8_t*),
+           const char* address, uint16_t vlan = kUntagged) {
   Bytes frame(kMaxAnnouncementFrame);
-  frame.resize(make(IpAddress::Parse(address).value(), kMac, frame.data()));
+  frame.resize(make(IpAddress::Parse(address).value(), kMac, vlan, frame.data()));
   return frame;
 }
 
@@ -63,6 +64,21 @@ TEST(Announcement, MembershipReportNamesTheSolicitedNodeGroup) {
   ExpectRightSum(frame, 62);
   EXPECT_EQ(SolicitedNodeGroup(IpAddress::Parse("2001:db8::abcd:ef10").value()).ToString(),
             "ff02::1:ffcd:ef10");
+}
+
+TEST(Announcement, InAVlanHasItsTagAfterTheMacs) {
+  const struct {
+    uint32_t (*make)(const IpAddress&, const MacAddress&, uint16_t, uint8_t*);
+    const char* address;
+  } rows[] = {{MakeAnnouncement, "203.0.113.10"},
+              {MakeAnnouncement, "2001:db8::abcd:ef10"},
+              {MakeMembershipReport, "2001:db8::abcd:ef10"}};
+  for (const auto& row : rows) {
+    const Bytes untagged = Made(row.make, row.address);
+    EXPECT_EQ(Made(row.make, row.address, 0xabc),
+              (slow::Slice(untagged, 0, 12) + Bytes{0x81, 0, 0x0a, 0xbc} +
+               slow::Slice(untagged, 12, untagged.size() - 12)));
+  }
 }
 
 }  // namespace
