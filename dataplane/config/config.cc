@@ -167,7 +167,8 @@ Status CheckKernelPath(const PortConfig& port, Claims* claims) {
   const auto [first, added] = claims->try_emplace("interface " + port.kernel_tap, port.name);
   if (!added) {
     return InvalidArgument("port " + port.name + ": kernel: interface " + port.kernel_tap +
-                           " is already in use by port " + first->second);
+                           " is already in use by port " + first->second +
+                           "; name another interface");
   }
   return {};
 }
@@ -244,6 +245,27 @@ Result<std::string> ParseKernelPath(std::string_view text) {
 
 namespace {
 
+// Two ports with one MAC would be one station to a switch. A MAC that a port only accepts may be
+// that of several.
+Status CheckMacs(const PortConfig& port, std::map<MacAddress, std::string>* own_macs) {
+  const auto refuse = [&](const std::string& what) {
+    return InvalidArgument("port " + port.name + ": mac: " + what);
+  };
+  if (port.macs.size() > kMaxPortMacs) {
+    return refuse("has " + std::to_string(port.macs.size()) + " addresses; at most " +
+                  std::to_string(kMaxPortMacs) + " are possible");
+  }
+  for (const MacAddress& mac : port.macs) {
+    if (!mac.is_group() && !mac.is_zero()) continue;
+    return refuse(mac.ToString() + " cannot be a station's MAC address");
+  }
+  if (port.macs.empty()) return {};
+  const auto [first, added] = own_macs->try_emplace(port.macs.front(), port.name);
+  if (added) return {};
+  return refuse(port.macs.front().ToString() + " is already that of port " + first->second +
+                "; give each port its own, or remove mac to use the device's");
+}
+
 Status CheckPortAddresses(const PortConfig& port) {
   const auto refuse = [&](const std::string& what) {
     return InvalidArgument("port " + port.name + ": " + what);
@@ -288,6 +310,7 @@ Status CheckConfig(const DataplaneConfig& config) {
                            "; remove workers: one worker runs on each core");
   }
   std::set<std::string> names;
+  std::map<MacAddress, std::string> own_macs;
   Claims claims;
   size_t addresses = 0;
   for (const PortConfig& port : config.ports) {
@@ -298,25 +321,19 @@ Status CheckConfig(const DataplaneConfig& config) {
                              std::to_string(kMaxOwnAddresses));
     }
     if (!names.insert(port.name).second) {
-      return InvalidArgument("two ports are named '" + port.name + "'");
+      return InvalidArgument("two ports are named '" + port.name +
+                             "'; give each a name of its own");
     }
     RETURN_IF_ERROR(CheckKernelPath(port, &claims));
     const std::string claim = port.device.claim();
     const auto first = claim.empty() ? claims.end() : claims.find(claim);
     if (first != claims.end()) {
-      return InvalidArgument("port " + port.name + ": device " + port.device.text +
-                             " is already in use by port " + first->second);
+      return InvalidArgument("port " + port.name + ": device: " + port.device.text +
+                             " is already in use by port " + first->second +
+                             "; give each port a device of its own");
     }
     if (!claim.empty()) claims.emplace(claim, port.name);
-    if (port.macs.size() > kMaxPortMacs) {
-      return InvalidArgument("port " + port.name + ": more than " + std::to_string(kMaxPortMacs) +
-                             " MAC addresses");
-    }
-    for (const MacAddress& mac : port.macs) {
-      if (!mac.is_group() && !mac.is_zero()) continue;
-      return InvalidArgument("port " + port.name + ": " + mac.ToString() +
-                             " cannot be a station's MAC address");
-    }
+    RETURN_IF_ERROR(CheckMacs(port, &own_macs));
     RETURN_IF_ERROR(CheckPortAddresses(port));
   }
   return {};

@@ -84,8 +84,9 @@ Result<IdleMode> ParseIdleMode(std::string_view text);
 // "tap:wan0" -> "wan0".
 Result<std::string> ParseKernelPath(std::string_view text);
 
-// Checks rules that involve several fields, from the file or the command line: port names and
-// devices are distinct, `workers` and `cores` agree.
+// Checks rules that involve several fields, from the file or the command line: port names, devices
+// and MACs are distinct, `workers` and `cores` agree. Several ports may have one IP address, as that
+// of the host's loopback interface.
 Status CheckConfig(const DataplaneConfig& config);
 
 }  // namespace fairlead

@@ -228,6 +228,21 @@ Status Start(const PortConfig& config, uint16_t mtu, const QueueUse& use, rte_me
   return {};
 }
 
+// Devices may report one MAC, as the members of a bond or virtual functions. That is right only if
+// their networks are apart, which cannot be known here.
+void WarnOfEqualMacs(std::span<const Port> ports) {
+  for (size_t i = 0; i < ports.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (!ports[i].has_network || !ports[j].has_network) continue;
+      if (ports[i].view.mac != ports[j].view.mac) continue;
+      spdlog::warn(
+          "ports {} and {} both have MAC address {}: in one network, a switch takes them for one "
+          "station; set mac of one of them in dataplane.yaml",
+          ports[j].name, ports[i].name, ports[i].view.mac.ToString());
+    }
+  }
+}
+
 // A configuration for each device that EAL found.
 std::vector<PortConfig> FoundPorts() {
   std::vector<PortConfig> configs;
@@ -332,6 +347,7 @@ Result<PortSet> PortSet::Open(const std::vector<PortConfig>& configs, uint32_t w
     opened.tap.emplace(*std::move(tap));
     opened.interface = opened.kernel_interface = config.kernel_tap;
   }
+  WarnOfEqualMacs(set.ports_);
   IgnoreOutgoingOnPacketSockets();
   return set;
 }

@@ -48,6 +48,14 @@ def lab(bare_lab):
     return lab
 
 
+@pytest.mark.quick
+def test_a_warning_names_ports_whose_devices_have_one_mac(bare_lab):
+    balancer = bare_lab.balancer
+    balancer.namespace.ip(f"link add eth1 address {balancer.mac} type veth peer name eth2", "link set eth1 up")
+    dataplane = bare_lab.start_dataplane(extra=["--port", "lan=af_packet:eth1"])
+    assert f"ports wan and lan both have MAC address {balancer.mac}: in one network, a switch takes them for one "         "station; set mac of one of them in dataplane.yaml" in dataplane.errors()
+
+
 def _row(lab):
     return lab.backends_of("web")[_FAR]
 

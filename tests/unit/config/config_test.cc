@@ -104,6 +104,8 @@ TEST(ParseConfig, RejectsInvalidPortSettings) {
        "port wan: addresses: all ports together have more than 192"},
       {"addresses: [192.0.2.1, 2001:db8::1, 192.0.2.1]",
        "port wan: addresses: 192.0.2.1 is there twice; remove one"},
+      {"mac: '01:00:00:00:00:01'",
+       "port wan: mac: 01:00:00:00:00:01 cannot be a station's MAC address"},
       {"gateways: []", "ports[0].gateways: unknown key"},
   };
   for (const auto& row : rows) {
@@ -115,21 +117,29 @@ TEST(ParseConfig, RejectsInvalidPortSettings) {
               HasSubstr("limits.icmp_errors_per_second: '-1' is not a number from 0 to 1000000"));
 }
 
-TEST(ParseConfig, RejectsPortsThatWouldShareADevice) {
+TEST(ParseConfig, RejectsPortsThatWouldShareADeviceOrAMac) {
   const struct {
     const char* first;
     const char* second;
     const char* message;
   } rows[] = {
-      {"'0000:3b:00.0'", "'3B:00.0'", "port lan: device 3B:00.0 is already in use by port wan"},
+      {"'0000:3b:00.0'", "'3B:00.0'",
+       "port lan: device: 3B:00.0 is already in use by port wan; give each port a device of its "
+       "own"},
+      {"'0000:3b:00.0'", "'vdev:0000:3b:00.0'",
+       "port lan: device: vdev:0000:3b:00.0 is already in use by port wan"},
       {"af_packet:eth1", "af_xdp:eth1",
-       "port lan: device af_xdp:eth1 is already in use by port wan"},
+       "port lan: device: af_xdp:eth1 is already in use by port wan"},
       {"'3b:00.0', kernel: 'tap:wan0'", "'3b:00.1', kernel: 'tap:wan0'",
-       "port lan: kernel: interface wan0 is already in use by port wan"},
+       "port lan: kernel: interface wan0 is already in use by port wan; name another interface"},
       {"'3b:00.0', kernel: 'tap:eth1'", "af_packet:eth1",
-       "port lan: device af_packet:eth1 is already in use by port wan"},
+       "port lan: device: af_packet:eth1 is already in use by port wan"},
       {"memif:/a", "'memif:/a,id=0'",
-       "port lan: device memif:/a,id=0 is already in use by port wan"},
+       "port lan: device: memif:/a,id=0 is already in use by port wan"},
+      {"'null', mac: '02:00:00:00:00:01'",
+       "'null', mac: ['02:00:00:00:00:01', '02:00:00:00:00:02']",
+       "port lan: mac: 02:00:00:00:00:01 is already that of port wan; give each port its own, or "
+       "remove mac to use the device's"},
   };
   for (const auto& row : rows) {
     const std::string text = "ports:\n  - {name: wan, device: " + std::string(row.first) +
@@ -140,12 +150,17 @@ TEST(ParseConfig, RejectsPortsThatWouldShareADevice) {
   }
 }
 
-// The address of the host's loopback interface may be the source on every uplink.
-TEST(ParseConfig, AcceptsAnAddressOnSeveralPorts) {
-  EXPECT_TRUE(ParseConfig("ports:\n  - {name: a, device: 'null', addresses: [192.0.2.1]}\n"
-                          "  - {name: b, device: 'null', addresses: [192.0.2.1]}\n",
-                          "test")
-                  .ok());
+// The address of the host's loopback interface may be the source on every uplink. Several ports may
+// accept one MAC, as that of a router that they stand for.
+TEST(ParseConfig, AcceptsAnAddressAndAnAcceptedMacOnSeveralPorts) {
+  for (const auto& [first, second] :
+       {std::pair("addresses: [192.0.2.1]", "addresses: [192.0.2.1]"),
+        std::pair("mac: ['02:00:00:00:00:01', '02:00:00:00:00:ff']",
+                  "mac: ['02:00:00:00:00:02', '02:00:00:00:00:ff']")}) {
+    const std::string text = "ports:\n  - {name: a, device: 'null', " + std::string(first) +
+                             "}\n  - {name: b, device: 'null', " + second + "}\n";
+    EXPECT_TRUE(ParseConfig(text, "test").ok()) << text;
+  }
 }
 
 TEST(ParseConfig, NamesFileLineKeyValueAndRemedy) {
