@@ -36,8 +36,8 @@ def longest_gap(times, first, last):
     return max(late - early for early, late in zip(inside, inside[1:], strict=False))
 
 
-@pytest.mark.slow("boots a machine, installs the packages twice, and restarts both units under load")
-def test_connections_survive_an_upgrade_and_restarts_of_both_units(lab, machine, source, debs, tmp_path):
+@pytest.mark.slow("boots a machine, installs the packages three times, and restarts both units under load")
+def test_connections_survive_an_upgrade_restarts_of_both_units_and_a_downgrade(lab, machine, source, debs, tmp_path):
     follow(machine, "first request")
     wait_answered(lab, machine)
     machine.run(f"fairctl backend add web {lab.backends[1].address4}")
@@ -75,6 +75,12 @@ def test_connections_survive_an_upgrade_and_restarts_of_both_units(lab, machine,
     wait_in_force(machine)
     load.wait_answered(2 * _CONNECTIONS)
     assert "flow table: taken over from" in machine.journal("fairlead-dataplane")
+
+    old = debs[0].name.split("_")[1]
+    follow(machine, "downgrade", replace=("0.2.0", old))
+    assert machine.run("dpkg-query -W -f '${Version}' fairlead-dataplane fairlead-controlplane").stdout == 2 * old
+    wait_in_force(machine)
+    load.wait_answered(2 * _CONNECTIONS)
 
     figures = load.stop(timeout_s=100)
     probes.stop()
