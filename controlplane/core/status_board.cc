@@ -87,6 +87,7 @@ void StatusBoard::Remove(const BackendIntent& backend) {
   incomplete_count_ -= IsIncomplete(entry->second) ? 1 : 0;
   running_drains_ -= DrainRuns(entry->second) ? 1 : 0;
   backends_.erase(entry);
+  SetBehindGateway(backend.id, false);
   Changed(backend.id, Facet::kRemoved);
 }
 
@@ -169,20 +170,40 @@ void StatusBoard::SetDataplane(const DataplaneStatus& dataplane) {
   if (on_change_) on_change_();
 }
 
-std::vector<uint32_t> StatusBoard::SetLeftOut(const LeftOutBackends& left_out) {
-  std::vector<uint32_t> changed;
-  const auto set = [&](uint32_t id, LeftOut reason) {
-    BackendStatus* backend = Get(id);
-    if (backend == nullptr || backend->left_out == reason) return;
-    backend->left_out = reason;
-    changed.push_back(id);
-    Changed(id, Facet::kLeftOut);
-  };
-  for (const auto& [id, reason] : left_out_) {
-    if (!left_out.contains(id)) set(id, LeftOut::kNo);
+bool StatusBoard::UpdateLeftOut(uint32_t backend_id) {
+  const auto reported = left_out_by_dataplane_.find(backend_id);
+  LeftOut reason = reported == left_out_by_dataplane_.end() ? LeftOut::kNo : reported->second;
+  if (behind_gateway_.contains(backend_id)) reason = LeftOut::k_behind_gateway;
+  if (reason == LeftOut::kNo) {
+    left_out_.erase(backend_id);
+  } else {
+    left_out_[backend_id] = reason;
   }
-  for (const auto& [id, reason] : left_out) set(id, reason);
-  left_out_ = left_out;
+  BackendStatus* backend = Get(backend_id);
+  if (backend == nullptr || backend->left_out == reason) return false;
+  backend->left_out = reason;
+  Changed(backend_id, Facet::kLeftOut);
+  return true;
+}
+
+void StatusBoard::SetBehindGateway(uint32_t backend_id, bool behind_gateway) {
+  if (behind_gateway && Get(backend_id) != nullptr) {
+    behind_gateway_.insert(backend_id);
+  } else if (behind_gateway_.erase(backend_id) == 0) {
+    return;
+  }
+  UpdateLeftOut(backend_id);
+}
+
+std::vector<uint32_t> StatusBoard::SetLeftOut(const LeftOutBackends& left_out) {
+  const LeftOutBackends before = std::exchange(left_out_by_dataplane_, left_out);
+  std::vector<uint32_t> changed;
+  for (const auto& [id, reason] : before) {
+    if (!left_out.contains(id) && UpdateLeftOut(id)) changed.push_back(id);
+  }
+  for (const auto& [id, reason] : left_out) {
+    if (UpdateLeftOut(id)) changed.push_back(id);
+  }
   return changed;
 }
 

@@ -91,7 +91,7 @@ struct BackendStatus {
   LastProbe probe;
   std::optional<SnapshotNextHop> next_hop;  // as resolved, or the specification's static one
   DrainProgress drain;
-  LeftOut left_out = LeftOut::kNo;  // as the dataplane last reported
+  LeftOut left_out = LeftOut::kNo;  // as the dataplane last reported, or k_behind_gateway
 };
 
 enum class FrontendLeftOutReason : uint8_t {
@@ -199,13 +199,19 @@ class StatusBoard {
     return client_next_hops_[Index(family)].next_hop;
   }
 
+  // Writer: NextHopController. Whether the backend's mode needs it on-link, but its route leads
+  // through a gateway. Such a backend is left out, whatever the dataplane reports.
+  void SetBehindGateway(uint32_t backend_id, bool behind_gateway);
+
   // Writer: Drains.
   void SetDrain(uint32_t backend_id, const DrainProgress& progress);
   size_t running_drains() const { return running_drains_; }
 
-  // Writer: Publisher. The backends that the dataplane leaves out, by id, with the reason. All
-  // others are in use. Returns the backends for which this changed.
+  // Writer: Publisher. The backends that the dataplane leaves out, by id, with the reason. Returns
+  // the backends for which this changed.
   std::vector<uint32_t> SetLeftOut(const LeftOutBackends& left_out);
+  bool dataplane_leaves_out() const { return !left_out_by_dataplane_.empty(); }
+  // These, and those behind a gateway. All others are in use.
   const LeftOutBackends& left_out() const { return left_out_; }
 
   // Writer: Publisher.
@@ -259,6 +265,8 @@ class StatusBoard {
   void Add(const ServiceIntent& service, const BackendIntent& backend);
   void Remove(const BackendIntent& backend);
   void Changed(uint32_t backend_id, Facet facet);
+  // False: nothing changed.
+  bool UpdateLeftOut(uint32_t backend_id);
   // Runs edit(backend), and keeps the counts of incomplete and draining backends right.
   template <typename Edit>
   void Update(BackendStatus* backend, Edit edit);
@@ -269,7 +277,9 @@ class StatusBoard {
   std::unordered_map<uint32_t, BackendStatus> backends_;
   std::unordered_map<uint32_t, StoredStatus> stored_;
   ClientNextHop client_next_hops_[2];
-  LeftOutBackends left_out_;
+  LeftOutBackends left_out_by_dataplane_;
+  std::set<uint32_t> behind_gateway_;  // ids
+  LeftOutBackends left_out_;           // of both
   OwnAddresses own_addresses_;
   std::set<LeftOutFrontend> left_out_frontends_;
   DataplaneStatus dataplane_;

@@ -204,6 +204,12 @@ std::string NotCheckedText(const LastProbe& probe) {
   return probe.not_made == nullptr ? "" : "; not checked now: " + *probe.not_made;
 }
 
+// What follows "left out". A backend behind a gateway has no next hop; BackendView() says why.
+std::string LeftOutSuffix(const BackendStatus& status) {
+  if (status.left_out == LeftOut::k_behind_gateway) return "";
+  return ": " + LeftOutSentence(status);
+}
+
 Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendIntent& backend,
                 const BackendStatus& status) {
   const Health& health = status.health;
@@ -225,7 +231,7 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
               health.since_ms};
     case Condition::kUnused:
       if (status.left_out != LeftOut::kNo) {
-        return {"left out: " + LeftOutSentence(status), health.since_ms};
+        return {"left out" + LeftOutSuffix(status), health.since_ms};
       }
       return {"weight 0: takes no new flows", health.since_ms};
     case Condition::kHealthy:
@@ -252,9 +258,9 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
   }
   json["left_out"] = nullptr;
   if (status.left_out != LeftOut::kNo) {
-    const std::string text = LeftOutSentence(status);
-    if (condition != Condition::kUnused) reason.text += "; left out: " + text;
-    json["left_out"] = {{"code", LeftOutName(status.left_out)}, {"message", text}};
+    if (condition != Condition::kUnused) reason.text += "; left out" + LeftOutSuffix(status);
+    json["left_out"] = {{"code", LeftOutName(status.left_out)},
+                        {"message", LeftOutSentence(status)}};
   }
   json["reason"] = std::move(reason.text);
   json["since"] = FormatRfc3339(reason.since_ms);

@@ -342,7 +342,7 @@ asio::awaitable<void> Publisher::PublishOnce() {
     Log(LogLevel::kDebug, "published",
         {{"generation", generation}, {"bytes", message.image_bytes}, {"apply_us", applied_us_}});
     // Requests that wait for this generation show left-out backends, so read these first.
-    if (published->left_out != 0 || !parts_.board->left_out().empty()) co_await AskStats();
+    if (published->left_out != 0 || parts_.board->dataplane_leaves_out()) co_await AskStats();
     if (!link_.connected()) co_return;
     SetInForce(generation, revision);
     co_return;

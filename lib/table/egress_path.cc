@@ -131,6 +131,7 @@ std::string DescribeLeftOut(LeftOut reason, const EgressPath& departure) {
             "port's addresses in dataplane.yaml";
       break;
     case LeftOut::kNo:
+    case LeftOut::k_behind_gateway:
     case LeftOut::k_unknown:
     case LeftOut::kCount:
       break;

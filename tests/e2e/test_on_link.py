@@ -65,8 +65,8 @@ def _await_next_hop(lab, mac):
                lambda: f"the next hop is not {mac}: {_row(lab)}")
 
 
-def _dropped(lab):
-    return lab.telemetry("/fairlead/stats")["drop_no_next_hop"]
+def _dropped(lab, reason="no_next_hop"):
+    return lab.telemetry("/fairlead/stats")[f"drop_{reason}"]
 
 
 @pytest.mark.quick
@@ -86,14 +86,50 @@ def test_no_frame_for_a_dsr_backend_goes_to_a_gateway_and_it_recovers(lab):
         _row(lab)["reason"], _row(lab)
     assert "through gateway" in lab.fairctl("backend", "list", "web").stdout
     assert "backend_not_on_link" in lab.fairleadd.errors()
-    before = _dropped(lab)
+    # The only backend is left out: new flows have no backend.
+    wait_until(lambda: _row(lab)["state"] == "unused" and lab.in_force(), 30, lambda: f"it is in use: {_row(lab)}")
+    before = _dropped(lab, "no_backend")
     lab.client.namespace.run("curl", "-sS", "-m", 2, f"http://{lab.vip4}/", check=False)
-    wait_until(lambda: _dropped(lab) > before, 30, "packets to the backend are not dropped as no_next_hop")
+    wait_until(lambda: _dropped(lab, "no_backend") > before, 30, "packets are not dropped as no_backend")
     assert lab.gateway.packets_to_frontends() == 0
 
     lab.balancer.namespace.ip("link set eth1 up")
     _await_next_hop(lab, _FAR_MAC)
     assert lab.start_load(targets=targets, count=50).wait()["failed"] == 0
+    assert lab.gateway.packets_to_frontends() == 0
+
+
+@pytest.mark.quick
+def test_new_flows_avoid_a_dsr_backend_behind_a_gateway_and_old_ones_stay(lab):
+    near = lab.backends[1].address4
+    lab.control.post("/v1/services", {"name": "web", "frontends": [f"{lab.vip4}:80/tcp"], "backends": [_FAR, near],
+                                      "health_check": {"type": "none"}, "tracking": "all"})
+    _await_next_hop(lab, _FAR_MAC)
+    lab.wait_healthy("web", 2)
+    targets = web_targets(lab)[:1]
+    # Connections of 2 s between requests: they see the gap as a delay.
+    kept = lab.start_load(targets=targets, keep=40, interval_ms=200, timeout_ms=60000).wait_steady()
+
+    lab.balancer.namespace.ip("link set eth1 down")
+    wait_until(lambda: (_row(lab)["left_out"] or {}).get("code") == "behind_gateway" and lab.in_force(), 30,
+               lambda: f"the backend is not left out: {_row(lab)}")
+    assert _row(lab)["state"] == "unused", _row(lab)
+    assert _row(lab)["reason"].startswith("left out; its packets are dropped: "), _row(lab)
+    assert f"{_FAR} is reached through gateway" in _row(lab)["reason"], _row(lab)
+    status = lab.control.get("/v1/status")
+    assert [row["code"] for row in status["left_out"]] == ["behind_gateway"], status["left_out"]
+    figures = lab.start_load(targets=targets, count=200).wait()
+    assert figures["failed"] == 0, figures["details"]
+    assert len(figures["tcp_new"]["flows_by_backend"]) == 1, figures
+    before = _dropped(lab)
+    wait_until(lambda: _dropped(lab) > before, 30, "packets of the backend's flows are not dropped as no_next_hop")
+
+    lab.balancer.namespace.ip("link set eth1 up")
+    _await_next_hop(lab, _FAR_MAC)
+    wait_until(lambda: _row(lab)["left_out"] is None and lab.in_force(), 30, lambda: f"it is left out: {_row(lab)}")
+    figures = kept.stop()
+    assert figures["failed"] == 0, figures["details"]
+    assert len(lab.start_load(targets=targets, count=200).wait()["tcp_new"]["flows_by_backend"]) == 2
     assert lab.gateway.packets_to_frontends() == 0
 
 

@@ -70,6 +70,7 @@ void NextHopController::FollowFrontends(const IntentDifference& difference) {
 }
 
 void NextHopController::Forget(const BackendIntent& backend) {
+  board_->SetBehindGateway(backend.id, false);
   const auto entry = backends_.find(backend.spec.endpoint.address);
   if (entry == backends_.end()) return;
   entry->second.erase(backend.id);
@@ -81,6 +82,7 @@ void NextHopController::Forget(const BackendIntent& backend) {
 void NextHopController::SetNextHop(const IpAddress& address, uint32_t id, Followed* backend) {
   board_->SetNextHop(id, next_hops_->FindFor(*backend->mode, address));
   const bool behind_gateway = next_hops_->IsBehindGateway(*backend->mode, address);
+  board_->SetBehindGateway(id, behind_gateway);
   if (std::exchange(backend->behind_gateway, behind_gateway) == behind_gateway) return;
   const BackendStatus* status = board_->Find(id);
   if (!behind_gateway || status == nullptr) return;

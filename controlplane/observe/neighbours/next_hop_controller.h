@@ -1,8 +1,8 @@
 // The controller of next hops. Makes NextHops follow the addresses of all backends without a static
 // MAC, and the default routes if nat's replies need them. Writes the next hops to the board. A
-// backend that its mode needs on-link (ModeDescriptor::needs_on_link) gets none while its route
-// leads through a gateway, as when a VLAN interface is gone and only the default route is left. It
-// is the writer of StatusBoard's next hops.
+// backend that its mode needs on-link (ModeDescriptor::needs_on_link) gets none, and is left out,
+// while its route leads through a gateway, as when a VLAN interface is gone and only the default
+// route is left. It is the writer of StatusBoard's next hops and of SetBehindGateway().
 //
 // One thread.
 #pragma once
@@ -26,14 +26,14 @@ class NextHopController {
   // A backend whose next hop the kernel knows.
   struct Followed {
     const ModeDescriptor* mode = nullptr;  // of its service
-    bool behind_gateway = false;           // and therefore without a next hop; logged
+    bool behind_gateway = false;           // and therefore left out; logged
   };
 
   void FollowFrontends(const IntentDifference& difference);
   void FollowBackend(const ModeDescriptor& mode, const BackendIntent* before,
                      const BackendIntent* after);
   void Forget(const BackendIntent& backend);
-  // Writes the backend's next hop, and logs if a gateway is why it has none.
+  // Writes the backend's next hop, or that it is left out, and logs if a gateway is why.
   void SetNextHop(const IpAddress& address, uint32_t id, Followed* backend);
   void FollowClients(const Intent& intent);
 

@@ -132,12 +132,12 @@ bool NextHops::Route(const IpAddress& address, Entry* entry) {
   Result<RouteAnswer> route =
       is_default ? kernel_->FindDefaultRoute(address.family()) : kernel_->FindRoute(address);
   if (!route.ok()) {
-    const bool changed = entry->next_hop.has_value();
+    const bool changed = entry->route.has_value();
     *entry = {std::nullopt, std::nullopt, route.status().message()};
     return changed;
   }
   if (frontends_.contains(route->neighbour)) {
-    const bool changed = entry->next_hop.has_value();
+    const bool changed = entry->route.has_value();
     *entry = {std::nullopt, std::nullopt,
               "its route leads to " + route->neighbour.ToString() +
                   ", a frontend: packets would come back in a loop",
@@ -145,12 +145,11 @@ bool NextHops::Route(const IpAddress& address, Entry* entry) {
     return changed;
   }
   entry->leads_back_to.reset();
-  const bool moved = entry->route.has_value() && *entry->route != *route;
+  const bool moved = entry->route != *route;
   entry->route = *route;
   // The route changed: the kernel no longer uses the old next hop, so packets must not either.
-  const bool lost = moved && entry->next_hop.has_value();
   if (moved) entry->next_hop.reset();
-  return Resolve(address, entry) || lost;
+  return Resolve(address, entry) || moved;
 }
 
 bool NextHops::Resolve(const IpAddress& address, Entry* entry) {

@@ -48,7 +48,8 @@ class NextHops {
   // An address whose route leads to one of these has no next hop: its packets would come back to
   // this host.
   void SetFrontends(std::set<IpAddress> frontends);
-  // The followed addresses whose next hop is new or has changed since the last call.
+  // The followed addresses that are new, or whose next hop or route has changed, since the last
+  // call.
   std::set<IpAddress> TakeChanged() { return std::exchange(changed_, {}); }
   std::optional<SnapshotNextHop> Find(const IpAddress& address) const;
   // As Find(), for a backend of this mode: nullopt also if IsBehindGateway().
@@ -86,13 +87,13 @@ class NextHops {
   void ReloadNeighbours();
   // True when they changed.
   bool ReloadHostAddresses();
-  // True when the entry's next hop changed.
+  // True when the entry's next hop or route changed.
   bool Route(const IpAddress& address, Entry* entry);
   // Whether Route() would give another result for this set of frontends.
   bool DiffersWith(const std::set<IpAddress>& frontends, const Entry& entry) const;
   bool Resolve(const IpAddress& address, Entry* entry);
   void RouteAll(bool only_missing);
-  // The result of Find() for this address has changed.
+  // The result of Find() or IsBehindGateway() for this address may have changed.
   void Changed(const IpAddress& address) { changed_.insert(address); }
 
   boost::asio::any_io_executor executor_;

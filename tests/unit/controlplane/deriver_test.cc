@@ -128,6 +128,23 @@ TEST_F(DeriverTest, DrainingKeepsFlowsAndDrainedReleasesThem) {
       << "the end of the earlier drain must not count for this one";
 }
 
+TEST_F(DeriverTest, ABackendBehindAGatewayKeepsItsFlowsAndGetsNoNewOnes) {
+  AddWeb();
+  const uint32_t id = Backend("web", "10.0.0.1")->id;
+  for (const char* endpoint : {"10.0.0.1", "10.0.0.2"}) {
+    SetHealth("web", endpoint, HealthState::kHealthy);
+  }
+  board_->SetBehindGateway(id, true);
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDraining);
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kActive);
+  SetHealth("web", "10.0.0.2", HealthState::kUnhealthy);
+  EXPECT_EQ(PublishedState("web", "10.0.0.2"), BackendState::kActive) << "the service fails open";
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kDraining);
+  SetHealth("web", "10.0.0.2", HealthState::kHealthy);
+  board_->SetBehindGateway(id, false);
+  EXPECT_EQ(PublishedState("web", "10.0.0.1"), BackendState::kActive);
+}
+
 TEST_F(DeriverTest, LeavesOutAFrontendOnAnAddressOfThisHost) {
   AddWeb();
   const auto frontends = [&] { return SnapshotView(Derive().bytes()).frontends().size(); };
@@ -156,7 +173,7 @@ TEST_F(DeriverTest, StepwiseDerivationEqualsDerivationFromScratch) {
   };
   for (int step = 0; step < 1500; ++step) {
     const std::string service = name();
-    switch (pick(12)) {
+    switch (pick(13)) {
       case 0:
         (void)Apply(AddService(ParseServiceSpec(
             R"({"name": ")" + service + R"(", "frontends": ["203.0.113.)" + service.substr(1) +
@@ -194,6 +211,11 @@ TEST_F(DeriverTest, StepwiseDerivationEqualsDerivationFromScratch) {
       case 9:
         if (const BackendIntent* backend = any_backend(); backend != nullptr) {
           board_->SetLeftOut({{backend->id, LeftOut::k_interface_no_port}});
+        }
+        break;
+      case 10:
+        if (const BackendIntent* backend = any_backend(); backend != nullptr) {
+          board_->SetBehindGateway(backend->id, pick(2) == 0);
         }
         break;
       default:

@@ -71,6 +71,7 @@ class NextHopControllerTest : public CoreTest, protected OwnNamespace {
   const std::optional<SnapshotNextHop>& HopOf(const std::string& service) {
     return StatusOf(service, kFarBackend).next_hop;
   }
+  LeftOut LeftOutOf(const std::string& service) { return StatusOf(service, kFarBackend).left_out; }
   // Runs until the service's backend has this next hop.
   bool Gets(const std::string& service, const std::optional<SnapshotNextHop>& hop) {
     return RunUntil([&] {
@@ -101,6 +102,8 @@ TEST_F(NextHopControllerTest, ADsrBackendIsNeverReachedThroughAGateway) {
     DisconnectNear();  // the default route is left
     EXPECT_TRUE(Gets("tunnel", gateway_));
     EXPECT_EQ(HopOf("direct"), std::nullopt);
+    EXPECT_EQ(LeftOutOf("direct"), LeftOut::k_behind_gateway);
+    EXPECT_EQ(LeftOutOf("tunnel"), LeftOut::kNo);
     EXPECT_EQ(
         ReasonFor(ForwardingMode::kDsr),
         "10.0.3.7 is reached through gateway 10.0.0.254 on left, but mode dsr needs a backend "
@@ -110,6 +113,34 @@ TEST_F(NextHopControllerTest, ADsrBackendIsNeverReachedThroughAGateway) {
     ConnectNear();
     EXPECT_TRUE(Gets("direct", direct_));
     EXPECT_TRUE(Gets("tunnel", direct_));
+    EXPECT_EQ(LeftOutOf("direct"), LeftOut::kNo);
+  });
+}
+
+// Neither the backend's MAC nor the gateway's is known: there is no next hop that could change.
+TEST_F(NextHopControllerTest, ADsrBackendIsLeftOutWhetherOrNotTheMacsAreKnown) {
+  Run([this] {
+    Ip("neigh del 10.0.3.7 dev near");
+    Ip("neigh del 10.0.0.254 dev left");
+    Restart();
+    AddServiceOf("web", "dsr", backend_);
+    EXPECT_EQ(LeftOutOf("web"), LeftOut::kNo);
+    const auto becomes = [&](LeftOut reason) {
+      return RunUntil([&] {
+        controller_->Reconcile(View());
+        return LeftOutOf("web") == reason;
+      });
+    };
+    DisconnectNear();
+    EXPECT_TRUE(becomes(LeftOut::k_behind_gateway));
+    Ip("link set near up");
+    Ip("address replace 10.0.3.1/24 dev near");
+    EXPECT_TRUE(becomes(LeftOut::kNo));
+    DisconnectNear();
+    EXPECT_TRUE(becomes(LeftOut::k_behind_gateway));
+    Ip("route del default");
+    EXPECT_TRUE(becomes(LeftOut::kNo)) << "there is no gateway any more, and no route";
+    EXPECT_EQ(HopOf("web"), std::nullopt);
   });
 }
 
@@ -144,8 +175,10 @@ TEST_F(NextHopControllerTest, ANewModeChangesWhetherAGatewayIsAllowed) {
     };
     change(ForwardingMode::kIpip);
     EXPECT_EQ(HopOf("web"), gateway_);
+    EXPECT_EQ(LeftOutOf("web"), LeftOut::kNo);
     change(ForwardingMode::kDsr);
     EXPECT_EQ(HopOf("web"), std::nullopt);
+    EXPECT_EQ(LeftOutOf("web"), LeftOut::k_behind_gateway);
     EXPECT_EQ(HopOf("other"), gateway_) << "another service of the address";
   });
 }

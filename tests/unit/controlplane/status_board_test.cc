@@ -102,5 +102,29 @@ TEST_F(StatusBoardTest, ANewListOfLeftOutBackendsReplacesTheLastOne) {
   EXPECT_EQ(StatusOf("web", "10.0.0.1").left_out, LeftOut::kNo);
 }
 
+TEST_F(StatusBoardTest, ABackendBehindAGatewayIsLeftOutWhateverTheDataplaneReports) {
+  const uint32_t first = Backend("web", "10.0.0.1")->id;
+  const uint32_t second = Backend("web", "10.0.0.2")->id;
+  board_->SetBehindGateway(first, true);
+  EXPECT_EQ(StatusOf("web", "10.0.0.1").left_out, LeftOut::k_behind_gateway);
+  EXPECT_FALSE(board_->dataplane_leaves_out());
+  EXPECT_EQ(board_->SetLeftOut({}), std::vector<uint32_t>());
+  EXPECT_EQ(board_->SetLeftOut(
+                {{first, LeftOut::k_interface_no_port}, {second, LeftOut::k_interface_no_port}}),
+            std::vector{second});
+  EXPECT_EQ(board_->left_out(), (LeftOutBackends{{first, LeftOut::k_behind_gateway},
+                                                 {second, LeftOut::k_interface_no_port}}));
+  board_->SetBehindGateway(first, false);
+  EXPECT_EQ(StatusOf("web", "10.0.0.1").left_out, LeftOut::k_interface_no_port);
+  EXPECT_EQ(board_->SetLeftOut({}).size(), 2U);
+  EXPECT_TRUE(board_->left_out().empty());
+
+  board_->SetBehindGateway(first, true);
+  ASSERT_TRUE(Apply(RemoveBackend("web", ParseEndpoint("10.0.0.1"))).ok());
+  EXPECT_TRUE(board_->left_out().empty()) << "a backend that is gone";
+  board_->SetBehindGateway(first, true);
+  EXPECT_TRUE(board_->left_out().empty());
+}
+
 }  // namespace
 }  // namespace fairlead
