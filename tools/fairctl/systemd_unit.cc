@@ -1,5 +1,6 @@
 #include "tools/fairctl/systemd_unit.h"
 
+#include <cctype>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -34,37 +35,55 @@ std::string Trimmed(const std::string& text) {
   return text.substr(start, text.find_last_not_of(kBlank) - start + 1);
 }
 
-std::string Unquoted(const std::string& text) {
-  const bool quoted = text.size() >= 2 && text.front() == text.back() &&
-                      (text.front() == '"' || text.front() == '\'');
-  return quoted ? text.substr(1, text.size() - 2) : text;
+// The words of a variable's value, and of what systemctl prints for Environment=. Quotes keep
+// blanks in a word. A backslash takes the next character as it is, in quotes of both kinds.
+std::vector<std::string> QuotedWords(const std::string& text) {
+  std::vector<std::string> words;
+  char quote = 0;
+  bool in_word = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (quote == 0 && std::isspace(static_cast<unsigned char>(c)) != 0) {
+      in_word = false;
+      continue;
+    }
+    if (!std::exchange(in_word, true)) words.emplace_back();
+    if (quote == 0 ? c == '"' || c == '\'' : c == quote) {
+      quote = quote == 0 ? c : char{0};
+    } else if (c == '\\' && at + 1 < text.size()) {
+      words.back() += text[++at];
+    } else {
+      words.back() += c;
+    }
+  }
+  return words;
 }
 
-void SetVariable(const std::string& assignment, Variables* variables) {
-  const size_t equals = assignment.find('=');
-  if (equals == std::string::npos) return;
-  (*variables)[Trimmed(assignment.substr(0, equals))] =
-      Unquoted(Trimmed(assignment.substr(equals + 1)));
+// The value in a line of an environment file. It may be quoted as a whole.
+std::string ValueIn(const std::string& text) {
+  const char quote = text.empty() ? char{0} : text.front();
+  const bool quoted = text.size() >= 2 && text.back() == quote && (quote == '"' || quote == '\'');
+  const std::string inner = quoted ? text.substr(1, text.size() - 2) : text;
+  if (quoted && quote == '\'') return inner;
+  // In double quotes, a backslash escapes these only.
+  constexpr std::string_view kEscaped = "\"\\`$";
+  std::string value;
+  for (size_t at = 0; at < inner.size(); ++at) {
+    const bool escapes = inner[at] == '\\' && at + 1 < inner.size() &&
+                         (!quoted || kEscaped.find(inner[at + 1]) != std::string_view::npos);
+    if (escapes) ++at;
+    value += inner[at];
+  }
+  return value;
 }
 
 // "A=1 \"B=two words\"": what systemctl prints for Environment=.
 void ReadEnvironment(const std::string& text, Variables* variables) {
-  std::string word;
-  bool quoted = false;
-  const auto end_word = [&] {
-    SetVariable(word, variables);
-    word.clear();
-  };
-  for (const char c : text) {
-    if (c == '"') {
-      quoted = !quoted;
-    } else if (c == ' ' && !quoted) {
-      end_word();
-    } else {
-      word += c;
-    }
+  for (const std::string& assignment : QuotedWords(text)) {
+    const size_t equals = assignment.find('=');
+    if (equals == std::string::npos) continue;
+    (*variables)[assignment.substr(0, equals)] = assignment.substr(equals + 1);
   }
-  end_word();
 }
 
 // "/etc/default/x (ignore_errors=yes)". A file that cannot be read sets nothing: systemd itself
@@ -76,7 +95,9 @@ void ReadEnvironmentFile(const std::string& text, Variables* variables) {
   std::istringstream lines(*content);
   for (std::string line; std::getline(lines, line);) {
     line = Trimmed(line);
-    if (!line.empty() && line[0] != '#' && line[0] != ';') SetVariable(line, variables);
+    const size_t equals = line.find('=');
+    if (line.empty() || line[0] == '#' || line[0] == ';' || equals == std::string::npos) continue;
+    (*variables)[Trimmed(line.substr(0, equals))] = ValueIn(Trimmed(line.substr(equals + 1)));
   }
 }
 
@@ -91,7 +112,9 @@ std::vector<std::string> Expanded(const std::vector<std::string>& words,
   std::vector<std::string> expanded;
   for (const std::string& word : words) {
     if (word.size() > 1 && word[0] == '$' && word[1] != '{' && word[1] != '$') {
-      for (std::string& each : Words(value_of(word.substr(1)))) expanded.push_back(std::move(each));
+      for (std::string& each : QuotedWords(value_of(word.substr(1)))) {
+        expanded.push_back(std::move(each));
+      }
       continue;
     }
     std::string text;

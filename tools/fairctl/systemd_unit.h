@@ -18,7 +18,8 @@ struct ServiceUnit {
   bool active = false;
   uint64_t main_pid = 0;  // 0: it does not run
   // The program and the arguments that the next start will use, with the values of the variables
-  // that the unit has now. Arguments with spaces that the unit's file quotes are not recognised.
+  // that the unit has now. Variables may quote arguments with spaces. In ExecStart= itself such
+  // arguments are not recognised: systemctl prints them without quotes.
   std::vector<std::string> command;
 };
 

@@ -242,5 +242,25 @@ TEST(DataplaneRestart, ReplacesTheVariablesOfTheUnit) {
   std::filesystem::remove(file);
 }
 
+TEST(DataplaneRestart, SplitsTheValueOfAVariableAsSystemdDoes) {
+  const std::string file =
+      ::testing::TempDir() + "/fairctl-quotes-" + std::to_string(static_cast<long>(getpid()));
+  std::ofstream(file) << R"(SINGLE='--snapshot "/var/my state/x" --a\b'
+DOUBLE="--link '/run/my link' --say \"hi there\" c\\\\d ''"
+BARE=--e\ f
+)";
+  Harness fairctl;
+  fairctl.Program(0, Unit("$SINGLE $DOUBLE $BARE $SHOWN ${SHOWN}",
+                          "EnvironmentFiles=" + file + " (ignore_errors=no)\n" +
+                              R"(Environment="SHOWN=-- \"g h\"" OTHER=1)" + "\n"));
+  fairctl.Program(0, CheckReply("taken_over", "17 records")).FailToConnect();
+  EXPECT_EQ(fairctl.Run({"dataplane", "restart", "--dry-run"}), kExitOk) << fairctl.err();
+  EXPECT_THAT(fairctl.argv().at(1),
+              ElementsAre("/usr/sbin/fairlead-dataplane", "--check", "--json", "--snapshot",
+                          "/var/my state/x", "--ab", "--link", "/run/my link", "--say", "hi there",
+                          "c\\d", "", "--e", "f", "--", "g h", R"(-- "g h")"));
+  std::filesystem::remove(file);
+}
+
 }  // namespace
 }  // namespace fairlead::fairctl

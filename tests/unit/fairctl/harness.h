@@ -66,6 +66,8 @@ class Harness {
   const std::string& socket() const { return socket_; }
   // The programs that were run, with their arguments.
   const std::vector<std::string>& commands() const { return commands_; }
+  // The same, by words.
+  const std::vector<std::vector<std::string>>& argv() const { return argv_; }
   size_t unused_answers() const { return answers_.size(); }
   int sleeps() const { return sleeps_; }
 
@@ -102,6 +104,7 @@ class Harness {
     std::string line;
     for (const std::string& word : command) line += (line.empty() ? "" : " ") + word;
     commands_.push_back(line);
+    argv_.push_back(command);
     if (programs_.empty()) return NotFound("cannot run it: No such file or directory");
     Result<ProgramResult> result = std::move(programs_.front());
     programs_.pop_front();
@@ -115,6 +118,7 @@ class Harness {
   std::vector<std::string> requests_;
   std::deque<Result<ProgramResult>> programs_;
   std::vector<std::string> commands_;
+  std::vector<std::vector<std::string>> argv_;
   std::string socket_;
   int64_t now_ms_ = 1'000'000;  // 1970-01-01T00:16:40Z
   int sleeps_ = 0;
