@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -61,25 +60,28 @@ Result<UniqueFd> OpenQueue(const std::string& name) {
   return fd;
 }
 
-// Sets MAC, MTU and the flag UP, where they differ.
+// Sets the MAC where it differs. `fd`: a queue of the interface. Returns the MAC before.
+Result<MacAddress> SetMac(int fd, const MacAddress& mac) {
+  ifreq request = {};
+  if (::ioctl(fd, SIOCGIFHWADDR, &request) != 0) {
+    return FailedPrecondition("has no MAC: " + ErrorText());
+  }
+  MacAddress before;
+  std::memcpy(before.bytes.data(), request.ifr_hwaddr.sa_data, before.bytes.size());
+  if (before == mac) return before;
+  request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  std::memcpy(request.ifr_hwaddr.sa_data, mac.bytes.data(), mac.bytes.size());
+  if (::ioctl(fd, SIOCSIFHWADDR, &request) != 0) {
+    return FailedPrecondition("rejects the port's MAC " + mac.ToString() + ": " + ErrorText());
+  }
+  return before;
+}
+
+// Sets MTU and the flag UP, where they differ.
 Status Configure(const TapSetting& setting) {
   const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return Internal("cannot create a socket: " + ErrorText());
   ifreq request = RequestFor(setting.name);
-  if (::ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0) {
-    return FailedPrecondition("has vanished: " + ErrorText());
-  }
-  const auto& bytes = setting.mac.bytes;
-  if (!std::equal(bytes.begin(), bytes.end(),
-                  reinterpret_cast<const uint8_t*>(request.ifr_hwaddr.sa_data))) {
-    request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-    std::memcpy(request.ifr_hwaddr.sa_data, bytes.data(), bytes.size());
-    if (::ioctl(fd.get(), SIOCSIFHWADDR, &request) != 0) {
-      return FailedPrecondition("rejects the port's MAC " + setting.mac.ToString() + ": " +
-                                ErrorText());
-    }
-  }
-  request = RequestFor(setting.name);
   request.ifr_mtu = setting.mtu;
   if (::ioctl(fd.get(), SIOCSIFMTU, &request) != 0) {
     return FailedPrecondition("rejects the port's MTU " + std::to_string(setting.mtu) + ": " +
@@ -99,11 +101,12 @@ Status Configure(const TapSetting& setting) {
 Result<TapInterface> TapInterface::Open(const TapSetting& setting) {
   Result<PortClaim> claim = PortClaim::Take("interface " + setting.name);
   if (!claim.ok()) return FailedPrecondition("is " + claim.status().message());
-  TapInterface tap(*std::move(claim));
+  TapInterface tap(*std::move(claim), setting.mac);
   for (uint32_t queue = 0; queue < setting.queues; ++queue) {
     ASSIGN_OR_RETURN(UniqueFd fd, OpenQueue(setting.name));
     tap.queues_.push_back(std::move(fd));
   }
+  RETURN_IF_ERROR(SetMac(tap.queues_.front().get(), setting.mac).status());
   RETURN_IF_ERROR(Configure(setting));
   if (::ioctl(tap.queues_.front().get(), TUNSETPERSIST, 1) != 0) {
     return FailedPrecondition("cannot be made to outlive this process: " + ErrorText());
@@ -126,6 +129,12 @@ void TapInterface::SetCarrier(bool has_carrier) {
   // open.
   const int value = has_carrier ? 1 : 0;
   ::ioctl(queues_.front().get(), TUNSETCARRIER, &value);
+}
+
+std::optional<MacAddress> TapInterface::RestoreMac() {
+  const Result<MacAddress> before = SetMac(queues_.front().get(), mac_);
+  if (!before.ok() || *before == mac_) return std::nullopt;
+  return *before;
 }
 
 }  // namespace fairlead

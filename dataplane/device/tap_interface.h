@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,10 +40,15 @@ class TapInterface {
 
   // Main thread. The kernel and its network managers then know whether packets can leave.
   void SetCarrier(bool has_carrier);
+  // Main thread. Gives the interface its MAC again if another program has changed it, since replies
+  // then go to the other MAC. systemd-udevd does this soon after it sees a new interface. Returns
+  // the other MAC if there was one.
+  std::optional<MacAddress> RestoreMac();
 
  private:
-  explicit TapInterface(PortClaim claim) : claim_(std::move(claim)) {}
+  TapInterface(PortClaim claim, MacAddress mac) : claim_(std::move(claim)), mac_(mac) {}
   PortClaim claim_;
+  MacAddress mac_;
   std::vector<UniqueFd> queues_;
 };
 

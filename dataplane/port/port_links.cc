@@ -51,6 +51,17 @@ void LogChange(const Port& port, const LinkStats& link, std::optional<uint64_t> 
   }
 }
 
+void RestoreMac(Port* port) {
+  if (!port->tap) return;
+  if (const std::optional<MacAddress> other = port->tap->RestoreMac(); other.has_value()) {
+    spdlog::warn(
+        "port {}: another program gave {} the MAC {}, for which the port receives no frames; it "
+        "has "
+        "the port's MAC again",
+        port->name, port->interface, other->ToString());
+  }
+}
+
 }  // namespace
 
 PortLinks::PortLinks(std::span<Port> ports, std::function<void(uint16_t)> came_up)
@@ -63,7 +74,10 @@ int PortLinks::Step() {
   const uint64_t now_us = SteadyUs();
   if (now_us >= next_us_) {
     next_us_ = now_us + kLinkPeriodUs;
-    for (size_t index = 0; index < ports_.size(); ++index) Read(index, /*is_first=*/false);
+    for (size_t index = 0; index < ports_.size(); ++index) {
+      Read(index, /*is_first=*/false);
+      RestoreMac(&ports_[index]);
+    }
   }
   return static_cast<int>((next_us_ - now_us + 999) / 1000);
 }

@@ -1,6 +1,7 @@
 // The links of the ports: reads their states, logs changes, and gives each TAP the state of its
 // port's link as its carrier. So the kernel knows that packets cannot leave, and health checks do
-// not take a dead link for dead backends. Management thread, unless a function says otherwise.
+// not take a dead link for dead backends. Also keeps the TAPs' MACs. Management thread, unless a
+// function says otherwise.
 #pragma once
 
 #include <rte_ethdev.h>

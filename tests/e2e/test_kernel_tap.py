@@ -193,3 +193,14 @@ def test_a_wrong_kernel_setting_is_refused_with_the_reason(bare_lab, device, arg
     ended = bare_lab.start_dataplane(device=device, extra=arguments, wait=False)
     assert ended.wait(20) == status
     assert sentence in ended.errors().strip().splitlines()[-1]
+
+
+def test_the_tap_has_its_mac_again_after_another_program_changed_it(lab):
+    """systemd-udevd changes the MAC of a new interface, sometimes after the dataplane has set it."""
+    def mac():
+        return json.loads(lab.balancer.namespace.run("ip", "-j", "link", "show", "wan0").stdout)[0]["address"]
+    assert mac() == lab.balancer.mac
+    lab.balancer.namespace.ip("link set wan0 address 02:00:00:00:99:99")
+    wait_until(lambda: mac() == lab.balancer.mac, 20, "wan0 keeps the other MAC")
+    assert ping(lab.balancer, lab.client.address4)
+    assert "another program gave wan0 the MAC 02:00:00:00:99:99" in lab.dataplane.tail(1000)
