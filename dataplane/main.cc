@@ -43,6 +43,7 @@
 #include "dataplane/port/announcements.h"
 #include "dataplane/port/port.h"
 #include "dataplane/port/port_links.h"
+#include "dataplane/port/removal_notices.h"
 #include "dataplane/port/steered_ports.h"
 #include "dataplane/worker/worker.h"
 #include "lib/host/exit_status.h"
@@ -153,6 +154,7 @@ class Dataplane {
     ASSIGN_OR_RETURN(management_frames_, ManagementFrames::Create(pool_.get()));
     announcements_.emplace(ports_->ports(), config.announcements_per_second,
                            management_frames_.get());
+    removal_notices_.emplace(ports_->ports());
     links_.emplace(ports_->ports(), [this](uint16_t index) { announcements_->LinkUp(index); });
     if (state_files) slot_files_.emplace(state_files->slots, state_files->flows.epoch);
     BeginStartStep("opening the flow table");
@@ -366,6 +368,7 @@ class Dataplane {
   std::optional<SteeredPorts> steered_ports_;
   std::unique_ptr<ManagementFrames> management_frames_;
   std::optional<Announcements> announcements_;
+  std::optional<RemovalNotices> removal_notices_;
   std::optional<PortLinks> links_;
   std::optional<SlotFiles> slot_files_;
   std::optional<Flows> flows_;
