@@ -39,7 +39,7 @@ class Run:
         self.machine = Machine()
         self.expected = reports.ExpectedCounts(TOP / "tests/expected-counts.json")
         self.total = reports.Report()
-        self.builds = []  # (name, seconds)
+        self.builds = []  # (name, seconds, CPU seconds)
         self.exceeded = []
         self.scheduler = Scheduler(self.machine.cpus, TOP)
 
@@ -99,11 +99,12 @@ class Run:
                    lambda job: self._built(build, job))
 
     def _built(self, build, job):
-        self.builds.append((build.name, job.seconds))
+        self.builds.append((build.name, job.seconds, job.cpu_seconds))
         if job.status != 0:
             self._fail(build, job, f"built {build.name}", "the build failed")
             return []
-        print(f"{time.strftime('%T')}  built {build.name} in {job.seconds:.0f} s", flush=True)
+        print(f"{time.strftime('%T')}  built {build.name} in {job.seconds:.0f} s, {job.cpu_seconds:.0f} s of CPU time",
+              flush=True)
         suites = list(build.suites(self.folder(build), self.options))
         if not any(suite.report == "gtest" for suite in suites):
             self._fail(build, job, f"suites of {build.name}", "meson lists no test programs")
@@ -138,7 +139,7 @@ class Run:
         # The counts are those of usual runs: suites may run more tests with --long.
         if not self.options.long and report.failed == 0 and self.expected.exceeded(build.name, suite.name, report.ran):
             self.exceeded.append((build.name, suite.name, report.ran))
-        self._tell(label, report, job.seconds, note)
+        self._tell(label, report, job, note)
         if report.failed:
             self._show_log(job)
         for seconds, name, reason in report.tests:
@@ -146,15 +147,15 @@ class Run:
             self.total.tests.append((seconds, f"{label}: {name}", reason))
 
     def _fail(self, build, job, label, note):
-        self._tell(label, reports.Report(failed=1), job.seconds, note)
+        self._tell(label, reports.Report(failed=1), job, note)
         self._show_log(job)
 
-    def _tell(self, label, report, seconds, note):
+    def _tell(self, label, report, job, note):
         self.total.passed += report.passed
         self.total.failed += report.failed
         skipped = f"{report.skipped} skipped  " if report.skipped else ""
-        print(f"  {label:<34} {report.passed:>5} passed {report.failed:>4} failed  {seconds:6.1f} s  {skipped}{note}",
-              flush=True)
+        print(f"  {label:<34} {report.passed:>5} passed {report.failed:>4} failed  {job.seconds:6.1f} s  "
+              f"CPU {job.cpu_seconds:6.1f} s  {skipped}{note}", flush=True)
 
     @staticmethod
     def _show_log(job):
@@ -165,7 +166,8 @@ class Run:
     # ---- summary ----------------------------------------------------------------------------------------------------
 
     def _summarize(self):
-        print("\nbuilds: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.builds))
+        print("\nbuilds: " + ", ".join(f"{name} {seconds:.0f} s (CPU {cpu_seconds:.0f} s)"
+                                      for name, seconds, cpu_seconds in self.builds))
         slowest = sorted(self.total.tests, reverse=True)
         print("the ten slowest tests:")
         for seconds, name, _ in slowest[:10]:

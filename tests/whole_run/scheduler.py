@@ -32,6 +32,7 @@ class Job:
     limit_s: float = 3600  # the scheduler ends the job after this time
     status: int = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of the job and of its child processes that it waited for
 
 
 class Scheduler:
@@ -113,11 +114,11 @@ class Scheduler:
             for entry in list(self._running):
                 job, child, started = entry
                 seconds = time.monotonic() - started
-                if child.poll() is None and seconds > job.limit_s:
+                if not _has_ended(job, child) and seconds > job.limit_s:
                     _end(child, signal.SIGTERM, time.monotonic() + _GRACE_S)
                     with open(job.log, "a", encoding="utf-8") as out:
                         out.write(f"\nended after {seconds:.0f} s: the job reached its time limit\n")
-                if child.poll() is None:
+                if not _has_ended(job, child):
                     continue
                 self._running.remove(entry)
                 self._ended(job, child.returncode, seconds)
@@ -133,6 +134,16 @@ class Scheduler:
             _end(child, None, deadline)
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def _has_ended(job, child):
+    """As child.poll(), but notes the job's CPU time."""
+    if child.returncode is None:
+        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            job.cpu_seconds = usage.ru_utime + usage.ru_stime
+    return child.returncode is not None
 
 
 def _end(child, number, deadline):

@@ -95,6 +95,13 @@ def test_a_job_has_its_exit_status_and_its_output(maker):
     assert job.seconds > 0
 
 
+def test_a_job_has_the_cpu_time_of_its_child_processes(maker):
+    busy = "import time\nwhile time.process_time() < 0.5: pass"
+    computes, waits = _run(maker, [maker.job("computes", "cpu", f"{sys.executable} -c '{busy}'"),
+                                   maker.job("waits", "cpu", "sleep 0.6")])
+    assert computes.cpu_seconds >= 0.5 > waits.cpu_seconds
+
+
 def test_a_job_that_hangs_is_ended_at_its_time_limit(maker):
     job = maker.job("hangs", "cpu", "sleep 600")
     job.limit_s = 0.3
