@@ -13,15 +13,19 @@ comes from Fairlead. The files rows_*.py contain the rows; all_rows() collects t
 any rows of a variant can run together in any order.
 """
 import dataclasses
+import fcntl
 import functools
+import hashlib
 import importlib
 import itertools
 import logging
 import pathlib
+import pickle
 import sys
 
 logging.getLogger("scapy").setLevel(logging.ERROR)  # scapy warns about frames that are malformed on purpose
 
+import scapy
 from scapy.all import Dot1AD, Dot1Q, Ether, IP, IPv6, Raw, TCP, UDP
 
 from tests.packet import oracle
@@ -103,14 +107,70 @@ def _built(step):
 
 
 def all_rows():
-    """The rows of all files rows_*.py, in the order of the files' names."""
+    """The rows of all files rows_*.py, in the order of the files' names.
+
+    Making them takes half a minute of CPU time, and several suites need them. So they are kept in `.cache/`, until a
+    file of this folder changes that is not a test. Two processes that need them at the same time make them once.
+    """
     if not _rows:
-        for path in sorted(pathlib.Path(__file__).parent.glob("rows_*.py")):
-            importlib.import_module(f"tests.packet.{path.stem}")
-        names = [(one.variant, one.name) for one in _rows]
-        assert len(names) == len(
-            set(names)), f"row names used twice: {sorted({name for name in names if names.count(name) > 1})}"
+        try:
+            _CACHE.parent.mkdir(exist_ok=True)
+            lock = open(_CACHE.with_suffix(".lock"), "wb")
+        except OSError:  # a clone that this user cannot write to
+            _make_rows()
+            return _rows
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _read_cache():
+                _make_rows()
+                _write_cache()
     return _rows
+
+
+def _make_rows():
+    for path in sorted(_FOLDER.glob("rows_*.py")):
+        importlib.import_module(f"tests.packet.{path.stem}")
+    names = [(one.variant, one.name) for one in _rows]
+    assert len(names) == len(
+        set(names)), f"row names used twice: {sorted({name for name in names if names.count(name) > 1})}"
+
+
+_FOLDER = pathlib.Path(__file__).resolve().parent
+_CACHE = _FOLDER.parents[1] / ".cache/packet-rows.pickle"
+
+
+def _digest():
+    """Of all that the rows depend on."""
+    digest = hashlib.sha256(f"{sys.version} {scapy.VERSION}".encode())
+    for path in sorted(path for path in _FOLDER.glob("*.py") if not path.name.startswith("test_")):
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.digest()
+
+
+def _read_cache():
+    """False if there is no cache, or that of other files. Rows of the cache are then not taken."""
+    global _ports
+    try:
+        with open(_CACHE, "rb") as file:
+            if file.read(32) != _digest():
+                return False
+            rows, next_port = pickle.load(file)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        return False
+    _rows.extend(rows)
+    _ports = itertools.count(next_port)
+    return True
+
+
+def _write_cache():
+    global _ports
+    next_port = next(_ports)
+    _ports = itertools.count(next_port)
+    made = _CACHE.with_suffix(".new")
+    with open(made, "wb") as file:
+        file.write(_digest())
+        pickle.dump((_rows, next_port), file, pickle.HIGHEST_PROTOCOL)
+    made.replace(_CACHE)
 
 
 def port():
