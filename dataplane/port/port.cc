@@ -34,6 +34,21 @@ uint16_t BufferDataBytes(uint16_t mtu) {
   return static_cast<uint16_t>(std::min(entry + RTE_PKTMBUF_HEADROOM, 65535U));
 }
 
+// vmxnet3's descriptors have 14 bits for the length of a buffer. It would see 16 KiB as 0, and
+// receive nothing. Other drivers like powers of two: e1000 would use half of this.
+uint16_t MostBufferDataBytes() {
+  constexpr uint16_t kMostForVmxnet3 = (1 << 14) - RTE_CACHE_LINE_SIZE;
+  uint16_t id;
+  RTE_ETH_FOREACH_DEV(id) {
+    rte_eth_dev_info info;
+    if (rte_eth_dev_info_get(id, &info) == 0 &&
+        info.driver_name == std::string_view("net_vmxnet3")) {
+      return kMostForVmxnet3 + RTE_PKTMBUF_HEADROOM;
+    }
+  }
+  return UINT16_MAX;
+}
+
 Status PortError(const std::string& name, const std::string& what) {
   return FailedPrecondition("port " + name + ": " + what);
 }
@@ -302,8 +317,9 @@ uint32_t BufferMebibytes(uint32_t buffer_count, uint16_t mtu) {
 }
 
 Result<PoolPointer> CreatePool(uint32_t buffer_count, uint16_t mtu) {
-  PoolPointer pool(rte_pktmbuf_pool_create("fairlead", buffer_count, kPoolCache, 0,
-                                           BufferDataBytes(mtu), SOCKET_ID_ANY));
+  const uint16_t data_bytes = std::min(BufferDataBytes(mtu), MostBufferDataBytes());
+  PoolPointer pool(
+      rte_pktmbuf_pool_create("fairlead", buffer_count, kPoolCache, 0, data_bytes, SOCKET_ID_ANY));
   if (pool == nullptr) {
     return ResourceExhausted(WithEalError(
         "cannot allocate " + std::to_string(buffer_count) + " packet buffers (" +
