@@ -13,6 +13,7 @@ client2 uses the nat services, client1 all others.
 import contextlib
 import http.client
 import json
+import re
 import shlex
 import subprocess
 
@@ -55,14 +56,13 @@ def _network(name, addresses, routes, *lines):
 
 
 class DataplaneEnded(LabError):
-    """The dataplane ended while it started. `sentence`: its last line; `log`: all it logged."""
+    """The dataplane ended while it started. `sentence`: why, as it said; `hung`: a step took too long."""
 
     def __init__(self, log):
-        lines = [line for line in log.splitlines() if line.strip()]
-        ours = [line for line in lines if line.startswith("fairlead-dataplane: ") or " error " in line]
-        self.log = log
-        self.sentence = (ours or lines or ["(it logged nothing)"])[-1].removeprefix("fairlead-dataplane: ")
-        super().__init__(f"the dataplane ended at the start: {self.sentence}")
+        said = re.findall(r"^(?:fairlead-dataplane: |\S+ error |\S+ warning (?=ended by ))(.*)", log, re.M)
+        self.sentence = said[-1] if said else "(it said nothing)"
+        self.hung = self.sentence.startswith("ended by SIGTERM")
+        super().__init__(f"the dataplane ended at the start: {self.sentence}\n{log}")
 
 
 class GuestLab(Lab):

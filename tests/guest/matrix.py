@@ -25,7 +25,7 @@ class Matrix:
         self._models = None
         self._running = None  # (model, needs)
         self._tags = None  # of the guest's network; wan0 outlives the dataplane, with its addresses
-        self._refused = {}  # (model, needs): the error of its start
+        self._refused = {}  # (model, needs), or model if no start ends by itself: the error of its start
         self._no_guest = {}  # models: the error of their guest's start. It is not tried again
         self.outcomes = {}  # model: {cell: outcome}
         self.notes = {}
@@ -40,14 +40,14 @@ class Matrix:
         needs = cell.needs or self._needs_of_last(model)
         row[name] = "failed: it was interrupted"
         try:
-            if error := self._refused.get((model, needs)):
+            if error := self._refused.get(model) or self._refused.get((model, needs)):
                 raise error
             self._prepare(model, needs)
             if cell.ends:
                 self._running = None
             row[name] = cell.run(self._lab) or "ok"
         except DataplaneEnded as ended:
-            self._refused[model, needs] = ended
+            self._refused[model if ended.hung else (model, needs)] = ended
             self._running = None
             row[name] = f"refused: {ended.sentence}"
         except BaseException as error:
