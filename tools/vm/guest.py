@@ -108,7 +108,7 @@ class Guest:
                 self._boots += 1
                 self._master = self._lab.spawn(f"ssh-{self._boots}", argv, self._namespace)
             return self._ssh_path.exists() and self._multiplexed("-O", "check").returncode == 0
-        wait_until(connected, 60 * self.patience, lambda: f"the guest does not accept SSH\n{self.console()}", 0.3)
+        wait_until(connected, 120 * self.patience, lambda: f"the guest does not accept SSH\n{self.console()}", 0.3)
 
     def _multiplexed(self, *words, timeout_s=60):
         return run(["ssh", "-F", "none", "-S", self._ssh_path, *words, "guest"], check=False, timeout_s=timeout_s)
