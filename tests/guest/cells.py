@@ -191,7 +191,7 @@ def capabilities(lab):
     offloads = lab.dpdk_telemetry("/ethdev/info,0")["rx_offloads"]
     return {"DPDK's driver": driver,
             "spreads over workers by": by,
-            "IPv4 checksum": "checked by the NIC" if offloads & _RX_IPV4_CHECKSUM else "checked by Fairlead",
+            "IPv4 checksum": "checked by the NIC" if offloads & _RX_IPV4_CHECKSUM else "left to backends",
             "VLAN filter": next((words for text, words in filters.items() if text in log), "none"),
             "its MTU for 1500": re.search(r"port wan: MTU 1500; the NIC's is (\d+)", log)[1]}
 

@@ -36,7 +36,7 @@ def known_to_qemu(name):
 class Nic:
     """A NIC of a guest. `tap`: its interface on the host's side, which QEMU makes. `number`: 0 is the guest's first.
 
-    With `removable`, it is in a hot-plug slot, and has another PCI address.
+    With `removable`, it is in a hot-plug slot, and has another PCI address. At most one NIC of a guest is.
     """
     model: str
     tap: str
@@ -50,7 +50,8 @@ class Nic:
 
     @property
     def pci(self):
-        return f"0000:{self.number + 1:02x}:00.0" if self.removable else f"0000:00:{FIRST_SLOT + self.number:02x}.0"
+        # The slot is the guest's only bridge.
+        return "0000:01:00.0" if self.removable else f"0000:00:{FIRST_SLOT + self.number:02x}.0"
 
     def arguments(self):
         """QEMU's arguments."""
