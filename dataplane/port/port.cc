@@ -38,10 +38,9 @@ uint16_t BufferDataBytes(uint16_t mtu) {
 // receive nothing. Other drivers like powers of two: e1000 would use half of this.
 uint16_t MostBufferDataBytes() {
   constexpr uint16_t kMostForVmxnet3 = (1 << 14) - RTE_CACHE_LINE_SIZE;
-  uint16_t id;
-  RTE_ETH_FOREACH_DEV(id) {
+  for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; ++id) {
     rte_eth_dev_info info;
-    if (rte_eth_dev_info_get(id, &info) == 0 &&
+    if (rte_eth_dev_is_valid_port(id) != 0 && rte_eth_dev_info_get(id, &info) == 0 &&
         info.driver_name == std::string_view("net_vmxnet3")) {
       return kMostForVmxnet3 + RTE_PKTMBUF_HEADROOM;
     }
