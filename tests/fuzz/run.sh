@@ -29,16 +29,19 @@ wanted() {  # NAME, the names asked for
 }
 
 fuzz() {  # PROGRAM: writes its result to $work/NAME.result, and creates $work/NAME.good if nothing was found
-  local program=$1 name seed_count log runs
+  local program=$1 name seed_count log runs schedule=1
   name=$(basename "${program%_fuzzer}")
   mkdir -p "$work/$name" "$findings/$name"
   unpack_corpus "$name" "$work/$name"
   write_seeds "$build" "$name" "$work/$name"
   seed_count=$(find "$work/$name" -type f | wc -l)
   log=$findings/$name.log
+  # Rare features first (libFuzzer's entropic schedule) costs most of the time of a large program with a large corpus:
+  # reading the inputs of json and pipeline took 19 and 14 s of CPU time, without it 4 and 3 s.
+  [ "$seed_count" -lt 500 ] || schedule=0
   # A run without seeds, or without any run of the target, has tested nothing.
   if [ "$seed_count" -gt 0 ] &&
-     "$program" "$work/$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+     "$program" "$work/$name" -max_total_time="$seconds" -max_len=4096 -entropic="$schedule" -timeout=10 -rss_limit_mb=2048 \
        -print_final_stats=1 -artifact_prefix="$findings/$name/" >"$log" 2>&1 &&
      runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log") && [ "${runs:-0}" -gt 0 ]; then
     printf 'ok      %-12s %s runs from %s seeds in %s s\n' "$name" "$runs" "$seed_count" "$seconds" >"$work/$name.result"
