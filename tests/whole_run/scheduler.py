@@ -16,6 +16,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # Computing jobs run at a lower priority, so that waiting jobs run as soon as their events arrive. At 19, a build beside
 # another busy program would get 1.5 % of the CPU and take hours.
 _NICE = 5
+_COMPUTE = ("cpu", "all")
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How long a job may take to clean up after SIGTERM. Then it is killed.
 _GRACE_S = 40
@@ -64,15 +65,17 @@ class Scheduler:
         if job.weight == "alone":
             # It runs last, so that no other job waits for it.
             return not weights and all(other.weight == "alone" for other in self._waiting)
-        if job.weight == "wait":
-            return "wait" not in weights
-        free = self._cpus - sum(self._cpus if weight == "all" else 1 for weight in weights if weight != "wait")
+        if job.weight == "timers":
+            return True
+        if job.weight in ("labs", "wait"):
+            return job.weight not in weights
+        free = self._cpus - sum(self._cpus if weight == "all" else 1 for weight in weights if weight in _COMPUTE)
         return free >= (self._cpus if job.weight == "all" else 1)
 
     def _start_some(self):
         blocked = False  # computing jobs start in order, so that jobs of weight `all` are not delayed forever
         for job in list(self._waiting):
-            computes = job.weight in ("cpu", "all")
+            computes = job.weight in _COMPUTE
             if computes and blocked:
                 continue
             if self._may_start(job):
@@ -82,7 +85,7 @@ class Scheduler:
                 blocked = True
 
     def _start(self, job):
-        computes = job.weight in ("cpu", "all")
+        computes = job.weight in _COMPUTE
         # An interrupt between the start of the process and the append to _running would leave the process running.
         old = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
 

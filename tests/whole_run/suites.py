@@ -4,7 +4,9 @@ A suite belongs to a build and starts when the build is ready. Its weight says w
 
     cpu      computes in one process; as many run at once as there are CPUs. Runs at a lower priority.
     all      computes on every CPU: builds, fuzzers. Runs at a lower priority.
-    wait     waits most of the time (labs, timers); one at a time, beside computing suites
+    labs     end-to-end tests in several labs at once; waits most of the time. One at a time, beside all others
+    wait     waits most of the time; one at a time, beside all others
+    timers   waits nearly all the time for its own timers and for the disk; any number, beside all others
     alone    asserts times, so no other suite may run beside it
 """
 import dataclasses
@@ -45,12 +47,12 @@ class Build:
 
 
 def _gtest(folder, suite_name, waiting=()):
-    """The test programs of a meson suite. `waiting`: the programs that mostly wait for timers."""
+    """The test programs of a meson suite. `waiting`: those that wait for timers."""
     if not (folder / "build.ninja").exists():
         return []
     listing = subprocess.run(["meson", "introspect", "--tests", str(folder)], check=True, capture_output=True,
                              text=True).stdout
-    return [Suite(test["name"], test["cmd"], "wait" if test["name"] in waiting else "cpu", "gtest")
+    return [Suite(test["name"], test["cmd"], "timers" if test["name"] in waiting else "cpu", "gtest")
             for test in json.loads(listing) if any(name.split(":")[-1] == suite_name for name in test["suite"])]
 
 
@@ -64,7 +66,7 @@ _WAITING = ("unit-controlplane", "threads-controlplane")
 
 
 def _release(folder, options):
-    yield _pytest("end to end", "tests/e2e", weight="wait", labs="load")
+    yield _pytest("end to end", "tests/e2e", weight="labs", labs="load")
     yield _pytest("agent", "tests/agent", weight="wait", labs="loadfile")
     yield _pytest("replay", "tests/replay", weight="wait")
     # Loads eBPF programs: needs root in the host's own user namespace.
@@ -90,9 +92,9 @@ def _release(folder, options):
 
 def _sanitizers(folder, options):
     if options.long:
-        yield _pytest("end to end", "tests/e2e", weight="wait", labs="load")
+        yield _pytest("end to end", "tests/e2e", weight="labs", labs="load")
     else:
-        yield _pytest("end to end", "tests/e2e", "-m", "quick", weight="wait", labs="load")
+        yield _pytest("end to end", "tests/e2e", "-m", "quick", weight="labs", labs="load")
     yield _pytest("packets", "tests/packet")
     yield from _gtest(folder, "unit", _WAITING)
     seconds = str(options.fuzz_seconds or (60 if options.long else 20))

@@ -68,9 +68,16 @@ def test_a_wait_job_runs_beside_a_job_on_all_cpus(maker):
     assert [job.status for job in jobs] == [0, 0]
 
 
-def test_two_wait_jobs_run_one_after_the_other(maker):
-    _run(maker, [maker.job(name, "wait", "sleep 0.1") for name in "ab"])
+@pytest.mark.parametrize("weight", ["wait", "labs"])
+def test_two_jobs_of_the_same_waiting_weight_run_one_after_the_other(maker, weight):
+    _run(maker, [maker.job(name, weight, "sleep 0.1") for name in "ab"])
     assert maker.order() == ["begin a", "end a", "begin b", "end b"]
+
+
+@pytest.mark.parametrize("weights", [("labs", "wait"), ("timers", "timers"), ("timers", "labs"), ("all", "timers")])
+def test_jobs_that_wait_in_different_ways_run_at_once(maker, weights):
+    jobs = _run(maker, [maker.job("a", weights[0], maker.meet("a", "b")), maker.job("b", weights[1], maker.meet("b", "a"))])
+    assert [job.status for job in jobs] == [0, 0]
 
 
 def test_a_cpu_job_does_not_overtake_a_job_on_all_cpus(maker):
