@@ -13,6 +13,7 @@ import os
 import pathlib
 import signal
 import sys
+import tempfile
 import time
 import traceback
 
@@ -42,6 +43,7 @@ class Run:
         self.builds = []  # (name, seconds, CPU seconds)
         self.exceeded = []
         self.scheduler = Scheduler(self.machine.cpus, TOP)
+        self.in_memory = _folder_in_memory()
 
     def folder(self, build):
         # FAIRLEAD_BUILD names another folder for the release build, as in tools/build.sh.
@@ -121,7 +123,10 @@ class Run:
         report = stem.with_suffix(".json" if suite.report == "gtest" else ".xml")
         report.unlink(missing_ok=True)
         command = [*suite.command, *reports.arguments(suite.report, report)]
-        return Job(suite.name, command, suite.weight, stem.with_suffix(".log"), self._environment(build),
+        environment = self._environment(build)
+        if suite.report == "gtest" and self.in_memory:
+            environment["TMPDIR"] = self.in_memory.name
+        return Job(suite.name, command, suite.weight, stem.with_suffix(".log"), environment,
                    lambda job: self._suite_ended(build, suite, report, job))
 
     def _suite_ended(self, build, suite, report_path, job):
@@ -193,6 +198,18 @@ class Run:
 
 def _label(build, suite):
     return suite if build.name == "release" else f"{suite} {build.name}"
+
+
+def _folder_in_memory():
+    """A folder for the unit tests' files, or None. Some tests write some thousand times to a store, which waits for the
+    disk each time."""
+    try:
+        memory = os.statvfs("/dev/shm")
+        if memory.f_bavail * memory.f_frsize < 256 << 20:
+            return None
+        return tempfile.TemporaryDirectory(prefix="fairlead-tests-", dir="/dev/shm", ignore_cleanup_errors=True)
+    except OSError:
+        return None
 
 
 def _lock():
