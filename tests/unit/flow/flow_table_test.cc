@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/flow/table_memory.h"
+#include "tests/unit/rounds.h"
 
 namespace fairlead {
 namespace {
@@ -473,7 +474,7 @@ void RunAgainstModel(uint32_t seed) {
 }
 
 TEST(FlowTable, BehavesLikeAPlainMapUnderRandomOperations) {
-  for (uint32_t seed = 1; seed <= 20; ++seed) RunAgainstModel(seed);
+  for (uint32_t seed = 1; seed <= Rounds(20); ++seed) RunAgainstModel(seed);
 }
 
 // Offsets as in the layout of flow_table.h.

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "lib/intent/model.h"
+#include "tests/unit/rounds.h"
 
 namespace fairlead {
 namespace {
@@ -90,7 +91,7 @@ TEST_F(ServiceIndexTest, AcceptsAChangeExactlyIfTheWholeIntentIsValid) {
   std::optional<ServiceSpec> services[kServices];
   uint32_t accepted = 0;
   uint32_t refused = 0;
-  for (int step = 0; step < 20'000; ++step) {
+  for (uint32_t step = 0; step < Rounds(20'000); ++step) {
     SCOPED_TRACE("seed " + std::to_string(kSeed) + ", step " + std::to_string(step));
     // Change one service, or two at once as the import of a file does.
     std::optional<ServiceSpec> next[kServices];
@@ -119,8 +120,8 @@ TEST_F(ServiceIndexTest, AcceptsAChangeExactlyIfTheWholeIntentIsValid) {
     ++(result.ok() ? accepted : refused);
     if (result.ok()) std::ranges::copy(next, services);
   }
-  EXPECT_GT(accepted, 1000U);
-  EXPECT_GT(refused, 1000U);
+  EXPECT_GT(accepted, Rounds(1000));
+  EXPECT_GT(refused, Rounds(1000));
 }
 
 TEST_F(ServiceIndexTest, NamesTheServiceWhoseBackendHasTheFrontendsAddress) {

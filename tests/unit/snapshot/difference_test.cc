@@ -11,6 +11,7 @@
 #include "lib/snapshot/assembler.h"
 #include "lib/snapshot/builder.h"
 #include "lib/snapshot/validator.h"
+#include "tests/unit/rounds.h"
 
 namespace fairlead {
 namespace {
@@ -114,7 +115,7 @@ TEST_F(DifferenceTest, AnImageAfterAnotherIsAcceptedExactlyIfItIsAcceptedAlone) 
   uint32_t refused = 0;
   uint32_t accepted = 0;
   std::vector<uint64_t> before = Image();
-  for (int round = 0; round < 20'000; ++round) {
+  for (uint32_t round = 0; round < Rounds(20'000); ++round) {
     SCOPED_TRACE("seed " + std::to_string(kSeed) + ", round " + std::to_string(round));
     for (uint32_t n = 0; n <= Pick(3); ++n) Step();
     const std::vector<uint64_t> good = Image();
@@ -129,8 +130,8 @@ TEST_F(DifferenceTest, AnImageAfterAnotherIsAcceptedExactlyIfItIsAcceptedAlone) 
     ++(alone.ok() ? accepted : refused);
     if (Pick(3) == 0) before = good;
   }
-  EXPECT_GT(refused, 5000U);
-  EXPECT_GT(accepted, 5000U);
+  EXPECT_GT(refused, Rounds(5000));
+  EXPECT_GT(accepted, Rounds(5000));
 }
 
 TEST_F(DifferenceTest, FindsTheServicesThatDidNotChange) {

@@ -14,6 +14,7 @@
 
 #include "lib/snapshot/builder.h"
 #include "lib/snapshot/format.h"
+#include "tests/unit/rounds.h"
 #include "tests/unit/snapshot/sample.h"
 
 namespace fairlead {
@@ -320,7 +321,7 @@ TEST(ValidateSnapshot, NeverReadsOutsideTheImageWhateverItsBytes) {
   SCOPED_TRACE("seed " + std::to_string(kSeed));
   std::mt19937_64 random(kSeed);
   size_t refused = 0;
-  for (int round = 0; round < 20'000; ++round) {
+  for (uint32_t round = 0; round < Rounds(20'000); ++round) {
     Damaged image;
     const uint64_t count = 1 + random() % 4;
     for (uint64_t i = 0; i < count; ++i) {
@@ -330,7 +331,7 @@ TEST(ValidateSnapshot, NeverReadsOutsideTheImageWhateverItsBytes) {
     image.FixDigest();
     if (!ValidateSnapshot(image.bytes()).ok()) ++refused;
   }
-  EXPECT_GT(refused, 10'000U);
+  EXPECT_GT(refused, Rounds(10'000));
 }
 
 TEST(ValidateSnapshot, RefusesAnImageWithATruncatedHeader) {
