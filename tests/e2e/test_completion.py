@@ -132,7 +132,6 @@ LINES = [
 ]
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("shell", shells())
 def test_tabs_complete_lines(terminal, place, shell):
     (place / "zz image.bin").touch()
@@ -142,7 +141,6 @@ def test_tabs_complete_lines(terminal, place, shell):
         assert opened.wait_for(r"entered: (\S.*?)\r*\n")[1] == entered
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("shell", shells())
 @pytest.mark.parametrize("typed, offered", [
     ("fairctl service \t\t", ["add", "list", "show", "set", "remove"]),

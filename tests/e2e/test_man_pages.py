@@ -19,8 +19,6 @@ import subprocess
 
 import pytest
 
-pytestmark = pytest.mark.quick
-
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PAGES = TOP / "man"
 PROGRAMS = {
@@ -228,7 +226,9 @@ def key_complaints(keys, page):
 
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
+# `quick` are those that run code of the programs which the others do not.
 
+@pytest.mark.quick
 def test_pages_have_the_commands_options_and_arguments_of_the_programs(programs):
     assert {command.name for command in programs["fairctl"].all()} >= {"fairctl status", "fairctl backend drain"}
     found = command_complaints(programs, read_pages())
@@ -248,6 +248,7 @@ def test_pages_have_the_keys_of_the_decoders(build, tmp_path, file):
     assert not found, "\n".join(found)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.page)
 def test_examples_of_files_are_accepted(build, tmp_path, file):
     blocks = read_pages()[file.page].blocks("yaml")
@@ -257,6 +258,7 @@ def test_examples_of_files_are_accepted(build, tmp_path, file):
     assert file.complaint(build, tmp_path, f"{UNKNOWN}: 1\n"), "every file is accepted"
 
 
+@pytest.mark.quick
 def test_examples_of_fairctl_are_correct_command_lines(build, tmp_path):
     """Without fairleadd they fail, but not with status 2. Those that need no fairleadd succeed."""
     pages = read_pages()
