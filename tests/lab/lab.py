@@ -247,6 +247,9 @@ class Lab:
         # Like most switches, it forwards multicast only to members of the group.
         self.switch.ip("link add name br0 type bridge mcast_snooping 1 mcast_querier 1 mcast_mld_version 2 "
                        "forward_delay 0", "link set br0 up")
+        # If the host has loaded br_netfilter, bridges drop packets with wrong IP headers. A switch does not look at them.
+        self.switch.run("sh", "-c", "for path in /proc/sys/net/bridge/bridge-nf-call-*; do "
+                                    "[ ! -e $path ] || echo 0 > $path; done")
         self._add_balancer()
         for _ in range(self._counts[0]):
             self.clients.append(Client(self, len(self.clients) + 1))
