@@ -43,7 +43,7 @@
 #include "dataplane/port/announcements.h"
 #include "dataplane/port/port.h"
 #include "dataplane/port/port_links.h"
-#include "dataplane/port/removal_notices.h"
+#include "dataplane/port/removals.h"
 #include "dataplane/port/steered_ports.h"
 #include "dataplane/worker/worker.h"
 #include "lib/host/exit_status.h"
@@ -154,7 +154,7 @@ class Dataplane {
     ASSIGN_OR_RETURN(management_frames_, ManagementFrames::Create(pool_.get()));
     announcements_.emplace(ports_->ports(), config.announcements_per_second,
                            management_frames_.get());
-    removal_notices_.emplace(ports_->ports());
+    removals_.emplace(ports_->ports());
     links_.emplace(ports_->ports(), [this](uint16_t index) { announcements_->LinkUp(index); });
     if (state_files) slot_files_.emplace(state_files->slots, state_files->flows.epoch);
     BeginStartStep("opening the flow table");
@@ -263,6 +263,8 @@ class Dataplane {
   // Any thread.
   std::optional<LinkStats> LinkOf(uint16_t port_index) const { return links_->Link(port_index); }
 
+  const Removals& removals() const { return *removals_; }
+
   // Closes the ports. Returns how many buffers were leaked.
   uint32_t ClosePorts() {
     const uint32_t kept = ports_->Close();
@@ -368,7 +370,7 @@ class Dataplane {
   std::optional<SteeredPorts> steered_ports_;
   std::unique_ptr<ManagementFrames> management_frames_;
   std::optional<Announcements> announcements_;
-  std::optional<RemovalNotices> removal_notices_;
+  std::optional<Removals> removals_;
   std::optional<PortLinks> links_;
   std::optional<SlotFiles> slot_files_;
   std::optional<Flows> flows_;
@@ -420,7 +422,7 @@ Status Operate(const Options& options, std::optional<SnapshotImage> image,
     std::printf("%s\n", ReportJson(stats, tables, mbufs_in_use, kernel_paths).c_str());
   });
   std::fflush(stdout);
-  return {};
+  return dataplane->removals().status();
 }
 
 // Opens the flow table. Taking over a large one takes long, so that begins now, in a thread of its
