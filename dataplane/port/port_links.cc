@@ -55,9 +55,8 @@ void RestoreMac(Port* port) {
   if (!port->tap) return;
   if (const std::optional<MacAddress> other = port->tap->RestoreMac(); other.has_value()) {
     spdlog::warn(
-        "port {}: another program gave {} the MAC {}, for which the port receives no frames; it "
-        "has "
-        "the port's MAC again",
+        "port {}: another program gave {} the MAC {}, for which the port receives no frames; "
+        "it has the port's MAC again",
         port->name, port->interface, other->ToString());
   }
 }

@@ -110,13 +110,17 @@ def test_a_hung_worker_gets_the_dataplane_restarted_within_ten_seconds(lab, inst
     wait_answered(lab, machine)
 
 
-def test_a_full_run_folder_is_named_and_the_dataplane_starts_once_there_is_space(lab, installed):
+@pytest.mark.parametrize(("unit", "folder"), [("fairlead-dataplane", "/run/fairlead"),
+                                              ("fairleadd", "/run/fairlead/control")])
+def test_a_full_run_folder_is_named_and_the_unit_starts_once_there_is_space(lab, installed, unit, folder):
     machine = installed
-    machine.run("systemctl stop fairlead-dataplane && mount -t tmpfs -o size=64k,nr_inodes=1 none /run/fairlead && "
-                "systemctl start --no-block fairlead-dataplane")
-    wait_logged(machine, "fairlead-dataplane", "No space left on device")
-    machine.run("umount /run/fairlead")
-    machine.wait_active("fairlead-dataplane")
+    machine.run(f"systemctl stop {unit} && mount -t tmpfs -o size=64k,nr_inodes=1,mode=777 none {folder} && "
+                f"systemctl start --no-block {unit}")
+    wait_logged(machine, unit, "No space left on device")
+    # systemd's default would give up after five starts in ten seconds.
+    wait_until(lambda: int(machine.show(unit, "NRestarts")) > 6, 120, lambda: machine.journal(unit), interval_s=0.2)
+    machine.run(f"umount {folder}")
+    machine.wait_active(unit)
     wait_in_force(machine)
     wait_answered(lab, machine)
 
