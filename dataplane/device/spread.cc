@@ -110,15 +110,18 @@ Result<SpreadPlan> PlanSpread(SpreadMode mode, const QueueFacts& facts, uint32_t
   const std::string worker = "worker " + std::to_string(receiver);
   if (worker_count == 1 || mode == SpreadMode::kOff) {
     plan.sentence = device + ": " + worker + " receives all packets";
-  } else if (may_use_hardware && obstacle.empty()) {
+  } else if (mode == SpreadMode::kSoftware) {
+    plan.by = SpreadBy::kSoftware;
+    plan.sentence = device + (obstacle.empty() ? ": " : " " + obstacle + "; ") + worker +
+                    " receives and spreads over " + Count(worker_count, "worker") + " in software";
+  } else if (obstacle.empty()) {
     plan.by = SpreadBy::kHardware;
     plan.rx_queues = worker_count;
     plan.sentence = device + " " + HardwareSentence(driver, worker_count);
   } else {
-    plan.by = SpreadBy::kSoftware;
-    plan.is_fallback = mode == SpreadMode::kAuto;
-    plan.sentence = device + (plan.is_fallback ? " " + obstacle + "; " : ": ") + worker +
-                    " receives and spreads over " + Count(worker_count, "worker") + " in software";
+    plan.leaves_workers_idle = true;
+    plan.sentence = device + " " + obstacle + "; " + worker +
+                    " receives all packets, the others none (or spread: software)";
   }
   if (plan.tx_queues < worker_count) {
     plan.sentence += "; all workers share " + Count(plan.tx_queues, "transmit queue");

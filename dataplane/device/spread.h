@@ -7,7 +7,8 @@
 //   software   The port has one receive queue. One worker polls it and passes packets on to the
 //              others by a hash of the flow (dataplane/worker/spreader.h).
 //   off        The port has one receive queue, and one worker processes all its packets.
-//   auto       hardware if the device can, else software.
+//   auto       hardware if the device can, else off: software has cost more than it gained
+//              (docs/decisions/0026-spreading-packets.md).
 //
 // A device is believed only what it has shown to do. No frame can test a queue at the start: only
 // traffic from other hosts reaches the receive queues. So kDrivers (spread.cc) lists the drivers
@@ -47,8 +48,8 @@ struct SpreadPlan {
   uint32_t tx_queues = 1;
   // For the log, without the port's name: "0000:3b:00.0 (net_ice) spreads over 4 workers by RSS".
   std::string sentence;
-  // Software spreads because the hardware cannot, although nobody asked for it.
-  bool is_fallback = false;
+  // auto: the hardware cannot spread, so all packets go to one of several workers.
+  bool leaves_workers_idle = false;
 };
 
 // Plans the queues of a port. `receiver`: the worker that polls the port if only one does. Errors

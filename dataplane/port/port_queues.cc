@@ -48,7 +48,7 @@ Status QueueSet::Share(const PortConfig& config, uint16_t port_id) {
                                                  use_.worker_count, rte_rand()));
   }
   if (plan_.tx_queues < use_.worker_count) tx_locks_ = std::make_unique<TxLock[]>(plan_.tx_queues);
-  spdlog::log(plan_.is_fallback ? spdlog::level::warn : spdlog::level::info, "port {}: {}",
+  spdlog::log(plan_.leaves_workers_idle ? spdlog::level::warn : spdlog::level::info, "port {}: {}",
               config.name, plan_.sentence);
   return {};
 }

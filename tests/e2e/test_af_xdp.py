@@ -165,16 +165,18 @@ def test_refuses_a_queue_for_each_worker_on_a_nic_that_has_fewer(bare_lab):
         "--workers 1, or spread: software")
 
 
-def test_two_workers_share_the_queue_of_a_nic_that_has_one(bare_lab):
+@pytest.mark.parametrize(("spread", "sharing", "sentence"), [
+    ("software", 2, "worker 0 receives and spreads over 2 workers in software"),
+    ("auto", 1, "worker 0 receives all packets, the others none (or spread: software)")])
+def test_workers_behind_a_nic_that_has_one_queue(bare_lab, spread, sharing, sentence):
     lab = bare_lab
-    lab.start_dataplane(device=DEVICE, workers=2)
+    lab.start_dataplane(device=DEVICE, workers=2, port={"spread": spread}, extra=["--verbose"])
     lab.start_control()
     configure(lab)
     assert requests_fail(lab) == 0
-    assert "has 1 receive queue for 2 workers; worker 0 receives and spreads over 2 workers in software" in \
-        lab.dataplane.errors()
+    assert f"has 1 receive queue for 2 workers; {sentence}" in lab.dataplane.errors()
     report = stop_dataplane(lab)
-    assert all(report["rx_by_worker"]) and sum(report["rx_by_worker"]) == report["rx"]
+    assert sum(packets > 0 for packets in report["rx_by_worker"]) == sharing and sum(report["rx_by_worker"]) == report["rx"]
     assert report["mbufs_in_use"] == 0
 
 

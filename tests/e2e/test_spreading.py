@@ -71,7 +71,7 @@ def test_two_workers_forward_what_one_queue_receives(bare_lab, forwarding):
                                   f"route add default via {lab.client.address6} dev eth0")
     start(lab, "software", addresses=["10.0.0.2", "2001:db8:a::2"])
     configure_nat(lab) if forwarding == "nat" else configure(lab)
-    assert f"port wan: af_packet:eth0 (net_af_packet): {BOTH}" in lab.dataplane.errors()
+    assert f"port wan: af_packet:eth0 (net_af_packet) has 1 receive queue for 2 workers; {BOTH}" in lab.dataplane.errors()
     shown = lab.telemetry("/fairlead/ports,wan")
     assert (shown["spread"], shown["receive_queues"], shown["transmit_queues"]) == ("software", 1, 1)
 

@@ -186,7 +186,7 @@ def capabilities(lab):
     """What the NIC's driver does for the dataplane, as it logs it and as DPDK's telemetry shows it."""
     log = lab.dataplane_log()
     driver, first, second = re.search(rf"port wan: {lab.nics[0].pci} \((\w+)\) ([^;\n]*)(?:; ([^;\n]*))?", log).groups()
-    by = "RSS" if " by RSS" in first else f"software: {first}" if "in software" in second else second.removesuffix(" spreads")
+    by = "RSS" if " by RSS" in first else f"software only: {first}" if "in software" in second else second.removesuffix(" spreads")
     filters = {"the VLAN filter of": "switched off", "all VLANs are in the filter": "has all VLANs"}
     offloads = lab.dpdk_telemetry("/ethdev/info,0")["rx_offloads"]
     return {"DPDK's driver": driver,

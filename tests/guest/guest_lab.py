@@ -20,7 +20,7 @@ import subprocess
 from tests.lab import ControlClient, Lab, LabError, wait_until
 from tests.lab.lab import OFFLOADS_OFF
 from tools.vm.guest import Guest
-from tools.vm.nics import Nic
+from tools.vm.nics import MODELS, Nic
 
 MODES = ("dsr", "nat", "ipip", "gue")
 STATIC = "static"  # a dsr service without checks, whose backends have MAC addresses: it needs no kernel
@@ -124,10 +124,14 @@ class GuestLab(Lab):
     def start_dataplane(self, workers=1, mtu=1500, ports=None, kernel=True, extra=""):
         """Starts the dataplane with the port `wan` on the first NIC. Its addresses come by configure_network().
 
+        Several workers share the packets of a NIC that does not spread them in software.
+
         `ports`: other ports instead, as in dataplane.yaml. `extra`: further options. Returns when it is ready. Raises
         DataplaneEnded if it ends.
         """
-        ports = ports or [{**self.port(self.nics[0].pci), **({} if kernel else {"kernel": None}), "mtu": mtu}]
+        nic = self.nics[0]
+        spread = "auto" if workers == 1 or MODELS[nic.model].spreads else "software"
+        ports = ports or [{**self.port(nic.pci), **({} if kernel else {"kernel": None}), "mtu": mtu, "spread": spread}]
         ports = [{key: value for key, value in port.items() if value is not None} for port in ports]
         config = {"workers": workers, "ports": ports, "flow_table": {"records": 65536}}
         self.guest.ssh("cat > /etc/fairlead/dataplane.yaml && "

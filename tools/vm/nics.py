@@ -8,20 +8,24 @@ FIRST_SLOT = 0x10  # PCI slot of the first NIC: 0000:00:10.0
 
 @dataclasses.dataclass(frozen=True)
 class NicModel:
-    """`options`: of QEMU's device, besides network, MAC and place. `queues`: pairs of a receive and a send queue."""
+    """`options`: of QEMU's device, besides network, MAC and place. `queues`: pairs of a receive and a send queue.
+
+    `spreads`: packets arrive in all of its queues.
+    """
     device: str
     options: str = ""
     queues: int = 1
+    spreads: bool = False
 
 
 # iommu_platform: without it, virtio bypasses the emulated IOMMU and VFIO cannot use the device.
 _VIRTIO = "disable-legacy=on,iommu_platform=on"
 MODELS = {
     "e1000e": NicModel("e1000e"),
-    "igb": NicModel("igb", queues=2),
+    "igb": NicModel("igb", queues=2, spreads=True),
     "vmxnet3": NicModel("vmxnet3", queues=2),
     "virtio": NicModel("virtio-net-pci", _VIRTIO),
-    "virtio-multiqueue": NicModel("virtio-net-pci", f"{_VIRTIO},mq=on,vectors=6", queues=2),
+    "virtio-multiqueue": NicModel("virtio-net-pci", f"{_VIRTIO},mq=on,vectors=6", queues=2, spreads=True),
     "e1000": NicModel("e1000"),
     "virtio-without-iommu": NicModel("virtio-net-pci", "disable-legacy=on"),
 }

@@ -42,30 +42,32 @@ TEST(PlanSpread, UsesRssWhereTheNicHasIt) {
   }
 }
 
-TEST(PlanSpread, FallsBackToSoftwareWithAReason) {
+TEST(PlanSpread, LeavesWorkersIdleWhereTheNicDoesNotSpread) {
   ExpectPlan(SpreadMode::kAuto, Nic("net_igc", 4, false), 2,
-             {SpreadBy::kSoftware, 1, 1,
-              "0000:3b:00.0 (net_igc) has no RSS; worker 0 receives and spreads over 2 workers in "
-              "software; all workers share 1 transmit queue"});
-  ExpectPlan(SpreadMode::kAuto, Nic("net_ixgbe_vf", 2, true), 4,
-             {SpreadBy::kSoftware, 1, 1,
-              "0000:3b:00.0 (net_ixgbe_vf) has 2 receive queues for 4 workers; worker 0 receives "
-              "and spreads over 4 workers in software; all workers share 1 transmit queue"});
-  EXPECT_TRUE(PlanSpread(SpreadMode::kAuto, Nic("net_igc", 4, false), 2, 0)->is_fallback);
-  EXPECT_FALSE(PlanSpread(SpreadMode::kSoftware, Nic("net_igc", 4, false), 2, 0)->is_fallback);
+             {SpreadBy::kNothing, 1, 1,
+              "0000:3b:00.0 (net_igc) has no RSS; worker 0 receives all packets, the others none "
+              "(or spread: software); all workers share 1 transmit queue"});
+  ExpectPlan(
+      SpreadMode::kAuto, Nic("net_ixgbe_vf", 2, true), 4,
+      {SpreadBy::kNothing, 1, 1,
+       "0000:3b:00.0 (net_ixgbe_vf) has 2 receive queues for 4 workers; worker 0 receives all "
+       "packets, the others none (or spread: software); all workers share 1 transmit queue"});
+  EXPECT_TRUE(PlanSpread(SpreadMode::kAuto, Nic("net_igc", 4, false), 2, 0)->leaves_workers_idle);
+  EXPECT_FALSE(
+      PlanSpread(SpreadMode::kSoftware, Nic("net_igc", 4, false), 2, 0)->leaves_workers_idle);
 }
 
 // DPDK 22.11 reports two queues of each direction, and QEMU's e1000 has one.
 TEST(PlanSpread, DoesNotBelieveDriversThatReportWhatTheyDoNotHave) {
+  ExpectPlan(SpreadMode::kAuto, Nic("net_e1000_em", 2, false), 2,
+             {SpreadBy::kNothing, 1, 1,
+              "0000:3b:00.0 (net_e1000_em) has no RSS; worker 0 receives all packets, the others "
+              "none (or spread: software); all workers share 1 transmit queue"});
   ExpectPlan(
-      SpreadMode::kAuto, Nic("net_e1000_em", 2, false), 2,
-      {SpreadBy::kSoftware, 1, 1,
-       "0000:3b:00.0 (net_e1000_em) has no RSS; worker 0 receives and spreads over 2 workers "
-       "in software; all workers share 1 transmit queue"});
-  ExpectPlan(SpreadMode::kAuto, Nic("net_vmxnet3", 16, true), 2,
-             {SpreadBy::kSoftware, 1, 1,
-              "0000:3b:00.0 (net_vmxnet3) has no RSS outside of VMware; worker 0 receives and "
-              "spreads over 2 workers in software; all workers share 1 transmit queue"});
+      SpreadMode::kAuto, Nic("net_vmxnet3", 16, true), 2,
+      {SpreadBy::kNothing, 1, 1,
+       "0000:3b:00.0 (net_vmxnet3) has no RSS outside of VMware; worker 0 receives all packets, "
+       "the others none (or spread: software); all workers share 1 transmit queue"});
   QueueFacts vmware = Nic("net_vmxnet3", 16, true);
   vmware.machine_vendor = "VMware, Inc.";
   ExpectPlan(SpreadMode::kAuto, vmware, 2,
@@ -78,10 +80,11 @@ TEST(PlanSpread, LeavesItToTheOtherSideWithoutRss) {
       SpreadMode::kHardware, Nic("net_virtio", 2, false), 2,
       {SpreadBy::kHardware, 2, 2,
        "0000:3b:00.0 (net_virtio) has a queue for each of 2 workers; the hypervisor spreads"});
-  ExpectPlan(SpreadMode::kAuto, Nic("net_virtio", 1, false), 2,
-             {SpreadBy::kSoftware, 1, 1,
-              "0000:3b:00.0 (net_virtio) has 1 receive queue for 2 workers; worker 0 receives and "
-              "spreads over 2 workers in software; all workers share 1 transmit queue"});
+  ExpectPlan(
+      SpreadMode::kAuto, Nic("net_virtio", 1, false), 2,
+      {SpreadBy::kNothing, 1, 1,
+       "0000:3b:00.0 (net_virtio) has 1 receive queue for 2 workers; worker 0 receives all "
+       "packets, the others none (or spread: software); all workers share 1 transmit queue"});
 }
 
 TEST(PlanSpread, UsesOneReceiveQueueForSoftwareAndOff) {
