@@ -74,23 +74,23 @@ build() {
 
 # make_packages: fails with a message if lintian, blhc or sbom.py complain.
 make_packages() {
-  local log=$out/build-output.txt failed="" deb
+  local log=$out/build-output.txt failed="" deb check
   rm -rf "$out"
   mkdir -p "$out/work"
   stage "$out/work/fairlead"
   build "$out/work/fairlead" "$log" "$(nproc)"
   mv "$out"/work/*.deb "$out"/work/*.changes "$out"/work/*.buildinfo "$out"
 
+  local -A checks  # what each is called, by process
   # lintian warns about root only because it runs other programs on files of unknown origin. These are ours.
-  lintian --allow-root --pedantic --tag-display-limit 0 --fail-on error,warning "$out"/*.changes || failed="lintian"
+  lintian --allow-root --pedantic --tag-display-limit 0 --fail-on error,warning "$out"/*.changes & checks[$!]=lintian
   # Cold code has -O1, the debug information is -g1. Both are chosen in meson.build; BPF objects are not compiled for a CPU.
-  blhc --all --debian --ignore-flag -g --ignore-flag -O2 --ignore-line '.*-target bpf.*' "$log" || failed+=" blhc"
+  blhc --all --debian --ignore-flag -g --ignore-flag -O2 --ignore-line '.*-target bpf.*' "$log" & checks[$!]=blhc
   for deb in "$out"/*.deb; do
-    case "$deb" in
-      *-dbgsym_*) ;;
-      *) python3 "$top/tools/sbom.py" "$deb" "$out/work/fairlead" >"$deb.spdx.json" || failed+=" sbom of ${deb##*/}" ;;
-    esac
+    [[ $deb == *-dbgsym_* ]] && continue
+    python3 "$top/tools/sbom.py" "$deb" "$out/work/fairlead" >"$deb.spdx.json" & checks[$!]="sbom of ${deb##*/}"
   done
+  for check in "${!checks[@]}"; do wait "$check" || failed+=" ${checks[$check]}"; done
   rm -rf "$out/work"
   ls -1 "$out"/*.deb
   [ -z "$failed" ] || { echo "package.sh: failed: $failed" >&2; exit 1; }
