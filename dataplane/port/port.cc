@@ -15,6 +15,7 @@
 #include "dataplane/device/device_mtu.h"
 #include "dataplane/eal/bootstrap.h"
 #include "dataplane/eal/start_watch.h"
+#include "dataplane/port/lacp_bond.h"
 #include "dataplane/port/vlan_filter.h"
 
 namespace fairlead {
@@ -164,7 +165,9 @@ Status SetUpQueues(const Port& port, const rte_eth_dev_info& info, rte_mempool* 
 
 // Makes the device accept the port's own and extra MAC addresses, and all multicast (neighbour
 // solicitations). Virtual devices without a filter refuse these calls, but accept all frames.
-void OpenFilters(const Port& port, const MacAddress& device_mac, std::span<const MacAddress> macs) {
+// `device_mac`: what it accepts already.
+void OpenFilters(const Port& port, std::optional<MacAddress> device_mac,
+                 std::span<const MacAddress> macs) {
   rte_eth_allmulticast_enable(port.id);
   for (const MacAddress& mac : macs) {
     if (mac == device_mac) continue;
@@ -236,7 +239,7 @@ Status Start(const PortConfig& config, uint16_t mtu, const QueueUse& use, rte_me
   std::memcpy(device_mac.bytes.data(), address.addr_bytes, device_mac.bytes.size());
   std::vector<MacAddress> macs = config.macs;
   if (macs.empty()) macs.push_back(device_mac);
-  OpenFilters(*port, device_mac, macs);
+  OpenFilters(*port, IsLacpBond(info) ? std::nullopt : std::optional(device_mac), macs);
   PassAllVlans(port->id, port->name, info);
   port->view = PortView::Make(macs[0], std::span(macs).subspan(1), mtu, config.addresses);
   return {};

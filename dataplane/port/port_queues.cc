@@ -7,6 +7,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "dataplane/port/lacp_bond.h"
+
 namespace fairlead {
 namespace {
 
@@ -38,7 +40,7 @@ Result<QueueSet> QueueSet::Plan(const PortConfig& config, const rte_eth_dev_info
   facts.machine_vendor = MachineVendor();
   ASSIGN_OR_RETURN(SpreadPlan plan,
                    PlanSpread(config.spread, facts, use.worker_count, use.receiver()));
-  return QueueSet(std::move(plan), use);
+  return QueueSet(std::move(plan), use, IsLacpBond(info));
 }
 
 Status QueueSet::Share(const PortConfig& config, uint16_t port_id) {
@@ -61,6 +63,7 @@ PortQueues QueueSet::ForWorkers() const {
   queues.spreader = spreader_.get();
   queues.tx_queue_count = plan_.tx_queues;
   queues.tx_locks = tx_locks_.get();
+  queues.needs_tx_polls = needs_tx_polls_;
   return queues;
 }
 

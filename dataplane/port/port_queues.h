@@ -44,10 +44,12 @@ class QueueSet {
   PortQueues ForWorkers() const;
 
  private:
-  QueueSet(SpreadPlan plan, const QueueUse& use) : plan_(std::move(plan)), use_(use) {}
+  QueueSet(SpreadPlan plan, const QueueUse& use, bool needs_tx_polls)
+      : plan_(std::move(plan)), use_(use), needs_tx_polls_(needs_tx_polls) {}
 
   SpreadPlan plan_;
   QueueUse use_;
+  bool needs_tx_polls_;
   uint16_t port_id_ = 0;
   std::unique_ptr<Spreader> spreader_;
   std::unique_ptr<TxLock[]> tx_locks_;  // by queue; null: no queue is shared

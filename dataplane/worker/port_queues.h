@@ -37,15 +37,18 @@ class TxQueue {
     return sent;
   }
 
+  // Calls the driver without a packet, so that it sends frames of its own.
+  void Poll() { Send(nullptr, 0); }
+
  private:
   uint32_t SendUnlocked(rte_mbuf** buffers, uint32_t count) const {
     uint32_t sent = 0;
-    while (sent < count) {
-      const uint16_t taken =
+    uint16_t taken = 0;
+    do {
+      taken =
           rte_eth_tx_burst(port_id_, queue_, buffers + sent, static_cast<uint16_t>(count - sent));
-      if (taken == 0) break;
       sent += taken;
-    }
+    } while (taken != 0 && sent < count);
     return sent;
   }
 
@@ -62,6 +65,8 @@ struct PortQueues {
   Spreader* spreader = nullptr;  // through which the receiver passes packets on; null: it does not
   uint32_t tx_queue_count = 1;
   TxLock* tx_locks = nullptr;  // by queue; null: each worker has its own queue
+  // `receiver` calls TxQueue::Poll, however little there is to send (dataplane/port/lacp_bond.h).
+  bool needs_tx_polls = false;
 
   TxQueue TxQueueOf(uint32_t worker) const {
     const uint32_t queue = worker % tx_queue_count;

@@ -9,6 +9,12 @@
 #include "dataplane/worker/idle.h"
 
 namespace fairlead {
+namespace {
+
+// DPDK's guide asks for calls at least every 100 ms.
+constexpr uint64_t kTxPollsPerSecond = 50;
+
+}  // namespace
 
 Result<std::unique_ptr<Worker>> Worker::Create(uint32_t index, WorkerShared* shared) {
   ASSIGN_OR_RETURN(WorkerCounters counters, WorkerCounters::Create());
@@ -25,6 +31,10 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
   for (uint16_t port = 0; port < shared->queues.size(); ++port) {
     const PortQueues& queues = shared->queues[port];
     outboxes_.push_back({.queue = queues.TxQueueOf(index)});
+    if (queues.needs_tx_polls && index == queues.receiver) {
+      polled_.push_back(queues.TxQueueOf(index));
+      next_poll_tsc_ = 0;
+    }
     if (queues.is_receive_queue_each) {
       inlets_.push_back({port, queues.port_id, static_cast<uint16_t>(index)});
     } else if (index == queues.receiver) {
@@ -58,6 +68,8 @@ void Worker::Run() {
     if (index_ == 0 && shared_->management_frames != nullptr &&
         !shared_->management_frames->empty()) [[unlikely]]
       SendManagementFrames();
+    if (now_tsc >= next_poll_tsc_) [[unlikely]]
+      PollTransmit(now_tsc);
     if (ServePorts(now_tsc) != 0) {
       idler.Busy(now_tsc);
     } else {
@@ -117,6 +129,11 @@ void Worker::SendManagementFrames() {
   for (uint32_t port = 0; port < outboxes_.size(); ++port) {
     if (outboxes_[port].count != 0) Flush(port);
   }
+}
+
+void Worker::PollTransmit(uint64_t now_tsc) {
+  next_poll_tsc_ = now_tsc + rte_get_tsc_hz() / kTxPollsPerSecond;
+  for (TxQueue& queue : polled_) queue.Poll();
 }
 
 void Worker::ReleaseHeld(bool all) {

@@ -85,6 +85,7 @@ class alignas(64) Worker {
   void ReleaseHeld(bool all);
   void SetContextTime(uint64_t now_tsc);
   void SendManagementFrames();
+  void PollTransmit(uint64_t now_tsc);
   void Flush(uint32_t port_index);
 
   uint32_t index_;
@@ -96,6 +97,8 @@ class alignas(64) Worker {
   Burst burst_;
   std::vector<Inlet> inlets_;
   std::vector<Outbox> outboxes_;  // by port index
+  std::vector<TxQueue> polled_;   // queues that need TxQueue::Poll of this worker
+  uint64_t next_poll_tsc_ = UINT64_MAX;
   KernelPath kernel_path_;
   Activity activity_;
 };

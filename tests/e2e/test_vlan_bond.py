@@ -51,10 +51,8 @@ def test_requests_pass_from_the_clients_vlan_to_the_backends_vlan(bare_lab, devi
     assert set(report["drops"]) <= {"answered", "other_mac"}, report
 
 
-@pytest.mark.parametrize("mode", [1, 2])  # active-backup, balance-xor
-def test_a_bond_of_two_members_is_one_port(bare_lab, mode):
-    """As in docs/operations.md, "Bonds", with AF_PACKET members in place of NICs. The kernel uses the TAP wan0."""
-    lab = bare_lab
+def start_bond(lab, mode, *options):
+    """Starts the dataplane on a bond of the balancer's eth0 and another interface, eth1."""
     lab.switch.ip(f"link add name balancer-b type veth peer name eth1 netns {lab.balancer.namespace.name}",
                   "link set balancer-b master br0 up")
     lab.balancer.namespace.run("ethtool", "-K", "eth1", *"tx off rx off tso off gso off gro off".split())
@@ -62,9 +60,25 @@ def test_a_bond_of_two_members_is_one_port(bare_lab, mode):
     for interface in ("eth0", "eth1"):
         take_nic_away(lab, interface)
     rings = "blocksz=16384,framesz=2048,framecnt=2048"
-    lab.start_dataplane(device="vdev:net_bonding0", extra=["--kernel", "wan=tap:wan0"], eal=[
+    lab.start_dataplane(device="vdev:net_bonding0", extra=options, eal=[
         f"--vdev=net_af_packet_a,iface=eth0,{rings}", f"--vdev=net_af_packet_b,iface=eth1,{rings}",
         f"--vdev=net_bonding0,mode={mode},slave=net_af_packet_a,slave=net_af_packet_b,mac={lab.balancer.mac}"])
+
+
+@pytest.mark.quick
+def test_a_bond_in_mode_4_speaks_lacp_without_other_traffic(bare_lab):
+    lab = bare_lab
+    start_bond(lab, 4)
+    for port in ("balancer", "balancer-b"):
+        lab.switch.run("tcpdump", "-Z", "root", "-c", 1, "-Q", "in", "-i", port, "ether proto 0x8809", timeout_s=60)
+    lab.dataplane.stop(timeout_s=20)
+
+
+@pytest.mark.parametrize("mode", [1, 2])  # active-backup, balance-xor
+def test_a_bond_of_two_members_is_one_port(bare_lab, mode):
+    """As in docs/operations.md, "Bonds", with AF_PACKET members in place of NICs. The kernel uses the TAP wan0."""
+    lab = bare_lab
+    start_bond(lab, mode, "--kernel", "wan=tap:wan0")
     give_addresses(lab)
     lab.start_control()
     configure(lab)
