@@ -111,13 +111,13 @@ def layers(debs, extra=()):
 def with_version(deb, version, folder):
     """Copies a package with another version, its own and that of Fairlead's packages it depends on."""
     tree = folder / deb.stem
-    run(["dpkg-deb", "-R", deb, tree])
+    run(["dpkg-deb", "-R", deb, tree], timeout_s=600)
     control = tree / "DEBIAN/control"
     text = control.read_text()
     old = re.search(r"^Version: (.*)$", text, re.M)[1]
     control.write_text(text.replace(f"Version: {old}\n", f"Version: {version}\n").replace(f"(= {old})", f"(= {version})"))
     new = folder / f"{deb.name.split('_')[0]}_{version}_amd64.deb"
-    run(["dpkg-deb", "--root-owner-group", "-b", tree, new])
+    run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", tree, new], timeout_s=600)
     shutil.rmtree(tree)
     return new
 
