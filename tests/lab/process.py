@@ -32,8 +32,10 @@ def wait_until(condition, timeout_s, what, interval_s=0.02):
 
 
 def run(argv, check=True, timeout_s=60, **kwargs):
-    """Runs a short command. Raises LabError with its output if it fails and `check` is set."""
+    """Runs a short command, without this program's input. Raises LabError with its output if it fails and `check` is set."""
     argv = [str(word) for word in argv]
+    if "input" not in kwargs:
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
     result = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, **kwargs)
     if check and result.returncode != 0:
         raise LabError(f"{' '.join(argv)}: status {result.returncode}\n{result.stdout}{result.stderr}".strip())

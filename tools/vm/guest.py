@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import socket
+import sys
 
 from tests.lab.process import LabError, run, wait_until
 from tools.vm import payload, root
@@ -132,7 +133,7 @@ class Guest:
 
     def shell_command(self):
         """The command line that opens a shell in the guest."""
-        return ["ssh", "-F", "none", "-t", "-S", self._ssh_path, "guest"]
+        return ["ssh", "-F", "none", "-t" if sys.stdin.isatty() else "-T", "-S", self._ssh_path, "guest"]
 
     def bind(self, *nics):
         """Gives the NICs to VFIO, now and at each boot (docs/install.md), and all others of the guest to no driver."""

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Boots a guest with Fairlead on an emulated NIC, and opens a shell in it. The guest ends with the shell.
+# Boots a guest with Fairlead on an emulated NIC, and opens a shell in it. The guest ends with the shell, which reads
+# commands from standard input.
 #   tools/vm/run.sh [--nic MODEL ...] [BUILD]      MODEL: e1000e (default), vmxnet3, virtio, virtio-multiqueue, e1000, ...
 #                                                  BUILD: a build folder (default: build)
 # The guest has the Debian packages of this clone, which tools/package.sh builds if a file has changed. FAIRLEAD_PACKAGES
@@ -10,11 +11,11 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$top"
 case "${1:-}" in
-  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
 esac
 
 groups=(run guest)
 [ -n "${FAIRLEAD_PACKAGES:-}" ] || groups+=(build package)
-tools/install-deps.sh "${groups[@]}"
+tools/install-deps.sh "${groups[@]}" </dev/null  # the shell's input
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 PYTHONPATH=$top exec /usr/bin/python3 -B tools/vm/run.py "$@"
