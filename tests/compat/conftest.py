@@ -2,14 +2,13 @@
 import pytest
 
 from tests.compat.build_base import build_base
-from tests.e2e.conftest import (  # noqa: F401
-    _bounded, bare_lab, build, pytest_configure, pytest_runtest_makereport)
+from tests.e2e.conftest import bare_lab, limit_s, pytest_configure  # noqa: F401
 
 DATAPLANE, FAIRLEADD = "dataplane/fairlead-dataplane", "controlplane/fairleadd"
 
 
 @pytest.fixture(scope="session")
-def base_build(build):  # noqa: F811
+def base_build(build):
     return build_base(build.parent / "build-base")
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: a lab for each test, and a time limit for each test."""
+"""Fixtures of the end-to-end tests: a lab for each test."""
 import os
 import pathlib
 import signal
@@ -10,14 +10,9 @@ import pytest
 
 from tests.lab import Lab, enter_namespace_rights
 
-_LIMIT_S = 300
-
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "quick: takes a few seconds; also run on the sanitizer build")
-    config.addinivalue_line("markers", "limit(seconds): the test fails after that long (default 300)")
-    # SIGTERM ends the whole run as Ctrl-C does, so that labs are cleaned up.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     capture = config.pluginmanager.getplugin("capturemanager")
     # pytest captures output. The capture must end before this program starts again as root of a user namespace.
     enter_namespace_rights(before_exec=capture.stop_global_capturing if capture else None)
@@ -29,36 +24,8 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def build():
-    if "FAIRLEAD_BUILD" not in os.environ:
-        pytest.fail("FAIRLEAD_BUILD is not set; set it to the build folder that contains the programs")
-    return pathlib.Path(os.environ["FAIRLEAD_BUILD"]).resolve()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Adds the last output of the lab's programs to the report of a failed test."""
-    outcome = yield
-    report = outcome.get_result()
-    if report.when == "call" and report.failed:
-        for lab in {id(value): value for value in item.funcargs.values() if isinstance(value, Lab)}.values():
-            report.sections.append(("the lab's programs", lab.tails()))
-
-
-@pytest.fixture(autouse=True)
-def _bounded(request):
-    """Makes a test that hangs fail. Its lab is cleaned up as after any test."""
-    marker = request.node.get_closest_marker("limit")
-    limit_s = marker.args[0] if marker else _LIMIT_S
-
-    def too_long(*_):
-        raise TimeoutError(f"the test took longer than {limit_s} s")
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(limit_s)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+def limit_s():
+    return 300
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
-"""Fixtures of the guest tests: one guest for many tests, and a time limit for each test."""
+"""Fixtures of the guest tests: one guest for many tests."""
 import os
-import pathlib
 import shutil
-import signal
 
 import pytest
 
@@ -10,17 +8,11 @@ from tests.guest.matrix import Matrix
 from tests.guest.models import BOOTS
 from tools.vm import payload, root
 
-_LIMIT_S = 1800
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "limit(seconds): the test fails after that long (default 1800)")
-
 
 def pytest_collection_modifyitems(items):
     missing = _missing()
     for item in items:
-        if missing and {"matrix", "guest_lab"} & set(item.fixturenames):
+        if missing and "image" in item.fixturenames:
             item.add_marker(pytest.mark.skip(reason=missing))
 
 
@@ -37,10 +29,8 @@ def _missing():
 
 
 @pytest.fixture(scope="session")
-def build():
-    if "FAIRLEAD_BUILD" not in os.environ:
-        pytest.fail("FAIRLEAD_BUILD is not set; set it to the build folder that contains the programs")
-    return pathlib.Path(os.environ["FAIRLEAD_BUILD"]).resolve()
+def limit_s():
+    return 1800
 
 
 @pytest.fixture(scope="session")
@@ -58,29 +48,3 @@ def matrix(build, image):
     finally:
         matrix.close()
         matrix.write()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Adds the end of the guest's logs to the report of a failed test."""
-    outcome = yield
-    report = outcome.get_result()
-    for name in ("matrix", "guest_lab"):
-        if report.when == "call" and report.failed and name in item.funcargs:
-            report.sections.append(("the guest", item.funcargs[name].tails()))
-
-
-@pytest.fixture(autouse=True)
-def _bounded(request):
-    """Makes a test that hangs fail."""
-    marker = request.node.get_closest_marker("limit")
-    limit_s = marker.args[0] if marker else _LIMIT_S
-
-    def too_long(*_):
-        raise TimeoutError(f"the test took longer than {limit_s} s")
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(limit_s)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)

@@ -84,6 +84,7 @@ class GuestLab(Lab):
         self.balancer = None
 
     def start_guest(self):
+        """Boots the guest and starts the backends. No dataplane runs yet."""
         nics = [Nic(model, f"tap{i}", f"02:00:00:00:01:{i:02x}", i, i in self._removable)
                 for i, model in enumerate(self._models)]
         self.guest = Guest(self, self.switch, nics)
@@ -93,7 +94,7 @@ class GuestLab(Lab):
         for nic in nics:
             self.switch.ip(f"link set {nic.tap} master br0")
             self.switch.run("ethtool", "-K", nic.tap, *OFFLOADS_OFF.split(), check=False)
-        return self.guest
+        self.start_backends()
 
     def start_backends(self):
         for backend in self.backends:
@@ -143,6 +144,18 @@ class GuestLab(Lab):
                                  f"journalctl -q -o cat -u {_UNIT} --since @$since; false", check=False)
         if started.returncode != 0:
             raise DataplaneEnded(started.stdout)
+
+    def serve(self, *nics, tags=(), modes=MODES, **options):
+        """Starts the dataplane on the first of these NICs, and returns when the services of `modes` are in force.
+
+        `tags`: configure_network(). `options`: start_dataplane().
+        """
+        self.use(*nics)
+        self.start_dataplane(**options)
+        self.tag(*tags)
+        self.configure_network(*tags)
+        self.add_services(modes)
+        self.wait_all_healthy()
 
     def dataplane_log(self):
         """What it logged since it was started last. It must run."""

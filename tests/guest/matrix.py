@@ -80,7 +80,6 @@ class Matrix:
         try:
             self._lab.__enter__()
             self._lab.start_guest()
-            self._lab.start_backends()
         except LabError as error:
             self._no_guest[models] = error
             raise

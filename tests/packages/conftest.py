@@ -1,7 +1,6 @@
 """Fixtures: the packages, built once, and a machine without them in a lab."""
 import os
 import shutil
-import signal
 
 import pytest
 
@@ -11,13 +10,6 @@ from tests.packages import built, rootfs
 from tests.packages.machine import Machine
 
 TOP = built.TOP
-_LIMIT_S = 1200  # --long: four times as much
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow(reason): may take more than 20 s")
-    # SIGTERM ends the whole run as Ctrl-C does, so that machines are cleaned up.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -30,17 +22,9 @@ def _needs_root():
     rootfs.sweep()
 
 
-@pytest.fixture(autouse=True)
-def _bounded():
-    """Makes a test that hangs fail. Its machine is cleaned up as after any test."""
-    def too_long(*_):
-        raise TimeoutError(f"the test took longer than {_LIMIT_S} s")
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(4 * _LIMIT_S if "FAIRLEAD_LONG" in os.environ else _LIMIT_S)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+@pytest.fixture(scope="session")
+def limit_s():
+    return 4800 if "FAIRLEAD_LONG" in os.environ else 1200
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +39,9 @@ def debs():
 
 
 @pytest.fixture
-def lab():
+def lab(build):
     """The network, with two backends that serve."""
-    with Lab(os.environ["FAIRLEAD_BUILD"], backends=2) as network:
+    with Lab(build, backends=2) as network:
         network.start_backends()
         yield network
 

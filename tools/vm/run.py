@@ -28,15 +28,10 @@ def main():
     try:
         with GuestLab(options.build, options.nic) as lab:
             lab.start_guest()
-            lab.start_backends()
-            lab.use(lab.guest.nics[0])
-            lab.start_dataplane()
-            lab.configure_network()
-            lab.add_services(["dsr"])
-            lab.wait_all_healthy()
+            lab.serve(lab.guest.nics[0], modes=["dsr"])
             print(_TEXT.format(accelerator=lab.guest.accelerator, nics=", ".join(options.nic), vip=lab.vip4,
                                pci=lab.guest.nics[0].pci, client=lab.client.namespace.name, key=lab.guest.key,
-                               console=lab.logs / "console.out"))
+                               console=lab.logs / "console.out"), flush=True)
             return subprocess.call(lab.guest.shell_command(), env={**os.environ, "TERM": "linux"})
     except LabError as error:
         print(f"run.sh: {error}", file=sys.stderr)
