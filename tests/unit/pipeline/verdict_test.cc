@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "tests/unit/pipeline/fixture.h"
+#include "tests/unit/pipeline/modes.h"
 
 namespace fairlead {
 namespace {
@@ -12,13 +13,13 @@ using slow::Ethernet;
 using slow::Ip4;
 using slow::Ip6;
 using slow::operator+;
+using testing::kClient4;
+using testing::kClient6;
 using testing::MakeService;
 using testing::PacketResult;
 using testing::PipelineFixture;
 
-const Bytes kClient4 = {198, 51, 100, 7};
 const Bytes kFrontend4 = {203, 0, 113, 10};
-const Bytes kClient6 = {0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7};
 const Bytes kFrontend6 = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10};
 // The group that a solicitation for kFrontend6 is sent to (RFC 4291, 2.7.1).
 const Bytes kSolicited = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0x10};
