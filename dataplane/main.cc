@@ -146,8 +146,7 @@ class Dataplane {
     const DataplaneConfig& config = options_.config;
     ASSIGN_OR_RETURN(lcores_, WorkerLcores(config));
     const auto worker_count = static_cast<uint32_t>(lcores_.size());
-    const uint32_t buffers = BufferCount(config.ports.size(), worker_count);
-    ASSIGN_OR_RETURN(pool_, CreatePool(buffers, largest_mtu));
+    ASSIGN_OR_RETURN(pool_, CreatePool(PlanBuffers(config.ports, largest_mtu, worker_count)));
     ASSIGN_OR_RETURN(PortSet ports, PortSet::Open(config.ports, worker_count, pool_.get()));
     ports_.emplace(std::move(ports));
     steered_ports_.emplace(ports_->ports());
@@ -456,10 +455,9 @@ Status Run(const Options& options) {
   ASSIGN_OR_RETURN(const uint16_t largest_mtu, LargestMtu(options.config.ports));
   const auto most_workers = static_cast<uint32_t>(
       std::max<size_t>(options.config.workers.value_or(1), options.config.cores.size()));
-  const uint32_t buffers = BufferCount(options.config.ports.size(), most_workers);
-  ASSIGN_OR_RETURN(
-      const EalPlan plan,
-      PlanEal(options, ReadHostFacts(), BufferMebibytes(buffers, largest_mtu) + kOtherMebibytes));
+  const BufferPlan buffers = PlanBuffers(options.config.ports, largest_mtu, most_workers);
+  ASSIGN_OR_RETURN(const EalPlan plan,
+                   PlanEal(options, ReadHostFacts(), buffers.Mebibytes() + kOtherMebibytes));
   ASSIGN_OR_RETURN(const std::vector<PortClaim> claims, ClaimDevices(options.config.ports));
   std::future<Result<Flows>> flows = BeginOpenFlows(options.config.flow_records, state_files);
   BeginStartStep("starting DPDK");

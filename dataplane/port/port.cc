@@ -3,6 +3,7 @@
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 
 #include <algorithm>
 #include <bit>
@@ -25,6 +26,7 @@ constexpr uint16_t kRxDescriptors = 1024;
 constexpr uint16_t kTxDescriptors = 1024;
 constexpr uint32_t kPoolCache = 256;  // buffers per lcore
 constexpr uint16_t kDefaultMtu = 1500;
+constexpr uint32_t kPageBytes = 4096;
 
 uint16_t BufferDataBytes(uint16_t mtu) {
   // A buffer is as large as an AF_PACKET ring entry for this MTU (af_packet.cc), so that no frame
@@ -47,6 +49,26 @@ uint16_t MostBufferDataBytes() {
     }
   }
   return UINT16_MAX;
+}
+
+// As rte_pktmbuf_pool_create, but each buffer, with the pool's header before it, has kPageBytes.
+rte_mempool* CreatePoolOfPages(uint32_t count) {
+  // DPDK adds no bytes to change the memory channel from buffer to buffer.
+  constexpr uint32_t kFlags = RTE_MEMPOOL_F_NO_SPREAD;
+  rte_mempool_objsz size;
+  rte_mempool_calc_obj_size(RTE_CACHE_LINE_SIZE, kFlags, &size);
+  const uint32_t element_bytes = kPageBytes - size.header_size - size.trailer_size;
+  PoolPointer pool(rte_mempool_create_empty("fairlead", count, element_bytes, kPoolCache,
+                                            sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY,
+                                            kFlags));
+  if (pool == nullptr ||
+      rte_mempool_set_ops_byname(pool.get(), rte_mbuf_best_mempool_ops(), nullptr) != 0) {
+    return nullptr;
+  }
+  rte_pktmbuf_pool_init(pool.get(), nullptr);  // derives the size of the data from the element's
+  if (rte_mempool_populate_default(pool.get()) < 0) return nullptr;
+  rte_mempool_obj_iter(pool.get(), rte_pktmbuf_init, nullptr);
+  return pool.release();
 }
 
 Status PortError(const std::string& name, const std::string& what) {
@@ -299,33 +321,41 @@ Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs) {
   return largest;
 }
 
-uint32_t BufferCount(size_t port_count, uint32_t worker_count) {
-  const auto ports = static_cast<uint32_t>(std::max<size_t>(port_count, 1));
+BufferPlan PlanBuffers(const std::vector<PortConfig>& ports, uint16_t largest_mtu,
+                       uint32_t worker_count) {
+  const auto port_count = static_cast<uint32_t>(std::max<size_t>(ports.size(), 1));
   // A ring of a Spreader takes the place of a receive queue.
   static_assert(Spreader::kRingLength <= kRxDescriptors);
-  const uint32_t rings = ports * worker_count * (kRxDescriptors + kTxDescriptors);
+  const uint32_t rings = port_count * worker_count * (kRxDescriptors + kTxDescriptors);
   // In the lcores' pool caches (at most 3/2 of their size) and in the bursts, made frames and
   // waiting fragments of each worker and of the management thread.
   const uint32_t elsewhere = (worker_count + 1) * (kPoolCache * 3 / 2 + 2 * kMaxBurst + kMaxMade +
                                                    FragmentStoreSettings().max_waiting);
+  BufferPlan plan;
   // A mempool's ring has 2^n - 1 elements. This count wastes none.
-  return std::bit_ceil(std::max(rings + elsewhere, 8192U)) - 1;
+  plan.count = std::bit_ceil(std::max(rings + elsewhere, 8192U)) - 1;
+  plan.mtu = largest_mtu;
+  plan.has_page_each = std::any_of(ports.begin(), ports.end(), [](const PortConfig& port) {
+    return port.device.kind->is_steered;
+  });
+  return plan;
 }
 
-uint32_t BufferMebibytes(uint32_t buffer_count, uint16_t mtu) {
-  const uint64_t each =
-      BufferDataBytes(mtu) + sizeof(rte_mbuf) + 128;  // 128: mempool header, alignment
-  return static_cast<uint32_t>((buffer_count * each >> 20) + 1);
+uint32_t BufferPlan::Mebibytes() const {
+  // 128: mempool header, alignment
+  const uint64_t each = has_page_each ? kPageBytes : BufferDataBytes(mtu) + sizeof(rte_mbuf) + 128;
+  return static_cast<uint32_t>((count * each >> 20) + 1);
 }
 
-Result<PoolPointer> CreatePool(uint32_t buffer_count, uint16_t mtu) {
-  const uint16_t data_bytes = std::min(BufferDataBytes(mtu), MostBufferDataBytes());
-  PoolPointer pool(
-      rte_pktmbuf_pool_create("fairlead", buffer_count, kPoolCache, 0, data_bytes, SOCKET_ID_ANY));
+Result<PoolPointer> CreatePool(const BufferPlan& plan) {
+  const uint16_t data_bytes = std::min(BufferDataBytes(plan.mtu), MostBufferDataBytes());
+  PoolPointer pool(plan.has_page_each ? CreatePoolOfPages(plan.count)
+                                      : rte_pktmbuf_pool_create("fairlead", plan.count, kPoolCache,
+                                                                0, data_bytes, SOCKET_ID_ANY));
   if (pool == nullptr) {
-    return ResourceExhausted(WithEalError(
-        "cannot allocate " + std::to_string(buffer_count) + " packet buffers (" +
-        std::to_string(BufferMebibytes(buffer_count, mtu)) + " MiB); reserve more hugepages"));
+    return ResourceExhausted(WithEalError("cannot allocate " + std::to_string(plan.count) +
+                                          " packet buffers (" + std::to_string(plan.Mebibytes()) +
+                                          " MiB); reserve more hugepages"));
   }
   return pool;
 }

@@ -54,10 +54,21 @@ using PoolPointer = std::unique_ptr<rte_mempool, PoolDeleter>;
 // The largest IP packet that any configured port may carry. It determines the size of buffers.
 Result<uint16_t> LargestMtu(const std::vector<PortConfig>& configs);
 
-// The number of buffers that a dataplane of this size needs, and their size in MiB.
-uint32_t BufferCount(size_t port_count, uint32_t worker_count);
-uint32_t BufferMebibytes(uint32_t buffer_count, uint16_t mtu);
-Result<PoolPointer> CreatePool(uint32_t buffer_count, uint16_t mtu);
+// The buffers of a dataplane.
+struct BufferPlan {
+  uint32_t count = 0;
+  uint16_t mtu = 0;  // LargestMtu
+  // AF_XDP: net_af_xdp shares as many bytes with the kernel as all buffers have, from the first
+  // one on. But DPDK leaves space before a page's end where a buffer does not fit. So a buffer must
+  // have the size of a page: else the kernel refuses the last ones.
+  bool has_page_each = false;
+
+  uint32_t Mebibytes() const;
+};
+
+BufferPlan PlanBuffers(const std::vector<PortConfig>& ports, uint16_t largest_mtu,
+                       uint32_t worker_count);
+Result<PoolPointer> CreatePool(const BufferPlan& plan);
 
 class PortSet {
  public:

@@ -150,6 +150,17 @@ def test_the_dataplane_reports_once_that_its_steering_program_was_removed(lab):
     assert stop_dataplane(lab)["mbufs_in_use"] == 0
 
 
+def test_every_buffer_can_be_sent(lab):
+    """Announcements take buffers that no packet has used yet. The kernel must accept all of them."""
+    for number in range(4):
+        lab.control.post("/v1/services", {"name": f"many{number}", "health_check": {"type": "none"},
+                                          "frontends": [f"10.9.{number}.{host}:80/tcp" for host in range(1, 251)],
+                                          "backends": [lab.backends[0].address4]})
+    wait_until(lambda: port(lab)["tx"] > 3000, 60, lambda: f"few announcements leave: {port(lab)}")
+    assert requests_fail(lab) == 0
+    assert stop_dataplane(lab)["mbufs_in_use"] == 0
+
+
 def refusal(lab, *command, **options):
     """Starts the dataplane, which must refuse. Returns the last line that it prints."""
     ended = lab.start_dataplane(device=DEVICE, wait=False, **options) if not command else lab.spawn(
