@@ -42,6 +42,7 @@ def forwarded_per_second(build, workers, queues, seconds):
         cores = "1" if workers == 1 else "0-1"
         device = Process("scale", [build / "dataplane/fairlead-dataplane", "--port", "wan=vdev:net_pcap0",
                                    "--mac", "wan=02:00:00:00:00:01", "--snapshot", image, "--cores", cores,
+                                   "--spread", f"wan={'software' if queues < workers else 'auto'}",
                                    "--link", wire.run / "link.sock", "--", "--no-huge", "--no-pci",
                                    f"--file-prefix={wire.prefix}", f"--vdev=net_pcap0,{receive},infinite_rx=1"], wire.log_dir)
         wire.device = device

@@ -28,7 +28,7 @@ class ControlClient:
     The methods return decoded JSON. Statuses 4xx and 5xx raise ApiError.
     """
 
-    def __init__(self, path, timeout_s=10, keep=False):
+    def __init__(self, path, timeout_s=60, keep=False):
         self.path = str(path)
         self.timeout_s = timeout_s
         self._kept = _UnixConnection(self.path, timeout_s) if keep else None

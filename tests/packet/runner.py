@@ -94,6 +94,8 @@ class Runner:
         write_pcap(source, frames)
         config = self.folder / f"{number}.yaml"
         settings = {**variant.dataplane_yaml(f"pcap:{source},{sink}"), "workers": workers}
+        if workers > 1:
+            settings["ports"][0]["spread"] = "software"
         config.write_text(yaml.safe_dump(settings))
         return self.execute(["--config", config, "--snapshot", self.image(variant)], [], sink)
 
