@@ -44,7 +44,8 @@ Result<uint64_t> ParseSeed(const std::string& body) {
   }
   const Json& seed = json["hash_seed"];
   if (!seed.is_number_unsigned() || seed.get<uint64_t>() == 0) {
-    return InvalidArgument("hash_seed: is not a number from 1 to 18446744073709551615");
+    return InvalidArgument("hash_seed: " + seed.dump() +
+                           " is not a number from 1 to 18446744073709551615");
   }
   return seed.get<uint64_t>();
 }

@@ -9,6 +9,7 @@
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/field_options.h"
 #include "tools/fairctl/format.h"
+#include "tools/fairctl/number_check.h"
 
 namespace fairlead::fairctl {
 namespace {
@@ -258,7 +259,7 @@ void AddBackendCommands(CLI::App* app, Context* context) {
   auto value = std::make_shared<int>();
   weight->add_option("weight", *value, "share of new flows; 0 = none")
       ->required()
-      ->check(CLI::Range(0, static_cast<int>(kMaxWeight)));
+      ->transform(DecimalNumber(0, kMaxWeight));
   weight->callback([=] {
     context->action = [=] {
       return Change(context, *weighed, "PATCH", "", Json{{"weight", *value}},

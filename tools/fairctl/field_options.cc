@@ -4,6 +4,7 @@
 #include <string>
 
 #include "lib/intent/json.h"
+#include "tools/fairctl/number_check.h"
 
 namespace fairlead::fairctl {
 namespace {
@@ -29,9 +30,9 @@ void AddOption(CLI::App* command, Context* context, const FieldDescription& fiel
   switch (info.kind) {
     case FieldKind::kNumber:
       command
-          ->add_option_function<int64_t>(
-              option, [set](int64_t value) { set(value); }, HelpText(field))
-          ->check(CLI::Range(static_cast<int64_t>(info.min), static_cast<int64_t>(info.max)));
+          ->add_option_function<uint64_t>(
+              option, [set](uint64_t value) { set(value); }, HelpText(field))
+          ->transform(DecimalNumber(info.min, info.max));
       return;
     case FieldKind::kSwitch:
       command->add_flag_function(

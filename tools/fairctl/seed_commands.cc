@@ -1,9 +1,11 @@
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <ostream>
 
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/format.h"
+#include "tools/fairctl/number_check.h"
 
 namespace fairlead::fairctl {
 namespace {
@@ -35,7 +37,9 @@ void AddSeedCommands(CLI::App* app, Context* context) {
   show->callback([=] { context->action = [=] { return ShowSeed(context); }; });
   auto value = std::make_shared<uint64_t>(0);
   CLI::App* set = seed->add_subcommand("set", "Change the seed: nearly all flows change backends");
-  set->add_option("seed", *value, "1 to 18446744073709551615")->required();
+  set->add_option("seed", *value, "the seed")
+      ->required()
+      ->transform(DecimalNumber(1, std::numeric_limits<uint64_t>::max()));
   set->callback([=] { context->action = [=] { return SetSeed(context, *value); }; });
 }
 

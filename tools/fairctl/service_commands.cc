@@ -12,6 +12,7 @@
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/field_options.h"
 #include "tools/fairctl/format.h"
+#include "tools/fairctl/number_check.h"
 
 namespace fairlead::fairctl {
 namespace {
@@ -200,11 +201,11 @@ void DescribeCheck(CLI::App* command, Context* context, ServiceOptions* options)
   command->add_option("--check-interval", options->check_interval, "default 2s");
   command->add_option("--check-timeout", options->check_timeout, "default 1s, below the interval");
   command->add_option("--rise", options->rise, "passes to become healthy, default 2")
-      ->check(CLI::Range(1, 10));
+      ->transform(DecimalNumber(1, 10));
   command->add_option("--fall", options->fall, "failures to become unhealthy, default 3")
-      ->check(CLI::Range(1, 10));
+      ->transform(DecimalNumber(1, 10));
   command->add_option("--check-port", options->check_port, "default: the frontend's")
-      ->check(CLI::Range(1, 65535));
+      ->transform(DecimalNumber(1, 65535));
   CLI::Option* ports = command->add_option(
       "--check-ports", options->check_ports,
       "first | all: check the first frontend's port, or those of all TCP frontends "

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <ostream>
 #include <span>
@@ -12,6 +13,7 @@
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/file.h"
 #include "tools/fairctl/format.h"
+#include "tools/fairctl/number_check.h"
 
 namespace fairlead::fairctl {
 namespace {
@@ -183,6 +185,7 @@ void AddSnapshotCommands(CLI::App* app, Context* context) {
   offer_files(build->add_option("services", options->services, "services.yaml"));
   offer_files(build->add_option("-o,--output", options->image, "the image's file"));
   build->add_option("--generation", options->generation, "written into the image")
+      ->transform(DecimalNumber(0, std::numeric_limits<uint64_t>::max()))
       ->capture_default_str();
   build->callback([=] { context->action = [=] { return Build(context, *options); }; });
 

@@ -10,6 +10,7 @@
 #include "lib/intent/json.h"
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/format.h"
+#include "tools/fairctl/number_check.h"
 
 namespace fairlead::fairctl {
 namespace {
@@ -330,7 +331,7 @@ void AddStatusCommands(CLI::App* app, Context* context) {
       ->needs(watch);
   stats->add_option("--count", options->count, "end --watch after this many rounds")
       ->needs(watch)
-      ->check(CLI::Range(1U, 1000000000U));
+      ->transform(DecimalNumber(1, 1000000000));
   stats->callback([=] { context->action = [=] { return ShowStats(context, *options); }; });
 }
 

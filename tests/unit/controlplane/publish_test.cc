@@ -549,6 +549,8 @@ TEST_F(PublishTest, TheSameSeedGivesTheSameTable) {
                           R"({"seed": 1})", "{}"}) {
     EXPECT_EQ(Call("PUT", "/v1/seed", bad).status, 400) << bad;
   }
+  EXPECT_EQ(Call("PUT", "/v1/seed", R"({"hash_seed": -1})").json()["error"]["message"],
+            "hash_seed: -1 is not a number from 1 to 18446744073709551615");
 }
 
 // A seed without services does not count as configuration. The dataplane keeps its tables.

@@ -34,6 +34,22 @@ const BadUsage kBadUsage[] = {
     {"TooManyArguments", {"service", "show", "web", "api"}, "api"},
     {"WeightTooLarge", {"backend", "weight", "web", "10.0.0.1", "1001"}, "1001"},
     {"WeightIsNoNumber", {"backend", "weight", "web", "10.0.0.1", "two"}, "two"},
+    {"SeedIsZero",
+     {"seed", "set", "0"},
+     "seed: '0' is not a number from 1 to 18446744073709551615 in decimal digits"},
+    {"SeedIsTwoToThe64",
+     {"seed", "set", "18446744073709551616"},
+     "'18446744073709551616' is not a"},
+    {"SeedIsFarTooLarge", {"seed", "set", "99999999999999999999"}, "'99999999999999999999' is not"},
+    {"SeedIsNegative", {"seed", "set", "--", "-5"}, "'-5' is not a number from 1"},
+    {"SeedIsHexadecimal", {"seed", "set", "0x10"}, "'0x10' is not a number from 1"},
+    {"SeedIsEmpty", {"seed", "set", ""}, "'' is not a number from 1"},
+    {"CountWrapsAround",
+     {"stats", "--watch", "--count=-18446744073709551615"},
+     "--count: '-184467"},
+    {"GenerationIsNegative",
+     {"snapshot", "build", "/x", "-o", "/y", "--generation=-1"},
+     "--generation: '-1' is not a number from 0 to 18446744073709551615"},
     {"VlanTooLarge", {"backend", "add", "web", "10.0.0.1", "--vlan", "4095"}, "4095"},
     {"BackendIsNoAddress", {"backend", "add", "web", "web1"}, "web1"},
     {"SecondBackendIsNoAddress", {"backend", "add", "web", "10.0.0.1", "10.0.0"}, "10.0.0"},
@@ -67,6 +83,17 @@ TEST_P(UsageErrors, ExitWithTwoAndSendNoRequest) {
 
 INSTANTIATE_TEST_SUITE_P(All, UsageErrors, ::testing::ValuesIn(kBadUsage),
                          [](const auto& row) { return std::string(row.param.name); });
+
+// CLI11 takes a leading zero for octal, and 18446744073709551615 for "at least this many".
+TEST(Fairctl, SendsNumbersAsTheyAreWritten) {
+  Harness fairctl;
+  fairctl.Answer(200, "{}").Answer(200, "{}");
+  EXPECT_EQ(fairctl.Run({"seed", "set", "18446744073709551615"}), kExitOk);
+  EXPECT_EQ(fairctl.Run({"backend", "weight", "web", "10.0.0.1", "010"}), kExitOk);
+  ASSERT_EQ(fairctl.requests().size(), 2U);
+  EXPECT_EQ(fairctl.requests()[0], R"(PUT /v1/seed {"hash_seed":18446744073709551615})");
+  EXPECT_THAT(fairctl.requests()[1], HasSubstr(R"({"weight":10})"));
+}
 
 TEST(Fairctl, HelpListsTheExitCodes) {
   Harness fairctl;
