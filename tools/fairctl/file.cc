@@ -8,6 +8,8 @@
 #include <cstring>
 #include <memory>
 
+#include <sys/stat.h>
+
 namespace fairlead::fairctl {
 namespace {
 
@@ -46,7 +48,19 @@ Result<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
   }
 }
 
+Status CheckReplaceable(const std::string& path) {
+  struct stat info = {};
+  if (lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return {};
+  const char* const what = S_ISDIR(info.st_mode)   ? "is a folder"
+                           : S_ISLNK(info.st_mode) ? "is a symbolic link"
+                                                   : "is not a regular file";
+  return FailedPrecondition(path + " " + what +
+                            ", so it is left unchanged; name a new file, or a regular file to "
+                            "replace");
+}
+
 Status WriteFile(const std::string& path, std::string_view content) {
+  RETURN_IF_ERROR(CheckReplaceable(path));
   const std::string beside = path + ".new";
   std::remove(beside.c_str());
   // O_EXCL: never writes through a link that another user left there.

@@ -3,16 +3,19 @@
 
 #include "lib/host/own_files.h"
 #include "tools/fairctl/commands.h"
+#include "tools/fairctl/file.h"
 #include "tools/fairctl/format.h"
 
 namespace fairlead::fairctl {
 namespace {
 
 int BackUp(Context* context, const std::string& path) {
+  if (const Status free = CheckReplaceable(path); !free.ok()) return context->Fail(free);
   Result<std::string> bytes = context->Fetch("/v1/store/backup");
   if (!bytes.ok()) return context->Fail(bytes.status());
   if (const Status written = ReplaceOwnFile(path, *bytes, 0600); !written.ok()) {
-    return context->Fail(written);
+    // Not kUnavailable, which is for a fairleadd that does not answer.
+    return context->Fail(FailedPrecondition(written.message()));
   }
   if (context->PrintJson(Json{{"path", path}, {"bytes", bytes->size()}})) return kExitOk;
   context->out() << path << ": " << FormatBytes(bytes->size()) << '\n';

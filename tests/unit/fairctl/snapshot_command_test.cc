@@ -3,9 +3,11 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "tests/unit/fairctl/harness.h"
 #include "tools/fairctl/file.h"
@@ -144,6 +146,36 @@ TEST_F(SnapshotCommands, ReadFileStopsAtItsLimit) {
   Write("long", std::string(101, 'x'));
   EXPECT_EQ(ReadFile(Path("long"), 101)->size(), 101U);
   EXPECT_EQ(ReadFile(Path("long"), 100).status().code(), ErrorCode::kResourceExhausted);
+}
+
+// rename() would put a regular file in the place of /dev/null, or of the link /dev/stdout.
+TEST_F(SnapshotCommands, ReplaceOnlyRegularFiles) {
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  std::filesystem::create_symlink(Path("services.yaml"), Path("link"));
+  std::filesystem::create_directory(Path("folder"));
+  for (const auto& [name, what] :
+       {std::pair("fifo", "is not a regular file"), std::pair("link", "is a symbolic link"),
+        std::pair("folder", "is a folder")}) {
+    const auto type = std::filesystem::symlink_status(Path(name)).type();
+    Harness backup;
+    EXPECT_EQ(backup.Answer(200, "bytes").Run({"store", "backup", Path(name)}), kExitFailed);
+    EXPECT_THAT(backup.err(), HasSubstr(Path(name) + " " + what + ", so it is left unchanged"));
+    EXPECT_THAT(backup.requests(), IsEmpty());
+    Harness build;
+    EXPECT_EQ(Build(&build, name), kExitFailed);
+    EXPECT_THAT(build.err(), HasSubstr(what));
+    EXPECT_EQ(std::filesystem::symlink_status(Path(name)).type(), type) << name;
+  }
+}
+
+TEST_F(SnapshotCommands, BackupWritesTheStoreAndFailsWithOne) {
+  Write("store.db", "an older backup");
+  Harness backup;
+  EXPECT_EQ(backup.Answer(200, "bytes").Run({"store", "backup", Path("store.db")}), kExitOk);
+  EXPECT_EQ(Read("store.db"), "bytes");
+  Harness missing;
+  EXPECT_EQ(missing.Answer(200, "bytes").Run({"store", "backup", Path("no/x")}), kExitFailed);
+  EXPECT_THAT(missing.err(), HasSubstr(Path("no/x")));
 }
 
 }  // namespace
