@@ -1,5 +1,8 @@
 #include "controlplane/daemon.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -26,6 +29,21 @@ Result<IntentSpec> ReadServicesFile(const std::string& path) {
   Result<IntentSpec> intent = IntentFromJson(*json);
   if (!intent.ok()) return InvalidArgument(path + ": " + intent.status().message());
   return intent;
+}
+
+// What to do with a damaged store: commands for the user that fairleadd runs as.
+std::string RestoreRemedy(const std::string& path) {
+  const passwd* const user =
+      ::getpwuid(::geteuid());  // NOLINT(concurrency-mt-unsafe): at the start
+  const std::string name = user == nullptr ? std::to_string(::geteuid()) : user->pw_name;
+  const std::filesystem::path file = std::filesystem::absolute(path);
+  const std::string base = file.filename().string();
+  return "; stop fairleadd and restore a backup: `cd " + file.parent_path().string() +
+         " && rm -f " + base + "-* " + base + ".acknowledged && install -o " + name +
+         " -m 0640 BACKUP " + base +
+         "` (docs/operations.md, The store: backup and restore); without a backup, move all files "
+         "named " +
+         base + "* away, and start with --services or configure again";
 }
 
 // A client may send any method. Unknown ones share one counter, so that the number of counters is
@@ -59,9 +77,13 @@ Status Daemon::OpenStore() {
                        "; fairleadd keeps the store there: make the folder writable and free space "
                        "in it, or choose another --store");
   }
-  if (!store.ok()) return store.status();
+  const auto with_remedy = [&](const Status& status) {
+    if (status.code() != ErrorCode::kDataLoss) return status;
+    return DataLoss(status.message() + RestoreRemedy(options_.store_path));
+  };
+  if (!store.ok()) return with_remedy(store.status());
   const auto at_path = [&](const Status& status) {
-    return Status(status.code(), options_.store_path + ": " + status.message());
+    return with_remedy(Status(status.code(), options_.store_path + ": " + status.message()));
   };
   const Result<StoredState> state = (*store)->Load();
   if (!state.ok()) return at_path(state.status());
@@ -69,7 +91,12 @@ Status Daemon::OpenStore() {
   store_ = std::make_unique<StoreThread>(executor, *std::move(store));
   log_ = std::make_unique<IntentLog>(
       executor, IntentLog::Parts{store_.get(), &clock_, &rules_, &generations_,
-                                 [this] { reconciler_.Trigger(); }, options_.resources});
+                                 [this] { reconciler_.Trigger(); }, options_.resources,
+                                 [this](const Status& failure) {
+                                   if (status_writer_ != nullptr) {
+                                     status_writer_->OnWriteFailure(failure);
+                                   }
+                                 }});
   if (Status loaded = log_->Load(*state); !loaded.ok()) return at_path(loaded);
   for (const auto& [id, status] : state->status) board_.Restore(id, status);
   return {};

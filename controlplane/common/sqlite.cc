@@ -90,6 +90,11 @@ Result<SqliteDatabase> SqliteDatabase::Open(const std::string& path) {
   return database;
 }
 
+std::string SqliteDatabase::path() const {
+  const char* const file = sqlite3_db_filename(database_.get(), "main");
+  return file == nullptr ? "" : file;
+}
+
 Status SqliteDatabase::Execute(const char* sql) {
   const int code = sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return Failure(database_.get(), code);

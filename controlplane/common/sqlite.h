@@ -54,6 +54,8 @@ class SqliteDatabase {
   // Makes the SQL function `name`(number, sign), which adds number x sign to `sum`, modulo 2^64.
   // `sum` must outlive this object.
   Status AddAccumulator(const char* name, uint64_t* sum);
+  // The file's absolute path.
+  std::string path() const;
   // The bytes of a database file with the current content, made with SQLite's backup interface.
   Result<std::string> Backup();
 

@@ -132,6 +132,10 @@ void IntentLog::Answer(Request* request, Result<Committed> result) {
 }
 
 Status IntentLog::Write(Store* store, const Requests& requests) {
+  return store->WithFile(WriteRows(store, requests));
+}
+
+Status IntentLog::WriteRows(Store* store, const Requests& requests) {
   ASSIGN_OR_RETURN(Store::Transaction transaction, store->Begin());
   for (const auto& request : requests) {
     RETURN_IF_ERROR(transaction.PutIntent(*request->before, *request->after));
@@ -165,6 +169,7 @@ asio::awaitable<bool> IntentLog::CommitTogether(const Requests& requests) {
   }
   if (prepared.size() == 1) {
     Answer(prepared.front().get(), written);
+    if (parts_.on_write_failure) parts_.on_write_failure(written);
     co_return true;
   }
   for (const auto& request : prepared) request->draft->Abandon();

@@ -44,6 +44,8 @@ class IntentLog {
     GenerationCounter* generations;
     std::function<void()> on_change;
     ResourceList resources = BuiltInResources();
+    // Called when a change could not be stored, with the reason.
+    std::function<void(const Status&)> on_write_failure = {};
   };
 
   IntentLog(boost::asio::any_io_executor executor, Parts parts);
@@ -88,6 +90,7 @@ class IntentLog {
   void MakeVisible(const Requests& requests);
   void Answer(Request* request, Result<Committed> result);
   static Status Write(Store* store, const Requests& requests);
+  static Status WriteRows(Store* store, const Requests& requests);
 
   boost::asio::any_io_executor executor_;
   Parts parts_;

@@ -24,6 +24,14 @@ void StatusWriter::Start() {
   SpawnLoop(executor_, "status_writer", [this] { return Loop(); });
 }
 
+// Writes at least the digest, so that it fails on a full disk even if there are no rows.
+Status StatusWriter::Write(Store* store, const Rows& rows, uint64_t generation) {
+  ASSIGN_OR_RETURN(Store::Transaction transaction, store->Begin(Durability::kInMemory));
+  for (const auto& [id, status] : rows) RETURN_IF_ERROR(transaction.PutStatus(id, status));
+  RETURN_IF_ERROR(transaction.SetGeneration(generation));
+  return transaction.Commit();
+}
+
 void StatusWriter::Reconcile() {
   const uint64_t next = board_->next_change();
   const bool complete =
@@ -38,6 +46,14 @@ void StatusWriter::Reconcile() {
   wake_.Notify();
 }
 
+void StatusWriter::OnWriteFailure(const Status& failure) {
+  if (error_ != failure.message()) {
+    Log(LogLevel::kError, "change_not_stored", {{"reason", failure.message()}});
+  }
+  error_ = failure.message();
+  wake_.Notify();
+}
+
 asio::awaitable<void> StatusWriter::WriteOnce() {
   Rows rows;
   rows.reserve(unwritten_.size());
@@ -48,11 +64,8 @@ asio::awaitable<void> StatusWriter::WriteOnce() {
   std::unordered_set<uint32_t> writing;
   writing.swap(unwritten_);
   const uint64_t generation = generations_->current();
-  const Status written = co_await store_->Run([&rows, generation](Store* store) -> Status {
-    ASSIGN_OR_RETURN(Store::Transaction transaction, store->Begin(Durability::kInMemory));
-    for (const auto& [id, status] : rows) RETURN_IF_ERROR(transaction.PutStatus(id, status));
-    RETURN_IF_ERROR(transaction.SetGeneration(generation));
-    return transaction.Commit();
+  const Status written = co_await store_->Run([&rows, generation](Store* store) {
+    return store->WithFile(Write(store, rows, generation));
   });
   if (written.ok()) {
     written_generation_ = generation;

@@ -28,15 +28,19 @@ class StatusWriter {
   void Start();
   // Notes what changed since the last call, to be written.
   void Reconcile();
+  // A change could not be stored. From now on the store is written every second, until that
+  // succeeds; error() has the reason meanwhile.
+  void OnWriteFailure(const Status& failure);
   // Ends the loop and writes the remaining changes. Called when the process stops.
   boost::asio::awaitable<void> Stop();
 
-  // Why the last write failed; empty if it succeeded.
+  // Why the last write failed, also that of a change; empty if it succeeded.
   const std::string& error() const { return error_; }
 
  private:
   using Rows = std::vector<std::pair<uint32_t, StoredStatus>>;
 
+  static Status Write(Store* store, const Rows& rows, uint64_t generation);
   boost::asio::awaitable<void> Loop();
   boost::asio::awaitable<void> WriteOnce();
 

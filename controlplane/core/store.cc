@@ -18,11 +18,7 @@
 #include "lib/snapshot/format.h"
 
 namespace fairlead {
-Status DamagedStore(const std::string& what) {
-  return DataLoss("the store is damaged: " + what +
-                  "; restore it from a backup (made with fairctl store backup), or move it and the "
-                  "files named after it away and start with --services");
-}
+Status DamagedStore(const std::string& what) { return DataLoss("the store is damaged: " + what); }
 
 Status Store::CheckAcknowledged(const std::string& path, bool accept_older) {
   RETURN_IF_ERROR(acknowledged_.Open(path + ".acknowledged"));
@@ -36,23 +32,23 @@ Status Store::CheckAcknowledged(const std::string& path, bool accept_older) {
   }
   return DamagedStore("the last acknowledged change (generation " +
                       std::to_string(last->generation) +
-                      ") is missing, so this is an older state of the store; to use it anyway, "
-                      "start with --accept-older-store");
+                      ") is missing, so this is an older state of the store; to use it anyway, " +
+                      kHowToAcceptOlderStore);
 }
 
 Result<std::unique_ptr<Store>> Store::Open(const std::string& path, bool accept_older,
                                            ResourceList resources) {
   // SQLite opens any kind of file, and blocks on a FIFO.
-  for (const char* suffix : {"", "-journal", "-wal", "-shm"}) {
-    RETURN_IF_ERROR(CheckOwnFile(path + suffix));
+  for (const char* suffix : {"", "-journal", "-wal", "-shm", ".acknowledged"}) {
+    const Status own = CheckOwnFile(path + suffix);
+    if (own.code() == ErrorCode::kFailedPrecondition) return InvalidArgument(own.message());
+    RETURN_IF_ERROR(own);
   }
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) {
     RETURN_IF_ERROR(Create(path, resources));
   } else if (info.st_size == 0) {
-    return DataLoss(
-        path + ": is empty, so it is not a store; restore it from a backup, or remove it and " +
-        "the files named after it to start with a new store");
+    return DataLoss(path + ": is empty, so it is not a store");
   }
   Result<SqliteDatabase> database = SqliteDatabase::Open(path);
   Status status = database.status();
@@ -274,6 +270,12 @@ Result<StoredState> Store::Load() {
   }
   ASSIGN_OR_RETURN(state.status, LoadStatus(&database_));
   return state;
+}
+
+Status Store::WithFile(const Status& written) const {
+  if (written.code() != ErrorCode::kUnavailable) return written;
+  return Unavailable("the store " + database_.path() + " cannot be written: " + written.message() +
+                     "; free space in its folder, or make it writable");
 }
 
 Status Store::SetMeta(const char* key, uint64_t value) { return PutMeta(&database_, key, value); }

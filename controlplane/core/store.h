@@ -45,6 +45,11 @@ namespace fairlead {
 inline constexpr int64_t kStoreSchemaVersion = 3;
 inline constexpr int64_t kStoreApplicationId = 0x4652444c;  // "FRDL"
 
+// What to do with a store that does not have the newest change.
+inline constexpr const char* kHowToAcceptOlderStore =
+    "start fairleadd once with `accept_older_store: true` in fairleadd.yaml, or with "
+    "--accept-older-store";
+
 struct StoredState {
   uint64_t generation = 0;  // of the last snapshot that may have been published
   Intent intent;
@@ -63,9 +68,8 @@ class Store {
   // PATH.schema-N. Fails with:
   // - kDataLoss: the file is damaged or empty, or it has lost changes and `accept_older` is false.
   // - kInvalidArgument: the store belongs to another program or a newer version, or has rows in a
-  //   table of no resource.
-  // - kFailedPrecondition: the store is held by another process, or the file is not a regular file
-  //   of this user.
+  //   table of no resource, or the file is not a regular file of this user.
+  // - kFailedPrecondition: the store is held by another process.
   // - kUnavailable: the file or its folder cannot be written.
   static Result<std::unique_ptr<Store>> Open(const std::string& path, bool accept_older = false,
                                              ResourceList resources = BuiltInResources());
@@ -116,6 +120,8 @@ class Store {
     int64_t added_entries_ = 0;        // to the history; negative: removed
     int64_t added_bytes_ = 0;
   };
+  // The same status; if the file could not be written, its message names the file and what to do.
+  Status WithFile(const Status& written) const;
   Result<Transaction> Begin(Durability durability = Durability::kOnDisk);
 
  private:

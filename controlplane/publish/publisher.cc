@@ -8,6 +8,7 @@
 #include "controlplane/common/log.h"
 #include "controlplane/common/time.h"
 #include "controlplane/core/status_text.h"
+#include "controlplane/core/store.h"
 #include "lib/snapshot/view.h"
 
 namespace fairlead {
@@ -195,8 +196,8 @@ void Publisher::CheckStore(const HelloMessage& hello) {
   }
   error_ = "the dataplane has a change in force (generation " + std::to_string(hello.generation) +
            ") that this store does not have: the store is older, or another one. Nothing is "
-           "published. Restore the right store, or start fairleadd with --accept-older-store to "
-           "replace what is in force";
+           "published. Restore the right store; or, to replace what is in force, " +
+           kHowToAcceptOlderStore;
   Log(LogLevel::kError, "store_is_older", {{"generation", hello.generation}});
 }
 

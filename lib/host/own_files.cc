@@ -31,8 +31,11 @@ Status CheckIsOwn(const std::string& path, const struct stat& info) {
   if (S_ISLNK(info.st_mode)) return Refuse(path, "is a symbolic link");
   if (!S_ISREG(info.st_mode)) return Refuse(path, "is not a regular file");
   if (info.st_uid != geteuid()) {
-    return Refuse(path, "belongs to user " + std::to_string(info.st_uid) + ", not to " +
-                            std::to_string(geteuid()));
+    const std::string user = std::to_string(geteuid());
+    const std::string owner = std::to_string(info.st_uid);
+    return FailedPrecondition(path + " belongs to user " + owner + ", not to " + user +
+                              "; left unchanged; give it to this process (chown " + user + " " +
+                              path + "), or run it as user " + owner);
   }
   return {};
 }

@@ -135,6 +135,34 @@ def test_a_second_start_names_what_the_first_one_has(build):
 
 
 @pytest.mark.quick
+def test_a_damaged_store_is_not_retried_and_the_message_says_how_to_restore(build, tmp_path):
+    store = tmp_path / "fairlead.db"
+    with Lab(build, backends=0) as lab:
+        lab.start_control()
+        lab.fairleadd.stop()
+        good = lab.store_path.read_bytes()
+    middle = len(good) // 2
+    for damaged, what in [(b"", "is empty, so it is not a store"), (b"x" * 8192, "file is not a database"),
+                          (good[:middle] + b"\xff" * (len(good) - middle), ""), (good[:4096], "")]:
+        store.write_bytes(damaged)
+        refused = _fairleadd(build, tmp_path)
+        _refused(refused, _CONFIGURATION, f"{store}: ", what,
+                 f"stop fairleadd and restore a backup: `cd {tmp_path} && rm -f ", " -m 0640 BACKUP fairlead.db`")
+    # What it says works.
+    backup = tmp_path / "backup"
+    backup.write_bytes(good)
+    commands = refused.stderr.split("`")[1].replace("BACKUP", str(backup))
+    subprocess.run(["sh", "-ec", commands], check=True)
+    works = subprocess.Popen([build / "controlplane/fairleadd", "--socket", tmp_path / "control.sock", "--store",
+                              store, "--link", tmp_path / "l"])
+    try:
+        wait_until((tmp_path / "control.sock").exists, 30, "fairleadd does not start with the backup")
+    finally:
+        works.terminate()
+        works.wait(30)
+
+
+@pytest.mark.quick
 def test_a_store_of_a_newer_release_is_refused_with_the_copy_of_the_upgrade(build, tmp_path):
     store = tmp_path / "fairlead.db"
     with Lab(build, backends=0) as lab:

@@ -151,7 +151,7 @@ int ShowStatus(Context* context) {
   PrintLeftOut(context, status);
   if (const std::string error = TextOf(Member(status, "store_error")); !error.empty()) {
     context->out() << "store       "
-                   << Coloured("cannot store what was observed: " + error, Colour::kRed,
+                   << Coloured("changes and observations are not stored: " + error, Colour::kRed,
                                context->colour())
                    << '\n';
   }

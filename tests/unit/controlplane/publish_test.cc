@@ -246,6 +246,25 @@ class FileSizeLimit {
   rlimit before_{};
 };
 
+TEST_F(PublishTest, AChangeThatCannotBeStoredNamesFileAndRemedyAlsoInTheStatus) {
+  Start();
+  ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);
+  const auto error = [&] {
+    return Call("GET", "/v1/status").json()["store_error"].get<std::string>();
+  };
+  {
+    const FileSizeLimit limit(std::filesystem::file_size(store_ + "-wal"));
+    const Answer refused = Call("PUT", "/v1/seed", R"({"hash_seed": 7})");
+    EXPECT_GE(refused.status, 500U);
+    const std::string message = refused.json()["error"]["message"];
+    EXPECT_THAT(message, HasSubstr("the store " + store_ + " cannot be written: "));
+    EXPECT_THAT(message, HasSubstr("; free space in its folder, or make it writable"));
+    EXPECT_THAT(error(), HasSubstr("the store " + store_ + " cannot be written: "));
+  }
+  EXPECT_TRUE(AskUntil(socket_, "/v1/status",
+                       [](const Json& status) { return status["store_error"] == ""; }));
+}
+
 TEST_F(PublishTest, AStoreThatCannotBeWrittenDoesNotDelayPublishing) {
   Start();
   ASSERT_EQ(Call("POST", "/v1/services", kWeb).status, 201);

@@ -572,6 +572,15 @@ TEST_F(StoreTest, RefusesAFileThatIsNoDatabase) {
   EXPECT_EQ(LoadError("text.db").code(), ErrorCode::kDataLoss);
 }
 
+TEST_F(StoreTest, RefusesTheFileOfAnotherUserWithTheCommandThatHelps) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  Fill(Open().get());
+  const std::string path = directory_.File("store.db");
+  ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
+  EXPECT_EQ(LoadError("store.db").code(), ErrorCode::kInvalidArgument);
+  EXPECT_THAT(LoadError("store.db").message(), HasSubstr("(chown 0 " + path + ")"));
+}
+
 TEST_F(StoreTest, SecondProcessOnTheSameStoreIsRefused) {
   const std::unique_ptr<Store> store = Open();
   Fill(store.get());

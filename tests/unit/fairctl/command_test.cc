@@ -346,7 +346,8 @@ TEST(Status, SaysThatObservationsAreNotStored) {
       R"({"dataplane":{"connected":true},"services":1,"store_error":"disk is full"})";
   Harness full;
   EXPECT_EQ(full.Answer(200, status).Run({"status"}), kExitOk);
-  EXPECT_THAT(full.out(), HasSubstr("store       cannot store what was observed: disk is full\n"));
+  EXPECT_THAT(full.out(),
+              HasSubstr("store       changes and observations are not stored: disk is full\n"));
   Harness well;
   EXPECT_EQ(well.Answer(200, R"({"dataplane":{},"store_error":""})").Run({"status"}), kExitOk);
   EXPECT_EQ(well.out().find("store  "), std::string::npos) << well.out();
