@@ -1,5 +1,8 @@
 #include "controlplane/client/transport.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -19,10 +22,13 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 using Stream = beast::basic_stream<asio::local::stream_protocol>;
 
+constexpr const char* kUnitFolders[] = {"/etc/systemd/system/", "/usr/lib/systemd/system/",
+                                        "/lib/systemd/system/", "/usr/local/lib/systemd/system/"};
+
 constexpr uint64_t kMaxBodyBytes = uint64_t{256} << 20;
 
 std::string StartHint(const std::string& path) {
-  if (path == kDefaultControlPath) return "start it with: fairleadd";
+  if (path == kDefaultControlPath) return "start it with: " + StartCommand();
   return "start it with: fairleadd --socket " + path;
 }
 
@@ -170,6 +176,14 @@ std::unique_ptr<Transport> MakeUnixTransport(const std::string& socket_path,
                                              std::chrono::milliseconds timeout,
                                              std::chrono::milliseconds longest_silence) {
   return std::make_unique<UnixTransport>(socket_path, timeout, longest_silence);
+}
+
+std::string StartCommand(const std::string& root) {
+  const bool has_systemd = ::access((root + "/run/systemd/system").c_str(), F_OK) == 0;
+  const bool has_unit = std::ranges::any_of(kUnitFolders, [&](const char* folder) {
+    return ::access((root + folder + "fairleadd.service").c_str(), F_OK) == 0;
+  });
+  return has_systemd && has_unit ? "systemctl start fairleadd" : "fairleadd";
 }
 
 }  // namespace fairlead

@@ -36,6 +36,10 @@ class Transport {
                                       const std::function<bool(const std::string&)>& line) = 0;
 };
 
+// The command that starts fairleadd: with systemd if it runs and has the unit. `root`: in front of
+// all paths, for tests.
+std::string StartCommand(const std::string& root = "");
+
 // `timeout`: of connecting, and of each exchange. `longest_silence`: between two parts of an endless
 // body. fairleadd sends at least one line every ten seconds.
 std::unique_ptr<Transport> MakeUnixTransport(

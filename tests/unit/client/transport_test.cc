@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -105,6 +106,15 @@ TEST_F(UnixTransport, SaysHowToStartFairleadd) {
   EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
   EXPECT_EQ(status.message(), "fairleadd is not running (" + path_ +
                                   ": no such file); start it with: fairleadd --socket " + path_);
+}
+
+TEST_F(UnixTransport, StartsFairleaddWithSystemdIfItHasTheUnit) {
+  EXPECT_EQ(StartCommand(folder_), "fairleadd");
+  std::filesystem::create_directories(folder_ + "/usr/lib/systemd/system");
+  std::ofstream(folder_ + "/usr/lib/systemd/system/fairleadd.service") << "[Unit]\n";
+  EXPECT_EQ(StartCommand(folder_), "fairleadd") << "another init runs";
+  std::filesystem::create_directories(folder_ + "/run/systemd/system");
+  EXPECT_EQ(StartCommand(folder_), "systemctl start fairleadd");
 }
 
 TEST_F(UnixTransport, DistinguishesAStaleSocketFromAMissingOne) {
