@@ -44,6 +44,8 @@ struct Environment {
   std::function<void(std::chrono::milliseconds)> sleep;
   std::function<int64_t()> now_ms;  // since 1970, UTC
   std::function<Result<ProgramResult>(const std::vector<std::string>& command)> run = RunProgram;
+  // Whether this process is root, or of the same user as process `pid`.
+  std::function<bool(uint64_t pid)> may_act_for = MayActFor;
 };
 
 // What completion offers for the value of an option or an argument.

@@ -56,6 +56,7 @@ class Restarter {
     if (!unit.ok()) return Fail(unit.status());
     unit_ = *std::move(unit);
     if (const Status checked = Check(); !checked.ok()) return Fail(checked);
+    if (const Status reliable = CheckIsReliable(); !reliable.ok()) return Fail(reliable);
     ReadStatusBefore();
     AddPrivateRecords();
     PrintCheck();
@@ -108,6 +109,15 @@ class Restarter {
                {"check", check_},
                {"restarted", false}};
     return {};
+  }
+
+  // To the check, files of the dataplane that this user may not read are lost.
+  Status CheckIsReliable() {
+    if (LostParts().empty() || context_.environment().may_act_for(unit_.main_pid)) return {};
+    result_ = nullptr;
+    return FailedPrecondition(
+        "the check needs root: only root may read the files of the dataplane that runs, so what a "
+        "restart would lose is not known. Nothing was changed; run the command as root");
   }
 
   void ReadStatusBefore() {
@@ -183,8 +193,8 @@ class Restarter {
     if (!done.ok()) return Fail(FailedPrecondition(done.status().message()));
     if (done->status != 0) {
       return Fail(FailedPrecondition("systemctl restart " + unit_.name + ": " +
-                                     FirstLine(done->err) + "; see `journalctl -u " + unit_.name +
-                                     "`"));
+                                     FirstLine(done->err) + "; " + StateAfterFailure() +
+                                     "; see `journalctl -u " + unit_.name + "`"));
     }
     result_["restarted"] = true;
     if (!unreachable_.ok()) {
@@ -195,6 +205,15 @@ class Restarter {
       return ExitCodeOf(unreachable_.code());
     }
     return WaitUntilConnected(begun_ms);
+  }
+
+  // systemctl may have refused the restart, or the new process may have failed.
+  std::string StateAfterFailure() {
+    const Result<ServiceUnit> now = ReadServiceUnit(context_.environment().run, unit_.name);
+    if (!now.ok()) return "whether the dataplane runs is not known";
+    if (!now->active) return "the dataplane is not running, and forwarding has stopped";
+    return now->main_pid == unit_.main_pid ? "the dataplane was not restarted and still runs"
+                                           : "the dataplane runs again";
   }
 
   int WaitUntilConnected(int64_t begun_ms) {

@@ -8,8 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <utility>
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "lib/base/error_text.h"
@@ -85,6 +87,12 @@ Result<ProgramResult> RunProgram(const std::vector<std::string>& command) {
   }
   result.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return result;
+}
+
+bool MayActFor(uint64_t pid) {
+  if (geteuid() == 0) return true;
+  struct stat info = {};
+  return stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 && info.st_uid == geteuid();
 }
 
 }  // namespace fairlead::fairctl

@@ -201,7 +201,35 @@ TEST(DataplaneRestart, TellsWhySystemctlFailed) {
   fairctl.Program(1, "", "Access denied\nSee system logs\n");
   EXPECT_EQ(fairctl.Run(kRestartDataplane), kExitFailed);
   EXPECT_THAT(fairctl.err(), HasSubstr("systemctl restart fairlead-dataplane.service: Access "
-                                       "denied; see `journalctl -u"));
+                                       "denied; whether the dataplane runs is not known; see "
+                                       "`journalctl -u"));
+}
+
+// The check does not see wrong options of the EAL, nor rights that the unit lacks.
+TEST(DataplaneRestart, SaysThatForwardingHasStoppedIfTheNewProcessFails) {
+  const std::string gone =
+      "LoadState=loaded\nActiveState=activating\nMainPID=0\n"
+      "ExecStart={ path=/x ; argv[]=/x ; ignore_errors=no ; }\n";
+  for (const auto& [unit, what] :
+       {std::pair(gone,
+                  "the dataplane is not running, and forwarding has stopped; see `journalctl "
+                  "-u fairlead-dataplane.service`"),
+        std::pair(Unit("--config x"), "the dataplane was not restarted and still runs; see")}) {
+    Harness fairctl;
+    AnswerUntilRestart(&fairctl);
+    fairctl.Program(1, "", "Job failed.\n").Program(0, unit);
+    EXPECT_EQ(fairctl.Run(kRestartDataplane), kExitFailed);
+    EXPECT_THAT(fairctl.err(), HasSubstr(what));
+  }
+}
+
+TEST(DataplaneRestart, TheCheckNeedsRootIfItMayNotReadTheFiles) {
+  Harness fairctl;
+  fairctl.AsOtherUser().Program(0, Unit("--config x"));
+  fairctl.Program(1, CheckReply("lost", "the table: Permission denied"));
+  EXPECT_EQ(fairctl.Run({"dataplane", "restart", "--dry-run"}), kExitFailed);
+  EXPECT_THAT(fairctl.err(), HasSubstr("the check needs root"));
+  EXPECT_EQ(fairctl.out(), "");
 }
 
 TEST(DataplaneRestart, RestartsWithoutFairleaddAndSaysThatItDoesNotKnowMore) {

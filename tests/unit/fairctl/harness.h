@@ -25,6 +25,7 @@ class Harness {
       ++sleeps_;
     };
     environment_.now_ms = [this] { return now_ms_; };
+    environment_.may_act_for = [this](uint64_t) { return !is_other_user_; };
     environment_.run = [this](const std::vector<std::string>& command) {
       return RunScripted(command);
     };
@@ -52,6 +53,12 @@ class Harness {
   }
   Harness& OnTerminal() {
     environment_.out_is_tty = true;
+    return *this;
+  }
+
+  // Neither root nor the user of the dataplane.
+  Harness& AsOtherUser() {
+    is_other_user_ = true;
     return *this;
   }
 
@@ -122,6 +129,7 @@ class Harness {
   std::string socket_;
   int64_t now_ms_ = 1'000'000;  // 1970-01-01T00:16:40Z
   int sleeps_ = 0;
+  bool is_other_user_ = false;
 };
 
 }  // namespace fairlead::fairctl::testing
