@@ -84,6 +84,13 @@ void AddLinkState(const DataplaneStatus& dataplane, Json* json) {
                    link->port + " has no link.";
 }
 
+// The last image stays with fairleadd when the dataplane goes away.
+void AddDataplaneState(bool connected, Json* json) {
+  if (connected || (*json)["verdict"] != "forward") return;
+  (*json)["why"] = (*json)["why"].get<std::string>() +
+                   " No dataplane is connected, so probably no packet is forwarded now.";
+}
+
 asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
   const Result<FlowKey> key = ParseFlow(request.body);
   if (!key.ok()) co_return ErrorReply(key.status());
@@ -122,6 +129,7 @@ asio::awaitable<HttpReply> Explain(Api* api, const HttpRequest& request) {
     }
   });
   AddLinkState(api->board->dataplane(), &json);
+  AddDataplaneState(api->publisher->link().connected(), &json);
   json["generation"] = view.header().generation;
   json["in_force"] = api->publisher->in_force_generation() == view.header().generation;
   co_return JsonReply(200, json);

@@ -403,6 +403,7 @@ Json StatusView(const Api& api) {
   const bool connected = publisher.link().connected();
   Json dataplane = {{"connected", connected},
                     {"generation", publisher.in_force_generation()},
+                    {"unknown_generation", nullptr},
                     {"pid", connected ? publisher.link().hello().pid : 0},
                     {"workers", connected ? publisher.link().hello().worker_count : 0},
                     {"release", nullptr},
@@ -411,6 +412,9 @@ Json StatusView(const Api& api) {
                     {"unsupported", UnsupportedJson(api.board->dataplane())},
                     {"applied_us", publisher.applied_us()},
                     {"error", publisher.error()}};
+  if (const auto unknown = publisher.unknown_generation_in_force()) {
+    dataplane["unknown_generation"] = *unknown;
+  }
   if (connected) dataplane["release"] = ReleaseOf(publisher.link());
   if (const std::optional<int64_t> started_ms = publisher.dataplane_started_ms();
       connected && started_ms) {

@@ -90,6 +90,11 @@ class Publisher {
   LinkClient& link() { return link_; }
   const LinkClient& link() const { return link_; }
   uint64_t in_force_generation() const { return in_force_generation_; }
+  // What the connected dataplane has in force if the store does not have that change; else empty.
+  std::optional<uint64_t> unknown_generation_in_force() const {
+    if (!store_is_unknown_) return std::nullopt;
+    return link_.hello().generation;
+  }
   uint64_t applied_us() const { return applied_us_; }
   // When the workers of the dataplane that connected last were started, in milliseconds since 1970.
   // Unset if it does not tell.

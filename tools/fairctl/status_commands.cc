@@ -64,9 +64,12 @@ std::string DataplaneText(Context* context, const Json& dataplane, const Json& g
   }
   std::string text = "connected, " + ReleaseText(context, Member(dataplane, "release"), version) +
                      "pid " + Shown(Member(dataplane, "pid")) + ", " +
-                     Shown(Member(dataplane, "workers")) + " worker(s), generation " +
-                     Shown(Member(dataplane, "generation"));
-  if (Member(dataplane, "generation") == generation) {
+                     Shown(Member(dataplane, "workers")) + " worker(s), generation ";
+  const Json& unknown = Member(dataplane, "unknown_generation");
+  text += Shown(unknown.is_number() ? unknown : Member(dataplane, "generation"));
+  if (unknown.is_number()) {
+    text += " of another state of the store in force, " + Shown(generation) + " is not published";
+  } else if (Member(dataplane, "generation") == generation) {
     text += " in force (applied in " + Shown(Member(dataplane, "applied_us")) + " us)";
   } else {
     text += " in force, not yet " + Shown(generation);
@@ -209,7 +212,18 @@ void PrintLinkCounters(Context* context, const Json& stats) {
   context->out() << '\n';
 }
 
+// The counters stay what the dataplane sent last.
+void PrintIfAway(Context* context, const Json& stats) {
+  if (Member(Member(stats, "dataplane"), "connected") != Json(false)) return;
+  context->out() << Coloured(
+                        "The dataplane is not connected: counters and links are the last that it "
+                        "sent.",
+                        Colour::kRed, context->colour())
+                 << "\n\n";
+}
+
 void PrintTotals(Context* context, const Json& stats, Rates* rates) {
+  PrintIfAway(context, stats);
   const Json& totals = Member(stats, "totals");
   const Json& drops = Member(totals, "drops");
   Table table({{"PACKETS"}, {"TOTAL", Align::kRight}, {"PER SECOND", Align::kRight}});

@@ -314,6 +314,7 @@ TEST_F(ApiTest, ExplainWorksWithoutADataplane) {
   AddWeb();
   const Json answer = Call("POST", "/v1/explain", kFlow).json();
   EXPECT_EQ(answer["verdict"], "forward");
+  EXPECT_THAT(std::string(answer["why"]), HasSubstr(" No dataplane is connected, so"));
   EXPECT_EQ(answer["service"], "web");
   EXPECT_EQ(answer["record"], nullptr);
   EXPECT_LT(answer["slot"].get<int>(), 65537);

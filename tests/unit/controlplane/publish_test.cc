@@ -313,6 +313,7 @@ TEST_F(PublishTest, AStoreOlderThanTheDataplanesTablesIsNotPublished) {
   ASSERT_TRUE(WaitForStatus([](const Json& view) { return view["connected"] == true; }));
   EXPECT_THAT(std::string(Call("GET", "/v1/status").json()["dataplane"]["error"]),
               HasSubstr("that this store does not have"));
+  EXPECT_EQ(Call("GET", "/v1/status").json()["dataplane"]["unknown_generation"], 2);
   const Answer changed = Call("PATCH", "/v1/services/web/backends/10.0.0.1", R"({"weight": 7})");
   EXPECT_EQ(changed.json()["in_force"], false);
   EXPECT_EQ(dataplane.generation(), 2U);

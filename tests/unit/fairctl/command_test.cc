@@ -353,6 +353,15 @@ TEST(Status, SaysThatObservationsAreNotStored) {
   EXPECT_EQ(well.out().find("store  "), std::string::npos) << well.out();
 }
 
+TEST(Status, SaysWhatIsInForceIfTheStoreIsOlder) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"generation":12,"dataplane":{"connected":true,"generation":0,
+    "unknown_generation":11,"pid":8,"workers":2,"error":"an older store"}})");
+  EXPECT_EQ(fairctl.Run({"status"}), kExitOk);
+  EXPECT_THAT(fairctl.out(), HasSubstr("generation 11 of another state of the store in force, 12 "
+                                       "is not published; an older store\n"));
+}
+
 TEST(Status, SaysWhatIsNotInForceAndWhy) {
   Harness fairctl;
   fairctl.Answer(200, R"({"version":"0.1.0","pid":7,"uptime_s":192,"generation":9,"services":1,
@@ -423,6 +432,17 @@ TEST(Status, TellsTheInstalledDataplaneFromTheOneThatRuns) {
   // Not installed, or another program.
   for (const char* output : {"", "zsh 5.9\n"}) {
     EXPECT_THAT(status(output), HasSubstr("dataplane   connected, release 0.2.0, pid 8, "));
+  }
+}
+
+TEST(Stats, SaysThatTheDataplaneIsAway) {
+  for (const auto& [connected, hits] : {std::pair("false", true), std::pair("true", false)}) {
+    Harness fairctl;
+    fairctl.Answer(
+        200, R"({"totals":{"rx":1},"dataplane":{"connected":)" + std::string(connected) + "}}");
+    EXPECT_EQ(fairctl.Run({"stats"}), kExitOk);
+    EXPECT_EQ(fairctl.out().starts_with("The dataplane is not connected: counters and links are"),
+              hits);
   }
 }
 
