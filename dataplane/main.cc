@@ -154,7 +154,8 @@ class Dataplane {
     announcements_.emplace(ports_->ports(), config.announcements_per_second,
                            management_frames_.get());
     removals_.emplace(ports_->ports());
-    links_.emplace(ports_->ports(), [this](uint16_t index) { announcements_->LinkUp(index); });
+    links_.emplace(
+        ports_->ports(), [this](uint16_t index) { announcements_->LinkUp(index); }, &*removals_);
     if (state_files) slot_files_.emplace(state_files->slots, state_files->flows.epoch);
     BeginStartStep("opening the flow table");
     ASSIGN_OR_RETURN(Flows opened, flows.get());

@@ -131,6 +131,11 @@ void TapInterface::SetCarrier(bool has_carrier) {
   ::ioctl(queues_.front().get(), TUNSETCARRIER, &value);
 }
 
+bool TapInterface::IsDeleted() const {
+  ifreq request = {};
+  return ::ioctl(queues_.front().get(), TUNGETIFF, &request) != 0 && errno == EBADFD;
+}
+
 std::optional<MacAddress> TapInterface::RestoreMac() {
   const Result<MacAddress> before = SetMac(queues_.front().get(), mac_);
   if (!before.ok() || *before == mac_) return std::nullopt;

@@ -40,6 +40,8 @@ class TapInterface {
 
   // Main thread. The kernel and its network managers then know whether packets can leave.
   void SetCarrier(bool has_carrier);
+  // Main thread. True if the interface was deleted. Another one of its name is not this one.
+  bool IsDeleted() const;
   // Main thread. Gives the interface its MAC again if another program has changed it, since replies
   // then go to the other MAC. systemd-udevd does this soon after it sees a new interface. Returns
   // the other MAC if there was one.

@@ -212,6 +212,7 @@ void NameInterface(const PortConfig& config, const rte_eth_dev_info& info, Port*
       break;
     case KernelInterface::kTarget:
       port->kernel_interface = port->device_interface = config.device.target;
+      port->interface_index = if_nametoindex(config.device.target.c_str());
       break;
     case KernelInterface::kOfDriver:
       if (known) port->kernel_interface = port->device_interface = name;

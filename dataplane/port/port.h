@@ -30,6 +30,9 @@ struct Port {
   std::string kernel_interface;
   // The kernel interface that the device is, or that its driver made; "" = none.
   std::string device_interface;
+  // The kernel's index of the interface that the port was opened on (KernelInterface::kTarget);
+  // 0 = none. An interface that is made again under the same name has another.
+  uint32_t interface_index = 0;
   bool has_network = true;  // false: pcap, null, ring
   bool announce = true;
   std::vector<uint16_t> announce_vlans;  // PortConfig's

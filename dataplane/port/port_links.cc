@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include <net/if.h>
 #include <spdlog/spdlog.h>
 
 namespace fairlead {
@@ -20,6 +21,9 @@ uint64_t SteadyUs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
 
+// 0: no interface has the name.
+uint32_t PresentIndex(const Port& port) { return if_nametoindex(port.device_interface.c_str()); }
+
 // Asks the kernel if the device is one of its interfaces, else the driver.
 LinkStats ReadLink(const Port& port) {
   rte_eth_link link = {};
@@ -27,6 +31,7 @@ LinkStats ReadLink(const Port& port) {
   LinkStats stats;
   stats.is_up = known && link.link_status == RTE_ETH_LINK_UP;
   if (!port.device_interface.empty()) stats.is_up = ReadInterfaceRunning(port.device_interface);
+  if (port.interface_index != 0 && PresentIndex(port) != port.interface_index) stats.is_up = false;
   if (stats.is_up && known && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN) {
     stats.speed_mbps = link.link_speed;
   }
@@ -40,7 +45,12 @@ std::string SpeedText(uint32_t speed_mbps) {
 // `down_us`: how long it was down before; unset at the start. A link that is up again is a warning
 // too: without --verbose, nothing below is logged.
 void LogChange(const Port& port, const LinkStats& link, std::optional<uint64_t> down_us) {
-  if (!link.is_up) {
+  if (!link.is_up && port.interface_index != 0 && PresentIndex(port) == 0) {
+    spdlog::warn(
+        "port {} ({}): the link is down: interface {} was deleted; when it is there again, this "
+        "process ends, so that the next start opens it",
+        port.name, port.device, port.device_interface);
+  } else if (!link.is_up) {
     spdlog::warn("port {} ({}): the link is down", port.name, port.device);
   } else if (!down_us.has_value()) {
     spdlog::info("port {} ({}): the link is up{}", port.name, port.device,
@@ -49,6 +59,19 @@ void LogChange(const Port& port, const LinkStats& link, std::optional<uint64_t> 
     spdlog::warn("port {} ({}): the link is up again after {:.1f} s{}", port.name, port.device,
                  static_cast<double>(*down_us) / 1e6, SpeedText(link.speed_mbps));
   }
+}
+
+// Empty if the port has the interfaces that it was opened on, or none.
+std::string ReasonToEnd(const Port& port) {
+  if (port.tap && port.tap->IsDeleted()) {
+    return "port " + port.name + ": kernel: interface " + port.interface +
+           " was deleted; the next start makes it again";
+  }
+  if (port.interface_index == 0) return "";
+  const uint32_t present = PresentIndex(port);
+  if (present == 0 || present == port.interface_index) return "";
+  return "port " + port.name + ": interface " + port.device_interface +
+         " was deleted and made again; the next start opens it";
 }
 
 void RestoreMac(Port* port) {
@@ -63,8 +86,9 @@ void RestoreMac(Port* port) {
 
 }  // namespace
 
-PortLinks::PortLinks(std::span<Port> ports, std::function<void(uint16_t)> came_up)
-    : ports_(ports), came_up_(std::move(came_up)), states_(ports.size()) {
+PortLinks::PortLinks(std::span<Port> ports, std::function<void(uint16_t)> came_up,
+                     Removals* removals)
+    : ports_(ports), came_up_(std::move(came_up)), removals_(removals), states_(ports.size()) {
   for (size_t index = 0; index < ports_.size(); ++index) Read(index, /*is_first=*/true);
   next_us_ = SteadyUs() + kLinkPeriodUs;
 }
@@ -76,6 +100,8 @@ int PortLinks::Step() {
     for (size_t index = 0; index < ports_.size(); ++index) {
       Read(index, /*is_first=*/false);
       RestoreMac(&ports_[index]);
+      const std::string why = ReasonToEnd(ports_[index]);
+      if (!why.empty() && removals_->End(why)) spdlog::error("{}; ending", why);
     }
   }
   return static_cast<int>((next_us_ - now_us + 999) / 1000);

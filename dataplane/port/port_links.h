@@ -1,7 +1,11 @@
 // The links of the ports: reads their states, logs changes, and gives each TAP the state of its
 // port's link as its carrier. So the kernel knows that packets cannot leave, and health checks do
-// not take a dead link for dead backends. Also keeps the TAPs' MACs. Management thread, unless a
-// function says otherwise.
+// not take a dead link for dead backends. Also keeps the TAPs' MACs.
+//
+// A port's sockets stay with the interface that they were opened on. If that is deleted and made
+// again, or if a TAP is deleted, only another start helps: the process ends (Removals::End).
+//
+// Management thread, unless a function says otherwise.
 #pragma once
 
 #include <rte_ethdev.h>
@@ -14,6 +18,7 @@
 #include <vector>
 
 #include "dataplane/port/port.h"
+#include "dataplane/port/removals.h"
 #include "lib/link/stats.h"
 
 namespace fairlead {
@@ -21,8 +26,9 @@ namespace fairlead {
 class PortLinks {
  public:
   // Reads all states once. `came_up`: called with a port's index when its link is up again. `ports`
-  // must outlive this.
-  PortLinks(std::span<Port> ports, std::function<void(uint16_t port_index)> came_up);
+  // and `removals` must outlive this.
+  PortLinks(std::span<Port> ports, std::function<void(uint16_t port_index)> came_up,
+            Removals* removals);
 
   // Reads all states again if the last time is long enough ago. Returns the milliseconds until the
   // next call.
@@ -40,6 +46,7 @@ class PortLinks {
 
   std::span<Port> ports_;
   std::function<void(uint16_t)> came_up_;
+  Removals* removals_;
   mutable std::mutex mutex_;   // held while states_ is accessed
   std::vector<State> states_;  // by port index
   uint64_t next_us_ = 0;

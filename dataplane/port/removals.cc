@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <thread>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
@@ -28,24 +29,31 @@ Removals::~Removals() {
 
 Status Removals::status() const {
   const std::lock_guard lock(mutex_);
-  if (device_.empty()) return {};
-  const auto port = std::find_if(ports_.begin(), ports_.end(),
-                                 [&](const Port& each) { return each.device == device_; });
-  return FailedPrecondition((port == ports_.end() ? "" : "port " + port->name + ": ") + device_ +
-                            " was removed from this machine; plug it in again, or take it out of "
-                            "dataplane.yaml");
+  if (why_.empty()) return {};
+  return FailedPrecondition(why_);
+}
+
+bool Removals::End(std::string why) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!why_.empty()) return false;
+    why_ = std::move(why);
+  }
+  kill(getpid(), SIGTERM);
+  return true;
 }
 
 void Removals::OnEvent(const char* device, rte_dev_event_type event, void* self) {
   if (event != RTE_DEV_EVENT_REMOVE || device == nullptr) return;
   auto* removals = static_cast<Removals*>(self);
-  {
-    const std::lock_guard lock(removals->mutex_);
-    if (!removals->device_.empty()) return;  // the kernel repeats its request
-    removals->device_ = device;
-  }
-  spdlog::error("{} is being removed from this machine: ending", device);
-  kill(getpid(), SIGTERM);
+  const auto& ports = removals->ports_;
+  const auto port = std::find_if(ports.begin(), ports.end(),
+                                 [&](const Port& each) { return each.device == device; });
+  const bool is_first =  // the kernel repeats its request
+      removals->End((port == ports.end() ? "" : "port " + port->name + ": ") + device +
+                    " was removed from this machine; plug it in again, or take it out of "
+                    "dataplane.yaml");
+  if (is_first) spdlog::error("{} is being removed from this machine: ending", device);
 }
 
 }  // namespace fairlead

@@ -1,7 +1,9 @@
 // Ends the dataplane when one of its devices is being removed from the running machine (hot
-// unplug). The kernel asks for the device through VFIO, and waits until this process has closed it.
-// It must not wait for long: meanwhile, other programs hang that read about the device in /sys,
-// such as systemd-journald.
+// unplug), or when the interface of a port is another than at the start (PortLinks finds that).
+//
+// For a hot unplug, the kernel asks for the device through VFIO, and waits until this process has
+// closed it. It must not wait for long: meanwhile, other programs hang that read about the device
+// in /sys, such as systemd-journald.
 #pragma once
 
 #include <rte_dev.h>
@@ -17,13 +19,16 @@ namespace fairlead {
 
 class Removals {
  public:
-  // Main thread. `ports` must outlive this. Sends this process SIGTERM when a device must go.
+  // Main thread. `ports` must outlive this.
   explicit Removals(std::span<const Port> ports);
   ~Removals();
   Removals(const Removals&) = delete;
   Removals& operator=(const Removals&) = delete;
 
-  // Not OK once a device must go.
+  // Sends this process SIGTERM. `why`: one sentence, for status(). Later calls have no effect.
+  // Returns false if it was called before. Any thread.
+  bool End(std::string why);
+  // Not OK once End was called. Any thread.
   Status status() const;
 
  private:
@@ -32,7 +37,7 @@ class Removals {
 
   std::span<const Port> ports_;
   mutable std::mutex mutex_;
-  std::string device_;  // that must go; "" = none. Held while accessed: mutex_
+  std::string why_;  // "" = the process need not end. Held while accessed: mutex_
 };
 
 }  // namespace fairlead

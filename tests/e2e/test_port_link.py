@@ -1,5 +1,6 @@
 """The link of a port goes down and comes up again: what shows it, and what it must not be taken for."""
 import json
+import os
 import time
 
 import pytest
@@ -119,3 +120,33 @@ def test_a_dataplane_that_starts_without_a_link_says_so_and_works_when_it_comes(
     # NIC counters are there, and nothing was lost on this link.
     nic = lab.control.get("/v1/stats")["ports"][0]["nic"]
     assert nic["rx_missed"] == nic["rx_errors"] == nic["rx_no_buffer"] == 0, nic
+
+
+@pytest.mark.parametrize("kind", ["af_packet", pytest.param("af_xdp", marks=pytest.mark.skipif(
+    os.geteuid() != 0, reason="AF_XDP needs root"))])
+def test_an_interface_that_is_made_again_ends_the_dataplane_for_another_start(bare_lab, kind):
+    lab = bare_lab
+    make = ("link add eth9 type veth peer name far9", "link set eth9 up", "link set far9 up")
+    lab.balancer.namespace.ip(*make)
+    device = f"{kind}:eth9"
+    dataplane = lab.start_dataplane(device=device)
+    lab.balancer.namespace.ip("link del eth9")
+    wait_until(lambda: "the link is down: interface eth9 was deleted" in dataplane.errors(), 30,
+               lambda: f"the dataplane does not say that the interface is gone: {dataplane.errors()}")
+    assert dataplane.running() and lab.telemetry("/fairlead/ports,wan")["link_up"] == 0
+    lab.balancer.namespace.ip(*make)
+    assert dataplane.wait(30) == 1
+    assert "port wan: interface eth9 was deleted and made again; the next start opens it" in dataplane.errors()
+    lab.start_dataplane(device=device)
+    wait_until(lambda: lab.telemetry("/fairlead/ports,wan")["link_up"] == 1, 30, "the next start finds no link")
+
+
+def test_a_tap_that_is_deleted_ends_the_dataplane_and_the_next_start_makes_it_again(bare_lab):
+    lab = bare_lab
+    kernel = ["--kernel", "wan=tap:wan0"]
+    dataplane = lab.start_dataplane(extra=kernel)
+    lab.balancer.namespace.ip("link del wan0")
+    assert dataplane.wait(30) == 1
+    assert "port wan: kernel: interface wan0 was deleted; the next start makes it again" in dataplane.errors()
+    lab.start_dataplane(extra=kernel)
+    assert "wan0" in lab.balancer.namespace.run("ip", "-br", "link").stdout
