@@ -23,8 +23,12 @@ constexpr uint64_t kMemoryOfByte = 64;  // of its body
 constexpr uint64_t kMemoryOfBackend = 4096;
 
 Result<IntentSpec> ReadServicesFile(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-  Result<nlohmann::json> json = YamlToJson(text);
+  const Result<std::string> text = ReadTextFile(path);
+  if (!text.ok()) {
+    return InvalidArgument(text.status().message() +
+                           "; name the services file with --services, or none");
+  }
+  Result<nlohmann::json> json = YamlToJson(*text);
   if (!json.ok()) return InvalidArgument(path + ": " + json.status().message());
   Result<IntentSpec> intent = IntentFromJson(*json);
   if (!intent.ok()) return InvalidArgument(path + ": " + intent.status().message());

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdio>
 #include <cstring>
@@ -55,6 +56,9 @@ namespace {
 
 constexpr uint32_t kOtherMebibytes = 64;          // EAL memory besides packet buffers
 constexpr uint32_t kFragmentedDatagrams = 65536;  // tracked at the same time; 2 MiB
+// systemd starts the process again 100 ms after it has ended, however often. So a process waits for
+// a device that is absent.
+constexpr std::chrono::seconds kLongestWaitForDevices{10};
 
 // Makes SIGINT and SIGTERM readable from a file descriptor. Runs before any thread is started, so
 // that all threads inherit the signal mask.
@@ -453,6 +457,13 @@ Status Run(const Options& options) {
     last_path = state_files->snapshot;
   }
   ASSIGN_OR_RETURN(std::optional<SnapshotImage> image, FirstImage(options, last_path));
+  if (service_manager.is_there()) {
+    AwaitDevices(options.config.ports, kLongestWaitForDevices, [&](const std::string& device) {
+      spdlog::warn("waiting for {}", device);
+      BeginStartStep("waiting for " + device);
+      service_manager.SetStatus("starting: waiting for " + device);
+    });
+  }
   ASSIGN_OR_RETURN(const uint16_t largest_mtu, LargestMtu(options.config.ports));
   const auto most_workers = static_cast<uint32_t>(
       std::max<size_t>(options.config.workers.value_or(1), options.config.cores.size()));

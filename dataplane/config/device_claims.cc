@@ -1,8 +1,24 @@
 #include "dataplane/config/device_claims.h"
 
+#include <thread>
 #include <utility>
 
 namespace fairlead {
+
+void AwaitDevices(const std::vector<PortConfig>& ports, std::chrono::milliseconds longest,
+                  const std::function<void(const std::string& device)>& waiting) {
+  constexpr std::chrono::milliseconds kPeriod{50};
+  const auto limit = std::chrono::steady_clock::now() + longest;
+  for (const PortConfig& port : ports) {
+    const DeviceKind& kind = *port.device.kind;
+    if (kind.is_present == nullptr || kind.is_present(port.device)) continue;
+    waiting(port.device.text + " of port " + port.name);
+    while (!kind.is_present(port.device)) {
+      if (std::chrono::steady_clock::now() >= limit) return;
+      std::this_thread::sleep_for(kPeriod);
+    }
+  }
+}
 
 Result<std::vector<PortClaim>> ClaimDevices(const std::vector<PortConfig>& ports) {
   std::vector<PortClaim> claims;

@@ -3,6 +3,9 @@
 // IOMMU, EAL would reset it.
 #pragma once
 
+#include <chrono>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "dataplane/config/config.h"
@@ -10,6 +13,11 @@
 #include "lib/base/result.h"
 
 namespace fairlead {
+
+// Waits until the devices of all ports are there, for at most `longest`. Calls `waiting` before it
+// waits for a device, with what that is: "af_packet:eth1 of port wan". Main thread.
+void AwaitDevices(const std::vector<PortConfig>& ports, std::chrono::milliseconds longest,
+                  const std::function<void(const std::string& device)>& waiting);
 
 // The claims must live until the ports are closed. An error names the port and says what to do.
 Result<std::vector<PortClaim>> ClaimDevices(const std::vector<PortConfig>& ports);

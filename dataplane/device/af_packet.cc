@@ -27,6 +27,7 @@ constinit const DeviceKind kAfPacketDevice = {.syntax = "af_packet:IF",
                                               .is_interface = true,
                                               .kernel_interface = KernelInterface::kTarget,
                                               .vdev_prefix = "net_af_packet_fl",
-                                              .vdev_arguments = Arguments};
+                                              .vdev_arguments = Arguments,
+                                              .is_present = InterfaceIsPresent};
 
 }  // namespace fairlead

@@ -70,6 +70,7 @@ constinit const DeviceKind kAfXdpDevice = {.syntax = "af_xdp:IF",
                                            .vdev_arguments = Arguments,
                                            .max_mtu = kMaxXdpMtu,
                                            .is_steered = true,
+                                           .is_present = InterfaceIsPresent,
                                            .prepare = Prepare,
                                            .queue_limit = QueueLimit};
 

@@ -54,6 +54,9 @@ struct DeviceKind {
   bool is_steered = false;
   // Checks before DPDK starts whether the device can be opened. Null: nothing to check.
   Status (*check)(const DeviceSpec& spec) = nullptr;
+  // False: the device is not there, or not set up yet; another start may find it. Null: nothing to
+  // wait for.
+  bool (*is_present)(const DeviceSpec& spec) = nullptr;
   // Checks and prepares the device before DPDK opens it. The result goes to `vdev_arguments`.
   // `port`: the port's name, for messages. Null: no preparation.
   Result<std::string> (*prepare)(const DeviceSpec& spec, const std::string& port,

@@ -33,6 +33,8 @@ std::string Claim(const DeviceSpec& spec) { return "device " + spec.target; }
 
 Status Check(const DeviceSpec& spec) { return CheckPciDevice(spec.target); }
 
+bool IsPresent(const DeviceSpec& spec) { return Check(spec).ok(); }
+
 }  // namespace
 
 constinit const DeviceKind kPciDevice = {.syntax = "a PCI address (0000:3b:00.0)",
@@ -43,6 +45,7 @@ constinit const DeviceKind kPciDevice = {.syntax = "a PCI address (0000:3b:00.0)
                                          .kernel_interface = KernelInterface::kOfDriver,
                                          .is_pci = true,
                                          .sets_mtu = true,
-                                         .check = Check};
+                                         .check = Check,
+                                         .is_present = IsPresent};
 
 }  // namespace fairlead

@@ -119,8 +119,11 @@ Status ExplainFailure(int error) {
   }
   std::string message = "cannot start DPDK";
   if (error == EACCES || error == EPERM) message += ": permission denied";
-  if (error == EINVAL) message += ": it rejects the EAL arguments after --";
   const std::string last = LastLine(log);
+  if (error == EINVAL) {
+    return InvalidArgument(message + ": it rejects the EAL arguments after --" +
+                           (last.empty() ? "" : " (" + last + ")"));
+  }
   if (!last.empty()) return FailedPrecondition(message + " (" + last + ")");
   return FailedPrecondition(error == 0 ? message
                                        : message + " (" + std::string(std::strerror(error)) + ")");

@@ -122,7 +122,7 @@ Result<SnapshotImage> LoadOpened(const std::string& path, int fd) {
 
 Result<SnapshotImage> LoadImageFile(const std::string& path) {
   const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (file.get() < 0) return NotFound("cannot open snapshot " + path + ": " + ErrorText());
+  if (file.get() < 0) return InvalidArgument("cannot open snapshot " + path + ": " + ErrorText());
   return LoadOpened(path, file.get());
 }
 

@@ -12,7 +12,7 @@
 
 namespace fairlead {
 
-// Reads and validates the file that the operator names. kNotFound: it cannot be opened.
+// Reads and validates the file that the operator names. Errors: kInvalidArgument.
 Result<SnapshotImage> LoadImageFile(const std::string& path);
 
 // Reads and validates a file that StoreImageFile wrote: a regular file of this user, not a link.

@@ -33,6 +33,9 @@ class ServiceManager {
   ServiceManager(ServiceManager&& other) noexcept;
   ServiceManager& operator=(ServiceManager&&) = delete;
 
+  // A service manager has started this process.
+  bool is_there() const { return socket_.valid(); }
+
   // The start is complete.
   void Ready() { Send("READY=1", 0); }
   // The process has begun to end.

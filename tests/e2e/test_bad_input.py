@@ -96,6 +96,15 @@ def test_a_configuration_file_that_is_named_must_exist(build, tmp_path):
 
 
 @pytest.mark.quick
+def test_a_services_file_that_is_named_must_exist_and_be_right(build, tmp_path):
+    services = tmp_path / "services.yaml"
+    refused = _fairleadd(build, tmp_path, "--services", services)
+    _refused(refused, _CONFIGURATION, f"{services} does not exist; name the services file with --services, or none")
+    services.write_text("services: [\n")
+    _refused(_fairleadd(build, tmp_path, "--services", services), _CONFIGURATION, f"{services}: ")
+
+
+@pytest.mark.quick
 def test_an_unknown_option_is_not_retried(build, tmp_path):
     for run in (_fairleadd, _dataplane):
         refused = run(build, tmp_path, "--sockt", "x")

@@ -258,17 +258,28 @@ def test_malformed_http_is_refused_and_delays_no_other_client(lab):
     (["--port", "a=ffff:ff:1f.7"], ["--no-huge"], 1, "port a: this host has no PCI device ffff:ff:1f.7"),
     (["--port", "a=null", "--port", "a=null"], ["--no-huge"], 78, "a"),
     (["--port", "a=null", "--snapshot", "/etc/hostname"], ["--no-huge"], 78, "/etc/hostname"),
-    (["--port", "a=null", "--snapshot", "/nowhere/image"], ["--no-huge"], 1, "/nowhere/image"),
+    (["--port", "a=null", "--snapshot", "/nowhere/image"], ["--no-huge"], 78, "/nowhere/image"),
+    (["--port", "a=null", "--kernel", "a=tap:tap%d"], ["--no-huge"], 78, "'tap%d' is not an interface name"),
     (["--config", "/nowhere/dataplane.yaml"], ["--no-huge"], 78, "/nowhere/dataplane.yaml"),
 ])
 def test_a_dataplane_that_cannot_start_prints_the_reason_in_one_line(build, tmp_path, arguments, eal, status, words):
-    """78 tells systemd that another start cannot help. An interface, hugepages or a file may come later."""
+    """78 tells systemd that another start cannot help. An interface or hugepages may come later."""
     command = [build / "dataplane/fairlead-dataplane", "--link", tmp_path / "link", *arguments, "--", "--no-pci",
                f"--file-prefix=flref-{tmp_path.name}", *eal]
     result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == status, result
     lines = [line for line in result.stderr.splitlines() if line.startswith("fairlead-dataplane: ")]
     assert len(lines) == 1 and words in lines[0], result.stderr
+
+
+@pytest.mark.quick
+def test_an_eal_option_that_is_unknown_is_not_retried(build, tmp_path):
+    result = subprocess.run([str(build / "dataplane/fairlead-dataplane"), "--port", "a=null", "--no-link", "--", "--no-pci",
+                             "--no-huge", f"--file-prefix=flref-{tmp_path.name}", "--foo"], capture_output=True,
+                            text=True, timeout=30, check=False)
+    assert result.returncode == 78, result
+    assert "unrecognized option '--foo'" in result.stderr  # getopt's line
+    assert "cannot start DPDK: it rejects the EAL arguments after --" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.quick

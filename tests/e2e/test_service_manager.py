@@ -44,6 +44,17 @@ def test_a_start_that_fails_is_never_ready(bare_lab):
 
 
 @pytest.mark.quick
+def test_a_dataplane_that_systemd_starts_waits_for_an_absent_interface(bare_lab):
+    lab = bare_lab
+    with NotifySocket(lab.dir / "notify") as manager:
+        dataplane = lab.start_dataplane(wait=False, env=manager.env, device="af_packet:eth9")
+        manager.wait_for("STATUS=starting: waiting for af_packet:eth9 of port wan", dataplane)
+        assert "waiting for af_packet:eth9 of port wan" in dataplane.errors()
+        lab.balancer.namespace.ip("link add eth9 type veth peer name far9", "link set eth9 up")
+        manager.wait_for("READY=1", dataplane)
+
+
+@pytest.mark.quick
 def test_a_long_start_is_not_ready_and_asks_for_more_time(bare_lab):
     """The pcap driver opens a FIFO that nobody writes, and waits. The dataplane tells it every 10 s."""
     lab = bare_lab

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -25,6 +27,19 @@ std::vector<PortConfig> PortsOn(std::initializer_list<std::string> devices) {
 
 // A name that no other test uses.
 std::string OwnInterface() { return "if" + std::to_string(::getpid()); }
+
+TEST(AwaitDevices, NamesTheDeviceThatIsAbsentAndWaitsNoLongerThanTold) {
+  std::vector<std::string> waited;
+  const auto note = [&](const std::string& device) { waited.push_back(device); };
+  AwaitDevices(PortsOn({"null", "af_packet:lo"}), std::chrono::hours(1), note);
+  EXPECT_TRUE(waited.empty());
+  AwaitDevices(PortsOn({"af_packet:" + OwnInterface(), "ffff:ff:1f.7"}),
+               std::chrono::milliseconds(1), note);
+  EXPECT_EQ(waited, std::vector<std::string>{"af_packet:" + OwnInterface() + " of port port0"});
+  waited.clear();
+  AwaitDevices(PortsOn({"ffff:ff:1f.7"}), std::chrono::milliseconds(1), note);
+  EXPECT_EQ(waited, std::vector<std::string>{"ffff:ff:1f.7 of port port0"});
+}
 
 TEST(ClaimDevices, RefusesAnInterfaceThatAnotherProcessHas) {
   const auto ports = PortsOn({"null", "af_packet:" + OwnInterface()});

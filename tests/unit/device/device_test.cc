@@ -91,6 +91,10 @@ TEST(ParseDevice, ListsTheValidFormsForAnUnknownDevice) {
   EXPECT_EQ(ParseDevice("vdev:").status().message(), "device 'vdev:': the name is missing");
   EXPECT_EQ(ParseDevice("tap:a/b").status().message(),
             "device 'tap:a/b': 'a/b' is not an interface name");
+  for (const char* name : {"tap%d", "a:b", "a b", "a\tb", ".", "..", "", "longer-than-15-by"}) {
+    EXPECT_THAT(ParseDevice("tap:" + std::string(name)).status().message(),
+                HasSubstr("is not an interface name"));
+  }
   EXPECT_EQ(ParseDevice("pcap:,").status().message(),
             "device 'pcap:,': write pcap:IN,OUT; one of the two files may be empty");
 }

@@ -50,7 +50,7 @@ TEST(ImageFile, DoesNotFollowASymbolicLinkWhenItStores) {
 TEST(ImageFile, SaysWhichFileIsMissingOrBad) {
   const TemporaryFolder folder;
   const Result<SnapshotImage> missing = LoadImageFile(folder / "none");
-  EXPECT_EQ(missing.status().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(missing.status().code(), ErrorCode::kInvalidArgument);
   std::ofstream(folder / "bad")
       << "this file is not a snapshot image, but only some text of a test";
   const Result<SnapshotImage> bad = LoadImageFile(folder / "bad");
