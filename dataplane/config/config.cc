@@ -55,6 +55,12 @@ Result<PortConfig> ReadPort(const YAML::Node& node, const ConfigPlace& place) {
                              "kernel", "announce", "announce_vlans", "spread"}));
   PortConfig port;
   ASSIGN_OR_RETURN(port.name, ReadText(node["name"], place.Key("name")));
+  if (node["device"] &&
+      node["device"].IsNull()) {  // as yaml-cpp reads `device:` without a value, too
+    return place.Key("device").Error(
+        "must be a non-empty string; for the device that discards everything write 'null' in "
+        "quotes");
+  }
   ASSIGN_OR_RETURN(const std::string device, ReadText(node["device"], place.Key("device")));
   Result<DeviceSpec> spec = ParseDevice(device);
   if (!spec.ok()) return place.Key("device").Error(spec.status().message());

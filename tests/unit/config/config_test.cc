@@ -52,6 +52,16 @@ TEST(ParseConfig, ReadsThePortSettingsThatTheModesNeed) {
   EXPECT_EQ(port.spread, SpreadMode::kOff);
 }
 
+TEST(ParseConfig, SaysThatTheNullDeviceNeedsQuotes) {
+  for (const char* device : {"null", "~", ""}) {
+    const Result<DataplaneConfig> config =
+        ParseConfig("ports:\n- name: wan\n  device: " + std::string(device) + "\n", "test");
+    EXPECT_THAT(config.status().message(),
+                HasSubstr("line 3: ports[0].device: must be a non-empty string; for the device "
+                          "that discards everything write 'null' in quotes"));
+  }
+}
+
 TEST(ParseConfig, AcceptsOneIpipSourceWithoutAList) {
   const Result<DataplaneConfig> config = ParseConfig(Port("ipip_source: 10.9.0.0/16"), "test");
   ASSERT_TRUE(config.ok()) << config.status().message();
