@@ -110,8 +110,13 @@ Status Store::Prepare(const std::string& path) {
                        mode);
   }
   RETURN_IF_ERROR(database_.Execute("PRAGMA synchronous=FULL"));
-  ASSIGN_OR_RETURN(const std::string integrity, database_.QueryText("PRAGMA integrity_check(1)"));
-  if (integrity != "ok") return DamagedStore(integrity);
+  ASSIGN_OR_RETURN(std::string integrity, database_.QueryText("PRAGMA integrity_check(1)"));
+  if (integrity != "ok") {
+    // "*** in database main ***\nPage 12: ..."
+    integrity.erase(0, integrity.find('\n') + 1);
+    std::ranges::replace(integrity, '\n', ' ');
+    return DamagedStore(integrity);
+  }
   RETURN_IF_ERROR(CheckLength(path));
   ASSIGN_OR_RETURN(const int64_t version, database_.QueryInteger("PRAGMA user_version"));
   if (version < kStoreSchemaVersion) RETURN_IF_ERROR(MigrateStore(this, path, version));
