@@ -132,9 +132,9 @@ TEST_F(SnapshotCommands, MissingFilesAreNamed) {
   EXPECT_EQ(fairctl.err(), "fairctl: " + Path("nothing") + ": No such file or directory\n");
 }
 
-TEST_F(SnapshotCommands, WritingReplacesALinkRatherThanFollowingIt) {
+// The new file is written beside the old one first.
+TEST_F(SnapshotCommands, WritingFollowsNoLinkBesideTheFile) {
   Write("precious", "as it was");
-  std::filesystem::create_symlink(Path("precious"), Path("image"));
   std::filesystem::create_symlink(Path("precious"), Path("image.new"));
   Harness fairctl;
   EXPECT_EQ(Build(&fairctl, "image"), kExitOk);
