@@ -110,6 +110,7 @@ def test_a_hung_worker_gets_the_dataplane_restarted_within_ten_seconds(lab, inst
     wait_answered(lab, machine)
 
 
+@pytest.mark.slow("waits for seven starts by systemd")
 @pytest.mark.parametrize(("unit", "folder"), [("fairlead-dataplane", "/run/fairlead"),
                                               ("fairleadd", "/run/fairlead/control")])
 def test_a_full_run_folder_is_named_and_the_unit_starts_once_there_is_space(lab, installed, unit, folder):
