@@ -8,7 +8,8 @@
 
 namespace fairlead {
 
-// For DeviceKind::parse, DeviceKind::claim and DeviceKind::is_present. The interface's name becomes the target.
+// For DeviceKind::parse, DeviceKind::claim and DeviceKind::is_present. The interface's name becomes
+// the target.
 Status ParseInterface(std::string_view rest, DeviceSpec* spec);
 std::string ClaimInterface(const DeviceSpec& spec);
 bool InterfaceIsPresent(const DeviceSpec& spec);

@@ -8,7 +8,7 @@
 //              others by a hash of the flow (dataplane/worker/spreader.h).
 //   off        The port has one receive queue, and one worker processes all its packets.
 //   auto       hardware if the device can, else off: software has cost more than it gained
-//              (docs/decisions/0026-spreading-packets.md).
+//              (docs/decisions/0026-spreading.md).
 //
 // A device is believed only what it has shown to do. No frame can test a queue at the start: only
 // traffic from other hosts reaches the receive queues. So kDrivers (spread.cc) lists the drivers

@@ -45,12 +45,7 @@ std::string SpeedText(uint32_t speed_mbps) {
 // `down_us`: how long it was down before; unset at the start. A link that is up again is a warning
 // too: without --verbose, nothing below is logged.
 void LogChange(const Port& port, const LinkStats& link, std::optional<uint64_t> down_us) {
-  if (!link.is_up && port.interface_index != 0 && PresentIndex(port) == 0) {
-    spdlog::warn(
-        "port {} ({}): the link is down: interface {} was deleted; when it is there again, this "
-        "process ends, so that the next start opens it",
-        port.name, port.device, port.device_interface);
-  } else if (!link.is_up) {
+  if (!link.is_up) {
     spdlog::warn("port {} ({}): the link is down", port.name, port.device);
   } else if (!down_us.has_value()) {
     spdlog::info("port {} ({}): the link is up{}", port.name, port.device,
@@ -72,6 +67,17 @@ std::string ReasonToEnd(const Port& port) {
   if (present == 0 || present == port.interface_index) return "";
   return "port " + port.name + ": interface " + port.device_interface +
          " was deleted and made again; the next start opens it";
+}
+
+// Logs it when the port's interface goes. `is_gone`: what it was at the last call.
+void NoteIfGone(const Port& port, bool* is_gone) {
+  const bool was_gone = *is_gone;
+  *is_gone = port.interface_index != 0 && PresentIndex(port) == 0;
+  if (!*is_gone || was_gone) return;
+  spdlog::warn(
+      "port {} ({}): interface {} is gone; when another one has its name, this process ends, so "
+      "that the next start opens that one",
+      port.name, port.device, port.device_interface);
 }
 
 void RestoreMac(Port* port) {
@@ -99,6 +105,7 @@ int PortLinks::Step() {
     next_us_ = now_us + kLinkPeriodUs;
     for (size_t index = 0; index < ports_.size(); ++index) {
       Read(index, /*is_first=*/false);
+      NoteIfGone(ports_[index], &states_[index].is_gone);
       RestoreMac(&ports_[index]);
       const std::string why = ReasonToEnd(ports_[index]);
       if (!why.empty() && removals_->End(why)) spdlog::error("{}; ending", why);

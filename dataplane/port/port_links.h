@@ -40,6 +40,7 @@ class PortLinks {
   struct State {
     LinkStats link;
     uint64_t since_us = 0;  // steady; of link.is_up
+    bool is_gone = false;   // no interface has the name of the port's
   };
 
   void Read(size_t index, bool is_first);

@@ -131,9 +131,10 @@ def test_an_interface_that_is_made_again_ends_the_dataplane_for_another_start(ba
     device = f"{kind}:eth9"
     dataplane = lab.start_dataplane(device=device)
     lab.balancer.namespace.ip("link del eth9")
-    wait_until(lambda: "the link is down: interface eth9 was deleted" in dataplane.errors(), 30,
+    wait_until(lambda: "interface eth9 is gone; when another one has its name" in dataplane.errors(), 30,
                lambda: f"the dataplane does not say that the interface is gone: {dataplane.errors()}")
-    assert dataplane.running() and lab.telemetry("/fairlead/ports,wan")["link_up"] == 0
+    assert dataplane.running()
+    wait_until(lambda: lab.telemetry("/fairlead/ports,wan")["link_up"] == 0, 30, "its link is not down")
     lab.balancer.namespace.ip(*make)
     assert dataplane.wait(30) == 1
     assert "port wan: interface eth9 was deleted and made again; the next start opens it" in dataplane.errors()
