@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
@@ -15,11 +16,20 @@
 
 namespace fairlead {
 
+// The source of a probe through the dataplane: its packets have the mark, which the kernel's policy
+// rule sends to the dataplane, and the port, which tells the dataplane for which backend they are.
+struct ProbeSource {
+  IpAddress address;
+  uint16_t port = 0;
+  uint32_t mark = 0;
+};
+
 struct ProbeTarget {
   IpAddress address;
   uint16_t port = 0;  // 0: the type needs none
   std::chrono::milliseconds timeout{0};
-  CheckSettings settings = {};  // the type's own
+  CheckSettings settings = {};             // the type's own
+  std::optional<ProbeSource> source = {};  // unset: the kernel chooses it, and routes the probe
 };
 
 struct ProbeAnswer {
