@@ -149,6 +149,17 @@ void Daemon::TellStatus() {
       " backend(s)");
 }
 
+// Without it all checks are direct.
+void Daemon::MakeProbePath() {
+  Result<std::unique_ptr<ProbePath>> path = ProbePath::Create(
+      &board_, [this]() -> const auto& { return next_hops_->host_addresses(); });
+  if (path.ok()) {
+    probe_path_ = *std::move(path);
+  } else {
+    Log(LogLevel::kWarning, "checks_are_direct", {{"reason", path.status().message()}});
+  }
+}
+
 // A controller comes after those whose results it uses. The status writer comes last.
 void Daemon::MakeControllers() {
   const asio::any_io_executor executor = context_->get_executor();
@@ -161,9 +172,10 @@ void Daemon::MakeControllers() {
   }
   frontends_ = std::make_unique<FrontendController>(next_hops_.get(), &board_);
   next_hop_controller_ = std::make_unique<NextHopController>(next_hops_.get(), &board_);
+  MakeProbePath();
   checks_ = std::make_unique<HealthChecks>(
       executor, &board_, options_.make_probers(MostProbesAtOnce()),
-      [this](const IpAddress& address) { return WhyNoWayTo(address); });
+      [this](const IpAddress& address) { return WhyNoWayTo(address); }, probe_path_.get());
   drains_ = std::make_unique<DrainController>(executor, &board_, &clock_, trigger);
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,
@@ -171,9 +183,11 @@ void Daemon::MakeControllers() {
                        [this](const DataplaneStats& stats, SteadyTime asked_at) {
                          drains_->OnStats(stats, asked_at);
                        },
-                       options_.accept_older_store});
+                       options_.accept_older_store,
+                       probe_path_ == nullptr ? -1 : probe_path_->targets_fd()});
   status_writer_ = std::make_unique<StatusWriter>(executor, store_.get(), &board_, &generations_);
   rules_.SetOwnAddresses(&board_.own_addresses());
+  rules_.SetDataplane(&board_.dataplane());
 
   reconciler_.Add([this] { board_.Follow(log_->View()); });
   reconciler_.Add([this] { frontends_->Reconcile(log_->View()); });
@@ -195,6 +209,7 @@ void Daemon::MakeServer() {
   api_.generations = &generations_;
   api_.publisher = publisher_.get();
   api_.next_hops = next_hops_.get();
+  api_.checks = checks_.get();
   api_.clock = &clock_;
   api_.resources = options_.resources;
   api_.started_at = clock_.Steady();

@@ -57,6 +57,7 @@ class Daemon {
   Status OpenStore();
   Status ImportServices();
   void MakeControllers();
+  void MakeProbePath();
   void MakeServer();
   // Why this host cannot reach the address. Empty: it can, as far as it knows.
   std::string WhyNoWayTo(const IpAddress& address) const;
@@ -78,6 +79,7 @@ class Daemon {
   std::unique_ptr<NextHops> next_hops_;
   std::unique_ptr<FrontendController> frontends_;
   std::unique_ptr<NextHopController> next_hop_controller_;
+  std::unique_ptr<ProbePath> probe_path_;
   std::unique_ptr<HealthChecks> checks_;
   std::unique_ptr<DrainController> drains_;
   std::unique_ptr<Publisher> publisher_;

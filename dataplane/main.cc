@@ -46,6 +46,7 @@
 #include "dataplane/port/port_links.h"
 #include "dataplane/port/removals.h"
 #include "dataplane/port/steered_ports.h"
+#include "dataplane/probe/probe_sender.h"
 #include "dataplane/worker/worker.h"
 #include "lib/host/exit_status.h"
 #include "lib/host/service_manager.h"
@@ -157,6 +158,10 @@ class Dataplane {
     ASSIGN_OR_RETURN(management_frames_, ManagementFrames::Create(pool_.get()));
     announcements_.emplace(ports_->ports(), config.announcements_per_second,
                            management_frames_.get());
+    probes_.emplace(ports_->Views(), ports_->OwnAddresses(),
+                    [this](uint16_t port_index, std::span<const uint8_t> frame) {
+                      return management_frames_->Put(port_index, frame);
+                    });
     removals_.emplace(ports_->ports());
     links_.emplace(
         ports_->ports(), [this](uint16_t index) { announcements_->LinkUp(index); }, &*removals_);
@@ -193,18 +198,21 @@ class Dataplane {
     environment.publisher.after_publish = [this](const SnapshotView& snapshot) {
       steered_ports_->Release(snapshot);
       announcements_->Follow(snapshot);
+      probes_->Follow(snapshot);
       generation_ = snapshot.header().generation;
     };
     environment.each_second = [this] {
       TellStatus();
       steered_ports_->Watch();
       announcements_->Watch();
+      probes_->Watch();
       shared_.clock.Resync();
     };
     SetUpWatchdog();
     environment.step = [this] {
-      return std::min({links_->Step(), announcements_->Step(), StepWatchdog()});
+      return std::min({links_->Step(), announcements_->Step(), probes_->Step(), StepWatchdog()});
     };
+    environment.probes = &*probes_;
     environment.longest_pause_us = [this](size_t worker) {
       const uint64_t now_tsc = rte_rdtsc();
       return workers_[worker]->activity().LongestPauseCycles(now_tsc) /
@@ -374,6 +382,7 @@ class Dataplane {
   std::optional<SteeredPorts> steered_ports_;
   std::unique_ptr<ManagementFrames> management_frames_;
   std::optional<Announcements> announcements_;
+  std::optional<ProbeSender> probes_;
   std::optional<Removals> removals_;
   std::optional<PortLinks> links_;
   std::optional<SlotFiles> slot_files_;

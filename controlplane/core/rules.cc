@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "controlplane/core/status_board.h"
 #include "lib/base/check.h"
+#include "lib/intent/checks/checked_frontends.h"
 
 namespace fairlead {
 namespace {
@@ -72,13 +74,33 @@ Status RuleBook::JudgeOwnAddresses(const ServiceSpec& service, const ServiceInte
   return {};
 }
 
+Status RuleBook::JudgeCheckPath(const ServiceSpec& service, std::string_view path) const {
+  if (service.health_check.via != CheckVia::kDataplane || dataplane_ == nullptr ||
+      !dataplane_->connected) {
+    return {};
+  }
+  for (const CheckedFrontend& each : CheckedFrontends(service)) {
+    const Family family = service.frontends[each.index].address.family();
+    const auto is_of_family = [&](const IpAddress& own) { return own.family() == family; };
+    if (std::ranges::any_of(dataplane_->own_addresses, is_of_family)) continue;
+    return FailedPrecondition(std::string(path) + "health_check.via: dataplane needs an " +
+                              (family == Family::kIpv4 ? "IPv4" : "IPv6") +
+                              " address of a port of the dataplane, as the probes' source; set "
+                              "`addresses` of a port in dataplane.yaml, or use direct");
+  }
+  return {};
+}
+
 Status RuleBook::ValidateNew(const ServiceSpec& service, const ServiceIntent* present,
                              std::string_view path) const {
   const bool is_as_before = present != nullptr &&
                             present->settings.frontends == service.frontends &&
                             present->settings.forwarding == service.forwarding &&
                             present->settings.health_check == service.health_check;
-  if (!is_as_before) RETURN_IF_ERROR(ValidateNewService(service, path));
+  if (!is_as_before) {
+    RETURN_IF_ERROR(ValidateNewService(service, path));
+    RETURN_IF_ERROR(JudgeCheckPath(service, path));
+  }
   return JudgeOwnAddresses(service, present, path);
 }
 

@@ -13,6 +13,8 @@
 
 namespace fairlead {
 
+struct DataplaneStatus;  // status_board.h, which includes this file
+
 // This host's own addresses, each with where it is configured ("interface eth0").
 using OwnAddresses = std::map<IpAddress, std::string>;
 
@@ -21,6 +23,10 @@ class RuleBook {
   // Refuses new frontends on these addresses from now on: such a service would cut the host off.
   // Present frontends stay in the intent (StatusBoard lists them as left out).
   void SetOwnAddresses(const OwnAddresses* own) { own_addresses_ = own; }
+
+  // Refuses checks through the dataplane from now on if no port of the connected dataplane has an
+  // address for them.
+  void SetDataplane(const DataplaneStatus* dataplane) { dataplane_ = dataplane; }
 
   // The rules for new settings, beyond ValidateServiceAt. `present`: the service before the change;
   // null: it is new. Messages start with `path`.
@@ -40,7 +46,10 @@ class RuleBook {
   Status JudgeOwnAddresses(const ServiceSpec& service, const ServiceIntent* present,
                            std::string_view path) const;
 
+  Status JudgeCheckPath(const ServiceSpec& service, std::string_view path) const;
+
   const OwnAddresses* own_addresses_ = nullptr;  // null: none
+  const DataplaneStatus* dataplane_ = nullptr;   // null: not known
   ServiceIndex index_;
   IntentView indexed_ = std::make_shared<Intent>();
 };

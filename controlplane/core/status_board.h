@@ -46,6 +46,11 @@ struct CheckResult {
   uint16_t port = 0;      // that was checked; 0: none
   uint16_t failures = 0;  // in a row
   uint8_t type = 0;       // CheckType::number of the check
+  // The frontend that was tried through the dataplane: 1 + its index in the service. 0: the check
+  // was direct.
+  uint16_t frontend = 0;
+  // Of a check through the dataplane that failed: a direct probe of the backend passed.
+  bool passes_directly = false;
   friend bool operator==(const CheckResult&, const CheckResult&) = default;
 };
 
@@ -133,6 +138,10 @@ struct DataplaneStatus {
   // What a dataplane of an older release does not support.
   std::vector<LeftOutFrontend> left_out_frontends = {};
   std::vector<std::string> services_without_reset = {};  // on_no_backend is reset, but it drops
+  // It takes health probes at present (OpenProbesMessage).
+  bool probes_open = false;
+  // Why the last one that was asked takes none; empty: it does.
+  std::string no_probes = "no dataplane has been connected yet";
   // The link of the port with this interface. Null: not known.
   const PortLink* LinkOf(const std::string& interface) const;
   friend bool operator==(const DataplaneStatus&, const DataplaneStatus&) = default;

@@ -6,18 +6,45 @@
 
 namespace fairlead {
 
-std::string CheckResultText(const CheckResult& verdict) {
+namespace {
+
+// The frontend that the check tried; null: the check was direct, or the frontend is gone.
+const Frontend* FrontendOf(const CheckResult& verdict, const ServiceSpec* service) {
+  if (service == nullptr || verdict.frontend == 0) return nullptr;
+  const size_t index = verdict.frontend - size_t{1};
+  return index < service->frontends.size() ? &service->frontends[index] : nullptr;
+}
+
+// " of 203.0.113.10:80 through the dataplane".
+std::string CheckedText(const CheckResult& verdict, const Frontend* frontend) {
+  std::string text = verdict.port == 0 ? "" : fmt::format(" of port {}", verdict.port);
+  if (frontend != nullptr) text = " of " + Endpoint{frontend->address, verdict.port}.ToString();
+  return verdict.frontend == 0 ? text : text + " through the dataplane";
+}
+
+std::string OnlyDirectlyText(const Frontend* frontend, const IpAddress* backend) {
+  return fmt::format("; answers on {}, not for {}: is the address on its lo?",
+                     backend == nullptr ? "its own address" : backend->ToString(),
+                     frontend == nullptr ? "the frontend" : frontend->address.ToString());
+}
+
+}  // namespace
+
+std::string CheckResultText(const CheckResult& verdict, const ServiceSpec* service,
+                            const IpAddress* backend) {
   const CheckType* type = FindCheckType(verdict.type);
   const std::string_view name = type == nullptr ? "other" : type->name;
-  const std::string of_port = verdict.port == 0 ? "" : fmt::format(" of port {}", verdict.port);
+  const Frontend* frontend = FrontendOf(verdict, service);
+  const std::string checked = CheckedText(verdict, frontend);
   const auto failed = [&](const std::string& why) {
-    return fmt::format("{} {} checks{} failed in a row: {}", verdict.failures, name, of_port, why);
+    return fmt::format("{} {} checks{} failed in a row: {}{}", verdict.failures, name, checked, why,
+                       verdict.passes_directly ? OnlyDirectlyText(frontend, backend) : "");
   };
   switch (verdict.outcome) {
     case CheckOutcome::kNone:
       return "not checked since fairleadd was updated";
     case CheckOutcome::kPassed:
-      return fmt::format("{} check{} passes", name, of_port);
+      return fmt::format("{} check{} passes", name, checked);
     case CheckOutcome::kNoCheck:
       return "no check is configured";
     case CheckOutcome::kNoPort:

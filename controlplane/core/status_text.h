@@ -8,8 +8,10 @@
 
 namespace fairlead {
 
-// "3 tcp checks of port 80 failed in a row: Connection refused".
-std::string CheckResultText(const CheckResult& verdict);
+// "3 tcp checks of port 80 failed in a row: Connection refused". `service` and `backend`: whose
+// verdict it is; null: not known.
+std::string CheckResultText(const CheckResult& verdict, const ServiceSpec* service,
+                            const IpAddress* backend);
 // "is an address of this host (interface eth0), which handles its packets itself". The caller puts
 // the frontend before it.
 std::string LeftOutFrontendText(const LeftOutFrontend& frontend);

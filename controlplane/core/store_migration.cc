@@ -7,6 +7,7 @@
 #include "controlplane/core/row_digest.h"
 #include "controlplane/core/store_rows.h"
 #include "lib/host/own_files.h"
+#include "lib/intent/checks/checked_frontends.h"
 #include "lib/intent/json.h"
 
 namespace fairlead {
@@ -93,6 +94,11 @@ Status OldStore::CheckDigest() {
       "the digest of all rows does not match: rows are missing, or come from an earlier state");
 }
 
+// These releases had direct checks only.
+void KeepDirectChecks(ServiceSpec* service) {
+  if (ChecksThroughDataplane(*service)) service->health_check.via = CheckVia::kDirect;
+}
+
 Status OldStore::ReadServices() {
   return ForEachRow("SELECT name, id, spec, checksum FROM services",
                     [&](const SqliteStatement& row) -> Status {
@@ -110,6 +116,7 @@ Status OldStore::ReadServices() {
                       auto service = std::make_shared<ServiceIntent>();
                       service->id = static_cast<uint32_t>(row.Integer(1));
                       service->settings = *std::move(parsed);
+                      KeepDirectChecks(&service->settings);
                       services_[name] = std::move(service);
                       return {};
                     });

@@ -54,6 +54,10 @@ constexpr int kStatusColumns = 10;
 // number.
 constexpr int kOutcomeBits = 8;
 constexpr int64_t kOutcomeMask = (1 << kOutcomeBits) - 1;
+// The column `port`: the lower 16 bits are the port, then 16 bits for CheckResult::frontend, and one
+// for passes_directly.
+constexpr int kPortBits = 16;
+constexpr int kPassesDirectlyBit = 32;
 using StatusNumbers = std::array<int64_t, kStatusColumns>;
 
 StatusNumbers NumbersOf(const StoredStatus& status) {
@@ -64,7 +68,8 @@ StatusNumbers NumbersOf(const StoredStatus& status) {
       health.since_ms,
       static_cast<int64_t>(health.verdict.outcome) | int64_t{health.verdict.type} << kOutcomeBits,
       health.verdict.detail,
-      health.verdict.port,
+      int64_t{health.verdict.port} | int64_t{health.verdict.frontend} << kPortBits |
+          int64_t{health.verdict.passes_directly ? 1 : 0} << kPassesDirectlyBit,
       health.verdict.failures,
       static_cast<int64_t>(drain.drain_revision),
       static_cast<int64_t>(drain.end),
@@ -80,6 +85,8 @@ StoredStatus FromNumbers(const StatusNumbers& numbers) {
   status.health.verdict.type = static_cast<uint8_t>(numbers[2] >> kOutcomeBits);
   status.health.verdict.detail = static_cast<int32_t>(numbers[3]);
   status.health.verdict.port = static_cast<uint16_t>(numbers[4]);
+  status.health.verdict.frontend = static_cast<uint16_t>(numbers[4] >> kPortBits);
+  status.health.verdict.passes_directly = (numbers[4] >> kPassesDirectlyBit & 1) != 0;
   status.health.verdict.failures = static_cast<uint16_t>(numbers[5]);
   status.drain.drain_revision = static_cast<uint64_t>(numbers[6]);
   status.drain.end = static_cast<DrainEnd>(numbers[7]);

@@ -13,6 +13,7 @@
 #include "controlplane/core/status_writer.h"
 #include "controlplane/http/condition.h"
 #include "controlplane/http/router.h"
+#include "controlplane/observe/health/checks.h"
 #include "controlplane/observe/neighbours/next_hops.h"
 #include "controlplane/publish/publisher.h"
 
@@ -31,6 +32,7 @@ struct Api {
   const GenerationCounter* generations = nullptr;
   Publisher* publisher = nullptr;
   const NextHops* next_hops = nullptr;
+  const HealthChecks* checks = nullptr;
   const Clock* clock = nullptr;
   ResourceList resources = BuiltInResources();
   SteadyTime started_at{};

@@ -142,6 +142,13 @@ void Collector::AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>
                           .Add({{"direction", "rx"}}, totals.rx_bytes)
                           .Add({{"direction", "tx"}}, totals.tx_bytes)
                           .Take());
+  families->push_back(
+      Counter("fairlead_probe_packets_total",
+              "Packets of health probes, which no service counts, sent to backends through the "
+              "dataplane or dropped by it.")
+          .Add({{"result", "sent"}}, stats.probes.packets)
+          .Add({{"result", "dropped"}}, stats.probes.dropped)
+          .Take());
   FamilyBuilder drops =
       Counter("fairlead_drops_total", "Packets dropped, by reason (docs/counters.md).");
   for (size_t reason = 1; reason < kDropReasonCount; ++reason) {

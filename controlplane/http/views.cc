@@ -14,6 +14,7 @@
 #include "controlplane/core/status_text.h"
 #include "controlplane/http/condition.h"
 #include "controlplane/observe/drain/drains.h"
+#include "lib/intent/checks/checked_frontends.h"
 #include "lib/intent/json.h"
 #include "lib/mode/mode.h"
 #include "lib/table/table_digest.h"
@@ -171,6 +172,7 @@ namespace {
 // refuses them.
 std::string OwnAddressHint(const ServiceSpec& settings, const BackendSpec& spec,
                            const CheckResult& verdict) {
+  if (verdict.frontend != 0) return "";
   const CheckType* type = FindCheckType(verdict.type);
   const bool refused = verdict.outcome == CheckOutcome::kFailed && type != nullptr &&
                        type->is_refused != nullptr && type->is_refused(verdict.detail);
@@ -180,13 +182,13 @@ std::string OwnAddressHint(const ServiceSpec& settings, const BackendSpec& spec,
 }
 
 // The result of the last probe, whether or not it changed the state; null before the first.
-Json ProbeJson(const LastProbe& probe) {
+Json ProbeJson(const LastProbe& probe, const ServiceSpec& settings, const BackendSpec& spec) {
   if (probe.at_ms == 0) return nullptr;
   const bool passed = probe.verdict.outcome == CheckOutcome::kPassed;
   return {{"passed", passed},
           {"at", FormatRfc3339(probe.at_ms)},
           {"failures_in_row", probe.verdict.failures},
-          {"reason", CheckResultText(probe.verdict)}};
+          {"reason", CheckResultText(probe.verdict, &settings, &spec.endpoint.address)}};
 }
 
 }  // namespace
@@ -213,6 +215,8 @@ std::string LeftOutSuffix(const BackendStatus& status) {
 Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendIntent& backend,
                 const BackendStatus& status) {
   const Health& health = status.health;
+  const std::string result =
+      CheckResultText(health.verdict, &settings, &backend.spec.endpoint.address);
   switch (condition) {
     case Condition::kDrained: {
       const DrainProgress progress = ProgressOf(backend, status);
@@ -225,8 +229,7 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
       return {"waiting for the first check's result" + NotCheckedText(status.probe),
               health.since_ms};
     case Condition::kUnhealthy:
-      return {CheckResultText(health.verdict) +
-                  OwnAddressHint(settings, backend.spec, health.verdict) +
+      return {result + OwnAddressHint(settings, backend.spec, health.verdict) +
                   NotCheckedText(status.probe),
               health.since_ms};
     case Condition::kUnused:
@@ -238,7 +241,7 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
     case Condition::kUnchecked:
       break;
   }
-  return {CheckResultText(health.verdict) + NotCheckedText(status.probe), health.since_ms};
+  return {result + NotCheckedText(status.probe), health.since_ms};
 }
 
 }  // namespace
@@ -264,7 +267,7 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
   }
   json["reason"] = std::move(reason.text);
   json["since"] = FormatRfc3339(reason.since_ms);
-  json["check"] = ProbeJson(status.probe);
+  json["check"] = ProbeJson(status.probe, service.settings, backend.spec);
   json["check_skipped"] = nullptr;
   if (status.probe.not_made != nullptr) json["check_skipped"] = *status.probe.not_made;
   json["next_hop"] = nullptr;
@@ -279,6 +282,18 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
   return json;
 }
 
+namespace {
+
+// How the service's checks reach the backends; null: it has no check.
+Json CheckPathJson(const Api& api, const ServiceSpec& settings) {
+  if (!settings.health_check.type->probes) return nullptr;
+  const std::string why = api.checks->WhyChecksAreDirect(settings);
+  const bool is_direct = !ChecksThroughDataplane(settings) || !why.empty();
+  return {{"via", is_direct ? "direct" : "dataplane"}, {"reason", why}};
+}
+
+}  // namespace
+
 Json ServiceView(const Api& api, const ServiceIntent& service) {
   Json json = ServiceToJson(service.settings);
   Json backends = Json::array();
@@ -292,6 +307,7 @@ Json ServiceView(const Api& api, const ServiceIntent& service) {
     json["left_out_frontends"].push_back(LeftOutFrontendJson(each));
   });
   json["slots"] = SlotsJson(ServiceStatsOf(api, service.id));
+  json["check_path"] = CheckPathJson(api, service.settings);
   return json;
 }
 
@@ -421,6 +437,8 @@ Json StatusView(const Api& api) {
     dataplane["started_at"] = FormatRfc3339(*started_ms);
     dataplane["records_taken_over"] = publisher.link().hello().records_taken_over;
   }
+  const std::string& no_probes = api.board->dataplane().no_probes;
+  dataplane["probes"] = {{"open", api.board->dataplane().probes_open}, {"reason", no_probes}};
   dataplane["ports"] = Json::array();
   for (const PortLink& link : api.board->dataplane().links) {
     dataplane["ports"].push_back(PortLinkJson(link));
@@ -479,6 +497,7 @@ Json StatsView(const Api& api) {
     services.push_back(ServiceCounters(api, *service));
   }
   return {{"totals", TotalsJson(stats)},
+          {"probes", {{"packets", stats.probes.packets}, {"dropped", stats.probes.dropped}}},
           {"flows",
            {{"capacity", stats.flows.capacity},
             {"records", stats.flows.records},

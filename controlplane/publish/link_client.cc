@@ -227,6 +227,19 @@ asio::awaitable<Result<DataplaneStats>> LinkClient::GetStats(milliseconds timeou
   co_return DecodeStats(stats_memory_, std::move(*memory));
 }
 
+asio::awaitable<Result<ProbesMessage>> LinkClient::OpenProbes(int targets_fd,
+                                                              milliseconds timeout) {
+  LinkMessage message = OpenProbesMessage{};
+  Result<Answer> answer = co_await Ask(std::move(message), targets_fd, timeout);
+  if (!answer.ok()) co_return answer.status();
+  auto* probes = std::get_if<ProbesMessage>(&answer->message);
+  if (probes == nullptr) {
+    Disconnect("the answer to OpenProbes is not Probes");
+    co_return Unavailable("the dataplane's answer is not of the expected kind");
+  }
+  co_return std::move(*probes);
+}
+
 asio::awaitable<Result<FlowMessage>> LinkClient::FindFlow(const FindFlowMessage& request,
                                                           milliseconds timeout) {
   LinkMessage message = request;

@@ -52,6 +52,9 @@ class LinkClient {
   // `memory`: old statistics whose memory is reused; null: none.
   boost::asio::awaitable<Result<DataplaneStats>> GetStats(std::chrono::milliseconds timeout,
                                                           DataplaneStats* memory);
+  // `targets_fd`: OpenProbesMessage. REQUIRES that the dataplane makes probes (Hello).
+  boost::asio::awaitable<Result<ProbesMessage>> OpenProbes(int targets_fd,
+                                                           std::chrono::milliseconds timeout);
   boost::asio::awaitable<Result<FlowMessage>> FindFlow(const FindFlowMessage& flow,
                                                        std::chrono::milliseconds timeout);
 

@@ -84,13 +84,18 @@ Publisher::Publisher(asio::any_io_executor executor, std::string link_path, Part
       changed_(executor),
       ask_sooner_(executor),
       in_force_(executor),
-      deriver_(parts_.board, parts_.clock) {}
+      connected_(executor),
+      deriver_(parts_.board, parts_.clock),
+      no_probes_(parts_.board->dataplane().no_probes) {}
 
 void Publisher::Start() {
   started_at_ = SteadyNow();
   link_.Start();
   SpawnLoop(executor_, "publish", [this] { return PublishLoop(); });
   SpawnLoop(executor_, "stats", [this] { return StatsLoop(); });
+  if (parts_.probe_targets_fd >= 0) {
+    SpawnLoop(executor_, "probes", [this] { return ProbesLoop(); });
+  }
 }
 
 void Publisher::Stop() {
@@ -99,6 +104,7 @@ void Publisher::Stop() {
   changed_.Notify();
   ask_sooner_.Notify();
   in_force_.Notify();
+  connected_.Notify();
 }
 
 void Publisher::Reconcile() {
@@ -125,6 +131,8 @@ void Publisher::UpdateBoard() {
                          .in_force_revision = in_force_revision_,
                          .own_addresses = dataplane_addresses_,
                          .links = port_links_};
+  status.probes_open = probes_open_;
+  status.no_probes = no_probes_;
   if (older_image_.has_value()) {
     for (const OlderImage::RangeFrontend& each : older_image_->left_out_frontends) {
       status.left_out_frontends.push_back(
@@ -158,6 +166,8 @@ void Publisher::OnConnect(const HelloMessage& hello) {
   refused_revision_ = 0;
   ++session_;
   reconnected_ = true;
+  ask_for_probes_ = true;
+  connected_.Notify();
   UpdateBoard();
 }
 
@@ -208,6 +218,7 @@ void Publisher::OnDisconnect() {
   if (std::exchange(store_is_unknown_, false) || IsHeldBack()) error_.clear();
   older_image_.reset();
   port_links_.clear();
+  probes_open_ = false;
   UpdateBoard();
   in_force_.Notify();
 }
@@ -394,6 +405,34 @@ asio::awaitable<void> Publisher::StatsLoop() {
     last = SteadyNow();
     if (link_.connected()) co_await AskStats();
   }
+}
+
+asio::awaitable<void> Publisher::ProbesLoop() {
+  while (!stopped_) {
+    if (!link_.connected() || !std::exchange(ask_for_probes_, false)) {
+      co_await connected_.Wait(SteadyNow() + kLongTime);
+      continue;
+    }
+    if (!link_.hello().makes_probes) {
+      SetProbes(false, "the dataplane is of an older release; restart it");
+      continue;
+    }
+    const Result<ProbesMessage> answer =
+        co_await link_.OpenProbes(parts_.probe_targets_fd, kPublishTimeout);
+    if (answer.ok()) {
+      SetProbes(answer->open, answer->reason);
+      continue;
+    }
+    // If the link broke, the next OnConnect() asks again.
+    ask_for_probes_ = link_.connected();
+    co_await connected_.Wait(SteadyNow() + kRetryAfterRefusal);
+  }
+}
+
+void Publisher::SetProbes(bool open, std::string why_not) {
+  probes_open_ = open;
+  no_probes_ = open ? "" : std::move(why_not);
+  UpdateBoard();
 }
 
 asio::awaitable<void> Publisher::AskStats() {

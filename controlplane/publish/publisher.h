@@ -73,6 +73,8 @@ class Publisher {
     std::function<void(const DataplaneStats&, SteadyTime)> on_stats;
     // The operator allows a store that does not know the change in force to replace it.
     bool accept_older_store = false;
+    // The memory with the probes' targets (OpenProbesMessage); -1: makes no probes.
+    int probe_targets_fd = -1;
   };
 
   Publisher(boost::asio::any_io_executor executor, std::string link_path, Parts parts);
@@ -128,6 +130,9 @@ class Publisher {
   boost::asio::awaitable<void> RetryLater(std::string_view event, std::string why);
   boost::asio::awaitable<void> StatsLoop();
   boost::asio::awaitable<void> AskStats();
+  // Asks each dataplane that connects to take health probes.
+  boost::asio::awaitable<void> ProbesLoop();
+  void SetProbes(bool open, std::string why_not);
   void UpdateLeftOut(const DataplaneStats& stats);
   // `at_ms`: the wall time at which `stats` were asked for.
   void UpdateLinks(const DataplaneStats& stats, int64_t at_ms);
@@ -142,6 +147,7 @@ class Publisher {
   Event changed_;     // wakes PublishLoop
   Event ask_sooner_;  // wakes StatsLoop
   Event in_force_;    // wakes WaitInForce
+  Event connected_;   // wakes ProbesLoop
   SnapshotDeriver deriver_;
   std::optional<OlderImage> older_image_;  // the deriver's image for a dataplane of release 0.1.0
   bool image_differs_ = false;             // from the image of the last RefreshImage()
@@ -173,6 +179,9 @@ class Publisher {
   uint64_t publishing_generation_ = 0;
   uint64_t crash_change_id_ = 0;  // the change that dataplanes exited with
   uint32_t crashes_ = 0;          // with that change, in a row
+  bool ask_for_probes_ = false;   // the connected dataplane was not asked yet
+  bool probes_open_ = false;
+  std::string no_probes_;  // DataplaneStatus::no_probes
   std::string stats_error_;
   std::string error_;
   std::shared_ptr<StatsBook> stats_;

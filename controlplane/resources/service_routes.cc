@@ -63,6 +63,10 @@ asio::awaitable<HttpReply> ChangeService(Api* api, const HttpRequest& request, u
   const auto service = FindService(*view, name);
   if (!service.ok()) co_return ErrorReply(service.status());  // removed while this waited
   Json json = ServiceView(*api, **service);
+  const std::string why_direct = api->checks->WhyChecksAreDirect((*service)->settings);
+  if (!why_direct.empty() && api->publisher->link().connected()) {
+    warnings.push_back("health checks are direct, not through the dataplane: " + why_direct);
+  }
   json["warnings"] = std::move(warnings);
   co_return ChangeReply(status, std::move(json), *applied, in_force);
 }

@@ -277,6 +277,11 @@ bool LinkServer::Answer(Client* client, const DecodedMessage& question, const Re
   if (const auto* find = std::get_if<FindFlowMessage>(&message)) {
     return send(handler->FindFlow(*find));
   }
+  if (std::holds_alternative<OpenProbesMessage>(message)) {
+    if (received.fds.size() == 1) return send(handler->OpenProbes(received.fds[0]));
+    return send(ProbesMessage{.reason = "the message must have one file descriptor, not " +
+                                        std::to_string(received.fds.size())});
+  }
   if (const auto* hello = std::get_if<ClientHelloMessage>(&message)) {
     return AnswerHello(client, id, *hello, handler);
   }

@@ -28,6 +28,8 @@ class LinkHandler {
   // Valid until the next call.
   virtual const DataplaneStats& Stats() = 0;
   virtual FlowMessage FindFlow(const FindFlowMessage& message) = 0;
+  // The handler maps `fd`, but does not close it.
+  virtual ProbesMessage OpenProbes(int fd) = 0;
 };
 
 class LinkServer {

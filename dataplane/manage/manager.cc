@@ -155,9 +155,11 @@ void Manager::RunLoop(int signal_fd, std::optional<uint32_t> idle_exit_ms) {
     }
     fds.clear();
     fds.push_back({signal_fd, POLLIN, 0});
+    fds.push_back({environment_.probes == nullptr ? -1 : environment_.probes->fd(), POLLIN, 0});
     if (link_) link_->AddPollFds(&fds);
     if (poll(fds.data(), fds.size(), wait_ms) <= 0) continue;
     if (fds[0].revents != 0) return;
+    if (fds[1].revents != 0) environment_.probes->Serve(publisher_.tables());
     if (link_) link_->Serve(this);
   }
 }
@@ -197,6 +199,7 @@ DataplaneStats Manager::Collect(DataplaneStats memory) const {
   source.flow_capacity = environment_.flows->capacity_records();
   source.uptime_ms = MillisecondsSince(started_);
   source.swept_ms_ago = MillisecondsSince(swept_);
+  if (environment_.probes != nullptr) source.probes = environment_.probes->Counts();
   return CollectStats(source, std::move(memory));
 }
 
@@ -212,6 +215,7 @@ HelloMessage Manager::Hello() {
   hello.running_us = static_cast<uint64_t>(
       std::max<int64_t>(1, std::chrono::ceil<std::chrono::microseconds>(running).count()));
   hello.records_taken_over = environment_.records_taken_over;
+  hello.makes_probes = environment_.probes != nullptr;
   for (const EgressPort& port : environment_.publisher.ports) {
     hello.own_addresses.insert(hello.own_addresses.end(), port.addresses.begin(),
                                port.addresses.end());
@@ -272,6 +276,11 @@ const DataplaneStats& Manager::Stats() {
   }
   if (environment_.port_stats) stats_.ports = environment_.port_stats();
   return stats_;
+}
+
+ProbesMessage Manager::OpenProbes(int fd) {
+  if (environment_.probes != nullptr) return environment_.probes->Open(fd);
+  return {.reason = "this dataplane makes no probes"};
 }
 
 FlowMessage Manager::FindFlow(const FindFlowMessage& message) {

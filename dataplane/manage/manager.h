@@ -15,6 +15,7 @@
 #include "dataplane/manage/link_server.h"
 #include "dataplane/manage/stats.h"
 #include "dataplane/manage/table_publisher.h"
+#include "dataplane/probe/probe_sender.h"
 #include "lib/flow/flow_table.h"
 #include "lib/table/sweeper.h"
 
@@ -33,6 +34,7 @@ class Manager final : public LinkHandler {
     std::function<uint64_t()> idle_ms;
     std::function<uint64_t(size_t worker)> longest_pause_us;  // may be empty
     std::function<std::vector<PortStats>()> port_stats;       // may be empty
+    ProbeSender* probes = nullptr;                            // null: makes no probes
     std::function<void()> each_second;                        // may be empty
     // Called between two waits. Returns how many milliseconds the next may last. May be empty.
     std::function<int()> step;
@@ -78,6 +80,7 @@ class Manager final : public LinkHandler {
   PublishedMessage Publish(const PublishMessage& message, int fd) override;
   const DataplaneStats& Stats() override;
   FlowMessage FindFlow(const FindFlowMessage& message) override;
+  ProbesMessage OpenProbes(int fd) override;
 
  private:
   using SteadyClock = std::chrono::steady_clock;

@@ -57,6 +57,7 @@ DataplaneStats CollectStats(const StatsSource& source, DataplaneStats memory) {
     if (source.longest_pause_us) stats.workers[i].longest_pause_us = source.longest_pause_us(i);
     stats.workers[i].rx_packets = ReadCounter(source.workers[i]->totals.rx_packets);
   }
+  stats.probes = source.probes;
   stats.flows.capacity = source.flow_capacity;
   stats.flows.swept_at_ms_ago = source.swept_ms_ago;
   if (source.sweeper != nullptr) {
@@ -107,6 +108,7 @@ std::string ReportJson(const DataplaneStats& stats, const ForwardingTables* tabl
   report["tx"] = stats.totals.tx_packets;
   report["generated"] = stats.totals.generated;
   report["to_kernel"] = stats.totals.to_kernel;
+  report["probes"] = {{"packets", stats.probes.packets}, {"dropped", stats.probes.dropped}};
   report["drops"] = nlohmann::ordered_json::object();
   for (size_t reason = 0; reason < kDropReasonCount; ++reason) {
     if (stats.totals.drops[reason] == 0) continue;

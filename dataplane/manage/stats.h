@@ -24,6 +24,7 @@ struct StatsSource {
   uint64_t flow_capacity = 0;
   uint64_t uptime_ms = 0;
   uint64_t swept_ms_ago = 0;
+  ProbeCounts probes = {};
 };
 
 void Accumulate(const KernelPathStats& worker, KernelPathStats* sum);

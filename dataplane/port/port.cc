@@ -407,6 +407,14 @@ std::vector<PortView> PortSet::Views() const {
   return views;
 }
 
+std::vector<IpAddress> PortSet::OwnAddresses() const {
+  std::vector<IpAddress> all;
+  for (const Port& port : ports_) {
+    all.insert(all.end(), port.addresses.begin(), port.addresses.end());
+  }
+  return all;
+}
+
 std::vector<EgressPort> PortSet::EgressPorts() const {
   std::vector<EgressPort> ports;
   for (const Port& port : ports_) {

@@ -91,6 +91,8 @@ class PortSet {
   std::span<Port> ports() { return ports_; }
   std::vector<PortView> Views() const;
   std::vector<EgressPort> EgressPorts() const;
+  // Of all ports, with repetitions.
+  std::vector<IpAddress> OwnAddresses() const;
 
   // Stops and closes all devices, which frees their buffers. Returns how many buffers are not freed
   // (Port::kept_buffers). REQUIRES that no worker runs.

@@ -5,7 +5,8 @@
 namespace fairlead {
 namespace {
 
-constexpr unsigned kRoom = 256;
+// Probes of thousands of backends may start within a millisecond.
+constexpr unsigned kRoom = 1024;
 
 }  // namespace
 

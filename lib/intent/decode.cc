@@ -28,6 +28,8 @@ constexpr Word<FlowPolicy> kFlowPolicyWords[] = {{"release", FlowPolicy::kReleas
                                                  {"keep", FlowPolicy::kKeep}};
 constexpr Word<NoBackendPolicy> kNoBackendWords[] = {{"drop", NoBackendPolicy::kDrop},
                                                      {"reset", NoBackendPolicy::kReset}};
+constexpr Word<CheckVia> kViaWords[] = {{"dataplane", CheckVia::kDataplane},
+                                        {"direct", CheckVia::kDirect}};
 // For all_ports.
 constexpr Word<bool> kCheckPortsWords[] = {{"first", false}, {"all", true}};
 
@@ -138,11 +140,21 @@ const CheckType& TypeNamedBy(const Json& json, const CheckType& fallback) {
   return type == nullptr ? fallback : *type;
 }
 
+Result<Frontend> ReadFrontend(const Json& value, const std::string& path) {
+  Result<Frontend> frontend = value.is_string()
+                                  ? Frontend::Parse(value.get_ref<const std::string&>())
+                                  : Result<Frontend>(InvalidArgument("not text"));
+  if (frontend.ok()) return frontend;
+  return RefuseValue(path, value,
+                     "is not a frontend such as 203.0.113.10:80/tcp, "
+                     "[2001:db8::10]:443/udp or 203.0.113.10:8000-8999/tcp");
+}
+
 Status ReadHealthCheck(const Json& json, const std::string& path, HealthCheck* check) {
-  ASSIGN_OR_RETURN(const Fields fields,
-                   Fields::Open(json, path, "health_check",
-                                {"type", "interval", "timeout", "rise", "fall", "port", "ports"},
-                                TypeNamedBy(json, *check->type).fields));
+  ASSIGN_OR_RETURN(const Fields fields, Fields::Open(json, path, "health_check",
+                                                     {"type", "interval", "timeout", "rise", "fall",
+                                                      "port", "ports", "via", "frontend"},
+                                                     TypeNamedBy(json, *check->type).fields));
   RETURN_IF_ERROR(ReadCheckType(fields, &check->type));
   check->settings = DefaultCheckSettings(*check->type);
   for (size_t i = 0; i < check->settings.size(); ++i) {
@@ -153,7 +165,15 @@ Status ReadHealthCheck(const Json& json, const std::string& path, HealthCheck* c
   RETURN_IF_ERROR(fields.ReadInteger("rise", 1, kMaxRiseFall, &check->rise));
   RETURN_IF_ERROR(fields.ReadInteger("fall", 1, kMaxRiseFall, &check->fall));
   RETURN_IF_ERROR(fields.ReadInteger("port", 1, 65535, &check->port));
-  return fields.ReadWord("ports", kCheckPortsWords, &check->all_ports);
+  RETURN_IF_ERROR(fields.ReadWord("ports", kCheckPortsWords, &check->all_ports));
+  const Json* via = fields.Find("via");
+  if (via != nullptr && !via->is_null()) {
+    RETURN_IF_ERROR(fields.ReadWord("via", kViaWords, &check->via));
+  }
+  const Json* frontend = fields.Find("frontend");
+  if (frontend == nullptr) return {};
+  ASSIGN_OR_RETURN(check->frontend, ReadFrontend(*frontend, fields.PathOf("frontend")));
+  return {};
 }
 
 Json HealthCheckToJson(const HealthCheck& check) {
@@ -163,6 +183,8 @@ Json HealthCheckToJson(const HealthCheck& check) {
                        {"rise", check.rise},
                        {"fall", check.fall}};
   if (check.port != 0) health_check["port"] = check.port;
+  if (check.via) health_check["via"] = NameOf(kViaWords, *check.via);
+  if (check.frontend) health_check["frontend"] = check.frontend->ToString();
   if (check.port == 0) health_check["ports"] = NameOf(kCheckPortsWords, check.all_ports);
   for (size_t i = 0; i < check.settings.size(); ++i) {
     std::visit([&](const auto& value) { health_check[check.type->fields[i].name] = value; },
@@ -269,15 +291,8 @@ Status ReadFrontends(const FieldInfo&, const Json& value, const std::string& pat
                      ServiceSpec* service) {
   ASSIGN_OR_RETURN(const auto list, ReadList(value, path));
   for (size_t i = 0; i < list.size(); ++i) {
-    Result<Frontend> frontend = list[i].is_string()
-                                    ? Frontend::Parse(list[i].get_ref<const std::string&>())
-                                    : Result<Frontend>(InvalidArgument("not text"));
-    if (!frontend.ok()) {
-      return RefuseValue(IndexedPath(path, i), list[i],
-                         "is not a frontend such as 203.0.113.10:80/tcp, "
-                         "[2001:db8::10]:443/udp or 203.0.113.10:8000-8999/tcp");
-    }
-    service->frontends.push_back(*frontend);
+    ASSIGN_OR_RETURN(const Frontend frontend, ReadFrontend(list[i], IndexedPath(path, i)));
+    service->frontends.push_back(frontend);
   }
   return {};
 }

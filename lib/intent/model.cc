@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/intent/checks/checked_frontends.h"
 #include "lib/intent/json.h"
 #include "lib/intent/nat_rules.h"
 #include "lib/intent/service_index.h"
@@ -112,6 +113,7 @@ Status CheckHealthCheck(const ServiceSpec& service, std::string_view path) {
         "cannot be combined with port " + std::to_string(check.port) + "; remove one of them");
   }
   RETURN_IF_ERROR(ValidateCheckSettings(*check.type, check.settings, prefix));
+  RETURN_IF_ERROR(ValidateCheckPath(service, path));
   return check.type->validate == nullptr ? Status() : check.type->validate(service, path);
 }
 

@@ -29,6 +29,12 @@ enum class FlowPolicy : uint8_t {
   kKeep = 1,     // they stay
 };
 
+// How a check reaches a backend.
+enum class CheckVia : uint8_t {
+  kDirect = 0,     // to its own address, as this host routes it
+  kDataplane = 1,  // to the frontend's address, by the dataplane's own forwarding
+};
+
 struct HealthCheck {
   const CheckType* type = &kTcpCheck;
   uint32_t interval_ms = 2000;  // from 100
@@ -37,7 +43,10 @@ struct HealthCheck {
   uint32_t fall = 3;            // 1..10 failures in a row to become unhealthy
   uint16_t port = 0;            // 0 = the backend's port, else the first frontend's
   bool all_ports = false;       // each TCP frontend's port is checked, and all must pass
-  CheckSettings settings = {};  // those of the type
+  // Unset: through the dataplane if the mode and this host allow it, else direct.
+  std::optional<CheckVia> via = {};
+  std::optional<Frontend> frontend = {};  // the one to check; unset: the first of the protocol
+  CheckSettings settings = {};            // those of the type
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 

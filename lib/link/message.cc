@@ -132,6 +132,8 @@ constexpr LinkType TypeOf(const StatsMessage&) { return LinkType::kStats; }
 constexpr LinkType TypeOf(const FindFlowMessage&) { return LinkType::kFindFlow; }
 constexpr LinkType TypeOf(const FlowMessage&) { return LinkType::kFlow; }
 constexpr LinkType TypeOf(const ClientHelloMessage&) { return LinkType::kClientHello; }
+constexpr LinkType TypeOf(const OpenProbesMessage&) { return LinkType::kOpenProbes; }
+constexpr LinkType TypeOf(const ProbesMessage&) { return LinkType::kProbes; }
 
 void PutBody(Writer* out, const HelloMessage& m) {
   out->Put(m.pid);
@@ -148,6 +150,7 @@ void PutBody(Writer* out, const HelloMessage& m) {
   out->Put(m.release);
   out->Put(m.running_us);
   out->Put(m.records_taken_over);
+  out->PutFlag(m.makes_probes);
 }
 void GetBody(Reader* in, HelloMessage* m) {
   in->Get(&m->pid);
@@ -163,6 +166,7 @@ void GetBody(Reader* in, HelloMessage* m) {
   in->GetRelease(&m->release);
   if (!in->AtEnd()) in->Get(&m->running_us);
   if (!in->AtEnd()) in->Get(&m->records_taken_over);
+  if (!in->AtEnd()) in->GetFlag(&m->makes_probes);
 }
 
 void PutBody(Writer* out, const ClientHelloMessage& m) {
@@ -238,6 +242,18 @@ void GetBody(Reader* in, FlowMessage* m) {
   in->Get(&m->stable_id);
 }
 
+void PutBody(Writer*, const OpenProbesMessage&) {}
+void GetBody(Reader*, OpenProbesMessage*) {}
+
+void PutBody(Writer* out, const ProbesMessage& m) {
+  out->PutFlag(m.open);
+  out->Put(m.reason);
+}
+void GetBody(Reader* in, ProbesMessage* m) {
+  in->GetFlag(&m->open);
+  in->Get(&m->reason, kMaxReasonBytes);
+}
+
 // A message with default values, for the type number of the wire; no value if there is no such
 // type.
 std::optional<LinkMessage> MessageOfType(uint16_t version, uint16_t type) {
@@ -259,6 +275,12 @@ std::optional<LinkMessage> MessageOfType(uint16_t version, uint16_t type) {
     case LinkType::kClientHello:
       if (version == kFirstLinkVersion) break;
       return ClientHelloMessage{};
+    case LinkType::kOpenProbes:
+      if (version == kFirstLinkVersion) break;
+      return OpenProbesMessage{};
+    case LinkType::kProbes:
+      if (version == kFirstLinkVersion) break;
+      return ProbesMessage{};
   }
   return std::nullopt;
 }
@@ -270,6 +292,9 @@ std::vector<std::byte> EncodeLinkMessage(uint32_t id, const LinkMessage& message
   CHECK(version == kFirstLinkVersion || version == kLinkVersion);
   if (const auto* published = std::get_if<PublishedMessage>(&message)) {
     CHECK(published->reason.size() <= kMaxReasonBytes);
+  }
+  if (const auto* probes = std::get_if<ProbesMessage>(&message)) {
+    CHECK(version != kFirstLinkVersion && probes->reason.size() <= kMaxReasonBytes);
   }
   if (const auto* hello = std::get_if<HelloMessage>(&message)) {
     CHECK(hello->own_addresses.size() <= kMaxOwnAddresses);

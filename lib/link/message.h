@@ -9,6 +9,7 @@
 //   Publish   (+ memfd with the image)            Published   in force in all workers, or refused
 //   GetStats                                      Stats       (+ memfd with the body, stats.h)
 //   FindFlow                                      Flow
+//   OpenProbes (+ memfd with the targets)         Probes      or why there are none
 // clang-format on
 //
 // A message is a LinkHeader, then a body of `body_bytes`, all little-endian. A reply carries the
@@ -57,7 +58,10 @@ enum class LinkType : uint16_t {
   kStats = 5,
   kFindFlow = 6,
   kFlow = 7,
-  kClientHello = 8,  // from version 4 on
+  // From version 4 on.
+  kClientHello = 8,
+  kOpenProbes = 9,  // only if Hello::makes_probes
+  kProbes = 10,
 };
 
 struct LinkHeader {
@@ -82,6 +86,7 @@ struct HelloMessage {
   std::string release;                   // "0.2.0"; empty in version 2
   uint64_t running_us = 0;               // since its workers started; 0: it does not tell
   uint64_t records_taken_over = 0;       // that an earlier process left in the flow table
+  bool makes_probes = false;             // it knows OpenProbes
 };
 struct ClientHelloMessage {
   uint32_t snapshot_version = 0;  // the newest format that it writes
@@ -121,9 +126,19 @@ struct FlowMessage {
   uint32_t current_id = 0;  // the slot's current owner; 0 = none
   uint32_t stable_id = 0;   // the slot's stable owner; 0 = none
 };
+// Asks the dataplane to send health probes of this host to backends (lib/link/probe_ports.h). Sent
+// with one file descriptor, a memfd of kProbePorts 32-bit numbers: the id of the backend that the
+// packets from each probe port are for; 0: none. It is sealed against shrinking. Both sides map it,
+// and the control plane changes it at any time.
+struct OpenProbesMessage {};
+struct ProbesMessage {
+  bool open = false;   // false: for `reason`
+  std::string reason;  // at most 1024 bytes
+};
 
 using LinkMessage = std::variant<HelloMessage, PublishMessage, PublishedMessage, GetStatsMessage,
-                                 StatsMessage, FindFlowMessage, FlowMessage, ClientHelloMessage>;
+                                 StatsMessage, FindFlowMessage, FlowMessage, ClientHelloMessage,
+                                 OpenProbesMessage, ProbesMessage>;
 
 struct DecodedMessage {
   uint16_t version = 0;

@@ -43,8 +43,10 @@ struct StatsHeader {
   uint64_t generation;
   uint64_t uptime_ms;
   TotalsRecord totals;
+  uint64_t probe_packets;
+  uint64_t probes_dropped;
 };
-static_assert(sizeof(StatsHeader) == 192);
+static_assert(sizeof(StatsHeader) == 208);
 
 struct DropRecord {
   char name[kReasonNameBytes];
@@ -106,6 +108,8 @@ StatsHeader MakeHeader(const DataplaneStats& stats) {
   header.generation = stats.generation;
   header.uptime_ms = stats.uptime_ms;
   header.totals = stats_wire::ToRecord(stats.totals, stats.flows);
+  header.probe_packets = stats.probes.packets;
+  header.probes_dropped = stats.probes.dropped;
   return header;
 }
 
@@ -281,6 +285,7 @@ Result<DataplaneStats> DecodeV6(std::span<const std::byte> bytes, DataplaneStats
   stats.generation = header.generation;
   stats.uptime_ms = header.uptime_ms;
   stats_wire::FromRecord(header.totals, &stats.totals, &stats.flows);
+  stats.probes = {header.probe_packets, header.probes_dropped};
   RETURN_IF_ERROR(TakeDrops(header.drops, &rest, &stats));
   ASSIGN_OR_RETURN(const std::vector<LeftOut> reasons, TakeLeftOutReasons(header.left_out, &rest));
   TakeServices(header.services, &rest, &stats.services);

@@ -31,6 +31,13 @@ struct PacketTotals {  // rx + generated = tx + sum(drops) + to_kernel
   uint64_t drops[kDropReasonCount] = {};
 };
 
+// Packets of this host's health probes to backends. Those that were sent are also part of
+// PacketTotals, as `generated` and `tx`, but of no service's and no backend's counts.
+struct ProbeCounts {
+  uint64_t packets = 0;  // sent
+  uint64_t dropped = 0;  // not sent: no next hop, no such backend, a full queue, ...
+};
+
 struct FlowTotals {
   uint64_t capacity = 0;         // records
   uint64_t records = 0;          // live at the last sweep
@@ -132,6 +139,7 @@ struct DataplaneStats {
   PacketTotals totals;
   std::vector<NamedCount> other_drops;  // counts of drop reasons that this release does not know
   FlowTotals flows;
+  ProbeCounts probes;  // none in version 3
   std::vector<ServiceStats> services;
   std::vector<BackendStats> backends;
   std::vector<PortStats> ports;      // at most kMaxStatsPorts; no links in version 3

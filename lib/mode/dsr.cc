@@ -9,6 +9,7 @@ const ModeDescriptor kDsrMode = {
     .decrements_ttl = true,
     .backend_port = BackendPort::kRefused,
     .needs_on_link = true,
+    .checks_through_dataplane = true,
     .describe = [](const ModeTarget&) { return std::string(); },
 };
 

@@ -29,6 +29,7 @@ extern const ModeDescriptor kGueMode;
 const ModeDescriptor kGueMode = {
     .name = "gue",
     .default_gue_port = kDefaultGuePort,
+    .checks_through_dataplane = true,
     .allowed_flags = kServiceGueChecksum | kServiceSecondChance,
     .slow_flags = kServiceGueChecksum | kServiceSecondChance,
     .overhead = Overhead,

@@ -23,6 +23,7 @@ std::string Describe(const ModeTarget& target) {
 extern const ModeDescriptor kIpipMode;
 const ModeDescriptor kIpipMode = {
     .name = "ipip",
+    .checks_through_dataplane = true,
     .overhead = Overhead,
     .make_template = MakeTemplate,
     .spreads_source = true,

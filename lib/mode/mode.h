@@ -70,6 +70,9 @@ struct ModeDescriptor {
   // The backend must be a direct neighbour of the balancer: a packet keeps the frontend's address as
   // its destination, so only the frame's MAC leads it to the backend, and a gateway would return it.
   bool needs_on_link = false;
+  // A backend answers with the frontend's address to any host, so health checks may go through the
+  // dataplane: the dataplane rewrites packets of this host like a client's.
+  bool checks_through_dataplane = false;
   uint32_t allowed_flags = 0;  // ServiceFlags that it allows beside kCommonServiceFlags
   uint32_t slow_flags = 0;     // those of them that exclude a service from the fast path
 

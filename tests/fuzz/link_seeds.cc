@@ -20,6 +20,9 @@ int main(int argc, char** argv) {
                                   PublishMessage{7, 8},
                                   PublishedMessage{9, true, 10, 0, ""},
                                   PublishedMessage{9, false, 10, 0, "refused"},
+                                  OpenProbesMessage{},
+                                  ProbesMessage{true, ""},
+                                  ProbesMessage{false, "refused"},
                                   GetStatsMessage{},
                                   StatsMessage{4711},
                                   FindFlowMessage{11, 12, 13},
@@ -28,7 +31,11 @@ int main(int argc, char** argv) {
   for (const LinkMessage& message : messages) {
     ++id;
     testing::WriteSeed(folder, std::to_string(id), EncodeLinkMessage(id, message));
-    if (std::holds_alternative<ClientHelloMessage>(message)) continue;
+    if (std::holds_alternative<ClientHelloMessage>(message) ||
+        std::holds_alternative<OpenProbesMessage>(message) ||
+        std::holds_alternative<ProbesMessage>(message)) {
+      continue;
+    }
     testing::WriteSeed(folder, std::to_string(id) + "-version-2",
                        EncodeLinkMessage(id, message, kFirstLinkVersion));
   }

@@ -17,6 +17,9 @@
 namespace fairlead::fairctl {
 namespace {
 
+// --check-via without a choice.
+constexpr const char* kAutomatic = "auto";
+
 struct ServiceOptions {
   std::string name;
   std::vector<std::string> frontends;
@@ -29,6 +32,8 @@ struct ServiceOptions {
   int fall = 0;
   int check_port = 0;
   std::string check_ports;
+  std::string check_via;
+  std::string check_frontend;
   // Settings that only some check types have, by name, with the text from the command line.
   std::map<std::string, std::pair<const CheckField*, std::string>> check_settings;
 };
@@ -59,6 +64,12 @@ Json SettingsToJson(const ServiceOptions& options) {
   SetNumber("fall", options.fall, &check);
   SetNumber("port", options.check_port, &check);
   SetText("ports", options.check_ports, &check);
+  SetText("frontend", options.check_frontend, &check);
+  if (options.check_via == kAutomatic) {
+    check["via"] = nullptr;
+  } else {
+    SetText("via", options.check_via, &check);
+  }
   for (const auto& [name, setting] : options.check_settings) {
     if (!setting.second.empty()) check[name] = CheckSettingToJson(*setting.first, setting.second);
   }
@@ -134,12 +145,21 @@ std::string CheckText(const Json& check) {
   for (const char* field : {"timeout", "rise", "fall"}) {
     text += std::string(", ") + field + " " + Shown(Member(check, field));
   }
-  constexpr std::string_view kOfEveryType[] = {"type", "interval", "timeout", "rise",
-                                               "fall", "port",     "ports"};
+  constexpr std::string_view kOfEveryType[] = {"type", "interval", "timeout", "rise",    "fall",
+                                               "port", "ports",    "via",     "frontend"};
   for (const auto& [name, value] : check.items()) {
     if (std::ranges::count(kOfEveryType, name) == 0) text += ", " + name + " " + Shown(value);
   }
   return text;
+}
+
+// How the checks reach the backends: "; through the dataplane".
+std::string CheckPathText(const Json& service) {
+  const Json& path = Member(service, "check_path");
+  if (!path.is_object()) return "";
+  if (TextOf(Member(path, "via")) == "dataplane") return "; through the dataplane";
+  const std::string why = TextOf(Member(path, "reason"));
+  return why.empty() ? "; direct" : "; direct: " + why;
 }
 
 std::string UnhealthyText(const Json& service) {
@@ -167,7 +187,8 @@ int ShowService(Context* context, const std::string& name) {
       << Shown(Member(service, "on_deadline")) << " the flows that remain\n"
       << "unhealthy      " << UnhealthyText(service) << '\n'
       << "slots          " << SlotsText(Member(service, "slots")) << '\n'
-      << "health check   " << CheckText(Member(service, "health_check")) << '\n'
+      << "health check   " << CheckText(Member(service, "health_check")) << CheckPathText(service)
+      << '\n'
       << "all down       "
       << (fails_open ? "send to all of them (fail open)" : "same as no backend") << '\n'
       << "no backend     "
@@ -211,6 +232,14 @@ void DescribeCheck(CLI::App* command, Context* context, ServiceOptions* options)
       "first | all: check the first frontend's port, or those of all TCP frontends "
       "(default first)");
   context->Offer(ports, ValueKind::kWords, {"first", "all"});
+  CLI::Option* via = command->add_option(
+      "--check-via", options->check_via,
+      "dataplane | direct | auto: to the frontend's address through the dataplane, or to the "
+      "backend's own; auto (default): through the dataplane where possible");
+  context->Offer(via, ValueKind::kWords, {"dataplane", "direct", kAutomatic});
+  command->add_option("--check-frontend", options->check_frontend,
+                      "the frontend to check through the dataplane, ADDRESS:PORT/tcp or /udp "
+                      "(default: the first of the check's protocol)");
   for (const CheckType* type : CheckTypes()) {
     for (const CheckField& field : type->fields) {
       const std::string name(field.name);

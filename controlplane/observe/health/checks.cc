@@ -11,6 +11,7 @@
 #include "controlplane/common/event.h"
 #include "controlplane/common/log.h"
 #include "controlplane/core/status_text.h"
+#include "lib/intent/checks/checked_frontends.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -22,6 +23,10 @@ namespace {
 // not probed at once.
 constexpr uint32_t kFirstProbeSpreadMs = 50;
 constexpr std::chrono::minutes kSkippedPeriod{1};  // between two log lines
+// Between two looks whether the dataplane has a new backend; doubled each time, up to the interval.
+constexpr milliseconds kFirstWaitInForce{5};
+constexpr const char* kNotInForce = "the dataplane does not have the last change in force";
+constexpr const char* kAllPortsUsed = "4096 probes through the dataplane are running, the most";
 constexpr const char* kDataplaneAway = "the dataplane is away";
 
 uint32_t RandomBelow(uint32_t limit) {
@@ -29,19 +34,26 @@ uint32_t RandomBelow(uint32_t limit) {
   return limit == 0 ? 0 : static_cast<uint32_t>(generator() % limit);
 }
 
-// 90% to 110% of the interval, so that checks that started together do not stay in step.
+// 90% to 100% of the interval, so that checks that started together do not stay in step. Never more:
+// a backend that fails is unhealthy after `fall` intervals and a timeout.
 milliseconds Jittered(uint32_t interval_ms) {
-  const uint32_t tenth = interval_ms / 10;
-  return milliseconds(interval_ms - tenth + RandomBelow(2 * tenth + 1));
+  return milliseconds(interval_ms - RandomBelow(interval_ms / 10 + 1));
 }
 
 }  // namespace
 
 struct HealthChecks::Check {
-  Check(const CheckKey& key_in, asio::any_io_executor executor)
-      : key(key_in), machine(key_in.rise, key_in.fall, HealthState::kInitial), timer(executor) {}
+  Check(const CheckKey& key_in, uint64_t revision_in, asio::any_io_executor executor)
+      : key(key_in),
+        revision(revision_in),
+        machine(key_in.rise, key_in.fall, HealthState::kInitial),
+        timer(executor) {}
 
   CheckKey key;
+  // A check through the dataplane waits until this revision of the intent is in force: before, the
+  // dataplane does not have the backend or the frontend.
+  uint64_t revision;
+  milliseconds wait_in_force = kFirstWaitInForce;
   CheckMachine machine;
   asio::steady_timer timer;
   std::set<uint32_t> backends;
@@ -56,11 +68,12 @@ struct HealthChecks::Plan {
 };
 
 HealthChecks::HealthChecks(asio::any_io_executor executor, StatusBoard* board, Probers probers,
-                           NoWay no_way)
+                           NoWay no_way, ProbePath* path)
     : executor_(std::move(executor)),
       board_(board),
       probers_(std::move(probers)),
       no_way_(std::move(no_way)),
+      path_(path),
       view_(std::make_shared<Intent>()) {}
 
 HealthChecks::~HealthChecks() { Stop(); }
@@ -75,10 +88,12 @@ void HealthChecks::Stop() {
 }
 
 void HealthChecks::Reconcile(const IntentView& view) {
+  following_revision_ = view->revision;
   if (std::exchange(dataplane_is_away_, DataplaneIsAway()) && !dataplane_is_away_) {
     for (const auto& [key, check] : checks_) check->machine.Pause();
   }
   ChecksToReport touched;
+  FollowPath(&touched);
   for (const IntentDifference::Service& service : Compare(*view_, *view).services) {
     const bool checks_differ =
         service.before != nullptr && service.after != nullptr &&
@@ -100,12 +115,9 @@ void HealthChecks::Reconcile(const IntentView& view) {
 void HealthChecks::Follow(const ServiceIntent* service, const BackendIntent& backend,
                           ChecksToReport* touched) {
   std::vector<CheckKey> wanted;
-  if (service != nullptr && service->settings.health_check.type->probes) {
-    const HealthCheck& check = service->settings.health_check;
-    for (const uint16_t port : check.type->ports(service->settings, backend.spec)) {
-      wanted.push_back({check.type, backend.spec.endpoint.address, port, check.interval_ms,
-                        check.timeout_ms, check.rise, check.fall, check.settings});
-    }
+  if (service != nullptr) {
+    wanted =
+        PlanChecks(service->settings, backend, [this](Family family) { return no_path_[family]; });
   }
   Detach(backend.id, wanted);
   if (service == nullptr) {
@@ -144,7 +156,7 @@ void HealthChecks::Attach(uint32_t backend_id, const CheckKey& key, bool several
                           ChecksToReport* touched) {
   std::shared_ptr<Check>& check = checks_[key];
   const bool is_new = check == nullptr;
-  if (is_new) check = std::make_shared<Check>(key, executor_);
+  if (is_new) check = std::make_shared<Check>(key, following_revision_, executor_);
   check->backends.insert(backend_id);
   touched->insert(check);
   const BackendStatus* backend = board_->Find(backend_id);
@@ -170,6 +182,7 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
   for (;;) {
     co_await check->timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (check->ended) co_return;
+    if (AwaitsDataplane(check.get())) continue;
     check->timer.expires_after(Jittered(check->key.interval_ms));
     if (DataplaneIsAway()) {
       ProbeSkipped(*check, kDataplaneAway);
@@ -177,8 +190,7 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     }
     const uint64_t probe = check->machine.Begin();
     const CheckKey& key = check->key;
-    ProbeTarget target{key.address, key.port, milliseconds(key.timeout_ms), key.settings};
-    asio::awaitable<ProbeAnswer> attempt = probers_.at(key.type)(std::move(target));
+    asio::awaitable<ProbeAnswer> attempt = Probe(key);
     const ProbeAnswer answer = co_await std::move(attempt);
     if (check->ended) co_return;
     const bool passed = answer.outcome == CheckOutcome::kPassed;
@@ -193,12 +205,90 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     const bool changed = check->machine.Finish(probe, passed);
     const auto failures =
         static_cast<uint16_t>(std::min<uint32_t>(check->machine.failures_in_row(), UINT16_MAX));
-    const CheckResult verdict{answer.outcome, answer.detail, key.port, failures, key.type->number};
+    CheckResult verdict{answer.outcome, answer.detail, key.port, failures, key.type->number};
+    if (key.through) verdict.frontend = key.through->frontend;
     for (const uint32_t id : check->backends) board_->SetProbe(id, verdict);
     if (!changed) continue;
     check->verdict = verdict;
     Report(*check);
+    if (passed || !key.through) continue;
+    asio::awaitable<void> direct = ProbeDirectly(check);
+    co_await std::move(direct);
+    if (check->ended) co_return;
   }
+}
+
+bool HealthChecks::AwaitsDataplane(Check* check) {
+  const DataplaneStatus& dataplane = board_->dataplane();
+  if (!check->key.through || !dataplane.connected ||
+      dataplane.in_force_revision >= check->revision) {
+    return false;
+  }
+  check->timer.expires_after(check->wait_in_force);
+  check->wait_in_force = std::min(check->wait_in_force * 2, milliseconds(check->key.interval_ms));
+  if (check->wait_in_force == milliseconds(check->key.interval_ms)) {
+    ProbeSkipped(*check, kNotInForce);
+  }
+  return true;
+}
+
+asio::awaitable<ProbeAnswer> HealthChecks::Probe(CheckKey key) {
+  ProbeTarget target{key.address, key.port, milliseconds(key.timeout_ms), std::move(key.settings)};
+  std::optional<ProbePath::Lease> lease;
+  if (key.through) {
+    const Family family = key.through->address.family();
+    const std::string why_not = WhyNotThroughDataplane(family);
+    if (!why_not.empty()) co_return ProbeAnswer{.skipped = why_not};
+    if (!board_->dataplane().probes_open) co_return ProbeAnswer{.skipped = kDataplaneAway};
+    lease = path_->Take(key.through->backend_id);
+    if (!lease) co_return ProbeAnswer{.skipped = kAllPortsUsed};
+    const IpAddress source = *path_->SourceFor(family, key.address);
+    target.source = ProbeSource{source, lease->port(), kProbeMark};
+    target.address = key.through->address;
+  }
+  asio::awaitable<ProbeAnswer> attempt = probers_.at(key.type)(std::move(target));
+  co_return co_await std::move(attempt);
+}
+
+asio::awaitable<void> HealthChecks::ProbeDirectly(std::shared_ptr<Check> check) {
+  CheckKey key = check->key;
+  key.through.reset();
+  asio::awaitable<ProbeAnswer> attempt = Probe(std::move(key));
+  const ProbeAnswer answer = co_await std::move(attempt);
+  if (check->ended || answer.outcome != CheckOutcome::kPassed) co_return;
+  check->verdict.passes_directly = true;
+  Report(*check);
+}
+
+std::string HealthChecks::WhyNotThroughDataplane(Family family) const {
+  return path_ == nullptr ? "fairleadd makes none" : path_->WhyNot(family);
+}
+
+std::string HealthChecks::WhyChecksAreDirect(const ServiceSpec& service) const {
+  return WhyDirect(service, [this](Family family) { return WhyNotThroughDataplane(family); });
+}
+
+void HealthChecks::FollowPath(ChecksToReport* touched) {
+  std::map<Family, std::string> now;
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    now[family] = WhyNotThroughDataplane(family);
+  }
+  // While the dataplane is away the checks stay as they are.
+  if (now == no_path_ || DataplaneIsAway()) return;
+  no_path_ = std::move(now);
+  size_t direct_count = 0;
+  std::string why;
+  for (const auto& service : view_->services) {
+    const ServiceSpec& settings = service->settings;
+    if (settings.health_check.via || !ChecksThroughDataplane(settings)) continue;
+    for (const auto& backend : service->backends) Follow(service.get(), *backend, touched);
+    std::string why_direct = WhyDirect(settings, [this](Family each) { return no_path_.at(each); });
+    if (why_direct.empty()) continue;
+    ++direct_count;
+    why = std::move(why_direct);
+  }
+  if (direct_count == 0 || !board_->dataplane().connected) return;
+  Log(LogLevel::kWarning, "checks_are_direct", {{"services", direct_count}, {"reason", why}});
 }
 
 bool HealthChecks::DataplaneIsAway() {
@@ -248,11 +338,13 @@ void HealthChecks::Assign(uint32_t backend_id, HealthState state, const CheckRes
   board_->SetHealth(backend_id, state, verdict);
   if (!changed) return;
   const bool healthy = state == HealthState::kHealthy;
+  const ServiceIntent* service = view_->Find(backend->service);
   Log(healthy ? LogLevel::kInfo : LogLevel::kWarning,
       healthy ? "backend_healthy" : "backend_unhealthy",
       {{"service", backend->service},
        {"backend", backend->endpoint.ToString()},
-       {"reason", CheckResultText(verdict)}});
+       {"reason", CheckResultText(verdict, service == nullptr ? nullptr : &service->settings,
+                                  &backend->endpoint.address)}});
 }
 
 }  // namespace fairlead

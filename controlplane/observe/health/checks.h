@@ -1,5 +1,6 @@
-// The controller of health checks. Runs one check per (type, address, port, parameters). Backends
-// of several services can share a check. The check types are in lib/intent/checks/ and probers.h.
+// The controller of health checks. A direct check is one per (type, address, port, parameters), and
+// backends of several services can share it. Through the dataplane there is one check per frontend
+// and backend (check_plan.h). The check types are in lib/intent/checks/ and probers.h.
 // This controller is the writer of StatusBoard's health and probes.
 //
 // A check says nothing about a backend that this host cannot reach at present: while the dataplane
@@ -26,30 +27,20 @@
 #include "controlplane/core/intent.h"
 #include "controlplane/core/status_board.h"
 #include "controlplane/observe/health/check_machine.h"
+#include "controlplane/observe/health/check_plan.h"
+#include "controlplane/observe/health/probe_path.h"
 #include "controlplane/observe/health/probers.h"
 
 namespace fairlead {
-
-// Backends with equal keys share a check.
-struct CheckKey {
-  const CheckType* type = nullptr;
-  IpAddress address;
-  uint16_t port = 0;  // to probe; 0: none is needed
-  uint32_t interval_ms = 0;
-  uint32_t timeout_ms = 0;
-  uint32_t rise = 0;
-  uint32_t fall = 0;
-  CheckSettings settings = {};  // the type's own
-  friend auto operator<=>(const CheckKey&, const CheckKey&) = default;
-};
 
 // Why this host cannot reach an address: "port wan has no link". Empty: it can, as far as it knows.
 using NoWay = std::function<std::string(const IpAddress& address)>;
 
 class HealthChecks {
  public:
+  // `path`: for checks through the dataplane; null: all checks are direct.
   HealthChecks(boost::asio::any_io_executor executor, StatusBoard* board, Probers probers,
-               NoWay no_way);
+               NoWay no_way, ProbePath* path = nullptr);
   ~HealthChecks();
 
   // Starts the checks that `view` asks for, and ends all others. The cost depends on the
@@ -57,6 +48,9 @@ class HealthChecks {
   void Reconcile(const IntentView& view);
   void Stop();
   size_t check_count() const { return checks_.size(); }
+  // Why the service's checks are direct although it did not ask for that; empty: they are not, or
+  // it did.
+  std::string WhyChecksAreDirect(const ServiceSpec& service) const;
 
  private:
   struct Check;
@@ -70,6 +64,16 @@ class HealthChecks {
   // `several`: the backend has more than one check.
   void Attach(uint32_t backend_id, const CheckKey& key, bool several, ChecksToReport* touched);
   boost::asio::awaitable<void> Run(std::shared_ptr<Check> check);
+  // True if the dataplane does not have what the check needs in force yet: the check's timer is set.
+  bool AwaitsDataplane(Check* check);
+  // Makes one probe, direct or as the check's key says.
+  boost::asio::awaitable<ProbeAnswer> Probe(CheckKey key);
+  // Finds out whether the backend of a check that has failed through the dataplane answers a direct
+  // probe, and adds that to the verdict.
+  boost::asio::awaitable<void> ProbeDirectly(std::shared_ptr<Check> check);
+  // Follows the services whose checks may take another path now.
+  void FollowPath(ChecksToReport* touched);
+  std::string WhyNotThroughDataplane(Family family) const;
   // True if the dataplane was connected, and is not at present.
   bool DataplaneIsAway();
   // Counts a probe that was not made, and logs the count at most once a minute.
@@ -85,9 +89,12 @@ class HealthChecks {
   StatusBoard* board_;
   Probers probers_;
   NoWay no_way_;
+  ProbePath* path_;
+  std::map<Family, std::string> no_path_;  // WhyNotThroughDataplane, as the checks follow it
   bool dataplane_was_connected_ = false;
   bool dataplane_is_away_ = false;
   IntentView view_;
+  uint64_t following_revision_ = 0;  // of the view that Reconcile() is following
   std::map<CheckKey, std::shared_ptr<Check>> checks_;
   std::unordered_map<uint32_t, Plan> plans_;  // by backend id
   SteadyTime skipped_logged_at_{};

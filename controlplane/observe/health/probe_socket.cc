@@ -53,7 +53,7 @@ bool IsLocalError(const error_code& error) {
 
 error_code OpenProbeSocket(const ProbeTarget& target, asio::ip::tcp::socket* socket) {
   error_code error = Open(target, socket);
-  if (!error && target.source) socket->set_option(asio::socket_base::linger(true, 0), error);
+  if (!error) socket->set_option(asio::socket_base::linger(true, 0), error);
   return error;
 }
 

@@ -16,8 +16,8 @@ namespace fairlead {
 // Whether this host, not the backend, caused the error.
 bool IsLocalError(const boost::system::error_code& error);
 
-// Open the socket, and bind and mark it if the target has a source. A TCP socket with a source is
-// closed by a reset, so that its port is free for another probe at once.
+// Open the socket, and bind and mark it if the target has a source. A TCP socket is closed by a
+// reset, so that its port is free at once: after a FIN it would be in TIME_WAIT for a minute.
 boost::system::error_code OpenProbeSocket(const ProbeTarget& target,
                                           boost::asio::ip::tcp::socket* socket);
 boost::system::error_code OpenProbeSocket(const ProbeTarget& target,

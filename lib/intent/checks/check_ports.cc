@@ -6,7 +6,9 @@
 namespace fairlead {
 
 std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& backend) {
-  if (service.health_check.port != 0) return {service.health_check.port};
+  const HealthCheck& check = service.health_check;
+  if (check.port != 0) return {check.port};
+  if (check.frontend) return {check.frontend->port};
   if (backend.endpoint.port != 0) return {backend.endpoint.port};
   std::set<uint16_t> ports;
   for (const Frontend& frontend : service.frontends) {
@@ -19,7 +21,8 @@ std::vector<uint16_t> CheckPorts(const ServiceSpec& service, const BackendSpec& 
 }
 
 Status ValidateCheckPort(const ServiceSpec& service, std::string_view path) {
-  if (service.health_check.port != 0 || service.frontends.front().port != 0) return {};
+  const HealthCheck& check = service.health_check;
+  if (check.port != 0 || check.frontend || service.frontends.front().port != 0) return {};
   return InvalidArgument(std::string(path) + "health_check.port: missing: the first frontend, " +
                          service.frontends.front().ToString() +
                          ", is for any port; set the port to check");

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/net/address.h"
 
 namespace fairlead {
 
@@ -42,6 +43,7 @@ struct CheckType {
   // Stored with verdicts, so a type's number never changes and is never used again. 0 is tcp.
   uint8_t number;
   bool probes = true;                       // false: backends are not checked, and count as healthy
+  Protocol protocol = Protocol::kTcp;       // of the ports that it probes
   std::span<const CheckField> fields = {};  // in addition to those that every check has
   // Rules in addition to those of the fields. In messages, `path` is put before the field's name,
   // as in ValidateServiceAt and ValidateNewService (model.h). Null: none.

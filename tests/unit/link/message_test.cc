@@ -33,7 +33,8 @@ HelloMessage Hello(std::vector<IpAddress> own_addresses, std::string release = "
           .own_addresses = std::move(own_addresses),
           .release = std::move(release),
           .running_us = 9,
-          .records_taken_over = 10};
+          .records_taken_over = 10,
+          .makes_probes = true};
 }
 
 const Row kRows[] = {
@@ -51,6 +52,9 @@ const Row kRows[] = {
     {"Stats", StatsMessage{4711}},
     {"FindFlow", FindFlowMessage{~uint64_t{0}, 12, 13}},
     {"Flow", FlowMessage{true, 13, 14, 15, true, 16, 17, 18}},
+    {"OpenProbes", OpenProbesMessage{}},
+    {"ProbesOpen", ProbesMessage{true, ""}},
+    {"ProbesRefused", ProbesMessage{false, std::string(1024, 'x')}},
     {"HelloInVersion2",
      HelloMessage{.pid = 1,
                   .generation = 2,
@@ -77,7 +81,7 @@ std::vector<std::byte> Encode(uint32_t id, const Row& row) {
 auto Members(const HelloMessage& m) {
   return std::tuple(m.pid, m.instance, m.generation, m.snapshot_digest, m.change_id,
                     m.snapshot_version, m.worker_count, m.flow_records, m.own_addresses, m.release,
-                    m.running_us, m.records_taken_over);
+                    m.running_us, m.records_taken_over, m.makes_probes);
 }
 auto Members(const ClientHelloMessage& m) {
   return std::tuple(m.snapshot_version, m.stats_version, m.release);
@@ -86,6 +90,8 @@ auto Members(const PublishMessage& m) { return std::tuple(m.generation, m.image_
 auto Members(const PublishedMessage& m) {
   return std::tuple(m.generation, m.in_force, m.apply_us, m.left_out, m.reason);
 }
+auto Members(const OpenProbesMessage&) { return std::tuple(); }
+auto Members(const ProbesMessage& m) { return std::tuple(m.open, m.reason); }
 auto Members(const GetStatsMessage&) { return std::tuple(); }
 auto Members(const StatsMessage& m) { return std::tuple(m.body_bytes); }
 auto Members(const FindFlowMessage& m) { return std::tuple(m.tag, m.buckets, m.service_id); }
@@ -186,7 +192,7 @@ const BadHeader kBadHeaders[] = {
     {"Version", [](LinkHeader* h) { h->version = 3; },
      "version 3; this release speaks versions 2 and 4"},
     {"TypeZero", [](LinkHeader* h) { h->type = 0; }, "unknown type 0"},
-    {"TypeAboveTheLast", [](LinkHeader* h) { h->type = 9; }, "unknown type 9"},
+    {"TypeAboveTheLast", [](LinkHeader* h) { h->type = 11; }, "unknown type 11"},
     {"TypeAboveTheLastOfVersion2",
      [](LinkHeader* h) {
        h->version = 2;
@@ -239,21 +245,23 @@ TEST(EncodeLinkMessage, OmitsFieldsThatVersion2DoesNotHave) {
 // A field that a sender does not know has its default (message.h).
 TEST(DecodeLinkMessage, AcceptsAHelloWithoutTheFieldsThatCameLater) {
   auto datagram = EncodeLinkMessage(1, Hello({*IpAddress::Parse("10.0.0.2")}));
-  constexpr uint32_t kFieldBytes = sizeof(uint64_t);
-  const auto shorten = [&] {
-    datagram.resize(datagram.size() - kFieldBytes);
+  const auto shorten = [&](uint32_t field_bytes) {
+    datagram.resize(datagram.size() - field_bytes);
     LinkHeader header = HeaderOf(datagram);
-    header.body_bytes -= kFieldBytes;
+    header.body_bytes -= field_bytes;
     SetHeader(header, &datagram);
     const Result<DecodedMessage> decoded = DecodeLinkMessage(datagram);
     EXPECT_TRUE(decoded.ok()) << decoded.status().message();
     return std::get<HelloMessage>(decoded->message);
   };
-  const HelloMessage without_records = shorten();
+  const HelloMessage without_probes = shorten(1);
+  EXPECT_EQ(without_probes.records_taken_over, 10U);
+  EXPECT_FALSE(without_probes.makes_probes);
+  const HelloMessage without_records = shorten(sizeof(uint64_t));
   EXPECT_EQ(without_records.release, "0.2.0");
   EXPECT_EQ(without_records.running_us, 9U);
   EXPECT_EQ(without_records.records_taken_over, 0U);
-  EXPECT_EQ(shorten().running_us, 0U);
+  EXPECT_EQ(shorten(sizeof(uint64_t)).running_us, 0U);
 }
 
 TEST(DecodeLinkMessage, RefusesAReasonLongerThanItsLimit) {

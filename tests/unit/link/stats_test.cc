@@ -25,7 +25,7 @@ constexpr size_t kServicesAt = 32;
 constexpr size_t kBackendsAt = 40;
 constexpr size_t kPortsAt = 48;
 constexpr size_t kWorkersAt = 56;
-constexpr size_t kHeaderBytes = 192;
+constexpr size_t kHeaderBytes = 208;
 constexpr size_t kPortRecordBytes = 256;
 
 DataplaneStats SampleStats() {
@@ -38,6 +38,7 @@ DataplaneStats SampleStats() {
   stats.totals.tx_bytes = 7;
   stats.totals.generated = 8;
   stats.totals.to_kernel = 9;
+  stats.probes = {10, 11};
   for (size_t i = 0; i < kDropReasonCount; ++i) stats.totals.drops[i] = 100 + i;
   stats.other_drops = {{"of_a_later_release", 99}};
   stats.flows = {10, 11, 12, 13, 14, 15, 16, 17};
@@ -294,8 +295,8 @@ const BadField kBadFields[] = {
     {"Magic", [](auto* bytes) { Poke<uint8_t>(0, 0, bytes); }, "foreign magic"},
     {"Version", [](auto* bytes) { Poke<uint32_t>(kVersionAt, 5, bytes); },
      "statistics: version: 5 is neither 3 nor 6"},
-    {"HeaderBytes", [](auto* bytes) { Poke<uint32_t>(kHeaderBytesAt, 184, bytes); },
-     "statistics: header_bytes: 184 is less than 192"},
+    {"HeaderBytes", [](auto* bytes) { Poke<uint32_t>(kHeaderBytesAt, 200, bytes); },
+     "statistics: header_bytes: 200 is less than 208"},
     {"HeaderBytesAboveTheLimit", [](auto* bytes) { Poke<uint32_t>(kHeaderBytesAt, 8192, bytes); },
      "statistics: header_bytes: 8192 is above the limit"},
     {"DropCount", [](auto* bytes) { Poke<uint32_t>(kDropsAt, 1025, bytes); },

@@ -56,6 +56,11 @@ class FakeHandler final : public LinkHandler {
     flow.found = message.tag == 7;
     return flow;
   }
+  ProbesMessage OpenProbes(int fd) override {
+    struct stat info = {};
+    fstat(fd, &info);
+    return {true, std::to_string(info.st_size)};
+  }
   uint64_t received_bytes = 0;
   std::vector<uint64_t> published;
 };
