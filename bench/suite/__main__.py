@@ -10,11 +10,11 @@ import sys
 import time
 import traceback
 
-from bench.suite import control, google, kernel, machine, report, rows, scale, stats, wire
+from bench.suite import checks, control, google, kernel, machine, report, rows, scale, stats, wire
 from tests.lab import LabError, enter_namespace_rights
 
 PARTS = {"micro": google.run_micro, "pipeline": google.run_pipeline, "wire": wire.run, "kernel": kernel.run,
-         "control": control.run, "scale": scale.run}
+         "control": control.run, "scale": scale.run, "checks": checks.run}
 
 
 @dataclasses.dataclass

@@ -61,6 +61,12 @@ FIGURES = (
            (r"publish: PublishOneChanged/services:1000/backends:100",), 10e6, "ns"),
     Figure("flow table lookup, 16M records, bulk", "micro", (r"table: FlowFind/hit_bulk/records:16777216",), 25, "ns"),
     Figure("flow table insert, 16M records, bulk", "micro", (r"table: FlowInsert/bulk/records:16777216",), 60, "ns"),
+    Figure("10,000 TCP checks each 2 s: CPU of fairleadd", "checks",
+           ("10,000 TCP checks each 2 s, direct: fairleadd's CPU",), 35, "%"),
+    Figure("the same through the dataplane", "checks",
+           ("10,000 TCP checks each 2 s, dataplane: fairleadd's CPU",), 35, "%"),
+    Figure("backend that falls silent: later than `fall` intervals and a timeout, p99", "checks",
+           ("silent backend: unhealthy after `fall` intervals and a timeout, p99",), 100, "ms"),
     Figure("resident memory beyond packet buffers, 100 services x 100 backends", "control",
            ("resident beyond packet buffers, 100 services x 100 backends, settled",), 64, "MiB"),
 )

@@ -67,6 +67,10 @@ BEFORE_DECISION_20 = """
 rows `change to in force`, the decision has newer figures, measured in another run: p50 of 1,000 changes each, 3.3 ms
 with 1 service x 10 backends, 9.5 ms with 1 x 10,000, 2.1 ms with 1,000 x 1.
 """
+CHECKS = """
+Ten thousand servers are addresses of one nginx host, over veth. The servers share the CPUs with the checks, but their
+time is not counted. Again: `./tools/bench.sh full --only checks`.
+"""
 SCALE = """
 Frames from memory by DPDK's pcap port (one copy each), so that both CPUs can forward. Again:
 `./tools/bench.sh full --only scale`.
@@ -219,5 +223,6 @@ def write(result, name, docs):
             *figures_section(rows), *curves_section(drawn), *pipeline_section(rows),
             *part_section(rows, "wire", "Wire", WIRE), *part_section(rows, "kernel", "Kernel path", KERNEL),
             *part_section(rows, "control", "Control", control), *part_section(rows, "scale", "Scale", SCALE),
+            *part_section(rows, "checks", "Health checks", CHECKS),
             *model_section(rows), *part_section(rows, "micro", "Micro", MICRO)]
     (docs / "performance.md").write_text("\n".join(text).rstrip() + "\n")
