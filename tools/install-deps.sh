@@ -6,11 +6,12 @@ set -euo pipefail
 
 build=(g++ dpkg-dev meson ninja-build pkg-config libdpdk-dev clang bpftool libbpf-dev libxdp-dev libxxhash-dev
        libboost-dev nlohmann-json3-dev libsqlite3-dev libnl-3-dev libnl-route-3-dev prometheus-cpp-dev
-       libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
+       libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libssl-dev libnghttp2-dev libgtest-dev libgmock-dev
+       libbenchmark-dev)
 run=(iproute2 ethtool procps nginx-light curl python3 iputils-ping util-linux)
 test=(ccache lld llvm clang-format clang-tidy libclang-rt-14-dev python3-scapy python3-pytest python3-pytest-xdist
-      python3-yaml python3-xxhash python3-matplotlib iperf3 nftables tcpdump sqlite3 git openssh-server openssh-client
-      traceroute pandoc man-db zsh fish)
+      python3-yaml python3-xxhash python3-grpcio python3-matplotlib iperf3 nftables tcpdump sqlite3 git
+      openssl openssh-server openssh-client traceroute pandoc man-db zsh fish)
 guest=(qemu-system-x86 debootstrap e2fsprogs openssh-client)
 bench=(dpdk dpdk-dev valgrind haproxy libnginx-mod-stream wrk nftables iperf3 procps python3-matplotlib git)
 package=(debhelper dpkg-dev fakeroot lintian blhc pandoc debootstrap systemd-container systemd)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "controlplane/common/ca_file.h"
 #include "controlplane/core/status_board.h"
 #include "lib/base/check.h"
 #include "lib/intent/checks/checked_frontends.h"
@@ -91,6 +92,23 @@ Status RuleBook::JudgeCheckPath(const ServiceSpec& service, std::string_view pat
   return {};
 }
 
+// Files of an unchanged check are not read again: a change of something else does not need them.
+Status RuleBook::JudgeCaFiles(const ServiceSpec& service, const ServiceIntent* present,
+                              std::string_view path) const {
+  const HealthCheck& check = service.health_check;
+  if (present != nullptr && present->settings.health_check == check) return {};
+  for (size_t i = 0; i < check.settings.size(); ++i) {
+    const CheckField& field = check.type->fields[i];
+    const auto* file = std::get_if<std::string>(&check.settings[i]);
+    if (!field.is_ca_file || file == nullptr || file->empty()) continue;
+    const Status loaded = LoadCaFile(*file).status();
+    if (loaded.ok()) continue;
+    return InvalidArgument(std::string(path) + "health_check." + std::string(field.name) + ": " +
+                           loaded.message());
+  }
+  return {};
+}
+
 Status RuleBook::ValidateNew(const ServiceSpec& service, const ServiceIntent* present,
                              std::string_view path) const {
   const bool is_as_before = present != nullptr &&
@@ -101,6 +119,7 @@ Status RuleBook::ValidateNew(const ServiceSpec& service, const ServiceIntent* pr
     RETURN_IF_ERROR(ValidateNewService(service, path));
     RETURN_IF_ERROR(JudgeCheckPath(service, path));
   }
+  RETURN_IF_ERROR(JudgeCaFiles(service, present, path));
   return JudgeOwnAddresses(service, present, path);
 }
 

@@ -1,4 +1,5 @@
-// The rules for a change of the intent: those of lib/intent, and those that depend on this host.
+// The rules for a change of the intent: those of lib/intent, and those that depend on this host:
+// its addresses and files.
 // The cost of validating a change depends on the change's size: an index of the last validated
 // intent serves the rules that concern several services. One thread.
 #pragma once
@@ -47,6 +48,9 @@ class RuleBook {
                            std::string_view path) const;
 
   Status JudgeCheckPath(const ServiceSpec& service, std::string_view path) const;
+  // Reads the CA files of a new or changed health check.
+  Status JudgeCaFiles(const ServiceSpec& service, const ServiceIntent* present,
+                      std::string_view path) const;
 
   const OwnAddresses* own_addresses_ = nullptr;  // null: none
   const DataplaneStatus* dataplane_ = nullptr;   // null: not known

@@ -139,6 +139,12 @@ void StatusBoard::SetProbeNotMade(uint32_t backend_id, std::shared_ptr<const std
   if (!same) Changed(backend_id, Facet::kProbe);
 }
 
+// Nobody waits for it: it is shown only.
+void StatusBoard::SetCertificate(uint32_t backend_id, std::optional<int64_t> not_after_s) {
+  BackendStatus* backend = Get(backend_id);
+  if (backend != nullptr) backend->certificate_not_after_s = not_after_s;
+}
+
 void StatusBoard::SetNextHop(uint32_t backend_id, const std::optional<SnapshotNextHop>& next_hop) {
   BackendStatus* backend = Get(backend_id);
   if (backend == nullptr || backend->next_hop == next_hop) return;

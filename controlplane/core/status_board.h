@@ -96,6 +96,9 @@ struct BackendStatus {
   LastProbe probe;
   std::optional<SnapshotNextHop> next_hop;  // as resolved, or the specification's static one
   DrainProgress drain;
+  // When the certificate of its server ends, in seconds since 1970; unset: none was seen. With
+  // several checks, of the first that ends.
+  std::optional<int64_t> certificate_not_after_s = {};
   LeftOut left_out = LeftOut::kNo;  // as the dataplane last reported, or k_behind_gateway
 };
 
@@ -199,6 +202,9 @@ class StatusBoard {
   void SetProbe(uint32_t backend_id, const CheckResult& verdict);
   // REQUIRES that `reason` is not null.
   void SetProbeNotMade(uint32_t backend_id, std::shared_ptr<const std::string> reason);
+
+  void SetCertificate(uint32_t backend_id, std::optional<int64_t> not_after_s);
+  int64_t WallMs() const { return clock_->WallMs(); }
 
   // Writer: NextHopController. `waiting`: the clients' next hop may be found later.
   void SetNextHop(uint32_t backend_id, const std::optional<SnapshotNextHop>& next_hop);

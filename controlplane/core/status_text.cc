@@ -5,18 +5,18 @@
 #include "lib/intent/json.h"
 
 namespace fairlead {
-
 namespace {
 
 // The frontend that the check tried; null: the check was direct, or the frontend is gone.
-const Frontend* FrontendOf(const CheckResult& verdict, const ServiceSpec* service) {
-  if (service == nullptr || verdict.frontend == 0) return nullptr;
+const Frontend* FrontendOf(const CheckResult& verdict, const CheckedBackend& checked) {
+  if (checked.service == nullptr || verdict.frontend == 0) return nullptr;
   const size_t index = verdict.frontend - size_t{1};
-  return index < service->frontends.size() ? &service->frontends[index] : nullptr;
+  const auto& frontends = checked.service->frontends;
+  return index < frontends.size() ? &frontends[index] : nullptr;
 }
 
 // " of 203.0.113.10:80 through the dataplane".
-std::string CheckedText(const CheckResult& verdict, const Frontend* frontend) {
+std::string TargetText(const CheckResult& verdict, const Frontend* frontend) {
   std::string text = verdict.port == 0 ? "" : fmt::format(" of port {}", verdict.port);
   if (frontend != nullptr) text = " of " + Endpoint{frontend->address, verdict.port}.ToString();
   return verdict.frontend == 0 ? text : text + " through the dataplane";
@@ -28,23 +28,37 @@ std::string OnlyDirectlyText(const Frontend* frontend, const IpAddress* backend)
                      frontend == nullptr ? "the frontend" : frontend->address.ToString());
 }
 
+std::string FailureReason(const CheckType* type, const CheckResult& verdict,
+                          const CheckedBackend& checked) {
+  if (type == nullptr || type->failure_text == nullptr) {
+    return fmt::format("code {}", verdict.detail);
+  }
+  // The service's check may have another type by now.
+  const bool is_known = checked.service != nullptr && checked.service->health_check.type == type;
+  const CheckSettings settings =
+      is_known ? checked.service->health_check.settings : DefaultCheckSettings(*type);
+  const Frontend* frontend = FrontendOf(verdict, checked);
+  const IpAddress backend = checked.address == nullptr ? IpAddress() : *checked.address;
+  return type->failure_text(
+      {verdict.detail, settings, frontend == nullptr ? backend : frontend->address});
+}
+
 }  // namespace
 
-std::string CheckResultText(const CheckResult& verdict, const ServiceSpec* service,
-                            const IpAddress* backend) {
+std::string CheckResultText(const CheckResult& verdict, const CheckedBackend& checked) {
   const CheckType* type = FindCheckType(verdict.type);
   const std::string_view name = type == nullptr ? "other" : type->name;
-  const Frontend* frontend = FrontendOf(verdict, service);
-  const std::string checked = CheckedText(verdict, frontend);
+  const Frontend* frontend = FrontendOf(verdict, checked);
+  const std::string target = TargetText(verdict, frontend);
   const auto failed = [&](const std::string& why) {
-    return fmt::format("{} {} checks{} failed in a row: {}{}", verdict.failures, name, checked, why,
-                       verdict.passes_directly ? OnlyDirectlyText(frontend, backend) : "");
+    return fmt::format("{} {} checks{} failed in a row: {}{}", verdict.failures, name, target, why,
+                       verdict.passes_directly ? OnlyDirectlyText(frontend, checked.address) : "");
   };
   switch (verdict.outcome) {
     case CheckOutcome::kNone:
       return "not checked since fairleadd was updated";
     case CheckOutcome::kPassed:
-      return fmt::format("{} check{} passes", name, checked);
+      return fmt::format("{} check{} passes", name, target);
     case CheckOutcome::kNoCheck:
       return "no check is configured";
     case CheckOutcome::kNoPort:
@@ -52,9 +66,7 @@ std::string CheckResultText(const CheckResult& verdict, const ServiceSpec* servi
     case CheckOutcome::kTimedOut:
       return failed("no answer within " + FormatDurationMs(static_cast<uint32_t>(verdict.detail)));
     case CheckOutcome::kFailed:
-      return failed(type == nullptr || type->failure_text == nullptr
-                        ? fmt::format("code {}", verdict.detail)
-                        : type->failure_text(verdict.detail));
+      return failed(FailureReason(type, verdict, checked));
   }
   return "";
 }

@@ -5,13 +5,18 @@
 #include <string>
 
 #include "controlplane/core/status_board.h"
+#include "lib/intent/model.h"
 
 namespace fairlead {
 
-// "3 tcp checks of port 80 failed in a row: Connection refused". `service` and `backend`: whose
-// verdict it is; null: not known.
-std::string CheckResultText(const CheckResult& verdict, const ServiceSpec* service,
-                            const IpAddress* backend);
+// What was checked, as far as it is known. Some reasons name the host or a setting.
+struct CheckedBackend {
+  const ServiceSpec* service = nullptr;  // null: not known
+  const IpAddress* address = nullptr;    // the backend's; null: not known
+};
+
+// "3 tcp checks of port 80 failed in a row: Connection refused".
+std::string CheckResultText(const CheckResult& verdict, const CheckedBackend& checked = {});
 // "is an address of this host (interface eth0), which handles its packets itself". The caller puts
 // the frontend before it.
 std::string LeftOutFrontendText(const LeftOutFrontend& frontend);

@@ -285,6 +285,8 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
   FamilyBuilder flows = Gauge("fairlead_backend_flows", "Live flow records at the last sweep.");
   FamilyBuilder healthy = Gauge("fairlead_backend_healthy", "1 when the backend's check passes.");
   FamilyBuilder state = Gauge("fairlead_backend_state", "1 for the state that the backend is in.");
+  FamilyBuilder certificates = Gauge("fairlead_backend_certificate_not_after_timestamp_seconds",
+                                     "When the certificate ends that the backend's check saw.");
   const auto& book = api_.publisher->stats();
   const auto add = [&](const ServiceIntent& service, const BackendIntent& backend) {
     const Labels labels = {{"service", service.name()},
@@ -295,6 +297,9 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
     with_state.push_back(
         {"state", std::string(ConditionName(ConditionOf(service.settings, backend, status)))});
     state.Add(with_state, 1);
+    if (status.certificate_not_after_s) {
+      certificates.Add(labels, *status.certificate_not_after_s);
+    }
     const BackendStats* found = book == nullptr ? nullptr : book->FindBackend(backend.id);
     if (found == nullptr) return;
     const BackendStats& stats = *found;
@@ -308,7 +313,8 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
   for (const auto& service : view->services) {
     for (const auto& backend : service->backends) add(*service, *backend);
   }
-  for (FamilyBuilder* family : {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state}) {
+  for (FamilyBuilder* family :
+       {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state, &certificates}) {
     families->push_back(family->Take());
   }
 }

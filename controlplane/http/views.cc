@@ -181,14 +181,18 @@ std::string OwnAddressHint(const ServiceSpec& settings, const BackendSpec& spec,
          ", and does not reach a server that listens only on the frontend's address";
 }
 
+CheckedBackend CheckedBackendOf(const ServiceSpec& settings, const BackendSpec& spec) {
+  return {&settings, &spec.endpoint.address};
+}
+
 // The result of the last probe, whether or not it changed the state; null before the first.
-Json ProbeJson(const LastProbe& probe, const ServiceSpec& settings, const BackendSpec& spec) {
+Json ProbeJson(const LastProbe& probe, const CheckedBackend& checked) {
   if (probe.at_ms == 0) return nullptr;
   const bool passed = probe.verdict.outcome == CheckOutcome::kPassed;
   return {{"passed", passed},
           {"at", FormatRfc3339(probe.at_ms)},
           {"failures_in_row", probe.verdict.failures},
-          {"reason", CheckResultText(probe.verdict, &settings, &spec.endpoint.address)}};
+          {"reason", CheckResultText(probe.verdict, checked)}};
 }
 
 }  // namespace
@@ -215,8 +219,7 @@ std::string LeftOutSuffix(const BackendStatus& status) {
 Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendIntent& backend,
                 const BackendStatus& status) {
   const Health& health = status.health;
-  const std::string result =
-      CheckResultText(health.verdict, &settings, &backend.spec.endpoint.address);
+  const CheckedBackend checked = CheckedBackendOf(settings, backend.spec);
   switch (condition) {
     case Condition::kDrained: {
       const DrainProgress progress = ProgressOf(backend, status);
@@ -229,7 +232,8 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
       return {"waiting for the first check's result" + NotCheckedText(status.probe),
               health.since_ms};
     case Condition::kUnhealthy:
-      return {result + OwnAddressHint(settings, backend.spec, health.verdict) +
+      return {CheckResultText(health.verdict, checked) +
+                  OwnAddressHint(settings, backend.spec, health.verdict) +
                   NotCheckedText(status.probe),
               health.since_ms};
     case Condition::kUnused:
@@ -241,7 +245,7 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
     case Condition::kUnchecked:
       break;
   }
-  return {result + NotCheckedText(status.probe), health.since_ms};
+  return {CheckResultText(health.verdict, checked) + NotCheckedText(status.probe), health.since_ms};
 }
 
 }  // namespace
@@ -267,9 +271,13 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
   }
   json["reason"] = std::move(reason.text);
   json["since"] = FormatRfc3339(reason.since_ms);
-  json["check"] = ProbeJson(status.probe, service.settings, backend.spec);
+  json["check"] = ProbeJson(status.probe, CheckedBackendOf(service.settings, backend.spec));
   json["check_skipped"] = nullptr;
   if (status.probe.not_made != nullptr) json["check_skipped"] = *status.probe.not_made;
+  json["certificate_not_after"] = nullptr;
+  if (status.certificate_not_after_s) {
+    json["certificate_not_after"] = FormatRfc3339(*status.certificate_not_after_s * 1000);
+  }
   json["next_hop"] = nullptr;
   if (status.next_hop.has_value()) json["next_hop"] = NextHopJson(*status.next_hop);
   const BackendStats stats = StatsOf(api, backend.id);

@@ -2,6 +2,7 @@
 #include "controlplane/http/api.h"
 #include "controlplane/http/views.h"
 #include "controlplane/resources/resources.h"
+#include "lib/intent/checks/check_json.h"
 #include "lib/intent/field.h"
 #include "lib/intent/json.h"
 
@@ -120,8 +121,8 @@ Result<ServiceSpec> Patched(const ServiceSpec& present, const std::string& body)
   }
   const CheckType& check = *present.health_check.type;
   if (NamesOtherCheck(patch, check.name)) {
-    for (const CheckField& field : check.fields) {
-      merged["health_check"].erase(std::string(field.name));
+    for (const std::string_view member : CheckMembers(check)) {
+      merged["health_check"].erase(std::string(member));
     }
   }
   merged.merge_patch(patch);

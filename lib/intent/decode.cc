@@ -7,6 +7,7 @@
 
 #include "lib/base/utf8.h"
 #include "lib/encap/tunnel.h"
+#include "lib/intent/checks/check_json.h"
 #include "lib/intent/field_table.h"
 #include "lib/intent/json.h"
 #include "lib/maglev/maglev_table.h"
@@ -47,9 +48,9 @@ class Fields {
  public:
   static Result<Fields> Open(const Json& object, std::string path, std::string_view what,
                              std::initializer_list<std::string_view> known,
-                             std::span<const CheckField> more = {}) {
+                             std::span<const std::string_view> more = {}) {
     std::vector<std::string_view> names(known);
-    for (const CheckField& field : more) names.push_back(field.name);
+    names.insert(names.end(), more.begin(), more.end());
     RETURN_IF_ERROR(CheckObject(object, path, what, names));
     return Fields(object, std::move(path));
   }
@@ -126,12 +127,6 @@ Status ReadCheckType(const Fields& fields, const CheckType** type) {
   return {};
 }
 
-Status ReadCheckSetting(const Fields& fields, const CheckField& field, CheckValue* out) {
-  if (auto* flag = std::get_if<bool>(out)) return fields.ReadBool(field.name, flag);
-  if (auto* text = std::get_if<std::string>(out)) return fields.ReadText(field.name, text);
-  return fields.ReadInteger(field.name, field.min, field.max, std::get_if<uint64_t>(out));
-}
-
 // The check type that `json` names, if there is such a type; else `fallback`.
 const CheckType& TypeNamedBy(const Json& json, const CheckType& fallback) {
   const auto name = json.is_object() ? json.find("type") : json.end();
@@ -151,15 +146,13 @@ Result<Frontend> ReadFrontend(const Json& value, const std::string& path) {
 }
 
 Status ReadHealthCheck(const Json& json, const std::string& path, HealthCheck* check) {
-  ASSIGN_OR_RETURN(const Fields fields, Fields::Open(json, path, "health_check",
-                                                     {"type", "interval", "timeout", "rise", "fall",
-                                                      "port", "ports", "via", "frontend"},
-                                                     TypeNamedBy(json, *check->type).fields));
+  ASSIGN_OR_RETURN(const Fields fields,
+                   Fields::Open(json, path, "health_check",
+                                {"type", "interval", "timeout", "rise", "fall", "port", "ports",
+                                 "via", "frontend"},
+                                CheckMembers(TypeNamedBy(json, *check->type))));
   RETURN_IF_ERROR(ReadCheckType(fields, &check->type));
-  check->settings = DefaultCheckSettings(*check->type);
-  for (size_t i = 0; i < check->settings.size(); ++i) {
-    RETURN_IF_ERROR(ReadCheckSetting(fields, check->type->fields[i], &check->settings[i]));
-  }
+  ASSIGN_OR_RETURN(check->settings, ReadCheckSettings(*check->type, json, path));
   RETURN_IF_ERROR(fields.ReadDuration("interval", &check->interval_ms));
   RETURN_IF_ERROR(fields.ReadDuration("timeout", &check->timeout_ms));
   RETURN_IF_ERROR(fields.ReadInteger("rise", 1, kMaxRiseFall, &check->rise));
@@ -186,10 +179,7 @@ Json HealthCheckToJson(const HealthCheck& check) {
   if (check.via) health_check["via"] = NameOf(kViaWords, *check.via);
   if (check.frontend) health_check["frontend"] = check.frontend->ToString();
   if (check.port == 0) health_check["ports"] = NameOf(kCheckPortsWords, check.all_ports);
-  for (size_t i = 0; i < check.settings.size(); ++i) {
-    std::visit([&](const auto& value) { health_check[check.type->fields[i].name] = value; },
-               check.settings[i]);
-  }
+  WriteCheckSettings(*check.type, check.settings, &health_check);
   return health_check;
 }
 

@@ -67,8 +67,12 @@ def programs(build):
 class ConfigFile:
     """A file as a program reads it. The program then ends in any case, because of its other options."""
 
-    def __init__(self, page, program, options, base):
+    def __init__(self, page, program, options, base, variants=({},)):
         self.page, self.program, self.options, self.base = page, program, options, base
+        self.variants = variants  # further bases: some keys exist only beside a certain value
+
+    def with_variant(self, variant):
+        return ConfigFile(self.page, self.program, self.options, {**self.base, **variant})
 
     def complaint(self, build, folder, text):
         """Why the file is refused; empty if it is accepted."""
@@ -91,7 +95,9 @@ FILES = [
     ConfigFile("fairleadd.yaml.5", "fairleadd", ["--socket", "none.sock", "--store", "/dev/null/store", "--config"], {}),
     ConfigFile("services.yaml.5", "fairctl", ["snapshot", "build", "--output", "image"],
                {"": {"services": []}, "services[]": {"name": "web", "frontends": ["203.0.113.10:80/tcp"]},
-                "services[].backends[]": {"address": "10.0.0.11"}}),
+                "services[].backends[]": {"address": "10.0.0.11"}},
+               [{"services[].health_check": {"type": type_name}}
+                for type_name in ("tcp", "http", "https", "grpc", "udp", "none")]),
 ]
 UNKNOWN = "no_such_key"
 
@@ -120,6 +126,22 @@ def keys_of(file, build, folder, path=""):
         for below in (key, key + "[]"):
             found |= keys_of(file, build, folder, f"{path}.{below}" if path else below)
     return found
+
+
+def keys_of_variants(file, build, folder):
+    """As keys_of, with the keys of all variants of the file."""
+    found = {}
+    for variant in file.variants:
+        for path, keys in keys_of(file.with_variant(variant), build, folder).items():
+            found[path] = list(dict.fromkeys(found.get(path, []) + keys))
+    return found
+
+
+def test_the_variants_of_services_yaml_are_the_check_types(build, tmp_path):
+    file = next(file for file in FILES if file.page == "services.yaml.5")
+    text = json.dumps(document(file, "services[].health_check", {"type": UNKNOWN}))
+    types = re.search(r"is not one of (.*)$", file.complaint(build, tmp_path, text), re.M)[1].split(" | ")
+    assert sorted(variant["services[].health_check"]["type"] for variant in file.variants) == sorted(types)
 
 
 # ---- what the pages say ----------------------------------------------------------------------------------------------
@@ -242,7 +264,7 @@ def test_pages_mention_only_options_that_exist(programs):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.page)
 def test_pages_have_the_keys_of_the_decoders(build, tmp_path, file):
-    keys = keys_of(file, build, tmp_path)
+    keys = keys_of_variants(file, build, tmp_path)
     assert keys.get(""), f"the error about an unknown key of {file.page} does not list the keys"
     found = key_complaints(keys, read_pages()[file.page])
     assert not found, "\n".join(found)

@@ -52,6 +52,24 @@ Json CheckSettingToJson(const CheckField& field, const std::string& text) {
   return is_json ? Json::parse(text) : Json(text);
 }
 
+// "tls.ca_file": "--check-tls-ca-file".
+std::string CheckOption(const std::string& name) {
+  std::string option = "--check-" + name;
+  std::ranges::replace_if(
+      option, [](char c) { return c == '.' || c == '_'; }, '-');
+  return option;
+}
+
+// "tls.ca_file" is the member `ca_file` of the object `tls`.
+void SetCheckSetting(const std::string& name, Json value, Json* check) {
+  const size_t dot = name.find('.');
+  if (dot == std::string::npos) {
+    (*check)[name] = std::move(value);
+  } else {
+    (*check)[name.substr(0, dot)][name.substr(dot + 1)] = std::move(value);
+  }
+}
+
 // Only the settings on the command line. Others keep their value, or get fairleadd's default.
 Json SettingsToJson(const ServiceOptions& options) {
   Json json = options.settings;
@@ -71,7 +89,8 @@ Json SettingsToJson(const ServiceOptions& options) {
     SetText("via", options.check_via, &check);
   }
   for (const auto& [name, setting] : options.check_settings) {
-    if (!setting.second.empty()) check[name] = CheckSettingToJson(*setting.first, setting.second);
+    if (setting.second.empty()) continue;
+    SetCheckSetting(name, CheckSettingToJson(*setting.first, setting.second), &check);
   }
   if (!check.empty()) json["health_check"] = check;
   return json;
@@ -148,7 +167,14 @@ std::string CheckText(const Json& check) {
   constexpr std::string_view kOfEveryType[] = {"type", "interval", "timeout", "rise",    "fall",
                                                "port", "ports",    "via",     "frontend"};
   for (const auto& [name, value] : check.items()) {
-    if (std::ranges::count(kOfEveryType, name) == 0) text += ", " + name + " " + Shown(value);
+    if (std::ranges::count(kOfEveryType, name) != 0) continue;
+    if (!value.is_object()) {
+      text += ", " + name + " " + Shown(value);
+      continue;
+    }
+    for (const auto& [member, of_group] : value.items()) {
+      text += ", " + name + " " + member + " " + Shown(of_group);
+    }
   }
   return text;
 }
@@ -229,8 +255,8 @@ void DescribeCheck(CLI::App* command, Context* context, ServiceOptions* options)
       ->transform(DecimalNumber(1, 65535));
   CLI::Option* ports = command->add_option(
       "--check-ports", options->check_ports,
-      "first | all: check the first frontend's port, or those of all TCP frontends "
-      "(default first)");
+      "first | all: check the first frontend's port, or those of all frontends of the check's "
+      "protocol (default first)");
   context->Offer(ports, ValueKind::kWords, {"first", "all"});
   CLI::Option* via = command->add_option(
       "--check-via", options->check_via,
@@ -246,7 +272,7 @@ void DescribeCheck(CLI::App* command, Context* context, ServiceOptions* options)
       const auto [setting, is_new] = options->check_settings.try_emplace(name, &field, "");
       if (!is_new) continue;
       CLI::Option* option =
-          command->add_option("--check-" + name, setting->second.second, std::string(field.help));
+          command->add_option(CheckOption(name), setting->second.second, std::string(field.help));
       if (field.kind == CheckField::Kind::kFlag) {
         context->Offer(option, ValueKind::kWords, {"true", "false"});
       }

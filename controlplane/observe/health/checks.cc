@@ -58,6 +58,7 @@ struct HealthChecks::Check {
   asio::steady_timer timer;
   std::set<uint32_t> backends;
   CheckResult verdict;  // the check result that led to the present state
+  std::optional<int64_t> certificate_not_after_s = {};  // as the last probe saw it
   bool ended = false;
 };
 
@@ -71,6 +72,7 @@ HealthChecks::HealthChecks(asio::any_io_executor executor, StatusBoard* board, P
                            NoWay no_way, ProbePath* path)
     : executor_(std::move(executor)),
       board_(board),
+      certificates_(board),
       probers_(std::move(probers)),
       no_way_(std::move(no_way)),
       path_(path),
@@ -122,10 +124,12 @@ void HealthChecks::Follow(const ServiceIntent* service, const BackendIntent& bac
   Detach(backend.id, wanted);
   if (service == nullptr) {
     plans_.erase(backend.id);
+    certificates_.Forget(backend.id);
     return;
   }
   if (wanted.empty()) {
     plans_.erase(backend.id);
+    ReportCertificate(backend.id);
     const bool has_check = service->settings.health_check.type->probes;
     return Assign(backend.id, HealthState::kHealthy,
                   {.outcome = has_check ? CheckOutcome::kNoPort : CheckOutcome::kNoCheck});
@@ -136,6 +140,19 @@ void HealthChecks::Follow(const ServiceIntent* service, const BackendIntent& bac
     plan.checks.push_back(checks_.at(key));
   }
   plans_[backend.id] = std::move(plan);
+  ReportCertificate(backend.id);
+}
+
+void HealthChecks::ReportCertificate(uint32_t backend_id) {
+  std::optional<int64_t> first;
+  const auto plan = plans_.find(backend_id);
+  if (plan != plans_.end()) {
+    for (const std::shared_ptr<Check>& check : plan->second.checks) {
+      const std::optional<int64_t>& end = check->certificate_not_after_s;
+      if (end && (!first || *end < *first)) first = end;
+    }
+  }
+  certificates_.Learn(backend_id, first);
 }
 
 // Removes the backend from checks that are not in `wanted`.
@@ -193,6 +210,10 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     asio::awaitable<ProbeAnswer> attempt = Probe(key);
     const ProbeAnswer answer = co_await std::move(attempt);
     if (check->ended) co_return;
+    if (answer.certificate_not_after_s) {
+      check->certificate_not_after_s = answer.certificate_not_after_s;
+      for (const uint32_t id : check->backends) ReportCertificate(id);
+    }
     const bool passed = answer.outcome == CheckOutcome::kPassed;
     if (!passed) {
       const std::string no_way = DataplaneIsAway() ? kDataplaneAway : no_way_(key.address);
@@ -339,12 +360,13 @@ void HealthChecks::Assign(uint32_t backend_id, HealthState state, const CheckRes
   if (!changed) return;
   const bool healthy = state == HealthState::kHealthy;
   const ServiceIntent* service = view_->Find(backend->service);
+  const CheckedBackend checked{service == nullptr ? nullptr : &service->settings,
+                               &backend->endpoint.address};
   Log(healthy ? LogLevel::kInfo : LogLevel::kWarning,
       healthy ? "backend_healthy" : "backend_unhealthy",
       {{"service", backend->service},
        {"backend", backend->endpoint.ToString()},
-       {"reason", CheckResultText(verdict, service == nullptr ? nullptr : &service->settings,
-                                  &backend->endpoint.address)}});
+       {"reason", CheckResultText(verdict, checked)}});
 }
 
 }  // namespace fairlead

@@ -26,6 +26,7 @@
 #include "controlplane/common/time.h"
 #include "controlplane/core/intent.h"
 #include "controlplane/core/status_board.h"
+#include "controlplane/observe/health/certificate_watch.h"
 #include "controlplane/observe/health/check_machine.h"
 #include "controlplane/observe/health/check_plan.h"
 #include "controlplane/observe/health/probe_path.h"
@@ -85,8 +86,12 @@ class HealthChecks {
   void AssignFromSeveral(uint32_t backend_id, const Plan& plan);
   void Assign(uint32_t backend_id, HealthState state, const CheckResult& verdict);
 
+  // Reports the end of the first certificate of the backend's checks.
+  void ReportCertificate(uint32_t backend_id);
+
   boost::asio::any_io_executor executor_;
   StatusBoard* board_;
+  CertificateWatch certificates_;
   Probers probers_;
   NoWay no_way_;
   ProbePath* path_;

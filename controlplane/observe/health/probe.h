@@ -38,6 +38,8 @@ struct ProbeAnswer {
   // Why the probe was not made: this host has no route, file descriptor, port or memory for it. A
   // skipped probe says nothing about the backend. Empty: the probe was made.
   std::string skipped = {};
+  // When the backend's certificate ends, in seconds since 1970. Unset: the probe saw none.
+  std::optional<int64_t> certificate_not_after_s = {};
 };
 
 // Returns within the target's timeout.

@@ -69,6 +69,12 @@ asio::awaitable<error_code> ConnectProbe(const ProbeTarget& target, asio::ip::tc
   co_return error;
 }
 
+error_code ConnectProbe(const ProbeTarget& target, asio::ip::udp::socket* socket) {
+  error_code error = OpenProbeSocket(target, socket);
+  if (!error) socket->connect({ToAsio(target.address), target.port}, error);
+  return error;
+}
+
 ProbeAnswer FailedProbe(const ProbeTarget& target, bool timed_out, const error_code& error) {
   if (timed_out) {
     return {.outcome = CheckOutcome::kTimedOut,

@@ -27,6 +27,10 @@ boost::system::error_code OpenProbeSocket(const ProbeTarget& target,
 boost::asio::awaitable<boost::system::error_code> ConnectProbe(
     const ProbeTarget& target, boost::asio::ip::tcp::socket* socket);
 
+// Opens the socket, and sets its peer. Sends nothing.
+boost::system::error_code ConnectProbe(const ProbeTarget& target,
+                                       boost::asio::ip::udp::socket* socket);
+
 // Closes a socket when a probe's time is over. The socket is shared with the timer's handler, which
 // may run after the probe has ended.
 template <typename Socket>

@@ -7,7 +7,11 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include "controlplane/observe/health/grpc_check.h"
+#include "controlplane/observe/health/http_check.h"
 #include "controlplane/observe/health/tcp_check.h"
+#include "controlplane/observe/health/tls_contexts.h"
+#include "controlplane/observe/health/udp_check.h"
 
 namespace fairlead {
 namespace asio = boost::asio;
@@ -17,8 +21,21 @@ namespace {
 struct TypedProber {
   const CheckType* type;
   asio::awaitable<ProbeAnswer> (*probe)(ProbeTarget target);
+  // For types that may use TLS, instead of `probe`.
+  asio::awaitable<ProbeAnswer> (*tls_probe)(ProbeTarget target, TlsContexts* contexts) = nullptr;
 };
-constexpr TypedProber kProbers[] = {{&kTcpCheck, ProbeTcp}};
+constexpr TypedProber kProbers[] = {{&kTcpCheck, ProbeTcp},
+                                    {&kHttpCheck, ProbeHttp},
+                                    {&kHttpsCheck, nullptr, ProbeHttps},
+                                    {&kGrpcCheck, nullptr, ProbeGrpc},
+                                    {&kUdpCheck, ProbeUdp}};
+
+Prober MakeProber(const TypedProber& each, const std::shared_ptr<TlsContexts>& contexts) {
+  if (each.tls_probe == nullptr) return each.probe;
+  return [probe = each.tls_probe, contexts](ProbeTarget target) {
+    return probe(std::move(target), contexts.get());
+  };
+}
 
 // Reserved for the API's connections, the link, the store and netlink.
 constexpr size_t kOtherFileDescriptors = 512;
@@ -52,9 +69,10 @@ asio::awaitable<ProbeAnswer> ProbeWithin(std::shared_ptr<size_t> under_way, size
 
 Probers MakeProbers(size_t most_at_once) {
   const auto under_way = std::make_shared<size_t>(0);
+  const auto contexts = std::make_shared<TlsContexts>();
   Probers probers;
   for (const TypedProber& each : kProbers) {
-    const Prober prober = each.probe;
+    const Prober prober = MakeProber(each, contexts);
     probers[each.type] = [under_way, most_at_once, prober](ProbeTarget target) {
       return ProbeWithin(under_way, most_at_once, prober, std::move(target));
     };

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "lib/base/check.h"
 #include "lib/base/result.h"
 #include "lib/net/address.h"
 
@@ -26,7 +27,9 @@ using CheckSettings = std::vector<CheckValue>;
 
 struct CheckField {
   enum class Kind : uint8_t { kFlag, kNumber, kText };
-  std::string_view name;  // in JSON; fairctl's option is --check-NAME
+  // In JSON. A name with a dot, such as "tls.ca_file", is in a nested object: {"tls": {"ca_file":
+  // ...}}. fairctl's option is --check-NAME, with dashes for dots and underscores.
+  std::string_view name;
   std::string_view help;  // the option's help
   Kind kind = Kind::kText;
   std::string_view default_text = {};  // for kText
@@ -36,6 +39,16 @@ struct CheckField {
   // For kText: why the value is refused, such as "is not a path"; empty: it is allowed. Null: every
   // value is allowed.
   std::string_view (*refusal)(std::string_view text) = nullptr;
+  // The path of a file of CA certificates. The control plane refuses a change to a file that it
+  // cannot read (controlplane/core/rules.cc). Empty: none.
+  bool is_ca_file = false;
+};
+
+// A failed probe, for its reason as text.
+struct FailedCheck {
+  int32_t detail;                 // CheckResult::detail
+  const CheckSettings& settings;  // of the check, or the type's defaults if they are not known
+  IpAddress address;              // that was probed
 };
 
 struct CheckType {
@@ -52,13 +65,17 @@ struct CheckType {
   // The ports to probe, ascending, each with its own probe; all must pass. {0}: one probe that
   // needs no port. Empty: no port to probe, so the backend counts as healthy.
   std::vector<uint16_t> (*ports)(const ServiceSpec& service, const BackendSpec& backend) = nullptr;
-  // For a failed probe's `detail` (CheckResult): the reason as text, and whether the connection
-  // was refused because no server listens there.
-  std::string (*failure_text)(int32_t detail) = nullptr;
+  // The reason of a failed probe as text. And for its `detail` (CheckResult): whether the
+  // connection was refused because no server listens there.
+  std::string (*failure_text)(const FailedCheck& failed) = nullptr;
   bool (*is_refused)(int32_t detail) = nullptr;
 };
 
 extern const CheckType kTcpCheck;
+extern const CheckType kHttpCheck;
+extern const CheckType kHttpsCheck;
+extern const CheckType kUdpCheck;
+extern const CheckType kGrpcCheck;
 extern const CheckType kNoneCheck;
 
 // In the order in which messages list them.
@@ -68,6 +85,15 @@ const CheckType* FindCheckType(std::string_view name);
 const CheckType* FindCheckType(uint8_t number);
 
 CheckSettings DefaultCheckSettings(const CheckType& type);
+// The value of the setting with this name. REQUIRES that `settings` are valid for the type, and that
+// it has such a setting of type T.
+template <typename T>
+const T& CheckSetting(const CheckType& type, const CheckSettings& settings, std::string_view name) {
+  for (size_t i = 0; i < type.fields.size(); ++i) {
+    if (type.fields[i].name == name) return std::get<T>(settings.at(i));
+  }
+  CheckFailed(__FILE__, __LINE__, "the type has this setting");
+}
 // `prefix`: "services[0].health_check.".
 Status ValidateCheckSettings(const CheckType& type, const CheckSettings& settings,
                              const std::string& prefix);

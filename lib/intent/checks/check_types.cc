@@ -7,7 +7,8 @@ namespace fairlead {
 namespace {
 
 // All check types that a service may have.
-constexpr const CheckType* kCheckTypes[] = {&kTcpCheck, &kNoneCheck};
+constexpr const CheckType* kCheckTypes[] = {&kTcpCheck,  &kHttpCheck, &kHttpsCheck,
+                                            &kGrpcCheck, &kUdpCheck,  &kNoneCheck};
 
 std::vector<const CheckType*>& List() {
   static std::vector<const CheckType*> list(std::begin(kCheckTypes), std::end(kCheckTypes));

@@ -8,15 +8,7 @@
 namespace fairlead {
 namespace {
 
-// A stored service may break this rule, which is newer than the store.
-Status JudgeNew(const ServiceSpec& service, std::string_view path) {
-  if (service.health_check.port != 0 || !IsUdpOnly(service)) return {};
-  return InvalidArgument(std::string(path) +
-                         "health_check.port: missing: a TCP check of a service with UDP frontends "
-                         "only needs the port of a TCP server on the backends");
-}
-
-std::string FailureText(int32_t detail) { return std::strerror(detail); }
+std::string TcpText(const FailedCheck& failed) { return std::strerror(failed.detail); }
 
 bool IsRefused(int32_t detail) { return detail == ECONNREFUSED; }
 
@@ -25,9 +17,9 @@ bool IsRefused(int32_t detail) { return detail == ECONNREFUSED; }
 constinit const CheckType kTcpCheck = {.name = "tcp",
                                        .number = 0,
                                        .validate = ValidateCheckPort,
-                                       .validate_new = JudgeNew,
+                                       .validate_new = ValidateNewCheckPort,
                                        .ports = CheckPorts,
-                                       .failure_text = FailureText,
+                                       .failure_text = TcpText,
                                        .is_refused = IsRefused};
 
 }  // namespace fairlead

@@ -84,7 +84,7 @@ class CheckPathTest : public CoreTest {
   const Health& WebHealth() { return StatusOf("web", "10.0.0.1").health; }
   std::string Reason() {
     const IpAddress backend = Address("10.0.0.1");
-    return CheckResultText(WebHealth().verdict, &View()->Find("web")->settings, &backend);
+    return CheckResultText(WebHealth().verdict, {&View()->Find("web")->settings, &backend});
   }
   // Runs until each of these was probed.
   bool Probes(const std::set<std::string>& addresses) {

@@ -90,7 +90,7 @@ class ChecksTest : public CoreTest {
     return StatusOf(service, endpoint).health.state;
   }
   std::string Reason(const std::string& service, const std::string& endpoint) {
-    return CheckResultText(StatusOf(service, endpoint).health.verdict, nullptr, nullptr);
+    return CheckResultText(StatusOf(service, endpoint).health.verdict);
   }
   // How often the health of a backend changed.
   int HealthChanges() {

@@ -36,8 +36,8 @@ Status JudgeCoin(const ServiceSpec& service, std::string_view path) {
 
 std::vector<uint16_t> CoinPorts(const ServiceSpec&, const BackendSpec&) { return {0}; }
 
-std::string CoinText(int32_t detail) {
-  return std::string("the coin shows ") + (detail == kHeads ? "heads" : "tails");
+std::string CoinText(const FailedCheck& failed) {
+  return std::string("the coin shows ") + (failed.detail == kHeads ? "heads" : "tails");
 }
 
 constexpr CheckField kCoinFields[] = {
@@ -86,7 +86,7 @@ Status ErrorOf(const std::string& service) { return ServiceFromJson(*ParseJson(s
 
 TEST(CoinCheck, IsUnknownOutsideThisTest) {
   EXPECT_EQ(ErrorOf(Service("web", 1, "")).message(),
-            R"(health_check.type: "coin" is not one of tcp | none)");
+            R"(health_check.type: "coin" is not one of tcp | http | https | grpc | udp | none)");
 }
 
 TEST(CoinCheck, HasItsOwnSettingsAndRules) {

@@ -32,7 +32,21 @@ TEST(CheckOptions, AreMadeFromTheFieldsOfTheCheckType) {
           R"(PATCH /v1/services/web {"health_check":{"fair":true,"tosses":3,"type":"coin","wins":"tails"}})"));
   Harness help;
   EXPECT_EQ(help.Run({"service", "set", "--help"}), kExitOk);
-  EXPECT_THAT(help.out(), HasSubstr("tcp | none | coin (default: tcp"));
+  EXPECT_THAT(help.out(), HasSubstr("udp | none | coin (default: tcp"));
+}
+
+TEST(CheckOptions, OfNestedSettingsHaveDashes) {
+  Harness fairctl;
+  fairctl.Answer(200, "{}");
+  EXPECT_EQ(fairctl.Run({"service", "set", "web", "--health-check", "grpc", "--check-tls-enabled",
+                         "true", "--check-tls-ca-file", "/etc/ca.pem", "--check-tls-verify",
+                         "chain", "--check-service", "cart"}),
+            kExitOk)
+      << fairctl.err();
+  EXPECT_THAT(
+      fairctl.requests(),
+      ElementsAre(
+          R"(PATCH /v1/services/web {"health_check":{"service":"cart","tls":{"ca_file":"/etc/ca.pem","enabled":true,"verify":"chain"},"type":"grpc"}})"));
 }
 
 TEST(CheckOptions, DoNotExistWithoutTheCheckType) {
@@ -43,10 +57,11 @@ TEST(CheckOptions, DoNotExistWithoutTheCheckType) {
 TEST(CheckOptions, AreShownWithTheService) {
   Harness fairctl;
   fairctl.Answer(200, R"({"name": "web", "health_check": {"type": "coin", "interval": "2s",
-      "timeout": "1s", "rise": 2, "fall": 3, "ports": "first", "wins": "tails", "tosses": 3}})");
+      "timeout": "1s", "rise": 2, "fall": 3, "ports": "first", "wins": "tails", "tosses": 3,
+      "tls": {"verify": "full", "sni": "shop"}}})");
   EXPECT_EQ(fairctl.Run({"service", "show", "web"}), kExitOk);
   EXPECT_THAT(fairctl.out(), HasSubstr("health check   coin every 2s, timeout 1s, rise 2, fall 3, "
-                                       "tosses 3, wins tails\n"));
+                                       "tls sni shop, tls verify full, tosses 3, wins tails\n"));
 }
 
 }  // namespace

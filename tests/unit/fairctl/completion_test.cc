@@ -55,7 +55,7 @@ const Line kLines[] = {
      "words\n--json\tprint JSON, for programs\n"},
     {"WordsOfAnOption", {"service", "add", "--hash", ""}, "words\n5-tuple\n3-tuple\nsource-ip\n"},
     {"WordsAfterAnEqualsSign", {"service", "add", "--hash=5"}, "words\n--hash=5-tuple\n"},
-    {"CheckTypes", {"service", "set", "web", "--health-check", ""}, "words\ntcp\nnone\n"},
+    {"CheckTypes", {"service", "set", "web", "--health-check", ""}, "words\ntcp\nhttp\nhttps\ngrpc\nudp\nnone\n"},
     {"CheckPorts", {"service", "set", "web", "--check-ports", "a"}, "words\nall\n"},
     {"FreeText", {"backend", "drain", "--timeout", ""}, "words\n"},
     {"NewName", {"service", "add", ""}, "words\n"},
