@@ -6,6 +6,8 @@ import signal
 import pytest
 
 from tests.e2e.conftest import web_targets
+from tests.e2e.test_check_types import _SERVERS as CHECK_SERVERS
+from tests.e2e.test_check_types import Site, make_certificate
 from tests.e2e.test_forwarding import stop_dataplane
 from tests.lab import wait_until
 
@@ -210,3 +212,33 @@ def test_a_second_dataplane_makes_no_probes_and_says_why(bare_lab):
                lambda: lab.control.get("/v1/status")["dataplane"])
     assert check_path(lab)["via"] == "direct"
     lab.wait_healthy("web", 4)
+
+
+@pytest.mark.quick
+def test_checks_of_every_type_go_through_the_dataplane(bare_lab):
+    lab = bare_lab
+    site = Site(lab)
+    ca, _ = make_certificate(site.dir, "ca", "", 30)
+    certificate, key = make_certificate(site.dir, "server", "DNS:shop.example", 30, issuer="ca")
+    site.start_nginx(f"listen 8443 ssl; ssl_certificate {certificate}; ssl_certificate_key {key};")
+    site.spawn("grpc", "/usr/bin/python3", CHECK_SERVERS, "grpc", 50051, "=SERVING", port=50051)
+    lab.start_dataplane(port={"addresses": ADDRESSES})
+    lab.start_control()
+    times = {"interval": "1s", "timeout": "900ms", "rise": 1, "fall": 2, "via": "dataplane"}
+    checks = {"http": ("8080/tcp", {"path": "/up", "match": "systems good"}),
+              "https": ("8443/tcp", {"path": "/up", "tls": {"ca_file": str(ca), "sni": "shop.example"}}),
+              "grpc": ("50051/tcp", {}),
+              "udp": ("7/udp", {"send": "hello", "reply": f"{site.backend.name} hello"}),
+              "tcp": ("80/tcp", {})}
+    for name, (port, check) in checks.items():
+        lab.control.post("/v1/services", {"name": name, "frontends": [f"{lab.vip4}:{port}"],
+                                          "backends": [site.backend.address4],
+                                          "health_check": {"type": name, **times, **check}})
+    for name, (port, _) in checks.items():
+        lab.wait_healthy(name, 1)
+        assert lab.backends_of(name)[site.backend.address4]["reason"] == \
+            f"{name} check of {lab.vip4}:{port.split('/')[0]} through the dataplane passes"
+    site.backend.namespace.ip(f"address del {lab.vip4}/32 dev lo")
+    for name in checks:
+        wait_until(lambda name=name: lab.backends_of(name)[site.backend.address4]["state"] == "unhealthy", 30,
+                   lambda: lab.backends_of("http"))
