@@ -1,12 +1,23 @@
 #include "controlplane/core/changes.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
+#include <vector>
+
+#include "lib/base/nearest_word.h"
 
 namespace fairlead {
 namespace {
 
 std::string NameOfOwner(const std::string& owner) { return owner.empty() ? "people" : owner; }
+
+Status NoSuchService(const Intent& intent, const std::string& name) {
+  std::vector<std::string_view> names;
+  names.reserve(intent.services.size());
+  for (const auto& each : intent.services) names.push_back(each->name());
+  return NotFound("no service is named '" + name + "'" + DidYouMean(name, names));
+}
 
 // kWrongOwner if the backend has another owner and the author does not override it.
 Status CheckOwner(const BackendIntent& backend, const std::string& service, const Author& author) {
@@ -48,7 +59,7 @@ Status CheckReplacedOwners(const ServiceIntent& present, const ServiceSpec& spec
 
 Result<const ServiceIntent*> FindService(const Intent& intent, const std::string& name) {
   const ServiceIntent* service = intent.Find(name);
-  if (service == nullptr) return NotFound("no service is named '" + name + "'");
+  if (service == nullptr) return NoSuchService(intent, name);
   return service;
 }
 
@@ -68,7 +79,7 @@ namespace {
 Result<const BackendIntent*> FindInDraft(const IntentDraft& draft, const std::string& service,
                                          const Endpoint& endpoint) {
   const ServiceIntent* found = draft.Find(service);
-  if (found == nullptr) return NotFound("no service is named '" + service + "'");
+  if (found == nullptr) return NoSuchService(draft.base(), service);
   const BackendIntent* backend = found->FindByRequest(endpoint);
   if (backend == nullptr) {
     return NotFound("service '" + service + "' has no backend " + endpoint.ToString());
@@ -100,7 +111,7 @@ Mutation AddService(ServiceSpec spec) {
 Mutation ReplaceService(ServiceSpec spec) {
   return [spec = std::move(spec)](IntentDraft* draft, const ChangeContext& context) -> Status {
     const ServiceIntent* present = draft->Find(spec.name);
-    if (present == nullptr) return NotFound("no service is named '" + spec.name + "'");
+    if (present == nullptr) return NoSuchService(draft->base(), spec.name);
     RETURN_IF_ERROR(context.rules.ValidateNew(spec, present, ""));
     ServiceSpec normalised = spec;
     NormalizeService(&normalised);
@@ -113,7 +124,7 @@ Mutation EditService(std::string name, SettingsEdit edit) {
   return [name = std::move(name), edit = std::move(edit)](IntentDraft* draft,
                                                           const ChangeContext& context) -> Status {
     const ServiceIntent* present = draft->Find(name);
-    if (present == nullptr) return NotFound("no service is named '" + name + "'");
+    if (present == nullptr) return NoSuchService(draft->base(), name);
     ASSIGN_OR_RETURN(ServiceSpec spec, edit(present->settings));
     spec.backends = present->Spec().backends;
     RETURN_IF_ERROR(context.rules.ValidateNew(spec, present, ""));
@@ -124,7 +135,7 @@ Mutation EditService(std::string name, SettingsEdit edit) {
 Mutation RemoveService(std::string name) {
   return [name = std::move(name)](IntentDraft* draft, const ChangeContext& context) -> Status {
     const ServiceIntent* present = draft->Find(name);
-    if (present == nullptr) return NotFound("no service is named '" + name + "'");
+    if (present == nullptr) return NoSuchService(draft->base(), name);
     RETURN_IF_ERROR(CheckOwners(*present, context.author));
     draft->RemoveService(name);
     return {};
@@ -135,7 +146,7 @@ Mutation AddBackends(std::string service, std::vector<BackendSpec> backends) {
   return [service = std::move(service), backends = std::move(backends)](
              IntentDraft* draft, const ChangeContext& context) -> Status {
     const ServiceIntent* present = draft->Find(service);
-    if (present == nullptr) return NotFound("no service is named '" + service + "'");
+    if (present == nullptr) return NoSuchService(draft->base(), service);
     // Validated without the present backends, so that the index in a message is the request's.
     ServiceSpec added = present->settings;
     added.backends = backends;

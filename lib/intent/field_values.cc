@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/base/nearest_word.h"
 #include "lib/base/utf8.h"
 #include "lib/intent/field.h"
 #include "lib/intent/json.h"
@@ -89,7 +90,9 @@ Result<size_t> ReadWord(const Json& value, const std::string& path,
     const auto found = std::ranges::find(words, value.get_ref<const std::string&>());
     if (found != words.end()) return static_cast<size_t>(found - words.begin());
   }
-  return RefuseValue(path, value, "is not one of " + JoinWords(words));
+  std::string why = "is not one of " + JoinWords(words);
+  if (value.is_string()) why += DidYouMean(value.get_ref<const std::string&>(), words);
+  return RefuseValue(path, value, why);
 }
 
 Result<std::span<const Json>> ReadList(const Json& value, const std::string& path) {
@@ -105,6 +108,7 @@ Status CheckObject(const Json& object, const std::string& path, std::string_view
     if (std::ranges::find(known, name) != known.end()) continue;
     std::string why = "belongs to an unknown field; " + std::string(what) + " has";
     for (const std::string_view candidate : known) why.append(" ").append(candidate);
+    why.append(DidYouMean(name, known));
     return RefuseValue(JoinPath(path, PrintableName(name)), value, why);
   }
   return {};

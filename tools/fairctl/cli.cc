@@ -9,12 +9,74 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "lib/base/nearest_word.h"
 #include "lib/intent/json.h"
 #include "tools/fairctl/commands.h"
 #include "tools/fairctl/completion.h"
+#include "tools/fairctl/examples.h"
 
 namespace fairlead::fairctl {
 namespace {
+
+// The command of this path. REQUIRES that there is one.
+CLI::App* FindCommand(CLI::App* app, std::string_view path) {
+  const size_t end = path.find(' ');
+  app = app->get_subcommand(std::string(path.substr(0, end)));
+  return end == std::string_view::npos ? app : FindCommand(app, path.substr(end + 1));
+}
+
+// The innermost command that the command line names.
+const CLI::App* ChosenCommand(const CLI::App* app) {
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().back();
+  return app;
+}
+
+// "fairctl backend".
+std::string PathOf(const CLI::App* app) {
+  const std::string name = app->get_name();
+  return app->get_parent() == nullptr ? name : PathOf(app->get_parent()) + " " + name;
+}
+
+std::vector<std::string> CommandNames(const CLI::App* app) {
+  std::vector<std::string> names;
+  for (const CLI::App* each : app->get_subcommands({})) names.push_back(each->get_name());
+  return names;
+}
+
+// Of the command and those around it, since options are allowed after the command, too.
+std::vector<std::string> OptionNames(const CLI::App* app) {
+  std::vector<std::string> names;
+  for (; app != nullptr; app = app->get_parent()) {
+    for (const CLI::Option* option : app->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+// CLI11 says of a mistyped command that a command is missing, and of a mistyped option perhaps that
+// another one is. This message names the word instead, and the one that was probably meant.
+std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = ChosenCommand(&app);
+  for (const std::string& word : app.remaining(/*recurse=*/true)) {
+    if (word.starts_with("--") && word.size() > 2) {
+      const std::string name = word.substr(0, word.find('='));
+      return name + " is not an option of " + PathOf(command) +
+             DidYouMean(name, OptionNames(command));
+    }
+    if (!CommandNames(command).empty()) {
+      return "no such command: " + word + DidYouMean(word, CommandNames(command));
+    }
+  }
+  return error.what();
+}
+
+void AddExamples(CLI::App* app) {
+  for (const CommandExample& example : CommandExamples()) {
+    CLI::App* command = FindCommand(app, example.command);
+    command->footer("Example:\n  " + std::string(example.line) + "\n\n" + kExitCodeHelp);
+  }
+}
 
 void Declare(CLI::App* app, Context* context) {
   app->set_version_flag("--version", std::string("fairctl ") + FAIRLEAD_VERSION);
@@ -44,14 +106,7 @@ void Declare(CLI::App* app, Context* context) {
   AddExplainCommand(app, context);
   AddSnapshotCommands(app, context);
   AddCompletionCommand(app, context);
-}
-
-// CLI11 says of a mistyped command that a command is missing. This message names the word instead.
-std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
-  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
-  const bool wants_command = std::string_view(error.what()).find("subcommand") != std::string::npos;
-  if (wants_command && !unknown.empty()) return "no such command: " + unknown.front();
-  return error.what();
+  AddExamples(app);
 }
 
 }  // namespace
@@ -72,7 +127,7 @@ int RunFairctl(std::vector<std::string> arguments, Environment* environment) {
     return kExitOk;
   } catch (const CLI::ParseError& error) {
     context.err() << "fairctl: " << UsageMessage(app, error)
-                  << "\nRun with --help for commands and options.\n";
+                  << "\nCommands and options: " << PathOf(ChosenCommand(&app)) << " --help\n";
     return kExitUsage;
   }
   const int exit_code = context.action();
