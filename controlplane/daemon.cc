@@ -179,7 +179,7 @@ void Daemon::MakeControllers() {
   drains_ = std::make_unique<DrainController>(executor, &board_, &clock_, trigger);
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,
-      Publisher::Parts{log_.get(), &board_, &generations_, &clock_,
+      Publisher::Parts{log_.get(), &board_, &generations_, &clock_, &services_,
                        [this](const DataplaneStats& stats, SteadyTime asked_at) {
                          drains_->OnStats(stats, asked_at);
                        },
@@ -194,6 +194,7 @@ void Daemon::MakeControllers() {
   reconciler_.Add([this] { next_hop_controller_->Reconcile(log_->View()); });
   reconciler_.Add([this] { checks_->Reconcile(log_->View()); });
   reconciler_.Add([this] { drains_->Reconcile(log_->View()); });
+  reconciler_.Add([this] { services_.Update(log_->View()); });
   reconciler_.Add([this] { publisher_->Reconcile(); });
   reconciler_.Add([this] { status_writer_->Reconcile(); });
   reconciler_.Add([this] { TellStatus(); });
@@ -202,6 +203,7 @@ void Daemon::MakeControllers() {
 void Daemon::MakeServer() {
   api_.log = log_.get();
   api_.board = &board_;
+  api_.services = &services_;
   api_.conditions = &conditions_;
   api_.status_writer = status_writer_.get();
   api_.store = store_.get();

@@ -73,6 +73,7 @@ class Daemon {
   GenerationCounter generations_;
   RuleBook rules_;
   StatusBoard board_;
+  ServiceStates services_{&board_, &clock_};
   std::unique_ptr<StoreThread> store_;
   std::unique_ptr<IntentLog> log_;
   std::unique_ptr<StatusWriter> status_writer_;

@@ -9,6 +9,7 @@
 #include "controlplane/core/intent_log.h"
 #include "controlplane/core/reconciler.h"
 #include "controlplane/core/resource.h"
+#include "controlplane/core/service_states.h"
 #include "controlplane/core/status_board.h"
 #include "controlplane/core/status_writer.h"
 #include "controlplane/http/condition.h"
@@ -25,6 +26,7 @@ using RequestCounts = std::map<std::tuple<std::string, std::string, unsigned>, u
 struct Api {
   IntentLog* log = nullptr;
   const StatusBoard* board = nullptr;
+  const ServiceStates* services = nullptr;
   ConditionCounts* conditions = nullptr;
   const StatusWriter* status_writer = nullptr;
   StoreThread* store = nullptr;

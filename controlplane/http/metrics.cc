@@ -65,6 +65,7 @@ class Collector : public prometheus::Collectable {
       AddWorkers(api_.publisher->stats()->stats, &families);
     }
     AddLeftOut(&families);
+    AddServiceHealth(&families);
     AddBackends(&families);
     return families;
   }
@@ -74,6 +75,7 @@ class Collector : public prometheus::Collectable {
   void AddLeftOut(std::vector<MetricFamily>* families) const;
   void AddTotals(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddServices(const StatsBook& book, std::vector<MetricFamily>* families) const;
+  void AddServiceHealth(std::vector<MetricFamily>* families) const;
   void AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddNics(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
   void AddWorkers(const DataplaneStats& stats, std::vector<MetricFamily>* families) const;
@@ -200,6 +202,27 @@ void Collector::AddServices(const StatsBook& book, std::vector<MetricFamily>* fa
   }
   for (FamilyBuilder* family : {&packets, &bytes, &drops, &slots})
     families->push_back(family->Take());
+}
+
+// Of services with min_healthy, and how many backends of each service are healthy.
+void Collector::AddServiceHealth(std::vector<MetricFamily>* families) const {
+  FamilyBuilder healthy =
+      Gauge("fairlead_service_healthy_backends", "Backends of the service that take new flows.");
+  FamilyBuilder required =
+      Gauge("fairlead_service_min_healthy",
+            "Healthy backends below which the service counts as down (min_healthy).");
+  FamilyBuilder below = Gauge("fairlead_service_below_min_healthy",
+                              "1 while the service counts as down because of min_healthy.");
+  const IntentView view = api_.log->View();
+  for (const auto& service : view->services) {
+    const Labels labels = {{"service", service->name()}};
+    const BackendCounts counts = CountBackends(*api_.board, *service);
+    healthy.Add(labels, counts.healthy);
+    if (!service->settings.min_healthy.is_set()) continue;
+    required.Add(labels, RequiredHealthy(service->settings.min_healthy, counts.counted));
+    below.Add(labels, api_.services->IsBelow(service->name()) ? 1 : 0);
+  }
+  for (FamilyBuilder* family : {&healthy, &required, &below}) families->push_back(family->Take());
 }
 
 void Collector::AddPorts(const DataplaneStats& stats, std::vector<MetricFamily>* families) const {

@@ -300,10 +300,27 @@ Json CheckPathJson(const Api& api, const ServiceSpec& settings) {
   return {{"via", is_direct ? "direct" : "dataplane"}, {"reason", why}};
 }
 
+// How many backends are healthy, and which are used.
+Json HealthJson(const Api& api, const ServiceIntent& service) {
+  const BackendCounts counts = CountBackends(*api.board, service);
+  const ServiceStates::State* state = api.services->Find(service.name());
+  const bool has_minimum = state != nullptr && service.settings.min_healthy.is_set();
+  const bool below = has_minimum && state->below;
+  Json json = {{"healthy", counts.healthy},
+               {"counted", counts.counted},
+               {"min_healthy", RequiredHealthy(service.settings.min_healthy, counts.counted)},
+               {"below_min_healthy", below},
+               {"since", nullptr},
+               {"used", BackendUseName(UseOfBackends(service.settings, counts.healthy, below))}};
+  if (has_minimum) json["since"] = FormatRfc3339(state->since_ms);
+  return json;
+}
+
 }  // namespace
 
 Json ServiceView(const Api& api, const ServiceIntent& service) {
   Json json = ServiceToJson(service.settings);
+  json["health"] = HealthJson(api, service);
   Json backends = Json::array();
   for (const auto& backend : service.backends) {
     backends.push_back(BackendView(api, service, *backend));

@@ -6,8 +6,9 @@
 
 namespace fairlead {
 
-SnapshotDeriver::SnapshotDeriver(const StatusBoard* board, const Clock* clock)
-    : board_(board), clock_(clock), view_(std::make_shared<Intent>()) {}
+SnapshotDeriver::SnapshotDeriver(const StatusBoard* board, const Clock* clock,
+                                 ServiceStates* services)
+    : board_(board), clock_(clock), services_(services), view_(std::make_shared<Intent>()) {}
 
 std::optional<SteadyTime> SnapshotDeriver::next_expiry() const {
   if (expiries_.empty()) return std::nullopt;
@@ -68,9 +69,10 @@ void SnapshotDeriver::DeriveWhole(const ServiceIntent& service) {
     derived.takes_new_flows.push_back(takes);
     derived.taking_count += takes ? 1 : 0;
   }
-  derived.ignores_health = IgnoresHealth(service.settings, derived.taking_count);
+  const bool below = services_->IsBelow(service.name());
+  derived.use = UseOfBackends(service.settings, derived.taking_count, below);
   assembler_.Put(DeriveService(
-      service.settings, service.id, backends,
+      service.settings, service.id, backends, below,
       [this](const Frontend& frontend) { return !own_addresses_.contains(frontend.address); }));
   derived_.insert_or_assign(service.name(), std::move(derived));
 }
@@ -90,9 +92,12 @@ bool SnapshotDeriver::DeriveBackendAlone(const ServiceIntent& service, uint32_t 
     derived->second.takes_new_flows[index] = takes;
     derived->second.taking_count += takes ? 1 : size_t{0} - 1;
   }
-  const bool ignores_health = derived->second.ignores_health;
-  if (IgnoresHealth(service.settings, derived->second.taking_count) != ignores_health) return false;
-  assembler_.PutBackend(service.name(), DeriveBackend(service.settings, backend, ignores_health));
+  const BackendUse use = derived->second.use;
+  if (UseOfBackends(service.settings, derived->second.taking_count,
+                    services_->IsBelow(service.name())) != use) {
+    return false;
+  }
+  assembler_.PutBackend(service.name(), DeriveBackend(service.settings, backend, use));
   return true;
 }
 
@@ -142,6 +147,12 @@ void SnapshotDeriver::AddStatusWork(const Intent& view, WorkByService* work) {
   for (const auto& service : view.services) (*work)[service->name()].whole = true;
 }
 
+void SnapshotDeriver::AddServiceWork(WorkByService* work) {
+  services_->VisitChangedSince(service_changes_,
+                               [&](const std::string& name) { (*work)[name].whole = true; });
+  service_changes_ = services_->changes();
+}
+
 void SnapshotDeriver::AddExpiryWork(SteadyTime now, WorkByService* work) const {
   for (const auto& [until, backend_id] : expiries_) {
     if (until > now) break;
@@ -158,6 +169,8 @@ bool SnapshotDeriver::Update(const IntentView& view) {
   WorkByService work;
   AddIntentWork(*view, &work);
   AddStatusWork(*view, &work);
+  services_->Update(view);
+  AddServiceWork(&work);
   // Read once. Times that run out during this call are left to the next Update().
   const SteadyTime now = clock_->Steady();
   AddExpiryWork(now, &work);

@@ -14,6 +14,7 @@
 
 #include "controlplane/common/time.h"
 #include "controlplane/core/intent.h"
+#include "controlplane/core/service_states.h"
 #include "controlplane/core/status_board.h"
 #include "lib/intent/derive.h"
 #include "lib/snapshot/assembler.h"
@@ -22,7 +23,8 @@ namespace fairlead {
 
 class SnapshotDeriver {
  public:
-  SnapshotDeriver(const StatusBoard* board, const Clock* clock);
+  // Calls services->Update(), so that health and service states in an image belong together.
+  SnapshotDeriver(const StatusBoard* board, const Clock* clock, ServiceStates* services);
 
   // Derives what changed. False: the image stays the same.
   bool Update(const IntentView& view);
@@ -47,12 +49,13 @@ class SnapshotDeriver {
   struct Derived {
     std::vector<bool> takes_new_flows;  // by index in ServiceIntent::backends
     size_t taking_count = 0;            // how many of these are true
-    bool ignores_health = false;
+    BackendUse use = BackendUse::kHealthy;
   };
 
   bool UpdateGlobals(const Intent& view);
   void AddIntentWork(const Intent& view, WorkByService* work) const;
   void AddStatusWork(const Intent& view, WorkByService* work);
+  void AddServiceWork(WorkByService* work);
   void AddExpiryWork(SteadyTime now, WorkByService* work) const;
   void DeriveWhole(const ServiceIntent& service);
   // False: the whole service must be derived.
@@ -62,11 +65,13 @@ class SnapshotDeriver {
 
   const StatusBoard* board_;
   const Clock* clock_;
+  ServiceStates* services_;
   IntentView view_;
   SnapshotGlobals globals_;
   SnapshotAssembler assembler_;
   std::unordered_map<std::string, Derived> derived_;  // by service
   uint64_t next_change_ = 1;
+  uint64_t service_changes_ = 0;  // ServiceStates::changes() at the last Update()
   uint64_t global_changes_ = 0;
   OwnAddresses own_addresses_;
   bool incomplete_ = false;                             // the last Update() ran out of memory

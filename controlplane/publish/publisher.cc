@@ -85,7 +85,7 @@ Publisher::Publisher(asio::any_io_executor executor, std::string link_path, Part
       ask_sooner_(executor),
       in_force_(executor),
       connected_(executor),
-      deriver_(parts_.board, parts_.clock),
+      deriver_(parts_.board, parts_.clock, parts_.services),
       no_probes_(parts_.board->dataplane().no_probes) {}
 
 void Publisher::Start() {

@@ -69,6 +69,7 @@ class Publisher {
     StatusBoard* board;
     GenerationCounter* generations;
     const Clock* clock;
+    ServiceStates* services;  // of the same board
     // New statistics, and when they were asked for. May be empty.
     std::function<void(const DataplaneStats&, SteadyTime)> on_stats;
     // The operator allows a store that does not know the change in force to replace it.

@@ -1,4 +1,6 @@
 // /v1/services and /v1/services/NAME
+#include <algorithm>
+
 #include "controlplane/http/api.h"
 #include "controlplane/http/views.h"
 #include "controlplane/resources/resources.h"
@@ -53,6 +55,18 @@ Json WarningsAbout(const ServiceSpec& service, const std::string& body) {
   return warnings;
 }
 
+// About the service as it is after the request.
+void AddMinHealthyWarning(const ServiceIntent& service, Json* warnings) {
+  const uint32_t min = service.settings.min_healthy.count;
+  const auto takes = std::ranges::count_if(service.backends, [](const auto& backend) {
+    return backend->spec.weight > 0 && !backend->drain.has_value();
+  });
+  if (takes == 0 || min <= static_cast<size_t>(takes)) return;
+  warnings->push_back("min_healthy " + std::to_string(min) + " is above the number of backends " +
+                      "that take new flows, " + std::to_string(takes) +
+                      ": the service counts as down as soon as one of them is not healthy");
+}
+
 // Makes the change, and waits until it is in force. The reply shows the service after the wait.
 asio::awaitable<HttpReply> ChangeService(Api* api, const HttpRequest& request, unsigned status,
                                          std::string name, Mutation mutation,
@@ -68,6 +82,7 @@ asio::awaitable<HttpReply> ChangeService(Api* api, const HttpRequest& request, u
   if (!why_direct.empty() && api->publisher->link().connected()) {
     warnings.push_back("health checks are direct, not through the dataplane: " + why_direct);
   }
+  AddMinHealthyWarning(**service, &warnings);
   json["warnings"] = std::move(warnings);
   co_return ChangeReply(status, std::move(json), *applied, in_force);
 }

@@ -10,6 +10,7 @@
 #include "lib/intent/checks/check_json.h"
 #include "lib/intent/field_table.h"
 #include "lib/intent/json.h"
+#include "lib/intent/min_healthy.h"
 #include "lib/maglev/maglev_table.h"
 #include "lib/mode/mode.h"
 
@@ -349,6 +350,24 @@ Json WriteGuePort(const FieldInfo&, const ServiceSpec& service) {
   return service.gue_port.value_or(of_mode != 0 ? of_mode : kDefaultGuePort);
 }
 
+// A number, or a number or share as text.
+Status ReadMinHealthy(const FieldInfo&, const Json& value, const std::string& path,
+                      ServiceSpec* service) {
+  const bool is_readable = value.is_number_unsigned() || value.is_string();
+  const Result<MinHealthy> min =
+      is_readable
+          ? ParseMinHealthy(value.is_string() ? value.get_ref<const std::string&>() : value.dump())
+          : InvalidArgument("is not " + std::string(kMinHealthyValues));
+  if (!min.ok()) return RefuseValue(path, value, min.status().message());
+  service->min_healthy = *min;
+  return {};
+}
+
+Json WriteMinHealthy(const FieldInfo&, const ServiceSpec& service) {
+  const MinHealthy& min = service.min_healthy;
+  return min.percent != 0 ? Json(MinHealthyText(min)) : Json(min.count);
+}
+
 constexpr Field<ServiceSpec> GuePortField() {
   auto field = NumberField<&ServiceSpec::gue_port>({.name = "gue_port",
                                                     .help = "UDP port of the tunnel",
@@ -438,6 +457,12 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
                                           .help = "if all backends are unhealthy, use all of them",
                                           .option = "--fail-open",
                                           .opposite = "--fail-closed"}),
+    {{.name = "min_healthy",
+      .help = "with fewer healthy backends the service counts as down (fail_open)",
+      .values = "number of backends, or a share such as \"30%\"",
+      .option = "--min-healthy"},
+     ReadMinHealthy,
+     WriteMinHealthy},
     WordField<&ServiceSpec::on_no_backend, kNoBackendWords>(
         {.name = "on_no_backend",
          .help = "no usable backend: drop, or refuse by TCP reset or ICMP error",

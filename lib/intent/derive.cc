@@ -11,12 +11,13 @@
 namespace fairlead {
 namespace {
 
-BackendState StateOf(const ObservedBackend& observed, bool ignore_health) {
+BackendState StateOf(const ObservedBackend& observed, BackendUse use) {
   if (observed.released) return BackendState::kDown;
-  if (!observed.healthy && !ignore_health) {
+  if (!observed.healthy && use != BackendUse::kAll) {
     return observed.kept ? BackendState::kDraining : BackendState::kDown;
   }
-  return observed.draining ? BackendState::kDraining : BackendState::kActive;
+  const bool drains = observed.draining || use == BackendUse::kNone;
+  return drains ? BackendState::kDraining : BackendState::kActive;
 }
 
 std::optional<SnapshotNextHop> NextHopOf(const BackendSpec& backend,
@@ -49,22 +50,28 @@ bool TakesNewFlows(const BackendToDerive& backend) {
   return seen.healthy && seen.usable && !is_draining && backend.spec->weight > 0;
 }
 
-bool IgnoresHealth(const ServiceSpec& settings, size_t available) {
-  return settings.fail_open && available == 0;
+std::string_view BackendUseName(BackendUse use) {
+  constexpr std::string_view kNames[] = {"healthy", "all", "none"};
+  return kNames[static_cast<size_t>(use)];
+}
+
+BackendUse UseOfBackends(const ServiceSpec& settings, size_t available, bool below) {
+  if (settings.fail_open) return available == 0 || below ? BackendUse::kAll : BackendUse::kHealthy;
+  return below ? BackendUse::kNone : BackendUse::kHealthy;
 }
 
 SnapshotBackend DeriveBackend(const ServiceSpec& settings, const BackendToDerive& backend,
-                              bool ignore_health) {
+                              BackendUse use) {
   const auto& [spec, observed] = backend;
   return {.id = observed.id,
           .endpoint = NormalizeEndpoint(settings, spec->endpoint),
           .weight = spec->weight,
-          .state = StateOf(observed, ignore_health),
+          .state = StateOf(observed, use),
           .next_hop = NextHopOf(*spec, observed)};
 }
 
 SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
-                              std::span<const BackendToDerive> backends,
+                              std::span<const BackendToDerive> backends, bool below_min_healthy,
                               const std::function<bool(const Frontend&)>& usable) {
   SnapshotService out;
   out.id = service_id;
@@ -84,11 +91,11 @@ SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
   out.idle_timeout_tcp_ms = IdleTimeoutMsFor(service, Protocol::kTcp);
   out.idle_timeout_udp_ms = IdleTimeoutMsFor(service, Protocol::kUdp);
 
-  const bool ignore_health =
-      IgnoresHealth(service, static_cast<size_t>(std::ranges::count_if(backends, TakesNewFlows)));
+  const auto available = static_cast<size_t>(std::ranges::count_if(backends, TakesNewFlows));
+  const BackendUse use = UseOfBackends(service, available, below_min_healthy);
   out.backends.reserve(backends.size());
   for (const BackendToDerive& backend : backends) {
-    out.backends.push_back(DeriveBackend(service, backend, ignore_health));
+    out.backends.push_back(DeriveBackend(service, backend, use));
   }
   return out;
 }
@@ -105,8 +112,8 @@ SnapshotInput DeriveSnapshot(const IntentSpec& intent, uint64_t generation,
     for (const BackendSpec& backend : service.backends) {
       backends.push_back({&backend, observations.backend(service, backend)});
     }
-    input.services.push_back(
-        DeriveService(service, observations.service_id(service), backends, observations.usable));
+    input.services.push_back(DeriveService(service, observations.service_id(service), backends,
+                                           false, observations.usable));
     if (ServiceNeedsClientNextHop(service, Family::kIpv4)) {
       input.client_next_hop_v4 = observations.client_next_hop_v4;
     }

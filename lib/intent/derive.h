@@ -40,24 +40,35 @@ struct BackendToDerive {
 };
 // True if it is healthy and may get new flows.
 bool TakesNewFlows(const BackendToDerive& backend);
-// Fail-open: true if health is ignored, for a service with `available` backends that take new
-// flows.
-bool IgnoresHealth(const ServiceSpec& settings, size_t available);
+
+// Which backends of a service get new flows.
+enum class BackendUse : uint8_t {
+  kHealthy,
+  kAll,   // health is ignored: the service is down and fails open
+  kNone,  // the service is below its min_healthy and fails closed
+};
+std::string_view BackendUseName(BackendUse use);  // "healthy", "all", "none"
+// Of a service with `available` backends that take new flows. `below`: IsBelowMinHealthy().
+BackendUse UseOfBackends(const ServiceSpec& settings, size_t available, bool below);
+
 SnapshotBackend DeriveBackend(const ServiceSpec& settings, const BackendToDerive& backend,
-                              bool ignore_health);
+                              BackendUse use);
 // The snapshot's part for one service. `backends` are those of the service, in their order;
 // `settings.backends` is not used. States and fail-open are as for DeriveSnapshot. Frontends that
 // are no longer allowed (IsStillAllowed) are left out.
 SnapshotService DeriveService(const ServiceSpec& settings, uint32_t service_id,
-                              std::span<const BackendToDerive> backends,
+                              std::span<const BackendToDerive> backends, bool below_min_healthy,
                               const std::function<bool(const Frontend&)>& usable);
 
 // States: healthy -> active; unhealthy -> down, or draining while kept; draining -> draining, and
 // down once released.
 //
-// Fail-open: if the service fails open, and no backend that may get new flows (not draining, weight
-// above 0, usable) is healthy, health is ignored: unhealthy backends are published as active (or
-// draining), with their weights.
+// A service is down if no backend that may get new flows (not draining, weight above 0, usable) is
+// healthy, or if fewer than min_healthy are. If it fails open, health is then ignored: unhealthy
+// backends are published as active (or draining), with their weights. If it fails closed, healthy
+// backends are published as draining: their flows stay, new flows get on_no_backend.
+// DeriveSnapshot itself takes no service for one below its min_healthy, since that depends on the
+// past.
 //
 // Next hops: a static `mac` has priority over an observed next hop. The interface is the observed
 // one, if there is one. The clients' next hops are left out if no service needs them.

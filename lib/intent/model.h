@@ -58,6 +58,14 @@ struct BackendSpec {
   friend bool operator==(const BackendSpec&, const BackendSpec&) = default;
 };
 
+// The number of healthy backends below which a service counts as down (min_healthy.h).
+struct MinHealthy {
+  uint32_t count = 0;    // 0: `percent`
+  uint32_t percent = 0;  // of its backends, 1..100; 0: `count`
+  bool is_set() const { return count != 0 || percent != 0; }
+  friend bool operator==(const MinHealthy&, const MinHealthy&) = default;
+};
+
 struct ServiceSpec {
   std::string name;                 // [a-z0-9][a-z0-9._-]{0,62}
   std::vector<Frontend> frontends;  // 1..256, distinct
@@ -75,6 +83,7 @@ struct ServiceSpec {
   FlowPolicy on_unhealthy = FlowPolicy::kRelease;
   uint32_t keep_unhealthy_ms = 300'000;  // with on_unhealthy keep: for how long; 1 s..100 h
   bool fail_open = true;                 // if all backends are unhealthy, use all of them
+  MinHealthy min_healthy;                // below it the service counts as down; unset: 1
   NoBackendPolicy on_no_backend = NoBackendPolicy::kDrop;
   uint32_t slot_count = kDefaultSlotCount;  // prime
   HealthCheck health_check;
@@ -101,6 +110,8 @@ inline constexpr uint32_t kMaxKeepUnhealthyMs = 360'000'000;
 inline constexpr uint32_t kMinCheckIntervalMs = 100;
 inline constexpr uint32_t kMaxCheckIntervalMs = 3'600'000;
 inline constexpr uint32_t kMaxRiseFall = 10;
+inline constexpr std::string_view kMinHealthyValues =
+    "a number of backends such as 2, a share of 1% to 100% such as \"30%\", or 0 for none";
 
 // The service's setting, else the protocol's default: TCP adaptive and 350 s, UDP all and 120 s.
 Tracking TrackingFor(const ServiceSpec& service, Protocol protocol);

@@ -105,7 +105,11 @@ std::string HealthySummary(const Json& service) {
     if (state == "healthy" || state == "unchecked") ++healthy;
   }
   if (backends.empty()) return "none";
-  return std::to_string(healthy) + "/" + std::to_string(backends.size()) + " healthy";
+  const Json& health = Member(service, "health");
+  const std::string below = IsTrue(Member(health, "below_min_healthy"))
+                                ? ", below min_healthy " + Shown(Member(health, "min_healthy"))
+                                : "";
+  return std::to_string(healthy) + "/" + std::to_string(backends.size()) + " healthy" + below;
 }
 
 int Add(Context* context, const ServiceOptions& options) {
@@ -133,6 +137,7 @@ int Set(Context* context, const ServiceOptions& options) {
   if (!reply.ok()) return context->Fail(reply.status());
   if (context->PrintJson(*reply)) return kExitOk;
   context->out() << "service " << options.name << " changed" << InForceText(*reply) << '\n';
+  PrintWarnings(context, *reply);
   return kExitOk;
 }
 
@@ -193,6 +198,21 @@ std::string UnhealthyText(const Json& service) {
   return "keep its flows for " + Shown(Member(service, "keep_unhealthy"));
 }
 
+// "30%: 2 of 4 backends; 1 is healthy: below it for 5s, all backends are used"
+std::string MinHealthyText(const Json& service, int64_t now_ms) {
+  const Json& setting = Member(service, "min_healthy");
+  if (setting.is_null() || setting == 0) return "none";
+  const Json& health = Member(service, "health");
+  std::string text = Shown(Member(health, "min_healthy")) + " of " +
+                     Shown(Member(health, "counted")) + " backends";
+  if (setting.is_string()) text = TextOf(setting) + ": " + text;
+  text += ", " + Shown(Member(health, "healthy")) + " healthy";
+  if (!IsTrue(Member(health, "below_min_healthy"))) return text;
+  return text + ": below it for " + FormatAge(TextOf(Member(health, "since")), now_ms) + ", " +
+         (TextOf(Member(health, "used")) == "all" ? "all backends are used"
+                                                  : "no backend gets new flows");
+}
+
 int ShowService(Context* context, const std::string& name) {
   const Result<Json> reply = context->Call("GET", ServicePath(name));
   if (!reply.ok()) return context->Fail(reply.status());
@@ -217,6 +237,7 @@ int ShowService(Context* context, const std::string& name) {
       << '\n'
       << "all down       "
       << (fails_open ? "send to all of them (fail open)" : "same as no backend") << '\n'
+      << "min healthy    " << MinHealthyText(service, context->environment().now_ms()) << '\n'
       << "no backend     "
       << (TextOf(Member(service, "on_no_backend")) == "reset"
               ? "refuse clients (TCP reset, ICMP port unreachable)"

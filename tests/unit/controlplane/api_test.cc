@@ -417,6 +417,32 @@ TEST_F(ApiTest, PatchOfAServiceChangesOnlyTheFieldsThatItNames) {
   EXPECT_EQ(Call("PATCH", "/v1/services/none", R"({"hash": "3-tuple"})").status, 404U);
 }
 
+TEST_F(ApiTest, MinHealthyIsShownAndAMinimumAboveTheBackendsIsAWarning) {
+  Start();
+  AddWeb();
+  Json service = Call("GET", "/v1/services/web").json();
+  EXPECT_EQ(service["min_healthy"], 0);
+  EXPECT_EQ(service["health"], Json({{"healthy", 2},
+                                     {"counted", 2},
+                                     {"min_healthy", 0},
+                                     {"below_min_healthy", false},
+                                     {"since", nullptr},
+                                     {"used", "healthy"}}));
+  service = Call("PATCH", "/v1/services/web", R"({"min_healthy": 3})").json();
+  EXPECT_EQ(service["warnings"][0],
+            "min_healthy 3 is above the number of backends that take new flows, 2: the service "
+            "counts as down as soon as one of them is not healthy");
+  EXPECT_EQ(service["health"]["min_healthy"], 2);
+  service = Call("PATCH", "/v1/services/web", R"({"min_healthy": "60%"})").json();
+  EXPECT_EQ(service["warnings"], Json::array());
+  EXPECT_EQ(service["health"]["min_healthy"], 2);
+  EXPECT_TRUE(service["health"]["since"].is_string());
+  EXPECT_THAT(Call("GET", "/metrics").body,
+              AllOf(HasSubstr("fairlead_service_healthy_backends{service=\"web\"} 2"),
+                    HasSubstr("fairlead_service_min_healthy{service=\"web\"} 2"),
+                    HasSubstr("fairlead_service_below_min_healthy{service=\"web\"} 0")));
+}
+
 TEST_F(ApiTest, UnknownMethodsAreCountedAsOther) {
   Start();
   for (const char* method : {"FANCY", "FANCIER"}) {

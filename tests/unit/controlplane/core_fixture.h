@@ -56,7 +56,8 @@ class CoreTest : public testing::Test {
     ASSERT_TRUE(log_->Load(*state).ok());
     for (const auto& [id, status] : state->status) board_->Restore(id, status);
     board_->Follow(View());
-    deriver_ = std::make_unique<SnapshotDeriver>(board_.get(), &clock_);
+    services_ = std::make_unique<ServiceStates>(board_.get(), &clock_);
+    deriver_ = std::make_unique<SnapshotDeriver>(board_.get(), &clock_, services_.get());
     writer_ = std::make_unique<StatusWriter>(executor, store_.get(), board_.get(), &generations_);
     log_->Start();
   }
@@ -64,6 +65,7 @@ class CoreTest : public testing::Test {
   virtual void Close() {
     writer_.reset();
     deriver_.reset();
+    services_.reset();
     log_.reset();
     board_.reset();
     store_.reset();
@@ -159,6 +161,7 @@ class CoreTest : public testing::Test {
   RuleBook rules_;
   std::unique_ptr<StatusBoard> board_;
   std::unique_ptr<IntentLog> log_;
+  std::unique_ptr<ServiceStates> services_;
   std::unique_ptr<SnapshotDeriver> deriver_;
   std::unique_ptr<StatusWriter> writer_;
   int changes_ = 0;  // of the board

@@ -19,6 +19,27 @@ class DeriverTest : public CoreTest {
     SetHealth("web", "10.0.0.1", HealthState::kHealthy);
     SetHealth("web", "10.0.0.2", HealthState::kUnhealthy);
   }
+  static constexpr const char* kFour =
+      R"({"name": "web", "frontends": ["203.0.113.10:80/tcp"],
+          "backends": ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]})";
+  // One letter for each backend: Initial, Healthy or Unhealthy.
+  void SetHealthOfFour(const std::string& states) {
+    for (size_t i = 0; i < states.size(); ++i) {
+      const HealthState state = states[i] == 'H'   ? HealthState::kHealthy
+                                : states[i] == 'U' ? HealthState::kUnhealthy
+                                                   : HealthState::kInitial;
+      SetHealth("web", "10.0.0." + std::to_string(i + 1), state);
+    }
+  }
+  // One letter for each backend: Active, draining or Down.
+  std::string StatesOfFour() {
+    std::string states;
+    for (int i = 1; i <= 4; ++i) {
+      const BackendState state = PublishedState("web", "10.0.0." + std::to_string(i));
+      states += state == BackendState::kActive ? 'A' : state == BackendState::kDown ? 'D' : 'd';
+    }
+    return states;
+  }
   // Writes what the drain controller writes when the drain ends.
   void EndDrain(const std::string& endpoint) {
     const BackendIntent* backend = Backend("web", endpoint);
@@ -27,6 +48,86 @@ class DeriverTest : public CoreTest {
                                    .finished_ms = clock_.WallMs()});
   }
 };
+
+TEST_F(DeriverTest, BelowMinHealthyTheServiceFailsOpenUntilOneMoreIsHealthy) {
+  ServiceSpec web = ParseServiceSpec(kFour);
+  web.min_healthy = {.count = 2};
+  ASSERT_TRUE(Apply(AddService(web)).ok());
+  SetHealthOfFour("HHHH");
+  EXPECT_EQ(StatesOfFour(), "AAAA");
+  SetHealthOfFour("HHUU");
+  EXPECT_EQ(StatesOfFour(), "AADD");
+  SetHealthOfFour("HUUU");
+  EXPECT_EQ(StatesOfFour(), "AAAA");
+  EXPECT_TRUE(services_->IsBelow("web"));
+  SetHealthOfFour("HHUU");
+  EXPECT_EQ(StatesOfFour(), "AAAA") << "as many as min_healthy are not enough to return";
+  SetHealthOfFour("HHHU");
+  EXPECT_EQ(StatesOfFour(), "AAAD");
+  SetHealthOfFour("HHUU");
+  EXPECT_EQ(StatesOfFour(), "AADD");
+}
+
+TEST_F(DeriverTest, BelowMinHealthyAFailClosedServiceGivesNoBackendNewFlows) {
+  ServiceSpec web = ParseServiceSpec(kFour);
+  web.min_healthy = {.percent = 50};
+  web.fail_open = false;
+  ASSERT_TRUE(Apply(AddService(web)).ok());
+  SetHealthOfFour("HHUU");
+  EXPECT_EQ(StatesOfFour(), "AADD");
+  SetHealthOfFour("HUUU");
+  EXPECT_EQ(StatesOfFour(), "dDDD") << "the healthy one keeps its flows";
+  SetHealthOfFour("HHHU");
+  EXPECT_EQ(StatesOfFour(), "AAAD");
+}
+
+TEST_F(DeriverTest, ABackendThatTakesNoNewFlowsDoesNotCountForMinHealthy) {
+  ServiceSpec web = ParseServiceSpec(kFour);
+  web.min_healthy = {.percent = 75};
+  web.backends[3].weight = 0;
+  ASSERT_TRUE(Apply(AddService(web)).ok());
+  SetHealthOfFour("HHHU");
+  ASSERT_TRUE(Apply(DrainBackend("web", ParseEndpoint("10.0.0.3"), 1000)).ok());
+  EXPECT_EQ(StatesOfFour(), "AAdD") << "both that count are healthy";
+  SetHealthOfFour("HUHU");
+  EXPECT_EQ(StatesOfFour(), "AAdA") << "one of two is less than 75 %, rounded up";
+  ASSERT_TRUE(Apply(EditService("web", [](const ServiceSpec& present) -> Result<ServiceSpec> {
+                ServiceSpec changed = present;
+                changed.min_healthy = {};
+                return changed;
+              })).ok());
+  EXPECT_EQ(StatesOfFour(), "ADdD");
+  EXPECT_EQ(services_->Find("web"), nullptr);
+}
+
+TEST_F(DeriverTest, BackendsWithoutAResultDoNotBringAServiceBelowItsMinimum) {
+  ServiceSpec web = ParseServiceSpec(kFour);
+  web.min_healthy = {.percent = 100};
+  web.fail_open = false;
+  ASSERT_TRUE(Apply(AddService(web)).ok());
+  SetHealthOfFour("HIII");
+  EXPECT_EQ(StatesOfFour(), "ADDD");
+  SetHealthOfFour("HHHH");
+  BackendSpec fifth;
+  fifth.endpoint = ParseEndpoint("10.0.0.5");
+  ASSERT_TRUE(Apply(AddBackends("web", {fifth})).ok());
+  EXPECT_EQ(StatesOfFour(), "AAAA");
+}
+
+TEST_F(DeriverTest, ARestartEndsTheHysteresisOfMinHealthyOnly) {
+  ServiceSpec web = ParseServiceSpec(kFour);
+  web.min_healthy = {.count = 2};
+  ASSERT_TRUE(Apply(AddService(web)).ok());
+  SetHealthOfFour("HHHH");
+  Derive();
+  SetHealthOfFour("HUUU");
+  EXPECT_EQ(StatesOfFour(), "AAAA");
+  WriteStatus();
+  Open();
+  EXPECT_EQ(StatesOfFour(), "AAAA") << "still below";
+  SetHealthOfFour("HHUU");
+  EXPECT_EQ(StatesOfFour(), "AADD");
+}
 
 TEST_F(DeriverTest, KeepsAnUnhealthyBackendsFlowsForTheTimeOfTheService) {
   AddKeeping(std::chrono::seconds(30));
@@ -64,7 +165,7 @@ TEST_F(DeriverTest, ReleasesFlowsWhoseTimeEndsDuringDerivation) {
     clock_.Advance(std::chrono::milliseconds(3));
   }
   const AdvancingClock clock(&clock_);
-  SnapshotDeriver deriver(board_.get(), &clock);
+  SnapshotDeriver deriver(board_.get(), &clock, services_.get());
   deriver.Update(View());
   while (deriver.next_expiry().has_value()) deriver.Update(View());
   deriver.Assemble(1);
@@ -177,7 +278,8 @@ TEST_F(DeriverTest, StepwiseDerivationEqualsDerivationFromScratch) {
       case 0:
         (void)Apply(AddService(ParseServiceSpec(
             R"({"name": ")" + service + R"(", "frontends": ["203.0.113.)" + service.substr(1) +
-            R"(:80/tcp"], "on_unhealthy": "keep", "keep_unhealthy": "10s"})")));
+            R"(:80/tcp"], "on_unhealthy": "keep", "keep_unhealthy": "10s", "min_healthy": )" +
+            (pick(2) == 0 ? "0" : R"("50%")") + "}")));
         break;
       case 1:
         if (pick(4) == 0) (void)Apply(RemoveService(service));
@@ -228,7 +330,7 @@ TEST_F(DeriverTest, StepwiseDerivationEqualsDerivationFromScratch) {
       Open();
     }
     if (pick(3) != 0) continue;
-    SnapshotDeriver fresh(board_.get(), &clock_);
+    SnapshotDeriver fresh(board_.get(), &clock_, services_.get());
     fresh.Update(View());
     fresh.Assemble(0);
     const SnapshotImage stepwise = Derive();

@@ -138,6 +138,29 @@ TEST(DeriveSnapshot, FailOpenNeverRaisesAWeight) {
   EXPECT_EQ(service.backends[1].weight, 0);
 }
 
+TEST(UseOfBackends, IsByFailOpenAndMinHealthy) {
+  ServiceSpec service;
+  EXPECT_EQ(UseOfBackends(service, 1, false), BackendUse::kHealthy);
+  EXPECT_EQ(UseOfBackends(service, 0, false), BackendUse::kAll);
+  EXPECT_EQ(UseOfBackends(service, 1, true), BackendUse::kAll);
+  service.fail_open = false;
+  EXPECT_EQ(UseOfBackends(service, 0, false), BackendUse::kHealthy);
+  EXPECT_EQ(UseOfBackends(service, 1, true), BackendUse::kNone);
+}
+
+TEST(DeriveBackend, BelowMinHealthyAndFailingClosedKeepsFlowsOfHealthyBackendsOnly) {
+  const BackendSpec spec;
+  const auto state = [&](const ObservedBackend& seen, BackendUse use) {
+    return DeriveBackend({}, {&spec, seen}, use).state;
+  };
+  EXPECT_EQ(state(kHealthy, BackendUse::kNone), kDraining);
+  EXPECT_EQ(state(kUnhealthy, BackendUse::kNone), kDown);
+  EXPECT_EQ(state(kKept, BackendUse::kNone), kDraining);
+  EXPECT_EQ(state(kReleased, BackendUse::kNone), kDown);
+  EXPECT_EQ(state(kHealthy, BackendUse::kAll), kActive);
+  EXPECT_EQ(state(kUnhealthy, BackendUse::kAll), kActive);
+}
+
 TEST(DeriveSnapshot, TracksTcpAdaptivelyAndAllOfUdpByDefault) {
   Web web({kHealthy});
   EXPECT_EQ(web.Derive().tracking_tcp, Tracking::kAdaptive);
