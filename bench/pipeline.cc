@@ -99,7 +99,10 @@ void RegisterRows() {
         // memory.
         hot.flows = 1000;
         hot.backends = 10;
-        if (wanted && tracking == Tracking::kNone) rows.Add(hot);
+        if (!wanted || tracking != Tracking::kNone) continue;
+        rows.Add(hot);
+        hot.observe = true;
+        if (mode == ForwardingMode::kDsr) rows.Add(hot);
       }
     }
   }

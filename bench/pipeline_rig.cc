@@ -71,6 +71,7 @@ SnapshotService MakeService(const Setting& setting, uint32_t s) {
   service.mode = setting.mode;
   service.gue_port = mode.default_gue_port;
   service.tracking_tcp = setting.tracking;
+  if (setting.observe) service.flags |= kServiceFollowHandshakes;
   for (uint32_t b = 0; b < setting.backends; ++b) {
     const uint32_t number = s * setting.backends + b;
     SnapshotBackend backend;
@@ -181,11 +182,11 @@ const char* NameOf(Tracking tracking) {
 }  // namespace
 
 std::string Setting::Name() const {
-  std::string name = std::string(ipv6 ? "v6/" : "v4/") + std::string(ModeOf(mode).name) + "/" +
-                     NameOf(tracking) + "/" + std::to_string(frame_bytes) +
-                     "B/flows:" + std::to_string(flows) + "/backends:" + std::to_string(backends) +
-                     "/services:" + std::to_string(services) +
-                     "/buffers:" + std::to_string(buffers);
+  std::string name =
+      std::string(ipv6 ? "v6/" : "v4/") + std::string(ModeOf(mode).name) +
+      (observe ? "/observe/" : "/") + NameOf(tracking) + "/" + std::to_string(frame_bytes) +
+      "B/flows:" + std::to_string(flows) + "/backends:" + std::to_string(backends) +
+      "/services:" + std::to_string(services) + "/buffers:" + std::to_string(buffers);
   if (shifting_percent != 0) name += "/shifting:" + std::to_string(shifting_percent);
   if (syn_flood) name += "/syn_flood";
   if (received != kMaxBatch) name += "/received:" + std::to_string(received);
@@ -222,6 +223,7 @@ Rig::Rig(const Setting& setting)
   context_.flows = &flows_;
   context_.ports = views_;
   context_.counters = &counters_;
+  context_.handshakes = &handshakes_;
   context_.now_tick = 1000;
   TakeBuffers();
 }

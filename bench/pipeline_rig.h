@@ -37,7 +37,9 @@ struct Setting {
   uint32_t received = kMaxBatch;  // packets that one poll of the queue finds, at most `buffers`
   uint32_t shifting_percent = 0;  // of the slots
   bool syn_flood = false;
+  bool observe = false;  // follow handshakes (outlier: observe)
 
+  // "v4/dsr/observe/none/..." with `observe`. Else
   // "v4/dsr/adaptive/64B/flows:1000000/backends:1000/services:1/buffers:131072", then unusual
   // values.
   std::string Name() const;
@@ -82,6 +84,7 @@ class Rig {
   FlowMemory memory_;
   FlowTable flows_;
   WorkerCounters counters_;
+  HandshakeTable handshakes_;
   std::vector<uint8_t> frame_;  // an incoming frame, without the flow
   uint32_t header_bytes_ = 0;   // at its front, which the pipeline may change
   CounterIndices backend_indices_{kMaxBackendCounters};

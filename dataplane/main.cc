@@ -184,7 +184,10 @@ class Dataplane {
     environment.publisher.grace = rcu_.get();
     environment.publisher.ports = ports_->EgressPorts();
     environment.publisher.reset_backend = [this](uint32_t counter_index) {
-      for (const auto& worker : workers_) worker->mutable_counters().backend(counter_index) = {};
+      for (const auto& worker : workers_) {
+        worker->mutable_counters().backend(counter_index) = {};
+        worker->mutable_counters().handshakes(counter_index) = {};
+      }
     };
     environment.publisher.reset_service = [this](uint32_t counter_index) {
       for (const auto& worker : workers_) worker->mutable_counters().service(counter_index) = {};

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kBackendBytes = size_t{kMaxBackendCounters} * sizeof(BackendCounters);
 constexpr size_t kServiceBytes = size_t{kMaxServiceCounters} * sizeof(ServiceCounters);
+constexpr size_t kHandshakeBytes = size_t{kMaxBackendCounters} * sizeof(HandshakeCounters);
 
 // Reserves zeroed pages. The kernel allocates each page at its first write.
 void* Reserve(size_t bytes) {
@@ -20,21 +21,25 @@ void* Reserve(size_t bytes) {
   return memory == MAP_FAILED ? nullptr : memory;
 }
 
+void Release(void* memory, size_t bytes) {
+  if (memory != nullptr) munmap(memory, bytes);
+}
+
 }  // namespace
 
 Result<WorkerCounters> WorkerCounters::Create() {
-  void* backends = Reserve(kBackendBytes);
-  void* services = Reserve(kServiceBytes);
-  if (backends == nullptr || services == nullptr) {
-    const int error = errno;
-    if (backends != nullptr) munmap(backends, kBackendBytes);
-    if (services != nullptr) munmap(services, kServiceBytes);
+  // The destructor releases what was reserved.
+  WorkerCounters counters(static_cast<BackendCounters*>(Reserve(kBackendBytes)),
+                          static_cast<ServiceCounters*>(Reserve(kServiceBytes)),
+                          static_cast<HandshakeCounters*>(Reserve(kHandshakeBytes)));
+  const int error = errno;
+  if (counters.backends_ == nullptr || counters.services_ == nullptr ||
+      counters.handshakes_ == nullptr) {
     return ResourceExhausted(
-        "cannot reserve " + std::to_string(kBackendBytes + kServiceBytes) +
+        "cannot reserve " + std::to_string(kBackendBytes + kServiceBytes + kHandshakeBytes) +
         " bytes of address space for a worker's counters: " + std::strerror(error));
   }
-  return WorkerCounters(static_cast<BackendCounters*>(backends),
-                        static_cast<ServiceCounters*>(services));
+  return counters;
 }
 
 WorkerCounters::WorkerCounters(WorkerCounters&& other) noexcept
@@ -44,11 +49,13 @@ WorkerCounters::WorkerCounters(WorkerCounters&& other) noexcept
       evicted(other.evicted),
       untracked(other.untracked),
       backends_(std::exchange(other.backends_, nullptr)),
-      services_(std::exchange(other.services_, nullptr)) {}
+      services_(std::exchange(other.services_, nullptr)),
+      handshakes_(std::exchange(other.handshakes_, nullptr)) {}
 
 WorkerCounters::~WorkerCounters() {
-  if (backends_ != nullptr) munmap(backends_, kBackendBytes);
-  if (services_ != nullptr) munmap(services_, kServiceBytes);
+  Release(backends_, kBackendBytes);
+  Release(services_, kServiceBytes);
+  Release(handshakes_, kHandshakeBytes);
 }
 
 void Accumulate(const PacketTotals& worker, PacketTotals* sum) {

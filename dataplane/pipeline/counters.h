@@ -40,6 +40,13 @@ struct ServiceCounters {
 };
 static_assert(sizeof(ServiceCounters) == 32);
 
+// Of handshakes that were followed (handshake_table.h). Separate from BackendCounters, which every
+// packet touches.
+struct HandshakeCounters {
+  uint64_t sampled = 0;     // handshakes that ended, answered or not
+  uint64_t unanswered = 0;  // of these
+};
+
 // Size of the per-backend and per-service arrays: the number of counter indexes. It exceeds a
 // snapshot's limits: ids of a new generation get indexes before those of the old one are free.
 inline constexpr uint32_t kMaxBackendCounters = 1U << 21;
@@ -64,15 +71,21 @@ class WorkerCounters {
 
   BackendCounters& backend(uint32_t index) { return backends_[index]; }
   const BackendCounters& backend(uint32_t index) const { return backends_[index]; }
+  HandshakeCounters& handshakes(uint32_t backend_index) { return handshakes_[backend_index]; }
+  const HandshakeCounters& handshakes(uint32_t backend_index) const {
+    return handshakes_[backend_index];
+  }
   ServiceCounters& service(uint32_t index) { return services_[index]; }
   const ServiceCounters& service(uint32_t index) const { return services_[index]; }
 
  private:
-  WorkerCounters(BackendCounters* backends, ServiceCounters* services)
-      : backends_(backends), services_(services) {}
+  WorkerCounters(BackendCounters* backends, ServiceCounters* services,
+                 HandshakeCounters* handshakes)
+      : backends_(backends), services_(services), handshakes_(handshakes) {}
 
   BackendCounters* backends_;
   ServiceCounters* services_;
+  HandshakeCounters* handshakes_;
 };
 
 // Adds `worker`, read with relaxed loads, to `sum`.

@@ -83,6 +83,9 @@ void ProcessBurst(PipelineContext& context, Burst& burst) {
   LookupServices(context, burst);
   SelectBackends(context, burst);
   context.next_burst.PrefetchExtraLines();
+  if (burst.live.count != 0 && context.tables->follows_handshakes()) {
+    FollowHandshakes(context, burst);
+  }
   if (burst.fragments.count != 0 || burst.has_first_fragment) HandleFragments(context, burst);
   if (burst.errors.count != 0) ForwardErrors(context, burst);
   Rewrite(context, burst);

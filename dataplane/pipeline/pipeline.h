@@ -4,6 +4,7 @@
 //   ParseHeaders      packet -> headers and flow key
 //   LookupServices    to a service, to the kernel, or into the list of a rare stage
 //   SelectBackends    packets of services -> backend
+//   FollowHandshakes  rare: of services whose outliers are looked for
 //   HandleFragments   rare; adds fragments to the packets of services
 //   ForwardErrors     rare; adds ICMP errors about flows to them
 //   Rewrite           packets of services, by mode (rewrite_row.h)
@@ -42,6 +43,7 @@
 
 #include "dataplane/pipeline/burst.h"
 #include "dataplane/pipeline/counters.h"
+#include "dataplane/pipeline/handshake_table.h"
 #include "dataplane/pipeline/token_bucket.h"
 #include "lib/flow/flow_table.h"
 #include "lib/flow/fragment_store.h"
@@ -80,8 +82,9 @@ struct PipelineContext {
   TokenBucket neighbour_replies{1000, 1000};
   TokenBucket icmp_errors{1000, 1000};
   TokenBucket resets{1000, 1000};
-  FragmentStore* fragments = nullptr;  // null: fragments are dropped
-  BufferSource* buffers = nullptr;     // null: nothing is made, held or gathered
+  FragmentStore* fragments = nullptr;    // null: fragments are dropped
+  BufferSource* buffers = nullptr;       // null: nothing is made, held or gathered
+  HandshakeTable* handshakes = nullptr;  // null: handshakes are not followed
   WorkerCounters* counters = nullptr;
   NextBurst next_burst;  // set by the caller before each burst
   ArrivalHints hints;    // set by the stages during each burst
@@ -98,6 +101,11 @@ void ProcessBurst(PipelineContext& context, Burst& burst);
 // more. The caller calls it after a few bursts, and when it found no packets. With `all` (at exit),
 // all waiting fragments time out. REQUIRES that context.fragments and context.tables are not null.
 uint32_t ReleaseFragments(PipelineContext& context, Burst& burst, bool all);
+
+// Counts followed handshakes whose time is over, in a part of the table. The caller calls it at
+// least 20 times a second, also without packets: a round of the table takes 16 calls. REQUIRES that
+// context.handshakes is not null.
+void ExpireHandshakes(PipelineContext& context);
 
 // Counts packets that were sent, or that a full transmit queue did not accept.
 inline void CountSent(WorkerCounters* counters, uint64_t packets, uint64_t bytes) {

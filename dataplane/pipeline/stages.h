@@ -16,6 +16,10 @@ void LookupServices(PipelineContext& context, Burst& burst);
 // Hashes the live packets and selects their backends. Drops those without a backend.
 void SelectBackends(PipelineContext& context, Burst& burst);
 
+// Follows the handshakes of sampled flows (handshake_table.h). Changes no packet and no verdict.
+// REQUIRES live packets.
+void FollowHandshakes(PipelineContext& context, const Burst& burst);
+
 // First fragments record their datagram's routing decision. Later fragments apply it, or wait. Adds
 // to live and replies.
 void HandleFragments(PipelineContext& context, Burst& burst);

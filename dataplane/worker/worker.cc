@@ -11,8 +11,8 @@
 namespace fairlead {
 namespace {
 
-// DPDK's guide asks for calls at least every 100 ms.
-constexpr uint64_t kTxPollsPerSecond = 50;
+// DPDK's guide asks for TxQueue::Poll at least every 100 ms, ExpireHandshakes every 50 ms.
+constexpr uint64_t kTimersPerSecond = 50;
 
 }  // namespace
 
@@ -33,7 +33,6 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
     outboxes_.push_back({.queue = queues.TxQueueOf(index)});
     if (queues.needs_tx_polls && index == queues.receiver) {
       polled_.push_back(queues.TxQueueOf(index));
-      next_poll_tsc_ = 0;
     }
     if (queues.is_receive_queue_each) {
       inlets_.push_back({port, queues.port_id, static_cast<uint16_t>(index)});
@@ -53,6 +52,7 @@ Worker::Worker(uint32_t index, WorkerShared* shared, WorkerCounters counters)
   context_.resets = TokenBucket(shared->resets_per_second, shared->resets_per_second);
   context_.fragments = &fragments_;
   context_.buffers = &buffers_;
+  context_.handshakes = &handshakes_;
 }
 
 void Worker::Run() {
@@ -68,8 +68,8 @@ void Worker::Run() {
     if (index_ == 0 && shared_->management_frames != nullptr &&
         !shared_->management_frames->empty()) [[unlikely]]
       SendManagementFrames();
-    if (now_tsc >= next_poll_tsc_) [[unlikely]]
-      PollTransmit(now_tsc);
+    if (now_tsc >= next_timers_tsc_) [[unlikely]]
+      RunTimers(now_tsc);
     if (ServePorts(now_tsc) != 0) {
       idler.Busy(now_tsc);
     } else {
@@ -131,9 +131,12 @@ void Worker::SendManagementFrames() {
   }
 }
 
-void Worker::PollTransmit(uint64_t now_tsc) {
-  next_poll_tsc_ = now_tsc + rte_get_tsc_hz() / kTxPollsPerSecond;
+void Worker::RunTimers(uint64_t now_tsc) {
+  next_timers_tsc_ = now_tsc + rte_get_tsc_hz() / kTimersPerSecond;
   for (TxQueue& queue : polled_) queue.Poll();
+  if (handshakes_.waiting() == 0) return;
+  SetContextTime(now_tsc);
+  ExpireHandshakes(context_);
 }
 
 void Worker::ReleaseHeld(bool all) {

@@ -85,7 +85,8 @@ class alignas(64) Worker {
   void ReleaseHeld(bool all);
   void SetContextTime(uint64_t now_tsc);
   void SendManagementFrames();
-  void PollTransmit(uint64_t now_tsc);
+  // What is due 50 times a second, also without packets.
+  void RunTimers(uint64_t now_tsc);
   void Flush(uint32_t port_index);
 
   uint32_t index_;
@@ -93,12 +94,13 @@ class alignas(64) Worker {
   WorkerCounters counters_;
   MbufSource buffers_;
   FragmentStore fragments_;
+  HandshakeTable handshakes_;
   PipelineContext context_;
   Burst burst_;
   std::vector<Inlet> inlets_;
   std::vector<Outbox> outboxes_;  // by port index
   std::vector<TxQueue> polled_;   // queues that need TxQueue::Poll of this worker
-  uint64_t next_poll_tsc_ = UINT64_MAX;
+  uint64_t next_timers_tsc_ = 0;
   KernelPath kernel_path_;
   Activity activity_;
 };

@@ -19,6 +19,7 @@ enum ServiceFlags : uint32_t {
   kServiceDropTooBig = 4,    // IPv4 without DF larger than the MTU: drop, else cut
   kServiceSecondChance = 8,  // gue: candidate lists (docs/second-chance.md)
   kServiceResetNoBackend = 16,  // no usable backend: refuse the client (TCP reset, ICMP), else drop
+  kServiceFollowHandshakes = 32,  // follow one TCP handshake in 64 (handshake_table.h)
 };
 
 }  // namespace fairlead

@@ -28,7 +28,8 @@
 namespace fairlead {
 
 // The flags that every mode allows.
-inline constexpr uint32_t kCommonServiceFlags = kServiceDropTooBig | kServiceResetNoBackend;
+inline constexpr uint32_t kCommonServiceFlags =
+    kServiceDropTooBig | kServiceResetNoBackend | kServiceFollowHandshakes;
 
 // A setting of a service that not every mode allows: its name in JSON, YAML and messages, and its
 // flag in snapshots. Flag 0: gue_port, which has its own field in snapshots.

@@ -26,7 +26,7 @@ inline constexpr uint64_t kSnapshotMagic = 0x44454c5249414600;  // "\0FAIRLED" a
 inline constexpr uint32_t kSnapshotVersion = 3;
 // The oldest version that is read. It is also written, for a dataplane of release 0.1.0
 // (older_format.h). Version 3 adds last_port (0 in every image of version 2, where service_index
-// had 32 bits), kServiceResetNoBackend and change_id.
+// had 32 bits), kServiceResetNoBackend, kServiceFollowHandshakes and change_id.
 inline constexpr uint32_t kOldestSnapshotVersion = 2;
 inline constexpr uint64_t kMaxSnapshotBytes = uint64_t{256} << 20;
 // The highest generation: the largest integer that all JSON readers represent exactly. Nobody makes

@@ -46,9 +46,13 @@ OlderImage ToSnapshotVersion2(std::span<const std::byte> image) {
   }
   std::vector<ServiceRecord> services(view.services().begin(), view.services().end());
   for (ServiceRecord& service : services) {
-    if ((service.flags & kServiceResetNoBackend) == 0) continue;
-    service.flags &= ~uint32_t{kServiceResetNoBackend};
-    older.services_without_reset.emplace_back(view.name_of(service));
+    const auto take_out = [&](uint32_t flag, std::vector<std::string>* names) {
+      if ((service.flags & flag) == 0) return;
+      service.flags &= ~flag;
+      names->emplace_back(view.name_of(service));
+    };
+    take_out(kServiceResetNoBackend, &older.services_without_reset);
+    take_out(kServiceFollowHandshakes, &older.services_without_handshakes);
   }
   SnapshotHeader header = view.header();
   header.version = 2;

@@ -22,6 +22,8 @@ struct OlderImage {
   std::vector<RangeFrontend> left_out_frontends;
   // These services drop silently if they have no usable backend, instead of refusing the client.
   std::vector<std::string> services_without_reset;
+  // The handshakes of these services are not followed, so no backend is an outlier.
+  std::vector<std::string> services_without_handshakes;
 };
 
 // Makes version 2, which release 0.1.0 (commit ac0086a) reads. It has the same generation and

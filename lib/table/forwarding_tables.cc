@@ -144,6 +144,7 @@ class TablesBuilder {
       entry.salt = SaltOfService(record.id);
       entry.id = record.id;
       entry.flags = record.flags;
+      if ((record.flags & kServiceFollowHandshakes) != 0) tables_->follows_handshakes_ = true;
       const ModeDescriptor& mode = ModeOf(record);
       entry.overhead_bytes[0] = static_cast<uint8_t>(mode.OverheadOf(Family::kIpv4, record.flags));
       entry.overhead_bytes[1] = static_cast<uint8_t>(mode.OverheadOf(Family::kIpv6, record.flags));

@@ -181,6 +181,8 @@ class ForwardingTables {
   bool has_tunnels() const { return !tunnels_.empty(); }
   // True if some service hashes less than the 5-tuple.
   bool other_hash_policies() const { return other_hash_policies_; }
+  // True if some service has kServiceFollowHandshakes.
+  bool follows_handshakes() const { return follows_handshakes_; }
   // The longest of all services' idle_ticks. An older record has expired, whatever its service.
   uint32_t longest_idle_ticks() const { return longest_idle_ticks_; }
   const NatTable& nat() const { return nat_; }
@@ -229,6 +231,7 @@ class ForwardingTables {
   std::vector<BackendEntry> backends_;
   std::vector<TunnelTemplate> tunnels_;  // by backend index; empty when no service has tunnels
   bool other_hash_policies_ = false;
+  bool follows_handshakes_ = false;
   uint32_t longest_idle_ticks_ = 1;
   NatTable nat_;
   ClientHop client_hops_[2];

@@ -49,6 +49,8 @@ void PacketHarness::Reset() {
       TokenBucket(variant_.icmp_errors_per_second, variant_.icmp_errors_per_second);
   context_.resets = context_.icmp_errors;
   context_.counters = counters_.get();
+  handshakes_.Clear();
+  context_.handshakes = &handshakes_;
   context_.buffers = buffers_.get();
   ResetFragments();
 }

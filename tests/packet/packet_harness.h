@@ -79,6 +79,7 @@ class PacketHarness {
   std::unique_ptr<void, Free> flow_memory_;
   std::unique_ptr<FlowTable> flows_;
   std::unique_ptr<WorkerCounters> counters_;
+  HandshakeTable handshakes_;
   std::unique_ptr<PlainBuffers> buffers_;
   std::unique_ptr<FragmentMap> fragment_map_;
   std::unique_ptr<FragmentStore> fragments_;

@@ -76,6 +76,7 @@ class PipelineFixture : public TablesFixture {
     context_.ports = views_;
     context_.flows = &flows_;
     context_.counters = &counters_;
+    context_.handshakes = &handshakes_;
     context_.now_tick = 1000;
     context_.now_us = 250'000'000;
   }
@@ -150,6 +151,7 @@ class PipelineFixture : public TablesFixture {
   FlowTable flows_ = FlowTable::Format(memory_.bytes(), 4096);
   std::vector<PortView> views_;
   WorkerCounters counters_ = WorkerCounters::Create().value();
+  HandshakeTable handshakes_;
   PipelineContext context_;
   Burst burst_;
   MemoryBuffers buffers_;

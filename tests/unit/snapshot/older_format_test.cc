@@ -54,7 +54,7 @@ TEST(OlderFormat, LeavesOutWhatVersion2DoesNotHave) {
   const std::vector<std::byte> expected = InVersion2(input);
   input.services[0].frontends.push_back(MakeFrontend("203.0.113.10:8000-8099/tcp"));
   input.services[0].frontends.push_back(MakeFrontend("[2001:db8::10]:1-79/tcp"));
-  input.services[0].flags |= kServiceResetNoBackend;
+  input.services[0].flags |= kServiceResetNoBackend | kServiceFollowHandshakes;
   const OlderImage older = ToSnapshotVersion2(BuildSnapshot(input).value().bytes());
   EXPECT_EQ(BytesOf(older.image.bytes()), expected);
   ASSERT_EQ(older.left_out_frontends.size(), 2U);
@@ -62,6 +62,7 @@ TEST(OlderFormat, LeavesOutWhatVersion2DoesNotHave) {
   EXPECT_EQ(older.left_out_frontends[0].frontend.ToString(), "203.0.113.10:8000-8099/tcp");
   EXPECT_EQ(older.left_out_frontends[1].frontend.ToString(), "[2001:db8::10]:1-79/tcp");
   EXPECT_THAT(older.services_without_reset, ElementsAre("web"));
+  EXPECT_THAT(older.services_without_handshakes, ElementsAre("web"));
 }
 
 TEST(OlderFormat, OfAnEmptyStateIsValid) {
