@@ -177,11 +177,13 @@ void Daemon::MakeControllers() {
       executor, &board_, options_.make_probers(MostProbesAtOnce()),
       [this](const IpAddress& address) { return WhyNoWayTo(address); }, probe_path_.get());
   drains_ = std::make_unique<DrainController>(executor, &board_, &clock_, trigger);
+  outliers_ = std::make_unique<OutlierController>(executor, &board_, &clock_, trigger);
   publisher_ = std::make_unique<Publisher>(
       executor, options_.link_path,
       Publisher::Parts{log_.get(), &board_, &generations_, &clock_, &services_,
                        [this](const DataplaneStats& stats, SteadyTime asked_at) {
                          drains_->OnStats(stats, asked_at);
+                         outliers_->OnStats(stats, asked_at);
                        },
                        options_.accept_older_store,
                        probe_path_ == nullptr ? -1 : probe_path_->targets_fd()});
@@ -194,6 +196,7 @@ void Daemon::MakeControllers() {
   reconciler_.Add([this] { next_hop_controller_->Reconcile(log_->View()); });
   reconciler_.Add([this] { checks_->Reconcile(log_->View()); });
   reconciler_.Add([this] { drains_->Reconcile(log_->View()); });
+  reconciler_.Add([this] { outliers_->Reconcile(log_->View()); });
   reconciler_.Add([this] { services_.Update(log_->View()); });
   reconciler_.Add([this] { publisher_->Reconcile(); });
   reconciler_.Add([this] { status_writer_->Reconcile(); });
@@ -254,6 +257,7 @@ asio::awaitable<void> Daemon::Shutdown() {
   log_->Stop();
   checks_->Stop();
   drains_->Stop();
+  outliers_->Stop();
   next_hops_->Stop();
   publisher_->Stop();
   if (watchdog_ != nullptr) watchdog_->Stop();

@@ -23,6 +23,7 @@
 #include "controlplane/observe/health/checks.h"
 #include "controlplane/observe/neighbours/next_hop_controller.h"
 #include "controlplane/observe/neighbours/next_hops.h"
+#include "controlplane/observe/outliers/outliers.h"
 #include "controlplane/publish/publisher.h"
 #include "lib/host/service_manager.h"
 
@@ -83,6 +84,7 @@ class Daemon {
   std::unique_ptr<ProbePath> probe_path_;
   std::unique_ptr<HealthChecks> checks_;
   std::unique_ptr<DrainController> drains_;
+  std::unique_ptr<OutlierController> outliers_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Watchdog> watchdog_;  // null: the service manager has none
   Router router_;

@@ -170,6 +170,13 @@ void StatusBoard::SetDrain(uint32_t backend_id, const DrainProgress& progress) {
   Changed(backend_id, counts_only ? Facet::kFlows : Facet::kDrain);
 }
 
+void StatusBoard::SetOutlier(uint32_t backend_id, const OutlierStatus& outlier) {
+  BackendStatus* backend = Get(backend_id);
+  if (backend == nullptr || backend->outlier == outlier) return;
+  backend->outlier = outlier;
+  Changed(backend_id, Facet::kOutlier);
+}
+
 void StatusBoard::SetDataplane(const DataplaneStatus& dataplane) {
   if (dataplane_ == dataplane) return;
   dataplane_ = dataplane;

@@ -10,6 +10,7 @@
 // One thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -88,6 +89,20 @@ struct DrainProgress {
   friend bool operator==(const DrainProgress&, const DrainProgress&) = default;
 };
 
+// A backend that leaves many more handshakes unanswered than the others of its service
+// (outlier_detector.h).
+struct OutlierStatus {
+  bool is_outlier = false;
+  std::chrono::seconds ejected_for{0};  // it gets no new flows for this long; 0: it is not ejected
+  int64_t since_ms = 0;                 // wall time
+  // What it was judged by.
+  uint32_t sampled = 0;             // handshakes
+  uint32_t unanswered_percent = 0;  // of these
+  uint32_t median_percent = 0;      // of the service's backends
+  bool is_ejected() const { return ejected_for.count() != 0; }
+  friend bool operator==(const OutlierStatus&, const OutlierStatus&) = default;
+};
+
 struct BackendStatus {
   std::string service;
   Endpoint endpoint;
@@ -99,6 +114,7 @@ struct BackendStatus {
   // When the certificate of its server ends, in seconds since 1970; unset: none was seen. With
   // several checks, of the first that ends.
   std::optional<int64_t> certificate_not_after_s = {};
+  OutlierStatus outlier;
   LeftOut left_out = LeftOut::kNo;  // as the dataplane last reported, or k_behind_gateway
 };
 
@@ -141,6 +157,7 @@ struct DataplaneStatus {
   // What a dataplane of an older release does not support.
   std::vector<LeftOutFrontend> left_out_frontends = {};
   std::vector<std::string> services_without_reset = {};  // on_no_backend is reset, but it drops
+  std::vector<std::string> services_without_handshakes = {};  // outlier is set, but has no effect
   // It takes health probes at present (OpenProbesMessage).
   bool probes_open = false;
   // Why the last one that was asked takes none; empty: it does.
@@ -170,6 +187,7 @@ class StatusBoard {
     kNextHop,
     kDrain,
     kLeftOut,
+    kOutlier,
     kFlows,
     kProbe
   };
@@ -221,6 +239,9 @@ class StatusBoard {
   // Writer: Drains.
   void SetDrain(uint32_t backend_id, const DrainProgress& progress);
   size_t running_drains() const { return running_drains_; }
+
+  // Writer: OutlierController.
+  void SetOutlier(uint32_t backend_id, const OutlierStatus& outlier);
 
   // Writer: Publisher. The backends that the dataplane leaves out, by id, with the reason. Returns
   // the backends for which this changed.

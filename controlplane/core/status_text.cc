@@ -86,6 +86,14 @@ std::string LeftOutFrontendText(const LeftOutFrontend& frontend) {
   return "";
 }
 
+std::string OutlierText(const OutlierStatus& outlier) {
+  const std::string judged_by =
+      fmt::format("{} % of {} sampled handshakes unanswered, median of the service {} %",
+                  outlier.unanswered_percent, outlier.sampled, outlier.median_percent);
+  if (!outlier.is_ejected()) return judged_by;
+  return fmt::format("ejected for {} s: {}", outlier.ejected_for.count(), judged_by);
+}
+
 std::string DrainEndText(const DrainProgress& progress) {
   switch (progress.end) {
     case DrainEnd::kNotYet:

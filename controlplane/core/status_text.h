@@ -23,6 +23,10 @@ std::string LeftOutFrontendText(const LeftOutFrontend& frontend);
 // "deadline passed; flows that remain are kept"; empty while the drain runs.
 std::string DrainEndText(const DrainProgress& progress);
 
+// "ejected for 30 s: 63 % of 41 sampled handshakes unanswered, median of the service 2 %". Without
+// "ejected for 30 s: " if it is not ejected. REQUIRES is_outlier.
+std::string OutlierText(const OutlierStatus& outlier);
+
 // Why packets cannot leave by a kernel interface without a carrier: "port wan has no link" if
 // `device` is the interface of a port whose link is down, else "wan0.20 has no carrier". `device`:
 // the interface itself, or the parent of a VLAN interface.

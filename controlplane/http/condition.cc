@@ -7,7 +7,7 @@ namespace fairlead {
 
 std::string_view ConditionName(Condition condition) {
   static constexpr std::array<std::string_view, kConditionCount> kNames = {
-      "initial", "healthy", "unchecked", "unhealthy", "draining", "drained", "unused"};
+      "initial", "healthy", "unchecked", "unhealthy", "draining", "drained", "unused", "ejected"};
   return kNames[static_cast<size_t>(condition)];
 }
 
@@ -25,6 +25,7 @@ Condition ConditionOf(const ServiceSpec& settings, const BackendIntent& backend,
   if (status.health.state == HealthState::kInitial) return Condition::kInitial;
   if (status.health.state == HealthState::kUnhealthy) return Condition::kUnhealthy;
   if (status.left_out != LeftOut::kNo || backend.spec.weight == 0) return Condition::kUnused;
+  if (status.outlier.is_ejected()) return Condition::kEjected;
   return settings.health_check.type->probes ? Condition::kHealthy : Condition::kUnchecked;
 }
 

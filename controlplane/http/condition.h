@@ -21,8 +21,9 @@ enum class Condition : uint8_t {
   kDraining,
   kDrained,
   kUnused,
+  kEjected,
 };
-inline constexpr size_t kConditionCount = 7;
+inline constexpr size_t kConditionCount = 8;
 std::string_view ConditionName(Condition condition);
 
 // The progress of the drain that the intent asks for. The progress of an earlier drain is ignored.

@@ -310,6 +310,12 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
   FamilyBuilder state = Gauge("fairlead_backend_state", "1 for the state that the backend is in.");
   FamilyBuilder certificates = Gauge("fairlead_backend_certificate_not_after_timestamp_seconds",
                                      "When the certificate ends that the backend's check saw.");
+  FamilyBuilder sampled = Counter("fairlead_backend_handshakes_sampled_total",
+                                  "Followed TCP handshakes that ended, of services with outlier.");
+  FamilyBuilder unanswered = Counter("fairlead_backend_handshakes_unanswered_total",
+                                     "Of these, handshakes that the backend did not answer.");
+  FamilyBuilder ejected =
+      Gauge("fairlead_backend_ejected", "1 while the backend is ejected as an outlier.");
   const auto& book = api_.publisher->stats();
   const auto add = [&](const ServiceIntent& service, const BackendIntent& backend) {
     const Labels labels = {{"service", service.name()},
@@ -323,6 +329,8 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
     if (status.certificate_not_after_s) {
       certificates.Add(labels, *status.certificate_not_after_s);
     }
+    const bool is_followed = service.settings.outlier != OutlierPolicy::kOff;
+    if (is_followed) ejected.Add(labels, status.outlier.is_ejected() ? 1 : 0);
     const BackendStats* found = book == nullptr ? nullptr : book->FindBackend(backend.id);
     if (found == nullptr) return;
     const BackendStats& stats = *found;
@@ -331,13 +339,16 @@ void Collector::AddBackends(std::vector<MetricFamily>* families) const {
     new_flows.Add(labels, stats.new_flows);
     flows.Add(labels, stats.flows);
     pins.Add(labels, stats.pins);
+    if (!is_followed) return;
+    sampled.Add(labels, stats.handshakes_sampled);
+    unanswered.Add(labels, stats.handshakes_unanswered);
   };
   const IntentView view = api_.log->View();
   for (const auto& service : view->services) {
     for (const auto& backend : service->backends) add(*service, *backend);
   }
-  for (FamilyBuilder* family :
-       {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state, &certificates}) {
+  for (FamilyBuilder* family : {&packets, &bytes, &new_flows, &flows, &pins, &healthy, &state,
+                                &certificates, &sampled, &unanswered, &ejected}) {
     families->push_back(family->Take());
   }
 }

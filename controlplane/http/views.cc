@@ -58,6 +58,8 @@ Json BackendStatsJson(const Api& api, const ServiceIntent& service) {
     json["new_flows"] = stats.new_flows;
     json["pins"] = stats.pins;
     json["shifting_slots"] = stats.shifting_slots;
+    json["handshakes_sampled"] = stats.handshakes_sampled;
+    json["handshakes_unanswered"] = stats.handshakes_unanswered;
     backends.push_back(std::move(json));
   }
   return backends;
@@ -205,6 +207,23 @@ struct Reason {
   int64_t since_ms = 0;
 };
 
+// What the backend was judged by; null if it is no outlier.
+Json OutlierJson(const OutlierStatus& outlier) {
+  if (!outlier.is_outlier) return nullptr;
+  Json json = {{"ejected", outlier.is_ejected()},
+               {"ejected_until", nullptr},
+               {"since", FormatRfc3339(outlier.since_ms)},
+               {"sampled", outlier.sampled},
+               {"unanswered_percent", outlier.unanswered_percent},
+               {"median_percent", outlier.median_percent},
+               {"message", OutlierText(outlier)}};
+  if (outlier.is_ejected()) {
+    json["ejected_until"] =
+        FormatRfc3339(outlier.since_ms + std::chrono::milliseconds(outlier.ejected_for).count());
+  }
+  return json;
+}
+
 // What follows the reason while a backend keeps its state because no check can be made.
 std::string NotCheckedText(const LastProbe& probe) {
   return probe.not_made == nullptr ? "" : "; not checked now: " + *probe.not_made;
@@ -241,6 +260,8 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
         return {"left out" + LeftOutSuffix(status), health.since_ms};
       }
       return {"weight 0: takes no new flows", health.since_ms};
+    case Condition::kEjected:
+      return {OutlierText(status.outlier), status.outlier.since_ms};
     case Condition::kHealthy:
     case Condition::kUnchecked:
       break;
@@ -269,6 +290,11 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
     json["left_out"] = {{"code", LeftOutName(status.left_out)},
                         {"message", LeftOutSentence(status)}};
   }
+  const bool shows_outlier = condition == Condition::kHealthy || condition == Condition::kUnchecked;
+  if (shows_outlier && status.outlier.is_outlier) {
+    reason.text += "; outlier: " + OutlierText(status.outlier);
+  }
+  json["outlier"] = OutlierJson(status.outlier);
   json["reason"] = std::move(reason.text);
   json["since"] = FormatRfc3339(reason.since_ms);
   json["check"] = ProbeJson(status.probe, CheckedBackendOf(service.settings, backend.spec));
@@ -428,14 +454,19 @@ std::string ReleaseOf(const LinkClient& link) {
 // The settings that a dataplane of an older release does not support.
 Json UnsupportedJson(const DataplaneStatus& dataplane) {
   Json json = Json::array();
-  for (const std::string& service : dataplane.services_without_reset) {
-    if (json.size() == kMostLeftOutShown) break;
-    json.push_back({{"service", service},
-                    {"field", "on_no_backend"},
-                    {"message",
-                     "packets are dropped and clients get no reset, because the running dataplane "
-                     "(release 0.1.0) cannot send one; start the new dataplane"}});
-  }
+  const auto add = [&](const std::vector<std::string>& services, const char* field,
+                       const char* message) {
+    for (const std::string& service : services) {
+      if (json.size() == kMostLeftOutShown) break;
+      json.push_back({{"service", service}, {"field", field}, {"message", message}});
+    }
+  };
+  add(dataplane.services_without_reset, "on_no_backend",
+      "packets are dropped and clients get no reset, because the running dataplane "
+      "(release 0.1.0) cannot send one; start the new dataplane");
+  add(dataplane.services_without_handshakes, "outlier",
+      "no outlier is found, because the running dataplane (release 0.1.0) does not follow "
+      "handshakes; start the new dataplane");
   return json;
 }
 

@@ -33,8 +33,8 @@ ObservedBackend SnapshotDeriver::Observe(const ServiceIntent& service,
   observed.next_hop = status.next_hop;
   observed.usable = status.left_out == LeftOut::kNo;
   observed.healthy = !checked || health == HealthState::kHealthy;
-  observed.draining =
-      backend.drain.has_value() || no_result_yet || status.left_out == LeftOut::k_behind_gateway;
+  observed.draining = backend.drain.has_value() || no_result_yet ||
+                      status.left_out == LeftOut::k_behind_gateway || status.outlier.is_ejected();
   observed.released = (drained && settings.on_deadline == FlowPolicy::kRelease) || no_result_yet;
   std::optional<SteadyTime> kept_until;
   if (settings.on_unhealthy == FlowPolicy::kKeep && health == HealthState::kUnhealthy) {

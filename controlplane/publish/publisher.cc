@@ -35,14 +35,15 @@ void LogUnsupported(const DataplaneStatus& before, const DataplaneStatus& now) {
          {"frontend", each.frontend.ToString()},
          {"reason", LeftOutFrontendText(each)}});
   }
-  for (const std::string& service : now.services_without_reset) {
-    if (std::ranges::find(before.services_without_reset, service) !=
-        before.services_without_reset.end()) {
-      continue;
+  using Services = std::vector<std::string>;
+  const auto log_new = [](const char* field, const Services& had, const Services& have) {
+    for (const std::string& service : have) {
+      if (std::ranges::find(had, service) != had.end()) continue;
+      Log(LogLevel::kWarning, "setting_not_supported", {{"service", service}, {"field", field}});
     }
-    Log(LogLevel::kWarning, "setting_not_supported",
-        {{"service", service}, {"field", "on_no_backend"}});
-  }
+  };
+  log_new("on_no_backend", before.services_without_reset, now.services_without_reset);
+  log_new("outlier", before.services_without_handshakes, now.services_without_handshakes);
 }
 
 // Finds the statistics with this id. `cells` is filled at the first call: an open-addressing hash
@@ -139,6 +140,7 @@ void Publisher::UpdateBoard() {
           {each.service, each.frontend, FrontendLeftOutReason::kOlderDataplane});
     }
     status.services_without_reset = older_image_->services_without_reset;
+    status.services_without_handshakes = older_image_->services_without_handshakes;
   }
   LogUnsupported(parts_.board->dataplane(), status);
   parts_.board->SetDataplane(status);

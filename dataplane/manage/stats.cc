@@ -31,6 +31,9 @@ BackendStats SumBackend(const StatsSource& source, const BackendEntry& backend) 
     sum.packets += ReadCounter(counters.packets);
     sum.bytes += ReadCounter(counters.bytes);
     sum.new_flows += ReadCounter(counters.new_flows);
+    const HandshakeCounters& handshakes = worker->handshakes(backend.counter_index);
+    sum.handshakes_sampled += ReadCounter(handshakes.sampled);
+    sum.handshakes_unanswered += ReadCounter(handshakes.unanswered);
   }
   const ServiceEntry& service = source.tables->services()[backend.service_index];
   sum.shifting_slots =

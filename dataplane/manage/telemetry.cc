@@ -138,6 +138,8 @@ int OnBackends(const char* /*command*/, const char* parameters, rte_tel_data* da
         AddNumber(data, "flows", sums.flows);
         AddNumber(data, "pins", sums.pins);
         AddNumber(data, "shifting_slots", sums.shifting_slots);
+        AddNumber(data, "handshakes_sampled", sums.handshakes_sampled);
+        AddNumber(data, "handshakes_unanswered", sums.handshakes_unanswered);
       });
     }
   });

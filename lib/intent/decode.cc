@@ -32,6 +32,9 @@ constexpr Word<NoBackendPolicy> kNoBackendWords[] = {{"drop", NoBackendPolicy::k
                                                      {"reset", NoBackendPolicy::kReset}};
 constexpr Word<CheckVia> kViaWords[] = {{"dataplane", CheckVia::kDataplane},
                                         {"direct", CheckVia::kDirect}};
+constexpr Word<OutlierPolicy> kOutlierWords[] = {{"off", OutlierPolicy::kOff},
+                                                 {"observe", OutlierPolicy::kObserve},
+                                                 {"eject", OutlierPolicy::kEject}};
 // For all_ports.
 constexpr Word<bool> kCheckPortsWords[] = {{"first", false}, {"all", true}};
 
@@ -458,7 +461,7 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
                                           .option = "--fail-open",
                                           .opposite = "--fail-closed"}),
     {{.name = "min_healthy",
-      .help = "with fewer healthy backends the service counts as down (fail_open)",
+      .help = "healthy backends that it needs to count as up",
       .values = "number of backends, or a share such as \"30%\"",
       .option = "--min-healthy"},
      ReadMinHealthy,
@@ -467,6 +470,10 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
         {.name = "on_no_backend",
          .help = "no usable backend: drop, or refuse by TCP reset or ICMP error",
          .option = "--on-no-backend"}),
+    WordField<&ServiceSpec::outlier, kOutlierWords>(
+        {.name = "outlier",
+         .help = "backends that leave many TCP handshakes unanswered: ignore, show, or eject them",
+         .option = "--outlier"}),
     {{.name = "health_check",
       .help = "how backends are checked",
       .values = "object",

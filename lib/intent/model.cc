@@ -186,6 +186,11 @@ Status ValidateServiceAt(const ServiceSpec& service, std::string_view path) {
     return Refuse(std::string(path) + "slot_count", std::to_string(service.slot_count),
                   "is not a prime of at most " + std::to_string(kMaxSlotCount));
   }
+  if (service.outlier != OutlierPolicy::kOff && IsUdpOnly(service)) {
+    return Refuse(std::string(path) + "outlier",
+                  service.outlier == OutlierPolicy::kEject ? "eject" : "observe",
+                  "needs a TCP frontend: TCP handshakes show whether a backend answers");
+  }
   RETURN_IF_ERROR(CheckBackends(service, path));
   if (!ModeOf(service.forwarding).translates_replies) return {};
   const NatService nat_service{service.name, service.frontends};
@@ -261,6 +266,7 @@ uint32_t ServiceFlagsOf(const ServiceSpec& service) {
   if (service.mss_clamp) flags |= kServiceMssClamp;
   if (service.drop_too_big) flags |= kServiceDropTooBig;
   if (service.on_no_backend == NoBackendPolicy::kReset) flags |= kServiceResetNoBackend;
+  if (service.outlier != OutlierPolicy::kOff) flags |= kServiceFollowHandshakes;
   return flags;
 }
 

@@ -35,6 +35,13 @@ enum class CheckVia : uint8_t {
   kDataplane = 1,  // to the frontend's address, by the dataplane's own forwarding
 };
 
+// What is done about backends that leave more handshakes unanswered than the service's others.
+enum class OutlierPolicy : uint8_t {
+  kOff = 0,      // handshakes are not followed
+  kObserve = 1,  // outliers are shown and logged
+  kEject = 2,    // they get no new flows for some time
+};
+
 struct HealthCheck {
   const CheckType* type = &kTcpCheck;
   uint32_t interval_ms = 2000;  // from 100
@@ -85,6 +92,7 @@ struct ServiceSpec {
   bool fail_open = true;                 // if all backends are unhealthy, use all of them
   MinHealthy min_healthy;                // below it the service counts as down; unset: 1
   NoBackendPolicy on_no_backend = NoBackendPolicy::kDrop;
+  OutlierPolicy outlier = OutlierPolicy::kOff;
   uint32_t slot_count = kDefaultSlotCount;  // prime
   HealthCheck health_check;
   std::vector<BackendSpec> backends;

@@ -80,8 +80,10 @@ struct BackendStatsRecord {
   uint64_t flows;
   uint64_t pins;
   uint64_t shifting_slots;
+  uint64_t handshakes_sampled;
+  uint64_t handshakes_unanswered;
 };
-static_assert(sizeof(BackendStatsRecord) == 56);
+static_assert(sizeof(BackendStatsRecord) == 72);
 
 struct WorkerStatsRecord {
   uint64_t longest_pause_us;
@@ -239,7 +241,7 @@ Status TakeBackends(const Section& section, const std::vector<LeftOut>& reasons,
                              " is not below left_out_count " + std::to_string(reasons.size()));
     }
     backends->push_back({r.id, r.packets, r.bytes, r.new_flows, r.flows, r.pins, r.shifting_slots,
-                         reasons[r.left_out]});
+                         reasons[r.left_out], r.handshakes_sampled, r.handshakes_unanswered});
   }
   return {};
 }
@@ -261,7 +263,8 @@ void EncodeV6(const DataplaneStats& stats, std::vector<std::byte>* out) {
   }
   for (const BackendStats& b : stats.backends) {
     Append(BackendStatsRecord{b.id, static_cast<uint32_t>(b.left_out), b.packets, b.bytes,
-                              b.new_flows, b.flows, b.pins, b.shifting_slots},
+                              b.new_flows, b.flows, b.pins, b.shifting_slots, b.handshakes_sampled,
+                              b.handshakes_unanswered},
            out);
   }
   for (const PortStats& port : stats.ports) Append(stats_wire::ToRecord(port), out);

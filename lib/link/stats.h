@@ -69,6 +69,9 @@ struct BackendStats {
   // Shifting slots whose stable owner it is. It may still get unrecorded flows of these slots.
   uint64_t shifting_slots = 0;
   LeftOut left_out = LeftOut::kNo;
+  // Of services with kServiceFollowHandshakes: followed handshakes that ended, answered or not.
+  uint64_t handshakes_sampled = 0;
+  uint64_t handshakes_unanswered = 0;  // of these
 };
 
 // What the steering program of an AF_XDP port did with the frames of its NIC.

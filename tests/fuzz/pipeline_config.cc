@@ -22,6 +22,7 @@ Json Service(const FuzzMode& mode, int number, bool v4, bool v6, bool backends_v
   service["name"] = "s" + std::to_string(number) + (v4 ? "" : "6");
   service["hash"] = kPolicies[number / 10 % 3];
   service["health_check"] = {{"type", "none"}};
+  service["outlier"] = number % 20 == 0 ? "observe" : "off";
   for (const char* protocol : {"tcp", "udp"}) {
     const std::string port = std::string(":0/") + protocol;
     if (v4) service["frontends"].push_back("203.0.113." + std::to_string(number) + port);

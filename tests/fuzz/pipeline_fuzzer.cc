@@ -73,6 +73,7 @@ void CheckOutcome(const PacketHarness::Outcome& outcome) {
 
 void RunBurst(PacketHarness* harness, Burst* burst) {
   CheckOutcome(harness->Process(burst));
+  ExpireHandshakes(harness->context());
   CheckOutcome(harness->Release(false));
   burst->count = 0;
 }

@@ -132,7 +132,7 @@ std::string EndpointText(const Json& backend) {
 Colour ColourOfState(std::string_view state) {
   if (state == "healthy" || state == "unchecked" || state == "forward") return Colour::kGreen;
   if (state == "unhealthy" || state == "drop") return Colour::kRed;
-  if (state == "draining" || state == "initial") return Colour::kYellow;
+  if (state == "draining" || state == "initial" || state == "ejected") return Colour::kYellow;
   if (state == "drained" || state == "to_kernel") return Colour::kBlue;
   return Colour::kNone;
 }

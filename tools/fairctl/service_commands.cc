@@ -213,6 +213,12 @@ std::string MinHealthyText(const Json& service, int64_t now_ms) {
                                                   : "no backend gets new flows");
 }
 
+std::string OutlierText(const std::string& policy) {
+  if (policy == "eject") return "eject backends that leave many handshakes unanswered";
+  if (policy == "observe") return "show backends that leave many handshakes unanswered";
+  return "not looked for";
+}
+
 int ShowService(Context* context, const std::string& name) {
   const Result<Json> reply = context->Call("GET", ServicePath(name));
   if (!reply.ok()) return context->Fail(reply.status());
@@ -242,7 +248,7 @@ int ShowService(Context* context, const std::string& name) {
       << (TextOf(Member(service, "on_no_backend")) == "reset"
               ? "refuse clients (TCP reset, ICMP port unreachable)"
               : "drop packets")
-      << "\n\n";
+      << "\noutliers       " << OutlierText(TextOf(Member(service, "outlier"))) << "\n\n";
   PrintBackends(context, Member(service, "backends"));
   return kExitOk;
 }

@@ -54,6 +54,9 @@ TEST_F(ConditionTest, StepwiseCountsEqualAFullCount) {
             if (pick(3) == 0) {
               board_->SetHealth(present->id, static_cast<HealthState>(pick(3)), {});
             }
+            if (pick(3) == 0) {
+              board_->SetOutlier(present->id, {.ejected_for = std::chrono::seconds(pick(2) * 30)});
+            }
           }
         }
     }

@@ -68,7 +68,7 @@ TEST_F(VersionsTest, LeavesOutAndNamesWhatAnOldDataplaneDoesNotKnow) {
   Start();
   ASSERT_TRUE(WaitConnected());
   const Answer added = Call("POST", "/v1/services",
-                            R"({"name": "web", "on_no_backend": "reset",
+                            R"({"name": "web", "on_no_backend": "reset", "outlier": "eject",
                                 "frontends": ["203.0.113.10:80/tcp", "203.0.113.10:8000-8099/tcp"],
                                 "health_check": {"type": "none"},
                                 "backends": [{"address": "10.0.0.1", "mac": "02:00:00:00:00:01"}]})");
@@ -80,9 +80,10 @@ TEST_F(VersionsTest, LeavesOutAndNamesWhatAnOldDataplaneDoesNotKnow) {
   EXPECT_EQ(status["left_out_frontends"][0]["service"], "web");
   EXPECT_EQ(status["left_out_frontends"][0]["frontend"], "203.0.113.10:8000-8099/tcp");
   EXPECT_EQ(status["left_out_frontends"][0]["code"], "older_dataplane");
-  ASSERT_EQ(status["dataplane"]["unsupported"].size(), 1U);
+  ASSERT_EQ(status["dataplane"]["unsupported"].size(), 2U);
   EXPECT_EQ(status["dataplane"]["unsupported"][0]["service"], "web");
   EXPECT_EQ(status["dataplane"]["unsupported"][0]["field"], "on_no_backend");
+  EXPECT_EQ(status["dataplane"]["unsupported"][1]["field"], "outlier");
   EXPECT_EQ(Call("GET", "/v1/services/web").json()["left_out_frontends"][0]["code"],
             "older_dataplane");
   EXPECT_THAT(Call("GET", "/metrics").body, HasSubstr("fairlead_frontends_left_out 1"));

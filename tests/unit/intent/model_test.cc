@@ -64,6 +64,14 @@ const BadService kInvalidServices[] = {
      "service web: gue_checksum: true needs forwarding: gue, but it is ipip"},
     {"SecondChanceWithoutGue", [](ServiceSpec* s) { s->second_chance = true; },
      "service web: second_chance: true needs forwarding: gue, but it is dsr"},
+    {"OutlierWithoutTcp",
+     [](ServiceSpec* s) {
+       s->frontends = {Frontend::Parse("203.0.113.10:53/udp").value()};
+       s->health_check.type = &kNoneCheck;
+       s->outlier = OutlierPolicy::kEject;
+     },
+     "service web: outlier: eject needs a TCP frontend: TCP handshakes show whether a backend "
+     "answers"},
     {"MssClampWithoutNat", [](ServiceSpec* s) { s->mss_clamp = true; },
      "service web: mss_clamp: true needs forwarding: nat, but it is dsr"},
     {"AnotherPortThroughATunnel",

@@ -43,7 +43,7 @@ DataplaneStats SampleStats() {
   stats.other_drops = {{"of_a_later_release", 99}};
   stats.flows = {10, 11, 12, 13, 14, 15, 16, 17};
   stats.services = {{1, 2, 3, 4, 5, 6, 7}, {20, 21, 22, 23, 24, 25, 26}};
-  stats.backends = {{30, 31, 32, 33, 34, 35, 36, LeftOut::k_mtu_too_small}};
+  stats.backends = {{30, 31, 32, 33, 34, 35, 36, LeftOut::k_mtu_too_small, 37, 38}};
   stats.ports = {{"wan", "eth0", SteeringStats{true, 40, 41, 42}, std::nullopt,
                   LinkStats{true, 25'000, 70, 71}, NicStats{80, 81, 82, 83}},
                  {"lan", "lan0", std::nullopt, KernelPathStats{50, 51, 52, 53, 54},
@@ -91,6 +91,8 @@ TEST(Stats, AreDecodedAsTheyWereEncoded) {
                            backend.pins, backend.shifting_slots}),
               ElementsAreArray({31U, 32U, 33U, 34U, 35U, 36U}));
   EXPECT_EQ(backend.left_out, LeftOut::k_mtu_too_small);
+  EXPECT_EQ(backend.handshakes_sampled, 37U);
+  EXPECT_EQ(backend.handshakes_unanswered, 38U);
 }
 
 TEST(Stats, PortsAreDecodedAsTheyWereEncoded) {
@@ -289,7 +291,7 @@ constexpr size_t kDropRecordBytes = 40;
 constexpr size_t kLeftOutRecordBytes = 32;
 constexpr size_t kFirstLeftOutAt = kHeaderBytes + (kDropReasonCount + 1) * kDropRecordBytes;
 constexpr size_t kFirstServiceAt = kFirstLeftOutAt + kLeftOutCount * kLeftOutRecordBytes;
-constexpr size_t kFirstPortAt = kFirstServiceAt + 3 * 56;
+constexpr size_t kFirstPortAt = kFirstServiceAt + 2 * 56 + 72;
 
 const BadField kBadFields[] = {
     {"Magic", [](auto* bytes) { Poke<uint8_t>(0, 0, bytes); }, "foreign magic"},

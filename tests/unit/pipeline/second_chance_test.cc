@@ -17,13 +17,13 @@ using testing::PacketResult;
 using testing::TestPacketFields;
 
 constexpr uint8_t kOther = 44;  // of the second backend's address and MAC
-constexpr uint32_t kMtu = 1500;
+constexpr uint32_t kLanMtu = 1500;
 
 class SecondChanceTest : public ModesFixture {
  protected:
   // An MTU of 1400 less an IPv6 tunnel and the longest list is below IPv6's minimum: refused.
   void SetUp() override {
-    ports_[1].mtu = kMtu;
+    ports_[1].mtu = kLanMtu;
     ModesFixture::SetUp();
   }
 
@@ -122,7 +122,7 @@ TEST_F(SecondChanceTest, ThePathMtuLeavesSpaceForTheLongestListInEveryState) {
       } else {
         UseSettledSlots(row);
       }
-      const uint32_t fits = kMtu - row.overhead - LongestListBytes(row);
+      const uint32_t fits = kLanMtu - row.overhead - LongestListBytes(row);
       const size_t headers = (v6 ? 40 : 20) + 20;
       TestPacketFields wish{.v6 = v6, .frontend = row.frontend, .payload = fits - headers};
       EXPECT_EQ(Process(MakeFrame(wish)).verdict, Verdict::kForward);
@@ -149,10 +149,10 @@ TEST_F(SecondChanceTest, PiecesOfACutPacketCarryTheListToo) {
     const size_t gue = 14 + row.overhead - 4;
     const Bytes list = List(row, kOther);
     EXPECT_EQ(slow::Slice(fate.frame, gue + 4, list.size()), list);
-    EXPECT_LE(fate.frame.size(), 14 + kMtu);
+    EXPECT_LE(fate.frame.size(), 14 + kLanMtu);
     for (const auto& made : made_) {
       EXPECT_EQ(slow::Slice(made.frame, gue + 4, list.size()), list);
-      EXPECT_LE(made.frame.size(), 14 + kMtu);
+      EXPECT_LE(made.frame.size(), 14 + kLanMtu);
     }
   });
 }
