@@ -5,7 +5,8 @@ import time
 import pytest
 
 from tests.e2e.conftest import configure
-from tests.lab import Lab, run, wait_until
+from tests.lab import Lab, wait_until
+from tests.lab.process import run
 
 _SEED = 4711
 _PER_SECOND = 40
@@ -28,6 +29,7 @@ def five(build):
         lab.start_dataplane()
         lab.start_control()
         lab.control.put("/v1/seed", {"hash_seed": _SEED})
+        configure(lab)
         yield lab
 
 
@@ -65,7 +67,7 @@ def _await_state(lab, backend, state, timeout_s):
 @pytest.mark.slow("an ejection lasts 30 s")
 def test_a_backend_that_does_not_answer_clients_is_ejected_and_comes_back(five):
     lab = five
-    configure(lab, outlier="eject")
+    lab.control.patch("/v1/services/web", {"outlier": "eject"})
     mute = lab.backends[1]
     clients = _start_clients(lab)
     began = time.monotonic()
@@ -108,7 +110,7 @@ def test_a_backend_that_does_not_answer_clients_is_ejected_and_comes_back(five):
 @pytest.mark.slow("outliers are known after some seconds")
 def test_an_observed_outlier_is_shown_and_keeps_its_share(five):
     lab = five
-    configure(lab, outlier="observe")
+    lab.control.patch("/v1/services/web", {"outlier": "observe"})
     mute = lab.backends[4]
     _mute(mute)
     _start_clients(lab)
