@@ -117,25 +117,30 @@ std::vector<OutlierDetector::Change> OutlierDetector::Update(SteadyTime now, Out
   return changes;
 }
 
+// Without rounding: a share of 60 % is three times one of 20 %.
+bool OutlierDetector::IsOutlier(const Share& share, const Share& median) {
+  return share.sampled >= kOutlierSamples && 2 * share.unanswered > share.sampled &&
+         share.unanswered * median.sampled >=
+             kOutlierTimesMedian * median.unanswered * share.sampled;
+}
+
 std::vector<OutlierDetector::Change> OutlierDetector::OnCounts(
     SteadyTime now, OutlierPolicy policy, std::span<const OutlierInput> backends, size_t keep) {
   std::vector<Change> changes = Update(now, policy, backends, keep);
   std::vector<Share> shares = AddCounts(now, backends);
-  std::vector<double> compared;
+  std::vector<Share> compared;
   for (const Share& share : shares) {
-    if (share.sampled >= kMedianSamples) compared.push_back(share.value());
+    if (share.sampled >= kMedianSamples) compared.push_back(share);
   }
-  std::ranges::sort(compared);
+  std::ranges::sort(compared, {}, &Share::value);
   const bool comparable = compared.size() >= 2;
-  const double median = comparable ? compared[(compared.size() - 1) / 2] : 0;
+  const Share median = comparable ? compared[(compared.size() - 1) / 2] : Share();
   // The worst first.
   std::ranges::sort(shares, std::ranges::greater(), &Share::value);
   for (const Share& share : shares) {
     Backend& backend = backends_.at(share.backend_id);
     if (backend.ejected_for.count() != 0) continue;
-    const bool is_outlier = comparable && share.takes_new_flows &&
-                            share.sampled >= kOutlierSamples && share.value() > 0.5 &&
-                            share.value() >= median * static_cast<double>(kOutlierTimesMedian);
+    const bool is_outlier = comparable && share.takes_new_flows && IsOutlier(share, median);
     if (!is_outlier) {
       if (!backend.is_outlier || now < backend.last_outlier + kOutlierWindow) continue;
       backend.is_outlier = false;
@@ -152,7 +157,7 @@ std::vector<OutlierDetector::Change> OutlierDetector::OnCounts(
                         .ejected_for = backend.ejected_for,
                         .sampled = static_cast<uint32_t>(share.sampled),
                         .unanswered_percent = ToPercent(share.value()),
-                        .median_percent = ToPercent(median)}});
+                        .median_percent = ToPercent(median.value())}});
   }
   return changes;
 }

@@ -99,6 +99,7 @@ class OutlierDetector {
     }
   };
 
+  static bool IsOutlier(const Share& share, const Share& median);
   void Follow(std::span<const OutlierInput> backends);
   std::vector<Share> AddCounts(SteadyTime now, std::span<const OutlierInput> backends);
   // Ends the ejection, or the state of an observed outlier.

@@ -99,6 +99,8 @@ TEST_F(OutlierDetectorTest, NeedsThirtySamplesWithinTenSeconds) {
   }
   now_ += seconds(1);
   Count(1, 30, 30);
+  Count(2, 30, 0);
+  Count(3, 30, 0);
   Ask();
   EXPECT_THAT(ejected_, ElementsAre(1));
 }
