@@ -302,6 +302,10 @@ void DescribeCheck(CLI::App* command, Context* context, ServiceOptions* options)
           command->add_option(CheckOption(name), setting->second.second, std::string(field.help));
       if (field.kind == CheckField::Kind::kFlag) {
         context->Offer(option, ValueKind::kWords, {"true", "false"});
+      } else if (!field.words.empty()) {
+        context->Offer(option, ValueKind::kWords, {field.words.begin(), field.words.end()});
+      } else if (field.is_ca_file) {
+        context->Offer(option, ValueKind::kFiles);
       }
     }
   }

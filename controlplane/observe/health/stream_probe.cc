@@ -185,8 +185,8 @@ asio::awaitable<ProbeAnswer> ProbeTcpStream(const ProbeTarget& target, Dialogue*
 
 asio::awaitable<ProbeAnswer> ProbeTlsStream(const ProbeTarget& target, const TlsSettings& settings,
                                             Alpn alpn, TlsContexts* contexts, Dialogue* dialogue) {
-  const Result<std::shared_ptr<asio::ssl::context>> context = contexts->Get(settings, alpn);
-  if (!context.ok()) co_return ProbeAnswer{.skipped = context.status().message()};
+  const Result<TlsClient> client = contexts->Get(settings, alpn, {target.address, target.port});
+  if (!client.ok()) co_return ProbeAnswer{.skipped = client.status().message()};
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   const auto socket = std::make_shared<TcpSocket>(executor);
   const ProbeDeadline deadline(target, socket);
@@ -194,10 +194,11 @@ asio::awaitable<ProbeAnswer> ProbeTlsStream(const ProbeTarget& target, const Tls
   error_code error = co_await std::move(connected);
   if (error || deadline.timed_out()) co_return FailedProbe(target, deadline.timed_out(), error);
   Certificate certificate;
-  TlsStream stream(*socket, **context);
+  TlsStream stream(*socket, *client->context);
   if (!PrepareTls(settings, &stream, &certificate)) {
     co_return ProbeAnswer{.skipped = "out of memory for TLS"};
   }
+  TlsContexts::UseSession(stream.native_handle(), client->session.get());
   co_await stream.async_handshake(asio::ssl::stream_base::client,
                                   asio::redirect_error(asio::use_awaitable, error));
   if (error || deadline.timed_out()) {
@@ -206,9 +207,12 @@ asio::awaitable<ProbeAnswer> ProbeTlsStream(const ProbeTarget& target, const Tls
   std::optional<ProbeAnswer> failed =
       JudgeHandshake(stream.native_handle(), settings, alpn, &certificate);
   if (failed) co_return *std::move(failed);
+  if (SSL_session_reused(stream.native_handle()) == 0) client->session->FullHandshakeMade();
   asio::awaitable<ProbeAnswer> conversed = Converse(target, &stream, &deadline, dialogue);
   ProbeAnswer answer = co_await std::move(conversed);
   answer.certificate_not_after_s = certificate.not_after_s;
+  // Else OpenSSL never resumes a session whose connection was not closed in TLS.
+  SSL_set_shutdown(stream.native_handle(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   co_return answer;
 }
 

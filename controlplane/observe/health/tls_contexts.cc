@@ -15,10 +15,44 @@ namespace {
 constexpr std::chrono::seconds kLookPeriod{1};
 // Contexts of services that are gone stay until there are this many.
 constexpr size_t kMaxTlsContexts = 1024;
+// As are sessions, with about 6 KiB each.
+constexpr size_t kMaxTlsSessions = 16 * 1024;
+constexpr std::chrono::minutes kFullHandshakePeriod{1};
+
+// The index of the TlsSession in the data of an SSL object.
+int SessionIndex() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+// OpenSSL has a new session. 1: it is kept.
+int KeepSession(SSL* ssl, SSL_SESSION* made) {
+  auto* session = static_cast<TlsSession*>(SSL_get_ex_data(ssl, SessionIndex()));
+  if (session == nullptr) return 0;
+  session->Keep(made);
+  return 1;
+}
 
 }  // namespace
 
 std::string_view AlpnName(Alpn alpn) { return alpn == Alpn::kHttp2 ? "h2" : "http/1.1"; }
+
+void TlsSession::Free::operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
+
+void TlsSession::Keep(SSL_SESSION* session) { session_.reset(session); }
+
+bool TlsSession::IsOld() const {
+  return session_ == nullptr || SteadyNow() >= full_handshake_at_ + kFullHandshakePeriod;
+}
+
+SSL_SESSION* TlsSession::Resumable() const {
+  return !IsOld() && SSL_SESSION_is_resumable(session_.get()) == 1 ? session_.get() : nullptr;
+}
+
+void TlsContexts::UseSession(SSL* ssl, TlsSession* session) {
+  SSL_set_ex_data(ssl, SessionIndex(), session);
+  if (SSL_SESSION* resumable = session->Resumable()) SSL_set_session(ssl, resumable);
+}
 
 // Loads the texts of OpenSSL's errors, which also failures of an earlier process need.
 TlsContexts::TlsContexts() { OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, nullptr); }
@@ -34,6 +68,8 @@ Result<std::shared_ptr<asio::ssl::context>> TlsContexts::Make(const std::string&
                               static_cast<unsigned>(list.size())) != 0) {
     return ResourceExhausted("out of memory for TLS");
   }
+  SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(ssl, KeepSession);
   if (ca_file.empty()) {
     SSL_CTX_set_default_verify_paths(ssl);
     return context;
@@ -54,6 +90,7 @@ void TlsContexts::Refresh(const std::string& ca_file, Alpn alpn, Entry* entry) {
   if (made.ok()) {
     entry->context = *std::move(made);
     entry->version = version;
+    entry->sessions.clear();
     entry->complaint.clear();
     return;
   }
@@ -65,15 +102,24 @@ void TlsContexts::Refresh(const std::string& ca_file, Alpn alpn, Entry* entry) {
                                             : "its checks use its last content"}});
 }
 
-Result<std::shared_ptr<asio::ssl::context>> TlsContexts::Get(const TlsSettings& settings,
-                                                             Alpn alpn) {
+std::shared_ptr<TlsSession> TlsContexts::SessionOf(const SessionKey& key, Entry* entry) {
+  if (entry->sessions.size() >= kMaxTlsSessions && !entry->sessions.contains(key)) {
+    std::erase_if(entry->sessions, [](const auto& each) { return each.second->IsOld(); });
+    if (entry->sessions.size() >= kMaxTlsSessions) entry->sessions.clear();
+  }
+  std::shared_ptr<TlsSession>& session = entry->sessions[key];
+  if (session == nullptr) session = std::make_shared<TlsSession>();
+  return session;
+}
+
+Result<TlsClient> TlsContexts::Get(const TlsSettings& settings, Alpn alpn, const Endpoint& server) {
   // The file does not matter if nothing is verified.
   const std::string ca_file = settings.verify == TlsVerify::kNone ? "" : settings.ca_file;
   if (entries_.size() >= kMaxTlsContexts && !entries_.contains({ca_file, alpn})) entries_.clear();
   Entry& entry = entries_[{ca_file, alpn}];
   Refresh(ca_file, alpn, &entry);
-  if (entry.context != nullptr) return entry.context;
-  return FailedPrecondition(entry.complaint);
+  if (entry.context == nullptr) return FailedPrecondition(entry.complaint);
+  return TlsClient{entry.context, SessionOf({server, settings.name, settings.verify}, &entry)};
 }
 
 }  // namespace fairlead

@@ -36,6 +36,7 @@ struct CheckField {
   uint64_t default_number = 0;         // for kNumber; for kFlag: 0 or 1
   uint64_t min = 0;                    // for kNumber
   uint64_t max = 0;
+  std::span<const std::string_view> words = {};  // for kText: the values; empty: others decide
   // For kText: why the value is refused, such as "is not a path"; empty: it is allowed. Null: every
   // value is allowed.
   std::string_view (*refusal)(std::string_view text) = nullptr;

@@ -27,6 +27,14 @@ CheckValue DefaultOf(const CheckField& field) {
   return std::string(field.default_text);
 }
 
+Status CheckWord(std::span<const std::string_view> words, const std::string& text,
+                 const std::string& path) {
+  if (std::ranges::find(words, text) != words.end()) return {};
+  std::string list;
+  for (const std::string_view word : words) list.append(list.empty() ? "" : " | ").append(word);
+  return InvalidArgument(path + text.substr(0, 80) + " is not one of " + list);
+}
+
 Status ValidateSetting(const CheckField& field, const CheckValue& value,
                        const std::string& prefix) {
   const std::string path = prefix + std::string(field.name) + ": ";
@@ -39,6 +47,7 @@ Status ValidateSetting(const CheckField& field, const CheckValue& value,
                            std::to_string(field.min) + ".." + std::to_string(field.max));
   }
   const auto* text = std::get_if<std::string>(&value);
+  if (text != nullptr && !field.words.empty()) return CheckWord(field.words, *text, path);
   if (text == nullptr || field.refusal == nullptr) return {};
   const std::string_view refusal = field.refusal(*text);
   if (refusal.empty()) return {};

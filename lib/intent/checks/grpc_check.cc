@@ -29,7 +29,7 @@ constexpr CheckField kGrpcFields[] = {
     {.name = "tls.verify",
      .help = kTlsVerifyHelp,
      .default_text = "full",
-     .refusal = RefuseTlsVerify},
+     .words = kTlsVerifyWords},
     {.name = "tls.sni", .help = kTlsSniHelp, .refusal = RefuseTlsSni},
     {.name = "tls.ca_file",
      .help = kTlsCaFileHelp,

@@ -101,10 +101,6 @@ std::string_view RefuseHttpMatch(std::string_view text) {
   return text.size() <= kMaxHttpMatch ? "" : "is longer than 1024 bytes";
 }
 
-std::string_view RefuseHttpMethod(std::string_view text) {
-  return text == "GET" || text == "HEAD" ? "" : "is not one of GET | HEAD";
-}
-
 std::string_view RefuseHttpHost(std::string_view text) {
   const bool is_host = text.size() <= kMaxHttpHost && std::ranges::all_of(text, IsHostCharacter);
   return is_host ? "" : "is not a host, such as www.example.com or www.example.com:8080";

@@ -40,13 +40,13 @@ std::string HostName(std::string_view host);
 std::string_view RefuseHttpPath(std::string_view text);
 std::string_view RefuseHttpCodes(std::string_view text);
 std::string_view RefuseHttpMatch(std::string_view text);
-std::string_view RefuseHttpMethod(std::string_view text);
 std::string_view RefuseHttpHost(std::string_view text);
 // CheckType's members.
 Status ValidateHttpCheck(const ServiceSpec& service, std::string_view path);
 std::string HttpFailureText(const FailedCheck& failed, std::string_view host);
 bool IsRefusedConnection(int32_t detail);
 
+inline constexpr std::string_view kHttpMethods[] = {"GET", "HEAD"};
 inline constexpr CheckField kHttpPathField = {.name = "path",
                                               .help = "HTTP: path to request (default /)",
                                               .default_text = "/",
@@ -63,7 +63,7 @@ inline constexpr CheckField kHttpMatchField = {
 inline constexpr CheckField kHttpMethodField = {.name = "method",
                                                 .help = "HTTP: GET | HEAD (default GET)",
                                                 .default_text = "GET",
-                                                .refusal = RefuseHttpMethod};
+                                                .words = kHttpMethods};
 inline constexpr CheckField kHttpHostField = {
     .name = "host",
     .help = "HTTP: Host header (default: the backend's address)",

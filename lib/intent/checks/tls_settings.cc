@@ -16,11 +16,6 @@ bool IsNameCharacter(char c) {
 
 }  // namespace
 
-std::string_view RefuseTlsVerify(std::string_view text) {
-  return text == "full" || text == "chain" || text == "none" ? ""
-                                                             : "is not one of full | chain | none";
-}
-
 std::string_view RefuseTlsSni(std::string_view text) {
   const bool is_name = text.size() <= kMaxDnsName && std::ranges::all_of(text, IsNameCharacter);
   return is_name ? "" : "is not the name of a host, such as www.example.com";

@@ -28,8 +28,9 @@ inline constexpr std::string_view kTlsSniHelp = "name of the TLS server (default
 inline constexpr std::string_view kTlsCaFileHelp =
     "file of CA certificates (default: the system's)";
 
+inline constexpr std::string_view kTlsVerifyWords[] = {"full", "chain", "none"};
+
 // For CheckField::refusal.
-std::string_view RefuseTlsVerify(std::string_view text);
 std::string_view RefuseTlsSni(std::string_view text);
 std::string_view RefuseTlsCaFile(std::string_view text);
 

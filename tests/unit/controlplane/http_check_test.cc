@@ -321,6 +321,34 @@ TEST_F(HttpsCheckTest, ServersWithoutTlsFail) {
   EXPECT_EQ(Outcome(Check(""), silent.port(), kShortTimeout), "timed out");
 }
 
+TEST_F(HttpsCheckTest, ResumesSessionsOfTheSameServerAndSettings) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    std::atomic<int> resumed = 0;
+    std::atomic<int> connections = 0;
+    ScriptedServer server(
+        OverTls({.identity = good_, .max_version = version}, [&](ServerTlsStream& stream) {
+          ++connections;
+          resumed += SSL_session_reused(stream.native_handle());
+          ReadHeader(stream);
+          Send(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+          AwaitEnd(stream);
+        }));
+    for (int i = 0; i < 3; ++i) {
+      const ProbeAnswer answer = Probe(Check(""), server.port());
+      EXPECT_EQ(answer.outcome, CheckOutcome::kPassed);
+      EXPECT_TRUE(answer.certificate_not_after_s) << "also if it is resumed";
+    }
+    EXPECT_EQ(resumed, 2) << version;
+    // Another name is verified, whatever was verified before.
+    EXPECT_EQ(Outcome(Check(R"(, "sni": "other.example")"), server.port()),
+              "the certificate of other.example is refused at depth 0: hostname mismatch");
+    EXPECT_EQ(Outcome(Check(R"(, "verify": "none")"), server.port()), "passed");
+    EXPECT_EQ(resumed, 2);
+    EXPECT_EQ(Outcome(Check(""), server.port()), "passed");
+    EXPECT_EQ(resumed, 3);
+  }
+}
+
 TEST_F(HttpsCheckTest, IsNotMadeWithoutItsCaFile) {
   ScriptedServer server(Answering({good_}));
   ca_file_ = directory_.File("gone.pem");
