@@ -129,11 +129,12 @@ def keys_of(file, build, folder, path=""):
 
 
 def keys_of_variants(file, build, folder):
-    """As keys_of, with the keys of all variants of the file."""
-    found = {}
+    """As keys_of, with the keys of all variants of the file. Each variant is asked about what it changes."""
+    found = keys_of(file, build, folder)
     for variant in file.variants:
-        for path, keys in keys_of(file.with_variant(variant), build, folder).items():
-            found[path] = list(dict.fromkeys(found.get(path, []) + keys))
+        for place in variant:
+            for path, keys in keys_of(file.with_variant(variant), build, folder, place).items():
+                found[path] = list(dict.fromkeys(found.get(path, []) + keys))
     return found
 
 

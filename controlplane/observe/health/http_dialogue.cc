@@ -78,6 +78,7 @@ void HttpDialogue::Receive(std::string_view bytes) {
 }
 
 void HttpDialogue::ReceiveEnd() {
+  if (!parser_->got_some()) return Fail(CheckFailure::kClosedEarly);
   error_code error;
   parser_->put_eof(error);
   if (error || !header_judged_) return Fail(CheckFailure::kClosedEarly);

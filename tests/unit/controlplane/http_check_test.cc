@@ -85,6 +85,8 @@ TEST(HttpDialogue, JudgesAnswersInPiecesOfAnySize) {
        "the server closed the connection before its answer was complete"},
       {R"({"type": "http"})", "",
        "the server closed the connection before its answer was complete"},
+      {R"({"type": "http"})", "HTTP/1.1 103 Early\r\n\r\n",
+       "the server closed the connection before its answer was complete"},
       {R"({"type": "http"})", "HTTP/1.1 200 OK\r\nContent-",
        "the server closed the connection before its answer was complete"},
       {R"({"type": "http"})", "SSH-2.0-OpenSSH_9.2\r\n", "the answer is not HTTP/1"},
