@@ -472,7 +472,7 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
          .option = "--on-no-backend"}),
     WordField<&ServiceSpec::outlier, kOutlierWords>(
         {.name = "outlier",
-         .help = "backends that leave many TCP handshakes unanswered: ignore, show, or eject them",
+         .help = "backends that leave many handshakes unanswered: ignore, show, eject",
          .option = "--outlier"}),
     {{.name = "health_check",
       .help = "how backends are checked",
