@@ -16,6 +16,7 @@
 #include "controlplane/observe/drain/drains.h"
 #include "lib/intent/checks/checked_frontends.h"
 #include "lib/intent/json.h"
+#include "lib/intent/slow_start.h"
 #include "lib/mode/mode.h"
 #include "lib/table/table_digest.h"
 
@@ -269,6 +270,19 @@ Reason ReasonOf(Condition condition, const ServiceSpec& settings, const BackendI
   return {CheckResultText(health.verdict, checked) + NotCheckedText(status.probe), health.since_ms};
 }
 
+// The share of its weight that a climbing backend has now.
+void AddSlowStart(const Api& api, const ServiceIntent& service, const BackendIntent& backend,
+                  Json* json) {
+  const ServiceStates::State* state = api.services->Find(service.name());
+  const uint32_t percent =
+      state == nullptr ? kWholeWeight : state->PercentOf(backend.id, api.clock->Steady());
+  (*json)["slow_start"] = nullptr;
+  (*json)["effective_weight"] = backend.spec.weight;
+  if (percent == kWholeWeight) return;
+  (*json)["effective_weight"] = backend.spec.weight * percent / 100.0;
+  (*json)["slow_start"] = {{"percent", percent}};
+}
+
 }  // namespace
 
 Json BackendView(const Api& api, const ServiceIntent& service, const BackendIntent& backend) {
@@ -278,6 +292,7 @@ Json BackendView(const Api& api, const ServiceIntent& service, const BackendInte
   Reason reason = ReasonOf(condition, service.settings, backend, status);
   json["id"] = backend.id;
   json["owner"] = backend.owner;
+  AddSlowStart(api, service, backend, &json);
   json["state"] = ConditionName(condition);
   if (!status.next_hop.has_value()) {
     reason.text += "; its packets are dropped: " +

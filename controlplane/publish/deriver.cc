@@ -11,8 +11,10 @@ SnapshotDeriver::SnapshotDeriver(const StatusBoard* board, const Clock* clock,
     : board_(board), clock_(clock), services_(services), view_(std::make_shared<Intent>()) {}
 
 std::optional<SteadyTime> SnapshotDeriver::next_expiry() const {
-  if (expiries_.empty()) return std::nullopt;
-  return expiries_.begin()->first;
+  std::optional<SteadyTime> next;
+  if (!expiries_.empty()) next = expiries_.begin()->first;
+  for (const auto& [name, step] : steps_) next = next.has_value() ? std::min(*next, step) : step;
+  return next;
 }
 
 ObservedBackend SnapshotDeriver::Observe(const ServiceIntent& service,
@@ -63,8 +65,14 @@ void SnapshotDeriver::DeriveWhole(const ServiceIntent& service) {
   backends.reserve(service.backends.size());
   Derived derived;
   derived.takes_new_flows.reserve(service.backends.size());
+  const ServiceStates::State* state = services_->Find(service.name());
+  const std::optional<SteadyTime> step = state == nullptr ? std::nullopt : state->NextStep(now_);
+  derived.climbs = step.has_value();
+  steps_.erase(service.name());
+  if (step.has_value()) steps_.emplace(service.name(), *step);
   for (const auto& backend : service.backends) {
     backends.push_back({&backend->spec, Observe(service, *backend)});
+    if (derived.climbs) backends.back().observed.percent = state->PercentOf(backend->id, now_);
     const bool takes = TakesNewFlows(backends.back());
     derived.takes_new_flows.push_back(takes);
     derived.taking_count += takes ? 1 : 0;
@@ -80,7 +88,7 @@ void SnapshotDeriver::DeriveWhole(const ServiceIntent& service) {
 bool SnapshotDeriver::DeriveBackendAlone(const ServiceIntent& service, uint32_t backend_id) {
   const auto derived = derived_.find(service.name());
   const BackendStatus* status = board_->Find(backend_id);
-  if (derived == derived_.end() || status == nullptr) return false;
+  if (derived == derived_.end() || status == nullptr || derived->second.climbs) return false;
   const auto place = std::ranges::lower_bound(
       service.backends, status->endpoint, {},
       [](const auto& backend) -> const Endpoint& { return backend->spec.endpoint; });
@@ -159,6 +167,9 @@ void SnapshotDeriver::AddExpiryWork(SteadyTime now, WorkByService* work) const {
     const BackendStatus* backend = board_->Find(backend_id);
     if (backend != nullptr) (*work)[backend->service].backends.insert(backend_id);
   }
+  for (const auto& [name, step] : steps_) {
+    if (step <= now) (*work)[name].whole = true;
+  }
 }
 
 bool SnapshotDeriver::Update(const IntentView& view) {
@@ -172,13 +183,14 @@ bool SnapshotDeriver::Update(const IntentView& view) {
   services_->Update(view);
   AddServiceWork(&work);
   // Read once. Times that run out during this call are left to the next Update().
-  const SteadyTime now = clock_->Steady();
+  const SteadyTime now = now_ = clock_->Steady();
   AddExpiryWork(now, &work);
   if (all) {
     assembler_.Clear();
     derived_.clear();
     expiries_.clear();
     expiry_of_.clear();
+    steps_.clear();
     for (const auto& service : view->services) work[service->name()].whole = true;
   }
   const bool changed = all || globals_changed || !work.empty() ||
@@ -188,6 +200,7 @@ bool SnapshotDeriver::Update(const IntentView& view) {
     if (service == nullptr) {
       assembler_.Remove(name);
       derived_.erase(name);
+      steps_.erase(name);
       continue;
     }
     const bool alone = !todo.whole && std::ranges::all_of(todo.backends, [&](uint32_t id) {

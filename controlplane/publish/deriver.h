@@ -34,8 +34,8 @@ class SnapshotDeriver {
   // The image of the last Assemble().
   std::span<const std::byte> image() const { return assembler_.image(); }
   SnapshotAssembler::Writes TakeWrites() { return assembler_.TakeWrites(); }
-  // The next time at which the kept flows of an unhealthy backend (on_unhealthy: keep) expire.
-  // Update() must be called then. nullopt: there is none.
+  // The next time at which the kept flows of an unhealthy backend (on_unhealthy: keep) expire, or a
+  // backend climbs a step (slow_start). Update() must be called then. nullopt: there is none.
   std::optional<SteadyTime> next_expiry() const;
 
  private:
@@ -50,6 +50,7 @@ class SnapshotDeriver {
     std::vector<bool> takes_new_flows;  // by index in ServiceIntent::backends
     size_t taking_count = 0;            // how many of these are true
     BackendUse use = BackendUse::kHealthy;
+    bool climbs = false;  // a backend has not its whole weight yet
   };
 
   bool UpdateGlobals(const Intent& view);
@@ -77,6 +78,8 @@ class SnapshotDeriver {
   bool incomplete_ = false;                             // the last Update() ran out of memory
   std::set<std::pair<SteadyTime, uint32_t>> expiries_;  // with the backend's id
   std::unordered_map<uint32_t, SteadyTime> expiry_of_;  // the same by backend
+  std::map<std::string, SteadyTime> steps_;  // the next step of services whose backends climb
+  SteadyTime now_{};                         // of the present Update(): decides steps
 };
 
 }  // namespace fairlead

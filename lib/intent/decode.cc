@@ -356,7 +356,7 @@ Json WriteGuePort(const FieldInfo&, const ServiceSpec& service) {
 // A number, or a number or share as text.
 Status ReadMinHealthy(const FieldInfo&, const Json& value, const std::string& path,
                       ServiceSpec* service) {
-  const bool is_readable = value.is_number_unsigned() || value.is_string();
+  const bool is_readable = value.is_number_integer() || value.is_string();
   const Result<MinHealthy> min =
       is_readable
           ? ParseMinHealthy(value.is_string() ? value.get_ref<const std::string&>() : value.dump())
@@ -461,11 +461,16 @@ constexpr Field<ServiceSpec> kServiceFields[] = {
                                           .option = "--fail-open",
                                           .opposite = "--fail-closed"}),
     {{.name = "min_healthy",
-      .help = "healthy backends that it needs to count as up",
-      .values = "number of backends, or a share such as \"30%\"",
+      .help = "with fewer healthy backends the service counts as down",
+      .values = "number, or a share such as \"30%\"",
       .option = "--min-healthy"},
      ReadMinHealthy,
      WriteMinHealthy},
+    DurationField<&ServiceSpec::slow_start_ms>(
+        {.name = "slow_start",
+         .help = "how long a backend that becomes healthy climbs to its weight",
+         .max = kMaxSlowStartMs,
+         .option = "--slow-start"}),
     WordField<&ServiceSpec::on_no_backend, kNoBackendWords>(
         {.name = "on_no_backend",
          .help = "no usable backend: drop, or refuse by TCP reset or ICMP error",

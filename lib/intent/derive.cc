@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "lib/intent/slow_start.h"
 #include "lib/mode/mode.h"
 
 namespace fairlead {
@@ -26,6 +27,16 @@ std::optional<SnapshotNextHop> NextHopOf(const BackendSpec& backend,
   SnapshotNextHop hop{*backend.mac, backend.vlan.value_or(0), {}};
   if (observed.next_hop) hop.interface = observed.next_hop->interface;
   return hop;
+}
+
+uint32_t FactorOf(std::span<const BackendToDerive> backends) {
+  const bool climbs = std::ranges::any_of(backends, [](const BackendToDerive& backend) {
+    return backend.observed.percent < kWholeWeight && backend.spec->weight > 0;
+  });
+  if (!climbs) return 1;
+  const auto heaviest = std::ranges::max_element(
+      backends, {}, [](const BackendToDerive& backend) { return backend.spec->weight; });
+  return SlowStartFactor(heaviest->spec->weight);
 }
 
 // Takes the first proposed id that is not used.
@@ -61,11 +72,11 @@ BackendUse UseOfBackends(const ServiceSpec& settings, size_t available, bool bel
 }
 
 SnapshotBackend DeriveBackend(const ServiceSpec& settings, const BackendToDerive& backend,
-                              BackendUse use) {
+                              BackendUse use, uint32_t factor) {
   const auto& [spec, observed] = backend;
   return {.id = observed.id,
           .endpoint = NormalizeEndpoint(settings, spec->endpoint),
-          .weight = spec->weight,
+          .weight = SlowStartWeight(spec->weight, factor, observed.percent),
           .state = StateOf(observed, use),
           .next_hop = NextHopOf(*spec, observed)};
 }
@@ -93,9 +104,10 @@ SnapshotService DeriveService(const ServiceSpec& service, uint32_t service_id,
 
   const auto available = static_cast<size_t>(std::ranges::count_if(backends, TakesNewFlows));
   const BackendUse use = UseOfBackends(service, available, below_min_healthy);
+  const uint32_t factor = FactorOf(backends);
   out.backends.reserve(backends.size());
   for (const BackendToDerive& backend : backends) {
-    out.backends.push_back(DeriveBackend(service, backend, use));
+    out.backends.push_back(DeriveBackend(service, backend, use, factor));
   }
   return out;
 }

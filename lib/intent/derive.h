@@ -14,9 +14,10 @@ struct ObservedBackend {
   uint32_t id = 0;      // stable
   bool healthy = true;  // by its check; true if there is none
   bool draining = false;
-  bool released = false;  // its drain is over: its remaining flows go to the current owners
-  bool kept = false;      // not healthy, but it keeps its flows for now
-  bool usable = true;     // false: the dataplane leaves it out
+  bool released = false;   // its drain is over: its remaining flows go to the current owners
+  bool kept = false;       // not healthy, but it keeps its flows for now
+  bool usable = true;      // false: the dataplane leaves it out
+  uint32_t percent = 100;  // of its weight: it climbs (slow_start.h)
   std::optional<SnapshotNextHop> next_hop;
 };
 
@@ -51,8 +52,9 @@ std::string_view BackendUseName(BackendUse use);  // "healthy", "all", "none"
 // Of a service with `available` backends that take new flows. `below`: IsBelowMinHealthy().
 BackendUse UseOfBackends(const ServiceSpec& settings, size_t available, bool below);
 
+// `factor`: SlowStartFactor() if a backend of the service climbs, else 1.
 SnapshotBackend DeriveBackend(const ServiceSpec& settings, const BackendToDerive& backend,
-                              BackendUse use);
+                              BackendUse use, uint32_t factor = 1);
 // The snapshot's part for one service. `backends` are those of the service, in their order;
 // `settings.backends` is not used. States and fail-open are as for DeriveSnapshot. Frontends that
 // are no longer allowed (IsStillAllowed) are left out.

@@ -91,6 +91,7 @@ struct ServiceSpec {
   uint32_t keep_unhealthy_ms = 300'000;  // with on_unhealthy keep: for how long; 1 s..100 h
   bool fail_open = true;                 // if all backends are unhealthy, use all of them
   MinHealthy min_healthy;                // below it the service counts as down; unset: 1
+  uint32_t slow_start_ms = 0;            // 0..15 min; 0: a new backend gets its weight at once
   NoBackendPolicy on_no_backend = NoBackendPolicy::kDrop;
   OutlierPolicy outlier = OutlierPolicy::kOff;
   uint32_t slot_count = kDefaultSlotCount;  // prime
@@ -115,6 +116,7 @@ inline constexpr uint32_t kMinIdleTimeoutMs = 1000;
 inline constexpr uint32_t kMaxDrainTimeoutMs = 3'600'000;
 inline constexpr uint32_t kMinKeepUnhealthyMs = 1000;
 inline constexpr uint32_t kMaxKeepUnhealthyMs = 360'000'000;
+inline constexpr uint32_t kMaxSlowStartMs = 900'000;
 inline constexpr uint32_t kMinCheckIntervalMs = 100;
 inline constexpr uint32_t kMaxCheckIntervalMs = 3'600'000;
 inline constexpr uint32_t kMaxRiseFall = 10;

@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
   write("full.json", R"({"services": [{"name": "web",
     "frontends": ["203.0.113.10:80/tcp", "[2001:db8::10]:443/udp"], "forwarding": "dsr",
     "hash": "source-ip", "tracking": "none", "idle_timeout": "10s", "drain_timeout": "5m",
-    "on_deadline": "keep", "on_unhealthy": "keep", "keep_unhealthy": "30s", "fail_open": false, "health_check": {"type": "tcp", "interval": "3s", "timeout": "500ms",
+    "on_deadline": "keep", "on_unhealthy": "keep", "keep_unhealthy": "30s", "fail_open": false, "min_healthy": "30%", "slow_start": "60s", "health_check": {"type": "tcp", "interval": "3s", "timeout": "500ms",
     "rise": 4, "fall": 5, "port": 8081}, "backends": [{"address": "10.0.0.12", "weight": 0,
     "mac": "02:00:00:00:00:0C", "vlan": 4094}]}]})");
   write("service.json", R"({"name": "dns", "frontends": ["203.0.113.53:53/udp"]})");

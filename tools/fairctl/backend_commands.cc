@@ -27,6 +27,13 @@ std::string NextHopCell(const Json& next_hop) {
   return interface.empty() ? mac : mac + " " + interface;
 }
 
+// "4", or "4 (30%)" while it climbs (slow_start).
+std::string WeightCell(const Json& backend) {
+  const std::string weight = Shown(Member(backend, "weight"));
+  const Json& climb = Member(backend, "slow_start");
+  return climb.is_null() ? weight : weight + " (" + Shown(Member(climb, "percent")) + "%)";
+}
+
 std::string FlowsText(const Json& backend) {
   const Json& remaining = Member(Member(backend, "drain"), "remaining_flows");
   return Shown(remaining.is_number() ? remaining : Member(backend, "flows"));
@@ -193,7 +200,7 @@ void PrintBackends(Context* context, const Json& backends) {
   for (const Json& backend : List(backends)) {
     const std::string state = Shown(Member(backend, "state"));
     table.Add({EndpointText(backend),
-               Shown(Member(backend, "weight")),
+               WeightCell(backend),
                {state, ColourOfState(state)},
                FormatAge(TextOf(Member(backend, "since")), now_ms),
                FlowsText(backend),

@@ -219,6 +219,11 @@ std::string OutlierText(const std::string& policy) {
   return "not looked for";
 }
 
+std::string SlowStartText(const Json& service) {
+  const Json& setting = Member(service, "slow_start");
+  return setting.is_null() || setting == "0s" ? "none" : Shown(setting);
+}
+
 int ShowService(Context* context, const std::string& name) {
   const Result<Json> reply = context->Call("GET", ServicePath(name));
   if (!reply.ok()) return context->Fail(reply.status());
@@ -244,6 +249,7 @@ int ShowService(Context* context, const std::string& name) {
       << "all down       "
       << (fails_open ? "send to all of them (fail open)" : "same as no backend") << '\n'
       << "min healthy    " << MinHealthyText(service, context->environment().now_ms()) << '\n'
+      << "slow start     " << SlowStartText(service) << '\n'
       << "no backend     "
       << (TextOf(Member(service, "on_no_backend")) == "reset"
               ? "refuse clients (TCP reset, ICMP port unreachable)"

@@ -40,6 +40,39 @@ class DeriverTest : public CoreTest {
     }
     return states;
   }
+  uint16_t PublishedWeight(const std::string& service, const std::string& endpoint) {
+    const SnapshotImage image = Derive();
+    const SnapshotView view(image.bytes());
+    const uint32_t id = Backend(service, endpoint)->id;
+    for (const BackendRecord& backend : view.backends()) {
+      if (backend.id == id) return backend.weight;
+    }
+    ADD_FAILURE() << endpoint << " is not in the snapshot";
+    return 0;
+  }
+  std::string WeightsOfFour() {
+    std::string weights;
+    for (int i = 1; i <= 4; ++i) {
+      weights += (i == 1 ? "" : " ") +
+                 std::to_string(PublishedWeight("web", "10.0.0." + std::to_string(i)));
+    }
+    return weights;
+  }
+  static Mutation SetSlowStart(uint32_t slow_start_ms) {
+    return EditService("web", [=](const ServiceSpec& present) -> Result<ServiceSpec> {
+      ServiceSpec changed = present;
+      changed.slow_start_ms = slow_start_ms;
+      return changed;
+    });
+  }
+  // Service web with four healthy backends.
+  void AddSlowStarting(std::chrono::milliseconds slow_start) {
+    ServiceSpec web = ParseServiceSpec(kFour);
+    web.slow_start_ms = static_cast<uint32_t>(slow_start.count());
+    ASSERT_TRUE(Apply(AddService(web)).ok());
+    Derive();
+    SetHealthOfFour("HHHH");
+  }
   // Writes what the drain controller writes when the drain ends.
   void EndDrain(const std::string& endpoint) {
     const BackendIntent* backend = Backend("web", endpoint);
@@ -127,6 +160,90 @@ TEST_F(DeriverTest, ARestartEndsTheHysteresisOfMinHealthyOnly) {
   EXPECT_EQ(StatesOfFour(), "AAAA") << "still below";
   SetHealthOfFour("HHUU");
   EXPECT_EQ(StatesOfFour(), "AADD");
+}
+
+TEST_F(DeriverTest, ABackendThatBecomesHealthyClimbsInTenSteps) {
+  AddSlowStarting(std::chrono::seconds(10));
+  EXPECT_EQ(WeightsOfFour(), "1 1 1 1") << "none climbs at its first result";
+  EXPECT_EQ(deriver_->next_expiry(), std::nullopt);
+  SetHealthOfFour("UHHH");
+  Derive();
+  SetHealthOfFour("HHHH");
+  EXPECT_EQ(WeightsOfFour(), "1 10 10 10");
+  for (int tenth = 2; tenth <= 9; ++tenth) {
+    EXPECT_EQ(deriver_->next_expiry(), clock_.Steady() + std::chrono::seconds(1));
+    clock_.Advance(std::chrono::milliseconds(999));
+    EXPECT_FALSE(deriver_->Update(View())) << tenth;
+    clock_.Advance(std::chrono::milliseconds(1));
+    EXPECT_TRUE(deriver_->Update(View())) << tenth;
+    EXPECT_EQ(WeightsOfFour(), std::to_string(tenth) + " 10 10 10");
+  }
+  clock_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(WeightsOfFour(), "1 1 1 1");
+  EXPECT_EQ(deriver_->next_expiry(), std::nullopt);
+}
+
+TEST_F(DeriverTest, AnAddedBackendClimbsAndItsWeightMayChangeMeanwhile) {
+  AddSlowStarting(std::chrono::seconds(10));
+  Derive();
+  BackendSpec fifth;
+  fifth.endpoint = ParseEndpoint("10.0.0.5");
+  ASSERT_TRUE(Apply(AddBackends("web", {fifth})).ok());
+  Derive();
+  SetHealth("web", "10.0.0.5", HealthState::kHealthy);
+  EXPECT_EQ(PublishedWeight("web", "10.0.0.5"), 1);
+  EXPECT_EQ(PublishedWeight("web", "10.0.0.1"), 10);
+  ASSERT_TRUE(Apply(EditBackend("web", fifth.endpoint, [](BackendSpec present) {
+                present.weight = 4;
+                return Result<BackendSpec>(present);
+              })).ok());
+  EXPECT_EQ(PublishedWeight("web", "10.0.0.5"), 4);
+  clock_.Advance(std::chrono::seconds(5));
+  EXPECT_EQ(PublishedWeight("web", "10.0.0.5"), 24);
+  ASSERT_TRUE(Apply(SetSlowStart(0)).ok());
+  EXPECT_EQ(PublishedWeight("web", "10.0.0.5"), 4);
+  EXPECT_EQ(PublishedWeight("web", "10.0.0.1"), 1);
+}
+
+TEST_F(DeriverTest, NobodyClimbsWhileMoreThanHalfOfTheWeightWould) {
+  AddSlowStarting(std::chrono::seconds(10));
+  Derive();
+  SetHealthOfFour("UUUH");
+  Derive();
+  SetHealthOfFour("HUUH");
+  EXPECT_EQ(WeightsOfFour(), "1 10 10 10") << "half of the weight in use";
+  clock_.Advance(std::chrono::seconds(2));
+  SetHealthOfFour("HHUH");
+  EXPECT_EQ(WeightsOfFour(), "1 1 1 1") << "two of three";
+  SetHealthOfFour("HHHH");
+  EXPECT_EQ(WeightsOfFour(), "10 10 1 10") << "the others are not set back";
+}
+
+TEST_F(DeriverTest, NobodyClimbsWhileHealthIsIgnored) {
+  AddSlowStarting(std::chrono::seconds(10));
+  Derive();
+  SetHealthOfFour("UHHH");
+  Derive();
+  SetHealthOfFour("HHHH");
+  EXPECT_EQ(WeightsOfFour(), "1 10 10 10");
+  SetHealthOfFour("UUUU");
+  EXPECT_EQ(StatesOfFour() + WeightsOfFour(), "AAAA1 1 1 1");
+  SetHealthOfFour("HUUU");
+  EXPECT_EQ(StatesOfFour() + WeightsOfFour(), "ADDD1 1 1 1");
+}
+
+TEST_F(DeriverTest, NobodyClimbsAfterAStart) {
+  AddSlowStarting(std::chrono::seconds(10));
+  Derive();
+  SetHealthOfFour("UHIH");
+  Derive();
+  WriteStatus();
+  Open();
+  EXPECT_EQ(WeightsOfFour(), "1 1 1 1");
+  SetHealthOfFour("UHHH");
+  EXPECT_EQ(WeightsOfFour(), "1 1 1 1") << "the first result after the start";
+  SetHealthOfFour("HHHH");
+  EXPECT_EQ(WeightsOfFour(), "1 10 10 10") << "it was unhealthy, and recovered after the start";
 }
 
 TEST_F(DeriverTest, KeepsAnUnhealthyBackendsFlowsForTheTimeOfTheService) {
@@ -279,7 +396,8 @@ TEST_F(DeriverTest, StepwiseDerivationEqualsDerivationFromScratch) {
         (void)Apply(AddService(ParseServiceSpec(
             R"({"name": ")" + service + R"(", "frontends": ["203.0.113.)" + service.substr(1) +
             R"(:80/tcp"], "on_unhealthy": "keep", "keep_unhealthy": "10s", "min_healthy": )" +
-            (pick(2) == 0 ? "0" : R"("50%")") + "}")));
+            (pick(2) == 0 ? "0" : R"("50%")") +
+            (pick(2) == 0 ? "}" : R"(, "slow_start": "9s"})"))));
         break;
       case 1:
         if (pick(4) == 0) (void)Apply(RemoveService(service));

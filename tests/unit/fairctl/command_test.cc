@@ -341,6 +341,40 @@ TEST(ServiceList, CountsHealthyBackends) {
             "web   203.0.113.10:80/tcp  dsr         5-tuple  1/2 healthy\n");
 }
 
+TEST(ServiceList, NamesAServiceBelowItsMinimum) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"services":[{"name":"web","backends":[{"state":"healthy"},{}],
+    "health":{"min_healthy":2,"below_min_healthy":true}}]})");
+  EXPECT_EQ(fairctl.Run({"service", "list"}), kExitOk);
+  EXPECT_THAT(fairctl.out(), HasSubstr("1/2 healthy, below min_healthy 2\n"));
+}
+
+TEST(ServiceShow, SaysHowManyBackendsMustBeHealthyAndHowLongTheyClimb) {
+  const auto shown = [](const std::string& json) {
+    Harness fairctl;
+    EXPECT_EQ(fairctl.Answer(200, json).Run({"service", "show", "web"}), kExitOk);
+    return fairctl.out();
+  };
+  EXPECT_THAT(shown(R"({"min_healthy":0,"slow_start":"0s"})"),
+              AllOf(HasSubstr("min healthy    none\n"), HasSubstr("slow start     none\n")));
+  EXPECT_THAT(shown(R"({"min_healthy":"30%","slow_start":"60s","health":{"healthy":3,"counted":4,
+                        "min_healthy":2,"below_min_healthy":false}})"),
+              AllOf(HasSubstr("min healthy    30%: 2 of 4 backends, 3 healthy\n"),
+                    HasSubstr("slow start     60s\n")));
+  EXPECT_THAT(shown(R"({"min_healthy":2,"health":{"healthy":1,"counted":4,"min_healthy":2,
+                        "below_min_healthy":true,"since":"1970-01-01T00:16:00Z","used":"none"}})"),
+              HasSubstr("min healthy    2 of 4 backends, 1 healthy: below it for 40s, no backend "
+                        "gets new flows\n"));
+}
+
+TEST(BackendList, ShowsTheShareOfItsWeightThatAClimbingBackendHas) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"backends":[{"address":"10.0.0.1","weight":4,"state":"healthy",
+    "slow_start":{"percent":30}}]})");
+  EXPECT_EQ(fairctl.Run({"backend", "list", "web"}), kExitOk);
+  EXPECT_THAT(fairctl.out(), HasSubstr("10.0.0.1  4 (30%)  healthy"));
+}
+
 TEST(Status, SaysThatObservationsAreNotStored) {
   const std::string status =
       R"({"dataplane":{"connected":true},"services":1,"store_error":"disk is full"})";

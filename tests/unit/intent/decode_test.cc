@@ -26,6 +26,8 @@ constexpr const char* kFullService = R"({
   "on_unhealthy": "keep",
   "keep_unhealthy": "30s",
   "fail_open": false,
+  "min_healthy": "30%",
+  "slow_start": "60s",
   "health_check": {"type": "tcp", "interval": "3s", "timeout": "500ms", "rise": 4, "fall": 5,
                    "port": 8081},
   "backends": [
@@ -49,6 +51,8 @@ TEST(ServiceFromJson, ReadsEveryField) {
   EXPECT_EQ(service->on_unhealthy, FlowPolicy::kKeep);
   EXPECT_EQ(service->keep_unhealthy_ms, 30'000U);
   EXPECT_FALSE(service->fail_open);
+  EXPECT_EQ(service->min_healthy, (MinHealthy{.percent = 30}));
+  EXPECT_EQ(service->slow_start_ms, 60'000U);
   EXPECT_EQ(service->health_check, (HealthCheck{&kTcpCheck, 3000, 500, 4, 5, 8081}));
   ASSERT_EQ(service->backends.size(), 3U);
   const BackendSpec& second = service->backends[1];

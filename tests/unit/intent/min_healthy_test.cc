@@ -10,8 +10,9 @@ namespace {
 using Json = nlohmann::json;
 
 Result<ServiceSpec> WithMinHealthy(const Json& value) {
-  return ServiceFromJson(
-      {{"name", "web"}, {"frontends", {"203.0.113.10:80/tcp"}}, {"min_healthy", value}});
+  return ServiceFromJson({{"name", "web"},
+                          {"frontends", nlohmann::json::array({"203.0.113.10:80/tcp"})},
+                          {"min_healthy", value}});
 }
 
 TEST(MinHealthy, IsANumberOrAShare) {
