@@ -123,6 +123,7 @@ Status Daemon::Start() {
   log_->Start();
   status_writer_->Start();
   reconciler_.Start();
+  guard_->Start();
   server_->Start(socket_);
   publisher_->Start();
   if (const auto timeout = service_manager_->watchdog_timeout()) {
@@ -137,7 +138,7 @@ Status Daemon::Start() {
 std::string Daemon::WhyNoWayTo(const IpAddress& address) const {
   const WayOut way = next_hops_->FindWayOut(address);
   if (!way.has_route) return "there is no route to " + address.ToString();
-  if (way.no_carrier.empty()) return "";
+  if (way.no_carrier.empty()) return guard_->WhyNoWay(address);
   return NoCarrierText(way.no_carrier, way.device, board_.dataplane());
 }
 
@@ -173,9 +174,18 @@ void Daemon::MakeControllers() {
   frontends_ = std::make_unique<FrontendController>(next_hops_.get(), &board_);
   next_hop_controller_ = std::make_unique<NextHopController>(next_hops_.get(), &board_);
   MakeProbePath();
+  way_look_ = std::make_unique<WayLook>(executor, next_hops_.get());
+  guard_ = std::make_unique<IsolationGuard>(
+      executor, IsolationGuard::Parts{
+                    .board = &board_,
+                    .clock = &clock_,
+                    .look = [this](IpAddress endpoint) { return way_look_->Look(endpoint); },
+                    .find = [this](const IpAddress& endpoint) { return way_look_->Find(endpoint); },
+                    .healthy_endpoints = [this] { return checks_->healthy_endpoints(); }});
   checks_ = std::make_unique<HealthChecks>(
       executor, &board_, options_.make_probers(MostProbesAtOnce()),
-      [this](const IpAddress& address) { return WhyNoWayTo(address); }, probe_path_.get());
+      [this](const IpAddress& address) { return WhyNoWayTo(address); }, probe_path_.get(),
+      guard_.get());
   drains_ = std::make_unique<DrainController>(executor, &board_, &clock_, trigger);
   outliers_ = std::make_unique<OutlierController>(executor, &board_, &clock_, trigger);
   publisher_ = std::make_unique<Publisher>(
@@ -256,6 +266,7 @@ asio::awaitable<void> Daemon::Shutdown() {
   co_await server_->Stop(kStopTimeout);
   log_->Stop();
   checks_->Stop();
+  guard_->Stop();
   drains_->Stop();
   outliers_->Stop();
   next_hops_->Stop();

@@ -21,8 +21,10 @@
 #include "controlplane/observe/drain/drains.h"
 #include "controlplane/observe/frontends.h"
 #include "controlplane/observe/health/checks.h"
+#include "controlplane/observe/health/isolation_guard.h"
 #include "controlplane/observe/neighbours/next_hop_controller.h"
 #include "controlplane/observe/neighbours/next_hops.h"
+#include "controlplane/observe/neighbours/way_look.h"
 #include "controlplane/observe/outliers/outliers.h"
 #include "controlplane/publish/publisher.h"
 #include "lib/host/service_manager.h"
@@ -82,6 +84,8 @@ class Daemon {
   std::unique_ptr<FrontendController> frontends_;
   std::unique_ptr<NextHopController> next_hop_controller_;
   std::unique_ptr<ProbePath> probe_path_;
+  std::unique_ptr<WayLook> way_look_;
+  std::unique_ptr<IsolationGuard> guard_;
   std::unique_ptr<HealthChecks> checks_;
   std::unique_ptr<DrainController> drains_;
   std::unique_ptr<OutlierController> outliers_;

@@ -183,6 +183,12 @@ void StatusBoard::SetDataplane(const DataplaneStatus& dataplane) {
   if (on_change_) on_change_();
 }
 
+void StatusBoard::SetIsolation(const IsolationStatus& isolation) {
+  if (isolation_ == isolation) return;
+  isolation_ = isolation;
+  if (on_change_) on_change_();
+}
+
 bool StatusBoard::UpdateLeftOut(uint32_t backend_id) {
   const auto reported = left_out_by_dataplane_.find(backend_id);
   LeftOut reason = reported == left_out_by_dataplane_.end() ? LeftOut::kNo : reported->second;

@@ -24,6 +24,7 @@
 #include "controlplane/common/time.h"
 #include "controlplane/core/intent.h"
 #include "controlplane/core/rules.h"
+#include "controlplane/core/way.h"
 #include "lib/counters/left_out.h"
 #include "lib/snapshot/builder.h"
 
@@ -167,6 +168,22 @@ struct DataplaneStatus {
   friend bool operator==(const DataplaneStatus&, const DataplaneStatus&) = default;
 };
 
+// What keeps verdicts of health checks from being accepted: this host is cut off.
+struct IsolationStatus {
+  struct LostWay {
+    WayState state;
+    int64_t since_ms = 0;  // wall time
+    friend bool operator==(const LostWay&, const LostWay&) = default;
+  };
+  std::vector<LostWay> lost = {};  // empty: this host is not isolated
+  // The last time at which half of all healthy endpoints failed while their ways were there.
+  uint64_t failed_together_count = 0;  // how often that happened
+  int64_t failed_together_ms = 0;      // wall time; 0: never
+  size_t failed = 0;                   // endpoints
+  size_t failed_of = 0;                // healthy endpoints before
+  friend bool operator==(const IsolationStatus&, const IsolationStatus&) = default;
+};
+
 // What an earlier process observed of a backend.
 struct StoredStatus {
   Health health = {};
@@ -265,6 +282,10 @@ class StatusBoard {
     for (const LeftOutFrontend& each : dataplane_.left_out_frontends) visit(each);
   }
 
+  // Writer: IsolationGuard.
+  void SetIsolation(const IsolationStatus& isolation);
+  const IsolationStatus& isolation() const { return isolation_; }
+
   // True if the status is complete: every backend has a check result and a next hop, and no next
   // hop of clients is awaited.
   bool complete() const { return incomplete_count_ == 0 && !clients_wait(); }
@@ -319,6 +340,7 @@ class StatusBoard {
   OwnAddresses own_addresses_;
   std::set<LeftOutFrontend> left_out_frontends_;
   DataplaneStatus dataplane_;
+  IsolationStatus isolation_;
   uint64_t global_changes_ = 0;
   size_t incomplete_count_ = 0;
   size_t running_drains_ = 0;

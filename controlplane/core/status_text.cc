@@ -109,6 +109,26 @@ std::string DrainEndText(const DrainProgress& progress) {
   return "";
 }
 
+std::string WayText(const WayState& state) {
+  if (state.way.gateway == IpAddress()) return state.interface;
+  return "gateway " + state.way.gateway.ToString() + " on " + state.interface;
+}
+
+std::string LostWayText(const WayState& state) {
+  switch (state.loss) {
+    case WayLoss::kNone:
+      return "this host was cut off a moment ago";
+    case WayLoss::kNoRoute:
+      return "there is no route";
+    case WayLoss::kNoCarrier:
+      return state.interface + " has no carrier";
+    case WayLoss::kSilent:
+      return state.way.gateway == IpAddress() ? "nobody answers on " + state.interface
+                                              : WayText(state) + " does not answer";
+  }
+  return "";
+}
+
 std::string NoCarrierText(const std::string& interface, const std::string& device,
                           const DataplaneStatus& dataplane) {
   const PortLink* link = dataplane.LinkOf(device);

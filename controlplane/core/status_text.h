@@ -33,4 +33,9 @@ std::string OutlierText(const OutlierStatus& outlier);
 std::string NoCarrierText(const std::string& interface, const std::string& device,
                           const DataplaneStatus& dataplane);
 
+// "gateway 10.0.0.1 on eth0", "eth0".
+std::string WayText(const WayState& state);
+// Why a way is lost: "gateway 10.0.0.1 on eth0 does not answer", "nobody answers on eth0".
+std::string LostWayText(const WayState& state);
+
 }  // namespace fairlead

@@ -101,6 +101,15 @@ void Collector::AddControl(std::vector<MetricFamily>* families) const {
             "Time from receipt of the last snapshot until it was in force in all workers.")
           .Add({}, static_cast<double>(publisher.applied_us()) / 1e6)
           .Take());
+  const IsolationStatus& isolation = api_.board->isolation();
+  families->push_back(
+      Gauge("fairlead_isolated", "Ways to backends that are lost: this host is cut off from them.")
+          .Add({}, isolation.lost.size())
+          .Take());
+  families->push_back(Counter("fairlead_backends_failed_together_total",
+                              "How often half of all healthy backend addresses failed together.")
+                          .Add({}, isolation.failed_together_count)
+                          .Take());
   families->push_back(Counter("fairlead_log_lines_dropped_total",
                               "Lines of fairleadd's log that stderr could not take.")
                           .Add({}, LogLinesDropped())

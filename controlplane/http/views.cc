@@ -13,6 +13,7 @@
 #include "controlplane/common/time.h"
 #include "controlplane/core/status_text.h"
 #include "controlplane/http/condition.h"
+#include "controlplane/http/isolation_view.h"
 #include "controlplane/observe/drain/drains.h"
 #include "lib/intent/checks/checked_frontends.h"
 #include "lib/intent/json.h"
@@ -536,6 +537,8 @@ Json StatusView(const Api& api) {
           {"left_out_count", api.board->left_out().size()},
           {"left_out_frontends", LeftOutFrontendsJson(*api.board)},
           {"client_next_hops", ClientNextHops(api)},
+          {"isolated", IsolatedJson(api.board->isolation())},
+          {"failed_together", FailedTogetherJson(api.board->isolation())},
           {"store_error", api.status_writer->error()}};
 }
 

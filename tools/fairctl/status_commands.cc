@@ -130,6 +130,22 @@ void PrintLeftOut(Context* context, const Json& status) {
   }
 }
 
+// Why no failed check counts now, and when half of all endpoints failed last.
+void PrintIsolation(Context* context, const Json& status) {
+  const int64_t now_ms = context->environment().now_ms();
+  for (const Json& way : List(Member(Member(status, "isolated"), "ways"))) {
+    const std::string text =
+        fmt::format("for {}: {}; backends behind it keep their states",
+                    FormatAge(TextOf(Member(way, "since")), now_ms), TextOf(Member(way, "reason")));
+    context->out() << "isolated    " << Coloured(text, Colour::kRed, context->colour()) << '\n';
+  }
+  const Json& failed = Member(status, "failed_together");
+  if (!failed.is_object()) return;
+  context->out() << "failed      " << Shown(Member(failed, "failed")) << " of "
+                 << Shown(Member(failed, "of")) << " healthy backend addresses together, "
+                 << FormatAge(TextOf(Member(failed, "at")), now_ms) << " ago\n";
+}
+
 int ShowStatus(Context* context) {
   const Result<Json> reply = context->Call("GET", "/v1/status");
   if (!reply.ok()) return context->Fail(reply.status());
@@ -149,6 +165,7 @@ int ShowStatus(Context* context) {
   PrintLinks(context, dataplane);
   context->out() << "services    " << Shown(Member(status, "services")) << '\n'
                  << "backends    " << CountsText(Member(status, "backends")) << '\n';
+  PrintIsolation(context, status);
   PrintUnsupported(context, dataplane);
   PrintLeftOutFrontends(context, status);
   PrintLeftOut(context, status);

@@ -45,6 +45,11 @@ class CheckMachine {
     if (state_ == HealthState::kInitial) state_ = state;
   }
 
+  // True if a healthy backend becomes unhealthy when the probe that runs fails.
+  bool NextFailureDecides() const {
+    return state_ == HealthState::kHealthy && !pardons_next_ && failures_ + 1 >= fall_;
+  }
+
   uint32_t failures_in_row() const { return failures_; }
 
  private:

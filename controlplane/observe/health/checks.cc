@@ -69,13 +69,14 @@ struct HealthChecks::Plan {
 };
 
 HealthChecks::HealthChecks(asio::any_io_executor executor, StatusBoard* board, Probers probers,
-                           NoWay no_way, ProbePath* path)
+                           NoWay no_way, ProbePath* path, IsolationGuard* guard)
     : executor_(std::move(executor)),
       board_(board),
       certificates_(board),
       probers_(std::move(probers)),
       no_way_(std::move(no_way)),
       path_(path),
+      guard_(guard),
       view_(std::make_shared<Intent>()) {}
 
 HealthChecks::~HealthChecks() { Stop(); }
@@ -216,7 +217,9 @@ asio::awaitable<void> HealthChecks::Run(std::shared_ptr<Check> check) {
     }
     const bool passed = answer.outcome == CheckOutcome::kPassed;
     if (!passed) {
-      const std::string no_way = DataplaneIsAway() ? kDataplaneAway : no_way_(key.address);
+      asio::awaitable<std::string> asked = WhyNotCounted(check, answer.skipped.empty());
+      const std::string no_way = co_await std::move(asked);
+      if (check->ended) co_return;
       if (!no_way.empty()) check->machine.Pause();
       if (const std::string& reason = no_way.empty() ? answer.skipped : no_way; !reason.empty()) {
         ProbeSkipped(*check, reason);
@@ -310,6 +313,29 @@ void HealthChecks::FollowPath(ChecksToReport* touched) {
   }
   if (direct_count == 0 || !board_->dataplane().connected) return;
   Log(LogLevel::kWarning, "checks_are_direct", {{"services", direct_count}, {"reason", why}});
+}
+
+asio::awaitable<std::string> HealthChecks::WhyNotCounted(std::shared_ptr<Check> check,
+                                                         bool was_made) {
+  if (DataplaneIsAway()) co_return kDataplaneAway;
+  const IpAddress& address = check->key.address;
+  const milliseconds window(uint64_t{2} * check->key.interval_ms);
+  const bool guarded = guard_ != nullptr && check->machine.state() == HealthState::kHealthy;
+  std::string no_way = no_way_(address);
+  if (!no_way.empty() && guarded) guard_->OnNoWay(address, window);
+  if (!no_way.empty() || !guarded || !was_made || !check->machine.NextFailureDecides()) {
+    co_return no_way;
+  }
+  asio::awaitable<std::string> held = guard_->WhyHeld(address, window);
+  co_return co_await std::move(held);
+}
+
+size_t HealthChecks::healthy_endpoints() const {
+  std::set<IpAddress> healthy;
+  for (const auto& [key, check] : checks_) {
+    if (check->machine.state() == HealthState::kHealthy) healthy.insert(key.address);
+  }
+  return healthy.size();
 }
 
 bool HealthChecks::DataplaneIsAway() {

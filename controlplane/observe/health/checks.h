@@ -8,6 +8,9 @@
 // made, the backends keep their states, and the status says why. Afterwards the first failure of
 // each check does not count.
 //
+// A failure that would make a healthy backend unhealthy is first put to IsolationGuard, which may
+// hold it.
+//
 // A check ends with its last backend. The answer of a probe that is still running is then ignored,
 // so it cannot revive a removed backend. One thread (the executor's).
 #pragma once
@@ -29,6 +32,7 @@
 #include "controlplane/observe/health/certificate_watch.h"
 #include "controlplane/observe/health/check_machine.h"
 #include "controlplane/observe/health/check_plan.h"
+#include "controlplane/observe/health/isolation_guard.h"
 #include "controlplane/observe/health/probe_path.h"
 #include "controlplane/observe/health/probers.h"
 
@@ -41,7 +45,7 @@ class HealthChecks {
  public:
   // `path`: for checks through the dataplane; null: all checks are direct.
   HealthChecks(boost::asio::any_io_executor executor, StatusBoard* board, Probers probers,
-               NoWay no_way, ProbePath* path = nullptr);
+               NoWay no_way, ProbePath* path = nullptr, IsolationGuard* guard = nullptr);
   ~HealthChecks();
 
   // Starts the checks that `view` asks for, and ends all others. The cost depends on the
@@ -52,6 +56,8 @@ class HealthChecks {
   // Why the service's checks are direct although it did not ask for that; empty: they are not, or
   // it did.
   std::string WhyChecksAreDirect(const ServiceSpec& service) const;
+  // How many addresses have a check that passes.
+  size_t healthy_endpoints() const;
 
  private:
   struct Check;
@@ -75,6 +81,8 @@ class HealthChecks {
   // Follows the services whose checks may take another path now.
   void FollowPath(ChecksToReport* touched);
   std::string WhyNotThroughDataplane(Family family) const;
+  // Why the check's failed probe says nothing about the backend. Empty: it counts.
+  boost::asio::awaitable<std::string> WhyNotCounted(std::shared_ptr<Check> check, bool was_made);
   // True if the dataplane was connected, and is not at present.
   bool DataplaneIsAway();
   // Counts a probe that was not made, and logs the count at most once a minute.
@@ -96,6 +104,7 @@ class HealthChecks {
   NoWay no_way_;
   ProbePath* path_;
   std::map<Family, std::string> no_path_;  // WhyNotThroughDataplane, as the checks follow it
+  IsolationGuard* guard_;                  // null: every failure is accepted
   bool dataplane_was_connected_ = false;
   bool dataplane_is_away_ = false;
   IntentView view_;

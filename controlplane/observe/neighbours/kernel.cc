@@ -70,9 +70,11 @@ std::optional<NeighbourEvent> ToEvent(rtnl_neigh* neighbour, bool deleted) {
   const std::optional<IpAddress> address = FromNetlink(rtnl_neigh_get_dst(neighbour));
   if (!address.has_value()) return std::nullopt;
   NeighbourEvent event{rtnl_neigh_get_ifindex(neighbour), *address, std::nullopt};
+  const int state = deleted ? 0 : rtnl_neigh_get_state(neighbour);
+  event.has_answered = (state & NUD_REACHABLE) != 0;
+  event.is_permanent = (state & (NUD_PERMANENT | NUD_NOARP)) != 0;
   nl_addr* lladdr = rtnl_neigh_get_lladdr(neighbour);
-  if (deleted || (rtnl_neigh_get_state(neighbour) & kUsableStates) == 0 || lladdr == nullptr ||
-      nl_addr_get_len(lladdr) != 6) {
+  if ((state & kUsableStates) == 0 || lladdr == nullptr || nl_addr_get_len(lladdr) != 6) {
     return event;
   }
   MacAddress mac;
@@ -239,13 +241,18 @@ WayOut KernelNetwork::FindWayOut(const IpAddress& destination) {
   auto* route = reinterpret_cast<rtnl_route*>(raw);
   if (rtnl_route_get_type(route) != RTN_UNICAST || rtnl_route_get_nnexthops(route) < 1) return {};
   rtnl_link* raw_link = nullptr;
-  const int index = AnswerOf(route, destination).interface_index;
+  const RouteAnswer answer = AnswerOf(route, destination);
+  const int index = answer.interface_index;
   if (rtnl_link_get_kernel(requests_.get(), index, nullptr, &raw_link) < 0) return {};
   const LinkPtr link(raw_link);
-  if ((rtnl_link_get_flags(raw_link) & IFF_RUNNING) != 0) return {};
+  WayOut way{.route = answer, .interface = rtnl_link_get_name(raw_link)};
+  way.has_neighbours =
+      (rtnl_link_get_flags(raw_link) & (IFF_NOARP | IFF_POINTOPOINT | IFF_LOOPBACK)) == 0;
+  if ((rtnl_link_get_flags(raw_link) & IFF_RUNNING) != 0) return way;
   const Result<LinkAnswer> device = FindLink(index);
-  return {.no_carrier = rtnl_link_get_name(raw_link),
-          .device = device.ok() ? device->interface : std::string()};
+  way.no_carrier = way.interface;
+  way.device = device.ok() ? device->interface : std::string();
+  return way;
 }
 
 Result<RouteAnswer> KernelNetwork::FindDefaultRoute(Family family) {
@@ -327,6 +334,17 @@ void KernelNetwork::TriggerResolution(const RouteAnswer& route) {
   rtnl_neigh_set_state(neighbour.get(), NUD_NONE);
   const int code = rtnl_neigh_add(requests_.get(), neighbour.get(), NLM_F_CREATE | NLM_F_REPLACE);
   if (code < 0) SendDiscardDatagram(route.neighbour, route.interface_index);
+}
+
+bool KernelNetwork::AskNeighbour(const RouteAnswer& route, const MacAddress& mac) {
+  const AddressPtr address = ToNetlink(route.neighbour);
+  const AddressPtr link_address(nl_addr_build(AF_LLC, mac.bytes.data(), mac.bytes.size()));
+  const NeighbourPtr neighbour(rtnl_neigh_alloc());
+  rtnl_neigh_set_ifindex(neighbour.get(), route.interface_index);
+  rtnl_neigh_set_dst(neighbour.get(), address.get());
+  rtnl_neigh_set_lladdr(neighbour.get(), link_address.get());
+  rtnl_neigh_set_state(neighbour.get(), NUD_PROBE);
+  return rtnl_neigh_add(requests_.get(), neighbour.get(), NLM_F_REPLACE) >= 0;
 }
 
 Status KernelNetwork::ReadEvents(const Callbacks& callbacks) {

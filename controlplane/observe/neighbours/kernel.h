@@ -33,13 +33,18 @@ struct WayOut {
   bool has_route = true;
   // The route's interface, if it has no carrier. Empty: it has one, or that is not known.
   std::string no_carrier = {};
-  std::string device = {};  // LinkAnswer::interface of no_carrier
+  std::string device = {};     // LinkAnswer::interface of no_carrier
+  RouteAnswer route = {};      // interface_index 0: not known, or the address is this host's
+  std::string interface = {};  // of the route
+  bool has_neighbours = true;  // of the interface: false if it is point-to-point or without ARP
 };
 
 struct NeighbourEvent {
   int interface_index = 0;
   IpAddress address;
   std::optional<MacAddress> mac;  // nullopt: not known, or no longer
+  bool has_answered = false;      // since it was last asked
+  bool is_permanent = false;      // configured, so it is never asked
 };
 
 class KernelNetwork {
@@ -62,6 +67,9 @@ class KernelNetwork {
       const std::function<void(const IpAddress& address, const std::string& interface)>& visit);
   // Makes the kernel resolve or confirm the neighbour.
   void TriggerResolution(const RouteAnswer& route);
+  // Makes the kernel ask a neighbour at once, although it may know its MAC and believe in it.
+  // An event tells when it answers. False: not possible.
+  bool AskNeighbour(const RouteAnswer& route, const MacAddress& mac);
 
   // This file descriptor becomes readable when something changed. Non-blocking.
   int event_fd() const;

@@ -174,8 +174,56 @@ bool NextHops::Resolve(const IpAddress& address, Entry* entry) {
   return true;
 }
 
+void NextHops::SetPermanent(const NeighbourKey& key, bool is_permanent) {
+  if (is_permanent) {
+    permanent_.insert(key);
+  } else {
+    permanent_.erase(key);
+  }
+}
+
+bool NextHops::Ask(const RouteAnswer& neighbour) {
+  const NeighbourKey key{neighbour.interface_index, neighbour.neighbour};
+  if (kernel_ == nullptr || permanent_.contains(key)) return false;
+  answered_at_[key] = SteadyTime{};
+  const auto known = neighbours_.find(key);
+  if (known != neighbours_.end()) return kernel_->AskNeighbour(neighbour, known->second);
+  kernel_->TriggerResolution(neighbour);
+  return true;
+}
+
+std::optional<SteadyTime> NextHops::AnsweredAt(const RouteAnswer& neighbour) const {
+  const auto asked = answered_at_.find({neighbour.interface_index, neighbour.neighbour});
+  if (asked == answered_at_.end() || asked->second == SteadyTime{}) return std::nullopt;
+  return asked->second;
+}
+
+std::set<IpAddress> NextHops::OnLinkWitnesses(int interface_index, size_t most) const {
+  std::set<IpAddress> all;
+  for (const auto& [address, entry] : entries_) {
+    if (entry.route.has_value() && entry.route->interface_index == interface_index) {
+      all.insert(entry.route->neighbour);
+    }
+  }
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    if (kernel_ == nullptr) break;
+    const Result<RouteAnswer> route = kernel_->FindDefaultRoute(family);
+    if (route.ok() && route->interface_index == interface_index) all.insert(route->neighbour);
+  }
+  const size_t stride = (all.size() + most - 1) / most;
+  std::set<IpAddress> chosen;
+  size_t i = 0;
+  for (const IpAddress& address : all) {
+    if (i++ % stride == 0) chosen.insert(chosen.end(), address);
+  }
+  return chosen;
+}
+
 void NextHops::OnNeighbour(const NeighbourEvent& event) {
   const NeighbourKey key{event.interface_index, event.address};
+  SetPermanent(key, event.is_permanent);
+  const auto asked = answered_at_.find(key);
+  if (event.has_answered && asked != answered_at_.end()) asked->second = SteadyNow();
   if (!event.mac.has_value()) {
     neighbours_.erase(key);
     return;
@@ -196,8 +244,11 @@ void NextHops::OnNeighbour(const NeighbourEvent& event) {
 
 void NextHops::ReloadNeighbours() {
   neighbours_.clear();
+  permanent_.clear();
   const Status status = kernel_->ListNeighbours([this](const NeighbourEvent& event) {
-    neighbours_[{event.interface_index, event.address}] = *event.mac;
+    const NeighbourKey key{event.interface_index, event.address};
+    neighbours_[key] = *event.mac;
+    SetPermanent(key, event.is_permanent);
   });
   if (!status.ok()) Log(LogLevel::kError, "netlink_failed", {{"reason", status.message()}});
 }

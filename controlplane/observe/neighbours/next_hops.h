@@ -66,6 +66,13 @@ class NextHops {
   WayOut FindWayOut(const IpAddress& address) const {
     return kernel_ == nullptr ? WayOut{} : kernel_->FindWayOut(address);
   }
+  // Makes the kernel ask the neighbour at once whether it is there. False: it cannot be asked.
+  bool Ask(const RouteAnswer& neighbour);
+  // When it last answered. nullopt: not since it was asked, or it was never asked.
+  std::optional<SteadyTime> AnsweredAt(const RouteAnswer& neighbour) const;
+  // Up to `most` neighbours on a link: followed addresses that are on-link, the gateways of others,
+  // and the default gateway. Chosen from all of them evenly.
+  std::set<IpAddress> OnLinkWitnesses(int interface_index, size_t most) const;
   // This host's addresses, except those of the loopback interface, with their interfaces.
   // `on_change` is called when they change.
   const std::map<IpAddress, std::string>& host_addresses() const { return host_addresses_; }
@@ -85,6 +92,7 @@ class NextHops {
   boost::asio::awaitable<void> RefreshLoop();
   void OnNeighbour(const NeighbourEvent& event);
   void ReloadNeighbours();
+  void SetPermanent(const NeighbourKey& key, bool is_permanent);
   // True when they changed.
   bool ReloadHostAddresses();
   // True when the entry's next hop or route changed.
@@ -107,7 +115,9 @@ class NextHops {
   std::set<IpAddress> frontends_;
   std::set<IpAddress> changed_;
   std::map<IpAddress, std::string> host_addresses_;
-  std::map<NeighbourKey, MacAddress> neighbours_;  // all of the kernel's, by the last event
+  std::map<NeighbourKey, MacAddress> neighbours_;   // all of the kernel's, by the last event
+  std::set<NeighbourKey> permanent_;                // those of them that are never asked
+  std::map<NeighbourKey, SteadyTime> answered_at_;  // of neighbours that were asked; 0: not yet
 };
 
 }  // namespace fairlead

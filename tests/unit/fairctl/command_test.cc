@@ -375,6 +375,19 @@ TEST(BackendList, ShowsTheShareOfItsWeightThatAClimbingBackendHas) {
   EXPECT_THAT(fairctl.out(), HasSubstr("10.0.0.1  4 (30%)  healthy"));
 }
 
+TEST(Status, TellsAnIsolationAndFailuresThatCameTogether) {
+  Harness fairctl;
+  fairctl.Answer(200, R"({"dataplane":{},"isolated":{"since":"1970-01-01T00:16:28Z","ways":[
+    {"interface":"eth0","gateway":"10.0.0.1","since":"1970-01-01T00:16:28Z",
+     "reason":"gateway 10.0.0.1 on eth0 does not answer"}]},
+    "failed_together":{"at":"1970-01-01T00:16:00Z","failed":3,"of":5,"count":1}})");
+  EXPECT_EQ(fairctl.Run({"status"}), kExitOk);
+  EXPECT_THAT(fairctl.out(),
+              AllOf(HasSubstr("isolated    for 12s: gateway 10.0.0.1 on eth0 does not answer; "
+                              "backends behind it keep their states\n"),
+                    HasSubstr("failed      3 of 5 healthy backend addresses together, 40s ago\n")));
+}
+
 TEST(Status, SaysThatObservationsAreNotStored) {
   const std::string status =
       R"({"dataplane":{"connected":true},"services":1,"store_error":"disk is full"})";
