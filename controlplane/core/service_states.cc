@@ -35,8 +35,10 @@ HealthState HealthOf(const StatusBoard& board, const ServiceIntent& service,
 // True if it takes new flows.
 bool IsHealthy(const StatusBoard& board, const ServiceIntent& service,
                const BackendIntent& backend) {
-  return MayTakeNewFlows(backend) && HealthOf(board, service, backend) == HealthState::kHealthy &&
-         board.At(backend.id).left_out == LeftOut::kNo;
+  if (!MayTakeNewFlows(backend)) return false;
+  if (HealthOf(board, service, backend) != HealthState::kHealthy) return false;
+  const BackendStatus& status = board.At(backend.id);
+  return status.left_out == LeftOut::kNo && !status.outlier.is_ejected();
 }
 
 }  // namespace

@@ -19,9 +19,11 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// The first probes of new backends are spread over this time, so that a thousand new backends are
-// not probed at once.
+// The first probes of new backends are spread over this time, and many more than that one after
+// the other, at most over their interval: a TLS handshake takes more than a millisecond of CPU time,
+// so the probes of a thousand new backends that began together would not end within their timeout.
 constexpr uint32_t kFirstProbeSpreadMs = 50;
+constexpr uint32_t kBetweenFirstProbesMs = 2;
 constexpr std::chrono::minutes kSkippedPeriod{1};  // between two log lines
 // Between two looks whether the dataplane has a new backend; doubled each time, up to the interval.
 constexpr milliseconds kFirstWaitInForce{5};
@@ -92,6 +94,7 @@ void HealthChecks::Stop() {
 
 void HealthChecks::Reconcile(const IntentView& view) {
   following_revision_ = view->revision;
+  new_checks_ = 0;
   if (std::exchange(dataplane_is_away_, DataplaneIsAway()) && !dataplane_is_away_) {
     for (const auto& [key, check] : checks_) check->machine.Pause();
   }
@@ -191,7 +194,9 @@ void HealthChecks::Attach(uint32_t backend_id, const CheckKey& key, bool several
   // A check whose state is known is not urgent. The only check probes at once.
   const bool known = check->machine.state() != HealthState::kInitial;
   const uint32_t spread = known ? key.interval_ms : std::min(kFirstProbeSpreadMs, key.interval_ms);
-  check->timer.expires_after(milliseconds(RandomBelow(checks_.size() == 1 ? 1 : spread)));
+  const uint32_t delay = RandomBelow(checks_.size() == 1 ? 1 : spread);
+  const uint32_t before = kBetweenFirstProbesMs * std::exchange(new_checks_, new_checks_ + 1);
+  check->timer.expires_after(milliseconds((before + delay) % key.interval_ms));
   SpawnLoop(executor_, "check", [this, check] { return Run(check); });
 }
 

@@ -109,6 +109,7 @@ class HealthChecks {
   bool dataplane_is_away_ = false;
   IntentView view_;
   uint64_t following_revision_ = 0;  // of the view that Reconcile() is following
+  uint32_t new_checks_ = 0;          // that the last Reconcile() began
   std::map<CheckKey, std::shared_ptr<Check>> checks_;
   std::unordered_map<uint32_t, Plan> plans_;  // by backend id
   SteadyTime skipped_logged_at_{};
