@@ -8,6 +8,7 @@ from bench.suite import stats
 from bench.suite.control import cpu_ms_of
 from bench.suite.rows import Row
 from tests.lab import Lab
+from tests.lab.process import run as command
 from tests.lab.process import wait_until
 
 INTERVAL_S = 2
@@ -44,12 +45,39 @@ def make_servers(lab):
         server.namespace.sysctl({name: 65536})
 
 
+TLS_NGINX = """
+daemon off; master_process off; user root root; pid {dir}/tls.pid; error_log {dir}/tls.log; worker_rlimit_nofile 65536;
+events {{ worker_connections 32768; }}
+http {{
+  access_log off; client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir}; uwsgi_temp_path {dir};
+  scgi_temp_path {dir};
+  server {{
+    listen 443 ssl backlog=8192; ssl_certificate {dir}/tls.pem; ssl_certificate_key {dir}/tls.key;
+    location / {{ return 200 "good\\n"; }}
+  }}
+}}
+"""
+
+
+def start_tls_server(lab):
+    """nginx with a certificate that signs itself, for shop.example. Returns the check's settings for it."""
+    command(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+             "-keyout", lab.dir / "tls.key", "-out", lab.dir / "tls.pem", "-subj", "/CN=shop.example",
+             "-addext", "subjectAltName=DNS:shop.example"])
+    (lab.dir / "tls.conf").write_text(TLS_NGINX.format(dir=lab.dir))
+    server = lab.backends[0].namespace
+    lab.spawn("tls-nginx", ["nginx", "-c", lab.dir / "tls.conf", "-p", lab.dir, "-e", lab.dir / "tls.log"],
+              server).wait_listening(443)
+    return {"type": "https", "match": "good", "tls": {"sni": "shop.example", "ca_file": str(lab.dir / "tls.pem")}}
+
+
 def add_checks(lab, count, check):
+    port = 443 if check["type"] == "https" else 80
     for first in range(0, count, PER_SERVICE):
         service = f"s{first // PER_SERVICE}"
         lab.control.post("/v1/services", {
-            "name": service, "frontends": [f"{lab.vip4}:80/tcp" if first == 0 else f"203.0.113.{20 + first // PER_SERVICE}:80/tcp"],
-            "health_check": check,
+            "name": service, "health_check": check,
+            "frontends": [f"{lab.vip4 if first == 0 else f'203.0.113.{20 + first // PER_SERVICE}'}:{port}/tcp"],
             "backends": [{"address": address_of(n), "mac": lab.backends[0].mac} for n in range(first, min(count, first + PER_SERVICE))]})
     wait_until(lambda: lab.control.get("/v1/status")["backends"]["healthy"] == count, 120,
                lambda: f"not all {count} backends are healthy: {lab.control.get('/v1/status')['backends']}")
@@ -59,6 +87,8 @@ def cost(context, name, count, check):
     vips = [f"203.0.113.{20 + n}" for n in range(1, 1 + count // PER_SERVICE)]
     with Lab(context.native, backends=1, extra_vips=vips) as lab:
         make_servers(lab)
+        if check["type"] == "https":
+            check = {**check, **start_tls_server(lab)}
         lab.start_dataplane(port={"addresses": ["10.0.0.2"]})
         lab.start_control()
         add_checks(lab, count, check)
@@ -105,4 +135,7 @@ def run(context):
     count = 2000 if context.quick else 10_000
     for via in ("direct", "dataplane"):
         yield cost(context, f"{count:,} TCP checks each {INTERVAL_S} s, {via}: fairleadd's CPU", count, {**CHECK, "via": via})
+    count = 200 if context.quick else 1000
+    yield cost(context, f"{count:,} HTTPS checks each {INTERVAL_S} s, dataplane: fairleadd's CPU", count,
+               {**CHECK, "type": "https", "via": "dataplane"})
     yield from lateness(context)

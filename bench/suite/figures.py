@@ -65,6 +65,8 @@ FIGURES = (
            ("10,000 TCP checks each 2 s, direct: fairleadd's CPU",), 35, "%"),
     Figure("the same through the dataplane", "checks",
            ("10,000 TCP checks each 2 s, dataplane: fairleadd's CPU",), 35, "%"),
+    Figure("1,000 HTTPS checks each 2 s through the dataplane: CPU of fairleadd", "checks",
+           ("1,000 HTTPS checks each 2 s, dataplane: fairleadd's CPU",), 60, "%"),
     Figure("backend that falls silent: later than `fall` intervals and a timeout, p99", "checks",
            ("silent backend: unhealthy after `fall` intervals and a timeout, p99",), 100, "ms"),
     Figure("resident memory beyond packet buffers, 100 services x 100 backends", "control",

@@ -263,6 +263,7 @@ bool HealthChecks::AwaitsDataplane(Check* check) {
 
 asio::awaitable<ProbeAnswer> HealthChecks::Probe(CheckKey key) {
   ProbeTarget target{key.address, key.port, milliseconds(key.timeout_ms), std::move(key.settings)};
+  target.backend = key.address;
   std::optional<ProbePath::Lease> lease;
   if (key.through) {
     const Family family = key.through->address.family();

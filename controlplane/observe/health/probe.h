@@ -30,6 +30,8 @@ struct ProbeTarget {
   std::chrono::milliseconds timeout{0};
   CheckSettings settings = {};             // the type's own
   std::optional<ProbeSource> source = {};  // unset: the kernel chooses it, and routes the probe
+  // The backend's own address, which tells the servers behind a frontend apart.
+  IpAddress backend = {};
 };
 
 struct ProbeAnswer {

@@ -185,7 +185,7 @@ asio::awaitable<ProbeAnswer> ProbeTcpStream(const ProbeTarget& target, Dialogue*
 
 asio::awaitable<ProbeAnswer> ProbeTlsStream(const ProbeTarget& target, const TlsSettings& settings,
                                             Alpn alpn, TlsContexts* contexts, Dialogue* dialogue) {
-  const Result<TlsClient> client = contexts->Get(settings, alpn, {target.address, target.port});
+  const Result<TlsClient> client = contexts->Get(settings, alpn, {target.backend, target.port});
   if (!client.ok()) co_return ProbeAnswer{.skipped = client.status().message()};
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   const auto socket = std::make_shared<TcpSocket>(executor);

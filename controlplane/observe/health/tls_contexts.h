@@ -48,7 +48,7 @@ class TlsContexts {
  public:
   TlsContexts();
 
-  // For TLS 1.2 and later. Fails if the CA file cannot be read and never could. If it cannot be
+  // For TLS 1.2 and later. `server`: whose session to resume. Fails if the CA file cannot be read and never could. If it cannot be
   // read any more, returns the context with its last content. The caller sets what differs between
   // probes: the name and whether the certificate is verified.
   Result<TlsClient> Get(const TlsSettings& settings, Alpn alpn, const Endpoint& server);

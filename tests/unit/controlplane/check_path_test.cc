@@ -111,6 +111,7 @@ TEST_F(CheckPathTest, ProbesEveryFrontendFromAnAddressOfItsFamily) {
   EXPECT_EQ(target.source->address, Address("10.0.0.2"));
   EXPECT_EQ(target.source->mark, kProbeMark);
   EXPECT_EQ(target.port, 80);
+  EXPECT_EQ(target.backend, Address("10.0.0.1"));
   EXPECT_EQ(last_.at("2001:db8::1").source->address, Address("2001:db8:a::2"));
   ASSERT_TRUE(RunUntil([&] { return WebHealth().state == HealthState::kHealthy; }));
   EXPECT_EQ(Reason(), "tcp check of 203.0.113.1:80 through the dataplane passes");
