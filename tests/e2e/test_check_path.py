@@ -1,4 +1,5 @@
 """Health checks through the dataplane: they reach what clients' packets reach."""
+import collections
 import json
 import os
 import signal
@@ -242,3 +243,38 @@ def test_checks_of_every_type_go_through_the_dataplane(bare_lab):
     for name in checks:
         wait_until(lambda name=name: lab.backends_of(name)[site.backend.address4]["state"] == "unhealthy", 30,
                    lambda: lab.backends_of("http"))
+
+
+@pytest.mark.slow("10,000 checks, half of which hang until their timeout")
+@pytest.mark.parametrize("via", ["dataplane", "direct"])
+def test_checks_that_hang_do_not_keep_others_from_being_made(bare_lab, via):
+    lab = bare_lab
+    server, count = lab.backends[0], 10_000
+    server.namespace.ip("route add local 10.64.0.0/16 dev lo")
+    lab.balancer.namespace.ip(f"route add 10.64.0.0/16 via {server.address4} dev eth0")
+    lab.start_dataplane(port={"addresses": ADDRESSES})
+    lab.start_control()
+    # Frontends and backends of the first service hang: nobody answers their SYNs.
+    hanging, answering = "203.0.113.50", "203.0.113.51"
+    for vip in (hanging, answering):
+        server.add_vip(vip)
+    server.namespace.run("nft", "-f", "-", input=f"""
+table ip t {{
+  chain c {{
+    type filter hook input priority 0
+    ip daddr {{ {hanging}, 10.64.0.0-10.64.127.255 }} tcp flags syn drop
+  }}
+}}
+""")
+    for name, vip, block in (("hangs", hanging, 0), ("answers", answering, 128)):
+        lab.control.post("/v1/services", {
+            "name": name, "frontends": [f"{vip}:80/tcp"],
+            "health_check": {"type": "tcp", "interval": "8s", "timeout": "5s", "fall": 1, "via": via},
+            "backends": [{"address": f"10.64.{block + n // 250}.{n % 250 + 1}", "mac": server.mac}
+                         for n in range(count // 2)]})
+
+    def states(name):
+        return collections.Counter(row["state"] for row in lab.backends_of(name).values())
+    wait_until(lambda: states("answers")["healthy"] == count // 2, 120, lambda: f"{states('answers')}")
+    wait_until(lambda: states("hangs")["unhealthy"] == count // 2, 120, lambda: f"{states('hangs')}")
+    assert "probes_skipped" not in lab.fairleadd.errors(), lab.fairleadd.tail()
