@@ -106,7 +106,7 @@ TEST(HttpDialogue, JudgesAnswersInPiecesOfAnySize) {
        "the answer is longer than a check reads"},
   };
   for (const HttpAnswer& each : answers) {
-    for (const size_t piece : {1, 7, 1460, 8192}) {
+    for (const size_t piece : {size_t{1}, size_t{7}, size_t{1460}, size_t{8192}}) {
       EXPECT_EQ(JudgeHttp(each.check, each.bytes, piece), each.outcome)
           << each.check << " " << each.bytes.substr(0, 100) << " in pieces of " << piece;
     }

@@ -86,7 +86,7 @@ class IsolationTest : public CoreTest {
     ASSERT_TRUE(RunUntil([&] { return SteadyNow() >= later; }));
   }
 
-  const Clock system_clock_;
+  const Clock system_clock_{};
   WayState way_{{2, *IpAddress::Parse("10.0.0.254")}, WayLoss::kNone, "eth1"};
   std::set<std::string> failing_;
   std::string no_way_;

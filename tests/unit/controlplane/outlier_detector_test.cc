@@ -123,7 +123,7 @@ TEST_F(OutlierDetectorTest, NeedsMoreThanHalfUnanswered) {
 }
 
 TEST_F(OutlierDetectorTest, NeedsThreeTimesTheMedian) {
-  for (const uint64_t median : {19, 20, 21}) {
+  for (const uint64_t median : {uint64_t{19}, uint64_t{20}, uint64_t{21}}) {
     detector_ = {};
     backends_.clear();
     ejected_.clear();
@@ -131,7 +131,7 @@ TEST_F(OutlierDetectorTest, NeedsThreeTimesTheMedian) {
     Ask();
     now_ += seconds(1);
     Count(1, 100, 60);
-    for (const uint32_t id : {2, 3, 4}) Count(id, 100, median);
+    for (const uint32_t id : {2U, 3U, 4U}) Count(id, 100, median);
     Count(5, 100, 0);
     Ask();
     EXPECT_EQ(ejected_.size(), median <= 20 ? 1U : 0U) << median;
@@ -179,7 +179,7 @@ TEST_F(OutlierDetectorTest, EjectsTheWorstFirstAndTheNextWhenItIsBack) {
   now_ += seconds(1);
   Count(1, 100, 70);
   Count(2, 100, 90);
-  for (const uint32_t id : {3, 4, 5}) Count(id, 100, 0);
+  for (const uint32_t id : {3U, 4U, 5U}) Count(id, 100, 0);
   const auto changes = Ask();
   ASSERT_EQ(changes.size(), 2U);
   EXPECT_EQ(changes[0].backend_id, 2U);

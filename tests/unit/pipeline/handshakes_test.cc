@@ -162,7 +162,7 @@ TEST_F(HandshakesTest, CountsRepeatedSynsOnce) {
   uint32_t at_s = 0;
   const uint32_t start = context_.now_tick;
   Send(flow_, kTcpSyn);
-  for (const uint32_t again_s : {1, 3, 7, 15, 31}) {
+  for (const uint32_t again_s : {1U, 3U, 7U, 15U, 31U}) {
     for (; at_s < again_s; ++at_s) {
       context_.now_tick = start + at_s * kTicksPerSecond;
       ExpireAll();

@@ -46,14 +46,15 @@ TEST_F(ProbeTest, LeavesAsAClientsPacketToThatBackendWould) {
 TEST_F(ProbeTest, GoesToItsBackendWhateverTheHashSays) {
   SnapshotInput input = Input();
   SnapshotService& service = ServiceOf(&input, "dsr");
-  for (int n = 20; n < 24; ++n) {
-    service.backends.push_back(ResolvedAt("10.0.0." + std::to_string(n), 1000 + n, n));
+  for (uint32_t n = 20; n < 24; ++n) {
+    service.backends.push_back(
+        ResolvedAt("10.0.0." + std::to_string(n), 1000 + n, static_cast<int>(n)));
   }
   // A backend that gets no flows is probed, too.
   service.backends[1].state = BackendState::kDown;
   service.backends[2].weight = 0;
   Use(input);
-  for (int n = 20; n < 24; ++n) {
+  for (uint32_t n = 20; n < 24; ++n) {
     ASSERT_EQ(Send(MakePacket({}), 1000 + n), DropReason::kNone);
     EXPECT_EQ(frame_[5], n) << "destination MAC";
   }
