@@ -21,8 +21,8 @@ DOWNLOAD_MB = 130  # more is an error: somebody added a package with many depend
 _SYSTEM = ("systemd", "systemd-sysv", "udev", "kmod", "dbus", "iproute2", "pciutils", "procps", "openssh-server",
            "python3-minimal", "linux-image-amd64", "driverctl")
 # What Fairlead's packages depend on (debian/control). The guest has no way to a mirror.
-_DEPENDENCIES = ("libbpf1", "libfmt9", "libnl-route-3-200", "libprometheus-cpp-core1.0", "libspdlog1.10",
-                 "libsqlite3-0", "libyaml-cpp0.7", "librte-mempool-ring23", "librte-net-af-packet23",
+_DEPENDENCIES = ("libbpf1", "libfmt9", "libnghttp2-14", "libnl-route-3-200", "libprometheus-cpp-core1.0",
+                 "libspdlog1.10", "libsqlite3-0", "libyaml-cpp0.7", "librte-mempool-ring23", "librte-net-af-packet23",
                  "librte-net-af-xdp23", "librte-net-bond23", "librte-net-memif23", "librte-net-null23",
                  "librte-net-ring23", "librte-net-tap23", "sse4.2-support")
 # DPDK's drivers of emulated NICs, from the table of docs/install.md.
