@@ -180,7 +180,8 @@ Result<std::unique_ptr<ProbeNetwork>> ProbeNetwork::Open() {
   std::unique_ptr<ProbeNetwork> network(new ProbeNetwork(std::move(tun), socket.release()));
   RETURN_IF_ERROR(network->SetUpInterface());
   FlushTables(network->socket_.get());
-  RETURN_IF_ERROR(network->AddRules());
+  bool added = false;
+  RETURN_IF_ERROR(network->AddRules(&added));
   return network;
 }
 
@@ -205,16 +206,26 @@ Status ProbeNetwork::SetUpInterface() {
   return {};
 }
 
-Status ProbeNetwork::AddRules() {
+Status ProbeNetwork::AddRules(bool* added) {
   for (const int family : kFamilies) {
-    int code = rtnl_route_add(socket_.get(), ProhibitAll(family).get(), NLM_F_EXCL);
-    for (const RulePtr& rule : {ProbeRule(family), AnswerRule(family)}) {
-      if (IsPresent(code)) code = rtnl_rule_add(socket_.get(), rule.get(), NLM_F_EXCL);
-    }
-    if (IsPresent(code) || family == AF_INET6) continue;  // IPv6 may be disabled
-    return Unavailable(std::string("cannot add a policy routing rule: ") + nl_geterror(code));
+    std::vector<int> codes = {rtnl_route_add(socket_.get(), ProhibitAll(family).get(), NLM_F_EXCL),
+                              rtnl_rule_add(socket_.get(), ProbeRule(family).get(), NLM_F_EXCL),
+                              rtnl_rule_add(socket_.get(), AnswerRule(family).get(), NLM_F_EXCL)};
+    *added |= std::ranges::count(codes, 0) != 0;
+    std::erase_if(codes, IsPresent);
+    if (codes.empty() || family == AF_INET6) continue;  // IPv6 may be disabled
+    return Unavailable(std::string("cannot add a policy routing rule: ") +
+                       nl_geterror(codes.front()));
   }
   return {};
+}
+
+bool ProbeNetwork::Restore() {
+  bool added = false;
+  const Status status = AddRules(&added);
+  if (!status.ok()) error_ = status.message();
+  if (added) to_change_.insert(wanted_.begin(), wanted_.end());
+  return added;
 }
 
 ProbeNetwork::~ProbeNetwork() {

@@ -51,6 +51,9 @@ class ProbeNetwork {
   // Step().
   void Follow(std::set<IpAddress> frontends);
   void FollowInterfaces(std::vector<int> interfaces);
+  // Adds again what another program has removed: systemd-networkd removes rules that are not its own
+  // when it configures an interface. True: something was missing. Step() sets all routes again then.
+  bool Restore();
   // Changes some routes. False: there is more to do. A route that the kernel refuses is not tried
   // again until the frontends or the interfaces change; error() says why.
   bool Step();
@@ -62,7 +65,8 @@ class ProbeNetwork {
   };
   ProbeNetwork(UniqueFd tun, nl_sock* socket);
   Status SetUpInterface();
-  Status AddRules();
+  // Sets `added` if something was missing.
+  Status AddRules(bool* added);
   void SetRoutes(const IpAddress& address, bool present);
 
   UniqueFd tun_;

@@ -111,7 +111,11 @@ int ProbeSender::Step() {
 }
 
 void ProbeSender::Watch() {
-  if (network_ != nullptr) network_->FollowInterfaces(InterfacesWith(own_addresses_));
+  if (network_ == nullptr) return;
+  network_->FollowInterfaces(InterfacesWith(own_addresses_));
+  if (network_->Restore()) {
+    spdlog::warn("the rules of health probes had been removed, and were added again");
+  }
 }
 
 void ProbeSender::Serve(const ForwardingTables* tables) {

@@ -113,6 +113,19 @@ def test_routes_follow_the_frontends(bare_lab):
     assert "dev eth0" in answer.stdout and "61001" not in answer.stdout
 
 
+@pytest.mark.quick
+def test_rules_that_another_program_removes_are_added_again(bare_lab):
+    lab = bare_lab
+    start(lab)
+    lab.wait_healthy("web", 4)
+    before = routing(lab)
+    # As systemd-networkd does when it configures an interface.
+    lab.balancer.namespace.run("sh", "-c", "ip -4 rule flush; ip -4 rule add lookup main pref 32766; ip -6 rule del pref 100; "
+                                           "ip -4 route flush table 61000; ip -4 route flush table 61001")
+    wait_until(lambda: routing(lab) == before, 20, lambda: f"{routing(lab)} are not {before}")
+    assert "had been removed" in lab.dataplane.errors()
+
+
 @needs_host_root
 @pytest.mark.parametrize("forwarding", ["ipip", "gue"])
 def test_a_tunnels_probes_need_the_agent_and_the_frontends_address(bare_lab, forwarding):
