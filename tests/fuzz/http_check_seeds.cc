@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   write("chunked", 2,
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=\"b\"\r\no\r\n1\r\nk\r\n0\r\n"
         "X: y\r\n\r\n");
+  write("empty_chunked", 2, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
   write("interim", 0,
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
         "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");

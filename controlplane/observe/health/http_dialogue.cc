@@ -18,11 +18,19 @@ constexpr size_t kMaxBodyBytes = 64 * 1024;
 // The parser limits neither chunk extensions nor the number of interim answers.
 constexpr size_t kMaxUnparsedBytes = 2 * kMaxHeaderBytes;
 constexpr size_t kMaxReceivedBytes = 1024 * 1024;
+// The last chunk of a body, "0\r\n\r\n". The parser must not see less of it a second time: that is
+// an assertion of Boost 1.74.
+constexpr size_t kLastChunkBytes = 5;
 
 // The parser waits for a whole header before it judges the first line.
 bool MayBeHttp(std::string_view start) {
   constexpr std::string_view kVersion = "HTTP/1.";
   return start.substr(0, kVersion.size()) == kVersion.substr(0, start.size());
+}
+
+// Whether the bytes are the start of a last chunk, not the whole of it.
+bool MayBeLastChunk(std::string_view bytes) {
+  return bytes.size() < kLastChunkBytes && bytes.front() == '0';
 }
 
 bool IsInterim(uint32_t status) { return status >= 100 && status <= 199 && status != 101; }
@@ -55,6 +63,7 @@ void HttpDialogue::Receive(std::string_view bytes) {
   while (!answer() && !unparsed_.empty()) {
     if (received_bytes_ > kMaxReceivedBytes) return Fail(CheckFailure::kTooLong);
     if (header_bytes_ == 0 && !MayBeHttp(unparsed_)) return Fail(CheckFailure::kNotHttp);
+    if (header_judged_ && parser_->chunked() && MayBeLastChunk(unparsed_)) return;
     error_code error;
     const size_t used = parser_->put(asio::buffer(unparsed_), error);
     unparsed_.erase(0, used);

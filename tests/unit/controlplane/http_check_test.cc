@@ -73,6 +73,12 @@ TEST(HttpDialogue, JudgesAnswersInPiecesOfAnySize) {
       {R"({"type": "http", "match": "split"})",
        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nspl\r\n2;x=y\r\nit\r\n0\r\n\r\n",
        "passed"},
+      {R"({"type": "http"})", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       "passed"},
+      {R"({"type": "http"})",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n", "passed"},
+      {R"({"type": "http"})", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\n\r\n",
+       "the server closed the connection before its answer was complete"},
       {R"({"type": "http", "match": "yz"})", "HTTP/1.1 200 OK\r\n\r\n" + large + "yz" + large,
        "passed"},
       {R"({"type": "http", "match": "yz"})", "HTTP/1.1 200 OK\r\n\r\n" + large + "?yz" + large,
@@ -106,7 +112,7 @@ TEST(HttpDialogue, JudgesAnswersInPiecesOfAnySize) {
        "the answer is longer than a check reads"},
   };
   for (const HttpAnswer& each : answers) {
-    for (const size_t piece : {size_t{1}, size_t{7}, size_t{1460}, size_t{8192}}) {
+    for (const size_t piece : {size_t{1}, size_t{3}, size_t{7}, size_t{1460}, size_t{8192}}) {
       EXPECT_EQ(JudgeHttp(each.check, each.bytes, piece), each.outcome)
           << each.check << " " << each.bytes.substr(0, 100) << " in pieces of " << piece;
     }
